@@ -1,0 +1,36 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import nodeResolve from '@rollup/plugin-node-resolve';
+import terser from '@rollup/plugin-terser';
+
+// tsc has compiled the source: Rollup only joins its output for pages that have no bundler of their own.
+const output = (format, file) => ({
+  format,
+  file,
+  name: 'Pubkeeper',
+  exports: 'named',
+  sourcemap: true,
+  generatedCode: 'es2015',
+  plugins: [terser({ ecma: 2022, module: format === 'es' })],
+});
+
+/** Passes the source maps of tsc on, so that the bundle's map leads to the TypeScript source. */
+const inputSourceMaps = {
+  name: 'input-source-maps',
+  async load(id) {
+    if (!existsSync(`${id}.map`)) return null;
+    const [code, map] = await Promise.all([readFile(id, 'utf8'), readFile(`${id}.map`, 'utf8')]);
+    return { code, map: JSON.parse(map) };
+  },
+};
+
+export default {
+  input: 'dist/index.js',
+  output: [output('umd', 'dist/pubkeeper.umd.min.js'), output('es', 'dist/pubkeeper.esm.min.js')],
+  // Without `browser: true` the bundle swallows ws and the Node platform.
+  plugins: [nodeResolve({ browser: true }), inputSourceMaps],
+  onwarn(warning) {
+    // An import left unresolved makes a bundle that no page can load.
+    throw new Error(warning.message);
+  },
+};

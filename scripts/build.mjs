@@ -1,0 +1,34 @@
+// Makes dist: the compiled modules with types and source maps, and the two bundles for pages without a bundler.
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { SetupError, buildFingerprint, main, recordBuild, root, runNode, step } from './setup.mjs';
+
+const dist = (name) => join(root, 'dist', name);
+
+await main(async () => {
+  // Taken first: what changes during the build makes the result stale.
+  const fingerprint = buildFingerprint();
+  recordBuild('');
+  rmSync(dist(''), { recursive: true, force: true });
+
+  const tsc = await runNode('node_modules/typescript/bin/tsc', ['-p', 'tsconfig.json']);
+  if (tsc.code !== 0) throw new SetupError('The TypeScript compiler found errors.');
+  if (existsSync(dist('cli/main.js'))) chmodSync(dist('cli/main.js'), 0o755);
+
+  if (existsSync(dist('index.js'))) {
+    const rollup = await runNode('node_modules/rollup/dist/bin/rollup', ['-c', '--silent']);
+    if (rollup.code !== 0) throw new SetupError('Rollup could not make the bundles.');
+    for (const name of ['pubkeeper.umd.min.js', 'pubkeeper.esm.min.js']) report(name);
+  } else {
+    step('src/index.ts is missing, so no bundles are made');
+  }
+  recordBuild(fingerprint);
+});
+
+function report(name) {
+  const bytes = readFileSync(dist(name));
+  const integrity = `sha384-${createHash('sha384').update(bytes).digest('base64')}`;
+  step(`dist/${name}  ${bytes.length} B, gzipped ${gzipSync(bytes, { level: 9 }).length} B  ${integrity}`);
+}

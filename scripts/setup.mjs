@@ -1,0 +1,127 @@
+// What `npm start` and `npm test` need before they can begin, on a clone that may be fresh.
+// Node built-ins only: this runs before any dependency is installed.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const installStamp = join(root, 'node_modules/.pubkeeper-lock');
+// Beside the dependencies, not in dist: what lies in dist is published.
+const buildStamp = join(root, 'node_modules/.pubkeeper-build');
+const buildInputs = ['src', 'demo', 'scripts/build.mjs', 'rollup.config.mjs', 'tsconfig.json', 'package.json', 'package-lock.json'];
+
+/** A failure whose message is a whole sentence for the person at the terminal. */
+export class SetupError extends Error {}
+
+export const step = (text) => console.log(`pubkeeper: ${text}`);
+
+/** Runs a command in the repository; resolves to its exit code, and its output unless that is shown (the default). */
+export function run(command, args, { quiet = false, env = {} } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit',
+    });
+    let output = '';
+    child.stdout?.on('data', (chunk) => (output += chunk));
+    child.stderr?.on('data', (chunk) => (output += chunk));
+    child.on('error', (error) => resolve({ code: 127, output: error.message }));
+    child.on('close', (code, signal) => resolve({ code: code ?? 1, signal, output }));
+  });
+}
+
+/** Runs a script of an installed package with this Node: on every system, and without a shell between. */
+export const runNode = (script, args, options) => run(process.execPath, [join(root, script), ...args], options);
+
+async function runOrThrow(sentence, command, args, env) {
+  const { code, output } = await run(command, args, { quiet: true, env });
+  if (code === 0) return;
+  console.error(output.trim().split('\n').slice(-15).join('\n'));
+  throw new SetupError(sentence);
+}
+
+export function ensureNodeVersion() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    throw new SetupError(`pubkeeper needs Node 20.19 or newer, and this is Node ${process.versions.node}.`);
+  }
+}
+
+const hash = (...parts) => parts.reduce((digest, part) => digest.update(part), createHash('sha256')).digest('hex');
+const readStamp = (file) => (existsSync(file) ? readFileSync(file, 'utf8') : '');
+
+/** Installs what package-lock.json names, unless exactly that is installed already. */
+export async function ensureDependencies() {
+  const expected = hash(readFileSync(join(root, 'package-lock.json')));
+  if (readStamp(installStamp) === expected) return;
+  step('installing dependencies (npm ci)');
+  // npm names its own script when it runs us; `npm` alone is no executable file on Windows.
+  const npm = process.env.npm_execpath?.endsWith('npm-cli.js') ? [process.execPath, process.env.npm_execpath] : ['npm'];
+  // Installing a Playwright browser is a step of its own, and only where no other browser is found.
+  await runOrThrow('The dependencies could not be installed: see the output of npm ci above.', npm[0], [...npm.slice(1), 'ci', '--no-audit', '--no-fund'], {
+    PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD: '1',
+  });
+  writeFileSync(installStamp, expected);
+}
+
+function* filesUnder(path) {
+  const entry = statSync(path, { throwIfNoEntry: false });
+  if (entry?.isDirectory()) for (const name of readdirSync(path).sort()) yield* filesUnder(join(path, name));
+  else if (entry) yield path;
+}
+
+/** A hash of everything the build reads, by content: a checkout sets the modification times anew. */
+export function buildFingerprint() {
+  const parts = [];
+  for (const input of buildInputs) {
+    for (const file of filesUnder(join(root, input))) parts.push(relative(root, file).split(sep).join('/'), '\0', readFileSync(file), '\0');
+  }
+  return hash(...parts);
+}
+
+export const recordBuild = (fingerprint) => writeFileSync(buildStamp, fingerprint);
+
+/** Builds dist, unless it was built from exactly this source. */
+export async function ensureBuild() {
+  if (existsSync(join(root, 'dist')) && readStamp(buildStamp) === buildFingerprint()) return;
+  step('building dist (npm run build)');
+  await runOrThrow('The build failed: see its output above.', process.execPath, [join(root, 'scripts/build.mjs')]);
+}
+
+const isOnPath = (name) => (process.env.PATH ?? '').split(delimiter).some((directory) => existsSync(join(directory, name)));
+
+// Browsers that the end-to-end tests drive: how to see that one is there, and the Debian packages that bring it.
+const browsers = [{ name: 'chromium', isThere: () => existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'), packages: ['chromium'] }];
+
+/** Installs missing browsers. Returns a sentence about what is still missing, or null. */
+export async function ensureBrowsers() {
+  const missing = browsers.filter((browser) => !browser.isThere());
+  if (missing.length === 0) return null;
+  const names = missing.map((browser) => browser.name).join(', ');
+  if (process.getuid?.() === 0 && isOnPath('apt-get')) {
+    step(`installing ${names} (apt-get)`);
+    const apt = (...args) => run('apt-get', args, { quiet: true, env: { DEBIAN_FRONTEND: 'noninteractive' } });
+    await apt('update');
+    await apt('install', '-y', '--no-install-recommends', ...missing.flatMap((browser) => browser.packages));
+    if (missing.every((browser) => browser.isThere())) return null;
+  }
+  step(`looking for Playwright's chromium (npx playwright install chromium)`);
+  const { code } = await runNode('node_modules/playwright/cli.js', ['install', 'chromium'], { quiet: true });
+  if (code === 0) return null;
+  return `No browser could be installed for the tests in e2e: install ${names}, or name one in CHROMIUM_PATH.`;
+}
+
+/** Runs a script's main function; its failure is one sentence and exit code 1. */
+export async function main(action) {
+  try {
+    ensureNodeVersion();
+    await action();
+  } catch (error) {
+    console.error(error instanceof SetupError ? `pubkeeper: ${error.message}` : error);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,29 @@
+// `npm start`: sets up what is missing, then hands the terminal to the demo.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { SetupError, ensureBuild, ensureDependencies, main, root } from './setup.mjs';
+
+await main(async () => {
+  await ensureDependencies();
+  await ensureBuild();
+
+  const demo = join(root, 'demo/start.mjs');
+  if (!existsSync(demo)) throw new SetupError('The demo is missing: there is no demo/start.mjs.');
+  const child = spawn(process.execPath, [demo, ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      // A terminal sends Ctrl-C to the whole group: the demo has it already, and may take a second one for "at once".
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+    });
+  }
+  child.on('error', (error) => {
+    console.error(`pubkeeper: The demo could not be started: ${error.message}.`);
+    process.exitCode = 1;
+  });
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+});
