@@ -1,0 +1,93 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+
+type Target = string | { [condition: string]: Target };
+interface Manifest {
+  main: string;
+  types: string;
+  unpkg: string;
+  jsdelivr: string;
+  bin: Record<string, string>;
+  exports: Record<string, Target>;
+  imports: Record<string, Target>;
+}
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
+
+const leaves = (target: Target): string[] => (typeof target === 'string' ? [target] : Object.values(target).flatMap(leaves));
+
+describe('the published package', () => {
+  let directory: string;
+  let tarball: string;
+  let packed: string[];
+
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'pubkeeper-pack-'));
+    const output = execFileSync(npm, ['pack', '--json', '--ignore-scripts', '--pack-destination', directory], {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const [result] = JSON.parse(output) as { filename: string; files: { path: string }[] }[];
+    if (!result) throw new Error(`npm pack made nothing: ${output}`);
+    tarball = join(directory, result.filename);
+    packed = result.files.map((file) => `./${file.path}`);
+  }, 60_000);
+
+  afterAll(() => {
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const targets = [
+    manifest.main,
+    manifest.types,
+    manifest.unpkg,
+    manifest.jsdelivr,
+    ...Object.values(manifest.bin),
+    ...leaves(manifest.exports),
+    ...leaves(manifest.imports),
+  ].map((path) => (path.startsWith('./') ? path : `./${path}`));
+
+  it.each([...new Set(targets)])('has %s', (target) => {
+    const [before = '', after] = target.split('*');
+    const found = packed.filter((path) => (after === undefined ? path === target : path.startsWith(before) && path.endsWith(after)));
+    expect(found).not.toEqual([]);
+  });
+
+  it('has the licence, and neither tests nor fixtures', () => {
+    expect(packed).toContain('./LICENSE');
+    expect(packed.filter((path) => /^\.\/(test|e2e|bench|scripts|node_modules)\//.test(path))).toEqual([]);
+  });
+
+  it('has the TypeScript source to which every source map leads', () => {
+    const maps = packed.filter((path) => /^\.\/dist\/(?!pubkeeper\.).*\.js\.map$/.test(path));
+    expect(maps).not.toEqual([]);
+    for (const path of maps) {
+      const { sources } = JSON.parse(readFileSync(join(root, path), 'utf8')) as { sources: string[] };
+      const source = join(root, path, '..', sources[0] ?? '');
+      expect(existsSync(source), `${path} leads to ${source}`).toBe(true);
+    }
+  });
+
+  const runTool = (script: string, ...args: string[]) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, script), ...args], { cwd: root, encoding: 'utf8' });
+    expect(status, stdout + stderr).toBe(0);
+  };
+
+  it('passes publint --strict', { timeout: 60_000 }, () => {
+    runTool('node_modules/publint/src/cli.js', 'run', tarball, '--strict');
+  });
+
+  // esm-only: Node >= 20.19 loads ES modules by require() too, and node10 resolution knows no `exports`.
+  // The bundles are for pages, by <script> or URL; their types are those of the package's main entry.
+  it('passes attw for ES modules', { timeout: 60_000 }, () => {
+    const bundles = Object.keys(manifest.exports).filter((name) => name.endsWith('.min.js'));
+    runTool('node_modules/@arethetypeswrong/cli/dist/index.js', tarball, '--profile', 'esm-only', '--no-emoji', '--exclude-entrypoints', ...bundles);
+  });
+});
