@@ -1,0 +1,222 @@
+import { type BrewHost, PubkeeperError } from '../../core/index.js';
+import { brewerKey, FRAME_HEADER, frameIdentity, bearsIdentity, isFrame, topicHash } from '../../core/frame.js';
+import { cancel, type Timer, wait } from '../../core/host.js';
+import { fromHex } from '../../core/id.js';
+import { ReconnectingConnection } from '../../core/reconnect.js';
+import { encodeRelayPacket, RelayPacketType } from '../../core/relay.js';
+
+/** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
+const HIGH_WATER = 1024 * 1024;
+/** More is not taken: neither while the socket drains nor while it is being connected. */
+const MAX_BUFFERED = 16 * HIGH_WATER;
+/** How often a full socket is looked at, in ms: WebSockets have no event for it. */
+const DRAIN_POLL = 5;
+const DIAL_TIMEOUT = 10_000;
+
+type Receive = (frame: Uint8Array, retained?: boolean) => void;
+
+/** One brewer that patrons of this client read through this relay. */
+interface Route {
+  readonly identity: Uint8Array;
+  readonly receivers: Set<Receive>;
+  /** The last frame that came, to give to a later patron, and to know it again when the relay repeats it. */
+  last: Uint8Array | undefined;
+  /** Set by a reconnect until the next frame. */
+  rejoined: boolean;
+}
+
+interface Queued {
+  readonly packet: Uint8Array<ArrayBuffer>;
+  readonly resolve: () => void;
+  readonly reject: (error: PubkeeperError) => void;
+}
+
+/** One connection to one relay (protocol, section 4), shared by all brewers and patrons of a client that use that relay. */
+export class RelayLink {
+  readonly url: string;
+  readonly #host: BrewHost;
+  readonly #connection: ReconnectingConnection;
+  /** Joined topics, with the number of pairs that want them. */
+  readonly #topics = new Map<string, number>();
+  /** Routes by the first four bytes of the brewer's id; ids that share them stand in one list. */
+  readonly #routes = new Map<number, Route[]>();
+  #queue: Queued[] = [];
+  #queuedBytes = 0;
+  #draining: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #poll: Timer | undefined;
+  #told = false;
+  #closed: (() => void) | undefined;
+  /** Settles when the link has come to its final end. */
+  readonly ended: Promise<void>;
+
+  constructor(url: string, host: BrewHost) {
+    this.url = url;
+    this.#host = host;
+    this.ended = new Promise((resolve) => (this.#closed = resolve));
+    this.#connection = new ReconnectingConnection({
+      url,
+      protocols: ['pubkeeper-1.0.0'],
+      WebSocket: host.WebSocket,
+      timeoutMs: DIAL_TIMEOUT,
+      reconnect: host.reconnect,
+      onOpen: () => this.#opened(),
+      onMessage: (frame) => this.#received(frame),
+      onFault: (error) => host.report(error),
+      onDown: (error) => this.#down(error),
+      onClose: (error) => this.#end(error),
+    });
+  }
+
+  /** Receives the frames of one brewer until the returned function is called. */
+  join(topic: string, brewerId: string, receive: Receive): () => void {
+    const hash = topicHash(topic);
+    const identity = frameIdentity(hash, fromHex(brewerId));
+    const route = this.#route(identity);
+    route.receivers.add(receive);
+    const wanted = this.#topics.get(topic) ?? 0;
+    this.#topics.set(topic, wanted + 1);
+    if (!wanted) this.#connection.send(encodeRelayPacket(RelayPacketType.JOIN, hash));
+    // The relay repeats the last value only to who joins anew.
+    else if (route.last) receive(route.last, true);
+    return () => {
+      if (!route.receivers.delete(receive)) return;
+      if (!route.receivers.size) this.#unroute(route);
+      const left = this.#topics.get(topic)! - 1;
+      if (left) this.#topics.set(topic, left);
+      else {
+        this.#topics.delete(topic);
+        this.#connection.send(encodeRelayPacket(RelayPacketType.LEAVE, hash));
+      }
+    };
+  }
+
+  /**
+   * Publishes a frame; nothing is returned when the socket took it and is not full.
+   * @throws {PubkeeperError} `BUFFER_FULL`
+   */
+  publish(hash: Uint8Array, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    if (this.#connection.bufferedAmount + this.#queuedBytes + frame.length > MAX_BUFFERED && this.#isBusy) {
+      throw new PubkeeperError(
+        'BUFFER_FULL',
+        `${this.url} does not take data as fast as it is brewed: wait for the promises of brew(), or brew less.`,
+        { url: this.url, limit: MAX_BUFFERED },
+      );
+    }
+    const packet = encodeRelayPacket(RelayPacketType.PUBLISH, hash, frame);
+    // The relay does not send a frame back to the connection that it came from.
+    this.#find(frame)?.receivers.forEach((receive) => receive(frame, false));
+    if (this.#connection.isOpen) {
+      this.#connection.send(packet);
+      return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
+    }
+    this.#queuedBytes += packet.length;
+    return new Promise((resolve, reject) => this.#queue.push({ packet, resolve, reject }));
+  }
+
+  wake(): void {
+    this.#connection.wake();
+  }
+
+  close(): Promise<void> {
+    this.#connection.close(closed(this.url));
+    return this.ended;
+  }
+
+  get #isBusy(): boolean {
+    return this.#queuedBytes > 0 || this.#connection.bufferedAmount > 0;
+  }
+
+  #opened(): void {
+    this.#told = false;
+    for (const routes of this.#routes.values()) for (const route of routes) route.rejoined = !!route.last;
+    for (const topic of this.#topics.keys()) {
+      this.#connection.send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic)));
+    }
+    const queue = this.#queue;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    for (const { packet, resolve } of queue) {
+      this.#connection.send(packet);
+      resolve();
+    }
+  }
+
+  #received(frame: Uint8Array): void {
+    if (!isFrame(frame)) return this.#host.dropped('malformed');
+    const route = this.#find(frame);
+    if (!route) return this.#host.dropped('unknown-brewer');
+    const repeated = route.rejoined && sameBytes(route.last!, frame);
+    route.rejoined = false;
+    if (repeated) return;
+    route.last = frame;
+    for (const receive of route.receivers) receive(frame);
+  }
+
+  /** Tells once per outage; it is tried again meanwhile. */
+  #down(error: PubkeeperError): void {
+    this.#settleDrain();
+    if (!this.#told) this.#host.report(error);
+    this.#told = true;
+  }
+
+  #end(error: PubkeeperError): void {
+    this.#settleDrain();
+    if (error.code !== 'CONNECTION_CLOSED') this.#host.report(error);
+    for (const { reject } of this.#queue.splice(0)) reject(error);
+    this.#queuedBytes = 0;
+    this.#closed?.();
+  }
+
+  #route(identity: Uint8Array): Route {
+    const frame = new Uint8Array(FRAME_HEADER);
+    frame.set(identity, 2);
+    const known = this.#find(frame);
+    if (known) return known;
+    const route: Route = { identity, receivers: new Set(), last: undefined, rejoined: false };
+    const key = brewerKey(frame);
+    this.#routes.set(key, [...(this.#routes.get(key) ?? []), route]);
+    return route;
+  }
+
+  #unroute(route: Route): void {
+    for (const [key, routes] of this.#routes) {
+      if (!routes.includes(route)) continue;
+      const left = routes.filter((other) => other !== route);
+      if (left.length) this.#routes.set(key, left);
+      else this.#routes.delete(key);
+      return;
+    }
+  }
+
+  #find(frame: Uint8Array): Route | undefined {
+    return this.#routes.get(brewerKey(frame))?.find(({ identity }) => bearsIdentity(frame, identity));
+  }
+
+  /** Resolves when the socket's buffer has shrunk below the high-water mark, or is gone with its connection. */
+  #drained(): Promise<void> {
+    if (!this.#draining) {
+      let resolve!: () => void;
+      const promise = new Promise<void>((done) => (resolve = done));
+      this.#draining = { promise, resolve };
+      const look = (): void => {
+        if (this.#connection.bufferedAmount <= HIGH_WATER) this.#settleDrain();
+        else this.#poll = wait(DRAIN_POLL, look);
+      };
+      this.#poll = wait(DRAIN_POLL, look);
+    }
+    return this.#draining.promise;
+  }
+
+  #settleDrain(): void {
+    cancel(this.#poll);
+    this.#draining?.resolve();
+    this.#draining = undefined;
+  }
+}
+
+export const closed = (url: string): PubkeeperError =>
+  new PubkeeperError('CONNECTION_CLOSED', `The connection to the relay ${url} was closed.`, { url });
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,92 @@
+import {
+  type Brew,
+  type BrewDetails,
+  type BrewerPair,
+  type BrewHost,
+  newId,
+  type PatronPair,
+  PubkeeperError,
+} from '../core/index.js';
+
+/** What the memory brews of one process share: who receives, and the last frame of each brewer. */
+class Hub {
+  /** Only clients of one process and one copy of this module have the same name, so only they are matched. */
+  readonly name = `memory-${newId()}`;
+  readonly receivers = new Map<string, Set<PatronPair['receive']>>();
+  readonly last = new Map<string, Uint8Array>();
+}
+
+let shared: Hub | undefined;
+
+/**
+ * Carries data between clients of one process, without a copy and without a socket. A patron that starts gets the
+ * brewer's last frame as a retained one.
+ */
+export class MemoryBrew implements Brew {
+  readonly #hub = (shared ??= new Hub());
+  readonly #mine = new Map<string, number>();
+  #host: BrewHost | undefined;
+
+  get name(): string {
+    return this.#hub.name;
+  }
+
+  attach(host: BrewHost): void {
+    if (this.#host) {
+      throw new PubkeeperError('BREW_IN_USE', 'This MemoryBrew belongs to another client: make one for each client.');
+    }
+    this.#host = host;
+  }
+
+  brewerDetails(): BrewDetails {
+    return { name: this.name };
+  }
+
+  patronDetails(): BrewDetails {
+    return { name: this.name };
+  }
+
+  startBrewer({ brewerId }: BrewerPair): () => void {
+    this.#mine.set(brewerId, (this.#mine.get(brewerId) ?? 0) + 1);
+    return once(() => {
+      const left = this.#mine.get(brewerId)! - 1;
+      if (left > 0) this.#mine.set(brewerId, left);
+      else this.#forget(brewerId);
+    });
+  }
+
+  startPatron({ brewerId, receive }: PatronPair): () => void {
+    const { receivers, last } = this.#hub;
+    const set = receivers.get(brewerId) ?? new Set();
+    receivers.set(brewerId, set.add(receive));
+    const retained = last.get(brewerId);
+    if (retained) receive(retained, true);
+    return once(() => {
+      if (set.delete(receive) && !set.size && receivers.get(brewerId) === set) receivers.delete(brewerId);
+    });
+  }
+
+  brew(brewerId: string, frame: Uint8Array): void {
+    if (!this.#mine.has(brewerId)) return;
+    this.#hub.last.set(brewerId, frame);
+    for (const receive of this.#hub.receivers.get(brewerId) ?? []) receive(frame, false);
+  }
+
+  close(): void {
+    for (const brewerId of this.#mine.keys()) this.#forget(brewerId);
+  }
+
+  /** Keys change with the next session, so a last value would be of no use to anybody. */
+  #forget(brewerId: string): void {
+    this.#mine.delete(brewerId);
+    this.#hub.last.delete(brewerId);
+  }
+}
+
+function once(run: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) run();
+    done = true;
+  };
+}

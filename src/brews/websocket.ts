@@ -1,0 +1,142 @@
+import {
+  type Brew,
+  type BrewDetails,
+  type BrewerPair,
+  type BrewHost,
+  type PatronPair,
+  PubkeeperError,
+  topicHash,
+} from '../core/index.js';
+import { after, cancel, parseUrl, type Timer } from '../core/host.js';
+import { show } from '../core/id.js';
+import { RelayLink } from './internal/relay-link.js';
+
+/** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
+export interface WebSocketBrewOptions {
+  /** A host name or an IP address. */
+  readonly hostname?: string;
+  readonly port?: number;
+  /** `true`: `wss:`. Default `false`. */
+  readonly secure?: boolean;
+}
+
+/** How long a connection that nobody uses any more is kept, in ms: patrons come and go. */
+const LINGER = 5000;
+
+interface Pooled {
+  readonly link: RelayLink;
+  users: number;
+  idle: Timer | undefined;
+}
+
+interface Outlet {
+  readonly link: RelayLink;
+  readonly hash: Uint8Array;
+  pairs: number;
+}
+
+/**
+ * Data through a WebSocket relay (protocol, section 4). One connection per relay, whatever the number of brewers and
+ * patrons; a patron connects to the relay that its brewer names. Comes back by itself, and joins again.
+ */
+export class WebSocketBrew implements Brew {
+  readonly name = 'websocket';
+  readonly #options: WebSocketBrewOptions;
+  readonly #links = new Map<string, Pooled>();
+  readonly #outlets = new Map<string, Outlet>();
+  #host: BrewHost | undefined;
+
+  /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
+  constructor(options: WebSocketBrewOptions = {}) {
+    this.#options = options;
+    if (options.hostname !== undefined || options.port !== undefined) relayUrl({ name: this.name, ...options });
+  }
+
+  attach(host: BrewHost): void {
+    if (this.#host) {
+      throw new PubkeeperError('BREW_IN_USE', 'This WebSocketBrew belongs to another client: make one for each client.');
+    }
+    this.#host = host;
+  }
+
+  brewerDetails(): BrewDetails {
+    const { name } = this;
+    const { hostname, port, secure = false } = this.#options;
+    if (hostname !== undefined && port !== undefined) return { name, hostname, port, secure };
+    const { protocol, hostname: host, port: own } = parseUrl(this.#host!.server);
+    const tls = protocol === 'wss:';
+    return { name, hostname: host, port: own ? Number(own) : tls ? 443 : 80, secure: tls };
+  }
+
+  patronDetails(): BrewDetails {
+    return { name: this.name };
+  }
+
+  startBrewer({ brewerId, topic }: BrewerPair): () => void {
+    const pooled = this.#open(relayUrl(this.brewerDetails()));
+    const outlet = this.#outlets.get(brewerId) ?? { link: pooled.link, hash: topicHash(topic), pairs: 0 };
+    outlet.pairs++;
+    this.#outlets.set(brewerId, outlet);
+    return () => {
+      if (!--outlet.pairs && this.#outlets.get(brewerId) === outlet) this.#outlets.delete(brewerId);
+      this.#release(pooled);
+    };
+  }
+
+  startPatron({ brewerId, topic, details, receive }: PatronPair): () => void {
+    const pooled = this.#open(relayUrl(details));
+    const leave = pooled.link.join(topic, brewerId, receive);
+    return () => {
+      leave();
+      this.#release(pooled);
+    };
+  }
+
+  brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    const outlet = this.#outlets.get(brewerId);
+    return outlet?.link.publish(outlet.hash, frame);
+  }
+
+  wake(): void {
+    for (const { link } of this.#links.values()) link.wake();
+  }
+
+  async close(): Promise<void> {
+    const links = [...this.#links.values()];
+    this.#links.clear();
+    await Promise.all(links.map((pooled) => (cancel(pooled.idle), pooled.link.close())));
+  }
+
+  #open(url: string): Pooled {
+    let pooled = this.#links.get(url);
+    if (!pooled) {
+      const link = new RelayLink(url, this.#host!);
+      const made: Pooled = { link, users: 0, idle: undefined };
+      this.#links.set(url, (pooled = made));
+      // One that has come to its end makes room for another try.
+      void link.ended.then(() => this.#links.get(url) === made && this.#links.delete(url));
+    }
+    cancel(pooled.idle);
+    pooled.users++;
+    return pooled;
+  }
+
+  #release(pooled: Pooled): void {
+    if (--pooled.users > 0) return;
+    pooled.idle = after(LINGER, () => void pooled.link.close());
+  }
+}
+
+/** The relay's URL. The details may come from the network, so that nothing but a host and a port may get into it. */
+function relayUrl({ hostname, port, secure }: BrewDetails): string {
+  const isHost = typeof hostname === 'string' && /^([\p{L}\p{N}._-]+|\[?[\da-f:.]+\]?)$/iu.test(hostname);
+  if (!isHost || !Number.isInteger(port) || (port as number) < 1 || (port as number) > 65535) {
+    throw new PubkeeperError(
+      'BREW_CONFIG_INVALID',
+      `A relay needs a hostname and a port from 1 to 65535, not ${show(hostname)} and ${show(port)}.`,
+      { hostname, port },
+    );
+  }
+  const host = hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname;
+  return `${secure === true ? 'wss' : 'ws'}://${host}:${String(port)}`;
+}

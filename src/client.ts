@@ -1,0 +1,24 @@
+import { engine, lifecycle, webSocket } from '#platform';
+import { WebSocketBrew } from './brews/websocket.js';
+import { PubkeeperClient as CoreClient, type ClientOptions as CoreOptions, type WebSocketConstructor } from './core/index.js';
+
+/** The options of a {@link PubkeeperClient}: as in the core, with what the platform provides as defaults. */
+export interface ClientOptions extends Omit<CoreOptions, 'brews' | 'WebSocket'> {
+  /** Default: one {@link WebSocketBrew} through the relay of the control server's own host and port. */
+  readonly brews?: CoreOptions['brews'];
+  /** Default: the browser's WebSocket, or `ws` in Node. */
+  readonly WebSocket?: WebSocketConstructor;
+}
+
+/** The client of `pubkeeper/core` with the platform's WebSocket, crypto and page life. */
+export class PubkeeperClient extends CoreClient {
+  constructor(options: ClientOptions) {
+    super({
+      ...(engine && { engine }),
+      ...(lifecycle && { lifecycle }),
+      ...options,
+      brews: options?.brews ?? [new WebSocketBrew()],
+      WebSocket: options?.WebSocket ?? webSocket(),
+    });
+  }
+}

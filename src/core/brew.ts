@@ -1,0 +1,86 @@
+import type { WebSocketConstructor } from './connection.js';
+import type { DropReason } from './drops.js';
+import type { PubkeeperError } from './errors.js';
+import type { Logger } from './host.js';
+import type { BrewDetails } from './packet.js';
+import type { ReconnectOptions } from './reconnect.js';
+
+// The Brew contract: what a transport must offer. `test/brew-suite.ts` checks all of it, for third parties too.
+
+/** What the client lends its brews. */
+export interface BrewHost {
+  /** The URL of the control server, as given to the client. */
+  readonly server: string;
+  /** The WebSocket implementation that the client uses. */
+  readonly WebSocket: WebSocketConstructor;
+  readonly reconnect: Required<ReconnectOptions>;
+  readonly logger: Logger | undefined;
+  /** To be told what went wrong and is not the result of a call. */
+  report(error: PubkeeperError): void;
+  /** To be told of data that came and cannot be given to any patron here. */
+  dropped(reason: DropReason): void;
+}
+
+/** One brewer of this client, matched with one patron over this brew. */
+export interface BrewerPair {
+  readonly topic: string;
+  readonly brewerId: string;
+  readonly patronId: string;
+  /** What the patron registered about this brew. */
+  readonly details: BrewDetails;
+}
+
+/** One patron of this client, matched with one brewer over this brew. */
+export interface PatronPair {
+  /** The brewer's literal topic. */
+  readonly topic: string;
+  readonly brewerId: string;
+  readonly patronId: string;
+  /** What the brewer registered about this brew: where to find it. Comes from the network: check it. */
+  readonly details: BrewDetails;
+  /**
+   * Takes every brew frame of this brewer, in the order in which it was brewed. Never throws. `retained`: it is a last
+   * value and not a live one; undefined where the transport cannot tell.
+   */
+  readonly receive: (frame: Uint8Array, retained?: boolean) => void;
+}
+
+/** A way for data from a brewer to its patrons. Ids are 32 hex digits; frames are whole brew frames (protocol, section 3). */
+export interface Brew {
+  /** What it is called in registrations: both ends are matched by it. Unique within a client. */
+  readonly name: string;
+  /**
+   * Called before anything else, when the brew is given to a client.
+   * @throws {PubkeeperError} `BREW_IN_USE` when it belongs to another client already
+   */
+  attach(host: BrewHost): void;
+  /**
+   * What a brewer's registration says about this brew; undefined when it can only subscribe. A brew that listens
+   * starts to, and returns a promise.
+   */
+  brewerDetails(brewer: { readonly topic: string; readonly brewerId: string }): Awaitable<BrewDetails | undefined>;
+  /** What a patron's registration says about this brew; undefined when it can only brew. */
+  patronDetails(patron: { readonly topic: string; readonly patronId: string }): BrewDetails | undefined;
+  /**
+   * Makes ready to carry data of this brewer to this patron. Returns what ends it.
+   * @throws {PubkeeperError} when the details make no sense
+   */
+  startBrewer(pair: BrewerPair): () => void;
+  /**
+   * Receives the data of this brewer until the returned function is called. It may call `receive` before it returns.
+   * @throws {PubkeeperError} when the details make no sense
+   */
+  startPatron(pair: PatronPair): () => void;
+  /**
+   * Carries a frame to all patrons that this brewer was started for, in the order of the calls. Returns nothing when
+   * the bytes were accepted at once, or a promise that resolves when they are. Does not change the frame.
+   * @throws {PubkeeperError} `BUFFER_FULL` when too much waits already, `BREW_FAILED` when it can never be carried
+   */
+  brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void>;
+  /** The network may have changed: check connections now instead of at the next timeout. */
+  wake?(): void;
+  /** Closes everything, after what was accepted has left. The brew can be started again afterwards. */
+  close(): Awaitable<void>;
+}
+
+type Awaitable<T> = T | Promise<T>;

@@ -1,0 +1,292 @@
+import type { Brew } from './brew.js';
+import type { CipherName, Sealer } from './ciphers/cipher.js';
+import { defaultEngine } from './ciphers/default-engine.js';
+import type { CryptoEngine } from './ciphers/engine.js';
+import { sealerFor } from './ciphers/index.js';
+import { asPubkeeperError, PubkeeperError } from './errors.js';
+import { Events } from './events.js';
+import { frameIdentity, topicHash } from './frame.js';
+import { defaultLogger, utf8 } from './host.js';
+import { fromHex, newId, parseId, readId, show } from './id.js';
+import { OrderedQueue } from './order.js';
+import type { BrewerConfig, PatronInfo } from './packet.js';
+import { assertTopic } from './topic.js';
+
+/** The options of a {@link Brewer}. */
+export interface BrewerOptions {
+  /** `false`: what is brewed is not encrypted. Default `true`. */
+  readonly crypto?: boolean;
+  /** A UUID to use instead of a generated one, with or without dashes. */
+  readonly brewerId?: string;
+  /**
+   * `'aes-gcm'` (the default): sealed; tampering, replays and gaps are noticed. `'aes-cbc'`: what deployed peers read.
+   * `'none'`: as `crypto: false`.
+   */
+  readonly cipher?: CipherName;
+}
+
+/** What a brewer emits: `brewer.on(name, listener)`. */
+export interface BrewerEvents {
+  /** The first patron was matched: what is brewed has a reader now. */
+  matched: { readonly topic: string };
+  /** The last match ended. */
+  unmatched: { readonly topic: string };
+  /** A patron was matched. */
+  added: { readonly topic: string; readonly patronId: string; readonly brew: string };
+  /** A match ended. */
+  removed: { readonly topic: string; readonly patronId: string };
+  /** A brew that is not there, data that could not be carried. */
+  error: PubkeeperError;
+}
+
+/** What a client lends its brewers. */
+export interface BrewerHost {
+  brew(name: string): Brew | undefined;
+  readonly engine: CryptoEngine;
+}
+
+/** A matched patron: over which brew, and what ends it. */
+interface Reader {
+  readonly name: string;
+  readonly brew: Brew | undefined;
+  stop: (() => void) | undefined;
+}
+
+/** A frame whose turn has not come, and what settles the promise that `brew()` gave for it. */
+interface Outgoing {
+  readonly frame: Uint8Array<ArrayBuffer>;
+  readonly sealer: Sealer;
+  readonly accepted: (result: void | Promise<void>) => void;
+}
+
+const CIPHERS: readonly unknown[] = ['none', 'aes-cbc', 'aes-gcm'];
+
+/**
+ * Publishes on one literal topic, to the patrons that the server matches it with. While there is none it stays silent:
+ * what is brewed then goes nowhere, as `isMatched` tells beforehand.
+ */
+export class Brewer {
+  readonly topic: string;
+  /** 32 hex digits. */
+  readonly brewerId: string;
+  readonly cipher: CipherName;
+  readonly #events = new Events<BrewerEvents>();
+  readonly #readers = new Map<string, Reader>();
+  /** Each brew once, however many patrons read over it. Replaced, never changed, so that it can be walked safely. */
+  #brews: readonly Brew[] = [];
+  readonly #queue = new OrderedQueue<Outgoing>(
+    // A frame of a former session goes nowhere: nobody has its key any more.
+    ({ frame, sealer, accepted }) => accepted(sealer === this.#sealer ? this.#carry(frame) : undefined),
+    () => undefined, // the promise that brew() gave has been rejected by then
+  );
+  #host: BrewerHost | undefined;
+  #sealer: Sealer | undefined;
+
+  /** @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
+  constructor(topic: string, options: BrewerOptions = {}) {
+    assertTopic(topic);
+    const { crypto = true, brewerId, cipher = 'aes-gcm' } = options;
+    if (typeof crypto !== 'boolean') {
+      throw new PubkeeperError('OPTION_INVALID', `A brewer's crypto must be true or false, not ${show(crypto)}.`);
+    }
+    if (!CIPHERS.includes(cipher)) {
+      throw new PubkeeperError('OPTION_INVALID', `cipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(cipher)}.`);
+    }
+    this.topic = topic;
+    this.brewerId = brewerId == null ? newId() : parseId(brewerId);
+    this.cipher = crypto ? cipher : 'none';
+  }
+
+  /** Calls `listener` at each event of that name; returns what undoes it. */
+  on<Name extends keyof BrewerEvents>(name: Name, listener: (event: BrewerEvents[Name]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /** Whether anybody reads what is brewed. */
+  get isMatched(): boolean {
+    return this.#readers.size > 0;
+  }
+
+  /** The patrons it is matched with: name of the brew, by patron id. A snapshot. */
+  get patrons(): ReadonlyMap<string, { readonly brew: string }> {
+    return new Map([...this.#readers].map(([id, { name }]) => [id, { brew: name }]));
+  }
+
+  /** Called when connected to a server: a fresh key, and with it a new session. */
+  configure(): void {
+    const identity = frameIdentity(topicHash(this.topic), fromHex(this.brewerId));
+    this.#sealer = sealerFor(this.cipher, this.#host?.engine ?? defaultEngine(), identity);
+  }
+
+  /** What patrons are told of this session (`brewer_config` in protocol, section 2). It bears the key. */
+  getConfig(): BrewerConfig {
+    if (!this.#sealer) this.configure();
+    const cipher = this.#sealer!.config;
+    return cipher ? { cipher } : {};
+  }
+
+  /**
+   * Called with the patrons of a PATRON_NOTIFY; a patron that is known is removed first. A brew that the client does
+   * not have is an `error` event, and the others go on.
+   */
+  newPatrons(patrons: readonly PatronInfo[]): void {
+    const before = this.isMatched;
+    for (const info of patrons) {
+      this.#try(() => {
+        const patronId = parseId(info.patron_id);
+        this.#end(patronId);
+        this.#begin(patronId, info);
+      });
+    }
+    if (!before && this.isMatched) this.#events.emit('matched', { topic: this.topic });
+  }
+
+  /** Called on PATRON_REMOVED. Does nothing for a patron that is not known. */
+  removePatron(patronId: string): void {
+    const id = readId(patronId);
+    if (!id || !this.#end(id)) return;
+    if (!this.isMatched) this.#events.emit('unmatched', { topic: this.topic });
+  }
+
+  /** Called when disconnected: releases all patrons and forgets the key. */
+  reset(): void {
+    for (const id of this.#readers.keys()) this.removePatron(id);
+    this.#sealer = undefined;
+  }
+
+  /**
+   * Sends `data` to every matched patron; resolves when the bytes were accepted by their brews, which is later than now
+   * only while a connection is being made or its buffer is full. Resolves at once when nobody is matched.
+   *
+   * A rejection is also an `error` event, so that it is not lost on those who do not wait; it never is an unhandled one.
+   * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL`, `BREW_FAILED` or `CONNECTION_CLOSED`.
+   */
+  brew(data: Uint8Array | ArrayBuffer): Promise<void> {
+    const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+    if (!(bytes instanceof Uint8Array)) {
+      return this.#reject(
+        new PubkeeperError('DATA_INVALID', 'brew() takes a Uint8Array; use brewText() for text, brewJSON() for values.'),
+      );
+    }
+    if (!this.isMatched) return Promise.resolve();
+    if (!this.#sealer) this.configure();
+    const sealer = this.#sealer!;
+    const sealed = sealer.seal(bytes);
+    // What was brewed before it may still be in the making, and must leave first.
+    if (sealed instanceof Uint8Array && !this.#queue.length) {
+      const accepted = this.#carry(sealed);
+      return accepted ? this.#handled(accepted) : Promise.resolve();
+    }
+    return this.#handled(
+      new Promise<void>((accepted, refused) => {
+        const outgoing = (frame: Uint8Array<ArrayBuffer>): Outgoing => ({ frame, sealer, accepted });
+        const failed = (cause: unknown): never => {
+          refused(new PubkeeperError('BREW_FAILED', `A message on ${this.topic} cannot be encrypted.`, {}, cause));
+          throw cause;
+        };
+        this.#queue.push(sealed instanceof Uint8Array ? outgoing(sealed) : sealed.then(outgoing, failed));
+      }),
+    );
+  }
+
+  /** As {@link brew}, with text as UTF-8. */
+  brewText(text: string): Promise<void> {
+    if (typeof text === 'string') return this.brew(utf8(text));
+    return this.#reject(new PubkeeperError('DATA_INVALID', `brewText() takes a string, not ${show(typeof text)}.`));
+  }
+
+  /** As {@link brew}, with what `JSON.stringify` makes of `value`; `DATA_INVALID` when it makes nothing of it. */
+  brewJSON(value: unknown): Promise<void> {
+    let json: string | undefined;
+    let cause: unknown;
+    try {
+      json = JSON.stringify(value) as string | undefined;
+    } catch (error) {
+      cause = error;
+    }
+    if (json !== undefined) return this.brew(utf8(json));
+    return this.#reject(new PubkeeperError('DATA_INVALID', 'brewJSON() takes a value that JSON can express.', {}, cause));
+  }
+
+  /** @internal Called by the client that it is added to, and with nothing when it is removed. */
+  _lend(host: BrewerHost | undefined): void {
+    if (host && this.#host) {
+      throw new PubkeeperError(
+        'REGISTERED_TWICE',
+        `The brewer of ${this.topic} belongs to a client already: remove it there first, or make another one.`,
+        { brewerId: this.brewerId },
+      );
+    }
+    this.#host = host;
+  }
+
+  #begin(patronId: string, { brew: details }: PatronInfo): void {
+    const { topic, brewerId } = this;
+    const name = details?.name;
+    const brew = this.#host?.brew(name);
+    const reader: Reader = { name, brew, stop: undefined };
+    this.#readers.set(patronId, reader);
+    this.#events.emit('added', { topic, patronId, brew: name });
+    if (!this.#host) return;
+    if (!brew) {
+      throw new PubkeeperError(
+        'BREW_UNKNOWN',
+        `A patron reads ${topic} over ${show(name)}, which this client does not have: add that brew to its brews.`,
+        { topic, patronId, brew: name },
+      );
+    }
+    reader.stop = brew.startBrewer({ topic, brewerId, patronId, details });
+    this.#list();
+  }
+
+  #end(patronId: string): boolean {
+    const reader = this.#readers.get(patronId);
+    if (!reader) return false;
+    this.#readers.delete(patronId);
+    this.#list();
+    this.#try(() => reader.stop?.());
+    this.#events.emit('removed', { topic: this.topic, patronId });
+    return true;
+  }
+
+  #list(): void {
+    const started = [...this.#readers.values()].filter(({ stop }) => stop);
+    this.#brews = [...new Set(started.map(({ brew }) => brew!))];
+  }
+
+  /** Hands a frame to each brew; nothing is returned when all took it at once. */
+  #carry(frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    let waiting: Promise<void>[] | undefined;
+    for (const brew of this.#brews) {
+      try {
+        const accepted = brew.brew(this.brewerId, frame);
+        if (accepted) (waiting ??= []).push(accepted);
+      } catch (error) {
+        (waiting ??= []).push(Promise.reject(error));
+      }
+    }
+    return waiting && Promise.all(waiting).then(() => undefined);
+  }
+
+  #reject(error: PubkeeperError): Promise<void> {
+    return this.#handled(Promise.reject(error));
+  }
+
+  #handled(promise: Promise<void>): Promise<void> {
+    promise.catch((error: unknown) => this.#report(error));
+    return promise;
+  }
+
+  #try(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  #report(cause: unknown): void {
+    const error = asPubkeeperError(cause, 'BREW_FAILED', `A brew failed for the brewer of ${this.topic}.`);
+    if (!this.#events.emit('error', error)) defaultLogger().error(error);
+  }
+}

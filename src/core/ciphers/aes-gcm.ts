@@ -1,0 +1,78 @@
+import { FRAME_HEADER, frameHeader, readSeal } from '../frame.js';
+import { randomBytes } from '../host.js';
+import { toHex } from '../id.js';
+import { cannotOpen } from './aes-cbc.js';
+import type { Opener, Sealer } from './cipher.js';
+import type { CryptoEngine } from './engine.js';
+
+// Sealed mode (design, "Sealed mode"): AES-256-GCM over payload and header, with an epoch and a sequence in the header.
+
+const TAG = 16;
+
+export function gcmOpener(engine: CryptoEngine, key: Uint8Array, epoch: Uint8Array): Opener {
+  const aes = engine.gcm(key);
+  return {
+    cipher: 'aes-gcm',
+    open(frame) {
+      const seal = readSeal(frame);
+      if (!seal || frame.length < FRAME_HEADER + TAG || !sameBytes(seal.epoch, epoch)) throw cannotOpen();
+      const opened = aes.decrypt(nonceOf(seal.sequence), frame.subarray(0, FRAME_HEADER), frame.subarray(FRAME_HEADER));
+      if (!seal.bundle) return opened;
+      return opened instanceof Uint8Array ? unbundle(opened) : opened.then(unbundle);
+    },
+  };
+}
+
+export function gcmSealer(
+  engine: CryptoEngine,
+  identity: Uint8Array,
+  key = randomBytes(32),
+  epoch = randomBytes(8),
+): Sealer {
+  const aes = engine.gcm(key);
+  let sequence = 0;
+  return {
+    cipher: 'aes-gcm',
+    config: { mode: 'AES-GCM', key: toHex(key), epoch: toHex(epoch) },
+    seal(message) {
+      const seal = { bundle: false, epoch, sequence: sequence++ };
+      const header = frameHeader(identity, message.length + TAG, seal);
+      const frame = (ciphertext: Uint8Array) => {
+        const bytes = new Uint8Array(FRAME_HEADER + ciphertext.length);
+        bytes.set(header);
+        bytes.set(ciphertext, FRAME_HEADER);
+        return bytes;
+      };
+      const ciphertext = aes.encrypt(nonceOf(seal.sequence), header, message);
+      return ciphertext instanceof Uint8Array ? frame(ciphertext) : ciphertext.then(frame);
+    },
+  };
+}
+
+/** Four zero bytes and the sequence as a big-endian u64. */
+function nonceOf(sequence: number): Uint8Array<ArrayBuffer> {
+  const nonce = new Uint8Array(12);
+  const view = new DataView(nonce.buffer);
+  view.setUint32(4, sequence / 0x100000000);
+  view.setUint32(8, sequence >>> 0);
+  return nonce;
+}
+
+/** The messages of a bundle: u32 length and bytes, over and over. Only its brewer can have made it: it was authenticated. */
+function unbundle(bytes: Uint8Array): Uint8Array[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const messages: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const start = at + 4;
+    const end = start <= bytes.length ? start + view.getUint32(at, true) : Infinity;
+    if (end > bytes.length) throw cannotOpen();
+    messages.push(bytes.subarray(start, end));
+    at = end;
+  }
+  return messages;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < b.length; i++) if (a[i] !== b[i]) return false;
+  return a.length === b.length;
+}

@@ -1,0 +1,45 @@
+import { PubkeeperError } from '../errors.js';
+import { encodeFrame, FRAME_HEADER } from '../frame.js';
+import { fromHex, show } from '../id.js';
+import type { BrewerConfig } from '../packet.js';
+import { cbcOpener, cbcSealer } from './aes-cbc.js';
+import { gcmOpener, gcmSealer } from './aes-gcm.js';
+import type { CipherName, Opener, Sealer } from './cipher.js';
+import type { CryptoEngine } from './engine.js';
+
+const plainOpener: Opener = { cipher: 'none', open: (frame) => frame.subarray(FRAME_HEADER) };
+
+/**
+ * What opens the frames of a brewer with this configuration (protocol, section 2, `brewer_config.cipher`).
+ * @throws {PubkeeperError} `KEY_INVALID` or `CIPHER_UNKNOWN`
+ */
+export function openerFor(config: BrewerConfig, engine: CryptoEngine): Opener {
+  const cipher = config.cipher;
+  if (!cipher || cipher.mode === 'NONE') return plainOpener;
+  if (cipher.mode === 2) return cbcOpener(engine, readHex(cipher.key, [16, 24, 32], 'AES-CBC key'));
+  if (cipher.mode === 'AES-GCM') {
+    return gcmOpener(engine, readHex(cipher.key, [32], 'AES-GCM key'), readHex(cipher.epoch, [8], 'epoch'));
+  }
+  throw new PubkeeperError(
+    'CIPHER_UNKNOWN',
+    `A brewer encrypts with the mode ${show(cipher.mode)}, which this version cannot read; it reads 2 (AES-CBC) and "AES-GCM".`,
+    { mode: cipher.mode },
+  );
+}
+
+/** A new session's key, and what seals with it. */
+export function sealerFor(cipher: CipherName, engine: CryptoEngine, identity: Uint8Array): Sealer {
+  if (cipher === 'aes-gcm') return gcmSealer(engine, identity);
+  if (cipher === 'aes-cbc') return cbcSealer(engine, identity);
+  return { cipher: 'none', config: undefined, seal: (message) => encodeFrame(identity, message) };
+}
+
+function readHex(hex: unknown, lengths: readonly number[], what: string): Uint8Array {
+  const bytes = fromHex(hex as string);
+  if (lengths.includes(bytes.length)) return bytes;
+  throw new PubkeeperError(
+    'KEY_INVALID',
+    `A brewer announces an ${what} of ${bytes.length} bytes; ${lengths.join(', ')} are possible.`,
+    { length: bytes.length },
+  );
+}

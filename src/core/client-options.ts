@@ -1,0 +1,86 @@
+import type { Brew } from './brew.js';
+import type { CryptoEngine } from './ciphers/engine.js';
+import type { WebSocketConstructor } from './connection.js';
+import type { Drop } from './drops.js';
+import { PubkeeperError } from './errors.js';
+import { type Logger, type ParsedUrl, parseUrl } from './host.js';
+import { show } from './id.js';
+import type { ReconnectOptions } from './reconnect.js';
+import type { TokenSource } from './session.js';
+
+/** The states of a client. */
+export type ClientState = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
+
+/** What a client emits: `client.on(name, listener)`. */
+export interface ClientEvents {
+  /** The new state. */
+  state: ClientState;
+  /** What went wrong outside of any call: without a listener it goes to the logger. */
+  error: PubkeeperError;
+  /** A patron of this client was matched with a brewer (then `patronId` is ours), or a brewer with a patron. */
+  matched: { readonly topic: string; readonly brewerId: string; readonly patronId: string; readonly brew: string };
+  /** Data was not passed on: one event per patron, reason and burst. `patronId` is missing when it was for no patron. */
+  dropped: Drop & { readonly patronId?: string };
+}
+
+/** The options of a client. */
+export interface ClientOptions {
+  /** The URL of the control server: `ws://host:9898/ws`, or `wss://…`. */
+  readonly server: string;
+  /** What the server knows this client by; a function is called for each connection. */
+  readonly token: TokenSource;
+  /** The transports that both ends must share, in order of preference. At least one. */
+  readonly brews: readonly Brew[];
+  /** The WebSocket implementation. */
+  readonly WebSocket: WebSocketConstructor;
+  readonly reconnect?: ReconnectOptions;
+  /** Gets errors that have no listener, and debug notes. Default: errors to `console`. */
+  readonly logger?: Logger;
+  /** How long dialling, authentication and the answers to all registrations may take each, in ms. Default 10,000. */
+  readonly connectTimeoutMs?: number;
+  /** What computes AES. Default: WebCrypto and plain JavaScript, by size. */
+  readonly engine?: CryptoEngine;
+  /** Calls `wake` when the network or the page comes back; returns what stops that. */
+  readonly lifecycle?: (wake: () => void) => () => void;
+}
+
+/** Options, checked and complete. */
+export interface Settings extends ClientOptions {
+  readonly reconnect: Required<ReconnectOptions>;
+  readonly connectTimeoutMs: number;
+}
+
+/** @throws {PubkeeperError} `OPTION_INVALID` or `BREW_DUPLICATE` */
+export function readOptions(options: ClientOptions): Settings {
+  const { server, token, brews, reconnect, connectTimeoutMs = 10_000 } = options ?? {};
+  assertServer(server);
+  if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
+    throw invalid("token must be the text that the server knows this client by, or a function that gets it");
+  }
+  if (!Array.isArray(brews) || !brews.length) throw invalid('brews must list at least one brew');
+  const names = new Set<string>();
+  for (const { name } of brews as readonly Brew[]) {
+    if (names.has(name)) {
+      throw new PubkeeperError('BREW_DUPLICATE', `Two brews are called ${show(name)}: give one another name.`, { name });
+    }
+    names.add(name);
+  }
+  const settings = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, ...reconnect };
+  for (const [name, ms] of Object.entries({ ...settings, connectTimeoutMs })) {
+    if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number of milliseconds, not ${show(ms)}`);
+  }
+  return { ...options, reconnect: settings, connectTimeoutMs };
+}
+
+function assertServer(server: unknown): void {
+  let url: ParsedUrl | undefined;
+  try {
+    url = parseUrl(server as string);
+  } catch {
+    // told below
+  }
+  if (typeof server === 'string' && (url?.protocol === 'ws:' || url?.protocol === 'wss:')) return;
+  throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://…, not ${show(server)}`);
+}
+
+const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `${why}.`);

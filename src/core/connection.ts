@@ -1,0 +1,176 @@
+import { PubkeeperError } from './errors.js';
+import { cancel, microtask, type Timer, wait } from './host.js';
+
+/**
+ * The part of the WHATWG `WebSocket` that is used here. The browser's, Node's, and that of `ws` fit; so does anything
+ * that an application passes as the option `WebSocket`.
+ */
+export interface WebSocketLike {
+  binaryType: string;
+  readonly protocol: string;
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  send(data: Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+}
+
+/** A constructor of {@link WebSocketLike}. */
+export type WebSocketConstructor = new (url: string, protocols?: string | string[]) => WebSocketLike;
+
+/** What a connection is made of, and whom it tells. */
+export interface ConnectionOptions {
+  readonly url: string;
+  /** The subprotocols to offer; the server must pick one of them. */
+  readonly protocols: readonly string[];
+  readonly WebSocket: WebSocketConstructor;
+  /** How long opening may take, in ms. */
+  readonly timeoutMs: number;
+  onOpen(protocol: string): void;
+  onMessage(bytes: Uint8Array): void;
+  /** Something came that the protocol does not have (a text message); the connection goes on. */
+  onFault(error: PubkeeperError): void;
+  /** The end, told exactly once. `CONNECTION_CLOSED` when this side asked for it. */
+  onClose(error: PubkeeperError): void;
+}
+
+const OPEN = 1;
+/** How long the other side may take to answer a close, in ms, before it is over without its answer. */
+const CLOSE_TIMEOUT = 1000;
+
+/** One WebSocket: binary messages in and out, one of the offered subprotocols, and exactly one end. Never throws. */
+export class Connection {
+  /** When the last message came, as `Date.now()`. */
+  heardAt = 0;
+  readonly #options: ConnectionOptions;
+  #socket: WebSocketLike | undefined;
+  #timer: Timer | undefined;
+  #opened = false;
+  #ended = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    const { url, protocols, timeoutMs } = options;
+    try {
+      this.#socket = new options.WebSocket(url, [...protocols]);
+    } catch (cause) {
+      // Told later, as every other failure is, so that the caller has this object by then.
+      microtask(() => this.abandon(blocked(url, cause)));
+      return;
+    }
+    this.#listen(this.#socket);
+    this.#timer = wait(timeoutMs, () =>
+      this.abandon(
+        new PubkeeperError('TIMEOUT', `${url} did not answer within ${timeoutMs} ms: check host, port and firewall.`, {
+          url,
+          timeoutMs,
+        }),
+      ),
+    );
+  }
+
+  get isOpen(): boolean {
+    return this.#opened && this.#socket?.readyState === OPEN;
+  }
+
+  /** Bytes that were given to `send` and have not left this process. */
+  get bufferedAmount(): number {
+    return this.#socket?.bufferedAmount ?? 0;
+  }
+
+  /** Sends a message; false when the connection is not open. */
+  send(bytes: Uint8Array<ArrayBuffer>): boolean {
+    if (!this.isOpen) return false;
+    this.#socket!.send(bytes);
+    return true;
+  }
+
+  /** Closes it after what was sent has left. The end is told when the other side answers, or after a second. */
+  close(code = 1000, reason = ''): void {
+    const closed = new PubkeeperError('CONNECTION_CLOSED', `The connection to ${this.#options.url} was closed.`);
+    if (!this.#socket || this.#ended) return;
+    if (!this.isOpen) return this.abandon(closed);
+    cancel(this.#timer);
+    this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(closed));
+    this.#socket.onmessage = null;
+    this.#socket.onclose = () => this.#end(closed);
+    this.#socket.close(code, reason);
+  }
+
+  /** Ends it at once for the reason given, whether or not the other side is still there to agree. */
+  abandon(error: PubkeeperError): void {
+    const socket = this.#socket;
+    this.#end(error);
+    // 4000: "abandoned"; browsers allow no protocol codes here. A socket that is not open yet is just closed.
+    if (!socket || socket.readyState > OPEN) return;
+    if (this.#opened) socket.close(4000, error.code);
+    else socket.close();
+  }
+
+  #listen(socket: WebSocketLike): void {
+    const { url, protocols, onFault, onMessage } = this.#options;
+    let problem: unknown;
+    // At once, and for good: in Node an 'error' that nobody listens to ends the process.
+    socket.onerror = (event: { readonly message?: unknown }) => (problem = event.message);
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => {
+      const { protocol } = socket;
+      if (!protocols.includes(protocol)) return this.abandon(wrongProtocol(url, protocols, protocol));
+      cancel(this.#timer);
+      this.#opened = true;
+      this.heardAt = Date.now();
+      this.#options.onOpen(protocol);
+    };
+    socket.onmessage = ({ data }: { readonly data: unknown }) => {
+      if (this.#ended) return;
+      this.heardAt = Date.now();
+      if (data instanceof ArrayBuffer) onMessage(new Uint8Array(data));
+      else onFault(new PubkeeperError('PROTOCOL_ERROR', `${url} sent a text message; only binary ones are read.`, { url }));
+    };
+    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
+      this.#end(this.#opened ? lost(url, code, reason) : unreachable(url, protocols, problem));
+  }
+
+  #end(error: PubkeeperError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    cancel(this.#timer);
+    if (this.#socket) {
+      this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+      this.#socket = undefined;
+    }
+    this.#options.onClose(error);
+  }
+}
+
+const lost = (url: string, code: number, reason: string): PubkeeperError =>
+  new PubkeeperError('CONNECTION_LOST', `${url} closed the connection (${code}${reason && `: ${reason}`}).`, {
+    url,
+    code,
+    reason,
+  });
+
+function unreachable(url: string, protocols: readonly string[], problem: unknown): PubkeeperError {
+  // Where the implementation looks at the subprotocol by itself, as `ws` does, only its words tell.
+  if (/subprotocol/i.test(String(problem))) return wrongProtocol(url, protocols, '');
+  const why = problem ? ` (${String(problem)})` : '';
+  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to ${url}${why}: check that a server runs there.`, { url });
+}
+
+const wrongProtocol = (url: string, offered: readonly string[], chosen: string): PubkeeperError =>
+  new PubkeeperError(
+    'SUBPROTOCOL_REFUSED',
+    `${url} speaks none of ${offered.join(', ')}${chosen && ` but ${chosen}`}: it is no Pubkeeper server of a known version.`,
+    { url, offered, chosen },
+  );
+
+const blocked = (url: string, cause: unknown): PubkeeperError =>
+  new PubkeeperError(
+    'CONNECT_BLOCKED',
+    `${url} may not be opened from here: an https page reaches wss:// servers only, and a page's policy must allow it.`,
+    { url },
+    cause,
+  );

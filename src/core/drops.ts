@@ -1,0 +1,61 @@
+import { after, cancel, type Timer } from './host.js';
+
+/** Why a patron did not pass something on. */
+export type DropReason =
+  /** of a brewer that the patron is not matched with (any more) */
+  | 'unknown-brewer'
+  /** not a brew frame: too short, another version, or a length that lies */
+  | 'malformed'
+  /** a frame that bears another topic or another brewer's id */
+  | 'wrong-sender'
+  /** encrypted, and `crypto` is false; or plaintext, and `crypto` is `'required'` */
+  | 'not-accepted'
+  /** it cannot be opened with the key that its brewer announced */
+  | 'undecryptable'
+  /** a sealed message that was delivered before, or one that is too old to tell */
+  | 'replayed'
+  /** nobody read fast enough: a `for await` loop, or decryption, lags behind by more than its bound */
+  | 'overflow'
+  /** it was still being opened when the patron was reset */
+  | 'reset';
+
+/** Drops of one reason in one burst. */
+export interface Drop {
+  readonly reason: DropReason;
+  /** How many frames (for `replayed` and `overflow`: messages) since the last report of this reason. */
+  readonly count: number;
+  /** The brewer that the last of them was said to come from; undefined when that was no brewer's id. */
+  readonly brewerId: string | undefined;
+}
+
+/** How long drops are gathered before they are reported, in ms: a flood of garbage must not become a flood of events. */
+const BURST = 250;
+
+/** Counts drops by reason, and reports each reason once a burst. */
+export class Drops {
+  readonly #report: (drop: Drop) => void;
+  readonly #pending = new Map<DropReason, Drop>();
+  #timer: Timer | undefined;
+  /** All drops so far, by reason. */
+  readonly counts: Partial<Record<DropReason, number>> = {};
+
+  constructor(report: (drop: Drop) => void) {
+    this.#report = report;
+  }
+
+  add(reason: DropReason, brewerId: string | undefined, count = 1): void {
+    this.counts[reason] = (this.counts[reason] ?? 0) + count;
+    const pending = this.#pending.get(reason);
+    this.#pending.set(reason, { reason, count: (pending?.count ?? 0) + count, brewerId });
+    this.#timer ??= after(BURST, () => this.flush());
+  }
+
+  /** Reports what is pending at once. */
+  flush(): void {
+    cancel(this.#timer);
+    this.#timer = undefined;
+    const drops = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const drop of drops) this.#report(drop);
+  }
+}

@@ -1,0 +1,37 @@
+import { microtask } from './host.js';
+
+type Listener<T> = (event: T) => void;
+
+/**
+ * A typed event source in a few lines. `on()` returns its own undo. A listener that throws does not keep the others
+ * from being called; its exception surfaces as an uncaught one, as that of a DOM event listener does.
+ */
+export class Events<Map extends object> {
+  readonly #listeners: { [Name in keyof Map]?: Listener<Map[Name]>[] } = Object.create(null) as object;
+
+  on<Name extends keyof Map>(name: Name, listener: Listener<Map[Name]>): () => void {
+    // Lists are replaced and never changed, so that a listener may add or remove listeners while it is called.
+    this.#listeners[name] = [...(this.#listeners[name] ?? []), listener];
+    return () => {
+      const list = this.#listeners[name] ?? [];
+      const at = list.indexOf(listener);
+      if (at >= 0) this.#listeners[name] = list.filter((_, index) => index !== at);
+    };
+  }
+
+  /** Calls every listener of `name`; false when there is none. */
+  emit<Name extends keyof Map>(name: Name, event: Map[Name]): boolean {
+    const list = this.#listeners[name];
+    if (!list?.length) return false;
+    for (const listener of list) {
+      try {
+        listener(event);
+      } catch (error) {
+        microtask(() => {
+          throw error;
+        });
+      }
+    }
+    return true;
+  }
+}

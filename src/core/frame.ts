@@ -1,0 +1,125 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { PubkeeperError } from './errors.js';
+import { utf8 } from './host.js';
+
+// The brew frame (protocol, section 3): 88 bytes of header, then the payload. In sealed mode (design, "Sealed mode")
+// spare bytes of the header bear the epoch and the sequence; readers of the deployed kind ignore them.
+
+/** The length of a brew frame's header, in bytes. */
+export const FRAME_HEADER = 88;
+
+const HASH_AT = 2;
+const ID_AT = 34;
+const SEALED_AT = 50;
+const FLAGS_AT = 51;
+const EPOCH_AT = 54;
+const SEQUENCE_AT = 62;
+const LENGTH_AT = 84;
+
+/** SHA-256 of a literal topic: its name in brew frames and on the relay. 32 bytes. */
+export const topicHash = (topic: string): Uint8Array<ArrayBuffer> => sha256(utf8(topic)) as Uint8Array<ArrayBuffer>;
+
+/** What the header of a sealed frame says. */
+export interface Seal {
+  /** Bit 0 of the flags: the payload is a bundle of several messages. */
+  readonly bundle: boolean;
+  /** 8 bytes, as announced in the brewer's configuration. */
+  readonly epoch: Uint8Array;
+  /** The sequence of the first message; an integer below 2^53. */
+  readonly sequence: number;
+}
+
+/** The two things that are the same in every frame of a brewer: the topic's hash and the brewer's id, end to end (48 bytes). */
+export function frameIdentity(hash: Uint8Array, brewerId: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (hash.length !== 32 || brewerId.length !== 16) {
+    throw new PubkeeperError('FRAME_INVALID', 'A brew frame needs a topic hash of 32 bytes and a brewer id of 16.');
+  }
+  const identity = new Uint8Array(48);
+  identity.set(hash);
+  identity.set(brewerId, 32);
+  return identity;
+}
+
+/** The header of a frame whose payload will have `length` bytes. */
+export function frameHeader(identity: Uint8Array, length: number, seal?: Seal): Uint8Array<ArrayBuffer> {
+  const header = new Uint8Array(FRAME_HEADER);
+  header[0] = 1;
+  header.set(identity, HASH_AT);
+  const view = new DataView(header.buffer);
+  view.setUint32(LENGTH_AT, length, true);
+  if (seal) {
+    header[SEALED_AT] = 1;
+    if (seal.bundle) header[FLAGS_AT] = 1;
+    header.set(seal.epoch, EPOCH_AT);
+    view.setUint32(SEQUENCE_AT, seal.sequence >>> 0, true);
+    view.setUint32(SEQUENCE_AT + 4, seal.sequence / 0x100000000, true);
+  }
+  return header;
+}
+
+/** A whole frame: header and payload in one piece. */
+export function encodeFrame(identity: Uint8Array, payload: Uint8Array, seal?: Seal): Uint8Array<ArrayBuffer> {
+  const frame = new Uint8Array(FRAME_HEADER + payload.length);
+  frame.set(frameHeader(identity, payload.length, seal));
+  frame.set(payload, FRAME_HEADER);
+  return frame;
+}
+
+/** A brew frame as read: views into the bytes that came, no copies. */
+export interface Frame {
+  readonly topicHash: Uint8Array;
+  /** 16 bytes. */
+  readonly brewerId: Uint8Array;
+  readonly payload: Uint8Array;
+  /** The 88 bytes of the header: what a sealed payload is authenticated with. */
+  readonly header: Uint8Array;
+  readonly seal: Seal | undefined;
+}
+
+/** Whether `bytes` can be a brew frame: version 1, and as long as it says. */
+export function isFrame(bytes: Uint8Array): boolean {
+  return bytes.length >= FRAME_HEADER && bytes[0] === 1 && readUint32(bytes, LENGTH_AT) === bytes.length - FRAME_HEADER;
+}
+
+/** Whether `frame` bears this identity (see {@link frameIdentity}). */
+export function bearsIdentity(frame: Uint8Array, identity: Uint8Array): boolean {
+  // The id first: it differs where brewers share a topic.
+  for (let i = 47; i >= 0; i--) if (frame[HASH_AT + i] !== identity[i]) return false;
+  return true;
+}
+
+/** The first four bytes of the brewer's id as a number: a cheap key for tables of brewers. */
+export const brewerKey = (frame: Uint8Array): number => readUint32(frame, ID_AT);
+
+/** Sealed fields of a frame that `isFrame`, or undefined where the frame is not sealed. */
+export function readSeal(frame: Uint8Array): Seal | undefined {
+  if (frame[SEALED_AT] !== 1) return;
+  return {
+    bundle: (frame[FLAGS_AT]! & 1) === 1,
+    epoch: frame.subarray(EPOCH_AT, EPOCH_AT + 8),
+    sequence: readUint32(frame, SEQUENCE_AT) + readUint32(frame, SEQUENCE_AT + 4) * 0x100000000,
+  };
+}
+
+/**
+ * Reads a brew frame (protocol, section 3).
+ * @throws {PubkeeperError} `FRAME_INVALID` when it is too short, of another version, or its length field lies
+ */
+export function decodeFrame(bytes: Uint8Array): Frame {
+  if (!isFrame(bytes)) {
+    throw new PubkeeperError(
+      'FRAME_INVALID',
+      `These ${bytes.length} bytes are no brew frame: version 1 and a true length are wanted after a header of 88 bytes.`,
+    );
+  }
+  return {
+    topicHash: bytes.subarray(HASH_AT, ID_AT),
+    brewerId: bytes.subarray(ID_AT, SEALED_AT),
+    payload: bytes.subarray(FRAME_HEADER),
+    header: bytes.subarray(0, FRAME_HEADER),
+    seal: readSeal(bytes),
+  };
+}
+
+const readUint32 = (bytes: Uint8Array, at: number): number =>
+  (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;

@@ -1,0 +1,77 @@
+// What the core asks of whatever it runs in: the few globals that browsers, workers, Node, Deno and Bun share. They are
+// declared here and not taken from `lib.dom` or `@types/node`, so that neither leaks into the core. Nothing is read at
+// import: a global that is missing is noticed where it is used.
+
+/** What `setTimeout` returned: a number in browsers, an object in Node. */
+export type Timer = { unref?(): void } | number;
+
+interface TextCodec {
+  encode(text: string): Uint8Array<ArrayBuffer>;
+  decode(bytes: Uint8Array): string;
+}
+
+/** The few members of the WHATWG `URL` that are used here. */
+export interface ParsedUrl {
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port: string;
+  readonly href: string;
+}
+
+declare const TextEncoder: new () => Pick<TextCodec, 'encode'>;
+declare const TextDecoder: new (label: string, options: { fatal: boolean }) => Pick<TextCodec, 'decode'>;
+declare const URL: new (url: string) => ParsedUrl;
+declare const crypto: { getRandomValues(bytes: Uint8Array<ArrayBuffer>): unknown };
+declare const setTimeout: (run: () => void, ms: number) => Timer;
+declare const clearTimeout: (timer: Timer | undefined) => void;
+declare const queueMicrotask: (run: () => void) => void;
+declare const console: Logger;
+
+/** Where the client says what has no listener. `console` and the usual logging libraries fit. */
+export interface Logger {
+  debug?(...data: unknown[]): void;
+  warn(...data: unknown[]): void;
+  error(...data: unknown[]): void;
+}
+
+let encoder: Pick<TextCodec, 'encode'> | undefined;
+let strictDecoder: Pick<TextCodec, 'decode'> | undefined;
+let lenientDecoder: Pick<TextCodec, 'decode'> | undefined;
+
+export const utf8 = (text: string): Uint8Array<ArrayBuffer> => (encoder ??= new TextEncoder()).encode(text);
+
+/** Throws a `TypeError` for bytes that are not UTF-8. */
+export const fromUtf8Strict = (bytes: Uint8Array): string =>
+  (strictDecoder ??= new TextDecoder('utf-8', { fatal: true })).decode(bytes);
+
+/** Replaces what is not UTF-8 by U+FFFD, as a browser's `MessageEvent` text would. */
+export const fromUtf8 = (bytes: Uint8Array): string =>
+  (lenientDecoder ??= new TextDecoder('utf-8', { fatal: false })).decode(bytes);
+
+/** The only source of randomness: `crypto.getRandomValues`, which plain-http pages have too. */
+export function randomBytes(length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  crypto.getRandomValues(bytes);
+  return bytes;
+}
+
+export const parseUrl = (url: string): ParsedUrl => new URL(url);
+
+/**
+ * A timer that does not keep a Node process alive: a client's sockets do that, its housekeeping must not.
+ * `ms` in milliseconds.
+ */
+export function after(ms: number, run: () => void): Timer {
+  const timer = setTimeout(run, ms);
+  if (typeof timer === 'object') timer.unref?.();
+  return timer;
+}
+
+/** As `after`, but keeps the process alive: for what somebody awaits. */
+export const wait = (ms: number, run: () => void): Timer => setTimeout(run, ms);
+
+export const cancel = (timer: Timer | undefined): void => clearTimeout(timer);
+
+export const microtask = (run: () => void): void => queueMicrotask(run);
+
+export const defaultLogger = (): Logger => console;

@@ -1,0 +1,69 @@
+import type { Awaitable } from './ciphers/engine.js';
+
+interface Slot<T> {
+  settled: boolean;
+  failed: boolean;
+  value: T | unknown;
+  readonly size: number;
+}
+
+/**
+ * Puts results in the order in which they were asked for, whatever mix of at-once and later ones they are. A result
+ * that is there at once, with nothing before it, is passed on in the same call, without a promise.
+ */
+export class OrderedQueue<T> {
+  readonly #pass: (value: T) => void;
+  readonly #fail: (error: unknown) => void;
+  #waiting: Slot<T>[] = [];
+  /** Sum of the sizes of what waits, as given to `push`. */
+  size = 0;
+
+  constructor(pass: (value: T) => void, fail: (error: unknown) => void) {
+    this.#pass = pass;
+    this.#fail = fail;
+  }
+
+  /** How many results wait. */
+  get length(): number {
+    return this.#waiting.length;
+  }
+
+  push(result: Awaitable<T>, size = 0): void {
+    const later = result instanceof Promise;
+    if (!later && !this.#waiting.length) {
+      this.#pass(result);
+      return;
+    }
+    const slot: Slot<T> = { settled: !later, failed: false, value: later ? undefined : result, size };
+    this.#waiting.push(slot);
+    this.size += size;
+    if (later) {
+      const settle = (failed: boolean) => (value: unknown) => {
+        slot.settled = true;
+        slot.failed = failed;
+        slot.value = value;
+        this.#drain();
+      };
+      result.then(settle(false), settle(true));
+    }
+  }
+
+  /** Forgets what waits; returns how many that were. */
+  clear(): number {
+    const count = this.#waiting.length;
+    this.#waiting = [];
+    this.size = 0;
+    return count;
+  }
+
+  #drain(): void {
+    const waiting = this.#waiting;
+    // Whatever is passed on may push or clear: `#waiting` is looked at anew each time, and shortened before.
+    while (this.#waiting === waiting && waiting[0]?.settled) {
+      const slot = waiting.shift()!;
+      this.size -= slot.size;
+      if (slot.failed) this.#fail(slot.value);
+      else this.#pass(slot.value as T);
+    }
+  }
+}

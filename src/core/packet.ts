@@ -1,0 +1,211 @@
+import { PubkeeperError } from './errors.js';
+import { fromUtf8Strict, utf8 } from './host.js';
+import { readId } from './id.js';
+
+// Control packets (protocol, section 2): an 8-byte header and JSON. They are validated here and nowhere else: what
+// `decodePacket` returns has the shape that its type says, with every id in its 32-digit form.
+
+/** The types of control packets, by their names in the protocol. */
+export const PacketType = {
+  CLIENT_AUTHENTICATE: 1,
+  CLIENT_AUTHENTICATED: 2,
+  BREWER_REGISTER: 10,
+  BREWER_UNREGISTER: 11,
+  BREWER_NOTIFY: 12,
+  BREWER_REMOVED: 13,
+  PATRON_REGISTER: 20,
+  PATRON_UNREGISTER: 21,
+  PATRON_NOTIFY: 22,
+  PATRON_REMOVED: 23,
+  SEGMENT_CREATE: 30,
+  SEGMENT_DESTROY: 31,
+  SEGMENT_REGISTER: 32,
+  SEGMENT_CONNECT_BREWER: 33,
+  BREWS_REGISTER: 40,
+  BREW_STATE: 41,
+  ERROR: 99,
+} as const;
+export type PacketType = (typeof PacketType)[keyof typeof PacketType];
+
+/** The version of the control protocol: `'1.0'` limits a payload to 65,535 bytes. */
+export type PacketVersion = '1.0' | '1.1';
+
+/** A brew as it stands in a registration or a notification: its name and whatever that brew needs to connect. */
+export interface BrewDetails {
+  readonly name: string;
+  readonly [detail: string]: unknown;
+}
+
+/** What a brewer tells its patrons: `cipher` (mode and key), and keys that we do not know. */
+export interface BrewerConfig {
+  readonly cipher?: { readonly mode: unknown; readonly key?: unknown; readonly epoch?: unknown } | null;
+  readonly [key: string]: unknown;
+}
+
+/** An element of BREWER_NOTIFY: one matched brewer, with its literal topic. */
+export interface BrewerInfo {
+  readonly topic: string;
+  readonly brewer_id: string;
+  readonly brewer_config: BrewerConfig;
+  readonly brew: BrewDetails;
+}
+
+/** An element of PATRON_NOTIFY: one matched patron, with the brewer's literal topic. */
+export interface PatronInfo {
+  readonly topic: string;
+  readonly patron_id: string;
+  readonly brew: BrewDetails;
+}
+
+interface Payloads {
+  1: { token: string };
+  2: { authenticated: boolean };
+  10: { topic: string; brewer_id: string; brewer_config: BrewerConfig; brews: readonly BrewDetails[] };
+  11: { topic: string; brewer_id: string };
+  12: { patron_id: string; brewers: readonly BrewerInfo[] };
+  13: { topic?: string; patron_id: string; brewer_id: string };
+  20: { topic: string; patron_id: string; brews: readonly BrewDetails[] };
+  21: { topic: string; patron_id: string };
+  22: { brewer_id: string; patrons: readonly PatronInfo[] };
+  23: { topic?: string; brewer_id: string; patron_id: string };
+  30: object;
+  31: object;
+  32: object;
+  33: object;
+  40: { brews: readonly string[]; bridge_mode: boolean };
+  41: { brew: string; state: unknown };
+  99: { message: string };
+}
+
+/** A control packet: a union told apart by `type`. Payloads may bear keys that the protocol does not know. */
+export type Packet = {
+  [Type in PacketType]: { readonly type: Type; readonly payload: Readonly<Payloads[Type]> };
+}[PacketType];
+
+/** A packet of a type that this version does not know: to be ignored and reported. */
+export interface UnknownPacket {
+  readonly type: 'unknown';
+  readonly number: number;
+}
+
+/** `PATRON_NOTIFY` for 22, and so on; `TYPE_50` for a number that has no name. */
+export const packetName = (type: number): string =>
+  Object.entries(PacketType).find(([, number]) => number === type)?.[0] ?? `TYPE_${type}`;
+
+/**
+ * The bytes of a control packet (protocol, section 2).
+ * @param version `'1.1'` by default
+ * @throws {PubkeeperError} `PACKET_TOO_LONG` when version 1.0 has no room for the payload
+ */
+export function encodePacket(packet: Packet, version: PacketVersion = '1.1'): Uint8Array<ArrayBuffer> {
+  const json = utf8(JSON.stringify(packet.payload));
+  const length = json.length;
+  if (version === '1.0' && length > 0xffff) {
+    throw new PubkeeperError(
+      'PACKET_TOO_LONG',
+      `${packetName(packet.type)} has ${length} bytes; control protocol 1.0 carries 65,535: shorten it or connect by 1.1.`,
+      { type: packet.type, length },
+    );
+  }
+  const bytes = new Uint8Array(8 + length);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, packet.type, true);
+  view.setUint16(2, length & 0xffff, true);
+  if (version !== '1.0') {
+    view.setUint8(4, 1);
+    view.setUint16(5, length >>> 16, true);
+  }
+  bytes.set(json, 8);
+  return bytes;
+}
+
+/**
+ * Reads one control packet of either version; the flags in its header tell which (protocol, section 2).
+ * @throws {PubkeeperError} `PACKET_INVALID` when it is truncated, longer than it says, not JSON or of the wrong shape
+ */
+export function decodePacket(bytes: Uint8Array): Packet | UnknownPacket {
+  if (bytes.length < 8) throw invalid('a packet', `has ${bytes.length} bytes; its header alone has 8`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const type = view.getUint16(0, true);
+  const name = packetName(type);
+  const length = view.getUint16(2, true) + (view.getUint8(4) & 1 ? view.getUint16(5, true) * 0x10000 : 0);
+  if (bytes.length - 8 !== length) throw invalid(name, `announces ${length} payload bytes and bears ${bytes.length - 8}`);
+  const read = Object.hasOwn(PAYLOADS, type) ? PAYLOADS[type as PacketType] : undefined;
+  if (!read) return { type: 'unknown', number: type };
+  let payload: unknown;
+  try {
+    payload = JSON.parse(fromUtf8Strict(bytes.subarray(8)));
+  } catch (cause) {
+    throw invalid(name, 'is not JSON in UTF-8', cause);
+  }
+  read(payload, name);
+  return { type, payload } as Packet;
+}
+
+const invalid = (what: string, why: string, cause?: unknown): PubkeeperError =>
+  new PubkeeperError('PACKET_INVALID', `The other side broke the protocol: ${what} ${why}.`, {}, cause);
+
+/** Checks a value; what it returns takes the place of the value. Throws when the value is of the wrong shape. */
+type Reader = (value: unknown, path: string) => unknown;
+
+const text: Reader = (value, path) => {
+  if (typeof value !== 'string') throw invalid(path, 'is not a string');
+  return value;
+};
+const optionalText: Reader = (value, path) => (value == null ? undefined : text(value, path));
+const flag: Reader = (value, path) => {
+  if (typeof value !== 'boolean') throw invalid(path, 'is not true or false');
+  return value;
+};
+const id: Reader = (value, path) => {
+  const known = readId(value);
+  if (!known) throw invalid(path, 'is not a UUID');
+  return known;
+};
+const anything: Reader = (value) => value;
+const config: Reader = (value, path) => object({})(value ?? {}, path);
+
+const list =
+  (read: Reader): Reader =>
+  (value, path) => {
+    if (!Array.isArray(value)) throw invalid(path, 'is not a list');
+    return value.map((item, index) => read(item, `${path}[${index}]`));
+  };
+
+/** Keys that are not named here are left as they are; `JSON.parse` makes even `__proto__` a harmless own key. */
+const object =
+  (fields: Readonly<Record<string, Reader>>): Reader =>
+  (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(path, 'is not an object');
+    const record = value as Record<string, unknown>;
+    for (const key of Object.keys(fields)) {
+      const read = fields[key]!(Object.hasOwn(record, key) ? record[key] : undefined, `${path}.${key}`);
+      if (read !== undefined) record[key] = read;
+      else delete record[key];
+    }
+    return record;
+  };
+
+const brew = /* @__PURE__ */ object({ name: text });
+const brews = /* @__PURE__ */ list(brew);
+const segment = /* @__PURE__ */ object({});
+
+const PAYLOADS: Readonly<Record<PacketType, Reader>> = /* @__PURE__ */ (() => ({
+  1: object({ token: text }),
+  2: object({ authenticated: flag }),
+  10: object({ topic: text, brewer_id: id, brewer_config: config, brews }),
+  11: object({ topic: text, brewer_id: id }),
+  12: object({ patron_id: id, brewers: list(object({ topic: text, brewer_id: id, brewer_config: config, brew })) }),
+  13: object({ topic: optionalText, patron_id: id, brewer_id: id }),
+  20: object({ topic: text, patron_id: id, brews }),
+  21: object({ topic: text, patron_id: id }),
+  22: object({ brewer_id: id, patrons: list(object({ topic: text, patron_id: id, brew })) }),
+  23: object({ topic: optionalText, brewer_id: id, patron_id: id }),
+  30: segment,
+  31: segment,
+  32: segment,
+  33: segment,
+  40: object({ brews: list(text), bridge_mode: flag }),
+  41: object({ brew: text, state: anything }),
+  99: object({ message: text }),
+}))();

@@ -1,0 +1,277 @@
+import { defaultEngine } from './ciphers/default-engine.js';
+import type { CryptoEngine } from './ciphers/engine.js';
+import type { Brew } from './brew.js';
+import { type Drop, Drops, type DropReason } from './drops.js';
+import { asPubkeeperError, PubkeeperError } from './errors.js';
+import { Events } from './events.js';
+import { defaultLogger } from './host.js';
+import { newId, parseId, readId, show } from './id.js';
+import type { Message } from './message.js';
+import type { BrewerInfo } from './packet.js';
+import { Source, type SourceOwner } from './source.js';
+import { BoundedStream } from './stream.js';
+import { assertTopicPattern } from './topic.js';
+
+/** What a patron calls for each message. What it returns is awaited only to catch a rejection. */
+export type PatronCallback = (data: Uint8Array, message: Message) => unknown;
+
+/** The options of a {@link Patron}. */
+export interface PatronOptions {
+  /**
+   * `true` (the default): encrypted and plaintext brewers are both read. `false`: encrypted data is not accepted.
+   * `'required'`: plaintext is not accepted. What is not accepted is dropped and counted.
+   */
+  readonly crypto?: boolean | 'required';
+  /** A UUID to use instead of a generated one, with or without dashes. */
+  readonly patronId?: string;
+}
+
+/** What a patron emits: `patron.on(name, listener)`. */
+export interface PatronEvents {
+  /** A brewer was matched; its data may come from now on. */
+  added: { readonly topic: string; readonly brewerId: string; readonly brew: string };
+  /** A match ended. */
+  removed: { readonly topic: string; readonly brewerId: string };
+  /** Data was not passed on: one event per reason and burst. */
+  dropped: Drop;
+  /** Messages of a sealed brewer are missing (`missing` > 0), or one that was reported missing came late (-1). */
+  gap: { readonly topic: string; readonly brewerId: string; readonly missing: number };
+  /** An exception in the callback, a brewer that cannot be read, a brew that is not there. */
+  error: PubkeeperError;
+}
+
+/** What a client lends its patrons. */
+export interface PatronHost {
+  brew(name: string): Brew | undefined;
+  readonly engine: CryptoEngine;
+}
+
+/** How many messages a `for await` loop may lag behind before it loses the oldest. */
+const STREAM_LIMIT = 1024;
+
+/**
+ * Subscribes to a topic pattern (protocol, section 1) and decrypts what the matched brewers send.
+ *
+ * A client calls `configure`, `newBrewers`, `removeBrewer` and `reset` as it hears from the server, and brews call
+ * `_handleCallback`; an application gives a callback, listens to events, or reads with `for await`:
+ *
+ *     for await (const message of patron) console.log(message.topic, message.text());
+ */
+export class Patron {
+  /** The topic pattern. */
+  readonly topic: string;
+  /** 32 hex digits. */
+  readonly patronId: string;
+  readonly crypto: boolean | 'required';
+  readonly #callback: PatronCallback | undefined;
+  readonly #events = new Events<PatronEvents>();
+  readonly #sources = new Map<string, Source>();
+  readonly #streams = new Set<BoundedStream<Message>>();
+  readonly #drops = new Drops((drop) => void this.#events.emit('dropped', drop));
+  readonly #owner: SourceOwner;
+  #host: PatronHost | undefined;
+  #engine: CryptoEngine | undefined;
+
+  /**
+   * @param topic a literal topic or a pattern with `*` and `**`
+   * @param callback called with each message; may be left out by those who read with `for await`
+   * @throws {PubkeeperError} `PATTERN_INVALID`, `ID_INVALID` or `OPTION_INVALID`
+   */
+  constructor(topic: string, callback?: PatronCallback, options: PatronOptions = {}) {
+    assertTopicPattern(topic);
+    const { crypto = true, patronId } = options;
+    if (callback != null && typeof callback !== 'function') {
+      throw new PubkeeperError('OPTION_INVALID', `A patron's callback must be a function, not ${show(callback)}.`);
+    }
+    if (typeof crypto !== 'boolean' && crypto !== 'required') {
+      throw new PubkeeperError('OPTION_INVALID', `crypto must be true, false or 'required', not ${show(crypto)}.`);
+    }
+    this.topic = topic;
+    this.crypto = crypto;
+    this.patronId = patronId == null ? newId() : parseId(patronId);
+    this.#callback = callback ?? undefined;
+    this.#owner = {
+      crypto,
+      deliver: (message) => this.#deliver(message),
+      drop: (reason, brewerId, count) => this.#drops.add(reason, brewerId, count),
+      gap: ({ brewerId, topic }, missing) => void this.#events.emit('gap', { topic, brewerId, missing }),
+    };
+  }
+
+  /** Calls `listener` at each event of that name; returns what undoes it. */
+  on<Name extends keyof PatronEvents>(name: Name, listener: (event: PatronEvents[Name]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /** The brewers it is matched with: literal topic and name of the brew, by brewer id. A snapshot. */
+  get brewers(): ReadonlyMap<string, { readonly topic: string; readonly brew: string }> {
+    return new Map([...this.#sources].map(([id, { topic, brew }]) => [id, { topic, brew: brew.name }]));
+  }
+
+  /** Whether it is matched with a brewer. */
+  get isMatched(): boolean {
+    return this.#sources.size > 0;
+  }
+
+  /** How much was dropped so far, by reason. */
+  get dropped(): Readonly<Partial<Record<DropReason, number>>> {
+    return { ...this.#drops.counts };
+  }
+
+  /** Called when connected to a server: prepares what decryption needs. */
+  configure(): void {
+    this.#engine = this.#host?.engine ?? defaultEngine();
+  }
+
+  /**
+   * Called with the brewers of a BREWER_NOTIFY. Stores the configuration of all before it starts any, since a last
+   * value may arrive the moment one starts; a brewer that is known is removed first. What is wrong with one of them
+   * (`KEY_INVALID`, `CIPHER_UNKNOWN`, `BREW_UNKNOWN`, …) is an `error` event, and the others go on.
+   */
+  newBrewers(brewers: readonly BrewerInfo[]): void {
+    if (!this.#engine) this.configure();
+    const added: Source[] = [];
+    for (const info of brewers) {
+      this.#try(() => {
+        const brewerId = parseId(info.brewer_id);
+        const queue = this.#sources.get(brewerId)?.queue;
+        this.removeBrewer(brewerId);
+        const source = new Source(this.#owner, info, brewerId, this.#engine!, queue);
+        this.#sources.set(brewerId, source);
+        added.push(source);
+      });
+    }
+    for (const source of added) this.#try(() => this.#start(source));
+  }
+
+  /** Called on BREWER_REMOVED: ends its transport and forgets its key. Does nothing for a brewer that is not known. */
+  removeBrewer(brewerId: string): void {
+    const id = readId(brewerId);
+    const source = id && this.#sources.get(id);
+    if (!source) return;
+    this.#sources.delete(source.brewerId);
+    this.#stop(source);
+    this.#events.emit('removed', { topic: source.topic, brewerId: source.brewerId });
+  }
+
+  /** Called when disconnected: releases all brewers, ends all `for await` loops. What is not delivered yet is dropped. */
+  reset(): void {
+    for (const [id, { queue }] of this.#sources) {
+      const lost = queue.clear();
+      if (lost) this.#drops.add('reset', id, lost);
+      this.removeBrewer(id);
+    }
+    for (const stream of this.#streams) stream.end();
+    this.#streams.clear();
+    this.#drops.flush();
+    this.#engine = undefined;
+  }
+
+  /**
+   * Called by a brew with what it received: a brew frame (protocol, section 3). Decrypts it as the brewer's
+   * configuration says and passes it on in order. Never throws: what cannot be delivered is dropped and counted.
+   * @param retained whether it is a last value that a relay kept
+   */
+  _handleCallback(brewerId: string, data: Uint8Array | ArrayBuffer, retained = false): void {
+    const source = this.#sources.get(brewerId) ?? this.#sources.get(readId(brewerId) ?? '');
+    const frame = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+    if (!source) this.#drops.add('unknown-brewer', readId(brewerId));
+    else if (!(frame instanceof Uint8Array)) this.#drops.add('malformed', source.brewerId);
+    else source.receive(frame, retained);
+  }
+
+  /**
+   * Messages from now on, until the patron is removed or its client disconnects. Holds up to 1,024 messages that were
+   * not read yet; then the oldest is dropped and counted (`overflow`).
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    const stream: BoundedStream<Message> = new BoundedStream<Message>(
+      STREAM_LIMIT,
+      () => this.#drops.add('overflow', undefined),
+      () => this.#streams.delete(stream),
+    );
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /** @internal Called by the client that it is added to, and with nothing when it is removed. */
+  _lend(host: PatronHost | undefined): void {
+    if (host && this.#host) {
+      throw new PubkeeperError(
+        'REGISTERED_TWICE',
+        `The patron for ${this.topic} belongs to a client already: remove it there first, or make another one.`,
+        { patronId: this.patronId },
+      );
+    }
+    this.#host = host;
+  }
+
+  #start(source: Source): void {
+    const { topic, brewerId, brew: details } = source;
+    if (this.#sources.get(brewerId) !== source) return; // replaced or removed in the meantime
+    this.#events.emit('added', { topic, brewerId, brew: details?.name });
+    // Without a client there are no brews, and whoever runs the patron calls `_handleCallback` itself.
+    if (!this.#host) return;
+    const brew = this.#host.brew(details.name);
+    if (!brew) {
+      throw new PubkeeperError(
+        'BREW_UNKNOWN',
+        `${topic} is brewed over ${show(details.name)}, which this client does not have: add that brew to its brews.`,
+        { topic, brewerId, brew: details.name },
+      );
+    }
+    const stop = brew.startPatron({
+      topic,
+      brewerId,
+      patronId: this.patronId,
+      details,
+      receive: (frame, retained) => {
+        // A brew that goes on after its end, or that carries on for a former session, is told apart here.
+        if (this.#sources.get(brewerId) === source) source.receive(frame, retained ?? false);
+        else this.#drops.add('unknown-brewer', brewerId);
+      },
+    });
+    // A last value may have come already, and the callback may have removed this very brewer.
+    source.stop = stop;
+    if (this.#sources.get(brewerId) !== source) this.#stop(source);
+  }
+
+  #stop(source: Source): void {
+    const { stop } = source;
+    source.stop = undefined;
+    this.#try(() => stop?.());
+  }
+
+  #deliver(message: Message): void {
+    try {
+      const result = this.#callback?.(message.data, message);
+      if (result instanceof Promise) result.catch((error: unknown) => this.#callbackFailed(error, message));
+    } catch (error) {
+      this.#callbackFailed(error, message);
+    }
+    for (const stream of this.#streams) stream.push(message);
+  }
+
+  #callbackFailed(cause: unknown, { topic, brewerId }: Message): void {
+    this.#report(
+      new PubkeeperError(
+        'CALLBACK_FAILED',
+        `The callback of the patron for ${this.topic} threw at a message on ${topic}; the next message is delivered as usual.`,
+        { topic, brewerId },
+        cause,
+      ),
+    );
+  }
+
+  #try(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#report(asPubkeeperError(error, 'BREW_FAILED', `A brew failed for the patron of ${this.topic}.`));
+    }
+  }
+
+  #report(error: PubkeeperError): void {
+    if (!this.#events.emit('error', error)) defaultLogger().error(error);
+  }
+}

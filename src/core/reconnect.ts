@@ -1,0 +1,110 @@
+import { Connection, type ConnectionOptions } from './connection.js';
+import type { PubkeeperError } from './errors.js';
+import { cancel, type Timer, wait } from './host.js';
+
+/** How a connection comes back. All in ms. */
+export interface ReconnectOptions {
+  /** The first wait is a random time up to this one; each further one may be twice as long. Default 1,500. */
+  readonly delayMs?: number;
+  /** No wait is longer. Default 5,000. */
+  readonly maxDelayMs?: number;
+  /** Only after a connection has lasted this long do waits start from `delayMs` again. Default 5,000. */
+  readonly stableMs?: number;
+  /** How long matched pairs are kept without a control server. Default 30,000. */
+  readonly graceMs?: number;
+}
+
+/** The one place that decides: whether an end is final, or whether trying again may help. */
+export const isFatal = ({ code }: PubkeeperError): boolean =>
+  code === 'UNAUTHORIZED' || code === 'SUBPROTOCOL_REFUSED' || code === 'CONNECT_BLOCKED' || code === 'CONNECTION_CLOSED';
+
+/** As for a connection; `onClose` tells only of a final end. */
+export interface ReconnectingOptions extends ConnectionOptions {
+  readonly reconnect: Required<ReconnectOptions>;
+  /** The connection ended or could not be made; it is tried again in `retryMs`. Calling `close` here prevents it. */
+  onDown(error: PubkeeperError, retryMs: number): void;
+}
+
+/**
+ * A connection that comes back: the same shape as {@link Connection}, plus exponential backoff with full jitter, so
+ * that thousands of clients that were thrown off together do not come back together.
+ */
+export class ReconnectingConnection {
+  readonly #options: ReconnectingOptions;
+  #connection: Connection | undefined;
+  #timer: Timer | undefined;
+  #stable: Timer | undefined;
+  #attempts = 0;
+  #closed = false;
+
+  constructor(options: ReconnectingOptions) {
+    this.#options = options;
+    this.#dial();
+  }
+
+  get isOpen(): boolean {
+    return !!this.#connection?.isOpen;
+  }
+
+  get bufferedAmount(): number {
+    return this.#connection?.bufferedAmount ?? 0;
+  }
+
+  get heardAt(): number {
+    return this.#connection?.heardAt ?? 0;
+  }
+
+  send(bytes: Uint8Array<ArrayBuffer>): boolean {
+    return !!this.#connection?.send(bytes);
+  }
+
+  /** Gives the present connection up and, unless the error is fatal, tries again. */
+  abandon(error: PubkeeperError): void {
+    this.#connection?.abandon(error);
+  }
+
+  /** Tries at once if it is waiting to try again. */
+  wake(): void {
+    if (this.#timer === undefined) return;
+    cancel(this.#timer);
+    this.#dial();
+  }
+
+  /** Closes it for good; `onClose` follows, at once when no connection is open. */
+  close(error: PubkeeperError, code = 1000): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    cancel(this.#timer);
+    if (this.#connection?.isOpen) this.#connection.close(code);
+    else if (this.#connection) this.#connection.abandon(error);
+    else this.#options.onClose(error);
+  }
+
+  #dial(): void {
+    const { reconnect, onOpen } = this.#options;
+    this.#timer = undefined;
+    this.#connection = new Connection({
+      ...this.#options,
+      onOpen: (protocol) => {
+        this.#stable = wait(reconnect.stableMs, () => (this.#attempts = 0));
+        onOpen(protocol);
+      },
+      onClose: (error) => this.#ended(error),
+    });
+  }
+
+  #ended(error: PubkeeperError): void {
+    const { reconnect, onClose, onDown } = this.#options;
+    this.#connection = undefined;
+    cancel(this.#stable);
+    if (this.#closed || isFatal(error)) {
+      this.#closed = true;
+      onClose(error);
+      return;
+    }
+    const ceiling = Math.min(reconnect.maxDelayMs, reconnect.delayMs * 2 ** this.#attempts++);
+    const retryMs = Math.random() * ceiling;
+    this.#timer = wait(retryMs, () => this.#dial());
+    onDown(error, retryMs);
+  }
+}

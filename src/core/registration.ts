@@ -1,0 +1,60 @@
+/**
+ * One patron or brewer as it is registered with the server, and the peers that the server matched it with.
+ *
+ * After a reconnect the answer to the registration is reconciled with what runs: pairs that are in it and have not
+ * changed are not touched; pairs that are missing are kept until `expire`, since their peers may only be on their way back.
+ */
+export class Registration<Info> {
+  /** Whether the server has answered since the last registration. */
+  answered = false;
+  readonly #peers = new Map<string, string>();
+  readonly #missing = new Set<string>();
+  readonly #idOf: (info: Info) => string;
+  readonly #add: (infos: readonly Info[]) => void;
+  readonly #remove: (id: string) => void;
+
+  constructor(idOf: (info: Info) => string, add: (infos: readonly Info[]) => void, remove: (id: string) => void) {
+    this.#idOf = idOf;
+    this.#add = add;
+    this.#remove = remove;
+  }
+
+  /** The next notification is the answer to a registration, and lists all peers. */
+  expectAnswer(): void {
+    this.answered = false;
+  }
+
+  /** Takes a notification. */
+  notify(infos: readonly Info[]): void {
+    if (!this.answered) {
+      this.answered = true;
+      for (const id of this.#peers.keys()) this.#missing.add(id);
+    }
+    const fresh = infos.filter((info) => {
+      const id = this.#idOf(info);
+      const key = JSON.stringify(info);
+      this.#missing.delete(id);
+      if (this.#peers.get(id) === key) return false;
+      this.#peers.set(id, key);
+      return true;
+    });
+    if (fresh.length) this.#add(fresh);
+  }
+
+  removed(id: string): void {
+    this.#missing.delete(id);
+    if (this.#peers.delete(id)) this.#remove(id);
+  }
+
+  /** Removes the peers that have not come back. */
+  expire(): void {
+    for (const id of this.#missing) this.removed(id);
+  }
+
+  /** Forgets all peers, without a word: whoever calls this resets them too. */
+  clear(): void {
+    this.#peers.clear();
+    this.#missing.clear();
+    this.answered = false;
+  }
+}

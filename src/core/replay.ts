@@ -1,0 +1,38 @@
+/** How many sequences back a sealed message may come late (design, "Sealed mode"). */
+const WINDOW = 1024;
+
+/**
+ * Which sequences of one epoch were accepted: each at most once, and none that is more than 1,024 behind the highest.
+ * Fixed size, whatever comes.
+ */
+export class ReplayWindow {
+  readonly #seen = new Uint32Array(WINDOW / 32);
+  #highest = -1;
+
+  /** Whether `sequence` was accepted before, or is too old to tell. */
+  has(sequence: number): boolean {
+    if (sequence > this.#highest) return false;
+    return this.#highest - sequence >= WINDOW || (this.#seen[word(sequence)]! & bit(sequence)) !== 0;
+  }
+
+  /**
+   * Accepts `sequence`, which the window does not have. Returns how many sequences were jumped over: above 0 for a gap,
+   * -1 when this one fills an earlier gap. What came before the first message ever accepted is no gap.
+   */
+  accept(sequence: number): number {
+    const jump = sequence - this.#highest;
+    if (jump > 0) {
+      if (jump >= WINDOW) this.#seen.fill(0);
+      else for (let i = this.#highest + 1; i < sequence; i++) this.#seen[word(i)]! &= ~bit(i);
+      const first = this.#highest < 0;
+      this.#highest = sequence;
+      this.#seen[word(sequence)]! |= bit(sequence);
+      return first ? 0 : jump - 1;
+    }
+    this.#seen[word(sequence)]! |= bit(sequence);
+    return -1;
+  }
+}
+
+const word = (sequence: number): number => (sequence % WINDOW) >>> 5;
+const bit = (sequence: number): number => 1 << (sequence % 32);

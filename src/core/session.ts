@@ -1,0 +1,201 @@
+import type { WebSocketConstructor } from './connection.js';
+import { asPubkeeperError, type ErrorCode, PubkeeperError } from './errors.js';
+import { after, cancel, type Timer } from './host.js';
+import { decodePacket, encodePacket, type Packet, packetName, PacketType, type PacketVersion } from './packet.js';
+import { ReconnectingConnection, type ReconnectOptions } from './reconnect.js';
+
+/** A token, or what gets one: called for each connection, so that a short-lived one can be renewed. */
+export type TokenSource = string | (() => string | Promise<string>);
+
+/** What a session is made of, and whom it tells. */
+export interface SessionOptions {
+  readonly server: string;
+  readonly token: TokenSource;
+  readonly WebSocket: WebSocketConstructor;
+  readonly reconnect: Required<ReconnectOptions>;
+  /** How long it may take from dialling to being authenticated, in ms. */
+  readonly timeoutMs: number;
+  /** The names of the brews, for BREWS_REGISTER. */
+  readonly brews: readonly string[];
+  /** Authenticated, also after each reconnect: everything is to be registered now. */
+  onReady(): void;
+  onPacket(packet: Packet): void;
+  /** The connection ended; it is tried again. */
+  onDown(error: PubkeeperError): void;
+  /** The connection ended for good. */
+  onClose(error: PubkeeperError): void;
+  onError(error: PubkeeperError): void;
+}
+
+/** A packet number that servers of this project answer with the same number, and announce by `heartbeat` (in ms) when
+ * they authenticate a client. Deployed servers announce nothing, and are sent none. */
+const PING = 60;
+const PING_PACKET = /* @__PURE__ */ Uint8Array.of(PING, 0, 2, 0, 1, 0, 0, 0, 123, 125);
+/** After a wake-up an answer must come within this time, in ms. */
+const WAKE_TIMEOUT = 3000;
+
+/** The control connection (protocol, section 2): authenticates, notices silence, and comes back when it is lost. */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #connection: ReconnectingConnection;
+  #version: PacketVersion = '1.1';
+  #authenticated = false;
+  #heartbeatMs = 0;
+  #timer: Timer | undefined;
+  /** What the server said before it closed: the better explanation. */
+  #refusal: PubkeeperError | undefined;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#connection = new ReconnectingConnection({
+      url: options.server,
+      protocols: ['pubkeeper-1.1', 'pubkeeper-1.0'],
+      WebSocket: options.WebSocket,
+      timeoutMs: options.timeoutMs,
+      reconnect: options.reconnect,
+      onOpen: (protocol) => this.#opened(protocol),
+      onMessage: (bytes) => this.#received(bytes),
+      onFault: (error) => options.onError(error),
+      onDown: (error) => options.onDown(this.#ended(error)),
+      onClose: (error) => options.onClose(this.#ended(error)),
+    });
+  }
+
+  /**
+   * Sends a packet; false when the session is down, and everything will be registered anew anyway.
+   * @throws {PubkeeperError} `PACKET_TOO_LONG`
+   */
+  send(packet: Packet): boolean {
+    return this.#authenticated && this.#connection.send(encodePacket(packet, this.#version));
+  }
+
+  close(): void {
+    this.#connection.close(new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.'));
+  }
+
+  /** Gives the present connection up, and tries again. */
+  abandon(error: PubkeeperError): void {
+    this.#connection.abandon(error);
+  }
+
+  /** The network may have changed: dials now, or asks the server whether it is still there. */
+  wake(): void {
+    this.#connection.wake();
+    if (this.#authenticated && this.#heartbeatMs) this.#ping(WAKE_TIMEOUT);
+  }
+
+  #opened(protocol: string): void {
+    this.#version = protocol === 'pubkeeper-1.0' ? '1.0' : '1.1';
+    const { timeoutMs, token, server } = this.#options;
+    const deadline = after(timeoutMs, () =>
+      this.abandon(new PubkeeperError('TIMEOUT', `${server} did not authenticate within ${timeoutMs} ms.`, { timeoutMs })),
+    );
+    this.#timer = deadline;
+    const authenticate = (text: string): void => {
+      // The connection may have ended while the token was fetched.
+      if (this.#timer !== deadline) return;
+      const packet: Packet = { type: PacketType.CLIENT_AUTHENTICATE, payload: { token: text } };
+      this.#connection.send(encodePacket(packet, this.#version));
+    };
+    if (typeof token === 'string') return authenticate(token);
+    const failed = (cause: unknown): void => {
+      if (this.#timer === deadline) this.abandon(asPubkeeperError(cause, 'TOKEN_FAILED', 'No token could be had.'));
+    };
+    try {
+      Promise.resolve(token()).then(authenticate).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  #received(bytes: Uint8Array): void {
+    const { onError, onPacket } = this.#options;
+    try {
+      const packet = decodePacket(bytes);
+      if (packet.type === 'unknown') {
+        if (packet.number !== PING) throw unexpected(packet.number);
+      } else if (packet.type === PacketType.CLIENT_AUTHENTICATED) this.#authenticate(packet.payload);
+      else if (!this.#authenticated && packet.type === PacketType.ERROR) this.#refusal = serverError(packet.payload);
+      else onPacket(packet);
+    } catch (error) {
+      onError(asPubkeeperError(error, 'PROTOCOL_ERROR', 'A packet from the server could not be handled.'));
+    }
+  }
+
+  #authenticate(payload: { readonly authenticated: boolean; readonly heartbeat?: unknown }): void {
+    if (this.#authenticated) return;
+    if (!payload.authenticated) {
+      const said = this.#refusal ? `: ${this.#refusal.message}` : '';
+      this.abandon(
+        new PubkeeperError('UNAUTHORIZED', `The server does not accept this token${said}. Give a valid one and connect again.`),
+      );
+      return;
+    }
+    cancel(this.#timer);
+    this.#refusal = undefined;
+    this.#authenticated = true;
+    this.#heartbeatMs = typeof payload.heartbeat === 'number' && payload.heartbeat >= 100 ? payload.heartbeat : 0;
+    this.#watch();
+    const { brews, onReady } = this.#options;
+    this.send({ type: PacketType.BREWS_REGISTER, payload: { brews, bridge_mode: false } });
+    onReady();
+  }
+
+  /** Asks after a heartbeat of silence, gives up after two and a half. */
+  #watch(): void {
+    const beat = this.#heartbeatMs;
+    if (!beat) return;
+    this.#timer = after(beat / 2, () => {
+      const silence = Date.now() - this.#connection.heardAt;
+      if (silence >= 2.5 * beat) this.abandon(silent(this.#options.server, silence));
+      else {
+        if (silence >= beat) this.#connection.send(PING_PACKET);
+        this.#watch();
+      }
+    });
+  }
+
+  #ping(timeoutMs: number): void {
+    const asked = Date.now();
+    cancel(this.#timer);
+    this.#connection.send(PING_PACKET);
+    this.#timer = after(timeoutMs, () => {
+      if (this.#connection.heardAt >= asked) this.#watch();
+      else this.abandon(silent(this.#options.server, Date.now() - this.#connection.heardAt));
+    });
+  }
+
+  /** Forgets the connection that ended; returns the best word on why. */
+  #ended(error: PubkeeperError): PubkeeperError {
+    const refusal = error.code === 'CONNECTION_LOST' ? this.#refusal : undefined;
+    cancel(this.#timer);
+    this.#timer = undefined;
+    this.#authenticated = false;
+    this.#refusal = undefined;
+    return refusal ?? error;
+  }
+}
+
+/** An ERROR packet as an error. Servers of this project say which `code` it is. */
+export function serverError(payload: { readonly message: string; readonly code?: unknown }): PubkeeperError {
+  const code = SERVER_CODES.find((known) => known === payload.code) ?? 'SERVER_ERROR';
+  const { message, ...details } = payload;
+  return new PubkeeperError(code, message, details);
+}
+
+const SERVER_CODES: readonly ErrorCode[] = [
+  'FORBIDDEN',
+  'LIMIT_EXCEEDED',
+  'PACKET_INVALID',
+  'PATTERN_INVALID',
+  'TOPIC_INVALID',
+  'UNAUTHORIZED',
+];
+
+const silent = (server: string, ms: number): PubkeeperError =>
+  new PubkeeperError('CONNECTION_LOST', `${server} has been silent for ${Math.round(ms)} ms.`, { silentMs: ms });
+
+const unexpected = (number: number): PubkeeperError =>
+  new PubkeeperError('PROTOCOL_ERROR', `The server sent a packet of an unknown type, which was ignored: ${packetName(number)}.`, {
+    type: number,
+  });

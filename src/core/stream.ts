@@ -1,0 +1,55 @@
+/**
+ * A bounded buffer that is read with `for await`. When it is full, the oldest value makes room, and `lost` is told:
+ * a slow reader gets the newest values and knows what it missed.
+ */
+export class BoundedStream<T> implements AsyncIterableIterator<T> {
+  readonly #limit: number;
+  readonly #lost: () => void;
+  readonly #done: () => void;
+  #values: T[] = [];
+  #readers: ((result: IteratorResult<T>) => void)[] = [];
+  #ended = false;
+
+  constructor(limit: number, lost: () => void, done: () => void) {
+    this.#limit = limit;
+    this.#lost = lost;
+    this.#done = done;
+  }
+
+  push(value: T): void {
+    if (this.#ended) return;
+    const reader = this.#readers.shift();
+    if (reader) {
+      reader({ value, done: false });
+      return;
+    }
+    if (this.#values.length >= this.#limit) {
+      this.#values.shift();
+      this.#lost();
+    }
+    this.#values.push(value);
+  }
+
+  /** No value comes any more; those that wait can still be read. */
+  end(): void {
+    this.#ended = true;
+    for (const reader of this.#readers.splice(0)) reader({ value: undefined, done: true });
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    if (this.#values.length) return Promise.resolve({ value: this.#values.shift()!, done: false });
+    if (this.#ended) return Promise.resolve({ value: undefined, done: true });
+    return new Promise((resolve) => this.#readers.push(resolve));
+  }
+
+  return(): Promise<IteratorResult<T>> {
+    this.#values = [];
+    this.end();
+    this.#done();
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}

@@ -1,0 +1,43 @@
+/// <reference lib="dom" />
+import WebSocket from 'isomorphic-ws';
+import type { CryptoEngine, WebSocketConstructor } from '../core/index.js';
+
+// What differs in a browser; `node.ts` beside this file has the same names. package.json chooses by export condition.
+
+/** The browser's own WebSocket. */
+export const webSocket = (): WebSocketConstructor => WebSocket;
+
+/** The core's engine: WebCrypto, or plain JavaScript. */
+export const engine: CryptoEngine | undefined = undefined;
+
+/** A gap between ticks that only a sleeping machine or a frozen tab can make, in ms. */
+const SLEEP = 15_000;
+const TICK = 5000;
+
+/**
+ * Calls `wake` when the page or the network comes back: `online`, a tab that becomes visible, a page that returns from
+ * the back/forward cache, a machine that slept. Returns what stops that.
+ */
+export function lifecycle(wake: () => void): () => void {
+  const undo: (() => void)[] = [];
+  const on = (target: EventTarget | undefined, name: string, run: () => void): void => {
+    target?.addEventListener(name, run);
+    undo.push(() => target?.removeEventListener(name, run));
+  };
+  const page = typeof document === 'object' ? document : undefined; // workers have none
+  on(globalThis, 'online', wake);
+  on(globalThis, 'pageshow', wake);
+  on(page, 'visibilitychange', () => {
+    if (page?.visibilityState === 'visible') wake();
+  });
+  let last = Date.now();
+  const timer = setInterval(() => {
+    const gap = Date.now() - last;
+    last = Date.now();
+    if (gap > SLEEP) wake();
+  }, TICK);
+  return () => {
+    clearInterval(timer);
+    for (const run of undo) run();
+  };
+}
