@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'LIMIT_EXCEEDED'
   | 'PROTOCOL_ERROR'
   | 'SERVER_ERROR'
+  | 'PORT_IN_USE'
   | 'TIMEOUT'
   | 'TOKEN_FAILED'
   | 'ABORTED';

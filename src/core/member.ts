@@ -1,0 +1,86 @@
+import type { Brew } from './brew.js';
+import type { Brewer } from './brewer.js';
+import type { BrewerInfo, Packet, PatronInfo } from './packet.js';
+import { PacketType } from './packet.js';
+import type { Patron } from './patron.js';
+import { Registration } from './registration.js';
+
+/** A patron or a brewer of a client: how to register it, and what to do with what the server says of it. */
+export interface Member {
+  readonly target: Patron | Brewer;
+  readonly registration: Pick<Registration<never>, 'answered' | 'expectAnswer' | 'removed' | 'expire' | 'clear'>;
+  /** The packet that registers it, once its brews are ready. */
+  register(): Promise<Packet>;
+  readonly unregister: Packet;
+  /** Takes a notification, if the packet is one for its kind. */
+  notify(packet: Packet): void;
+  /** Takes back what `on` and `_lend` gave. */
+  release(): void;
+}
+
+type Brews = ReadonlyMap<string, Brew>;
+
+export function patronMember(target: Patron, brews: Brews, undo: readonly (() => void)[]): Member {
+  const { topic, patronId } = target;
+  const registration = new Registration<BrewerInfo>(
+    (info) => info.brewer_id,
+    (infos) => target.newBrewers(infos),
+    (id) => target.removeBrewer(id),
+  );
+  return {
+    target,
+    registration,
+    register: () =>
+      Promise.resolve({
+        type: PacketType.PATRON_REGISTER,
+        payload: {
+          topic,
+          patron_id: patronId,
+          brews: [...brews.values()].flatMap((brew) => brew.patronDetails({ topic, patronId }) ?? []),
+        },
+      }),
+    unregister: { type: PacketType.PATRON_UNREGISTER, payload: { topic, patron_id: patronId } },
+    notify({ type, payload }) {
+      if (type === PacketType.BREWER_NOTIFY) registration.notify(payload.brewers);
+      if (type === PacketType.BREWER_REMOVED) registration.removed(payload.brewer_id);
+    },
+    release: () => release(target, undo),
+  };
+}
+
+export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() => void)[]): Member {
+  const { topic, brewerId } = target;
+  const registration = new Registration<PatronInfo>(
+    (info) => info.patron_id,
+    (infos) => target.newPatrons(infos),
+    (id) => target.removePatron(id),
+  );
+  return {
+    target,
+    registration,
+    async register() {
+      const all = await Promise.all([...brews.values()].map((brew) => brew.brewerDetails({ topic, brewerId })));
+      return {
+        type: PacketType.BREWER_REGISTER,
+        payload: {
+          topic,
+          brewer_id: brewerId,
+          brewer_config: target.getConfig(),
+          brews: all.filter((details) => details !== undefined),
+        },
+      };
+    },
+    unregister: { type: PacketType.BREWER_UNREGISTER, payload: { topic, brewer_id: brewerId } },
+    notify({ type, payload }) {
+      if (type === PacketType.PATRON_NOTIFY) registration.notify(payload.patrons);
+      if (type === PacketType.PATRON_REMOVED) registration.removed(payload.patron_id);
+    },
+    release: () => release(target, undo),
+  };
+}
+
+function release(target: Patron | Brewer, undo: readonly (() => void)[]): void {
+  target.reset();
+  target._lend(undefined);
+  for (const run of undo) run();
+}

@@ -1,0 +1,120 @@
+import type { Brewer } from './brewer.js';
+import { asPubkeeperError, type PubkeeperError } from './errors.js';
+import type { Member } from './member.js';
+import { type Packet, PacketType } from './packet.js';
+import type { Patron } from './patron.js';
+import { serverError } from './session.js';
+
+/** Whom a registry tells. */
+export interface RegistryOwner {
+  /** Sends a packet if the server is there to get it. */
+  send(packet: Packet): void;
+  report(error: PubkeeperError): void;
+  /** The last answer that was waited for has come. */
+  answered(): void;
+}
+
+/** The patrons and brewers of a client: who is registered, and whose registration the server has not answered yet. */
+export class Registry {
+  readonly #owner: RegistryOwner;
+  readonly #members = new Map<string, Member>();
+  readonly #awaited = new Set<Member>();
+  /** Grows with each session, so that what a former one began is not taken for the present one's. */
+  #session = 0;
+
+  constructor(owner: RegistryOwner) {
+    this.#owner = owner;
+  }
+
+  /** `key`: `patron` or `brewer` and the id. */
+  has(key: string): boolean {
+    return this.#members.has(key);
+  }
+
+  add(key: string, member: Member): void {
+    this.#members.set(key, member);
+  }
+
+  /** Takes a member back and unregisters it; does nothing for a target that was not added. */
+  remove(key: string, target: Patron | Brewer): void {
+    const member = this.#members.get(key);
+    if (member?.target !== target) return;
+    this.#members.delete(key);
+    member.release();
+    this.#owner.send(member.unregister);
+    this.#answered(member);
+  }
+
+  /** What `configure()` is called for. */
+  configure(): void {
+    for (const { target } of this.#members.values()) target.configure();
+  }
+
+  reset(): void {
+    for (const { target, registration } of this.#members.values()) {
+      registration.clear();
+      target.reset();
+    }
+  }
+
+  /** Gives up on the peers that have not come back since the last reconnect. */
+  expire(): void {
+    for (const { registration } of this.#members.values()) registration.expire();
+  }
+
+  /** The connection is new: registers all. */
+  registerAll(): void {
+    this.#session++;
+    this.#awaited.clear();
+    for (const [key, member] of this.#members) this.register(key, member);
+    if (!this.#awaited.size) this.#owner.answered();
+  }
+
+  register(key: string, member: Member): void {
+    const session = this.#session;
+    this.#awaited.add(member);
+    member.registration.expectAnswer();
+    member
+      .register()
+      .then((packet) => {
+        // It may have been removed, or the session may have ended, while a brew got ready.
+        if (this.#session === session && this.#members.get(key) === member) this.#owner.send(packet);
+      })
+      .catch((cause: unknown) => {
+        this.#owner.report(asPubkeeperError(cause, 'BREW_FAILED', `${member.target.topic} cannot be registered.`));
+        this.#answered(member);
+      });
+  }
+
+  /** The topics whose registration the server has not answered. */
+  get unanswered(): readonly string[] {
+    return [...this.#awaited].map(({ target }) => target.topic);
+  }
+
+  received(packet: Packet): void {
+    const { type, payload } = packet;
+    if (type === PacketType.ERROR) {
+      const error = serverError(payload);
+      const { patron_id, brewer_id } = error.details;
+      this.#owner.report(error);
+      // A refusal is an answer too, where the server says whom it refused.
+      this.#answered(this.#members.get(`patron${String(patron_id)}`) ?? this.#members.get(`brewer${String(brewer_id)}`));
+      return;
+    }
+    // A notification for one that was just removed has crossed our word of it: nothing is wrong.
+    if ('patron_id' in payload) this.#notify('patron' + payload.patron_id, packet);
+    if ('brewer_id' in payload) this.#notify('brewer' + payload.brewer_id, packet);
+  }
+
+  #notify(key: string, packet: Packet): void {
+    const member = this.#members.get(key);
+    member?.notify(packet);
+    if (member?.registration.answered) this.#answered(member);
+  }
+
+  #answered(member: Member | undefined): void {
+    if (!member || !this.#awaited.delete(member)) return;
+    member.registration.answered = true;
+    if (!this.#awaited.size) this.#owner.answered();
+  }
+}
