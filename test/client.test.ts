@@ -1,0 +1,339 @@
+import WebSocket from 'ws';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Brewer, Patron, PubkeeperClient, PubkeeperError, WebSocketBrew, type ClientOptions } from '../src/index.js';
+import { createServer, type PubkeeperServer } from '../src/server/index.js';
+import { MemoryBrew } from '../src/brews/memory.js';
+
+// The whole way on real sockets: client, server and relay of this project, and what happens when parts of it die.
+
+const clean: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const run of clean.splice(0).reverse()) await run();
+});
+
+const QUICK = { delayMs: 20, maxDelayMs: 50 };
+
+async function serve(port = 0): Promise<PubkeeperServer> {
+  const server = await createServer({ port, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
+  clean.push(() => server.close());
+  return server;
+}
+
+function client(server: string, options: Partial<ClientOptions> = {}): PubkeeperClient {
+  const made = new PubkeeperClient({ server, token: 'secret', reconnect: QUICK, ...options });
+  clean.push(() => made.disconnect());
+  return made;
+}
+
+const once = <T>(subscribe: (listener: (event: T) => void) => () => void, wanted: (event: T) => boolean = () => true) =>
+  new Promise<T>((resolve) => {
+    const undo = subscribe((event) => {
+      if (!wanted(event)) return;
+      undo();
+      resolve(event);
+    });
+  });
+const state = (of: PubkeeperClient, wanted: string) =>
+  of.state === wanted ? Promise.resolve() : once<string>((listener) => of.on('state', listener), (now) => now === wanted);
+const matched = (brewer: Brewer) =>
+  brewer.isMatched ? Promise.resolve() : once<unknown>((listener) => brewer.on('matched', listener));
+
+/** Texts as they come, each to be awaited once. */
+function inbox(): { callback: (data: Uint8Array) => void; next: () => Promise<string> } {
+  const texts: string[] = [];
+  const readers: ((text: string) => void)[] = [];
+  return {
+    callback: (data) => {
+      const text = new TextDecoder().decode(data);
+      const reader = readers.shift();
+      if (reader) reader(text);
+      else texts.push(text);
+    },
+    next: () => (texts.length ? Promise.resolve(texts.shift()!) : new Promise((resolve) => readers.push(resolve))),
+  };
+}
+
+/** A `ws` that remembers its sockets, so that a test can cut them. */
+function cuttable() {
+  const sockets: WebSocket[] = [];
+  class Cuttable extends WebSocket {
+    constructor(url: string, protocols?: string | string[]) {
+      super(url, protocols);
+      sockets.push(this);
+    }
+  }
+  const cut = (protocol: string) => {
+    const open = sockets.filter((socket) => socket.readyState === WebSocket.OPEN && socket.protocol.startsWith(protocol));
+    for (const socket of open) socket.terminate();
+    return open.length;
+  };
+  return { WebSocket: Cuttable, cut, sockets };
+}
+
+describe.each(['aes-gcm', 'aes-cbc', 'none'] as const)('%s', (cipher) => {
+  it('flows from a brewer to a patron with wildcards', async () => {
+    const { url } = await serve();
+    const reader = client(url);
+    const writer = client(url);
+    const box = inbox();
+    const topics: string[] = [];
+    const patron = reader.addPatron('demo.*.**', (data, message) => {
+      topics.push(message.topic);
+      box.callback(data);
+    });
+    const brewer = writer.addBrewer('demo.a.b.c', { cipher });
+    await Promise.all([reader.connect(), writer.connect()]);
+    await matched(brewer);
+    await brewer.brewText('grüezi');
+    await brewer.brewJSON({ __proto__: null, constructor: 1 });
+    await brewer.brew(Uint8Array.of(0x68, 0x69));
+    expect([await box.next(), await box.next(), await box.next()]).toEqual(['grüezi', '{"constructor":1}', 'hi']);
+    expect(topics).toEqual(['demo.a.b.c', 'demo.a.b.c', 'demo.a.b.c']);
+    expect(patron.brewers.get(brewer.brewerId)).toEqual({ topic: 'demo.a.b.c', brew: 'websocket' });
+    expect(patron.dropped).toEqual({});
+  });
+
+  it('keeps the order of a burst that starts with the match, and loses nothing of it', async () => {
+    const { url } = await serve();
+    const reader = client(url);
+    const writer = client(url);
+    const numbers: number[] = [];
+    let done!: () => void;
+    const all = new Promise<void>((resolve) => (done = resolve));
+    reader.addPatron('burst.**', (_, message) => {
+      if (numbers.push(message.json() as number) === 2000) done();
+    });
+    const brewer = writer.addBrewer('burst.x', { cipher });
+    brewer.on('matched', () => {
+      for (let i = 0; i < 2000; i++) void brewer.brewJSON(i);
+    });
+    await reader.connect();
+    await writer.connect();
+    await all;
+    expect(numbers).toEqual(Array.from({ length: 2000 }, (_, i) => i));
+  });
+});
+
+describe('when parts die', () => {
+  it('comes back after the server was killed, and data goes on', async () => {
+    const first = await serve();
+    const reader = client(first.url);
+    const writer = client(first.url);
+    reader.on('error', () => undefined);
+    writer.on('error', () => undefined);
+    const box = inbox();
+    reader.addPatron('life.*', box.callback);
+    const brewer = writer.addBrewer('life.x');
+    await Promise.all([reader.connect(), writer.connect()]);
+    await matched(brewer);
+    await brewer.brewText('before');
+    expect(await box.next()).toBe('before');
+
+    const gone = Promise.all([state(reader, 'reconnecting'), state(writer, 'reconnecting')]);
+    await first.close();
+    await gone;
+    await serve(first.port);
+    await Promise.all([state(reader, 'connected'), state(writer, 'connected')]);
+    await brewer.brewText('after');
+    expect(await box.next()).toBe('after');
+  });
+
+  it('goes on when only the relay connection is cut, and repeats nothing', async () => {
+    const { url } = await serve();
+    const wire = cuttable();
+    const reader = client(url, { WebSocket: wire.WebSocket });
+    const writer = client(url);
+    const errors: string[] = [];
+    reader.on('error', ({ code }) => errors.push(code));
+    const box = inbox();
+    reader.addPatron('cut.*', box.callback);
+    const brewer = writer.addBrewer('cut.x', { cipher: 'aes-cbc' });
+    await Promise.all([reader.connect(), writer.connect()]);
+    await matched(brewer);
+    await brewer.brewText('one');
+    expect(await box.next()).toBe('one');
+
+    const told = once<PubkeeperError>((listener) => reader.on('error', listener));
+    expect(wire.cut('pubkeeper-1.0.0')).toBe(1);
+    expect((await told).code).toBe('CONNECTION_LOST');
+    await brewer.brewText('two'); // kept by the relay as the last value when nobody is there
+    expect(await box.next()).toBe('two');
+    expect(reader.state).toBe('connected');
+    expect(errors).toEqual(['CONNECTION_LOST']);
+  });
+
+  it('lets data flow between matched pairs while the control server is gone, and does not touch them when it is back', async () => {
+    const control = await serve();
+    const relay = await serve();
+    const at = { hostname: '127.0.0.1', port: relay.port };
+    const reader = client(control.url);
+    const writer = client(control.url, { brews: [new WebSocketBrew(at)] });
+    reader.on('error', () => undefined);
+    writer.on('error', () => undefined);
+    const box = inbox();
+    const patron = reader.addPatron('gone.*', box.callback);
+    const changes: string[] = [];
+    const brewer = writer.addBrewer('gone.x');
+    await Promise.all([reader.connect(), writer.connect()]);
+    await matched(brewer);
+    await brewer.brewText('0');
+    expect(await box.next()).toBe('0');
+    patron.on('added', () => changes.push('added'));
+    patron.on('removed', () => changes.push('removed'));
+    brewer.on('added', () => changes.push('added'));
+    brewer.on('removed', () => changes.push('removed'));
+
+    await control.close();
+    await Promise.all([state(reader, 'reconnecting'), state(writer, 'reconnecting')]);
+    for (let i = 1; i <= 100; i++) {
+      await brewer.brewText(String(i));
+      expect(await box.next()).toBe(String(i));
+    }
+    await serve(control.port);
+    await Promise.all([state(reader, 'connected'), state(writer, 'connected')]);
+    await brewer.brewText('end');
+    expect(await box.next()).toBe('end');
+    expect(changes).toEqual([]);
+  });
+
+  it('resets when the server stays away for longer than graceMs, and still comes back', async () => {
+    const first = await serve();
+    const reader = client(first.url, { reconnect: { ...QUICK, graceMs: 100 } });
+    reader.on('error', () => undefined);
+    const patron = reader.addPatron('grace.*', () => undefined);
+    const writer = client(first.url);
+    writer.on('error', () => undefined);
+    const brewer = writer.addBrewer('grace.x');
+    await Promise.all([reader.connect(), writer.connect()]);
+    await matched(brewer);
+    const states: string[] = [];
+    reader.on('state', (now) => states.push(now));
+    const released = once<unknown>((listener) => patron.on('removed', listener));
+    await first.close();
+    await released;
+    await serve(first.port);
+    await state(reader, 'connected');
+    expect(states).toEqual(['reconnecting', 'disconnected', 'connecting', 'connected']);
+  });
+});
+
+describe('what connect() rejects with', () => {
+  it('says that nobody is there', async () => {
+    const server = await serve();
+    await server.close();
+    const lonely = client(server.url);
+    await expect(lonely.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+    expect(lonely.state).toBe('disconnected');
+  });
+
+  it('says that the token is refused, without showing it', async () => {
+    const { url } = await serve();
+    const refused = client(url, { token: 'wrong-token' });
+    const error = await refused.connect().then(
+      () => undefined,
+      (cause: unknown) => cause as PubkeeperError,
+    );
+    expect(error?.code).toBe('UNAUTHORIZED');
+    expect(JSON.stringify([error?.message, error?.details])).not.toContain('wrong-token');
+    expect(refused.state).toBe('disconnected');
+  });
+
+  it('can be aborted, and tried again', async () => {
+    const { url } = await serve();
+    const aborter = new AbortController();
+    const patient = client(url);
+    const attempt = patient.connect({ signal: aborter.signal });
+    aborter.abort();
+    await expect(attempt).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(patient.state).toBe('disconnected');
+    await expect(patient.connect({ signal: aborter.signal })).rejects.toMatchObject({ code: 'ABORTED' });
+    await patient.connect();
+    expect(patient.state).toBe('connected');
+  });
+
+  it('reports a brewer that may not write, and connects all the same', async () => {
+    const server = await createServer({ port: 0, tokens: { reader: [{ topic: 'open.**', read: true }] } });
+    clean.push(() => server.close());
+    const reader = client(server.url, { token: 'reader' });
+    const brewer = reader.addBrewer('open.x');
+    const refused = once<PubkeeperError>((listener) => reader.on('error', listener));
+    await reader.connect();
+    expect(await refused).toMatchObject({ code: 'FORBIDDEN', details: { brewer_id: brewer.brewerId } });
+  });
+});
+
+describe('options and registrations', () => {
+  it.each([
+    [{ server: 'http://127.0.0.1' }, 'OPTION_INVALID'],
+    [{ server: 'nonsense' }, 'OPTION_INVALID'],
+    [{ token: '' }, 'OPTION_INVALID'],
+    [{ brews: [] }, 'OPTION_INVALID'],
+    [{ brews: [new WebSocketBrew(), new WebSocketBrew()] }, 'BREW_DUPLICATE'],
+    [{ reconnect: { delayMs: -1 } }, 'OPTION_INVALID'],
+  ])('refuses %j', (options, code) => {
+    expect(() => client('ws://127.0.0.1:9', options)).toThrow(expect.objectContaining({ code }) as Error);
+  });
+
+  it('takes each brew, patron and brewer once', async () => {
+    const { url } = await serve();
+    const brew = new MemoryBrew();
+    const first = client(url, { brews: [brew] });
+    expect(() => client(url, { brews: [brew] })).toThrow(expect.objectContaining({ code: 'BREW_IN_USE' }) as Error);
+    const patron = first.addPatron(new Patron('a.b', () => undefined));
+    expect(() => first.addPatron(patron)).toThrow(expect.objectContaining({ code: 'REGISTERED_TWICE' }) as Error);
+    const other = client(url);
+    expect(() => other.addPatron(patron)).toThrow(expect.objectContaining({ code: 'REGISTERED_TWICE' }) as Error);
+    first.removePatron(patron);
+    expect(other.addPatron(patron)).toBe(patron);
+  });
+
+  it('fetches a token for each connection', async () => {
+    const { url } = await serve();
+    const wire = cuttable();
+    let calls = 0;
+    const renewing = client(url, {
+      WebSocket: wire.WebSocket,
+      token: () => Promise.resolve(`${++calls ? 'secret' : ''}`),
+    });
+    renewing.on('error', () => undefined);
+    await renewing.connect();
+    const back = state(renewing, 'reconnecting').then(() => state(renewing, 'connected'));
+    expect(wire.cut('pubkeeper-1.1')).toBe(1);
+    await back;
+    expect(calls).toBe(2);
+  });
+
+  it('leaves no socket behind when it disconnects, however often', async () => {
+    const { url } = await serve();
+    const wire = cuttable();
+    const tireless = client(url, { WebSocket: wire.WebSocket });
+    tireless.addPatron('loop.*', () => undefined);
+    tireless.addBrewer('loop.x');
+    for (let i = 0; i < 100; i++) {
+      await tireless.connect();
+      await tireless.disconnect();
+    }
+    expect(wire.sockets.filter((socket) => socket.readyState !== WebSocket.CLOSED)).toEqual([]);
+    expect(tireless.state).toBe('disconnected');
+  });
+});
+
+it('reads with for await until the client disconnects', async () => {
+  const { url } = await serve();
+  const both = client(url, { brews: [new MemoryBrew()] });
+  const patron = both.addPatron('for.*');
+  const brewer = both.addBrewer('for.await');
+  const texts: string[] = [];
+  const reading = (async () => {
+    for await (const message of patron) {
+      texts.push(message.text());
+      if (texts.length === 2) void both.disconnect();
+    }
+  })();
+  await both.connect();
+  await matched(brewer);
+  await brewer.brewText('a');
+  await brewer.brewText('b');
+  await reading;
+  expect(texts).toEqual(['a', 'b']);
+});
