@@ -79,6 +79,8 @@ export class Brewer {
     ({ frame, sealer, accepted }) => accepted(sealer === this.#sealer ? this.#carry(frame) : undefined),
     () => undefined, // the promise that brew() gave has been rejected by then
   );
+  /** A frame is being handed to the brews. Some of them deliver it within that call. */
+  #carrying = false;
   #host: BrewerHost | undefined;
   #sealer: Sealer | undefined;
 
@@ -171,9 +173,9 @@ export class Brewer {
     if (!this.isMatched) return Promise.resolve();
     if (!this.#sealer) this.configure();
     const sealer = this.#sealer!;
-    const sealed = sealer.seal(bytes);
-    // What was brewed before it may still be in the making, and must leave first.
-    if (sealed instanceof Uint8Array && !this.#queue.length) {
+    const sealed = attempt(() => sealer.seal(bytes));
+    // What was brewed before it may still be in the making, or be reaching a callback that brews this: it leaves first.
+    if (sealed instanceof Uint8Array && !this.#queue.length && !this.#carrying) {
       const accepted = this.#carry(sealed);
       return accepted ? this.#handled(accepted) : Promise.resolve();
     }
@@ -184,7 +186,8 @@ export class Brewer {
           refused(new PubkeeperError('BREW_FAILED', `A message on ${this.topic} cannot be encrypted.`, {}, cause));
           throw cause;
         };
-        this.#queue.push(sealed instanceof Uint8Array ? outgoing(sealed) : sealed.then(outgoing, failed));
+        const now = sealed instanceof Uint8Array && !this.#carrying;
+        this.#queue.push(now ? outgoing(sealed) : Promise.resolve(sealed).then(outgoing, failed));
       }),
     );
   }
@@ -257,6 +260,7 @@ export class Brewer {
   /** Hands a frame to each brew; nothing is returned when all took it at once. */
   #carry(frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     let waiting: Promise<void>[] | undefined;
+    this.#carrying = true;
     for (const brew of this.#brews) {
       try {
         const accepted = brew.brew(this.brewerId, frame);
@@ -265,6 +269,7 @@ export class Brewer {
         (waiting ??= []).push(Promise.reject(error));
       }
     }
+    this.#carrying = false;
     return waiting && Promise.all(waiting).then(() => undefined);
   }
 
@@ -288,5 +293,14 @@ export class Brewer {
   #report(cause: unknown): void {
     const error = asPubkeeperError(cause, 'BREW_FAILED', `A brew failed for the brewer of ${this.topic}.`);
     if (!this.#events.emit('error', error)) defaultLogger().error(error);
+  }
+}
+
+/** What `run` returns; what it throws, as the promise that it might have returned instead. */
+function attempt<T>(run: () => T | Promise<T>): T | Promise<T> {
+  try {
+    return run();
+  } catch (error) {
+    return Promise.reject(error);
   }
 }

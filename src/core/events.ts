@@ -7,15 +7,14 @@ type Listener<T> = (event: T) => void;
  * from being called; its exception surfaces as an uncaught one, as that of a DOM event listener does.
  */
 export class Events<Map extends object> {
-  readonly #listeners: { [Name in keyof Map]?: Listener<Map[Name]>[] } = Object.create(null) as object;
+  readonly #listeners: { [Name in keyof Map]?: { readonly listener: Listener<Map[Name]> }[] } = Object.create(null) as object;
 
   on<Name extends keyof Map>(name: Name, listener: Listener<Map[Name]>): () => void {
     // Lists are replaced and never changed, so that a listener may add or remove listeners while it is called.
-    this.#listeners[name] = [...(this.#listeners[name] ?? []), listener];
+    const entry = { listener };
+    this.#listeners[name] = [...(this.#listeners[name] ?? []), entry];
     return () => {
-      const list = this.#listeners[name] ?? [];
-      const at = list.indexOf(listener);
-      if (at >= 0) this.#listeners[name] = list.filter((_, index) => index !== at);
+      this.#listeners[name] = this.#listeners[name]?.filter((other) => other !== entry) ?? [];
     };
   }
 
@@ -23,7 +22,7 @@ export class Events<Map extends object> {
   emit<Name extends keyof Map>(name: Name, event: Map[Name]): boolean {
     const list = this.#listeners[name];
     if (!list?.length) return false;
-    for (const listener of list) {
+    for (const { listener } of list) {
       try {
         listener(event);
       } catch (error) {

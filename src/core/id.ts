@@ -52,6 +52,11 @@ export function parseId(id: unknown): string {
 
 /** A value as an error message can show it: one line, not long. */
 export function show(value: unknown): string {
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  let text: string = typeof value;
+  try {
+    text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  } catch {
+    // An object without a usable toString: whatever came by JSON may be one. Its type must do.
+  }
   return text.length > 80 ? text.slice(0, 80) + '…' : text;
 }

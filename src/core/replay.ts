@@ -8,6 +8,7 @@ const WINDOW = 1024;
 export class ReplayWindow {
   readonly #seen = new Uint32Array(WINDOW / 32);
   #highest = -1;
+  #first = -1;
 
   /** Whether `sequence` was accepted before, or is too old to tell. */
   has(sequence: number): boolean {
@@ -17,20 +18,21 @@ export class ReplayWindow {
 
   /**
    * Accepts `sequence`, which the window does not have. Returns how many sequences were jumped over: above 0 for a gap,
-   * -1 when this one fills an earlier gap. What came before the first message ever accepted is no gap.
+   * -1 when this one fills an earlier gap. What was brewed before the first message ever accepted is no gap, and fills none.
    */
   accept(sequence: number): number {
     const jump = sequence - this.#highest;
     if (jump > 0) {
       if (jump >= WINDOW) this.#seen.fill(0);
       else for (let i = this.#highest + 1; i < sequence; i++) this.#seen[word(i)]! &= ~bit(i);
-      const first = this.#highest < 0;
       this.#highest = sequence;
       this.#seen[word(sequence)]! |= bit(sequence);
-      return first ? 0 : jump - 1;
+      if (this.#first >= 0) return jump - 1;
+      this.#first = sequence;
+      return 0;
     }
     this.#seen[word(sequence)]! |= bit(sequence);
-    return -1;
+    return sequence > this.#first ? -1 : 0;
   }
 }
 

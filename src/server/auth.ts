@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { PubkeeperError } from '../core/errors.js';
+import { show } from '../core/id.js';
+import { TopicTrie, isTopic, isTopicPattern } from '../core/topic.js';
+import type { Rights } from './match.js';
+
+export type { Rights } from './match.js';
+
+/** One right of a token: what it may do with the topics that `topic`, a pattern, matches. */
+export interface Right {
+  readonly topic: string;
+  /** Whether its patrons are matched to these topics; default false. */
+  readonly read?: boolean;
+  /** Whether its brewers may publish these topics; default false. */
+  readonly write?: boolean;
+}
+
+/** Tokens and their rights, as `createServer` and token files have them. */
+export type TokenTable = Readonly<Record<string, readonly Right[]>>;
+
+/** Decides who is let in, and what they may do. */
+export interface Authenticator {
+  /** The rights of a token; undefined when it is refused. Must neither throw nor log the token. */
+  authenticate(token: string): Rights | undefined | Promise<Rights | undefined>;
+}
+
+/**
+ * A table of tokens. Only their SHA-256 hashes are kept and looked up, so that neither a dump of the memory nor the
+ * time that a look-up takes tells a token.
+ */
+export class Tokens implements Authenticator {
+  readonly #rights = new Map<string, Rights>();
+
+  /**
+   * @param source what messages name: a file, or the option; default: the option `tokens`
+   * @throws {PubkeeperError} `OPTION_INVALID` with a sentence that names the place, never the token
+   */
+  constructor(table: unknown, source = 'The option "tokens"') {
+    if (!isRecord(table)) throw invalid(source, 'must be an object: {"<token>": [{"topic": "**", "read": true}]}');
+    const entries = Object.entries(table);
+    if (!entries.length) throw invalid(source, 'holds no token, so that nobody could connect: add one');
+    entries.forEach(([token, rights], index) => {
+      const place = `in token number ${index + 1}`;
+      if (!token) throw invalid(source, `has an empty token (number ${index + 1}): give it a long random text`);
+      if (!Array.isArray(rights)) throw invalid(source, `must have a list of rights ${place}`);
+      const checked = rights.map((right: unknown, at) => checkRight(right, source, `${place}, right number ${at + 1}`));
+      this.#rights.set(hashToken(token), rightsOf(checked));
+    });
+  }
+
+  authenticate(token: string): Rights | undefined {
+    return this.#rights.get(hashToken(token));
+  }
+}
+
+/**
+ * Reads a JSON file of tokens: `{"<token>": [{"topic": "plant.**", "read": true, "write": true}]}`.
+ * @throws {PubkeeperError} `OPTION_INVALID` when the file is missing, is not JSON or is not of that form
+ */
+export async function readTokens(path: string): Promise<Tokens> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    const why = errorCode(cause) === 'ENOENT' ? 'does not exist' : `cannot be read (${errorCode(cause)})`;
+    throw new PubkeeperError('OPTION_INVALID', `The token file ${show(path)} ${why}.`, { path }, cause);
+  }
+  const source = `The token file ${show(path)}`;
+  let table: unknown;
+  try {
+    table = JSON.parse(text);
+  } catch {
+    // What JSON.parse says is not passed on: it quotes the text, and that holds tokens.
+    throw invalid(source, 'is not JSON');
+  }
+  return new Tokens(table, source);
+}
+
+/** The rights that a list of them adds up to. */
+export function rightsOf(rights: readonly Right[]): Rights {
+  return {
+    mayRead: allowed(rights.filter(({ read }) => read).map(({ topic }) => topic)),
+    mayWrite: allowed(rights.filter(({ write }) => write).map(({ topic }) => topic)),
+  };
+}
+
+function allowed(patterns: readonly string[]): (topic: string) => boolean {
+  if (patterns.includes('**')) return isTopic;
+  const trie = new TopicTrie<true>();
+  for (const pattern of patterns) trie.add(pattern, true);
+  return (topic) => trie.match(topic).length > 0;
+}
+
+function checkRight(right: unknown, source: string, place: string): Right {
+  if (!isRecord(right)) throw invalid(source, `must have an object {topic, read, write} ${place}`);
+  for (const key of Object.keys(right)) {
+    // The key is not shown: in a file of the wrong shape it may be a token.
+    if (!['topic', 'read', 'write'].includes(key)) {
+      throw invalid(source, `has a key that is none of "topic", "read" and "write" ${place}`);
+    }
+  }
+  const { topic, read = false, write = false } = right;
+  if (!isTopicPattern(topic)) throw invalid(source, `has no topic pattern under the key "topic" ${place}`);
+  if (typeof read !== 'boolean') throw invalid(source, `must have true or false under the key "read" ${place}`);
+  if (typeof write !== 'boolean') throw invalid(source, `must have true or false under the key "write" ${place}`);
+  return { topic, read, write };
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const hashToken = (token: string): string => createHash('sha256').update(token, 'utf8').digest('base64');
+
+const invalid = (source: string, why: string): PubkeeperError =>
+  new PubkeeperError('OPTION_INVALID', `${source} ${why}.`);
+
+const errorCode = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown reason';

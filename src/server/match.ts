@@ -1,0 +1,127 @@
+import type { ErrorCode } from '../core/errors.js';
+import { PacketType } from '../core/packet.js';
+import type { BrewDetails, BrewerConfig, BrewerInfo, Packet, PatronInfo } from '../core/packet.js';
+
+// What the matchmaker knows and says. `C` is whatever stands for a client: it is only compared, never looked into.
+
+/** What a token allows. Topics are literal. */
+export interface Rights {
+  mayRead(topic: string): boolean;
+  mayWrite(topic: string): boolean;
+}
+
+/** A registered brewer. A re-registration changes it in place. */
+export interface RegisteredBrewer<C> {
+  readonly id: string;
+  readonly client: C;
+  topic: string;
+  config: BrewerConfig;
+  brews: readonly BrewDetails[];
+  readonly matches: Map<RegisteredPatron<C>, Match<C>>;
+}
+
+/** A registered patron. A re-registration changes it in place. */
+export interface RegisteredPatron<C> {
+  readonly id: string;
+  readonly client: C;
+  pattern: string;
+  brews: ReadonlyMap<string, BrewDetails>;
+  readonly matches: Map<RegisteredBrewer<C>, Match<C>>;
+}
+
+/**
+ * A brewer and a patron that know of each other. The object stays the same for as long as the brewer has no reason to
+ * hear of a change.
+ */
+export interface Match<C> {
+  readonly brewer: RegisteredBrewer<C>;
+  readonly patron: RegisteredPatron<C>;
+  /** The brewer's literal topic. */
+  readonly topic: string;
+  /** The brewer's details of the chosen brew: what the patron is told. */
+  brew: BrewDetails;
+  /** The patron's details of it: what the brewer is told. */
+  readonly patronBrew: BrewDetails;
+}
+
+/** A packet on its way to a client. */
+export interface Outgoing<C> {
+  readonly client: C;
+  readonly packet: Packet;
+  /** What a PATRON_NOTIFY or a PATRON_REMOVED is about. */
+  readonly about?: PatronNews<C>;
+}
+
+export interface PatronNews<C> {
+  readonly brewer: RegisteredBrewer<C>;
+  /** In the order of the packet's list. */
+  readonly matches: readonly Match<C>[];
+  /** Whether it answers a BREWER_REGISTER with the whole list; else it tells of a later change. */
+  readonly answer: boolean;
+}
+
+/** The brews by name; of two with one name the first counts. */
+export function brewsByName(brews: readonly BrewDetails[]): Map<string, BrewDetails> {
+  const byName = new Map<string, BrewDetails>();
+  for (const brew of brews) if (!byName.has(brew.name)) byName.set(brew.name, brew);
+  return byName;
+}
+
+/** Whether two values that came as JSON are the same. Keys in another order count as a change, which does no harm. */
+export const sameJson = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b);
+
+const brewerInfo = <C>({ brewer, topic, brew }: Match<C>): BrewerInfo => ({
+  topic,
+  brewer_id: brewer.id,
+  brewer_config: brewer.config,
+  brew,
+});
+
+const patronInfo = <C>({ patron, topic, patronBrew }: Match<C>): PatronInfo => ({
+  topic,
+  patron_id: patron.id,
+  brew: patronBrew,
+});
+
+/** BREWER_NOTIFY: tells a patron of the brewers of `matches`. */
+export const brewerNotify = <C>(patron: RegisteredPatron<C>, matches: readonly Match<C>[]): Outgoing<C> => ({
+  client: patron.client,
+  packet: { type: PacketType.BREWER_NOTIFY, payload: { patron_id: patron.id, brewers: matches.map(brewerInfo) } },
+});
+
+/** PATRON_NOTIFY: tells a brewer of the patrons of `matches`. */
+export const patronNotify = <C>(
+  brewer: RegisteredBrewer<C>,
+  matches: readonly Match<C>[],
+  answer: boolean,
+): Outgoing<C> => ({
+  client: brewer.client,
+  packet: { type: PacketType.PATRON_NOTIFY, payload: { brewer_id: brewer.id, patrons: matches.map(patronInfo) } },
+  about: { brewer, matches, answer },
+});
+
+export const brewerRemoved = <C>({ brewer, patron, topic }: Match<C>): Outgoing<C> => ({
+  client: patron.client,
+  packet: { type: PacketType.BREWER_REMOVED, payload: { topic, patron_id: patron.id, brewer_id: brewer.id } },
+});
+
+export const patronRemoved = <C>(match: Match<C>): Outgoing<C> => ({
+  client: match.brewer.client,
+  packet: {
+    type: PacketType.PATRON_REMOVED,
+    payload: { topic: match.topic, brewer_id: match.brewer.id, patron_id: match.patron.id },
+  },
+  about: { brewer: match.brewer, matches: [match], answer: false },
+});
+
+/** The registration that an ERROR is about: clients ignore keys that they do not know, ours reads these. */
+export interface ErrorSubject {
+  readonly brewer_id?: string;
+  readonly patron_id?: string;
+}
+
+/** An ERROR packet. `message` says what is wrong and what to do, `code` is one of the SDK's stable codes. */
+export function errorPacket(code: ErrorCode, message: string, subject: ErrorSubject = {}): Packet {
+  const payload = { message, code, ...subject };
+  return { type: PacketType.ERROR, payload };
+}

@@ -1,0 +1,282 @@
+import { PubkeeperError, type ErrorCode } from '../core/errors.js';
+import { show } from '../core/id.js';
+import { PacketType } from '../core/packet.js';
+import type { Packet } from '../core/packet.js';
+import { TopicTrie, assertTopic, assertTopicPattern } from '../core/topic.js';
+import {
+  brewerNotify,
+  brewerRemoved,
+  brewsByName,
+  errorPacket,
+  patronNotify,
+  patronRemoved,
+  sameJson,
+} from './match.js';
+import type { ErrorSubject, Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
+import { TopicIndex } from './topic-index.js';
+
+type Payload<Type extends PacketType> = Extract<Packet, { type: Type }>['payload'];
+type BrewerRegister = Payload<typeof PacketType.BREWER_REGISTER>;
+type PatronRegister = Payload<typeof PacketType.PATRON_REGISTER>;
+
+interface Client<C> {
+  readonly rights: Rights;
+  readonly brewers: Set<RegisteredBrewer<C>>;
+  readonly patrons: Set<RegisteredPatron<C>>;
+  /** Names of BREWS_REGISTER: kept for whoever asks; matching goes by the brews of each registration. */
+  brews: readonly string[];
+}
+
+/** What wants to hear of matches as they come and go, before the packets about them are handed out. */
+export interface MatchListener<C> {
+  matched(match: Match<C>): void;
+  unmatched(match: Match<C>): void;
+}
+
+/**
+ * Who is registered and who is matched with whom (protocol, section 2). Knows no sockets and no clock: packets go in,
+ * packets for clients come out, to be sent in their order. For a new match the patron is told before the brewer.
+ *
+ * A registration that is refused leaves what was registered under that id as it was.
+ */
+export class Matchmaker<C> {
+  readonly #clients = new Map<C, Client<C>>();
+  readonly #brewers = new Map<string, RegisteredBrewer<C>>();
+  readonly #patrons = new Map<string, RegisteredPatron<C>>();
+  readonly #patronsByPattern = new TopicTrie<RegisteredPatron<C>>();
+  readonly #brewersByTopic = new TopicIndex<RegisteredBrewer<C>>();
+  readonly #listener: MatchListener<C> | undefined;
+  #matches = 0;
+
+  constructor(listener?: MatchListener<C>) {
+    this.#listener = listener;
+  }
+
+  get clients(): number {
+    return this.#clients.size;
+  }
+
+  get brewers(): number {
+    return this.#brewers.size;
+  }
+
+  get patrons(): number {
+    return this.#patrons.size;
+  }
+
+  get matches(): number {
+    return this.#matches;
+  }
+
+  /** Lets an authenticated client in. Its rights hold for as long as it stays. */
+  add(client: C, rights: Rights): void {
+    this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), brews: [] });
+  }
+
+  /** The other live client that holds the id which `packet` would register, if there is one. */
+  rival(client: C, packet: Packet): C | undefined {
+    let holder: C | undefined;
+    if (packet.type === PacketType.BREWER_REGISTER) holder = this.#brewers.get(packet.payload.brewer_id)?.client;
+    else if (packet.type === PacketType.PATRON_REGISTER) holder = this.#patrons.get(packet.payload.patron_id)?.client;
+    return holder === client ? undefined : holder;
+  }
+
+  /** Takes a packet of a client that was added. Types that are not about matching lead to nothing. */
+  receive(client: C, packet: Packet): Outgoing<C>[] {
+    const known = this.#clients.get(client);
+    if (!known) return [];
+    switch (packet.type) {
+      case PacketType.BREWER_REGISTER:
+        return this.#registerBrewer(client, known, packet.payload);
+      case PacketType.PATRON_REGISTER:
+        return this.#registerPatron(client, known, packet.payload);
+      case PacketType.BREWER_UNREGISTER: {
+        const brewer = this.#brewers.get(packet.payload.brewer_id);
+        return brewer && known.brewers.has(brewer) ? this.#dropBrewer(known, brewer) : [];
+      }
+      case PacketType.PATRON_UNREGISTER: {
+        const patron = this.#patrons.get(packet.payload.patron_id);
+        return patron && known.patrons.has(patron) ? this.#dropPatron(known, patron) : [];
+      }
+      case PacketType.BREWS_REGISTER:
+        known.brews = packet.payload.brews;
+        return [];
+      default:
+        return [];
+    }
+  }
+
+  /** A client's connection has ended: everything of its is unregistered. */
+  gone(client: C): Outgoing<C>[] {
+    const known = this.#clients.get(client);
+    if (!known) return [];
+    this.#clients.delete(client);
+    const out = [
+      ...[...known.brewers].flatMap((brewer) => this.#dropBrewer(known, brewer)),
+      ...[...known.patrons].flatMap((patron) => this.#dropPatron(known, patron)),
+    ];
+    return out.filter((item) => item.client !== client);
+  }
+
+  #registerBrewer(client: C, known: Client<C>, payload: BrewerRegister): Outgoing<C>[] {
+    const { topic, brewer_id: id, brewer_config: config, brews } = payload;
+    const subject = { brewer_id: id };
+    const fault = faultOf(() => assertTopic(topic));
+    if (fault) return refusal(client, fault.code, fault.message, subject);
+    if (!known.rights.mayWrite(topic)) {
+      return refusal(client, 'FORBIDDEN', forbidden(topic), subject);
+    }
+    const before = this.#brewers.get(id);
+    if (before && before.client !== client) return refusal(client, 'REGISTERED_TWICE', taken('brewer', id), subject);
+
+    const brewer = before ?? { id, client, topic, config, brews, matches: new Map() };
+    const told = { topic: brewer.topic, config: brewer.config };
+    this.#brewersByTopic.delete(told.topic, brewer);
+    this.#brewersByTopic.add(topic, brewer);
+    brewer.topic = topic;
+    brewer.config = config;
+    brewer.brews = brews;
+    if (!before) {
+      this.#brewers.set(id, brewer);
+      known.brewers.add(brewer);
+    }
+
+    const wanted = new Map<RegisteredPatron<C>, Match<C>>();
+    for (const patron of this.#patronsByPattern.match(topic)) {
+      const match = this.#pair(brewer, patron);
+      if (match) wanted.set(patron, match);
+    }
+    const out: Outgoing<C>[] = [];
+    const sameConfig = sameJson(told.config, config);
+    for (const [patron, old] of brewer.matches) {
+      const match = wanted.get(patron);
+      const same = match !== undefined && match.topic === old.topic && sameJson(match.patronBrew, old.patronBrew);
+      if (same && sameConfig && sameJson(match.brew, old.brew)) {
+        wanted.delete(patron);
+        continue;
+      }
+      this.#unlink(old);
+      out.push(brewerRemoved(old));
+      if (same) {
+        // Only the patron has something to learn: the brewer keeps the pair that it knows.
+        old.brew = match.brew;
+        wanted.set(patron, old);
+      } else {
+        out.push(patronRemoved(old));
+      }
+    }
+    for (const match of wanted.values()) {
+      this.#link(match);
+      out.push(brewerNotify(match.patron, [match]));
+    }
+    out.push(patronNotify(brewer, [...brewer.matches.values()], true));
+    return out;
+  }
+
+  #registerPatron(client: C, known: Client<C>, payload: PatronRegister): Outgoing<C>[] {
+    const { topic: pattern, patron_id: id, brews } = payload;
+    const subject = { patron_id: id };
+    const fault = faultOf(() => assertTopicPattern(pattern));
+    if (fault) return refusal(client, fault.code, fault.message, subject);
+    const before = this.#patrons.get(id);
+    if (before && before.client !== client) return refusal(client, 'REGISTERED_TWICE', taken('patron', id), subject);
+
+    const patron = before ?? { id, client, pattern, brews: new Map(), matches: new Map() };
+    this.#patronsByPattern.delete(patron.pattern, patron);
+    this.#patronsByPattern.add(pattern, patron);
+    patron.pattern = pattern;
+    patron.brews = brewsByName(brews);
+    if (!before) {
+      this.#patrons.set(id, patron);
+      known.patrons.add(patron);
+    }
+
+    const wanted = new Map<RegisteredBrewer<C>, Match<C>>();
+    for (const brewer of this.#brewersByTopic.match(pattern)) {
+      const match = this.#pair(brewer, patron);
+      if (match) wanted.set(brewer, match);
+    }
+    const out: Outgoing<C>[] = [];
+    for (const [brewer, old] of patron.matches) {
+      const match = wanted.get(brewer);
+      const same = match !== undefined && sameJson(match.brew, old.brew);
+      if (same && sameJson(match.patronBrew, old.patronBrew)) {
+        wanted.delete(brewer);
+        continue;
+      }
+      this.#unlink(old);
+      if (!same) out.push(brewerRemoved(old));
+      out.push(patronRemoved(old));
+    }
+    for (const match of wanted.values()) this.#link(match);
+    out.push(brewerNotify(patron, [...patron.matches.values()]));
+    for (const match of wanted.values()) out.push(patronNotify(match.brewer, [match], false));
+    return out;
+  }
+
+  #dropBrewer(known: Client<C>, brewer: RegisteredBrewer<C>): Outgoing<C>[] {
+    this.#brewers.delete(brewer.id);
+    this.#brewersByTopic.delete(brewer.topic, brewer);
+    known.brewers.delete(brewer);
+    return [...brewer.matches.values()].map((match) => {
+      this.#unlink(match);
+      return brewerRemoved(match);
+    });
+  }
+
+  #dropPatron(known: Client<C>, patron: RegisteredPatron<C>): Outgoing<C>[] {
+    this.#patrons.delete(patron.id);
+    this.#patronsByPattern.delete(patron.pattern, patron);
+    known.patrons.delete(patron);
+    return [...patron.matches.values()].map((match) => {
+      this.#unlink(match);
+      return patronRemoved(match);
+    });
+  }
+
+  /** The match that these two would make; undefined where the patron may not read, or no brew is common to both. */
+  #pair(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): Match<C> | undefined {
+    const { topic } = brewer;
+    if (!this.#clients.get(patron.client)?.rights.mayRead(topic)) return undefined;
+    for (const brew of brewer.brews) {
+      const patronBrew = patron.brews.get(brew.name);
+      if (patronBrew) return { brewer, patron, topic, brew, patronBrew };
+    }
+    return undefined;
+  }
+
+  #link(match: Match<C>): void {
+    match.brewer.matches.set(match.patron, match);
+    match.patron.matches.set(match.brewer, match);
+    this.#matches++;
+    this.#listener?.matched(match);
+  }
+
+  #unlink(match: Match<C>): void {
+    match.brewer.matches.delete(match.patron);
+    match.patron.matches.delete(match.brewer);
+    this.#matches--;
+    this.#listener?.unmatched(match);
+  }
+}
+
+const forbidden = (topic: string): string =>
+  `This token may not write ${show(topic)}: brew another topic, or use a token with the right "write" for this one.`;
+
+const taken = (what: string, id: string): string =>
+  `Another client has registered ${what} ${id}: give every ${what} an id of its own, or end the other client first.`;
+
+const refusal = <C>(client: C, code: ErrorCode, message: string, subject: ErrorSubject): Outgoing<C>[] => [
+  { client, packet: errorPacket(code, message, subject) },
+];
+
+/** What `check` throws, if it throws one of ours. */
+function faultOf(check: () => void): PubkeeperError | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (error instanceof PubkeeperError) return error;
+    throw error;
+  }
+}

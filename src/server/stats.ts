@@ -1,0 +1,53 @@
+/** Why the server dropped something, refused it or cut a connection. */
+export type DropReason =
+  | 'control-packet' // not a control packet, or not one that a client may send
+  | 'control-text' // a text message on a control connection
+  | 'control-unknown' // a control packet of a type that is not known
+  | 'relay-packet' // not a relay packet
+  | 'relay-frame' // published, and no brew frame
+  | 'relay-topic' // published under another topic than its frame says
+  | 'relay-text' // a text message on a relay connection
+  | 'too-long' // a message above `maxMessageBytes`
+  | 'websocket' // bytes that break the WebSocket protocol
+  | 'unauthorized' // a token that is not known
+  | 'auth-timeout' // no token in time
+  | 'handshake' // a WebSocket that was refused: unknown subprotocol, path or origin
+  | 'silent' // a connection without a sign of life for 2.5 heartbeats
+  | 'slow-reader'; // a connection that does not take what is sent to it
+
+/** What a server counts. Numbers of things that are there now, unless it says otherwise. */
+export interface ServerStats {
+  /** Control connections, authenticated or not. */
+  readonly controlConnections: number;
+  /** Authenticated control connections. */
+  readonly clients: number;
+  readonly relayConnections: number;
+  readonly brewers: number;
+  readonly patrons: number;
+  readonly matches: number;
+  /** PATRON_NOTIFYs that wait for a patron to join the relay. */
+  readonly heldNotifications: number;
+  /** Topics that somebody has joined on the relay. */
+  readonly topics: number;
+  /** Last values that the relay keeps, and their bytes. */
+  readonly retained: number;
+  readonly retainedBytes: number;
+  /** Frames that the relay took and gave, since the start. */
+  readonly published: number;
+  readonly delivered: number;
+  /** What was dropped since the start, by reason. A reason that never occurred is missing. */
+  readonly drops: Readonly<Partial<Record<DropReason, number>>>;
+}
+
+/** Counts drops by reason. */
+export class Drops {
+  readonly #counts = new Map<DropReason, number>();
+
+  add(reason: DropReason): void {
+    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
+  }
+
+  toJSON(): Partial<Record<DropReason, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+}

@@ -1,0 +1,95 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Registration } from '../../src/core/registration.js';
+
+interface Info {
+  readonly id: string;
+  readonly key?: string;
+}
+
+let calls: string[];
+let registration: Registration<Info>;
+beforeEach(() => {
+  calls = [];
+  registration = new Registration<Info>(
+    ({ id }) => id,
+    (infos) => calls.push(`add ${infos.map(({ id, key }) => id + (key ?? '')).join(',')}`),
+    (id) => calls.push(`remove ${id}`),
+  );
+});
+const heard = (): string[] => calls.splice(0);
+
+describe('Registration', () => {
+  it('adds what the answer lists, then what is notified one by one', () => {
+    registration.expectAnswer();
+    expect(registration.answered).toBe(false);
+    registration.notify([{ id: 'a' }, { id: 'b' }]);
+    expect(registration.answered).toBe(true);
+    registration.notify([{ id: 'c' }]);
+    expect(heard()).toEqual(['add a,b', 'add c']);
+  });
+
+  it('is answered by an empty list too, and adds nothing', () => {
+    registration.notify([]);
+    expect(registration.answered).toBe(true);
+    expect(heard()).toEqual([]);
+  });
+
+  it('after a reconnect touches what changed only, and keeps what is missing until it expires', () => {
+    registration.notify([{ id: 'same' }, { id: 'changed', key: '1' }, { id: 'gone' }, { id: 'late' }]);
+    heard();
+    registration.expectAnswer();
+    registration.notify([{ id: 'same' }, { id: 'changed', key: '2' }, { id: 'new' }]);
+    expect(heard()).toEqual(['add changed2,new']);
+    registration.notify([{ id: 'late' }]); // back in time, and as it was
+    expect(heard()).toEqual([]);
+    registration.expire();
+    expect(heard()).toEqual(['remove gone']);
+    registration.expire();
+    expect(heard()).toEqual([]);
+  });
+
+  it('a live match does not make the others missing', () => {
+    registration.notify([{ id: 'a' }]);
+    registration.notify([{ id: 'b' }]);
+    registration.expire();
+    expect(heard()).toEqual(['add a', 'add b']);
+  });
+
+  it('removes each peer once, and only those it knows', () => {
+    registration.notify([{ id: 'a' }]);
+    registration.removed('x');
+    registration.removed('a');
+    registration.removed('a');
+    expect(heard()).toEqual(['add a', 'remove a']);
+    registration.expire();
+    registration.notify([{ id: 'a' }]);
+    expect(heard()).toEqual(['add a']);
+  });
+
+  it('removes at once what is missing when the server says so', () => {
+    registration.notify([{ id: 'a' }]);
+    registration.expectAnswer();
+    registration.notify([]);
+    registration.removed('a');
+    registration.expire();
+    expect(heard()).toEqual(['add a', 'remove a']);
+  });
+
+  it('forgets all without a word when it is cleared', () => {
+    registration.notify([{ id: 'a' }]);
+    registration.expectAnswer();
+    registration.notify([]);
+    registration.clear();
+    expect(registration.answered).toBe(false);
+    registration.expire();
+    expect(heard()).toEqual(['add a']);
+    registration.notify([{ id: 'a' }]);
+    expect(heard()).toEqual(['add a']);
+  });
+
+  it('takes ids like __proto__ as any other', () => {
+    registration.notify([{ id: '__proto__' }, { id: 'constructor' }]);
+    registration.removed('__proto__');
+    expect(heard()).toEqual(['add __proto__,constructor', 'remove __proto__']);
+  });
+});

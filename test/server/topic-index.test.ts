@@ -1,0 +1,82 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { matchTopic } from '../../src/core/topic.js';
+import { TopicIndex } from '../../src/server/topic-index.js';
+import { vectors } from '../vectors.js';
+
+const segment = fc.constantFrom('a', 'b', 'c', 'constructor', '__proto__');
+const topic = fc.array(segment, { minLength: 1, maxLength: 5 }).map((segments) => segments.join('.'));
+const pattern = fc
+  .array(fc.oneof(segment, fc.constantFrom('*', '**')), { minLength: 1, maxLength: 6 })
+  .map((segments) => segments.join('.'));
+
+describe('TopicIndex', () => {
+  it('finds what matchTopic matches, whatever was added and deleted', () => {
+    const step = fc.record({ add: fc.boolean(), topic, value: fc.nat(3) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.array(pattern, { minLength: 1, maxLength: 10 }), (steps, patterns) => {
+        const index = new TopicIndex<string>();
+        const model = new Map<string, [topic: string, value: string]>();
+        for (const { add, topic: at, value } of steps) {
+          const key = `${at}/${value}`;
+          const changed = add ? index.add(at, key) : index.delete(at, key);
+          expect(changed).toBe(model.has(key) !== add);
+          if (add) model.set(key, [at, key]);
+          else model.delete(key);
+        }
+        expect(index.size).toBe(model.size);
+        for (const wanted of patterns) {
+          const expected = [...model.values()].filter(([at]) => matchTopic(wanted, at)).map(([, value]) => value);
+          expect(index.match(wanted).sort()).toEqual(expected.sort());
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('agrees with the vectors', () => {
+    for (const { pattern: wanted, topic: at, matches } of vectors<{ pattern: string; topic: string; matches: boolean }[]>('topics')) {
+      const index = new TopicIndex<string>();
+      index.add(at, 'x');
+      expect(index.match(wanted), `${wanted} and ${at}`).toEqual(matches ? ['x'] : []);
+    }
+  });
+
+  it('returns a value that is filed under two topics once, and refuses what is no topic', () => {
+    const index = new TopicIndex<string>();
+    index.add('a.b', 'x');
+    index.add('a.c', 'x');
+    expect(index.match('a.*')).toEqual(['x']);
+    expect(() => index.add('a.*', 'x')).toThrow(expect.objectContaining({ code: 'TOPIC_INVALID' }));
+    expect(index.match('a..b*')).toEqual([]);
+  });
+
+  describe('among 100,000 topics', () => {
+    const index = new TopicIndex<number>();
+    beforeAll(() => {
+      for (let i = 0; i < 100_000; i++) index.add(`site.${i % 997}.${i}.temperature`, i);
+      for (const at of ['site.1.7.rare', 'rare.x', 'x.rare.y']) index.add(at, -1);
+    }, 60_000);
+
+    // A lookup takes microseconds, a scan some 20 ms: the limit between them leaves room for any machine.
+    it.each(['**.rare', 'rare.**', '**.rare.**', '*.rare.*', 'site.**.rare', 'site.*.7.**.rare', '*.*'])(
+      'looks up %s without visiting them all',
+      (wanted) => {
+        const started = performance.now();
+        for (let i = 0; i < 100; i++) expect(index.match(wanted).length).toBeLessThanOrEqual(1);
+        expect((performance.now() - started) / 100).toBeLessThan(5);
+      },
+    );
+  });
+
+  it('is not blown up by a pattern of many **', () => {
+    const index = new TopicIndex<string>();
+    const long = Array.from({ length: 200 }, () => 'a').join('.');
+    index.add(long, 'x');
+    index.add(`${long}.b`, 'y');
+    const started = performance.now();
+    expect(index.match(`${'**.'.repeat(30)}a`)).toEqual(['x']);
+    expect(index.match(`${'**.'.repeat(30)}c`)).toEqual([]);
+    expect(performance.now() - started).toBeLessThan(200);
+  });
+});
