@@ -40,7 +40,7 @@ class FakeSocket {
   onerror: ((event: never) => void) | null = null;
   onclose: ((event: never) => void) | null = null;
   readonly kind: 'control' | 'relay';
-  readonly received: Packet['type'][] = [];
+  readonly received: (PacketType | 'unknown')[] = [];
   readonly #network: Network;
 
   constructor(network: Network, _url: string, protocols: string[]) {
@@ -87,6 +87,9 @@ class FakeSocket {
 let network: Network;
 let client: PubkeeperClient;
 let errors: PubkeeperError[];
+let states: string[];
+let wake: () => void;
+let rest: () => void;
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -97,7 +100,13 @@ beforeEach(() => {
     token: 'secret',
     WebSocket: network.WebSocket,
     reconnect: { delayMs: 0 },
+    lifecycle: (...page) => {
+      [wake, rest] = page;
+      return () => undefined;
+    },
   });
+  states = [];
+  client.on('state', (state) => states.push(state));
   client.on('error', (error) => errors.push(error));
 });
 afterEach(async () => {
@@ -139,5 +148,105 @@ describe('the heartbeat', () => {
     network.isUp = true;
     await vi.advanceTimersByTimeAsync(30_000);
     expect(client.state).toBe('connected');
+  });
+});
+
+describe('a page that is put away', () => {
+  it('holds no socket, and has them back at once when it returns', async () => {
+    client.addPatron('page.*', () => undefined);
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
+
+    rest();
+    rest(); // `pagehide` and `freeze` come one after the other
+    expect(network.sockets.map(({ readyState }) => readyState)).toEqual([3, 3]);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(network.sockets).toHaveLength(2);
+    expect(states).toEqual(['connecting', 'connected', 'reconnecting']);
+
+    wake();
+    wake(); // `visibilitychange` and `pageshow` too
+    await vi.advanceTimersByTimeAsync(0);
+    expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
+    expect(network.sockets).toHaveLength(4);
+    expect(client.state).toBe('connected');
+    expect(errors).toEqual([]); // nothing was lost: the page let go
+  });
+
+  it('goes on with a connect() that had only begun', async () => {
+    network.isUp = false;
+    const connected = client.connect();
+    await vi.advanceTimersByTimeAsync(10);
+    rest();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(client.state).toBe('connecting');
+    network.isUp = true;
+    wake();
+    await vi.advanceTimersByTimeAsync(0);
+    await connected;
+    expect(states).toEqual(['connecting', 'connected']);
+  });
+
+  it('stays disconnected when it was, and when it is disconnected meanwhile', async () => {
+    await client.connect();
+    rest();
+    const gone = client.disconnect();
+    await vi.advanceTimersByTimeAsync(0);
+    await gone;
+    wake();
+    rest();
+    wake();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(network.sockets).toHaveLength(1);
+    expect(client.state).toBe('disconnected');
+  });
+});
+
+describe('a page that wakes up', () => {
+  it('asks at once, and stays as it is when the server answers', async () => {
+    client.addPatron('page.*', () => undefined);
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    const before = vi.getTimerCount();
+    for (let i = 0; i < 10; i++) wake();
+    expect(vi.getTimerCount()).toBe(before);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(network.sockets).toHaveLength(2);
+    expect(states).toEqual(['connecting', 'connected']);
+  });
+
+  it('has new sockets within seconds when the old ones died without a word: also to the relay', async () => {
+    client.addPatron('page.*', () => undefined);
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    const dead = [...network.sockets];
+    vi.setSystemTime(Date.now() + 3_600_000); // asleep for an hour
+    network.isUp = false;
+    wake();
+    await vi.advanceTimersByTimeAsync(2999);
+    expect(network.sockets).toHaveLength(2);
+    network.isUp = true;
+    await vi.advanceTimersByTimeAsync(1);
+    expect(dead.map(({ readyState }) => readyState)).toEqual([3, 3]);
+    await vi.advanceTimersByTimeAsync(1); // the least that a timer takes
+    expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
+    expect(client.state).toBe('connected');
+    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', details: { silentMs: 3000 } }]);
+  });
+
+  it('keeps a relay on which something came while the server was silent', async () => {
+    client.addPatron('page.*', () => undefined);
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    const [relay] = network.open('relay');
+    network.isUp = false;
+    vi.setSystemTime(Date.now() + 3_600_000);
+    wake();
+    await vi.advanceTimersByTimeAsync(2000);
+    relay!.say(new Uint8Array(3)); // no frame, but a sign of life
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(client.state).toBe('reconnecting');
+    expect(network.open('relay')).toEqual([relay]);
   });
 });

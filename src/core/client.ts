@@ -41,7 +41,10 @@ export class PubkeeperClient {
   #ready = false;
   #answers: Timer | undefined;
   #grace: Timer | undefined;
-  #asleep: (() => void) | undefined;
+  /** Stops listening to the life of the page. */
+  #unbind: (() => void) | undefined;
+  /** The page is just being put away: what ends now is not lost. */
+  #resting = false;
 
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_IN_USE` */
   constructor(options: ClientOptions) {
@@ -174,10 +177,18 @@ export class PubkeeperClient {
     const run: Run = (this.#run = { session: undefined, first: true });
     this.#setState('connecting');
     this.#registry.configure();
-    this.#asleep = lifecycle?.(() => {
-      this.#run?.session?.wake();
-      for (const brew of this.#brews.values()) brew.wake?.();
-    });
+    this.#unbind = lifecycle?.(
+      () => {
+        this.#run?.session?.wake();
+        this.#wakeBrews();
+      },
+      () => {
+        this.#resting = true;
+        this.#run?.session?.rest();
+        for (const brew of this.#brews.values()) brew.rest?.();
+        this.#resting = false;
+      },
+    );
     // The brews of a former session may still be closing.
     void this.#closed.then(() => {
       if (this.#run === run) this.#open(run);
@@ -213,10 +224,12 @@ export class PubkeeperClient {
   #down(error: PubkeeperError): void {
     this.#ready = false;
     cancel(this.#answers);
-    if (this.#run?.first) return this.#end(error);
+    const { silentMs } = error.details;
+    if (silentMs) this.#wakeBrews(silentMs as number);
+    if (this.#run?.first && !this.#resting) return this.#end(error);
     if (this.#state !== 'connected') return;
     this.#setState('reconnecting');
-    this.#report(error);
+    if (!this.#resting) this.#report(error);
     cancel(this.#grace);
     this.#grace = after(this.#settings.reconnect.graceMs, () => {
       this.#setState('disconnected');
@@ -232,7 +245,7 @@ export class PubkeeperClient {
     if (!run) return;
     this.#run = undefined;
     this.#ready = false;
-    this.#asleep?.();
+    this.#unbind?.();
     cancel(this.#answers);
     cancel(this.#grace);
     run.session?.close();
@@ -242,6 +255,10 @@ export class PubkeeperClient {
     this.#reset();
     if (attempt) attempt.reject(error);
     else if (error.code !== 'CONNECTION_CLOSED') this.#report(error);
+  }
+
+  #wakeBrews(silentMs?: number): void {
+    for (const brew of this.#brews.values()) brew.wake?.(silentMs);
   }
 
   #reset(): void {

@@ -78,6 +78,11 @@ export class Session {
     this.#connection.abandon(error);
   }
 
+  /** Lets go of the socket until `wake`. */
+  rest(): void {
+    this.#connection.rest();
+  }
+
   /** The network may have changed: dials now, or asks the server whether it is still there. */
   wake(): void {
     this.#connection.wake();
