@@ -4,7 +4,7 @@ import type { Browser, LaunchOptions } from 'playwright';
 import { INSECURE_NAME } from './engines/engine.js';
 
 // The browser talks to the test's own server and to nobody else.
-const quiet = [
+export const quietArgs: readonly string[] = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-background-networking',
@@ -31,5 +31,5 @@ export async function launchChromium({ args = [], ...options }: LaunchOptions = 
   if (executablePath === null) {
     throw new Error('There is no Chromium: install one (Debian: apt-get install chromium) or name it in CHROMIUM_PATH.');
   }
-  return chromium.launch({ ...options, executablePath, args: [...quiet, ...args] });
+  return chromium.launch({ ...options, executablePath, args: [...quietArgs, ...args] });
 }
