@@ -12,6 +12,8 @@ import { ReplayWindow } from './replay.js';
 /** What a source needs of the patron that it belongs to. */
 export interface SourceOwner {
   readonly crypto: boolean | 'required';
+  /** How often it was reset. */
+  resets(): number;
   deliver(message: Message): void;
   drop(reason: DropReason, brewerId: string, count?: number): void;
   gap(source: Source, missing: number): void;
@@ -40,6 +42,7 @@ export class Source {
   /** Ends the transport. */
   stop: (() => void) | undefined;
   readonly #owner: SourceOwner;
+  readonly #resets: number;
   readonly #opener: Opener;
   readonly #identity: Uint8Array;
   readonly #accepted: boolean;
@@ -54,6 +57,7 @@ export class Source {
     this.brewerId = brewerId;
     this.brew = info.brew;
     this.#owner = owner;
+    this.#resets = owner.resets();
     this.#opener = openerFor(info.brewer_config ?? {}, engine);
     this.#identity = frameIdentity(topicHash(info.topic), fromHex(brewerId));
     this.#accepted = this.#opener.cipher === 'none' ? owner.crypto !== 'required' : owner.crypto !== false;
@@ -100,6 +104,11 @@ export class Source {
   }
 
   #deliver(data: Uint8Array, sequence: number | undefined, retained: boolean): void {
+    // The callback of the message before it in a bundle may have reset the patron.
+    if (this.#resets !== this.#owner.resets()) {
+      this.#owner.drop('reset', this.brewerId);
+      return;
+    }
     if (this.#window && sequence !== undefined) {
       if (this.#window.has(sequence)) {
         this.#owner.drop('replayed', this.brewerId);
