@@ -183,9 +183,8 @@ export class Patron {
   _handleCallback(brewerId: string, data: Uint8Array | ArrayBuffer, retained = false): void {
     const source = this.#sources.get(brewerId) ?? this.#sources.get(readId(brewerId) ?? '');
     const frame = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
-    if (!source) this.#drops.add('unknown-brewer', readId(brewerId));
-    else if (!(frame instanceof Uint8Array)) this.#drops.add('malformed', source.brewerId);
-    else source.receive(frame, retained);
+    if (source) source.receive(frame, retained);
+    else this.#drops.add('unknown-brewer', readId(brewerId));
   }
 
   /**
@@ -251,13 +250,14 @@ export class Patron {
   }
 
   #deliver(message: Message): void {
+    // The streams first: the callback may be what causes the next message.
+    for (const stream of this.#streams) stream.push(message);
     try {
       const result = this.#callback?.(message.data, message);
       if (result instanceof Promise) result.catch((error: unknown) => this.#callbackFailed(error, message));
     } catch (error) {
       this.#callbackFailed(error, message);
     }
-    for (const stream of this.#streams) stream.push(message);
   }
 
   #callbackFailed(cause: unknown, { topic, brewerId }: Message): void {

@@ -89,7 +89,8 @@ export class Source {
   }
 
   #refuse(frame: Uint8Array): DropReason | undefined {
-    if (!isFrame(frame)) return 'malformed';
+    // Brews are written by others too, and not all of them by way of a compiler.
+    if (!ArrayBuffer.isView(frame) || !(frame instanceof Uint8Array) || !isFrame(frame)) return 'malformed';
     if (!bearsIdentity(frame, this.#identity)) return 'wrong-sender';
     if (!this.#accepted) return 'not-accepted';
     if (this.queue.size > MAX_OPENING) return 'overflow';
