@@ -32,11 +32,13 @@ export class Outlet {
   readonly #bundle = new Bundle();
   readonly #cork = new Cork(() => this.#leave());
   readonly #queue = new OrderedQueue<Outgoing>(
-    ({ frame, resolve }) => resolve(this.#carry(frame)),
+    ({ frame, resolve }) => resolve(this.#hand(frame)),
     () => undefined, // the promise that was given for it has been rejected by then
   );
   /** Frames that wait to be accepted. */
   readonly #waiting = new Set<Promise<void>>();
+  /** A frame is being handed to the brews. Some of them deliver it within that call, to a callback that may brew. */
+  #handing = false;
   /** What those wait for whose message is in the bundle. */
   #boarding: Deferred | undefined;
 
@@ -52,7 +54,7 @@ export class Outlet {
 
   /** Sends a message; resolves when it was accepted. */
   send(message: Uint8Array): Promise<void> {
-    if (!this.#sealer.sealBundle) return this.#handled(this.#pass(this.#sealer.seal(message)));
+    if (!this.#sealer.sealBundle) return this.#handled(this.#pass(() => this.#sealer.seal(message)));
     if (!this.#bundle.hasRoomFor(message)) this.#leave();
     this.#bundle.add(message);
     this.#cork.touch();
@@ -75,24 +77,32 @@ export class Outlet {
     this.#boarding = undefined;
     if (!count) return;
     const plaintext = this.#bundle.take();
-    const frame = count > 1 ? this.#sealer.sealBundle!(plaintext, count) : this.#sealer.seal(plaintext);
-    const accepted = this.#pass(frame);
+    const accepted = this.#pass(() =>
+      count > 1 ? this.#sealer.sealBundle!(plaintext, count) : this.#sealer.seal(plaintext),
+    );
     if (boarding) boarding.resolve(accepted);
     else void this.#handled(accepted);
   }
 
-  /** Carries a frame behind those that are still being sealed; nothing is returned when it was accepted at once. */
-  #pass(frame: Awaitable<Frame>): void | Promise<void> {
+  /** Seals, and carries behind what was sealed before; nothing is returned when it was accepted at once. */
+  #pass(seal: () => Awaitable<Frame>): void | Promise<void> {
+    let frame: Awaitable<Frame>;
+    try {
+      frame = seal();
+    } catch (error) {
+      frame = Promise.reject(error);
+    }
+    const now = frame instanceof Uint8Array && !this.#handing;
     let accepted: void | Promise<void>;
-    if (frame instanceof Uint8Array && !this.#queue.length) accepted = this.#carry(frame);
+    if (now && !this.#queue.length) accepted = this.#hand(frame as Frame);
     else {
       accepted = new Promise((resolve, reject) => {
+        const outgoing = (sealed: Frame): Outgoing => ({ frame: sealed, resolve });
         const failed = (cause: unknown): never => {
           reject(new PubkeeperError('BREW_FAILED', 'A message cannot be encrypted.', {}, cause));
           throw cause;
         };
-        const outgoing = (sealed: Frame): Outgoing => ({ frame: sealed, resolve });
-        this.#queue.push(frame instanceof Promise ? frame.then(outgoing, failed) : outgoing(frame));
+        this.#queue.push(now ? outgoing(frame as Frame) : Promise.resolve(frame).then(outgoing, failed));
       });
     }
     if (!accepted) return;
@@ -101,6 +111,15 @@ export class Outlet {
     const done = (): void => void this.#waiting.delete(waiting);
     waiting.then(done, done);
     return waiting;
+  }
+
+  #hand(frame: Frame): void | Promise<void> {
+    this.#handing = true;
+    try {
+      return this.#carry(frame);
+    } finally {
+      this.#handing = false;
+    }
   }
 
   #deferred(): Deferred {

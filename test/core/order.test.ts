@@ -1,0 +1,200 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Brewer } from '../../src/core/brewer.js';
+import type { Brew } from '../../src/core/brew.js';
+import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
+import { nobleEngine } from '../../src/core/ciphers/noble.js';
+import { OrderedQueue } from '../../src/core/order.js';
+import type { PubkeeperError } from '../../src/core/errors.js';
+import { Patron } from '../../src/core/patron.js';
+import { bytes, deferred, id, settle } from '../helpers.js';
+
+type Speed = 'sync' | 'fast' | 'slow' | 'fails' | 'throws';
+
+/**
+ * An engine that answers each call at a speed of our choice: at once, in a microtask, or when the test resolves it,
+ * which it does in an order of its own.
+ */
+class ScriptedEngine implements CryptoEngine {
+  readonly name = 'scripted';
+  readonly pending: (() => void)[] = [];
+  speeds: Speed[] = [];
+
+  cbc(key: Uint8Array) {
+    const aes = nobleEngine.cbc(key);
+    return {
+      encrypt: (iv: Uint8Array, data: Uint8Array) => this.#answer(() => aes.encrypt(iv, data)),
+      decrypt: (iv: Uint8Array, data: Uint8Array) => this.#answer(() => aes.decrypt(iv, data)),
+    };
+  }
+  gcm(key: Uint8Array) {
+    const aes = nobleEngine.gcm(key);
+    return {
+      encrypt: (nonce: Uint8Array, aad: Uint8Array, data: Uint8Array) => this.#answer(() => aes.encrypt(nonce, aad, data)),
+      decrypt: (nonce: Uint8Array, aad: Uint8Array, data: Uint8Array) => this.#answer(() => aes.decrypt(nonce, aad, data)),
+    };
+  }
+
+  #answer(run: () => Uint8Array | Promise<Uint8Array>): Uint8Array | Promise<Uint8Array> {
+    const speed = this.speeds.shift() ?? 'sync';
+    if (speed === 'throws') throw new Error('of the engine');
+    if (speed === 'sync') return run();
+    if (speed === 'fast') return Promise.resolve(run());
+    const { promise, resolve, reject } = deferred<Uint8Array>();
+    this.pending.push(() => {
+      if (speed === 'fails') reject(new Error('of the engine'));
+      else resolve(run() as Uint8Array);
+    });
+    return promise;
+  }
+
+  /** Settles what is pending in the order that `picks` tell. */
+  async drain(picks: readonly number[]): Promise<void> {
+    for (let i = 0; this.pending.length; i++) {
+      const [one] = this.pending.splice((picks[i % Math.max(1, picks.length)] ?? 0) % this.pending.length, 1);
+      one!();
+      if (i % 3 === 0) await Promise.resolve();
+    }
+    await settle();
+  }
+}
+
+const speed = fc.constantFrom<Speed>('sync', 'fast', 'slow', 'slow', 'fails', 'throws');
+const picks = fc.array(fc.nat(1000), { maxLength: 40 });
+
+/** A brewer whose frames go into `carried` in the order in which they are carried. */
+function brewerInto(carried: Uint8Array[], engine: CryptoEngine, cipher: 'aes-cbc' | 'aes-gcm', brewerId = id(1)): Brewer {
+  const brewer = new Brewer('a.b', { cipher, brewerId });
+  const brew = { name: 'x', startBrewer: () => () => undefined, brew: (_: string, frame: Uint8Array) => void carried.push(frame) };
+  brewer._lend({ brew: () => brew as unknown as Brew, engine });
+  brewer.configure();
+  brewer.newPatrons([{ topic: 'a.b', patron_id: id(9), brew: { name: 'x' } }]);
+  return brewer;
+}
+
+describe.each(['aes-gcm', 'aes-cbc'] as const)('the order of messages by %s', (cipher) => {
+  it('a patron delivers those of each brewer in the order in which they were brewed, each once; failures do not stall', async () => {
+    const message = fc.record({ brewer: fc.nat(2), speed });
+    await fc.assert(
+      fc.asyncProperty(fc.array(message, { maxLength: 40 }), picks, async (messages, order) => {
+        const engine = new ScriptedEngine();
+        const frames: Uint8Array[][] = [[], [], []];
+        const brewers = frames.map((carried, index) => brewerInto(carried, nobleEngine, cipher, id(index + 1)));
+        const heard = new Map<string, string[]>(brewers.map(({ brewerId }) => [brewerId, []]));
+        const patron = new Patron('**', (_, { brewerId, ...rest }) => heard.get(brewerId)!.push(Buffer.from(rest.data).toString()));
+        patron._lend({ brew: () => ({ startPatron: () => () => undefined }) as unknown as Brew, engine });
+        patron.newBrewers(brewers.map((brewer) => ({ topic: brewer.topic, brewer_id: brewer.brewerId, brewer_config: brewer.getConfig(), brew: { name: 'x' } })));
+        const expected = new Map<string, string[]>(brewers.map(({ brewerId }) => [brewerId, []]));
+        let failures = 0;
+        messages.forEach((one, index) => {
+          const brewer = brewers[one.brewer]!;
+          void brewer.brewText(String(index));
+          engine.speeds = [one.speed];
+          patron._handleCallback(brewer.brewerId, frames[one.brewer]!.at(-1)!);
+          if (one.speed === 'fails' || one.speed === 'throws') failures++;
+          else expected.get(brewer.brewerId)!.push(String(index));
+        });
+        await engine.drain(order);
+        expect(heard).toEqual(expected);
+        expect(patron.dropped.undecryptable ?? 0).toBe(failures);
+        patron.reset();
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('a brewer carries in the order of the calls, whatever encryption takes; failures reject and do not stall', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(speed, { maxLength: 40 }), picks, async (speeds, order) => {
+        const engine = new ScriptedEngine();
+        const carried: Uint8Array[] = [];
+        const brewer = brewerInto(carried, engine, cipher);
+        const errors: PubkeeperError[] = [];
+        brewer.on('error', (error) => errors.push(error));
+        const results = speeds.map((one, index) => {
+          engine.speeds = [one];
+          return brewer.brewText(String(index)).then(() => 'ok', (error: PubkeeperError) => error.code);
+        });
+        await engine.drain(order);
+        const bad = (one: Speed) => one === 'fails' || one === 'throws';
+        expect(await Promise.all(results)).toEqual(speeds.map((one) => (bad(one) ? 'BREW_FAILED' : 'ok')));
+        expect(errors.length).toBe(speeds.filter(bad).length);
+        const heard: string[] = [];
+        const patron = new Patron('a.b', (data) => heard.push(Buffer.from(data).toString()));
+        patron.newBrewers([{ topic: 'a.b', brewer_id: brewer.brewerId, brewer_config: brewer.getConfig(), brew: { name: 'x' } }]);
+        for (const frame of carried) patron._handleCallback(brewer.brewerId, frame);
+        await settle();
+        expect(heard).toEqual(speeds.flatMap((one, index) => (bad(one) ? [] : [String(index)])));
+        patron.reset();
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
+
+describe('a brewer whose data comes back while it is being carried', () => {
+  it('finishes with one message before it begins the next, for every brew and receiver', async () => {
+    const brewer = new Brewer('a', { crypto: false });
+    const carried: string[] = [];
+    const brewNamed = (name: string) => ({
+      name,
+      startBrewer: () => () => undefined,
+      brew: (_: string, frame: Uint8Array) => {
+        const text = Buffer.from(frame.subarray(88)).toString();
+        if (name === 'first' && text.length < 4) void brewer.brewText(text + '!'); // as a callback that answers would
+        carried.push(`${name}:${text}`);
+      },
+    });
+    const brews = new Map(['first', 'second'].map((name) => [name, brewNamed(name)]));
+    brewer._lend({ brew: (name) => brews.get(name) as unknown as Brew, engine: nobleEngine });
+    brewer.newPatrons([...brews.keys()].map((name, n) => ({ topic: 'a', patron_id: id(n), brew: { name } })));
+    await brewer.brewText('a');
+    await settle();
+    await brewer.brew(bytes('last'));
+    expect(carried).toEqual(['a', 'a!', 'a!!', 'a!!!'].flatMap((text) => [`first:${text}`, `second:${text}`]).concat(['first:last', 'second:last']));
+  });
+});
+
+describe('OrderedQueue', () => {
+  it('passes what is there at once in the same call', () => {
+    const passed: number[] = [];
+    const queue = new OrderedQueue<number>((value) => passed.push(value), () => undefined);
+    queue.push(1, 10);
+    expect(passed).toEqual([1]);
+    expect([queue.length, queue.size]).toEqual([0, 0]);
+  });
+
+  it('counts what waits, and forgets it when it is cleared', async () => {
+    const passed: number[] = [];
+    const queue = new OrderedQueue<number>((value) => passed.push(value), () => undefined);
+    const first = deferred<number>();
+    queue.push(first.promise, 10);
+    queue.push(2, 5);
+    expect([queue.length, queue.size]).toEqual([2, 15]);
+    expect(queue.clear()).toBe(2);
+    expect([queue.length, queue.size]).toEqual([0, 0]);
+    queue.push(3, 1);
+    first.resolve(1);
+    await settle();
+    expect(passed).toEqual([3]);
+  });
+
+  it('bears a clear() and a push() out of what it calls', async () => {
+    const passed: number[] = [];
+    const first = deferred<number>();
+    const queue: OrderedQueue<number> = new OrderedQueue<number>(
+      (value) => {
+        passed.push(value);
+        if (value === 1) queue.push(9, 1);
+        if (value === 2) queue.clear();
+      },
+      () => undefined,
+    );
+    queue.push(first.promise, 1);
+    for (const value of [2, 3, 4]) queue.push(value, 1);
+    first.resolve(1);
+    await settle();
+    expect(passed).toEqual([1, 2]);
+    expect([queue.length, queue.size]).toEqual([0, 0]);
+  });
+});

@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest';
+import { decodePacket, encodePacket, packetName, type Packet } from '../../src/core/packet.js';
+import { bytes, id, thrown } from '../helpers.js';
+
+const brew = { name: 'websocket' };
+const brewer = { topic: 'a', brewer_id: id(2), brewer_config: { cipher: { mode: 2, key: '00' } }, brew };
+const patron = { topic: 'a', patron_id: id(1), brew };
+
+/** One good payload of each type, and for each of its fields (by path) the values that are of a wrong shape. */
+const notText = [undefined, null, 7, true, {}, ['a']];
+const notId = [...notText, '', 'x', id(1) + '0', id(1).slice(1), id(1).replace('0', 'g')];
+const notFlag = [undefined, null, 0, 1, 'true', {}];
+const notList = [undefined, null, 7, 'a', {}, { length: 1 }];
+const notObject = [null, 7, 'a', true, [], [{}]];
+const shapes: [number, object, Record<string, unknown[]>][] = [
+  [1, { token: 't' }, { token: notText }],
+  [2, { authenticated: true }, { authenticated: notFlag }],
+  [10, { topic: 'a', brewer_id: id(2), brewer_config: {}, brews: [brew] }, {
+    topic: notText, brewer_id: notId, brewer_config: notObject.slice(1), brews: notList, 'brews[0]': [undefined, ...notObject], 'brews[0].name': notText,
+  }],
+  [11, { topic: 'a', brewer_id: id(2) }, { topic: notText, brewer_id: notId }],
+  [12, { patron_id: id(1), brewers: [brewer, brewer] }, {
+    patron_id: notId, brewers: notList, 'brewers[1]': notObject, 'brewers[1].topic': notText, 'brewers[1].brewer_id': notId,
+    'brewers[1].brewer_config': notObject.slice(1), 'brewers[1].brew': [undefined, ...notObject], 'brewers[1].brew.name': notText,
+  }],
+  [13, { topic: 'a', patron_id: id(1), brewer_id: id(2) }, { topic: [7, {}, []], patron_id: notId, brewer_id: notId }],
+  [20, { topic: 'a', patron_id: id(1), brews: [brew] }, { topic: notText, patron_id: notId, brews: notList, 'brews[0].name': notText }],
+  [21, { topic: 'a', patron_id: id(1) }, { topic: notText, patron_id: notId }],
+  [22, { brewer_id: id(2), patrons: [patron] }, {
+    brewer_id: notId, patrons: notList, 'patrons[0]': notObject, 'patrons[0].topic': notText, 'patrons[0].patron_id': notId,
+    'patrons[0].brew': [undefined, ...notObject], 'patrons[0].brew.name': notText,
+  }],
+  [23, { topic: 'a', patron_id: id(1), brewer_id: id(2) }, { topic: [7, {}, []], patron_id: notId, brewer_id: notId }],
+  [40, { brews: ['a', 'b'], bridge_mode: false }, { brews: notList, 'brews[1]': notText.slice(1), bridge_mode: notFlag }],
+  [41, { brew: 'a', state: 1 }, { brew: notText }],
+  [99, { message: 'm' }, { message: notText }],
+];
+
+/** A deep copy of `value` in which `path` is `wrong`. */
+function broken(value: object, path: string, wrong: unknown): object {
+  const copy = JSON.parse(JSON.stringify(value)) as object;
+  const keys = path.split(/[.[\]]+/).filter(Boolean);
+  const last = keys.pop()!;
+  const holder = keys.reduce((at, key) => (at as Record<string, object>)[key]!, copy) as Record<string, unknown>;
+  holder[last] = wrong;
+  return copy;
+}
+
+const encode = (type: number, payload: unknown) => encodePacket({ type, payload } as Packet);
+const cases = shapes.flatMap(([type, good, fields]) =>
+  Object.entries(fields).flatMap(([path, values]) => values.map((wrong) => [packetName(type), path, wrong, type, good] as const)),
+);
+
+describe('wrong shapes', () => {
+  it.each(shapes)('type %i: the shape that is broken below is right as it is', (type, payload) => {
+    expect(decodePacket(encode(type, payload))).toEqual({ type, payload });
+  });
+
+  it.each(cases)('%s with %s = %j', (name, path, wrong, type, good) => {
+    const error = thrown(() => decodePacket(encode(type, broken(good, path, wrong))), 'PACKET_INVALID');
+    expect(error.message).toContain(`${name}${path.startsWith('[') ? '' : '.'}${path} `);
+  });
+
+  it.each(shapes)('type %i with a payload that is no object', (type) => {
+    for (const payload of [null, 7, 'text', true, []]) {
+      expect(thrown(() => decodePacket(encode(type, payload)), 'PACKET_INVALID').message).toContain(packetName(type));
+    }
+  });
+
+  it.each([30, 31, 32, 33])('type %i may bear any object and nothing else', (type) => {
+    expect(decodePacket(encode(type, { whatever: [1] }))).toEqual({ type, payload: { whatever: [1] } });
+    thrown(() => decodePacket(encode(type, [])), 'PACKET_INVALID');
+  });
+});
+
+describe('broken bytes', () => {
+  const packet = encode(12, { patron_id: id(1), brewers: [brewer] });
+
+  it('truncated at each byte', () => {
+    for (let length = 0; length < packet.length; length++) {
+      thrown(() => decodePacket(packet.subarray(0, length)), 'PACKET_INVALID');
+    }
+  });
+
+  it('with extra bytes', () => {
+    for (const extra of [[0], [32], [125], [0, 0, 0, 0, 0, 0, 0, 0]]) {
+      thrown(() => decodePacket(Uint8Array.from([...packet, ...extra])), 'PACKET_INVALID');
+    }
+  });
+
+  it('with each lie in the length', () => {
+    for (const [at, value] of [[2, packet[2]! + 1], [2, packet[2]! - 1], [3, packet[3]! + 1], [5, 1], [6, 1], [6, 0xff]] as const) {
+      const lying = packet.slice();
+      lying[at] = value;
+      expect(thrown(() => decodePacket(lying), 'PACKET_INVALID').message).toContain('BREWER_NOTIFY');
+    }
+  });
+
+  it.each(['', '{', '{"message":"x"', 'undefined', "{'message':'x'}", '{"message":"x"}{}', '{"message":"\n"}', '\0'])('not JSON: %j', (text) => {
+    const json = bytes(text);
+    const bad = Uint8Array.from([99, 0, json.length, 0, 1, 0, 0, 0, ...json]);
+    const error = thrown(() => decodePacket(bad), 'PACKET_INVALID');
+    expect(error.message).toContain('ERROR');
+    expect(error.cause).toBeInstanceOf(Error);
+  });
+
+  it.each([[0xff], [0xc3], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80], [0xc0, 0x80]])('JSON that is not UTF-8: %i …', (...wrong) => {
+    const json = [...bytes('{"message":"'), ...wrong, ...bytes('"}')];
+    thrown(() => decodePacket(Uint8Array.from([99, 0, json.length, 0, 1, 0, 0, 0, ...json])), 'PACKET_INVALID');
+  });
+
+  it('JSON that is nested without end', () => {
+    const json = bytes('['.repeat(100_000));
+    const bad = new Uint8Array([99, 0, json.length & 255, (json.length >> 8) & 255, 1, json.length >> 16, 0, 0, ...json]);
+    thrown(() => decodePacket(bad), 'PACKET_INVALID');
+  });
+});

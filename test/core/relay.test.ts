@@ -1,0 +1,66 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { PubkeeperError } from '../../src/core/errors.js';
+import { topicHash } from '../../src/core/frame.js';
+import { decodeRelayPacket, encodeRelayPacket, RelayPacketType } from '../../src/core/relay.js';
+import { hex, sha256, thrown, unhex } from '../helpers.js';
+import { vectors } from '../vectors.js';
+
+const cases = vectors<{ type: 0 | 1 | 2; name: keyof typeof RelayPacketType; topic: string; payload: string; hex: string }[]>('relay-packets');
+
+describe('the vectors', () => {
+  it.each(cases)('$name $topic, both ways', ({ type, name, topic, payload, hex: packet }) => {
+    expect(RelayPacketType[name]).toBe(type);
+    expect(hex(encodeRelayPacket(type, topicHash(topic), unhex(payload)))).toBe(packet);
+    const read = decodeRelayPacket(unhex(packet));
+    expect(read.type).toBe(type);
+    expect(hex(read.topicHash)).toBe(sha256(topic).toString('hex'));
+    expect(hex(read.payload)).toBe(payload);
+  });
+});
+
+describe('relay packets', () => {
+  it('go both ways', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(0 as const, 1 as const, 2 as const), fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.uint8Array(), (type, hash, payload) => {
+        expect(decodeRelayPacket(encodeRelayPacket(type, hash, payload))).toEqual({ type, topicHash: hash, payload });
+      }),
+    );
+  });
+
+  it('carry a large payload, and may be views into a larger buffer', () => {
+    const payload = new Uint8Array(3_000_000).map((_, index) => index);
+    const packet = encodeRelayPacket(2, topicHash('a'), payload);
+    const padded = new Uint8Array(packet.length + 5);
+    padded.set(packet, 3);
+    expect(hex(decodeRelayPacket(padded.subarray(3, -2)).payload)).toBe(hex(payload));
+  });
+
+  const good = unhex(cases.find(({ type }) => type === 2)!.hex);
+  it('truncated at each byte, or with extra ones, are refused', () => {
+    for (let length = 0; length < good.length; length++) thrown(() => decodeRelayPacket(good.subarray(0, length)), 'PACKET_INVALID');
+    thrown(() => decodeRelayPacket(Uint8Array.from([...good, 0])), 'PACKET_INVALID');
+  });
+
+  it('of another type, or with a length that lies, are refused', () => {
+    for (const [at, value] of [[0, 3], [0, 255], [1, 1], [36, good[36]! + 1], [36, good[36]! - 1], [37, 1], [38, 1], [39, 0xff]] as const) {
+      const bad = good.slice();
+      bad[at] = value;
+      thrown(() => decodeRelayPacket(bad), 'PACKET_INVALID');
+    }
+  });
+
+  it('random bytes throw nothing but PubkeeperErrors', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), (data) => {
+        try {
+          decodeRelayPacket(data);
+        } catch (error) {
+          expect(error).toBeInstanceOf(PubkeeperError);
+          expect((error as PubkeeperError).code).toBe('PACKET_INVALID');
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
