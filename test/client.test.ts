@@ -154,7 +154,7 @@ describe('when parts die', () => {
     expect(await box.next()).toBe('one');
 
     const told = once<PubkeeperError>((listener) => reader.on('error', listener));
-    expect(wire.cut('pubkeeper-1.0.0')).toBe(1);
+    expect(wire.cut('pubkeeper-relay-2')).toBe(1);
     expect((await told).code).toBe('CONNECTION_LOST');
     await brewer.brewText('two'); // kept by the relay as the last value when nobody is there
     expect(await box.next()).toBe('two');
