@@ -33,9 +33,9 @@ const once = <T>(subscribe: (listener: (event: T) => void) => () => void, wanted
       resolve(event);
     });
   });
-const state = (of: PubkeeperClient, wanted: string) =>
+const state = (of: PubkeeperClient, wanted: string): Promise<unknown> =>
   of.state === wanted ? Promise.resolve() : once<string>((listener) => of.on('state', listener), (now) => now === wanted);
-const matched = (brewer: Brewer) =>
+const matched = (brewer: Brewer): Promise<unknown> =>
   brewer.isMatched ? Promise.resolve() : once<unknown>((listener) => brewer.on('matched', listener));
 
 /** Texts as they come, each to be awaited once. */
