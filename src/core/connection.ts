@@ -96,7 +96,9 @@ export class Connection {
     cancel(this.#timer);
     this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(closed));
     this.#socket.onmessage = null;
-    this.#socket.onclose = () => this.#end(closed);
+    const { url } = this.#options;
+    this.#socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
+      this.#end(isRefusal(code) ? lost(url, code, reason) : closed);
     this.#socket.close(code, reason);
   }
 
@@ -145,6 +147,9 @@ export class Connection {
     this.#options.onClose(error);
   }
 }
+
+/** Whether the other side ended it because of what it got, as a message that is too long (RFC 6455, section 7.4). */
+const isRefusal = (code: number): boolean => code > 1001 && code !== 1005 && code !== 1006;
 
 const lost = (url: string, code: number, reason: string): PubkeeperError =>
   new PubkeeperError('CONNECTION_LOST', `${url} closed the connection (${code}${reason && `: ${reason}`}).`, {

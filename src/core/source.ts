@@ -13,6 +13,8 @@ import { ReplayWindow } from './replay.js';
 /** What a source needs of the patron that it belongs to. */
 export interface SourceOwner {
   readonly crypto: boolean | 'required';
+  /** How often it was reset. */
+  resets(): number;
   deliver(message: Message): void;
   drop(reason: DropReason, brewerId: string, count?: number): void;
   gap(source: Source, missing: number): void;
@@ -41,6 +43,7 @@ export class Source {
   /** Ends the transport. */
   stop: (() => void) | undefined;
   readonly #owner: SourceOwner;
+  readonly #resets: number;
   readonly #opener: Opener;
   readonly #identity: Uint8Array;
   readonly #accepted: boolean;
@@ -56,6 +59,7 @@ export class Source {
     this.brewerId = brewerId;
     this.brew = info.brew;
     this.#owner = owner;
+    this.#resets = owner.resets();
     this.#opener = openerFor(info.brewer_config ?? {}, engine);
     this.#identity = frameIdentity(topicHash(info.topic), fromHex(brewerId));
     this.#accepted = this.#opener.cipher === 'none' ? owner.crypto !== 'required' : owner.crypto !== false;
@@ -74,7 +78,7 @@ export class Source {
     if (reason) return this.#owner.drop(reason, this.brewerId);
     if (!this.#opener.openAll || retained) return this.#open(frame, retained);
     // What comes in one tick is opened together at its end.
-    if (this.#burst.push(frame) === 1) microtask(() => this.#openBurst());
+    if (this.#burst.push(frame) === 1) microtask(() => this.flush());
   }
 
   #refuse(frame: Uint8Array): DropReason | undefined {
@@ -89,7 +93,7 @@ export class Source {
   }
 
   #open(frame: Uint8Array, retained: boolean): void {
-    if (this.#burst.length) this.#openBurst();
+    this.flush();
     const sequence = this.#window && readSeal(frame)?.sequence;
     const opening = (messages: Opening['messages']): Opening => ({ messages, sequence, retained, source: this });
     try {
@@ -100,7 +104,8 @@ export class Source {
     }
   }
 
-  #openBurst(): void {
+  /** Begins to open what came in this tick. */
+  flush(): void {
     const frames = this.#burst;
     if (!frames.length) return;
     this.#burst = [];
@@ -122,6 +127,11 @@ export class Source {
   }
 
   #deliver(data: Uint8Array, sequence: number | undefined, retained: boolean): void {
+    // The callback of the message before it in a bundle may have reset the patron.
+    if (this.#resets !== this.#owner.resets()) {
+      this.#owner.drop('reset', this.brewerId);
+      return;
+    }
     if (this.#window && sequence !== undefined) {
       if (this.#window.has(sequence)) {
         this.#owner.drop('replayed', this.brewerId);

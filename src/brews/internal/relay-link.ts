@@ -90,6 +90,8 @@ export class RelayLink {
     route.receivers.add(receive);
     const wanted = this.#topics.get(topic) ?? 0;
     this.#topics.set(topic, wanted + 1);
+    // A brewer that has just come says that the relay is there again: what it sends first must not wait for the backoff.
+    this.#connection.wake();
     if (!wanted) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash));
     // The relay repeats the last value only to who joins anew.
     else if (route.last) receive(route.last, true);
