@@ -154,6 +154,7 @@ export class Patron {
     const source = id && this.#sources.get(id);
     if (!source) return;
     this.#sources.delete(source.brewerId);
+    source.flush();
     for (const [left, { length }] of this.#leaving) if (!length) this.#leaving.delete(left);
     if (source.queue.length) this.#leaving.set(source.brewerId, source.queue);
     this.#stop(source);

@@ -41,11 +41,11 @@ export function slowEngine(): CryptoEngine & { readonly waiting: (() => void)[] 
     waiting,
     cbc(key) {
       const aes = nobleEngine.cbc(key);
-      return { encrypt: (iv, data) => aes.encrypt(iv, data), decrypt: (iv, data) => slow(() => aes.decrypt(iv, data)) };
+      return { seal: (data) => aes.seal(data), open: (payload) => slow(() => aes.open(payload)) };
     },
     gcm(key) {
       const aes = nobleEngine.gcm(key);
-      return { encrypt: (nonce, aad, data) => aes.encrypt(nonce, aad, data), decrypt: (nonce, aad, data) => slow(() => aes.decrypt(nonce, aad, data)) };
+      return { seal: (nonce, aad, data) => aes.seal(nonce, aad, data), open: (nonce, aad, sealed) => slow(() => aes.open(nonce, aad, sealed)) };
     },
   };
 }

@@ -30,8 +30,8 @@ function tracked(engine: CryptoEngine): CryptoEngine & { idle(): Promise<void> }
     gcm(key) {
       const aes = engine.gcm(key);
       return {
-        encrypt: (nonce, data, plaintext) => aes.encrypt(nonce, data, plaintext),
-        decrypt: (nonce, data, ciphertext) => track(aes.decrypt(nonce, data, ciphertext)),
+        seal: (nonce, data, plaintext) => aes.seal(nonce, data, plaintext),
+        open: (nonce, data, sealed) => track(aes.open(nonce, data, sealed)),
       };
     },
     idle: () => Promise.allSettled(asked.splice(0)).then(settle),
