@@ -121,15 +121,25 @@ export class PubkeeperClient {
   }
 
   /**
-   * Registers a patron, now if connected, else at `connect()`. A topic makes a new one of the other arguments.
+   * Registers a patron, now if connected, else at `connect()`. A topic makes a new one of the other arguments. When
+   * `options.signal` is aborted the patron is removed; when it is already, the patron is not even added.
    * @throws {PubkeeperError} `PATTERN_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
-  addPatron(patron: Patron | string, callback?: PatronCallback, options?: PatronOptions): Patron {
+  addPatron(
+    patron: Patron | string,
+    callback?: PatronCallback,
+    options?: PatronOptions & { readonly signal?: AbortSignalLike },
+  ): Patron {
     const target = patron instanceof Patron ? patron : new Patron(patron, callback, options);
     const { patronId } = target;
+    const signal = options?.signal;
+    if (signal?.aborted) return target;
     this.#assertNew('patron', patronId);
-    target._lend(this.#lent);
+    const leave = (): void => this.removePatron(target);
+    target._lend(this.#lent, leave);
+    signal?.addEventListener('abort', leave);
     const undo = [
+      () => signal?.removeEventListener('abort', leave),
       target.on('error', (error) => this.#report(error)),
       target.on('dropped', (drop) => void this.#events.emit('dropped', { ...drop, patronId })),
       target.on('added', (pair) => void this.#events.emit('matched', { ...pair, patronId })),
@@ -151,7 +161,7 @@ export class PubkeeperClient {
     const target = brewer instanceof Brewer ? brewer : new Brewer(brewer, options);
     const { brewerId } = target;
     this.#assertNew('brewer', brewerId);
-    target._lend(this.#lent);
+    target._lend(this.#lent, () => this.removeBrewer(target));
     const undo = [
       target.on('error', (error) => this.#report(error)),
       target.on('added', (pair) => void this.#events.emit('matched', { ...pair, brewerId })),

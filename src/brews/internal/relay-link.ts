@@ -132,6 +132,7 @@ export class RelayLink {
 
   /** Lets go of the socket until `wake`. What is published meanwhile waits. */
   rest(): void {
+    this.#flush();
     this.#told = true; // this end is no news
     this.#connection.rest();
     this.#told = false;
