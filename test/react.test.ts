@@ -1,7 +1,7 @@
 import { createElement as h, type ReactElement } from 'react';
 import { renderToString } from 'react-dom/server';
 import { expect, it } from 'vitest';
-import { PubkeeperClient, PubkeeperError } from '../src/index.js';
+import { PubkeeperClient, type PubkeeperError } from '../src/index.js';
 import { PubkeeperProvider, useBrewer, useLatest, usePatron, usePubkeeper } from '../src/react/index.js';
 
 // On a server; e2e/react.test.ts shows the hooks at work in a browser.
