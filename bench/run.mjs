@@ -11,10 +11,7 @@ if (!existsSync(here('node_modules'))) {
   console.log('bench: installing the peers');
   if (spawnSync('npm', ['ci'], { cwd: here('.'), stdio: 'inherit' }).status) process.exit(1);
 }
-if (!existsSync(here('../dist/index.js'))) {
-  console.error('bench: there is no dist; run "npm run build" first.');
-  process.exit(1);
-}
+if (!existsSync(here('../dist/index.js')) && spawnSync('npm', ['run', 'build'], { cwd: here('..'), stdio: 'inherit' }).status) process.exit(1);
 const { peers } = await import('./peers/index.mjs');
 const { scenes } = await import('./scenes/index.mjs');
 
