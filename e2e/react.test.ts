@@ -13,12 +13,13 @@ import { launchChromium } from './browsers.js';
 import type { Probe } from './page/probe.js';
 import { inbox, matched, once, peer, serve, TOKEN } from './peer.js';
 import { App } from './react-app/app.js';
+import type * as main from './react-app/main.js';
 import { html, serveSite, type Site } from './site.js';
 
 // An application in React's StrictMode, which mounts, unmounts and mounts again whatever it renders first.
 
 declare const probe: Probe;
-declare const app: typeof import('./react-app/main.js').app;
+declare const app: typeof main.app;
 
 describe('pubkeeper/react in Chromium', () => {
   let directory: string;
