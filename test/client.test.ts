@@ -1,6 +1,6 @@
 import WebSocket from 'ws';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Brewer, Patron, PubkeeperClient, PubkeeperError, WebSocketBrew, type ClientOptions } from '../src/index.js';
+import { Patron, PubkeeperClient, WebSocketBrew, type Brewer, type ClientOptions, type PubkeeperError } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { MemoryBrew } from '../src/brews/memory.js';
 

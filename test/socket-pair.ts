@@ -50,7 +50,7 @@ export class PairSocket implements WebSocketLike {
   /** Delivers a message to the client. */
   deliver(data: Uint8Array | string): void {
     if (this.readyState !== 1) return;
-    const message = typeof data === 'string' ? data : data.slice().buffer;
+    const message = typeof data === 'string' ? data : Uint8Array.from(data).buffer;
     this.onmessage?.({ data: message } as never);
   }
 

@@ -110,7 +110,11 @@ export class PubkeeperClient {
   /** Sends what was brewed (for up to a second), closes all connections, resets all patrons and brewers; they stay registered for the next `connect()`. Never rejects. */
   async disconnect(): Promise<void> {
     const leaving = this.#registry.flush();
-    if (leaving) await Promise.race([leaving, new Promise<void>((over) => wait(FLUSH_TIMEOUT, over))]);
+    if (leaving) {
+      let timer: Timer | undefined;
+      await Promise.race([leaving, new Promise<void>((over) => (timer = wait(FLUSH_TIMEOUT, over)))]);
+      cancel(timer);
+    }
     this.#end(new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.'));
     await this.#closed;
   }
@@ -191,6 +195,7 @@ export class PubkeeperClient {
     const { lifecycle } = this.#settings;
     const run: Run = (this.#run = { session: undefined, first: true });
     this.#setState('connecting');
+    if (this.#run !== run) return; // a listener has disconnected; likewise below
     this.#registry.configure();
     this.#unbind = lifecycle?.(
       () => {
@@ -243,12 +248,15 @@ export class PubkeeperClient {
     if (silentMs) this.#wakeBrews(silentMs as number);
     if (this.#run?.first && !this.#resting) return this.#end(error);
     if (this.#state !== 'connected') return;
+    const run = this.#run;
     this.#setState('reconnecting');
     if (!this.#resting) this.#report(error);
+    if (this.#run !== run) return;
     cancel(this.#grace);
     this.#grace = after(this.#settings.reconnect.graceMs, () => {
       this.#setState('disconnected');
-      this.#reset();
+      if (this.#run === run) this.#reset();
+      if (this.#run !== run) return;
       this.#registry.configure();
       this.#setState('connecting');
     });
@@ -297,11 +305,12 @@ export class PubkeeperClient {
     if (!this.#ready || this.#state === 'connected') return;
     cancel(this.#answers);
     cancel(this.#grace);
-    this.#run!.first = false;
-    const attempt = this.#attempt;
-    this.#attempt = undefined;
+    const run = this.#run!;
+    run.first = false;
     this.#setState('connected');
-    attempt?.resolve();
+    if (this.#run !== run) return;
+    this.#attempt?.resolve();
+    this.#attempt = undefined;
     // Peers that the server did not name may be on their way back too.
     this.#grace = after(this.#settings.reconnect.graceMs, () => this.#registry.expire());
   }

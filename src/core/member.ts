@@ -25,7 +25,7 @@ export function patronMember(target: Patron, brews: Brews, undo: readonly (() =>
   const registration = new Registration<BrewerInfo>(
     (info) => info.brewer_id,
     (infos) => target.newBrewers(infos),
-    (id) => target.removeBrewer(id),
+    (id) => target._retire(id),
   );
   return {
     target,

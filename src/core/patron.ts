@@ -5,7 +5,7 @@ import type { Brew } from './brew.js';
 import { type Drop, Drops, type DropReason } from './drops.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
-import { defaultLogger } from './host.js';
+import { after, defaultLogger } from './host.js';
 import { newId, parseId, readId, show } from './id.js';
 import type { Message } from './message.js';
 import type { BrewerInfo } from './packet.js';
@@ -49,6 +49,9 @@ export interface PatronHost {
 
 /** How many messages a `for await` loop may lag behind before it loses the oldest. */
 const STREAM_LIMIT = 1024;
+/** How long nothing must come of a brewer that has left, twice, before it is removed, in ms; and how often that is looked at. */
+const RETIRE_MS = 200;
+const RETIRE_LOOKS = 150;
 
 /**
  * Subscribes to a topic pattern (protocol, section 1) and decrypts what the matched brewers send.
@@ -150,7 +153,7 @@ export class Patron {
     for (const source of added) this.#try(() => this.#start(source));
   }
 
-  /** Called on BREWER_REMOVED: ends its transport and forgets its key. Does nothing for a brewer that is not known. */
+  /** Ends a brewer's transport and forgets its key. Does nothing for a brewer that is not known. */
   removeBrewer(brewerId: string): void {
     const id = readId(brewerId);
     const source = id && this.#sources.get(id);
@@ -207,6 +210,27 @@ export class Patron {
   /** Removes it from its client: `using patron = client.addPatron(…)`. Does nothing when it has none. */
   [Symbol.dispose](): void {
     this.#leave?.();
+  }
+
+  /**
+   * @internal Called on BREWER_REMOVED. That word takes another way than the data, and overtakes what a busy relay or a busy
+   * patron has not got to yet: so the brewer is removed when nothing has come of it for a while, and not at once.
+   */
+  _retire(brewerId: string): void {
+    const source = this.#sources.get(readId(brewerId) ?? '');
+    if (!source) return;
+    let seen = source.received;
+    let quiet = 0;
+    let looks = RETIRE_LOOKS;
+    const look = (): void => {
+      if (this.#sources.get(source.brewerId) !== source) return; // removed by now, or back
+      quiet = source.received === seen ? quiet + 1 : 0;
+      seen = source.received;
+      // Twice: after a pause of the whole process the timer comes first, before what has arrived meanwhile.
+      if (quiet >= 2 || !--looks) this.removeBrewer(source.brewerId);
+      else after(RETIRE_MS, look);
+    };
+    after(RETIRE_MS, look);
   }
 
   /** @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. */

@@ -71,7 +71,7 @@ export class ReconnectingConnection {
 
   /** Tries at once if it is waiting to try again, or rests. */
   wake(): void {
-    if (this.#closed || this.#timer === undefined) return;
+    if (this.#timer === undefined) return;
     cancel(this.#timer);
     this.#dial();
   }

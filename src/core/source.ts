@@ -42,6 +42,8 @@ export class Source {
   readonly queue: SourceQueue;
   /** Ends the transport. */
   stop: (() => void) | undefined;
+  /** How many frames have come, whatever became of them. */
+  received = 0;
   readonly #owner: SourceOwner;
   readonly #resets: number;
   readonly #opener: Opener;
@@ -74,6 +76,7 @@ export class Source {
 
   /** Opens a frame and delivers its messages in their turn, or drops it. Never throws. */
   receive(frame: Uint8Array, retained: boolean): void {
+    this.received++;
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drop(reason, this.brewerId);
     if (!this.#opener.openAll || retained) return this.#open(frame, retained);

@@ -35,6 +35,21 @@ describe.concurrent('brew --lines', () => {
     expect(patron.stdout.all).toBe('one\ntwo\nthree\n');
   });
 
+  it('loses nothing to a patron that is slow, though the brewer has long left', async () => {
+    const patron = await listen('slow', ['--lines'], server);
+    const brewing = pubkeeper(['brew', 'slow', '--lines'], { env: server.env });
+    brewing.child.stdin!.write('first\n');
+    await patron.prints(/^first\n/);
+    patron.kill('SIGSTOP');
+    const lines = Array.from({ length: 20_000 }, (_, index) => `line ${index} ${'x'.repeat(100)}`);
+    brewing.child.stdin!.end(lines.join('\n'));
+    expect(await brewing.exit).toBe(0);
+    patron.kill('SIGCONT');
+    await patron.prints(/^line 19999 /m);
+    expect(patron.stdout.lines.slice(1)).toEqual(lines);
+    expect(patron.stderr.lines).toHaveLength(1);
+  });
+
   it('reads nothing while nobody listens, and goes on with the next patron', async () => {
     const brewing = pubkeeper(['brew', 'patient', '--lines'], { env: server.env });
     const stdin = brewing.child.stdin!;

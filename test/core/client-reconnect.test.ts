@@ -1,0 +1,269 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Brewer } from '../../src/core/brewer.js';
+import type { PubkeeperError } from '../../src/core/errors.js';
+import { Patron } from '../../src/core/patron.js';
+import { id, rejected } from '../helpers.js';
+import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+/** A connected client with a patron (1) and a brewer (2), matched with the peers given. */
+async function matched(brewers: number[], patrons: number[]) {
+  const made = controlKit();
+  const { client, control, brew } = made;
+  const patron = client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
+  const brewer = client.addBrewer(new Brewer('own.topic', { brewerId: id(2) }));
+  for (const n of brewers) control.peersOf(id(1)).set(id(n), brewerInfo(id(n)));
+  for (const n of patrons) control.peersOf(id(2)).set(id(n), patronInfo(id(n)));
+  await client.connect();
+  const running = () => [...brew.running.keys()].map((key) => key.split('/').map((part) => parseInt(part.slice(0, 8), 16)).join('/')).sort();
+  return { ...made, patron, brewer, running };
+}
+
+describe('while the control server is away', () => {
+  it('pairs run on; afterwards the same ids and keys are registered, and unchanged pairs are not touched', async () => {
+    const { control, client, brew, running, states, brewer } = await matched([11, 12], [21]);
+    expect(running()).toEqual(['1/11', '1/12', '2/21']);
+    const before = [control.ofType(20), control.ofType(10)];
+    const key = brewer.getConfig().cipher?.key;
+    brew.log.length = 0;
+    control.up = false;
+    control.cut();
+    expect(client.state).toBe('reconnecting');
+    await pass(20_000);
+    expect([running(), client.state]).toEqual([['1/11', '1/12', '2/21'], 'reconnecting']);
+    control.up = true;
+    await pass(2000);
+    expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'connected']);
+    expect(control.ofType(20)).toEqual([...before[0]!, ...before[0]!]);
+    expect(control.ofType(10)).toEqual([...before[1]!, ...before[1]!]);
+    expect(brewer.getConfig().cipher?.key).toBe(key);
+    await pass(100_000);
+    expect(brew.log).toEqual([]);
+    expect(brew.faults).toEqual([]);
+  });
+
+  it('registrations go out in order: AUTHENTICATE, BREWS_REGISTER, then the rest, each time', async () => {
+    const { control } = await matched([], []);
+    control.cut();
+    await pass(2000);
+    expect(control.packets.map(({ type }) => type)).toEqual([1, 40, 20, 10, 1, 40, 20, 10]);
+  });
+
+  it('what was added meanwhile is registered, what was removed is not', async () => {
+    const { control, client, patron, running } = await matched([11], []);
+    control.cut();
+    client.removePatron(patron);
+    client.addPatron(new Patron('other', () => undefined, { patronId: id(3) }));
+    control.peersOf(id(3)).set(id(31), brewerInfo(id(31)));
+    await pass(2000);
+    expect(control.ofType(20).map((payload) => payload['patron_id'])).toEqual([id(1), id(3)]);
+    expect(control.ofType(21)).toEqual([]);
+    expect(running()).toEqual(['3/31']);
+  });
+
+  it('changed pairs are started anew, new ones started, missing ones kept for graceMs and then removed', async () => {
+    const { control, brew, running } = await matched([11, 12, 13], [21, 22]);
+    brew.log.length = 0;
+    control.peersOf(id(1)).set(id(12), brewerInfo(id(12), '00'.repeat(16)));
+    control.peersOf(id(1)).delete(id(13));
+    control.peersOf(id(1)).set(id(14), brewerInfo(id(14)));
+    control.peersOf(id(2)).delete(id(22));
+    control.cut();
+    await pass(2000);
+    expect(brew.log).toEqual([`-${id(1)}/${id(12)}`, `+${id(1)}/${id(12)}`, `+${id(1)}/${id(14)}`]);
+    await pass(27_000);
+    expect(running()).toEqual(['1/11', '1/12', '1/13', '1/14', '2/21', '2/22']);
+    await pass(3000);
+    expect(running()).toEqual(['1/11', '1/12', '1/14', '2/21']);
+  });
+
+  it('a missing pair that comes back in time was never touched', async () => {
+    const { control, brew, running } = await matched([11], []);
+    brew.log.length = 0;
+    control.peersOf(id(1)).delete(id(11));
+    control.cut();
+    await pass(2000);
+    control.send({ type: 12, payload: { patron_id: id(1), brewers: [brewerInfo(id(11))] } });
+    await pass(60_000);
+    expect(running()).toEqual(['1/11']);
+    expect(brew.log).toEqual([]);
+  });
+
+  it('graceMs counts from each reconnect: neither the first connection’s nor a former outage’s timer cuts it short', async () => {
+    const { control, running } = await matched([11], []);
+    await pass(20_000);
+    control.cut();
+    await pass(2000); // connected again at about 20.5 s
+    await pass(20_000);
+    control.peersOf(id(1)).delete(id(11));
+    control.cut();
+    await pass(2000); // and again at about 42.5 s
+    await pass(26_000);
+    expect(running()).toEqual(['1/11']);
+    await pass(4000);
+    expect(running()).toEqual([]);
+  });
+
+  it('when graceMs is over it resets, says so, and goes on trying with new keys', async () => {
+    const { control, client, running, states, brewer } = await matched([11], [21]);
+    const key = brewer.getConfig().cipher?.key;
+    control.up = false;
+    control.cut();
+    await pass(29_000);
+    expect(running()).toEqual(['1/11', '2/21']);
+    await pass(2000);
+    expect(running()).toEqual([]);
+    expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'disconnected', 'connecting']);
+    await pass(60_000);
+    control.up = true;
+    const connecting = client.connect(); // joins what goes on anyway
+    await pass(3000);
+    await connecting;
+    expect(client.state).toBe('connected');
+    expect(running()).toEqual(['1/11', '2/21']);
+    expect(brewer.getConfig().cipher?.key).not.toBe(key);
+    expect(control.ofType(10).at(-1)).toMatchObject({ brewer_config: brewer.getConfig() });
+  });
+
+  it.each([0, Infinity])('graceMs %d', async (graceMs) => {
+    const { control, client } = controlKit({ reconnect: { delayMs: 1000, maxDelayMs: 1000, stableMs: 1000, graceMs } });
+    await client.connect();
+    control.up = false;
+    control.cut();
+    await pass(1);
+    expect(client.state).toBe(graceMs ? 'reconnecting' : 'connecting');
+    await pass(600_000);
+    expect(client.state).toBe(graceMs ? 'reconnecting' : 'connecting');
+  });
+
+  it('a refused token is final: it resets, and tries no more', async () => {
+    const { control, client, running, errors, states } = await matched([11], []);
+    control.network.received = (socket) => queueMicrotask(() => socket.deliver(new Uint8Array([2, 0, 23, 0, 1, 0, 0, 0, ...Buffer.from('{"authenticated":false}')])));
+    control.cut();
+    await pass(2000);
+    expect(client.state).toBe('disconnected');
+    expect(errors.map(({ code }) => code)).toContain('UNAUTHORIZED');
+    expect(running()).toEqual([]);
+    expect(states.at(-1)).toBe('disconnected');
+    const { length } = control.network.sockets;
+    await pass(600_000);
+    expect(control.network.sockets.length).toBe(length);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('listeners that act at once', () => {
+  it.each(['reconnecting', 'disconnected', 'connected', 'connecting'])('disconnect() at %s leaves a disconnected client and no timer', async (at) => {
+    const { control, client, brew, states } = await matched([11], []);
+    await client.disconnect();
+    client.on('state', (state) => {
+      if (state === at) void client.disconnect();
+    });
+    const connecting = client.connect().then(() => 'connected', (error: PubkeeperError) => error.code);
+    await pass(2000);
+    if (at.startsWith('connect')) expect(await connecting).toBe('CONNECTION_CLOSED');
+    control.up = false;
+    if (client.state === 'connected') control.cut();
+    await pass(100_000);
+    expect(client.state).toBe('disconnected');
+    expect(states.at(-1)).toBe('disconnected');
+    expect(brew.running.size).toBe(0);
+    const { length } = control.network.sockets;
+    await pass(600_000);
+    expect(control.network.sockets.length).toBe(length);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('connect() at disconnected, when graceMs is over, makes no second connection', async () => {
+    const { control, client, running } = await matched([11], []);
+    client.on('state', (state) => {
+      if (state === 'disconnected') client.connect().catch(() => undefined);
+    });
+    control.up = false;
+    control.cut();
+    await pass(35_000);
+    control.up = true;
+    await pass(5000);
+    expect(client.state).toBe('connected');
+    expect(running()).toEqual(['1/11']);
+    expect(control.network.sockets.filter(({ readyState }) => readyState === 1).length).toBe(1);
+  });
+});
+
+describe('disconnect()', () => {
+  it('ends every pair, closes the brews, and leaves no timer and no socket', async () => {
+    const { control, client, brew, running, states } = await matched([11], [21]);
+    await client.disconnect();
+    expect(running()).toEqual([]);
+    expect(brew.closed).toBe(1);
+    expect(states.at(-1)).toBe('disconnected');
+    expect(control.network.sockets.map(({ readyState }) => readyState)).toEqual([3]);
+    expect(vi.getTimerCount()).toBe(0);
+    await client.disconnect();
+    await pass(600_000);
+    expect(control.network.sockets.length).toBe(1);
+  });
+
+  it('waits for what was brewed to be accepted, and no longer than a second', async () => {
+    for (const accepts of [true, false]) {
+      const { client, brew, brewer } = await matched([], [21]);
+      let accept!: () => void;
+      brew.brew = () => new Promise<void>((resolve) => (accept = resolve));
+      void brewer.brewText('last words');
+      let done = false;
+      const ending = client.disconnect().then(() => (done = true));
+      await pass(500);
+      expect([done, brew.running.size]).toEqual([false, 1]);
+      if (accepts) accept();
+      await pass(accepts ? 1 : 600);
+      await ending;
+      expect(brew.running.size).toBe(0);
+      expect(vi.getTimerCount()).toBe(0);
+    }
+  });
+
+  it('while connecting rejects connect(); while reconnecting stops that', async () => {
+    const first = controlKit();
+    first.control.up = false;
+    first.control.network.onSocket = () => undefined; // never opens
+    const connecting = first.client.connect();
+    await pass(100);
+    const ending = first.client.disconnect();
+    await rejected(connecting, 'CONNECTION_CLOSED');
+    await ending;
+    expect(vi.getTimerCount()).toBe(0);
+    const second = await matched([11], []);
+    second.control.up = false;
+    second.control.cut();
+    await second.client.disconnect();
+    expect(second.states.at(-1)).toBe('disconnected');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('and connect() at once: the new pairs are not closed with the old ones, however long the old close takes', async () => {
+    const { control, client, brew, running } = await matched([11], []);
+    control.network.answersClose = false;
+    let closing!: () => void;
+    brew.onClose = () => new Promise<void>((resolve) => (closing = resolve));
+    void client.disconnect();
+    const connecting = client.connect();
+    await pass(5000);
+    closing?.();
+    brew.onClose = () => undefined;
+    await pass(5000);
+    await connecting;
+    expect(client.state).toBe('connected');
+    expect(running()).toEqual(['1/11']);
+    expect(brew.log.at(-1)).toBe(`+${id(1)}/${id(11)}`);
+    expect(brew.closed).toBe(1);
+  });
+});
