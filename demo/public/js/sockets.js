@@ -91,7 +91,7 @@ const kindOf = (protocols) => ([protocols].flat().some((name) => /^pubkeeper-1\.
 class RefusedSocket {
   binaryType = 'arraybuffer';
   protocol = '';
-  readyState = 3;
+  readyState = 0;
   bufferedAmount = 0;
   onopen = null;
   onmessage = null;
@@ -102,6 +102,7 @@ class RefusedSocket {
 
   constructor() {
     setTimeout(() => {
+      this.readyState = 3;
       this.onerror?.({ message: REASON });
       this.onclose?.({ code: 1006, reason: '' });
     });
