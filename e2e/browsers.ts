@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { chromium } from 'playwright';
-import type { Browser } from 'playwright';
+import type { Browser, LaunchOptions } from 'playwright';
+import { INSECURE_NAME } from './engines/engine.js';
 
 // The browser talks to the test's own server and to nobody else.
-const quiet = [
+export const quietArgs: readonly string[] = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-background-networking',
@@ -11,6 +12,7 @@ const quiet = [
   '--disable-sync',
   '--no-first-run',
   '--disable-quic',
+  `--host-resolver-rules=MAP ${INSECURE_NAME} 127.0.0.1`,
 ];
 
 /** The path of a Chromium to drive: CHROMIUM_PATH, Debian's, or Playwright's own; null when there is none. */
@@ -23,10 +25,11 @@ export function findChromium(): string | null {
   return ['/usr/bin/chromium', chromium.executablePath()].find((path) => existsSync(path)) ?? null;
 }
 
-export async function launchChromium(): Promise<Browser> {
+/** `args` are added to those that keep it quiet. */
+export async function launchChromium({ args = [], ...options }: LaunchOptions = {}): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === null) {
     throw new Error('There is no Chromium: install one (Debian: apt-get install chromium) or name it in CHROMIUM_PATH.');
   }
-  return chromium.launch({ executablePath, args: quiet });
+  return chromium.launch({ ...options, executablePath, args: [...quietArgs, ...args] });
 }

@@ -94,25 +94,46 @@ export async function ensureBuild() {
 
 const isOnPath = (name) => (process.env.PATH ?? '').split(delimiter).some((directory) => existsSync(join(directory, name)));
 
+const isThere = (...paths) => paths.some((path) => path && existsSync(path));
+
 // Browsers that the end-to-end tests drive: how to see that one is there, and the Debian packages that bring it.
-const browsers = [{ name: 'chromium', isThere: () => existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'), packages: ['chromium'] }];
+// The tests look for them in the same places (e2e/browsers.ts and e2e/engines).
+const browsers = [
+  { name: 'Chromium', isThere: () => isThere(process.env.CHROMIUM_PATH || '/usr/bin/chromium'), packages: ['chromium'] },
+  {
+    name: 'Firefox',
+    isThere: () => isThere(process.env.FIREFOX_PATH, '/usr/bin/firefox-esr', '/usr/bin/firefox'),
+    packages: ['firefox-esr'],
+  },
+  {
+    name: 'WebKitGTK with its driver',
+    isThere: () => isThere('/usr/bin/WebKitWebDriver') && (isThere('/usr/bin/Xvfb') || Boolean(process.env.DISPLAY)),
+    packages: ['webkit2gtk-driver', 'xvfb'],
+  },
+];
 
 /** Installs missing browsers. Returns a sentence about what is still missing, or null. */
 export async function ensureBrowsers() {
-  const missing = browsers.filter((browser) => !browser.isThere());
+  const stillMissing = () => browsers.filter((browser) => !browser.isThere());
+  let missing = stillMissing();
   if (missing.length === 0) return null;
-  const names = missing.map((browser) => browser.name).join(', ');
+  const names = () => missing.map((browser) => browser.name).join(', ');
   if (process.getuid?.() === 0 && isOnPath('apt-get')) {
-    step(`installing ${names} (apt-get)`);
+    step(`installing ${names()} (apt-get)`);
     const apt = (...args) => run('apt-get', args, { quiet: true, env: { DEBIAN_FRONTEND: 'noninteractive' } });
     await apt('update');
     await apt('install', '-y', '--no-install-recommends', ...missing.flatMap((browser) => browser.packages));
-    if (missing.every((browser) => browser.isThere())) return null;
+    missing = stillMissing();
   }
-  step(`looking for Playwright's chromium (npx playwright install chromium)`);
-  const { code } = await runNode('node_modules/playwright/cli.js', ['install', 'chromium'], { quiet: true });
-  if (code === 0) return null;
-  return `No browser could be installed for the tests in e2e: install ${names}, or name one in CHROMIUM_PATH.`;
+  const chromium = missing.find(({ name }) => name === 'Chromium');
+  if (chromium) {
+    step(`looking for Playwright's chromium (npx playwright install chromium)`);
+    const { code } = await runNode('node_modules/playwright/cli.js', ['install', 'chromium'], { quiet: true });
+    if (code === 0) missing = missing.filter((browser) => browser !== chromium);
+  }
+  if (missing.length === 0) return null;
+  const packages = missing.flatMap((browser) => browser.packages).join(' ');
+  return `THE TESTS IN e2e SKIP ${names()}, which could not be installed: on Debian, apt-get install ${packages}.`;
 }
 
 /** Runs a script's main function; its failure is one sentence and exit code 1. */

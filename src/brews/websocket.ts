@@ -97,8 +97,12 @@ export class WebSocketBrew implements Brew {
     return outlet?.link.publish(outlet.hash, frame);
   }
 
-  wake(): void {
-    for (const { link } of this.#links.values()) link.wake();
+  rest(): void {
+    for (const { link } of this.#links.values()) link.rest();
+  }
+
+  wake(silentMs?: number): void {
+    for (const { link } of this.#links.values()) link.wake(silentMs);
   }
 
   async close(): Promise<void> {

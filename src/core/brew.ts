@@ -77,8 +77,13 @@ export interface Brew {
    * @throws {PubkeeperError} `BUFFER_FULL` when too much waits already, `BREW_FAILED` when it can never be carried
    */
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void>;
-  /** The network may have changed: check connections now instead of at the next timeout. */
-  wake?(): void;
+  /** The page is put away: hold no connection until `wake`, since one would keep the page out of the browser's cache. */
+  rest?(): void;
+  /**
+   * The network may have changed: check connections now instead of at the next timeout. `silentMs`: the server has not
+   * answered for that long, so that a connection on which nothing came since is dead too.
+   */
+  wake?(silentMs?: number): void;
   /** Closes everything, after what was accepted has left. The brew can be started again afterwards. */
   close(): Awaitable<void>;
 }

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { Brew } from './brew.js';
 import type { CipherName, Sealer } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
@@ -68,6 +69,7 @@ export class Brewer {
   /** Each brew once, however many patrons read over it. Replaced, never changed, so that it can be walked safely. */
   #brews: readonly Brew[] = [];
   #host: BrewerHost | undefined;
+  #leave: (() => void) | undefined;
   #session: { readonly sealer: Sealer; readonly outlet: Outlet } | undefined;
 
   /** @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
@@ -189,8 +191,13 @@ export class Brewer {
     return this.#reject(new PubkeeperError('DATA_INVALID', 'brewJSON() takes a value that JSON can express.', {}, cause));
   }
 
-  /** @internal Called by the client that it is added to, and with nothing when it is removed. */
-  _lend(host: BrewerHost | undefined): void {
+  /** Removes it from its client: `using brewer = client.addBrewer(…)`. Does nothing when it has none. */
+  [Symbol.dispose](): void {
+    this.#leave?.();
+  }
+
+  /** @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. */
+  _lend(host: BrewerHost | undefined, leave?: () => void): void {
     if (host && this.#host) {
       throw new PubkeeperError(
         'REGISTERED_TWICE',
@@ -199,6 +206,7 @@ export class Brewer {
       );
     }
     this.#host = host;
+    this.#leave = leave;
   }
 
   /** @internal Sends what was gathered in this tick; resolves when all that was brewed is accepted, nothing when it is. */

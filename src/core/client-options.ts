@@ -40,8 +40,8 @@ export interface ClientOptions {
   readonly connectTimeoutMs?: number;
   /** What computes AES. Default: WebCrypto and plain JavaScript, by size. */
   readonly engine?: CryptoEngine;
-  /** Calls `wake` when the network or the page comes back; returns what stops that. */
-  readonly lifecycle?: (wake: () => void) => () => void;
+  /** Calls `wake` when the network or the page comes back, `rest` when the page is put away; returns what stops that. */
+  readonly lifecycle?: (wake: () => void, rest: () => void) => () => void;
 }
 
 /** Options, checked and complete. */

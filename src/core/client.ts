@@ -44,7 +44,10 @@ export class PubkeeperClient {
   #ready = false;
   #answers: Timer | undefined;
   #grace: Timer | undefined;
-  #asleep: (() => void) | undefined;
+  /** Stops listening to the life of the page. */
+  #unbind: (() => void) | undefined;
+  /** The page is just being put away: what ends now is not lost. */
+  #resting = false;
 
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_IN_USE` */
   constructor(options: ClientOptions) {
@@ -122,15 +125,25 @@ export class PubkeeperClient {
   }
 
   /**
-   * Registers a patron, now if connected, else at `connect()`. A topic makes a new one of the other arguments.
+   * Registers a patron, now if connected, else at `connect()`. A topic makes a new one of the other arguments. When
+   * `options.signal` is aborted the patron is removed; when it is already, the patron is not even added.
    * @throws {PubkeeperError} `PATTERN_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
-  addPatron(patron: Patron | string, callback?: PatronCallback, options?: PatronOptions): Patron {
+  addPatron(
+    patron: Patron | string,
+    callback?: PatronCallback,
+    options?: PatronOptions & { readonly signal?: AbortSignalLike },
+  ): Patron {
     const target = patron instanceof Patron ? patron : new Patron(patron, callback, options);
     const { patronId } = target;
+    const signal = options?.signal;
+    if (signal?.aborted) return target;
     this.#assertNew('patron', patronId);
-    target._lend(this.#lent);
+    const leave = (): void => this.removePatron(target);
+    target._lend(this.#lent, leave);
+    signal?.addEventListener('abort', leave);
     const undo = [
+      () => signal?.removeEventListener('abort', leave),
       target.on('error', (error) => this.#report(error)),
       target.on('dropped', (drop) => void this.#events.emit('dropped', { ...drop, patronId })),
       target.on('added', (pair) => void this.#events.emit('matched', { ...pair, patronId })),
@@ -152,7 +165,7 @@ export class PubkeeperClient {
     const target = brewer instanceof Brewer ? brewer : new Brewer(brewer, options);
     const { brewerId } = target;
     this.#assertNew('brewer', brewerId);
-    target._lend(this.#lent);
+    target._lend(this.#lent, () => this.removeBrewer(target));
     const undo = [
       target.on('error', (error) => this.#report(error)),
       target.on('added', (pair) => void this.#events.emit('matched', { ...pair, brewerId })),
@@ -184,10 +197,18 @@ export class PubkeeperClient {
     this.#setState('connecting');
     if (this.#run !== run) return; // a listener has disconnected; likewise below
     this.#registry.configure();
-    this.#asleep = lifecycle?.(() => {
-      this.#run?.session?.wake();
-      for (const brew of this.#brews.values()) brew.wake?.();
-    });
+    this.#unbind = lifecycle?.(
+      () => {
+        this.#run?.session?.wake();
+        this.#wakeBrews();
+      },
+      () => {
+        this.#resting = true;
+        this.#run?.session?.rest();
+        for (const brew of this.#brews.values()) brew.rest?.();
+        this.#resting = false;
+      },
+    );
     // The brews of a former session may still be closing.
     void this.#closed.then(() => {
       if (this.#run === run) this.#open(run);
@@ -223,11 +244,13 @@ export class PubkeeperClient {
   #down(error: PubkeeperError): void {
     this.#ready = false;
     cancel(this.#answers);
-    if (this.#run?.first) return this.#end(error);
+    const { silentMs } = error.details;
+    if (silentMs) this.#wakeBrews(silentMs as number);
+    if (this.#run?.first && !this.#resting) return this.#end(error);
     if (this.#state !== 'connected') return;
     const run = this.#run;
     this.#setState('reconnecting');
-    this.#report(error);
+    if (!this.#resting) this.#report(error);
     if (this.#run !== run) return;
     cancel(this.#grace);
     this.#grace = after(this.#settings.reconnect.graceMs, () => {
@@ -245,7 +268,7 @@ export class PubkeeperClient {
     if (!run) return;
     this.#run = undefined;
     this.#ready = false;
-    this.#asleep?.();
+    this.#unbind?.();
     cancel(this.#answers);
     cancel(this.#grace);
     run.session?.close();
@@ -255,6 +278,10 @@ export class PubkeeperClient {
     this.#reset();
     if (attempt) attempt.reject(error);
     else if (error.code !== 'CONNECTION_CLOSED') this.#report(error);
+  }
+
+  #wakeBrews(silentMs?: number): void {
+    for (const brew of this.#brews.values()) brew.wake?.(silentMs);
   }
 
   #reset(): void {

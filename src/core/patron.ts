@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import type { Brew } from './brew.js';
@@ -75,6 +76,7 @@ export class Patron {
   readonly #drops = new Drops((drop) => void this.#events.emit('dropped', drop));
   readonly #owner: SourceOwner;
   #host: PatronHost | undefined;
+  #leave: (() => void) | undefined;
   #engine: CryptoEngine | undefined;
   #resets = 0;
 
@@ -226,8 +228,13 @@ export class Patron {
     after(RETIRE_MS, look);
   }
 
-  /** @internal Called by the client that it is added to, and with nothing when it is removed. */
-  _lend(host: PatronHost | undefined): void {
+  /** Removes it from its client: `using patron = client.addPatron(…)`. Does nothing when it has none. */
+  [Symbol.dispose](): void {
+    this.#leave?.();
+  }
+
+  /** @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. */
+  _lend(host: PatronHost | undefined, leave?: () => void): void {
     if (host && this.#host) {
       throw new PubkeeperError(
         'REGISTERED_TWICE',
@@ -236,6 +243,7 @@ export class Patron {
       );
     }
     this.#host = host;
+    this.#leave = leave;
   }
 
   #start(source: Source): void {

@@ -1,5 +1,5 @@
 import { Connection, type ConnectionOptions } from './connection.js';
-import type { PubkeeperError } from './errors.js';
+import { PubkeeperError } from './errors.js';
 import { cancel, type Timer, wait } from './host.js';
 
 /** How a connection comes back. All in ms. */
@@ -63,9 +63,15 @@ export class ReconnectingConnection {
     this.#connection?.abandon(error);
   }
 
-  /** Tries at once if it is waiting to try again. */
+  /** Lets go of the socket, and does not try again until `wake`. */
+  rest(): void {
+    this.abandon(new PubkeeperError('CONNECTION_LOST', 'The page was put away; the connection comes back with it.'));
+    cancel(this.#timer);
+  }
+
+  /** Tries at once if it is waiting to try again, or rests. */
   wake(): void {
-    if (this.#timer === undefined) return;
+    if (this.#closed || this.#timer === undefined) return;
     cancel(this.#timer);
     this.#dial();
   }

@@ -15,10 +15,11 @@ const SLEEP = 15_000;
 const TICK = 5000;
 
 /**
- * Calls `wake` when the page or the network comes back: `online`, a tab that becomes visible, a page that returns from
- * the back/forward cache, a machine that slept. Returns what stops that.
+ * Calls `wake` when the page or the network comes back: `online`, a tab that becomes visible or is thawed, a page that
+ * returns from the back/forward cache, a machine that slept. Calls `rest` when the browser puts the page away: sockets
+ * that stay open keep it out of that cache, or are cut there without a word. Returns what stops that.
  */
-export function lifecycle(wake: () => void): () => void {
+export function lifecycle(wake: () => void, rest: () => void): () => void {
   const undo: (() => void)[] = [];
   const on = (target: EventTarget | undefined, name: string, run: () => void): void => {
     target?.addEventListener(name, run);
@@ -27,6 +28,9 @@ export function lifecycle(wake: () => void): () => void {
   const page = typeof document === 'object' ? document : undefined; // workers have none
   on(globalThis, 'online', wake);
   on(globalThis, 'pageshow', wake);
+  on(globalThis, 'pagehide', rest);
+  on(page, 'resume', wake);
+  on(page, 'freeze', rest);
   on(page, 'visibilitychange', () => {
     if (page?.visibilityState === 'visible') wake();
   });

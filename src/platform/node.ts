@@ -31,4 +31,4 @@ export const webSocket = (): WebSocketConstructor => NodeWebSocket;
 export const engine: CryptoEngine | undefined = nodeEngine;
 
 /** A process has no page whose return could be noticed; sleep shows as silence on the control connection. */
-export const lifecycle: ((wake: () => void) => () => void) | undefined = undefined;
+export const lifecycle: ((wake: () => void, rest: () => void) => () => void) | undefined = undefined;

@@ -130,7 +130,17 @@ export class RelayLink {
     return new Promise((resolve, reject) => this.#queue.push({ packet, resolve, reject }));
   }
 
-  wake(): void {
+  /** Lets go of the socket until `wake`. What is published meanwhile waits. */
+  rest(): void {
+    this.#flush();
+    this.#told = true; // this end is no news
+    this.#connection.rest();
+    this.#told = false;
+  }
+
+  /** Dials now, if it has to dial. The relay cannot be asked for a sign of life: when `silentMs` passed without one, anew. */
+  wake(silentMs = Infinity): void {
+    if (Date.now() - this.#connection.heardAt > silentMs) this.rest();
     this.#connection.wake();
   }
 

@@ -1,0 +1,50 @@
+import { type Brewer, type ClientOptions, type Message, PubkeeperClient } from '../src/index.js';
+import { createServer, type PubkeeperServer, type ServerOptions } from '../src/server/index.js';
+
+// The other end of what a page does: a server and a client in Node.
+
+export const TOKEN = 'e2e-secret';
+
+/** A server that pages of any origin may connect to: the site that serves them is on a port of its own. */
+export const serve = (options: ServerOptions = {}): Promise<PubkeeperServer> =>
+  createServer({ port: 0, tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] }, allowOrigin: () => true, ...options });
+
+export function peer(server: string, options: Partial<ClientOptions> = {}): PubkeeperClient {
+  const client = new PubkeeperClient({ server, token: TOKEN, reconnect: { delayMs: 20, maxDelayMs: 50 }, ...options });
+  client.on('error', () => undefined); // the tests look at what arrives
+  return client;
+}
+
+export const once = <Event>(subscribe: (listener: (event: Event) => void) => () => void, wanted: (event: Event) => boolean = () => true) =>
+  new Promise<Event>((resolve) => {
+    const undo = subscribe((event) => {
+      if (!wanted(event)) return;
+      undo();
+      resolve(event);
+    });
+  });
+
+export const matched = async (brewer: Brewer): Promise<void> => {
+  if (!brewer.isMatched) await once((listener) => brewer.on('matched', listener));
+};
+
+export const inState = async (client: PubkeeperClient, wanted: string): Promise<void> => {
+  if (client.state !== wanted) await once<string>((listener) => client.on('state', listener), (state) => state === wanted);
+};
+
+/** Messages as they come, each to be awaited once. */
+export function inbox(): { callback: (data: Uint8Array, message: Message) => void; next: () => Promise<Message> } {
+  const messages: Message[] = [];
+  const readers: ((message: Message) => void)[] = [];
+  return {
+    callback: (_, message) => {
+      const reader = readers.shift();
+      if (reader) reader(message);
+      else messages.push(message);
+    },
+    next: () => {
+      const message = messages.shift();
+      return message ? Promise.resolve(message) : new Promise((resolve) => readers.push(resolve));
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import { createElement as h, type ReactElement, StrictMode, useState } from 'react';
+import type { PubkeeperClient } from 'pubkeeper';
+import { PubkeeperProvider, useBrewer, useLatest, usePatron, usePubkeeper } from 'pubkeeper/react';
+
+// A small application as users write it; `createElement` instead of JSX, so that nothing has to be set up for it.
+
+export interface AppProps {
+  readonly client: PubkeeperClient;
+  /** Told of each message that `usePatron` hands on. */
+  readonly heard?: (text: string) => void;
+  readonly rendered?: () => void;
+}
+
+function Status(): ReactElement {
+  const { state, error } = usePubkeeper();
+  return h('p', { id: 'status' }, error ? `${state}: ${error.code}` : state);
+}
+
+function Reader({ pattern, heard, rendered }: { readonly pattern: string } & Pick<AppProps, 'heard' | 'rendered'>): ReactElement {
+  const { messages, isMatched } = usePatron(pattern, { keep: 3, onMessage: (message) => heard?.(message.text()) });
+  rendered?.();
+  return h('ul', { id: 'messages', 'data-matched': isMatched }, messages.map((message, index) => h('li', { key: index }, message.text())));
+}
+
+function Latest({ topic }: { readonly topic: string }): ReactElement {
+  return h('output', { id: 'latest' }, useLatest(topic)?.text() ?? 'nothing yet');
+}
+
+function Writer({ topic }: { readonly topic: string }): ReactElement {
+  const { isMatched, brewText } = useBrewer(topic);
+  return h('button', { id: 'brew', disabled: !isMatched, onClick: () => void brewText('clicked') }, 'Brew');
+}
+
+export function App({ client, heard, rendered }: AppProps): ReactElement {
+  const [pattern, setPattern] = useState('react.a.*');
+  const [isWriting, setWriting] = useState(true);
+  return h(
+    StrictMode,
+    null,
+    h(
+      PubkeeperProvider,
+      { client },
+      h(Status),
+      h(Reader, { pattern, ...(heard && { heard }), ...(rendered && { rendered }) }),
+      h(Latest, { topic: 'react.**' }),
+      h('button', { id: 'other', onClick: () => setPattern('react.b.*') }, 'Read another'),
+      h('button', { id: 'stop', onClick: () => setWriting(false) }, 'Stop writing'),
+      isWriting && h(Writer, { topic: 'react.from.page' }),
+    ),
+  );
+}

@@ -1,0 +1,147 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Page, Browser } from 'playwright';
+import { createElement } from 'react';
+import { renderToString } from 'react-dom/server';
+import { build } from 'vite';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { PubkeeperClient } from 'pubkeeper';
+import type { PubkeeperServer } from '../src/server/index.js';
+import { launchChromium } from './browsers.js';
+import type { Probe } from './page/probe.js';
+import { inbox, matched, once, peer, serve, TOKEN } from './peer.js';
+import { App } from './react-app/app.js';
+import type * as main from './react-app/main.js';
+import { html, serveSite, type Site } from './site.js';
+
+// An application in React's StrictMode, which mounts, unmounts and mounts again whatever it renders first.
+
+declare const probe: Probe;
+declare const app: typeof main.app;
+
+describe('pubkeeper/react in Chromium', () => {
+  let directory: string;
+  let browser: Browser;
+  let site: Site;
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'pubkeeper-react-'));
+    const dist = (path: string) => fileURLToPath(new URL(`../dist/${path}`, import.meta.url));
+    await build({
+      configFile: false,
+      logLevel: 'error',
+      // StrictMode does its work in development only.
+      mode: 'development',
+      define: { 'process.env.NODE_ENV': '"development"' },
+      resolve: { alias: { 'pubkeeper/react': dist('react/index.js'), pubkeeper: dist('index.js') } },
+      build: {
+        outDir: directory,
+        emptyOutDir: true,
+        lib: { entry: fileURLToPath(new URL('react-app/main.ts', import.meta.url)), formats: ['es'], fileName: () => 'app.js' },
+      },
+    });
+    const client = new PubkeeperClient({ server: 'ws://unused/ws', token: 'unused' });
+    const markup = renderToString(createElement(App, { client }));
+    site = await serveSite({
+      directory,
+      files: { '/': html('<script src="/page/probe.js"></script>', `<div id="root">${markup}</div>`, '<script type="module" src="/app.js"></script>') },
+    });
+    browser = await launchChromium();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await site?.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  let server: PubkeeperServer;
+  let node: PubkeeperClient;
+  let page: Page;
+  beforeEach(async () => {
+    server = await serve();
+    node = peer(server.url);
+    await node.connect();
+    page = await browser.newPage();
+  });
+  afterEach(async () => {
+    await page.close();
+    await node.disconnect();
+    await server.close();
+  });
+  const open = (token = TOKEN) => page.goto(`${site.url}/?${new URLSearchParams({ server: server.url, token }).toString()}`);
+  const texts = () => page.locator('#messages li').allTextContents();
+  const registered = () => {
+    const { clients, patrons, brewers } = server.stats();
+    return { clients, patrons, brewers };
+  };
+
+  it('registers each hook once, reads, renders, brews and leaves', async () => {
+    const box = inbox();
+    node.addPatron('react.from.*', box.callback);
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    await page.locator('#brew:enabled').waitFor();
+    expect(registered()).toEqual({ clients: 2, patrons: 3, brewers: 1 });
+    expect(await page.locator('#latest').textContent()).toBe('nothing yet');
+
+    const a = node.addBrewer('react.a.x');
+    await matched(a);
+    for (const text of ['one', 'two', 'three', 'four']) await a.brewText(text);
+    await expect.poll(texts).toEqual(['two', 'three', 'four']);
+    expect(await page.evaluate(() => app.heard())).toBe(4);
+    expect(await page.locator('#messages').getAttribute('data-matched')).toBe('true');
+    await page.locator('#latest', { hasText: 'four' }).waitFor();
+
+    await page.click('#brew');
+    expect((await box.next()).text()).toBe('clicked');
+
+    // Another pattern, another patron; the former one is gone.
+    await page.click('#other');
+    await expect.poll(texts).toEqual([]);
+    const b = node.addBrewer('react.b.x');
+    await matched(b);
+    await b.brewText('five');
+    await expect.poll(texts).toEqual(['five']);
+    expect(registered()).toEqual({ clients: 2, patrons: 3, brewers: 3 });
+
+    await page.click('#stop');
+    await expect.poll(registered).toEqual({ clients: 2, patrons: 3, brewers: 2 });
+    await page.evaluate(() => app.unmount());
+    await expect.poll(registered).toEqual({ clients: 1, patrons: 1, brewers: 2 });
+    await expect.poll(() => page.evaluate(() => probe.counts())).toMatchObject({ sockets: 0, timers: 0 });
+    expect(await page.evaluate(() => probe.problems)).toEqual([]);
+  });
+
+  it('renders at most once a frame, however many messages come', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const brewer = node.addBrewer('react.a.burst');
+    await matched(brewer);
+    const before = await page.evaluate(() => app.counts());
+    for (let i = 0; i < 3000; i++) await brewer.brewText(String(i));
+    await expect.poll(texts).toEqual(['2997', '2998', '2999']);
+    const after = await page.evaluate(() => app.counts());
+    expect(await page.evaluate(() => app.heard())).toBe(3000);
+    // StrictMode renders everything twice.
+    expect(after.renders - before.renders).toBeLessThanOrEqual(2 * (after.frames - before.frames + 1));
+    expect(after.renders - before.renders).toBeLessThan(3000);
+    expect(await page.evaluate(() => probe.problems)).toEqual([]);
+  });
+
+  it('is back with the server, and says when it is refused', async () => {
+    await open();
+    const status = page.locator('#status');
+    await status.filter({ hasText: /^connected$/ }).waitFor();
+    const { port } = server;
+    await server.close();
+    await status.filter({ hasText: 'reconnecting' }).waitFor();
+    server = await serve({ port });
+    await once<string>((listener) => node.on('state', listener), (state) => state === 'connected');
+    await status.filter({ hasText: /^connected$/ }).waitFor();
+    await expect.poll(registered).toEqual({ clients: 2, patrons: 2, brewers: 1 });
+
+    await open('wrong');
+    await status.filter({ hasText: 'disconnected: UNAUTHORIZED' }).waitFor();
+  });
+});

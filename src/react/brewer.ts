@@ -1,0 +1,47 @@
+import { useMemo, useSyncExternalStore } from 'react';
+import { Brewer, type BrewerOptions } from '../index.js';
+import { useProvided } from './provider.js';
+
+/** What {@link useBrewer} returns. */
+export interface BrewerView {
+  /** Whether anybody reads what is brewed. */
+  readonly isMatched: boolean;
+  readonly brew: Brewer['brew'];
+  readonly brewText: Brewer['brewText'];
+  readonly brewJSON: Brewer['brewJSON'];
+  /** The brewer itself, for its events. */
+  readonly brewer: Brewer;
+}
+
+/** Brews on a topic while the component is mounted. Renders again when the first reader comes and when the last one goes. */
+export function useBrewer(topic: string, { crypto = true, cipher = 'aes-gcm' }: Pick<BrewerOptions, 'crypto' | 'cipher'> = {}): BrewerView {
+  const { client } = useProvided('useBrewer');
+  const store = useMemo(() => {
+    const brewer = new Brewer(topic, { crypto, cipher });
+    return {
+      brewer,
+      read: () => brewer.isMatched,
+      subscribe(changed: () => void) {
+        const undo = [brewer.on('matched', changed), brewer.on('unmatched', changed)];
+        client.addBrewer(brewer);
+        return () => {
+          for (const run of undo) run();
+          client.removeBrewer(brewer);
+        };
+      },
+    };
+  }, [client, topic, crypto, cipher]);
+  const isMatched = useSyncExternalStore(store.subscribe, store.read, unmatched);
+  return useMemo(() => {
+    const { brewer } = store;
+    return {
+      isMatched,
+      brewer,
+      brew: (data) => brewer.brew(data),
+      brewText: (text) => brewer.brewText(text),
+      brewJSON: (value) => brewer.brewJSON(value),
+    };
+  }, [store, isMatched]);
+}
+
+const unmatched = (): boolean => false;

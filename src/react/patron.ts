@@ -1,0 +1,104 @@
+import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
+import { type Message, Patron, type PubkeeperClient } from '../index.js';
+import { useProvided } from './provider.js';
+
+/** The options of {@link usePatron}. */
+export interface UsePatronOptions {
+  /** How many messages are kept for rendering, the newest last. Default 100; 0: none, for those that use `onMessage`. */
+  readonly keep?: number;
+  /** Called with each message as it comes, also with those that are never rendered. May be a new function each time. */
+  readonly onMessage?: (message: Message) => void;
+  /** As for a `Patron`. Default `true`. */
+  readonly crypto?: boolean | 'required';
+}
+
+/** What {@link usePatron} returns. */
+export interface PatronView {
+  /** The newest messages, the newest last. */
+  readonly messages: readonly Message[];
+  /** Whether there is a brewer. */
+  readonly isMatched: boolean;
+}
+
+const NOTHING: PatronView = { messages: [], isMatched: false };
+
+/**
+ * Reads a topic pattern while the component is mounted. However many messages come, the component renders at most once
+ * a frame.
+ */
+export function usePatron(pattern: string, { keep = 100, onMessage, crypto = true }: UsePatronOptions = {}): PatronView {
+  const { client } = useProvided('usePatron');
+  const latest = useRef(onMessage);
+  useEffect(() => {
+    latest.current = onMessage;
+  });
+  const store = useMemo(
+    () => patronStore(client, pattern, crypto, keep, (message) => latest.current?.(message)),
+    [client, pattern, crypto, keep],
+  );
+  return useSyncExternalStore(store.subscribe, store.read, nothing);
+}
+
+/** The newest message on a topic, or on any topic of a pattern; undefined until one has come. */
+export const useLatest = (topic: string, options: Pick<UsePatronOptions, 'crypto'> = {}): Message | undefined =>
+  usePatron(topic, { ...options, keep: 1 }).messages[0];
+
+const nothing = (): PatronView => NOTHING;
+
+/** Gathers what a patron gets, as `useSyncExternalStore` reads it: one value, replaced at most once a frame. */
+function patronStore(
+  client: PubkeeperClient,
+  pattern: string,
+  crypto: boolean | 'required',
+  keep: number,
+  passOn: (message: Message) => void,
+): { subscribe: (changed: () => void) => () => void; read: () => PatronView } {
+  let view = NOTHING;
+  const messages: Message[] = [];
+  let changed: (() => void) | undefined;
+  let cancel: (() => void) | undefined;
+  const publish = (): void => {
+    cancel = undefined;
+    view = { messages: messages.slice(-keep), isMatched: patron.isMatched };
+    changed?.();
+  };
+  const later = (): void => void (cancel ??= nextFrame(publish));
+  const patron = new Patron(
+    pattern,
+    (_, message) => {
+      passOn(message);
+      if (!keep) return;
+      messages.push(message);
+      // In a hidden tab frames do not come, and messages do.
+      if (messages.length > 2 * keep) messages.splice(0, keep);
+      later();
+    },
+    { crypto },
+  );
+  patron.on('added', later);
+  patron.on('removed', later);
+  return {
+    read: () => view,
+    subscribe(listener) {
+      changed = listener;
+      client.addPatron(patron);
+      return () => {
+        changed = undefined;
+        client.removePatron(patron);
+        cancel?.();
+        cancel = undefined;
+        view = { ...view, isMatched: false };
+      };
+    },
+  };
+}
+
+/** Runs before the next paint, where there is something to paint; returns what prevents it. */
+function nextFrame(run: () => void): () => void {
+  if (typeof requestAnimationFrame === 'function') {
+    const frame = requestAnimationFrame(run);
+    return () => cancelAnimationFrame(frame);
+  }
+  const timer = setTimeout(run, 16);
+  return () => clearTimeout(timer);
+}

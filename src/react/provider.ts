@@ -1,0 +1,71 @@
+import { createContext, createElement, type ReactElement, type ReactNode, useContext, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { type ClientState, type PubkeeperClient, PubkeeperError } from '../index.js';
+
+/** The props of {@link PubkeeperProvider}. */
+export interface PubkeeperProviderProps {
+  /** Made outside of any component, or kept in a state: a new client is a new connection. */
+  readonly client: PubkeeperClient;
+  /** What `connect()` rejects with. Default: to the console. `usePubkeeper().error` has it too. */
+  readonly onError?: (error: PubkeeperError) => void;
+  readonly children?: ReactNode;
+}
+
+interface Provided {
+  readonly client: PubkeeperClient;
+  readonly error: PubkeeperError | undefined;
+}
+
+const Context = createContext<Provided | undefined>(undefined);
+
+/**
+ * Lends a client to the hooks of all components below. Connects it when it is mounted, disconnects it when it is
+ * unmounted; on a server it does neither.
+ */
+export function PubkeeperProvider({ client, onError = report, children }: PubkeeperProviderProps): ReactElement {
+  const [failure, setFailure] = useState<Provided>();
+  useEffect(() => {
+    let isMounted = true;
+    client.connect().catch((error: PubkeeperError) => {
+      // Unmounted meanwhile, as StrictMode does on purpose: nobody waits for this connection any more.
+      if (!isMounted) return;
+      setFailure({ client, error });
+      onError(error);
+    });
+    return () => {
+      isMounted = false;
+      setFailure(undefined);
+      void client.disconnect();
+    };
+  }, [client]); // a new `onError` is no reason to connect anew
+  const error = failure?.client === client ? failure.error : undefined;
+  const provided = useMemo(() => ({ client, error }), [client, error]);
+  return createElement(Context.Provider, { value: provided }, children);
+}
+
+const report = (error: PubkeeperError): void => console.error(error);
+
+/** What {@link usePubkeeper} returns. */
+export interface PubkeeperView {
+  readonly client: PubkeeperClient;
+  readonly state: ClientState;
+  /** Why the provider could not connect; undefined unless `state` is `'disconnected'`. */
+  readonly error: PubkeeperError | undefined;
+}
+
+/** The client of the provider above and its state; renders again when that changes. */
+export function usePubkeeper(): PubkeeperView {
+  const { client, error } = useProvided('usePubkeeper');
+  const subscribe = useMemo(() => (changed: () => void) => client.on('state', changed), [client]);
+  const state = useSyncExternalStore(subscribe, () => client.state, disconnected);
+  const why = state === 'disconnected' ? error : undefined;
+  return useMemo(() => ({ client, state, error: why }), [client, state, why]);
+}
+
+const disconnected = (): ClientState => 'disconnected';
+
+/** @throws {PubkeeperError} `OPTION_INVALID` without a provider above */
+export function useProvided(hook: string): Provided {
+  const provided = useContext(Context);
+  if (provided) return provided;
+  throw new PubkeeperError('OPTION_INVALID', `${hook} needs a <PubkeeperProvider client={…}> above the component.`);
+}

@@ -1,0 +1,101 @@
+import { afterEach, expect, it } from 'vitest';
+import { MemoryBrew } from '../src/brews/memory.js';
+import { Brewer, Patron, PubkeeperClient } from '../src/index.js';
+import { createServer, type PubkeeperServer } from '../src/server/index.js';
+
+// Patrons and brewers that leave their client by themselves: by a signal, or at the end of a block.
+
+const clean: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const run of clean.splice(0).reverse()) await run();
+});
+
+async function connected(): Promise<{ client: PubkeeperClient; server: PubkeeperServer; counts: () => object }> {
+  const server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
+  clean.push(() => server.close());
+  const client = new PubkeeperClient({ server: server.url, token: 'secret', brews: [new MemoryBrew()] });
+  clean.push(() => client.disconnect());
+  await client.connect();
+  const counts = () => {
+    const { patrons, brewers } = server.stats();
+    return { patrons, brewers };
+  };
+  return { client, server, counts };
+}
+
+/** An AbortSignal that knows how many listen to it. */
+function countedSignal(): { abort: () => void; signal: AbortSignal; listeners: () => number } {
+  const aborter = new AbortController();
+  const { signal } = aborter;
+  let count = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => (count++, addEventListener.apply(signal, args));
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => (count--, removeEventListener.apply(signal, args));
+  return { abort: () => aborter.abort(), signal, listeners: () => count };
+}
+
+it('removes a patron when its signal is aborted', async () => {
+  const { client, counts } = await connected();
+  const { abort, signal, listeners } = countedSignal();
+  const patron = client.addPatron('leave.*', () => undefined, { signal });
+  const kept = client.addPatron('leave.*', () => undefined);
+  await expect.poll(counts).toEqual({ patrons: 2, brewers: 0 });
+  abort();
+  await expect.poll(counts).toEqual({ patrons: 1, brewers: 0 });
+  expect(listeners()).toBe(0);
+  abort();
+  client.removePatron(patron); // it is gone already
+  client.removePatron(kept);
+  await expect.poll(counts).toEqual({ patrons: 0, brewers: 0 });
+});
+
+it('leaves nothing on the signal of a patron that was removed before', async () => {
+  const { client } = await connected();
+  const { abort, signal, listeners } = countedSignal();
+  const patron = client.addPatron(new Patron('leave.*', () => undefined), undefined, { signal });
+  expect(listeners()).toBe(1);
+  client.removePatron(patron);
+  expect(listeners()).toBe(0);
+  // Another signal, another life: the first one has no say in it.
+  client.addPatron(patron);
+  abort();
+  expect(() => client.addPatron(patron)).toThrow(expect.objectContaining({ code: 'REGISTERED_TWICE' }) as Error);
+});
+
+it('does not add a patron whose signal is aborted already', async () => {
+  const { client, counts } = await connected();
+  const patron = client.addPatron('leave.*', () => undefined, { signal: AbortSignal.abort() });
+  client.addPatron('other.*', () => undefined);
+  await expect.poll(counts).toEqual({ patrons: 1, brewers: 0 });
+  expect(client.addPatron(patron)).toBe(patron); // it belongs to nobody yet
+});
+
+it('removes patrons and brewers at the end of the block that uses them', async () => {
+  const { client, counts } = await connected();
+  {
+    using patron = client.addPatron('leave.*', () => undefined);
+    using brewer = client.addBrewer('leave.x');
+    expect([patron.topic, brewer.topic]).toEqual(['leave.*', 'leave.x']);
+    await expect.poll(() => [counts(), patron.isMatched, brewer.isMatched]).toEqual([{ patrons: 1, brewers: 1 }, true, true]);
+  }
+  await expect.poll(counts).toEqual({ patrons: 0, brewers: 0 });
+});
+
+it('does nothing at the end of a block for those that no client has', () => {
+  using patron = new Patron('leave.*');
+  using brewer = new Brewer('leave.x');
+  expect([patron.isMatched, brewer.isMatched]).toEqual([false, false]);
+});
+
+it('disconnects a client at the end of its block', async () => {
+  const { server } = await connected();
+  let inner: PubkeeperClient;
+  {
+    await using client = new PubkeeperClient({ server: server.url, token: 'secret' });
+    await client.connect();
+    inner = client;
+    expect(server.stats().clients).toBe(2);
+  }
+  expect(inner.state).toBe('disconnected');
+  await expect.poll(() => server.stats().clients).toBe(1);
+});

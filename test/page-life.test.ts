@@ -1,0 +1,252 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { decodePacket, encodePacket, type Packet, PacketType, type PubkeeperError } from '../src/core/index.js';
+import { PubkeeperClient } from '../src/index.js';
+
+// What page life does to a client, with time and network in the hands of the test. e2e/page-life.test.ts shows the same
+// in a real browser.
+
+const HEARTBEAT = 1000;
+
+/** A network of sockets whose other ends do what a server does: control connections are authenticated, asked is answered. */
+class Network {
+  readonly sockets: FakeSocket[] = [];
+  /** When false, nothing comes back any more, as after the loss of a Wi-Fi: no answer, and no end either. */
+  isUp = true;
+  readonly WebSocket: new (url: string, protocols?: string | string[]) => FakeSocket;
+
+  constructor() {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- the class below has a `this` of its own
+    const network = this;
+    this.WebSocket = class extends FakeSocket {
+      constructor(url: string, protocols?: string | string[]) {
+        super(network, url, [protocols ?? []].flat());
+        network.sockets.push(this);
+      }
+    };
+  }
+
+  open(kind: 'control' | 'relay'): FakeSocket[] {
+    return this.sockets.filter((socket) => socket.kind === kind && socket.readyState === 1);
+  }
+}
+
+class FakeSocket {
+  binaryType = '';
+  readyState = 0;
+  bufferedAmount = 0;
+  protocol = '';
+  onopen: ((event: never) => void) | null = null;
+  onmessage: ((event: never) => void) | null = null;
+  onerror: ((event: never) => void) | null = null;
+  onclose: ((event: never) => void) | null = null;
+  readonly kind: 'control' | 'relay';
+  readonly received: (PacketType | 'unknown')[] = [];
+  readonly #network: Network;
+
+  constructor(network: Network, _url: string, protocols: string[]) {
+    this.#network = network;
+    this.kind = protocols.includes('pubkeeper-1.1') ? 'control' : 'relay';
+    queueMicrotask(() => {
+      if (!network.isUp || this.readyState) return;
+      this.readyState = 1;
+      this.protocol = protocols[0]!;
+      this.onopen?.({} as never);
+    });
+  }
+
+  send(bytes: Uint8Array<ArrayBuffer>): void {
+    if (!this.#network.isUp || this.kind === 'relay') return;
+    const packet = decodePacket(bytes);
+    this.received.push(packet.type);
+    if (packet.type === 'unknown') this.say(bytes); // a ping
+    if (packet.type === PacketType.CLIENT_AUTHENTICATE) {
+      this.#answer({ type: PacketType.CLIENT_AUTHENTICATED, payload: { authenticated: true, heartbeat: HEARTBEAT } as never });
+    }
+    if (packet.type === PacketType.PATRON_REGISTER) {
+      const { topic, patron_id } = packet.payload;
+      const brewer = { topic, brewer_id: 'b'.repeat(32), brewer_config: {}, brew: { name: 'websocket', hostname: 'relay', port: 1 } };
+      this.#answer({ type: PacketType.BREWER_NOTIFY, payload: { patron_id, brewers: [brewer] } as never });
+    }
+  }
+
+  close(code = 1000): void {
+    if (this.readyState > 1) return;
+    this.readyState = 3;
+    queueMicrotask(() => this.onclose?.({ code, reason: '' } as never));
+  }
+
+  say(bytes: Uint8Array<ArrayBuffer>): void {
+    queueMicrotask(() => this.onmessage?.({ data: bytes.slice().buffer } as never));
+  }
+
+  #answer(packet: Packet): void {
+    this.say(encodePacket(packet, '1.1'));
+  }
+}
+
+let network: Network;
+let client: PubkeeperClient;
+let errors: PubkeeperError[];
+let states: string[];
+let wake: () => void;
+let rest: () => void;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  network = new Network();
+  errors = [];
+  client = new PubkeeperClient({
+    server: 'ws://server/ws',
+    token: 'secret',
+    WebSocket: network.WebSocket,
+    reconnect: { delayMs: 0 },
+    lifecycle: (...page) => {
+      [wake, rest] = page;
+      return () => undefined;
+    },
+  });
+  states = [];
+  client.on('state', (state) => states.push(state));
+  client.on('error', (error) => errors.push(error));
+});
+afterEach(async () => {
+  const gone = client.disconnect();
+  await vi.advanceTimersByTimeAsync(1000);
+  await gone;
+  vi.useRealTimers();
+});
+
+describe('the heartbeat', () => {
+  it('asks a silent server, and stays while it answers', async () => {
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(60 * HEARTBEAT);
+    const [control] = network.open('control');
+    // Each question is looked at again after one and a half heartbeats, and half a one later the next is asked.
+    expect(control?.received.filter((type) => type === 'unknown')).toHaveLength(30);
+    expect(network.sockets).toHaveLength(1);
+    expect(errors).toEqual([]);
+  });
+
+  it('does not take the silence of its own throttled timers for that of the server', async () => {
+    await client.connect();
+    // A hidden tab: its timers run once a minute, while the server's answers come at once.
+    for (let minute = 0; minute < 5; minute++) {
+      vi.setSystemTime(Date.now() + 60_000);
+      await vi.advanceTimersToNextTimerAsync();
+    }
+    expect(network.sockets).toHaveLength(1);
+    expect(client.state).toBe('connected');
+    expect(errors).toEqual([]);
+  });
+
+  it('gives a server up that does not answer, within three heartbeats', async () => {
+    await client.connect();
+    network.isUp = false;
+    await vi.advanceTimersByTimeAsync(3 * HEARTBEAT);
+    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', details: { silentMs: 1.5 * HEARTBEAT } }]);
+    expect(client.state).toBe('reconnecting');
+    network.isUp = true;
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(client.state).toBe('connected');
+  });
+});
+
+describe('a page that is put away', () => {
+  it('holds no socket, and has them back at once when it returns', async () => {
+    client.addPatron('page.*', () => undefined);
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
+
+    rest();
+    rest(); // `pagehide` and `freeze` come one after the other
+    expect(network.sockets.map(({ readyState }) => readyState)).toEqual([3, 3]);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(network.sockets).toHaveLength(2);
+    expect(states).toEqual(['connecting', 'connected', 'reconnecting']);
+
+    wake();
+    wake(); // `visibilitychange` and `pageshow` too
+    await vi.advanceTimersByTimeAsync(0);
+    expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
+    expect(network.sockets).toHaveLength(4);
+    expect(client.state).toBe('connected');
+    expect(errors).toEqual([]); // nothing was lost: the page let go
+  });
+
+  it('goes on with a connect() that had only begun', async () => {
+    network.isUp = false;
+    const connected = client.connect();
+    await vi.advanceTimersByTimeAsync(10);
+    rest();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(client.state).toBe('connecting');
+    network.isUp = true;
+    wake();
+    await vi.advanceTimersByTimeAsync(0);
+    await connected;
+    expect(states).toEqual(['connecting', 'connected']);
+  });
+
+  it('stays disconnected when it was, and when it is disconnected meanwhile', async () => {
+    await client.connect();
+    rest();
+    const gone = client.disconnect();
+    await vi.advanceTimersByTimeAsync(0);
+    await gone;
+    wake();
+    rest();
+    wake();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(network.sockets).toHaveLength(1);
+    expect(client.state).toBe('disconnected');
+  });
+});
+
+describe('a page that wakes up', () => {
+  it('asks at once, and stays as it is when the server answers', async () => {
+    client.addPatron('page.*', () => undefined);
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    const before = vi.getTimerCount();
+    for (let i = 0; i < 10; i++) wake();
+    expect(vi.getTimerCount()).toBe(before);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(network.sockets).toHaveLength(2);
+    expect(states).toEqual(['connecting', 'connected']);
+  });
+
+  it('has new sockets within seconds when the old ones died without a word: also to the relay', async () => {
+    client.addPatron('page.*', () => undefined);
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    const dead = [...network.sockets];
+    vi.setSystemTime(Date.now() + 3_600_000); // asleep for an hour
+    network.isUp = false;
+    wake();
+    await vi.advanceTimersByTimeAsync(2999);
+    expect(network.sockets).toHaveLength(2);
+    network.isUp = true;
+    await vi.advanceTimersByTimeAsync(1);
+    expect(dead.map(({ readyState }) => readyState)).toEqual([3, 3]);
+    await vi.advanceTimersByTimeAsync(1); // the least that a timer takes
+    expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
+    expect(client.state).toBe('connected');
+    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', details: { silentMs: 3000 } }]);
+  });
+
+  it('keeps a relay on which something came while the server was silent', async () => {
+    client.addPatron('page.*', () => undefined);
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    const [relay] = network.open('relay');
+    network.isUp = false;
+    vi.setSystemTime(Date.now() + 3_600_000);
+    wake();
+    await vi.advanceTimersByTimeAsync(2000);
+    relay!.say(new Uint8Array(3)); // no frame, but a sign of life
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(client.state).toBe('reconnecting');
+    expect(network.open('relay')).toEqual([relay]);
+  });
+});

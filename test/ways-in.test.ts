@@ -1,0 +1,132 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { installPacked, type PackedProject } from './packed.js';
+
+// The ways into the package that need no browser, from the packed tarball; the others are in e2e/ways-in.test.ts.
+
+let project: PackedProject;
+beforeAll(() => {
+  project = installPacked();
+}, 120_000);
+afterAll(() => project?.remove());
+
+/** Runs a file in the project by Node; returns what it prints, and fails when it says anything else. */
+function runFile(name: string, code: string): string {
+  const file = join(project.directory, name);
+  writeFileSync(file, code);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [file], { cwd: project.directory, encoding: 'utf8' });
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  return stdout.trim();
+}
+
+const EXCHANGE = `
+  const server = await createServer({ port: 0 });
+  const client = new PubkeeperClient({ server: server.url, token: server.token });
+  const text = new Promise((resolve) => client.addPatron('ways.*', (_, message) => resolve(message.text())));
+  const brewer = client.addBrewer('ways.in');
+  const matched = new Promise((resolve) => brewer.on('matched', resolve));
+  await client.connect();
+  await matched;
+  await brewer.brewText('hello');
+  console.log(await text);
+  await client.disconnect();
+  await server.close();
+`;
+
+describe('in Node', () => {
+  it('import', () => {
+    const imports = `import { PubkeeperClient } from 'pubkeeper';\nimport { createServer } from 'pubkeeper/server';`;
+    expect(runFile('import.mjs', imports + EXCHANGE)).toBe('hello');
+  }, 30_000);
+
+  it('require', () => {
+    const imports = `const { PubkeeperClient } = require('pubkeeper');\nconst { createServer } = require('pubkeeper/server');`;
+    expect(runFile('require.cjs', `${imports}\n(async () => {${EXCHANGE}})();`)).toBe('hello');
+  }, 30_000);
+
+  it('the subpaths', () => {
+    const code = `
+      const names = ['pubkeeper/core', 'pubkeeper/brews/memory', 'pubkeeper/brews/websocket'];
+      const modules = await Promise.all(names.map((name) => import(name)));
+      console.log(modules.map((module) => ['PubkeeperClient', 'MemoryBrew', 'WebSocketBrew'].filter((name) => name in module)).join());`;
+    expect(runFile('subpaths.mjs', code)).toBe('PubkeeperClient,MemoryBrew,WebSocketBrew');
+  });
+
+  it('does not bring React, and the hooks ask for it', () => {
+    expect(existsSync(join(project.directory, 'node_modules/react'))).toBe(false);
+    const code = `import('pubkeeper/react').then(() => console.log('found'), (error) => console.log(error.code, /'react'/.test(error.message)));`;
+    expect(runFile('react.mjs', code)).toBe('ERR_MODULE_NOT_FOUND true');
+  });
+});
+
+describe('server-side rendering', () => {
+  // What only a page has. Whoever looks at one of them while a server renders is noticed, `typeof` or not.
+  const watch = `
+    const touched = [];
+    const names = ['window', 'self', 'document', 'navigator', 'location', 'localStorage', 'sessionStorage', 'indexedDB', 'history',
+      'WebSocket', 'XMLHttpRequest', 'Worker', 'SharedWorker', 'HTMLElement', 'Image', 'requestAnimationFrame', 'matchMedia',
+      'addEventListener', 'removeEventListener'];
+    for (const name of names) {
+      Object.defineProperty(globalThis, name, { configurable: true, get() { touched.push(name); throw new ReferenceError(name + ' is for pages'); } });
+    }
+    const loud = ['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'fetch'];
+    for (const name of loud) {
+      const own = globalThis[name];
+      globalThis[name] = (...args) => { if (new Error().stack.includes('node_modules/pubkeeper')) touched.push(name); return own(...args); };
+    }
+    const random = crypto.getRandomValues.bind(crypto);
+    crypto.getRandomValues = (array) => { touched.push('getRandomValues'); return random(array); };
+  `;
+
+  it('an import touches no browser global, starts no timer and takes no randomness', () => {
+    const code = `${watch}
+      const { PubkeeperClient } = await import('pubkeeper');
+      console.log(typeof PubkeeperClient, JSON.stringify(touched));`;
+    expect(runFile('ssr.mjs', code)).toBe('function []');
+  });
+
+  it('nor does making a client with its patrons and brewers, apart from their ids', () => {
+    const code = `${watch}
+      const { PubkeeperClient } = await import('pubkeeper');
+      const client = new PubkeeperClient({ server: 'ws://127.0.0.1:9/ws', token: 'secret' });
+      client.addPatron('ssr.*', () => undefined);
+      client.addBrewer('ssr.x');
+      console.log(client.state, JSON.stringify([...new Set(touched)]));`;
+    expect(runFile('ssr-client.mjs', code)).toBe('disconnected ["getRandomValues"]');
+  });
+});
+
+describe('the bundles', () => {
+  const bundles = ['pubkeeper.umd.min.js', 'pubkeeper.esm.min.js'];
+
+  it.each(bundles)('%s makes no code from text', (name) => {
+    const code = readFileSync(join(project.packageDirectory, 'dist', name), 'utf8');
+    expect(code.match(/\beval\b|\bFunction\s*\(|\bimport\s*\(|document\.write|innerHTML|\bset(?:Timeout|Interval)\s*\(\s*["'`]/g)).toBeNull();
+  });
+
+  it.each(bundles)('%s has nothing of Node in it', (name) => {
+    const code = readFileSync(join(project.packageDirectory, 'dist', name), 'utf8');
+    // A free \`process\`, not a method of that name: noble's hashes have one.
+    expect(code.match(/(?<![.\w])process(?!\s*\()\b|\bBuffer\b|\brequire\s*\(|__dirname|\bsetImmediate\b|["'`]node:|\bcreateCipheriv\b/g)).toBeNull();
+  });
+
+  it.each(bundles)('%s comes with the map that it names', (name) => {
+    const directory = join(project.packageDirectory, 'dist');
+    const code = readFileSync(join(directory, name), 'utf8');
+    expect(/\/\/# sourceMappingURL=(\S+)\s*$/.exec(code)?.[1]).toBe(`${name}.map`);
+    const { sources, sourcesContent } = JSON.parse(readFileSync(join(directory, `${name}.map`), 'utf8')) as {
+      sources: string[];
+      sourcesContent: (string | null)[];
+    };
+    const own = sources.map((source, at) => ({ source, isThere: sourcesContent[at] != null || existsSync(join(directory, source)) }));
+    expect(own.filter(({ isThere }) => !isThere)).toEqual([]);
+  });
+
+  it('are all that is minified: a bundler gets modules to shake', () => {
+    const minified = readdirSync(join(project.packageDirectory, 'dist')).filter((name) => name.endsWith('.min.js'));
+    expect(minified.sort()).toEqual([...bundles].sort());
+  });
+});
