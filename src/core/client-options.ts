@@ -65,9 +65,9 @@ export function readOptions(options: ClientOptions): Settings {
     }
     names.add(name);
   }
-  const settings = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, ...reconnect };
+  const settings = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, maxRetries: Infinity, ...reconnect };
   for (const [name, ms] of Object.entries({ ...settings, connectTimeoutMs })) {
-    if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number of milliseconds, not ${show(ms)}`);
+    if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number from 0 on, not ${show(ms)}`);
   }
   return { ...options, reconnect: settings, connectTimeoutMs };
 }
