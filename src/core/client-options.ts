@@ -34,6 +34,11 @@ export interface ClientOptions {
   /** The WebSocket implementation. */
   readonly WebSocket: WebSocketConstructor;
   readonly reconnect?: ReconnectOptions;
+  /**
+   * Whether `connect()` also tries again, and rejects only when that is over; each failure is an `error` event. Default
+   * `false`: a first attempt that fails is final.
+   */
+  readonly retryFirst?: boolean;
   /** Gets errors that have no listener, and debug notes. Default: errors to `console`. */
   readonly logger?: Logger;
   /** How long dialling, authentication and the answers to all registrations may take each, in ms. Default 10,000. */

@@ -213,7 +213,7 @@ export class PubkeeperClient {
   #down(error: PubkeeperError): void {
     this.#ready = false;
     cancel(this.#answers);
-    if (this.#run?.first) return this.#end(error);
+    if (this.#run?.first) return this.#settings.retryFirst ? this.#report(error) : this.#end(error);
     if (this.#state !== 'connected') return;
     this.#setState('reconnecting');
     this.#report(error);
