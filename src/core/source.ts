@@ -6,12 +6,13 @@ import { bearsIdentity, frameIdentity, isFrame, readSeal, topicHash } from './fr
 import { fromHex } from './id.js';
 import { Message } from './message.js';
 import { OrderedQueue } from './order.js';
-import type { BrewerInfo } from './packet.js';
+import type { BrewerConfig, BrewerInfo } from './packet.js';
 import { ReplayWindow } from './replay.js';
 
 /** What a source needs of the patron that it belongs to. */
 export interface SourceOwner {
   readonly crypto: boolean | 'required';
+  readonly opener: ((config: BrewerConfig) => Opener | undefined) | undefined;
   deliver(message: Message): void;
   drop(reason: DropReason, brewerId: string, count?: number): void;
   gap(source: Source, missing: number): void;
@@ -54,7 +55,8 @@ export class Source {
     this.brewerId = brewerId;
     this.brew = info.brew;
     this.#owner = owner;
-    this.#opener = openerFor(info.brewer_config ?? {}, engine);
+    const config = info.brewer_config ?? {};
+    this.#opener = owner.opener?.(config) ?? openerFor(config, engine);
     this.#identity = frameIdentity(topicHash(info.topic), fromHex(brewerId));
     this.#accepted = this.#opener.cipher === 'none' ? owner.crypto !== 'required' : owner.crypto !== false;
     if (this.#opener.cipher === 'aes-gcm') this.#window = new ReplayWindow();

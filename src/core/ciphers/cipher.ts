@@ -5,7 +5,7 @@ export type CipherName = 'none' | 'aes-cbc' | 'aes-gcm';
 
 /** What a patron does with one brewer's frames, for one session of that brewer. */
 export interface Opener {
-  readonly cipher: CipherName;
+  readonly cipher: CipherName | 'custom';
   /**
    * The messages in a frame that `isFrame`: one, or a bundle. Throws or rejects with `DECRYPT_FAILED` when it cannot be
    * opened, whatever the reason, so that whoever sent it learns nothing.
@@ -15,9 +15,12 @@ export interface Opener {
 
 /** What a brewer does with its messages, for one session. */
 export interface Sealer {
-  readonly cipher: CipherName;
+  readonly cipher: CipherName | 'custom';
   /** What patrons are told (`brewer_config.cipher`), so that they can open. */
   readonly config: { readonly mode: number | string; readonly key: string; readonly epoch?: string } | undefined;
   /** A whole brew frame around `message`. What `message` holds when the call is made counts. */
   seal(message: Uint8Array): Awaitable<Uint8Array<ArrayBuffer>>;
 }
+
+/** A cipher of an application for a brewer: makes what seals one session. `identity`: see `frameIdentity`. */
+export type MakeSealer = (identity: Uint8Array) => Sealer;
