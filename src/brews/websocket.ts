@@ -127,8 +127,8 @@ export class WebSocketBrew implements Brew {
   }
 }
 
-/** The relay's URL. The details may come from the network, so that nothing but a host and a port may get into it. */
-function relayUrl({ hostname, port, secure }: BrewDetails): string {
+/** @internal The relay's URL. The details may come from the network, so that nothing but a host and a port may get into it. */
+export function relayUrl({ hostname, port, secure }: BrewDetails): string {
   const isHost = typeof hostname === 'string' && /^([\p{L}\p{N}._-]+|\[?[\da-f:.]+\]?)$/iu.test(hostname);
   if (!isHost || !Number.isInteger(port) || (port as number) < 1 || (port as number) > 65535) {
     throw new PubkeeperError(
