@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { copyDashboard } from './dashboard.mjs';
 import { SetupError, buildFingerprint, main, recordBuild, root, runNode, step } from './setup.mjs';
 
 const dist = (name) => join(root, 'dist', name);
@@ -24,6 +25,7 @@ await main(async () => {
   } else {
     step('src/index.ts is missing, so no bundles are made');
   }
+  copyDashboard();
   recordBuild(fingerprint);
 });
 

@@ -7,7 +7,8 @@ interface Entry<T> {
 }
 
 interface Branch<T> {
-  readonly children: Map<string, Branch<T>>;
+  /** Made when there is one: most branches are ends. */
+  children: Map<string, Branch<T>> | undefined;
   entry: Entry<T> | undefined;
   /** How many topics end in this branch or below it. */
   count: number;
@@ -118,7 +119,7 @@ const reversed = (segments: readonly string[]): string[] => [...segments].revers
 
 const isWild = (segment: string): boolean => segment === '*' || segment === '**';
 
-const branch = <T>(): Branch<T> => ({ children: new Map(), entry: undefined, count: 0 });
+const branch = <T>(): Branch<T> => ({ children: undefined, entry: undefined, count: 0 });
 
 const postingKeys = <T>(entry: Entry<T>): Set<string> => new Set([...entry.segments, `.${entry.segments.length}`]);
 
@@ -126,8 +127,9 @@ function grow<T>(root: Branch<T>, segments: readonly string[], entry: Entry<T>):
   let at = root;
   at.count++;
   for (const segment of segments) {
-    let child = at.children.get(segment);
-    if (!child) at.children.set(segment, (child = branch()));
+    const children: Map<string, Branch<T>> = (at.children ??= new Map());
+    let child = children.get(segment);
+    if (!child) children.set(segment, (child = branch()));
     at = child;
     at.count++;
   }
@@ -138,11 +140,11 @@ function shrink<T>(root: Branch<T>, segments: readonly string[]): void {
   let at = root;
   at.count--;
   for (const segment of segments) {
-    const child = at.children.get(segment);
+    const child = at.children?.get(segment);
     if (!child) return;
     // The last topic of a branch takes the whole branch with it.
     if (--child.count === 0) {
-      at.children.delete(segment);
+      at.children?.delete(segment);
       return;
     }
     at = child;
@@ -158,7 +160,7 @@ function descend<T>(
   let at = root;
   let depth = 0;
   for (; depth < want.length && !isWild(want[depth]!); depth++) {
-    const child = at.children.get(want[depth]!);
+    const child = at.children?.get(want[depth]!);
     if (!child) return undefined;
     at = child;
   }
@@ -174,6 +176,7 @@ function walk<T>(start: Branch<T>, want: readonly string[], depth: number, colle
   for (let next = open.pop(); next; next = open.pop()) {
     const { branch: at, places } = next;
     if (at.entry && places[places.length - 1] === want.length) collect(at.entry);
+    if (!at.children) continue;
     if (places.some((place) => isWild(want[place] ?? '') || want[place - 1] === '**')) {
       for (const [segment, child] of at.children) visit(child, step(want, places, segment));
     } else {

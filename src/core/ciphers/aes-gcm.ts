@@ -16,6 +16,8 @@ export function gcmOpener(engine: CryptoEngine, key: Uint8Array, epoch: Uint8Arr
     open(frame) {
       const seal = readSeal(frame);
       if (!seal || frame.length < FRAME_HEADER + TAG || !sameBytes(seal.epoch, epoch)) throw cannotOpen();
+      // What cannot be counted exactly would confuse the replay window. A bundle has fewer messages than bytes.
+      if (seal.sequence + frame.length > Number.MAX_SAFE_INTEGER) throw cannotOpen();
       const opened = aes.decrypt(nonceOf(seal.sequence), frame.subarray(0, FRAME_HEADER), frame.subarray(FRAME_HEADER));
       if (!seal.bundle) return opened;
       return opened instanceof Uint8Array ? unbundle(opened) : opened.then(unbundle);

@@ -1,0 +1,100 @@
+import { byId, h, setText } from './dom.js';
+import { formatBytes, plural } from './format.js';
+import { parseHex } from './payload.js';
+
+/** How long a brewer waits for its first patron before it is said that nobody reads, in ms. */
+const PATIENCE = 1500;
+
+/** Brews what is typed. */
+export class BrewForm {
+  #topic = byId('brew-topic', HTMLInputElement);
+  #payload = byId('brew-payload', HTMLTextAreaElement);
+  #format = byId('brew-format', HTMLSelectElement);
+  #cipher = byId('brew-cipher', HTMLSelectElement);
+  #status = byId('brew-status');
+  #options;
+
+  /** @param {{ session: () => import('./session.js').Session | undefined, topics: () => Iterable<string> }} options */
+  constructor(options) {
+    this.#options = options;
+    byId('brew').addEventListener('submit', (event) => {
+      event.preventDefault();
+      void this.#brew();
+    });
+    this.#payload.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) void this.#brew();
+    });
+    this.#topic.addEventListener('focus', () => this.#suggest());
+  }
+
+  /** @param {string} topic */
+  aim(topic) {
+    this.#topic.value = topic;
+    this.#payload.focus();
+    this.#payload.select();
+  }
+
+  #suggest() {
+    const topics = [...this.#options.topics()].slice(0, 100);
+    byId('known-topics').replaceChildren(...topics.map((value) => h('option', { value })));
+  }
+
+  async #brew() {
+    const session = this.#options.session();
+    const topic = this.#topic.value.trim();
+    const bytes = this.#format.value === 'hex' ? parseHex(this.#payload.value) : new TextEncoder().encode(this.#payload.value);
+    if (!session || session.state === 'disconnected' || session.state === 'connecting') return this.#say('Not connected: connect first.', 'bad');
+    if (!Pubkeeper.isTopic(topic)) {
+      this.#topic.focus();
+      return this.#say('A topic is letters, digits, _ and -, in segments with dots between. Wildcards are for patrons.', 'bad');
+    }
+    if (!bytes) {
+      this.#payload.focus();
+      return this.#say('Hex is digits 0–9 and a–f in pairs.', 'bad');
+    }
+    const cipher = /** @type {import('pubkeeper').CipherName} */ (this.#cipher.value);
+    try {
+      const brewer = session.brewer(topic, cipher);
+      if (!brewer.isMatched) this.#say('Waiting for a patron…', 'plain');
+      const refusal = await matched(session, brewer);
+      if (refusal) {
+        session.removeBrewer(brewer);
+        return this.#say(refusal, 'bad');
+      }
+      if (!brewer.isMatched) return this.#say('Nobody reads this topic, so nothing was sent. A brewer is silent until a patron is matched.', 'bad');
+      await brewer.brew(bytes);
+      this.#say(`Brewed ${formatBytes(bytes.length)} for ${plural(brewer.patrons.size, 'patron')}.`, 'good');
+    } catch (error) {
+      this.#say(error instanceof Error ? error.message : String(error), 'bad');
+    }
+  }
+
+  /** @param {string} text @param {'good' | 'bad' | 'plain'} tone */
+  #say(text, tone) {
+    this.#status.dataset.tone = tone;
+    setText(this.#status, text);
+  }
+}
+
+/**
+ * Waits for a brewer's first patron. Resolves to the server's words when it refuses the brewer.
+ * @param {import('./session.js').Session} session @param {import('pubkeeper').Brewer} brewer
+ * @returns {Promise<string | undefined>}
+ */
+function matched(session, brewer) {
+  if (brewer.isMatched) return Promise.resolve(undefined);
+  return new Promise((resolve) => {
+    const end = (/** @type {string | undefined} */ refusal) => {
+      clearTimeout(timer);
+      for (const off of undo) off();
+      resolve(refusal);
+    };
+    const timer = setTimeout(() => end(undefined), PATIENCE);
+    const undo = [
+      brewer.on('matched', () => end(undefined)),
+      session.onError((error) => {
+        if (error.details['brewer_id'] === brewer.brewerId) end(error.message);
+      }),
+    ];
+  });
+}

@@ -1,0 +1,179 @@
+import { byId, h, icon, setHidden, setText } from './dom.js';
+import { formatCompact, formatNumber, formatTime } from './format.js';
+import { read, valueAt } from './payload.js';
+
+/** @typedef {import('./payload.js').Path} Path */
+/** @typedef {import('./store.js').TopicNode} TopicNode */
+
+const MOST = 6;
+/** What a chart shows, in seconds; and the least time between two points: more would be less than a pixel. */
+const WINDOW = 120;
+const STEP = 0.1;
+const HEIGHT = 132;
+
+/** One number of one topic over time. Reads from the topic's history what has come since the last drawing. */
+class Chart {
+  /** @type {[number[], (number | null)[]]} */
+  #data = [[], []];
+  /** The number of the last message that was read. */
+  #seen = 0;
+  /** @type {uPlot | undefined} */
+  #plot;
+  #value = h('output', { class: 'chart-value' });
+  #range = h('span', { class: 'chart-range' });
+  #body = h('div', { class: 'chart-body' });
+  #observer = new ResizeObserver(() => this.#plot?.setSize({ width: this.#body.clientWidth, height: HEIGHT }));
+
+  /** @param {TopicNode} node @param {Path} path @param {() => void} close */
+  constructor(node, path, close) {
+    this.node = node;
+    this.path = path;
+    const field = path.join('.');
+    const name = `${node.path}${field ? ` › ${field}` : ''}`;
+    const button = h('button', { type: 'button', class: 'icon-button small', 'aria-label': `Close the chart of ${name}`, onclick: close }, icon('close'));
+    const title = h('h3', { class: 'chart-title', title: name }, h('span', {}, node.path.split('.').slice(-2).join('.')), ...(field ? [' ', h('b', {}, field)] : []));
+    this.element = h('figure', { class: 'chart', 'aria-label': `Chart of ${name}` }, h('figcaption', {}, title, this.#value, button), this.#body, this.#range);
+    this.#observer.observe(this.#body);
+  }
+
+  destroy() {
+    this.#observer.disconnect();
+    this.#plot?.destroy();
+    this.element.remove();
+  }
+
+  /** Draws anew from nothing: colours have changed. */
+  restyle() {
+    this.#plot?.destroy();
+    this.#plot = undefined;
+  }
+
+  draw() {
+    this.#read();
+    const now = Date.now() / 1000;
+    const [times, values] = this.#data;
+    const old = times.findIndex((time) => time >= now - WINDOW - 5);
+    const gone = old < 0 ? times.length : old;
+    times.splice(0, gone);
+    values.splice(0, gone);
+    if (this.#body.clientWidth === 0) return;
+    this.#plot ??= new uPlot(this.#options(), this.#data, this.#body);
+    this.#plot.setData(this.#data, false);
+    // Until there are two minutes, the chart is as wide as what there is.
+    this.#plot.setScale('x', { min: Math.max(now - WINDOW, Math.min(times[0] ?? now, now - 20)), max: now });
+    this.#describe();
+  }
+
+  #read() {
+    const { history, messages } = this.node;
+    const [times, values] = this.#data;
+    const fresh = Math.min(history.length, messages - this.#seen);
+    for (const entry of history.slice(history.length - fresh)) {
+      const time = entry.at / 1000;
+      if (time - (times.at(-1) ?? 0) < STEP) continue;
+      const value = valueAt(read(entry).value, this.path);
+      times.push(time);
+      values.push(typeof value === 'number' ? value : null);
+    }
+    this.#seen = messages;
+  }
+
+  #describe() {
+    const { latest } = this.node;
+    const index = this.#plot?.cursor.idx;
+    const [times, values] = this.#data;
+    const numbers = values.filter((value) => value !== null);
+    const pointed = typeof index === 'number' && values[index] !== undefined;
+    const value = pointed ? values[index] : latest && valueAt(read(latest).value, this.path);
+    setText(this.#value, typeof value === 'number' ? formatNumber(value) : '–');
+    const at = pointed ? `${formatTime(Number(times[index]) * 1000)} · ` : '';
+    const range = numbers.length ? `${at}min ${formatNumber(Math.min(...numbers))} · max ${formatNumber(Math.max(...numbers))}` : '';
+    setText(this.#range, range);
+  }
+
+  /** @returns {uPlot.Options} */
+  #options() {
+    const style = getComputedStyle(document.documentElement);
+    const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
+    const axis = { stroke: colour('--muted'), font: `11px ${colour('--sans')}`, grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
+    return {
+      width: this.#body.clientWidth,
+      height: HEIGHT,
+      padding: [8, 4, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+      scales: { y: { range: (_plot, min, max) => rangeOf(min, max) } },
+      series: [{}, { stroke: colour('--accent'), width: 1.75, fill: colour('--accent-wash'), points: { show: this.#data[0].length < 3 } }],
+      axes: [
+        { ...axis, size: 24, gap: 4, space: 70, values: (_plot, splits) => splits.map((time) => formatTime(time * 1000)) },
+        { ...axis, size: 46, gap: 6, space: 30, values: (_plot, splits) => splits.map((value) => (Math.abs(value) >= 1e4 ? formatCompact(value) : formatNumber(value))) },
+      ],
+    };
+  }
+}
+
+/** From zero where zero is near, so that small changes do not look large. @param {number | null} min @param {number | null} max @returns {[number, number]} */
+function rangeOf(min, max) {
+  if (min === null || max === null) return [0, 1];
+  if (min === max) return min === 0 ? [0, 1] : [Math.min(0, min * 2), Math.max(0, min * 2)];
+  const room = (max - min) * 0.12;
+  return [min >= 0 && min < max * 0.6 ? 0 : min - room, max + room];
+}
+
+/** The charts that somebody has opened, over whatever topic is shown. */
+export class Charts {
+  /** @type {Map<string, Chart>} */
+  #charts = new Map();
+  #container = byId('charts');
+  #changed;
+  #full;
+
+  /** @param {import('./frame-loop.js').FrameLoop} loop @param {{ changed: () => void, full: (most: number) => void }} hooks */
+  constructor(loop, { changed, full }) {
+    this.view = loop.add(() => {
+      for (const chart of this.#charts.values()) chart.draw();
+    }, 100);
+    this.#changed = changed;
+    this.#full = full;
+    // Hovering shows the value at the pointer, and the time goes on without messages.
+    this.#container.addEventListener('pointermove', this.view.changed);
+    setInterval(() => this.#charts.size > 0 && this.view.changed(), 1000);
+  }
+
+  /** @param {TopicNode} node @param {Path} path */
+  has(node, path) {
+    return this.#charts.has(keyOf(node, path));
+  }
+
+  /** @param {TopicNode} node @param {Path} path */
+  toggle(node, path) {
+    const key = keyOf(node, path);
+    const known = this.#charts.get(key);
+    if (known) {
+      known.destroy();
+      this.#charts.delete(key);
+    } else if (this.#charts.size >= MOST) {
+      this.#full(MOST);
+      return;
+    } else {
+      const chart = new Chart(node, path, () => this.toggle(node, path));
+      this.#charts.set(key, chart);
+      this.#container.append(chart.element);
+    }
+    setHidden(this.#container, this.#charts.size === 0);
+    this.view.now();
+    this.#changed();
+  }
+
+  clear() {
+    for (const { node, path } of [...this.#charts.values()]) this.toggle(node, path);
+  }
+
+  restyle() {
+    for (const chart of this.#charts.values()) chart.restyle();
+    this.view.now();
+  }
+}
+
+/** @param {TopicNode} node @param {Path} path */
+const keyOf = (node, path) => JSON.stringify([node.id, ...path]);

@@ -1,0 +1,77 @@
+import { byId, setHidden, setText } from './dom.js';
+import { checkInput, completeServer } from './explain.js';
+
+/** @typedef {import('./explain.js').Explanation} Explanation */
+/** @typedef {import('./session.js').Target} Target */
+
+/** The form for other servers. */
+export class ConnectDialog {
+  #dialog = byId('connect', HTMLDialogElement);
+  #server = byId('connect-server', HTMLInputElement);
+  #token = byId('connect-token', HTMLInputElement);
+  #pattern = byId('connect-pattern', HTMLInputElement);
+  #submit = byId('connect-submit', HTMLButtonElement);
+  #connect;
+
+  /** @param {(target: Target) => Promise<Explanation | undefined>} connect resolves to what went wrong, if anything */
+  constructor(connect) {
+    this.#connect = connect;
+    byId('connect-cancel').addEventListener('click', () => this.#dialog.close());
+    byId('connect-form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      void this.#try();
+    });
+  }
+
+  /** @param {Partial<Target>} target @param {Explanation} [problem] */
+  open(target, problem) {
+    if (target.server !== undefined) this.#server.value = target.server;
+    if (target.token !== undefined) this.#token.value = target.token;
+    if (target.pattern !== undefined) this.#pattern.value = target.pattern;
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#show(problem);
+    if (!problem) (this.#server.value ? this.#token : this.#server).focus();
+  }
+
+  async #try() {
+    if (this.#submit.getAttribute('aria-disabled') === 'true') return;
+    const target = { server: completeServer(this.#server.value), token: this.#token.value.trim(), pattern: this.#pattern.value.trim() };
+    if (target.server) this.#server.value = target.server;
+    const problem = checkInput(target, { pageProtocol: location.protocol, isPattern: Pubkeeper.isTopicPattern });
+    if (problem) return this.#show(problem);
+    this.#busy(true);
+    try {
+      const failure = await this.#connect(target);
+      if (failure) this.#show(failure);
+      else this.#dialog.close();
+    } finally {
+      this.#busy(false);
+    }
+  }
+
+  /** @param {boolean} busy */
+  #busy(busy) {
+    // Not `disabled`, which would take the focus away.
+    this.#submit.setAttribute('aria-disabled', String(busy));
+    setText(this.#submit, busy ? 'Connecting…' : 'Connect');
+    if (busy) this.#show(undefined);
+  }
+
+  /** @param {Explanation | undefined} problem */
+  #show(problem) {
+    setHidden(byId('connect-error'), !problem);
+    const fields = { server: this.#server, token: this.#token, pattern: this.#pattern };
+    for (const field of Object.values(fields)) {
+      field.removeAttribute('aria-invalid');
+      field.removeAttribute('aria-describedby');
+    }
+    if (!problem) return;
+    setText(byId('connect-error-title'), problem.title);
+    setText(byId('connect-error-text'), ` ${problem.text}`);
+    if (!problem.field) return;
+    const field = fields[problem.field];
+    field.setAttribute('aria-invalid', 'true');
+    field.setAttribute('aria-describedby', 'connect-error');
+    field.focus();
+  }
+}

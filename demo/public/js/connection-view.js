@@ -1,0 +1,103 @@
+import { byId, h, icon, setHidden, setText } from './dom.js';
+import { formatDuration, formatTime } from './format.js';
+
+/** @typedef {import('./session.js').Session} Session */
+/** @typedef {import('./sockets.js').Kind} Kind */
+
+const CUT_MS = 10_000;
+const STATES = /** @type {const} */ ({
+  connected: ['Connected', 'good'],
+  connecting: ['Connecting', 'warn'],
+  reconnecting: ['Reconnecting', 'warn'],
+  disconnected: ['Disconnected', 'bad'],
+});
+
+/** State and history of the connections, and what cuts them. */
+export class ConnectionView {
+  #pill = byId('pill');
+  #state = byId('state');
+  #log = byId('log');
+  #toggle = byId('toggle-connection');
+  #rows;
+  #drawn = '';
+  #session;
+
+  /** @param {{ loop: import('./frame-loop.js').FrameLoop, session: () => Session | undefined, open: () => void, reconnect: () => void, disconnect: () => void }} options */
+  constructor({ loop, session, open, reconnect, disconnect }) {
+    this.#session = session;
+    this.view = loop.add(() => this.#draw(), 100);
+    this.#rows = { control: this.#row('control', 'Control', 'matching'), relay: this.#row('relay', 'Relay', 'messages') };
+    byId('sockets').append(this.#rows.control.element, this.#rows.relay.element);
+    this.#pill.addEventListener('click', open);
+    byId('other-server').addEventListener('click', open);
+    this.#toggle.addEventListener('click', () => (session()?.state === 'disconnected' ? reconnect() : disconnect()));
+    // Durations go on without events.
+    setInterval(this.view.changed, 1000);
+  }
+
+  /** @param {Kind} kind @param {string} name @param {string} purpose */
+  #row(kind, name, purpose) {
+    const state = h('span', { class: 'socket-state' });
+    const dot = h('span', { class: 'dot', 'aria-hidden': 'true' });
+    const label = h('span');
+    const click = () => {
+      const session = this.#session();
+      if (!session) return;
+      if (session.socket(kind).cutUntil > Date.now()) session.restore(kind);
+      else session.cut(kind, CUT_MS);
+      this.view.now();
+    };
+    const button = h('button', { type: 'button', class: 'button', id: `cut-${kind}`, onclick: click }, icon('cut'), label);
+    const element = h('div', { class: 'socket' }, dot, h('div', { class: 'socket-text' }, h('strong', {}, name), ' ', h('span', { class: 'hint' }, purpose), state), button);
+    return { element, state, dot, button, label };
+  }
+
+  #draw() {
+    const session = this.#session();
+    const [text, tone] = STATES[session?.state ?? 'disconnected'];
+    const flows = session?.state === 'reconnecting' && session.socket('relay').open > 0;
+    setText(this.#state, flows ? `${text}, messages go on` : text);
+    if (this.#pill.dataset.tone !== tone) this.#pill.dataset.tone = tone;
+    setText(byId('server'), session ? new URL(session.target.server).host : '');
+    setText(this.#toggle, session?.state === 'disconnected' ? 'Connect' : 'Disconnect');
+    setHidden(this.#toggle, !session);
+    if (!session) return;
+    this.#drawSocket(session, 'control');
+    this.#drawSocket(session, 'relay');
+    this.#drawLog(session);
+  }
+
+  /** @param {Session} session @param {Kind} kind */
+  #drawSocket(session, kind) {
+    const { open, dialling, since, cutUntil } = session.socket(kind);
+    const { state, dot, button, label } = this.#rows[kind];
+    const left = cutUntil - Date.now();
+    const cut = left > 0 && session.state !== 'disconnected';
+    const lasted = formatDuration(Math.max(0, Math.floor((Date.now() - since) / 1000) * 1000));
+    let text = 'closed';
+    if (cut) text = `cut, back in ${Math.ceil(left / 1000)} s`;
+    else if (open > 0) text = `open for ${lasted}${open > 1 ? `, ${open} relays` : ''}`;
+    else if (dialling > 0) text = 'dialling';
+    else if (session.state !== 'disconnected') text = kind === 'relay' && session.state === 'connected' ? 'not needed yet' : 'waiting to dial';
+    setText(state, text);
+    dot.dataset.tone = open > 0 ? 'good' : cut || dialling > 0 ? 'warn' : 'plain';
+    setText(label, cut ? 'Let it back' : 'Cut');
+    button.title = cut ? '' : `Ends the ${kind} connection, and lets none be made for ${CUT_MS / 1000} seconds`;
+    button.setAttribute('aria-label', cut ? `Let the ${kind} connection come back` : `Cut the ${kind} connection for ${CUT_MS / 1000} seconds`);
+    const disabled = !cut && open === 0;
+    // A disabled button loses the focus of who has just pressed it.
+    if (button.getAttribute('aria-disabled') !== String(disabled)) button.setAttribute('aria-disabled', String(disabled));
+  }
+
+  /** @param {Session} session */
+  #drawLog({ log }) {
+    const state = `${log.length} ${log[0]?.at ?? 0} ${log[0]?.text ?? ''}`;
+    if (state === this.#drawn) return;
+    this.#drawn = state;
+    this.#log.replaceChildren(
+      ...log.map(({ at, tone, text, times }) =>
+        h('li', { 'data-tone': tone }, h('span', { class: 'dot', 'aria-hidden': 'true' }), h('time', {}, formatTime(at)), h('span', {}, times > 1 ? `${text} (×${times})` : text)),
+      ),
+    );
+  }
+}

@@ -1,0 +1,89 @@
+// What differs between two payloads. Free of elements, so that it can be tested anywhere.
+import { formatNumber } from './format.js';
+import { isRecord, read } from './payload.js';
+
+/** @typedef {{ kind: 'changed' | 'added' | 'removed', where: string, before: string, after: string, delta: string }} Change */
+/** @typedef {{ changes: Change[], more: boolean, note: string }} Diff */
+
+const LIMIT = 40;
+
+/** @param {import('./store.js').Entry} before @param {import('./store.js').Entry} after @returns {Diff} */
+export function diff(before, after) {
+  if (before.length !== before.data.length || after.length !== after.data.length) {
+    return { changes: [], more: false, note: 'Too long to be compared.' };
+  }
+  const [old, now] = [read(before), read(after)];
+  /** @type {Change[]} */
+  const changes = [];
+  if (old.kind === 'json' && now.kind === 'json') diffJson(old.value, now.value, '', changes);
+  else if (old.text !== undefined && now.text !== undefined) diffLines(old.text, now.text, changes);
+  else return { changes: [], more: false, note: describeBytes(before.data, after.data) };
+  const more = changes.length > LIMIT;
+  return { changes: changes.slice(0, LIMIT), more, note: changes.length === 0 ? 'The same as the one before.' : '' };
+}
+
+/** @param {unknown} before @param {unknown} after @param {string} where @param {Change[]} changes */
+function diffJson(before, after, where, changes) {
+  if (changes.length > LIMIT || Object.is(before, after)) return;
+  const both = (isRecord(before) && isRecord(after)) || (Array.isArray(before) && Array.isArray(after));
+  if (!both || where.length > 400) {
+    const [old, now] = [show(before), show(after)];
+    if (old === now) return;
+    const isNumber = typeof before === 'number' && typeof after === 'number';
+    const delta = isNumber ? `${after > before ? '+' : '−'}${formatNumber(Math.abs(Number((after - before).toPrecision(6))))}` : '';
+    changes.push({ kind: 'changed', where: where || 'value', before: old, after: now, delta });
+    return;
+  }
+  const [old, now] = [/** @type {Record<string, unknown>} */ (before), /** @type {Record<string, unknown>} */ (after)];
+  const name = (/** @type {string} */ key) => (Array.isArray(before) ? `${where}[${key}]` : where ? `${where}.${key}` : key);
+  for (const key of Object.keys(old)) {
+    if (Object.hasOwn(now, key)) diffJson(old[key], now[key], name(key), changes);
+    else changes.push({ kind: 'removed', where: name(key), before: show(old[key]), after: '', delta: '' });
+  }
+  for (const key of Object.keys(now)) {
+    if (!Object.hasOwn(old, key)) changes.push({ kind: 'added', where: name(key), before: '', after: show(now[key]), delta: '' });
+  }
+}
+
+/**
+ * Line by line, between what both begin with and what both end with: enough for messages, and linear.
+ * @param {string} before @param {string} after @param {Change[]} changes
+ */
+function diffLines(before, after, changes) {
+  const [old, now] = [before.split('\n'), after.split('\n')];
+  let start = 0;
+  while (start < old.length && start < now.length && old[start] === now[start]) start++;
+  let end = 0;
+  while (end < old.length - start && end < now.length - start && old.at(-1 - end) === now.at(-1 - end)) end++;
+  const [gone, come] = [old.slice(start, old.length - end), now.slice(start, now.length - end)];
+  for (let line = 0; line < Math.max(gone.length, come.length) && changes.length <= LIMIT; line++) {
+    const [was, is] = [gone[line], come[line]];
+    if (was === is) continue;
+    const kind = was === undefined ? 'added' : is === undefined ? 'removed' : 'changed';
+    changes.push({ kind, where: `line ${start + line + 1}`, before: short(was ?? ''), after: short(is ?? ''), delta: '' });
+  }
+}
+
+/** @param {Uint8Array} before @param {Uint8Array} after */
+function describeBytes(before, after) {
+  const shared = Math.min(before.length, after.length);
+  let changed = 0;
+  let first = -1;
+  for (let at = 0; at < shared; at++) {
+    if (before[at] === after[at]) continue;
+    changed++;
+    if (first < 0) first = at;
+  }
+  const longer = after.length - before.length;
+  if (!changed && !longer) return 'The same as the one before.';
+  const parts = [];
+  if (changed) parts.push(`${changed} of ${shared} bytes differ, the first at offset ${first}`);
+  if (longer) parts.push(`${Math.abs(longer)} bytes ${longer > 0 ? 'longer' : 'shorter'}`);
+  return `${parts.join('; ')}.`;
+}
+
+/** @param {unknown} value */
+const show = (value) => (typeof value === 'number' ? formatNumber(value) : short(JSON.stringify(value) ?? 'undefined'));
+
+/** @param {string} text */
+const short = (text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);

@@ -1,0 +1,88 @@
+// What went wrong, in words that say what to do. Free of elements, so that it can be tested anywhere.
+
+/** @typedef {{ title: string, text: string, field?: 'server' | 'token' | 'pattern' }} Explanation */
+
+/**
+ * The URL that was probably meant: `host:9898` and `http://host:9898` are, too, how people name a server.
+ * @param {string} text
+ */
+export function completeServer(text) {
+  const trimmed = text.trim();
+  if (!trimmed) return '';
+  const swapped = trimmed.replace(/^http(s?):\/\//i, 'ws$1://');
+  const withScheme = /^[a-z][a-z\d+.-]*:\/\//i.test(swapped) ? swapped : `ws://${swapped}`;
+  return /^wss?:\/\/[^/?#]+\/?$/i.test(withScheme) ? `${withScheme.replace(/\/$/, '')}/ws` : withScheme;
+}
+
+/**
+ * What can be said before anything is dialled; undefined when nothing speaks against it.
+ * @param {{ server: string, token: string, pattern: string }} input
+ * @param {{ pageProtocol: string, isPattern: (text: string) => boolean }} page
+ * @returns {Explanation | undefined}
+ */
+export function checkInput({ server, token, pattern }, { pageProtocol, isPattern }) {
+  let url;
+  try {
+    url = new URL(server);
+  } catch {
+    return { field: 'server', title: 'This is not an address.', text: 'Write it like ws://127.0.0.1:9898/ws, or wss://host/ws.' };
+  }
+  if (url.protocol !== 'ws:' && url.protocol !== 'wss:') {
+    return { field: 'server', title: `A server is not reached by ${url.protocol}//.`, text: 'Its address begins with ws:// or wss://.' };
+  }
+  if (url.hash) return { field: 'server', title: 'A server’s address has no “#”.', text: 'Leave out that part.' };
+  if (pageProtocol === 'https:' && url.protocol === 'ws:' && !isLoopback(url.hostname)) {
+    return {
+      field: 'server',
+      title: 'The browser does not let this page use ws://.',
+      text: 'A page that came by https may only open wss:// servers. Use the server’s wss:// address, or open this page by http://.',
+    };
+  }
+  if (!token) return { field: 'token', title: 'A token is missing.', text: 'The server prints one when it starts, or its administrator gives you one.' };
+  if (!isPattern(pattern)) {
+    return {
+      field: 'pattern',
+      title: 'This is not a topic pattern.',
+      text: 'Segments of letters, digits, _ and - with dots between; * stands for one segment, ** for one or more.',
+    };
+  }
+  return undefined;
+}
+
+/** Browsers let https pages open ws:// on the machine itself. @param {string} host */
+const isLoopback = (host) => host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\./.test(host);
+
+/**
+ * @param {{ code?: string, message: string }} error
+ * @param {{ server: string, answersOtherwise?: boolean }} context `answersOtherwise`: a WebSocket server is there, but not ours
+ * @returns {Explanation}
+ */
+export function explain({ code, message }, { server, answersOtherwise = false }) {
+  const where = hostOf(server);
+  if (code === 'UNAUTHORIZED') {
+    return { field: 'token', title: 'The server refused this token.', text: 'Copy it again, whole, from where the server was started; a restarted server may have made a new one.' };
+  }
+  if (code === 'SUBPROTOCOL_REFUSED' || answersOtherwise) {
+    return { field: 'server', title: `${where} is not a Pubkeeper server.`, text: 'A WebSocket server answers there, but it does not speak Pubkeeper. Check the port and the path; both are usually :9898/ws.' };
+  }
+  if (code === 'CONNECT_FAILED') {
+    return { field: 'server', title: `No Pubkeeper server answers at ${where}.`, text: 'Check the host, the port and the path (usually /ws), and that the server runs: “pubkeeper serve” starts one.' };
+  }
+  if (code === 'CONNECT_BLOCKED') {
+    return { field: 'server', title: 'The browser did not let this page connect.', text: 'From an https page only wss:// servers can be reached. Use the wss:// address, or open this page by http://.' };
+  }
+  if (code === 'TIMEOUT') {
+    return { field: 'server', title: `${where} does not answer in time.`, text: 'Something accepts connections there but says nothing. Check that it is a Pubkeeper server, and any firewall between.' };
+  }
+  if (code === 'FORBIDDEN') return { title: 'This token may not do that.', text: message };
+  return { title: 'Something went wrong.', text: message };
+}
+
+/** @param {string} server */
+function hostOf(server) {
+  try {
+    return new URL(server).host || server;
+  } catch {
+    return server;
+  }
+}

@@ -1,0 +1,54 @@
+// Numbers, times and ids as people read them.
+
+const whole = new Intl.NumberFormat('en');
+const one = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const few = new Intl.NumberFormat('en', { maximumSignificantDigits: 6 });
+const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+
+/** @param {number} value */
+export const formatCount = (value) => whole.format(value);
+
+/** Short enough for a column. @param {number} value */
+export const formatCompact = (value) => (value < 10_000 ? whole.format(value) : compact.format(value));
+
+/** Messages a second; a rate that is nearly nothing is shown as nothing. @param {number} perSecond */
+export function formatRate(perSecond) {
+  if (perSecond < 0.05) return '–';
+  return perSecond < 100 ? one.format(perSecond) : formatCompact(Math.round(perSecond));
+}
+
+/** @param {number} value */
+export const formatNumber = (value) => (Number.isInteger(value) && Math.abs(value) < 1e15 ? whole.format(value) : few.format(value));
+
+/** @param {number} bytes */
+export function formatBytes(bytes) {
+  if (bytes < 1024) return `${bytes} B`;
+  if (bytes < 1024 * 1024) return `${one.format(bytes / 1024)} KiB`;
+  return `${one.format(bytes / 1024 / 1024)} MiB`;
+}
+
+/** @param {number} ms since 1970 */
+export function formatTime(ms) {
+  const date = new Date(ms);
+  const two = (/** @type {number} */ part) => String(part).padStart(2, '0');
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** @param {number} ms since 1970 */
+export const formatExactTime = (ms) => `${formatTime(ms)}.${String(ms % 1000).padStart(3, '0')}`;
+
+/** @param {number} ms */
+export function formatDuration(ms) {
+  const seconds = ms / 1000;
+  if (seconds < 10) return `${one.format(seconds)} s`;
+  if (seconds < 100) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Enough of an id to tell it from others on one screen. @param {string} id */
+export const shortId = (id) => id.slice(0, 8);
+
+/** @param {number} count @param {string} singular @param {string} [plural] */
+export const plural = (count, singular, plural = `${singular}s`) => `${formatCount(count)} ${count === 1 ? singular : plural}`;

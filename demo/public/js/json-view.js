@@ -1,0 +1,65 @@
+import { h, setAttribute, setText } from './dom.js';
+import { jsonLines } from './payload.js';
+
+const LIMIT = 300;
+
+/** @typedef {import('./payload.js').Path} Path */
+
+/**
+ * A JSON value as text, line by line, with every number a button. Lines stay where they are while values change, so that
+ * the focus and a selection survive the next message.
+ */
+export class JsonView {
+  element = h('div', { class: 'json' });
+  #more = h('p', { class: 'hint' }, 'The rest is not shown.');
+  /** @type {{ element: HTMLElement, shape: string }[]} */
+  #lines = [];
+  #charts;
+
+  /** @param {{ toggle: (path: Path) => void, has: (path: Path) => boolean }} charts */
+  constructor(charts) {
+    this.#charts = charts;
+  }
+
+  /** @param {unknown} value @param {ReadonlySet<string>} changed paths, joined by line feeds */
+  draw(value, changed) {
+    const { lines, more } = jsonLines(value, LIMIT);
+    lines.forEach((line, index) => {
+      const shape = JSON.stringify([line.path, line.key, line.open, line.close, typeof line.value]);
+      let known = this.#lines[index];
+      if (known?.shape !== shape) {
+        const element = this.#create(line);
+        if (known) known.element.replaceWith(element);
+        else this.element.append(element);
+        known = this.#lines[index] = { element, shape };
+      }
+      const value = known.element.querySelector('.v');
+      if (value) {
+        setText(value, JSON.stringify(line.value) ?? '');
+        value.classList.toggle('changed', changed.has(line.path.join('\n')));
+        if (typeof line.value === 'number') setAttribute(value, 'aria-pressed', String(this.#charts.has(line.path)));
+      }
+      const comma = known.element.querySelector('.p-end');
+      if (comma) setText(comma, `${line.close}${line.last || (line.open && !line.close) ? '' : ','}`);
+    });
+    for (const { element } of this.#lines.splice(lines.length)) element.remove();
+    if (!more) this.#more.remove();
+    else if (this.element.lastChild !== this.#more) this.element.append(this.#more);
+  }
+
+  /** @param {import('./payload.js').Line} line */
+  #create({ depth, key, value, open, close, path }) {
+    const element = h('div', { class: 'line' });
+    element.style.paddingInlineStart = `${Math.min(depth, 12) * 18}px`;
+    if (key) element.append(h('span', { class: 'k' }, JSON.stringify(key)), ': ');
+    if (open) element.append(h('span', { class: 'p' }, open));
+    else if (typeof value === 'number') {
+      const name = path.join('.') || 'value';
+      element.append(
+        h('button', { type: 'button', class: 'v number', title: `Chart ${name}`, 'aria-label': `Chart ${name}`, onclick: () => this.#charts.toggle(path) }),
+      );
+    } else if (!close) element.append(h('span', { class: `v ${value === null ? 'null' : typeof value}` }));
+    element.append(h('span', { class: 'p p-end' }));
+    return element;
+  }
+}

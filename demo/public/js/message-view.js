@@ -1,0 +1,222 @@
+import { byId, h, icon, setHidden, setText } from './dom.js';
+import { diff } from './diff.js';
+import { formatBytes, formatCount, formatExactTime, formatRate, plural, shortId } from './format.js';
+import { HistoryView } from './history-view.js';
+import { JsonView } from './json-view.js';
+import { hexDump, isRecord, read } from './payload.js';
+import { frameParts } from './tap.js';
+
+/** @typedef {import('./store.js').Entry} Entry */
+/** @typedef {import('./store.js').TopicNode} TopicNode */
+/** @typedef {'json' | 'text' | 'hex'} Format */
+
+const TEXT_LIMIT = 16 * 1024;
+const HEX_LIMIT = 2048;
+
+/** One topic: its latest message, or one that is held; what changed; the messages before. */
+export class MessageView {
+  /** @type {TopicNode | undefined} */
+  node;
+  /** The message that is held, and the history as it was then. @type {{ entry: Entry, history: readonly Entry[], messages: number } | undefined} */
+  #held;
+  /** What a person has chosen; else what fits. @type {Format | undefined} */
+  #format;
+  #wire = byId('wire-toggle', HTMLInputElement);
+  #payload = byId('payload');
+  #text = h('pre', { class: 'text' });
+  #json;
+  #history;
+  /** @type {Entry | undefined} */
+  #compared;
+  /** @type {HTMLElement[]} */
+  #facts;
+
+  /** @param {{ loop: import('./frame-loop.js').FrameLoop, charts: import('./charts.js').Charts, brewHere: (topic: string) => void }} options */
+  constructor({ loop, charts, brewHere }) {
+    this.view = loop.add(() => this.#draw(), 120);
+    this.#json = new JsonView({
+      toggle: (path) => this.node && charts.toggle(this.node, path),
+      has: (path) => this.node !== undefined && charts.has(this.node, path),
+    });
+    this.#history = new HistoryView({ choose: (entry) => this.#hold(entry), scrolled: this.view.now });
+    this.#facts = ['Messages', 'Per second', 'Size', 'Cipher', 'Sequence', 'Brewer', 'Received'].map((name) => {
+      const value = h('dd');
+      byId('facts').append(h('div', {}, h('dt', {}, name), value));
+      return value;
+    });
+    for (const radio of this.#radios()) {
+      radio.addEventListener('change', () => {
+        this.#format = /** @type {Format} */ (radio.value);
+        this.view.now();
+      });
+    }
+    this.#wire.addEventListener('change', this.view.now);
+    byId('follow').addEventListener('click', () => this.#hold(undefined));
+    byId('brew-here').addEventListener('click', () => this.node && brewHere(this.node.path));
+    this.#copyButton(byId('copy-topic'));
+  }
+
+  /** @param {TopicNode | undefined} node */
+  select(node) {
+    this.node = node;
+    this.#held = undefined;
+    this.#format = undefined;
+    this.#compared = undefined;
+    this.view.now();
+  }
+
+  /** @param {Entry | undefined} entry */
+  #hold(entry) {
+    const { node } = this;
+    if (!node) return;
+    // A busy topic's history is over in a moment: who reads in it gets it as it was.
+    this.#held = entry && { entry, history: this.#held?.history ?? [...node.history], messages: this.#held?.messages ?? node.messages };
+    this.view.now();
+  }
+
+  #draw() {
+    const { node } = this;
+    setHidden(byId('message-empty'), node !== undefined);
+    setHidden(byId('message-body'), node === undefined);
+    if (!node) return;
+    const history = this.#held?.history ?? node.history;
+    const entry = this.#held?.entry ?? node.latest;
+    setText(byId('topic'), node.path);
+    this.#drawHeld(node);
+    if (!entry) return;
+    const before = history[history.indexOf(entry) - 1];
+    this.#drawFacts(node, entry);
+    this.#drawPayload(entry, before);
+    this.#drawWire(entry);
+    if (this.#compared !== entry) this.#drawDiff(before, entry);
+    this.#compared = entry;
+    this.#history.draw([...history].reverse(), this.#held?.entry);
+  }
+
+  /** @param {TopicNode} node */
+  #drawHeld(node) {
+    setHidden(byId('held'), !this.#held);
+    if (this.#held) setText(byId('held-text'), `Held · ${formatCount(node.messages - this.#held.messages)} newer`);
+  }
+
+  /** @param {TopicNode} node @param {Entry} entry */
+  #drawFacts(node, entry) {
+    const sequence = entry.sequence === undefined ? '–' : formatCount(entry.sequence);
+    const texts = [formatCount(node.messages), formatRate(node.rate), formatBytes(entry.length), entry.cipher, sequence, shortId(entry.brewerId), formatExactTime(entry.at)];
+    texts.forEach((text, index) => this.#facts[index] && setText(this.#facts[index], text));
+    const brewer = this.#facts[5];
+    if (brewer && brewer.title !== entry.brewerId) brewer.title = entry.brewerId;
+  }
+
+  /** @param {Entry} entry @param {Entry | undefined} before */
+  #drawPayload(entry, before) {
+    const { kind, text = '', value } = read(entry);
+    const fitting = kind === 'binary' ? 'hex' : kind;
+    const format = this.#format ?? fitting;
+    for (const radio of this.#radios()) if (radio.checked !== (radio.value === format)) radio.checked = radio.value === format;
+    let note = entry.length > entry.data.length ? `The first ${formatBytes(entry.data.length)} of ${formatBytes(entry.length)}.` : '';
+    if (format === 'json' && kind === 'json') {
+      this.#show(this.#json.element);
+      this.#json.draw(value, before ? changedPaths(read(before).value, value) : new Set());
+      note = 'Click a number to chart it. Bold is what changed.';
+    } else if (format === 'hex' || kind === 'binary') {
+      this.#show(this.#text);
+      setText(this.#text, hexDump(entry.data, HEX_LIMIT, dumpWidth(this.#payload)));
+      if (entry.data.length > HEX_LIMIT) note = `The first ${formatBytes(HEX_LIMIT)} of ${formatBytes(entry.length)}.`;
+      if (format !== 'hex') note = 'This is not text: shown as hex.';
+    } else {
+      this.#show(this.#text);
+      setText(this.#text, text.slice(0, TEXT_LIMIT) || ' ');
+      if (text.length > TEXT_LIMIT) note = `The first ${formatCount(TEXT_LIMIT)} of ${plural(text.length, 'character')}.`;
+      else if (!text) note = 'The message is empty.';
+      if (format === 'json') note = 'This is not JSON: shown as text.';
+    }
+    setHidden(byId('payload-note'), !note);
+    setText(byId('payload-note'), note);
+  }
+
+  /** @param {HTMLElement} element */
+  #show(element) {
+    if (this.#payload.firstChild !== element) this.#payload.replaceChildren(element);
+  }
+
+  /** @param {Entry} entry */
+  #drawWire(entry) {
+    const on = this.#wire.checked;
+    setHidden(byId('wire'), !on);
+    byId('panes').classList.toggle('two', on);
+    setText(byId('payload-title'), on && entry.cipher !== 'plaintext' ? 'Decrypted' : 'Payload');
+    if (!on) return;
+    const pane = byId('wire-hex');
+    if (!entry.frame) {
+      setText(pane, ' ');
+      setText(byId('wire-note'), 'The frame of this message was not kept.');
+      return;
+    }
+    const { payload, epoch, sequence } = frameParts(entry.frame);
+    setText(pane, hexDump(payload, HEX_LIMIT, dumpWidth(pane)) || ' ');
+    const size = `${formatBytes(entry.frameLength - 88)} after an 88-byte header`;
+    const notes = {
+      'AES-GCM': `AES-GCM, sealed: ${size}. Epoch ${epoch ?? ''}, sequence ${sequence ?? ''}. Only matched patrons have the key; the relay does not.`,
+      'AES-CBC': `AES-CBC: ${size}, beginning with its IV. Only matched patrons have the key; the relay does not.`,
+      plaintext: `Not encrypted: ${size}. Whoever carries it can read it.`,
+    };
+    setText(byId('wire-note'), notes[/** @type {keyof typeof notes} */ (entry.cipher)] ?? `${size}.`);
+  }
+
+  /** @param {Entry | undefined} before @param {Entry} entry */
+  #drawDiff(before, entry) {
+    const place = byId('diff');
+    if (!before) {
+      place.replaceChildren(h('p', { class: 'hint' }, 'There is no message before this one yet.'));
+      return;
+    }
+    const { changes, more, note } = diff(before, entry);
+    const rows = changes.map(({ kind, where, before: old, after, delta }) =>
+      h(
+        'div',
+        { class: `change ${kind}` },
+        h('span', { class: 'where' }, where),
+        h('span', { class: 'values' }, ...(kind === 'added' ? [] : [h('del', {}, old)]), ...(kind === 'changed' ? [' → '] : []), ...(kind === 'removed' ? [] : [h('ins', {}, after)])),
+        h('span', { class: 'delta' }, delta),
+      ),
+    );
+    if (more) rows.push(h('div', { class: 'hint' }, 'There are more changes.'));
+    place.replaceChildren(...(note ? [h('p', { class: 'hint' }, note)] : rows));
+  }
+
+  #radios() {
+    return /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('input[name="format"]'));
+  }
+
+  /** @param {HTMLElement} button */
+  #copyButton(button) {
+    button.append(icon('copy'));
+    button.addEventListener('click', () => {
+      // Missing on plain-http pages that are not of this machine.
+      const done = navigator.clipboard?.writeText(this.node?.path ?? '') ?? Promise.reject(new Error('no clipboard'));
+      const show = (/** @type {string} */ name) => {
+        button.replaceChildren(icon(name));
+        setTimeout(() => button.replaceChildren(icon('copy')), 1200);
+      };
+      done.then(() => show('check')).catch(() => show('close'));
+    });
+  }
+}
+
+/** As many bytes to a line as fit. @param {HTMLElement} element */
+const dumpWidth = (element) => (element.clientWidth >= 560 ? 16 : element.clientWidth >= 330 ? 8 : 4);
+
+/** The paths of values that differ, joined by line feeds. @param {unknown} before @param {unknown} after @param {string[]} [path] @param {Set<string>} [found] */
+function changedPaths(before, after, path = [], found = new Set()) {
+  if (path.length > 12 || found.size > 200) return found;
+  if (!isRecord(after) && !Array.isArray(after)) {
+    if (!Object.is(before, after)) found.add(path.join('\n'));
+    return found;
+  }
+  for (const [key, value] of Object.entries(after)) {
+    const old = typeof before === 'object' && before !== null && Object.hasOwn(before, key) ? /** @type {Record<string, unknown>} */ (before)[key] : undefined;
+    changedPaths(old, value, [...path, key], found);
+  }
+  return found;
+}

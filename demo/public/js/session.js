@@ -1,0 +1,209 @@
+// One client with one patron for everything, and the history of its connections.
+import { formatDuration, plural } from './format.js';
+import { Sockets } from './sockets.js';
+import { TapBrew } from './tap.js';
+
+/** @typedef {{ server: string, token: string, pattern: string }} Target */
+/** @typedef {'good' | 'warn' | 'bad' | 'plain'} Tone */
+/** @typedef {{ at: number, tone: Tone, text: string, times: number }} LogItem */
+/** @typedef {import('./sockets.js').Kind} Kind */
+
+const LOG = 100;
+const NAMES = { control: 'Control connection', relay: 'Relay connection' };
+
+export class Session {
+  /** @type {import('pubkeeper').ClientState} */
+  state = 'disconnected';
+  /** Newest first. @type {LogItem[]} */
+  log = [];
+  /** Counts changes of who is matched with whom. */
+  matches = 0;
+  /** @type {Set<import('pubkeeper').Brewer>} */
+  brewers = new Set();
+  #sockets;
+  #brew = new TapBrew();
+  #client;
+  #patron;
+  #hooks;
+  #stateSince = Date.now();
+  #wasConnected = false;
+
+  /**
+   * @param {Target} target
+   * @param {{ message: (message: import('pubkeeper').Message, frame: Uint8Array | undefined, cipher: string) => void, changed: () => void, ended: (error: { code?: string, message: string }) => void }} hooks
+   */
+  constructor(target, hooks) {
+    this.target = target;
+    this.#hooks = hooks;
+    this.#sockets = new Sockets((kind, what) => this.#socketChanged(kind, what));
+    this.#client = new Pubkeeper.PubkeeperClient({
+      server: target.server,
+      token: target.token,
+      brews: [this.#brew],
+      WebSocket: this.#sockets.WebSocket,
+      reconnect: { delayMs: 500, maxDelayMs: 2500 },
+      connectTimeoutMs: 6000,
+    });
+    this.#patron = this.#client.addPatron(target.pattern, (_data, message) => {
+      const { frame, cipher } = this.#brew.take(message);
+      hooks.message(message, frame, cipher);
+    });
+    this.#listen();
+  }
+
+  connect() {
+    return this.#client.connect();
+  }
+
+  disconnect() {
+    return this.#client.disconnect();
+  }
+
+  /** @param {Kind} kind */
+  socket(kind) {
+    return this.#sockets.state(kind);
+  }
+
+  /** @param {Kind} kind @param {number} ms */
+  cut(kind, ms) {
+    this.#note('warn', `${NAMES[kind]} cut for ${formatDuration(ms)}`);
+    this.#sockets.cut(kind, ms);
+  }
+
+  /** @param {Kind} kind */
+  restore(kind) {
+    this.#sockets.allow(kind);
+    // What the browser says when the network is back: the client then dials at once instead of at the end of its wait.
+    window.dispatchEvent(new Event('online'));
+  }
+
+  /** Who this client is matched with. */
+  pairs() {
+    const { patronId, topic: pattern } = this.#patron;
+    const read = [...this.#patron.brewers].map(([brewerId, { topic, brew }]) => ({ topic, brewerId, patronId, brew, way: 'in', pattern }));
+    const written = [...this.brewers].flatMap(({ topic, brewerId, patrons }) =>
+      [...patrons].map(([id, { brew }]) => ({ topic, brewerId, patronId: id, brew, way: 'out', pattern: '' })),
+    );
+    // A brewer of this page that this page reads is one pair, seen from both ends.
+    const own = new Set(written.map(({ brewerId, patronId: id }) => `${brewerId}${id}`));
+    const foreign = read.filter(({ brewerId }) => !own.has(`${brewerId}${patronId}`));
+    const loops = written.map((pair) => (pair.patronId === patronId ? { ...pair, way: 'loop' } : pair));
+    return [...loops, ...foreign];
+  }
+
+  /**
+   * A brewer on this topic, made for the first message and kept for the next.
+   * @param {string} topic @param {import('pubkeeper').CipherName} cipher
+   */
+  brewer(topic, cipher) {
+    for (const known of this.brewers) if (known.topic === topic && known.cipher === cipher) return known;
+    if (this.brewers.size >= 16) {
+      const [oldest] = this.brewers;
+      if (oldest) this.removeBrewer(oldest);
+    }
+    const brewer = this.#client.addBrewer(topic, { cipher });
+    for (const name of /** @type {const} */ (['added', 'removed'])) brewer.on(name, () => this.#matched());
+    this.brewers.add(brewer);
+    return brewer;
+  }
+
+  /** @param {import('pubkeeper').Brewer} brewer */
+  removeBrewer(brewer) {
+    this.brewers.delete(brewer);
+    this.#client.removeBrewer(brewer);
+    this.#matched();
+  }
+
+  /** Calls back with errors outside of any call. @param {(error: import('pubkeeper').PubkeeperError) => void} listener */
+  onError(listener) {
+    return this.#client.on('error', listener);
+  }
+
+  #listen() {
+    const client = this.#client;
+    client.on('state', (state) => this.#setState(state));
+    client.on('matched', () => this.#matched());
+    this.#patron.on('removed', () => this.#matched());
+    client.on('error', (error) => {
+      this.#note('bad', error.message);
+      if (client.state === 'disconnected') this.#hooks.ended(error);
+    });
+    client.on('dropped', ({ reason, count }) => this.#note('warn', `${plural(count, 'frame')} dropped: ${reason}`));
+    let missed = 0;
+    this.#patron.on('gap', ({ missing }) => {
+      // Every brewer tells its own gap in the moment after an outage: one line for all.
+      if (missed === 0) {
+        setTimeout(() => {
+          if (missed > 0) this.#note('warn', `${plural(missed, 'message')} missed in between`);
+          missed = 0;
+        }, 500);
+      }
+      missed += missing;
+    });
+  }
+
+  /** @param {import('pubkeeper').ClientState} state */
+  #setState(state) {
+    const before = this.state;
+    const lasted = formatDuration(Date.now() - this.#stateSince);
+    this.state = state;
+    this.#stateSince = Date.now();
+    if (state === 'connected') {
+      const again = this.#wasConnected && before !== 'connected';
+      this.#note('good', again ? `Connected again, after ${lasted}` : `Connected in ${lasted}`);
+      this.#wasConnected = true;
+    } else if (state === 'reconnecting') this.#note('warn', 'Reconnecting');
+    else if (state === 'disconnected') this.#note(before === 'connecting' ? 'bad' : 'plain', before === 'connecting' ? 'Could not connect' : 'Disconnected');
+    else this.#note('plain', 'Connecting');
+    this.#hooks.changed();
+  }
+
+  /** @param {Kind} kind @param {'open' | 'lost'} what */
+  #socketChanged(kind, what) {
+    this.#note(what === 'open' ? 'good' : 'warn', `${NAMES[kind]} ${what === 'open' ? 'open' : 'closed'}`);
+    this.#hooks.changed();
+  }
+
+  #matched() {
+    this.matches += 1;
+    this.#hooks.changed();
+  }
+
+  /** @param {Tone} tone @param {string} text */
+  #note(tone, text) {
+    const last = this.log[0];
+    if (last?.text === text) {
+      last.times += 1;
+      last.at = Date.now();
+    } else {
+      this.log.unshift({ at: Date.now(), tone, text, times: 1 });
+      this.log.length = Math.min(this.log.length, LOG);
+    }
+    this.#hooks.changed();
+  }
+}
+
+/**
+ * Whether a WebSocket server is there that takes a connection without our subprotocols: then it is not ours. Browsers do
+ * not tell scripts why a connection failed, so it has to be tried.
+ * @param {string} server
+ * @returns {Promise<boolean>}
+ */
+export const answersOtherwise = (server) =>
+  new Promise((resolve) => {
+    let socket;
+    try {
+      socket = new WebSocket(server);
+    } catch {
+      return resolve(false);
+    }
+    const probe = socket;
+    const end = (/** @type {boolean} */ answer) => {
+      clearTimeout(timer);
+      resolve(answer);
+      if (answer) probe.close();
+    };
+    const timer = setTimeout(() => end(false), 2000);
+    probe.onopen = () => end(true);
+    probe.onerror = () => end(false);
+  });

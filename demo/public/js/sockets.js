@@ -1,0 +1,111 @@
+// The page's own WebSocket class, given to the client by its option `WebSocket`: it tells the control connection and
+// the relay connections apart by the subprotocols that they offer, and can cut either.
+
+/** @typedef {'control' | 'relay'} Kind */
+/** @typedef {{ open: number, dialling: number, since: number, url: string, cutUntil: number }} SocketState */
+
+const REASON = 'cut by this page';
+
+/** Keeps count of a client's sockets. */
+export class Sockets {
+  /** @type {Record<Kind, Set<WebSocket>>} */
+  #sockets = { control: new Set(), relay: new Set() };
+  /** @type {Record<Kind, number>} */
+  #cutUntil = { control: 0, relay: 0 };
+  /** @type {Record<Kind, number>} */
+  #since = { control: Date.now(), relay: Date.now() };
+  #changed;
+
+  /** @param {(kind: Kind, what: 'open' | 'lost') => void} changed */
+  constructor(changed) {
+    this.#changed = changed;
+  }
+
+  /** What to give to the client. */
+  get WebSocket() {
+    const sockets = this;
+    return class extends WebSocket {
+      /** @param {string} url @param {string | string[]} [protocols] */
+      constructor(url, protocols = []) {
+        const kind = kindOf(protocols);
+        // A socket that is never opened: one that is opened and closed at once makes the browser complain in its console.
+        if (sockets.isCut(kind)) return /** @type {never} */ (new RefusedSocket());
+        super(url, protocols);
+        sockets.#add(kind, this);
+      }
+    };
+  }
+
+  /** @param {Kind} kind @returns {SocketState} */
+  state(kind) {
+    const all = [...this.#sockets[kind]];
+    const open = all.filter((socket) => socket.readyState === WebSocket.OPEN);
+    return {
+      open: open.length,
+      dialling: all.length - open.length,
+      since: this.#since[kind],
+      url: (open[0] ?? all[0])?.url ?? '',
+      cutUntil: this.#cutUntil[kind],
+    };
+  }
+
+  /** @param {Kind} kind */
+  isCut(kind) {
+    return Date.now() < this.#cutUntil[kind];
+  }
+
+  /** Ends the connections of a kind, and lets none be made for a time. @param {Kind} kind @param {number} ms */
+  cut(kind, ms) {
+    this.#cutUntil[kind] = Date.now() + ms;
+    for (const socket of this.#sockets[kind]) socket.close(4001, REASON);
+  }
+
+  /** @param {Kind} kind */
+  allow(kind) {
+    this.#cutUntil[kind] = 0;
+  }
+
+  /** @param {Kind} kind @param {WebSocket} socket */
+  #add(kind, socket) {
+    this.#sockets[kind].add(socket);
+    socket.addEventListener('open', () => {
+      this.#since[kind] = Date.now();
+      this.#changed(kind, 'open');
+    });
+    let opened = false;
+    socket.addEventListener('open', () => (opened = true));
+    socket.addEventListener('close', () => {
+      this.#sockets[kind].delete(socket);
+      if (!opened) return;
+      this.#since[kind] = Date.now();
+      this.#changed(kind, 'lost');
+    });
+  }
+}
+
+/** @param {string | string[]} protocols @returns {Kind} */
+const kindOf = (protocols) => ([protocols].flat().some((name) => /^pubkeeper-1\.\d$/.test(name)) ? 'control' : 'relay');
+
+/** Fails as a socket does that finds nobody. */
+class RefusedSocket {
+  binaryType = 'arraybuffer';
+  protocol = '';
+  readyState = 3;
+  bufferedAmount = 0;
+  onopen = null;
+  onmessage = null;
+  /** @type {((event: { message: string }) => void) | null} */
+  onerror = null;
+  /** @type {((event: { code: number, reason: string }) => void) | null} */
+  onclose = null;
+
+  constructor() {
+    setTimeout(() => {
+      this.onerror?.({ message: REASON });
+      this.onclose?.({ code: 1006, reason: '' });
+    });
+  }
+
+  send() {}
+  close() {}
+}

@@ -1,0 +1,174 @@
+// What has come, by topic: counts, rates and the last messages. Everything in here is bounded. It knows no elements.
+
+export const LIMITS = {
+  topics: 1000,
+  /** Messages kept of one topic. */
+  history: 200,
+  /** Bytes kept of one payload and of one frame: what is longer is shown in part. */
+  payload: 64 * 1024,
+  /** Bytes kept in all. */
+  bytes: 48 * 1024 * 1024,
+  /** Levels of the tree: what is deeper stays together in the last one. */
+  depth: 24,
+};
+
+/** Rates are taken over this many samples, of a second each. */
+const WINDOW = 5;
+
+/**
+ * @typedef {object} Entry one message
+ * @property {number} at when it came, in ms since 1970
+ * @property {Uint8Array} data the payload, or its beginning
+ * @property {number} length of the whole payload
+ * @property {Uint8Array | undefined} frame the frame that bore it, or its beginning
+ * @property {number} frameLength
+ * @property {string} cipher
+ * @property {string} brewerId
+ * @property {number | undefined} sequence
+ * @property {boolean} retained
+ */
+
+/** A level of the tree: a topic, or what topics have in common, or both. */
+export class TopicNode {
+  static #ids = 0;
+  id = TopicNode.#ids++;
+  /** @type {Map<string, TopicNode>} */
+  children = new Map();
+  /** @type {TopicNode[] | undefined} */
+  #sorted;
+  /** @type {boolean | undefined} */
+  expanded;
+  count = 0;
+  rate = 0;
+  /** Of this topic itself, oldest first; empty for what is no topic. @type {Entry[]} */
+  history = [];
+  /** Messages on this very topic. */
+  messages = 0;
+  bytes = 0;
+  isTopic = false;
+  /** @type {{ count: number, at: number }[]} */
+  #samples;
+
+  /** @param {string} name @param {string} path @param {TopicNode | undefined} parent @param {number} depth @param {number} now */
+  constructor(name, path, parent, depth, now) {
+    this.name = name;
+    this.path = path;
+    this.parent = parent;
+    this.depth = depth;
+    this.#samples = [{ count: 0, at: now }];
+  }
+
+  /** @param {string} name @param {TopicNode} node */
+  add(name, node) {
+    this.children.set(name, node);
+    this.#sorted = undefined;
+  }
+
+  /** @returns {readonly TopicNode[]} */
+  get sorted() {
+    return (this.#sorted ??= [...this.children.values()].sort((a, b) => order.compare(a.name, b.name)));
+  }
+
+  /** @returns {Entry | undefined} */
+  get latest() {
+    return this.history.at(-1);
+  }
+
+  /** @param {number} now */
+  sample(now) {
+    const oldest = /** @type {{ count: number, at: number }} */ (this.#samples[0]);
+    this.rate = (this.count - oldest.count) / Math.max(1, (now - oldest.at) / 1000);
+    this.#samples.push({ count: this.count, at: now });
+    if (this.#samples.length > WINDOW) this.#samples.shift();
+  }
+}
+
+const order = new Intl.Collator('en', { numeric: true });
+
+export class Store {
+  root = new TopicNode('', '', undefined, -1, Date.now());
+  /** @type {Map<string, TopicNode>} by whole topic */
+  topics = new Map();
+  /** @type {TopicNode[]} */
+  #nodes = [this.root];
+  /** Changes with the shape of the tree. */
+  version = 0;
+  bytes = 0;
+  /** Messages on topics beyond the limit. */
+  ignored = 0;
+  #sampledAt = 0;
+
+  /** @param {string} topic @param {Omit<Entry, 'at'>} message @param {number} [at] */
+  add(topic, message, at = Date.now()) {
+    const node = this.topics.get(topic) ?? this.#open(topic, at);
+    if (!node) {
+      this.ignored += 1;
+      return;
+    }
+    node.messages += 1;
+    node.bytes += message.length;
+    /** @type {TopicNode | undefined} */
+    let up = node;
+    for (; up; up = up.parent) up.count += 1;
+    // Copies: what came may be a view into a buffer that is much larger.
+    const data = message.data.slice(0, LIMITS.payload);
+    const frame = message.frame?.slice(0, LIMITS.payload);
+    node.history.push({ ...message, at, data, frame });
+    this.bytes += data.length + (frame?.length ?? 0);
+    if (node.history.length > LIMITS.history) this.#shift(node);
+    if (this.bytes > LIMITS.bytes) this.#shrink();
+  }
+
+  /** Takes rates, once a second at most. @param {number} [now] @returns {boolean} whether it did */
+  sample(now = Date.now()) {
+    if (now - this.#sampledAt < 1000) return false;
+    this.#sampledAt = now;
+    for (const node of this.#nodes) node.sample(now);
+    return true;
+  }
+
+  /** @param {string} topic @param {number} now */
+  #open(topic, now) {
+    if (this.topics.size >= LIMITS.topics) return undefined;
+    const segments = topic.split('.');
+    if (segments.length > LIMITS.depth) segments.push(segments.splice(LIMITS.depth - 1).join('.'));
+    let node = this.root;
+    for (const [depth, name] of segments.entries()) {
+      let next = node.children.get(name);
+      if (!next) {
+        next = new TopicNode(name, node === this.root ? name : `${node.path}.${name}`, node, depth, now);
+        node.add(name, next);
+        this.#nodes.push(next);
+      }
+      node = next;
+    }
+    node.isTopic = true;
+    this.topics.set(topic, node);
+    this.version += 1;
+    return node;
+  }
+
+  /** @param {TopicNode} node */
+  #shift(node) {
+    const entry = node.history.shift();
+    if (entry) this.bytes -= entry.data.length + (entry.frame?.length ?? 0);
+  }
+
+  /** Forgets the older half of every history until a quarter of the room is free. */
+  #shrink() {
+    const goal = LIMITS.bytes * 0.75;
+    while (this.bytes > goal) {
+      const before = this.bytes;
+      for (const node of this.topics.values()) {
+        const keep = Math.max(1, node.history.length >> 1);
+        while (node.history.length > keep) this.#shift(node);
+      }
+      if (this.bytes === before) break;
+    }
+    // Only last messages are left, and still too many bytes: those that have been silent longest go.
+    for (const node of [...this.topics.values()].sort((a, b) => (a.latest?.at ?? 0) - (b.latest?.at ?? 0))) {
+      if (this.bytes <= goal) return;
+      this.#shift(node);
+    }
+  }
+}

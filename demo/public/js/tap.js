@@ -1,0 +1,92 @@
+// Listens in between the transport and the decryption: so the page can show what travelled beside what it meant.
+
+/** Where a brew frame says what (protocol, section 3; sealed mode uses spare bytes of the header). */
+const HEADER = 88;
+const SEALED_AT = 50;
+const EPOCH_AT = 54;
+const SEQUENCE_AT = 62;
+/** Frames of one brewer that may wait for their message. Those that are dropped on the way are never asked for. */
+const WAITING = 256;
+
+/** @typedef {{ frame: Uint8Array, sequence: number | undefined }} Tapped */
+
+/** A WebSocketBrew that remembers the frames whose messages have not been delivered yet. */
+export class TapBrew extends Pubkeeper.WebSocketBrew {
+  /** @type {Map<string, Tapped[]>} */
+  #waiting = new Map();
+
+  /** @override @param {import('pubkeeper').PatronPair} pair */
+  startPatron(pair) {
+    const stop = super.startPatron({
+      ...pair,
+      receive: (frame, retained) => {
+        this.#push(pair.brewerId, frame);
+        pair.receive(frame, retained);
+      },
+    });
+    return () => {
+      this.#waiting.delete(pair.brewerId);
+      stop();
+    };
+  }
+
+  /**
+   * The frame that bore a message. Messages of one brewer come in the order of their frames; where they are numbered the
+   * number tells, elsewhere the length does.
+   * @param {import('pubkeeper').Message} message
+   * @returns {{ frame: Uint8Array | undefined, cipher: string }}
+   */
+  take(message) {
+    const waiting = this.#waiting.get(message.brewerId) ?? [];
+    const at = waiting.findLastIndex(({ frame, sequence }) => bears(message, frame, sequence));
+    const exact = message.sequence === undefined ? waiting.findIndex(({ frame, sequence }) => bears(message, frame, sequence)) : at;
+    const found = waiting[exact];
+    // Those before it were dropped. A bundle bears several messages, and stays for the next.
+    if (exact > 0) waiting.splice(0, exact);
+    if (message.sequence === undefined && found) waiting.shift();
+    return { frame: found?.frame, cipher: found ? cipherOf(message, found.frame) : 'unknown' };
+  }
+
+  /** @param {string} brewerId @param {Uint8Array} frame */
+  #push(brewerId, frame) {
+    let waiting = this.#waiting.get(brewerId);
+    if (!waiting) this.#waiting.set(brewerId, (waiting = []));
+    waiting.push({ frame, sequence: sequenceOf(frame) });
+    if (waiting.length > WAITING) waiting.shift();
+  }
+}
+
+/** @param {import('pubkeeper').Message} message @param {Uint8Array} frame @param {number | undefined} sequence */
+function bears(message, frame, sequence) {
+  if (message.sequence !== undefined) return sequence !== undefined && sequence <= message.sequence;
+  if (sequence !== undefined) return false;
+  const length = frame.length - HEADER;
+  // Plaintext as it is, or AES-CBC: an IV, and padding of 1 to 16 bytes.
+  return length === message.data.length || length === 32 + (message.data.length & ~15);
+}
+
+/** @param {import('pubkeeper').Message} message @param {Uint8Array} frame */
+function cipherOf(message, frame) {
+  if (frame[SEALED_AT] === 1) return 'AES-GCM';
+  return frame.length - HEADER === message.data.length ? 'plaintext' : 'AES-CBC';
+}
+
+/** @param {Uint8Array} frame */
+function sequenceOf(frame) {
+  if (frame.length < HEADER || frame[SEALED_AT] !== 1) return undefined;
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  return view.getUint32(SEQUENCE_AT, true) + view.getUint32(SEQUENCE_AT + 4, true) * 2 ** 32;
+}
+
+/** The parts of a frame, for showing. @param {Uint8Array} frame */
+export function frameParts(frame) {
+  const hex = (/** @type {number} */ from, /** @type {number} */ to) =>
+    Array.from(frame.subarray(from, to), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return {
+    topicHash: hex(2, 34),
+    brewerId: hex(34, 50),
+    epoch: frame[SEALED_AT] === 1 ? hex(EPOCH_AT, EPOCH_AT + 8) : undefined,
+    sequence: sequenceOf(frame),
+    payload: frame.subarray(HEADER),
+  };
+}

@@ -1,0 +1,26 @@
+/**
+ * The codes with which this server closes a WebSocket. "Again" says whether a client may come back by itself.
+ *
+ * | code | name | connection | when | again |
+ * | --- | --- | --- | --- | --- |
+ * | 1001 | `GOING_AWAY` | both | the server shuts down | yes, after a pause with jitter |
+ * | 1002, 1007 | (by `ws`) | both | the bytes break the WebSocket protocol itself | yes |
+ * | 1009 | `TOO_LONG` (by `ws`) | both | a message is longer than `maxMessageBytes` | yes, without it |
+ * | 4400 | `BAD_PACKET` | control | before authentication: anything but CLIENT_AUTHENTICATE | no: it is at fault |
+ * | 4401 | `UNAUTHORIZED` | control | the token is not known; AUTHENTICATED(false) came before | no |
+ * | 4408 | `AUTH_TIMEOUT` | control | no CLIENT_AUTHENTICATE within 5 s | yes |
+ * | 4413 | `SLOW_READER` | both | more bytes wait for this reader than the server keeps for one | yes |
+ * | 4500 | `SERVER_FAULT` | control | a fault of the server, which it has logged | yes |
+ *
+ * A connection that has been silent for 2.5 heartbeats is cut without a code (its other end sees 1006, if anything).
+ */
+export const CloseCode = {
+  GOING_AWAY: 1001,
+  TOO_LONG: 1009,
+  BAD_PACKET: 4400,
+  UNAUTHORIZED: 4401,
+  AUTH_TIMEOUT: 4408,
+  SLOW_READER: 4413,
+  SERVER_FAULT: 4500,
+} as const;
+export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];

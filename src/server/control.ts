@@ -1,0 +1,117 @@
+import type { WebSocket } from 'ws';
+import type { Logger } from '../core/host.js';
+import type { BrewDetails, Packet } from '../core/packet.js';
+import type { Authenticator } from './auth.js';
+import { Barrier } from './barrier.js';
+import type { Heartbeat } from './heartbeat.js';
+import { Matchmaker } from './matchmaker.js';
+import type { MatchListener } from './matchmaker.js';
+import type { Outgoing } from './match.js';
+import type { Outbox } from './outbox.js';
+import { ControlSession } from './session.js';
+import type { Handshake } from './session.js';
+import type { Drops } from './stats.js';
+
+export interface ControlPlaneOptions {
+  readonly authenticator: Authenticator;
+  readonly drops: Drops;
+  readonly outbox: Outbox;
+  readonly heartbeat: Heartbeat;
+  /** What clients are told of the heartbeat, in milliseconds. */
+  readonly heartbeatMs: number;
+  /** How long a connection may take to authenticate, in milliseconds. */
+  readonly authMs: number;
+  /** How long a connection whose id another one wants has to give a sign of life, in milliseconds. */
+  readonly probeMs: number;
+  /** How long a PATRON_NOTIFY waits for a JOIN at most, in milliseconds. */
+  readonly holdMs: number;
+  readonly logger: Logger;
+  /** How many connections have joined the topic of this key on the own relay. */
+  readonly joined: (key: string) => number;
+  /** Whether brewer's details name the own relay; `authority` is the Host by which the brewer's client reached us. */
+  readonly ownRelay: (brew: BrewDetails, authority: string) => boolean;
+  /** Hears of every match. */
+  readonly listener: MatchListener<ControlSession>;
+}
+
+/** The control server: its connections, the matchmaker that they share and the barrier behind it. */
+export class ControlPlane {
+  readonly authenticator: Authenticator;
+  readonly drops: Drops;
+  readonly outbox: Outbox;
+  readonly heartbeatMs: number;
+  readonly authMs: number;
+  readonly probeMs: number;
+  readonly logger: Logger;
+  readonly matchmaker: Matchmaker<ControlSession>;
+  readonly #barrier: Barrier<ControlSession>;
+  readonly #heartbeat: Heartbeat;
+  readonly #sessions = new Set<ControlSession>();
+
+  constructor(options: ControlPlaneOptions) {
+    this.authenticator = options.authenticator;
+    this.drops = options.drops;
+    this.outbox = options.outbox;
+    this.heartbeatMs = options.heartbeatMs;
+    this.authMs = options.authMs;
+    this.probeMs = options.probeMs;
+    this.logger = options.logger;
+    this.#heartbeat = options.heartbeat;
+    const { listener, joined, ownRelay, holdMs } = options;
+    const barrier = new Barrier<ControlSession>({
+      send: ({ client, packet }: Outgoing<ControlSession>) => client.deliver(packet),
+      joined,
+      holdMs,
+      own: ({ brew, brewer }) => ownRelay(brew, brewer.client.handshake.authority),
+    });
+    this.#barrier = barrier;
+    this.matchmaker = new Matchmaker({
+      matched(match) {
+        barrier.matched(match);
+        listener.matched(match);
+      },
+      unmatched(match) {
+        barrier.unmatched(match);
+        listener.unmatched(match);
+      },
+    });
+  }
+
+  get connections(): number {
+    return this.#sessions.size;
+  }
+
+  /** PATRON_NOTIFYs that wait for a JOIN. */
+  get held(): number {
+    return this.#barrier.held;
+  }
+
+  /** Takes a WebSocket that has just been opened. */
+  accept(socket: WebSocket, handshake: Handshake): void {
+    const session = new ControlSession(this, socket, handshake);
+    this.#sessions.add(session);
+    this.#heartbeat.add(session);
+  }
+
+  /** Takes a packet of an authenticated client. */
+  receive(session: ControlSession, packet: Packet): void {
+    this.#barrier.pass(this.matchmaker.receive(session, packet));
+  }
+
+  /** A connection has ended. May be called twice. */
+  gone(session: ControlSession): void {
+    this.#sessions.delete(session);
+    this.#heartbeat.delete(session);
+    this.#barrier.pass(this.matchmaker.gone(session));
+  }
+
+  /** A relay connection has joined the topic of this key. */
+  arrived(key: string): void {
+    this.#barrier.arrived(key);
+  }
+
+  /** Stops all timers. */
+  close(): void {
+    this.#barrier.close();
+  }
+}

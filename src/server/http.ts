@@ -1,0 +1,89 @@
+import { statSync } from 'node:fs';
+import { STATUS_CODES } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import sirv from 'sirv';
+import { PubkeeperError } from '../core/errors.js';
+import { show } from '../core/id.js';
+import { readPath } from './upgrade.js';
+
+/** Answers a plain HTTP request, as Node's `http` wants it. */
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+
+const HEADERS: readonly (readonly [string, string])[] = [
+  [
+    'Content-Security-Policy',
+    "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'none'; " +
+      "frame-ancestors 'none'",
+  ],
+  ['X-Content-Type-Options', 'nosniff'],
+  ['Referrer-Policy', 'no-referrer'],
+  ['Cross-Origin-Opener-Policy', 'same-origin'],
+  ['Cross-Origin-Resource-Policy', 'same-origin'],
+];
+
+/**
+ * Serves the files of a directory, read once, for the option `http` of `createServer`.
+ * @throws {PubkeeperError} `OPTION_INVALID` when it is no directory
+ */
+export function serveFiles(directory: string): RequestHandler {
+  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
+    const message = `There is no directory ${show(directory)} to serve files from.`;
+    throw new PubkeeperError('OPTION_INVALID', message, { directory });
+  }
+  return sirv(directory, { etag: true, onNoMatch: (_request, response) => nothingHere(response) });
+}
+
+/** The server's own answers, then those of `handler`. `isClosing`: what /healthz tells. */
+export function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  handler: RequestHandler | undefined,
+  isClosing: boolean,
+): void | Promise<void> {
+  for (const [name, value] of HEADERS) response.setHeader(name, value);
+  const path = readPath(request.url);
+  if (path === '/healthz') {
+    if (isClosing) say(response, 503, 'The server is shutting down.');
+    else say(response, 200, 'ok');
+  } else if (path === '/ws' || path === '/brew') {
+    response.setHeader('Upgrade', 'websocket');
+    response.setHeader('Connection', 'Upgrade');
+    say(response, 426, 'This address is for WebSockets: connect with a Pubkeeper client.');
+  } else if (handler) {
+    return handler(request, response);
+  } else {
+    nothingHere(response);
+  }
+}
+
+/** The answer to everything on a port that is for the relay only. */
+export function answerRelayPort(response: ServerResponse): void {
+  for (const [name, value] of HEADERS) response.setHeader(name, value);
+  response.setHeader('Upgrade', 'websocket');
+  response.setHeader('Connection', 'Upgrade');
+  say(response, 426, 'This port is for WebSockets of the relay: connect with a Pubkeeper client.');
+}
+
+/** Refuses a WebSocket handshake with a sentence. */
+export function refuse(socket: Duplex, status: number, sentence: string): void {
+  const body = `${sentence}\n`;
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+    'Connection: close',
+    'Content-Type: text/plain; charset=utf-8',
+    'X-Content-Type-Options: nosniff',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ];
+  socket.once('finish', () => socket.destroy());
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+const nothingHere = (response: ServerResponse): void => say(response, 404, 'There is nothing at this address.');
+
+function say(response: ServerResponse, status: number, sentence: string): void {
+  response.statusCode = status;
+  response.setHeader('Content-Type', 'text/plain; charset=utf-8');
+  response.setHeader('Cache-Control', 'no-store');
+  response.end(`${sentence}\n`);
+}

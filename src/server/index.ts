@@ -1,0 +1,21 @@
+import type { ServerOptions } from './options.js';
+import { PubkeeperServer } from './server.js';
+
+export { PubkeeperServer } from './server.js';
+export type { MatchEvent, ServerEvents } from './server.js';
+export type { ServerOptions } from './options.js';
+export type { DropReason, ServerStats } from './stats.js';
+export { Tokens, readTokens } from './auth.js';
+export type { Authenticator, Right, Rights, TokenTable } from './auth.js';
+export { CloseCode } from './close-codes.js';
+export { serveFiles } from './http.js';
+export type { RequestHandler } from './http.js';
+export type { UpgradeRequest } from './upgrade.js';
+export type { Logger } from '../core/host.js';
+
+/**
+ * Starts a control server with a WebSocket relay on one port.
+ * @throws {PubkeeperError} `PORT_IN_USE`; `OPTION_INVALID` when an option is malformed, the address cannot be had, or
+ * no tokens are given and the address is not loopback
+ */
+export const createServer = (options: ServerOptions = {}): Promise<PubkeeperServer> => PubkeeperServer.start(options);

@@ -1,0 +1,158 @@
+import { createServer as createHttp } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
+import { PubkeeperError } from '../core/errors.js';
+import { after, cancel } from '../core/host.js';
+import { show } from '../core/id.js';
+import { CloseCode } from './close-codes.js';
+import { refuse } from './http.js';
+import { end } from './outbox.js';
+import { readPath, readProtocols } from './upgrade.js';
+import type { AcceptedRoute, Route, UpgradeRequest } from './upgrade.js';
+
+/** How long connections have to end by themselves when the server closes, in milliseconds. */
+const GRACE_MS = 1_000;
+
+/** What a listener does not decide itself. */
+export interface ListenerHooks {
+  route(upgrade: UpgradeRequest): Route;
+  /** Takes a WebSocket in the tick in which it was opened, so that no event of it is missed. */
+  accept(socket: WebSocket, route: AcceptedRoute, request: IncomingMessage): void;
+  /** A handshake was refused. */
+  refused(sentence: string, request: IncomingMessage): void;
+  answer(request: IncomingMessage, response: ServerResponse): void;
+  /** Something went wrong with the port itself, or with a hook. */
+  fault(error: unknown): void;
+  /** The longest message of a kind of connection, in bytes. */
+  readonly maxPayload: { readonly control: number; readonly relay: number };
+}
+
+/** One TCP port: plain HTTP, and WebSockets that are told apart by their handshakes. */
+export class Listener {
+  readonly #hooks: ListenerHooks;
+  readonly #http: Server;
+  readonly #sockets = new Set<Duplex>();
+  readonly #control: WebSocketServer;
+  readonly #relay: WebSocketServer;
+  /** What was decided for a handshake that `ws` is working on. */
+  readonly #protocols = new WeakMap<IncomingMessage, string>();
+  #closing: Promise<void> | undefined;
+
+  constructor(hooks: ListenerHooks) {
+    this.#hooks = hooks;
+    this.#control = this.#webSockets(hooks.maxPayload.control);
+    this.#relay = this.#webSockets(hooks.maxPayload.relay);
+    this.#http = createHttp((request, response) => hooks.answer(request, response));
+    this.#http.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      // A connection that breaks between two owners must not end the process.
+      socket.on('error', () => socket.destroy());
+    });
+    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  /** The port that it listens on. */
+  get port(): number {
+    return (this.#http.address() as AddressInfo).port;
+  }
+
+  /**
+   * Starts to listen.
+   * @throws {PubkeeperError} `PORT_IN_USE`, or `OPTION_INVALID` when the host or the port cannot be had
+   */
+  async listen(port: number, host: string): Promise<void> {
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#http.once('error', reject);
+        this.#http.listen({ port, host }, () => {
+          this.#http.off('error', reject);
+          // Out of file descriptors, say. There is nothing to do but to go on.
+          this.#http.on('error', (error) => this.#hooks.fault(error));
+          resolve();
+        });
+      });
+    } catch (cause) {
+      throw listenError(cause, port, host);
+    }
+  }
+
+  /** Closes every WebSocket with 1001 and frees the port. Connections that do not end within a second are cut. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    const ended = [this.#http, this.#control, this.#relay].map(
+      // An error means that it was not running: what is wanted.
+      (part) => new Promise<void>((resolve) => void part.close(() => resolve())),
+    );
+    for (const sockets of [this.#control, this.#relay]) {
+      for (const socket of sockets.clients) end(socket, CloseCode.GOING_AWAY, 'The server shuts down.');
+    }
+    const grace = after(GRACE_MS, () => {
+      for (const socket of this.#sockets) socket.destroy();
+    });
+    await Promise.all(ended);
+    cancel(grace);
+  }
+
+  #webSockets(maxPayload: number): WebSocketServer {
+    return new WebSocketServer({
+      noServer: true,
+      maxPayload,
+      // Costs a lot of memory, and ciphertext does not shrink.
+      perMessageDeflate: false,
+      autoPong: false,
+      handleProtocols: (_offered, request) => this.#protocols.get(request) || false,
+    });
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const upgrade: UpgradeRequest = {
+      path: readPath(request.url),
+      protocols: readProtocols(request.headers['sec-websocket-protocol']),
+      origin: request.headers.origin,
+      host: request.headers.host ?? '',
+    };
+    const route = this.#route(upgrade);
+    if (route.kind === 'refused') {
+      this.#hooks.refused(route.sentence, request);
+      refuse(socket, route.status, route.sentence);
+      return;
+    }
+    if (route.protocol) this.#protocols.set(request, route.protocol);
+    const sockets = route.kind === 'control' ? this.#control : this.#relay;
+    sockets.handleUpgrade(request, socket, head, (webSocket) => this.#hooks.accept(webSocket, route, request));
+  }
+
+  #route(upgrade: UpgradeRequest): Route {
+    if (this.#closing) return { kind: 'refused', status: 503, sentence: 'The server shuts down: come back later.' };
+    try {
+      return this.#hooks.route(upgrade);
+    } catch (error) {
+      // A rule of the user's on origins has failed.
+      this.#hooks.fault(error);
+      return { kind: 'refused', status: 500, sentence: 'The server has made a mistake.' };
+    }
+  }
+}
+
+function listenError(cause: unknown, port: number, host: string): PubkeeperError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const details = { port, host };
+  if (code === 'EADDRINUSE') {
+    const message = `Port ${port} on ${host} is in use: end the program that has it, or choose another (0: any).`;
+    return new PubkeeperError('PORT_IN_USE', message, details, cause);
+  }
+  if (code === 'EACCES') {
+    const message = `Port ${port} on ${host} is not allowed for this user: choose one above 1023.`;
+    return new PubkeeperError('OPTION_INVALID', message, details, cause);
+  }
+  const why = code || 'unknown reason';
+  const message = `The server cannot listen on ${show(host)}, port ${port} (${why}): check both.`;
+  return new PubkeeperError('OPTION_INVALID', message, details, cause);
+}

@@ -1,0 +1,101 @@
+import { randomBytes } from 'node:crypto';
+import { PubkeeperError } from '../core/errors.js';
+import type { Logger } from '../core/host.js';
+import { show } from '../core/id.js';
+import { Tokens } from './auth.js';
+import type { Authenticator, TokenTable } from './auth.js';
+import type { RequestHandler } from './http.js';
+import { isLoopback } from './upgrade.js';
+import type { UpgradeRequest } from './upgrade.js';
+
+/** What `createServer` takes. Everything has a default. */
+export interface ServerOptions {
+  /** The TCP port for control, relay and plain HTTP; default 9898; 0 for any that is free. */
+  readonly port?: number;
+  /** The address to bind to; default `127.0.0.1`. */
+  readonly host?: string;
+  /**
+   * Who may do what: a table of tokens, what `readTokens` read, or an authenticator of one's own. Without it the
+   * server makes one token at random that may do everything, and binds to loopback only.
+   */
+  readonly tokens?: TokenTable | Authenticator;
+  /** Also opens a port for relay connections only, as deployed systems have; 0 for any that is free. Default: none. */
+  readonly relayPort?: number;
+  /** The longest payload of a message, in bytes, headers not counted; default 1 MiB. */
+  readonly maxMessageBytes?: number;
+  /** Where refusals (`warn`), oddities (`debug`) and faults (`error`) go; default: only faults, to the console. */
+  readonly logger?: Logger;
+  /** Answers plain HTTP requests except /healthz, /ws and /brew; see `serveFiles`. Default: 404. */
+  readonly http?: RequestHandler;
+  /** The time between two pings, in milliseconds; default 15,000. Who is silent for 2.5 of them is cut. */
+  readonly heartbeatMs?: number;
+  /** How long a connection may take to authenticate, in milliseconds; default 5,000. */
+  readonly authMs?: number;
+  /**
+   * How long a brewer that uses this server's relay is not told of a patron that has not joined there yet, in
+   * milliseconds; default 250. A fresh pair would else lose what is brewed before the patron has joined.
+   */
+  readonly holdMs?: number;
+  /** Whether pages of an origin may connect; default: the server's own, and on loopback those of this machine. */
+  readonly allowOrigin?: (origin: string, request: UpgradeRequest) => boolean;
+}
+
+/** The options as the server works with them. */
+export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin'> {
+  readonly authenticator: Authenticator;
+  /** The token that was made up, where none was given. */
+  readonly token: string | undefined;
+  readonly loopback: boolean;
+  readonly relayPort: number | undefined;
+  readonly http: RequestHandler | undefined;
+  readonly allowOrigin: ServerOptions['allowOrigin'];
+}
+
+const FAULTS_ONLY: Logger = { warn: () => undefined, error: (...data) => console.error(...data) };
+
+/**
+ * Checks options and fills in the defaults.
+ * @throws {PubkeeperError} `OPTION_INVALID`
+ */
+export function readOptions(options: ServerOptions): ServerSettings {
+  const { host = '127.0.0.1', logger = FAULTS_ONLY, http, allowOrigin, tokens } = options;
+  if (typeof host !== 'string' || !host) throw invalid('host', 'must be an address or a host name', host);
+  const loopback = isLoopback(host);
+  if (tokens === undefined && !loopback) {
+    throw new PubkeeperError(
+      'OPTION_INVALID',
+      `A server on ${show(host)} can be reached from outside: give it "tokens", or bind it to 127.0.0.1.`,
+      { host },
+    );
+  }
+  // 32 random bytes: nobody guesses it, and it survives being pasted into a URL or a shell.
+  const token = tokens === undefined ? randomBytes(32).toString('base64url') : undefined;
+  const table = token === undefined ? tokens : { [token]: [{ topic: '**', read: true, write: true }] };
+  return {
+    port: count('port', options.port, 9898, 0, 65_535),
+    host: host.replace(/^\[(.*)\]$/, '$1'),
+    relayPort: options.relayPort === undefined ? undefined : count('relayPort', options.relayPort, 0, 0, 65_535),
+    maxMessageBytes: count('maxMessageBytes', options.maxMessageBytes, 1024 * 1024, 1024, 1024 ** 3),
+    heartbeatMs: count('heartbeatMs', options.heartbeatMs, 15_000, 20, 3_600_000),
+    authMs: count('authMs', options.authMs, 5_000, 1, 3_600_000),
+    holdMs: count('holdMs', options.holdMs, 250, 0, 60_000),
+    authenticator: isAuthenticator(table) ? table : new Tokens(table),
+    token,
+    loopback,
+    logger,
+    http,
+    allowOrigin,
+  };
+}
+
+function count(name: string, value: unknown, fallback: number, least: number, most: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw invalid(name, `must be a whole number from ${least} to ${most}`, value);
+}
+
+const isAuthenticator = (value: unknown): value is Authenticator =>
+  typeof value === 'object' && value !== null && 'authenticate' in value && typeof value.authenticate === 'function';
+
+const invalid = (name: string, why: string, value: unknown): PubkeeperError =>
+  new PubkeeperError('OPTION_INVALID', `The option "${name}" ${why}, not ${show(value)}.`, { option: name });

@@ -1,0 +1,58 @@
+import { WebSocket } from 'ws';
+import { after, cancel } from '../core/host.js';
+import { CloseCode } from './close-codes.js';
+import type { Drops } from './stats.js';
+
+/** How long the other end has to answer a close, in milliseconds, before the socket is cut. */
+const CLOSE_MS = 2_000;
+
+/** The one place where bytes leave for a WebSocket, and where it is decided that a reader is too slow. */
+export class Outbox {
+  readonly #drops: Drops;
+  readonly #maxBuffered: number;
+
+  /** @param maxBuffered bytes that may wait for one reader; default 8 MiB */
+  constructor(drops: Drops, maxBuffered = 8 * 1024 * 1024) {
+    this.#drops = drops;
+    this.#maxBuffered = maxBuffered;
+  }
+
+  /** Sends one binary message. A connection that is closing or gone takes nothing, and nothing is said of it. */
+  send(socket: WebSocket, bytes: Uint8Array): void {
+    if (this.#hasRoom(socket)) socket.send(bytes, { binary: true });
+  }
+
+  /** Answers a WebSocket ping. Not left to `ws`, because who pings and never reads would fill the memory. */
+  pong(socket: WebSocket, data: Uint8Array): void {
+    if (this.#hasRoom(socket)) socket.pong(data);
+  }
+
+  #hasRoom(socket: WebSocket): boolean {
+    if (socket.readyState !== WebSocket.OPEN) return false;
+    if (socket.bufferedAmount <= this.#maxBuffered) return true;
+    this.#drops.add('slow-reader');
+    end(socket, CloseCode.SLOW_READER, 'Too much waits to be read: read faster or join less.');
+    return false;
+  }
+}
+
+/** Closes a WebSocket with a code, and cuts it when the other end does not answer. */
+export function end(socket: WebSocket, code: CloseCode, reason: string): void {
+  if (socket.readyState !== WebSocket.OPEN) return;
+  socket.close(code, reason);
+  const timer = after(CLOSE_MS, () => socket.terminate());
+  socket.once('close', () => cancel(timer));
+}
+
+/** The bytes of a message, in whichever of the three forms `ws` hands them over. */
+export function bytesOf(data: WebSocket.RawData): Uint8Array {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+}
+
+/** Counts what `ws` reports of a connection that breaks the WebSocket protocol; `ws` itself closes it. */
+export function countFault(error: Error, drops: Drops): void {
+  if (!('code' in error) || typeof error.code !== 'string') return;
+  if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') drops.add('too-long');
+  else if (error.code.startsWith('WS_ERR_')) drops.add('websocket');
+}

@@ -1,0 +1,255 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { networkInterfaces } from 'node:os';
+import type { WebSocket } from 'ws';
+import { Events } from '../core/events.js';
+import type { BrewDetails } from '../core/packet.js';
+import { ControlPlane } from './control.js';
+import { Heartbeat } from './heartbeat.js';
+import { answer, answerRelayPort } from './http.js';
+import { Listener } from './listener.js';
+import type { Match } from './match.js';
+import { readOptions } from './options.js';
+import type { ServerOptions, ServerSettings } from './options.js';
+import { Outbox } from './outbox.js';
+import { RelayPlane } from './relay-socket.js';
+import { Drops } from './stats.js';
+import type { ServerStats } from './stats.js';
+import { authorityOf, isLoopback, mayConnect, routeMain, routeRelay } from './upgrade.js';
+import type { AcceptedRoute, Route, UpgradeRequest } from './upgrade.js';
+
+/** A pair that has been matched, or has come apart. */
+export interface MatchEvent {
+  /** The brewer's literal topic. */
+  readonly topic: string;
+  readonly brewerId: string;
+  readonly patronId: string;
+  /** The name of the brew over which they meet. */
+  readonly brew: string;
+}
+
+export interface ServerEvents {
+  matched: MatchEvent;
+  unmatched: MatchEvent;
+}
+
+// A message is the payload and the headers around it: 40 bytes for the relay, 88 of the brew frame and room for what a
+// cipher adds; 8 on control.
+const RELAY_OVERHEAD = 40 + 88 + 32;
+const CONTROL_OVERHEAD = 8;
+
+/** How long a connection has to give a sign of life when another one wants its id, in milliseconds, at most. */
+const PROBE_MS = 2_000;
+
+/** A running server: made by `createServer`, ended by `close()` or by `await using`. */
+export class PubkeeperServer {
+  /** The token that was made up because none was given; else undefined. */
+  readonly token: string | undefined;
+  readonly #settings: ServerSettings;
+  readonly #drops = new Drops();
+  readonly #events = new Events<ServerEvents>();
+  readonly #heartbeat = new Heartbeat();
+  readonly #control: ControlPlane;
+  readonly #relay: RelayPlane;
+  readonly #main: Listener;
+  readonly #relayOnly: Listener | undefined;
+  readonly #addresses: ReadonlySet<string>;
+  #port = 0;
+  #relayPort: number | undefined;
+  #beat: NodeJS.Timeout | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(settings: ServerSettings) {
+    this.#settings = settings;
+    this.token = settings.token;
+    const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes } = settings;
+    const drops = this.#drops;
+    const heartbeat = this.#heartbeat;
+    const outbox = new Outbox(drops);
+    this.#addresses = new Set([settings.host, ...localAddresses()]);
+    this.#relay = new RelayPlane({ drops, outbox, heartbeat, joined: (key) => this.#control.arrived(key) });
+    this.#control = new ControlPlane({
+      authenticator,
+      drops,
+      outbox,
+      heartbeat,
+      heartbeatMs,
+      authMs,
+      probeMs: Math.min(PROBE_MS, heartbeatMs),
+      holdMs,
+      logger,
+      joined: (key) => this.#relay.relay.joined(key),
+      ownRelay: (brew, authority) => this.#isOwnRelay(brew, authority),
+      listener: {
+        matched: (match) => this.#events.emit('matched', eventOf(match)),
+        unmatched: (match) => this.#events.emit('unmatched', eventOf(match)),
+      },
+    });
+    const maxPayload = { control: maxMessageBytes + CONTROL_OVERHEAD, relay: maxMessageBytes + RELAY_OVERHEAD };
+    const shared = {
+      maxPayload,
+      accept: this.#accept.bind(this),
+      refused: this.#refused.bind(this),
+      fault: (error: unknown) => logger.error('A port of the server has a fault.', error),
+    };
+    this.#main = new Listener({
+      ...shared,
+      route: (upgrade) => this.#checkOrigin(upgrade) ?? routeMain(upgrade),
+      answer: (request, response) => void this.#answer(request, response),
+    });
+    this.#relayOnly =
+      settings.relayPort === undefined
+        ? undefined
+        : new Listener({
+            ...shared,
+            route: (upgrade) => this.#checkOrigin(upgrade) ?? routeRelay(upgrade),
+            answer: (_request, response) => answerRelayPort(response),
+          });
+  }
+
+  /** See `createServer`. */
+  static async start(options: ServerOptions): Promise<PubkeeperServer> {
+    const server = new PubkeeperServer(readOptions(options));
+    try {
+      await server.#listen();
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
+    return server;
+  }
+
+  /** The TCP port of control, relay and plain HTTP. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Where clients connect: `ws://127.0.0.1:9898/ws`. When bound to all addresses, the loopback one is named. */
+  get url(): string {
+    return `ws://${this.#urlHost()}:${this.#port}/ws`;
+  }
+
+  /** Where the relay is: on the same port, or on its own one in the split layout. */
+  get relayUrl(): string {
+    return this.#relayPort === undefined
+      ? `ws://${this.#urlHost()}:${this.#port}/brew`
+      : `ws://${this.#urlHost()}:${this.#relayPort}/`;
+  }
+
+  /** Counts of what is there and of what has been dropped. */
+  stats(): ServerStats {
+    const { matchmaker } = this.#control;
+    const { relay } = this.#relay;
+    return {
+      controlConnections: this.#control.connections,
+      clients: matchmaker.clients,
+      relayConnections: this.#relay.connections,
+      brewers: matchmaker.brewers,
+      patrons: matchmaker.patrons,
+      matches: matchmaker.matches,
+      heldNotifications: this.#control.held,
+      topics: relay.topics,
+      retained: relay.retained,
+      retainedBytes: relay.retainedBytes,
+      published: relay.published,
+      delivered: relay.delivered,
+      drops: this.#drops.toJSON(),
+    };
+  }
+
+  /** Calls `listener` whenever a pair is matched or comes apart. Returns its own undo. */
+  on<Name extends keyof ServerEvents>(name: Name, listener: (event: ServerEvents[Name]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /** Closes every connection with 1001 and frees the ports. Resolves within about a second; may be called twice. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #listen(): Promise<void> {
+    const { port, relayPort, host, heartbeatMs } = this.#settings;
+    await this.#main.listen(port, host);
+    this.#port = this.#main.port;
+    if (this.#relayOnly) {
+      await this.#relayOnly.listen(relayPort ?? 0, host);
+      this.#relayPort = this.#relayOnly.port;
+    }
+    this.#beat = setInterval(() => this.#heartbeat.beat(), heartbeatMs / 2);
+    this.#beat.unref();
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#beat);
+    await Promise.all([this.#main.close(), this.#relayOnly?.close()]);
+    this.#control.close();
+  }
+
+  #accept(socket: WebSocket, route: AcceptedRoute, request: IncomingMessage): void {
+    if (route.kind === 'relay') {
+      this.#relay.accept(socket);
+      return;
+    }
+    this.#control.accept(socket, {
+      version: route.version,
+      authority: request.headers.host ?? '',
+      address: addressOf(request),
+    });
+  }
+
+  #refused(sentence: string, request: IncomingMessage): void {
+    this.#drops.add('handshake');
+    this.#settings.logger.warn(`A WebSocket from ${addressOf(request)} was refused: ${sentence}`);
+  }
+
+  #checkOrigin(upgrade: UpgradeRequest): Route | undefined {
+    const { allowOrigin, loopback } = this.#settings;
+    const { origin } = upgrade;
+    const allowed =
+      origin !== undefined && allowOrigin ? allowOrigin(origin, upgrade) : mayConnect(upgrade, loopback);
+    if (allowed) return undefined;
+    return { kind: 'refused', status: 403, sentence: 'Pages of this origin may not connect to this server.' };
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await answer(request, response, this.#settings.http, this.#closing !== undefined);
+    } catch (error) {
+      this.#settings.logger.error('The handler of plain HTTP requests failed.', error);
+      if (!response.headersSent) response.statusCode = 500;
+      response.end();
+    }
+  }
+
+  /** Whether details name the relay on the main port: by the name that the client knows us by, or by one of ours. */
+  #isOwnRelay({ name, hostname, port, secure }: BrewDetails, authority: string): boolean {
+    if (name !== 'websocket' || typeof hostname !== 'string') return false;
+    const bare = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
+    const host = bare.includes(':') ? `[${bare}]` : bare;
+    if (`${host}:${String(port)}` === authorityOf(secure ? 'wss' : 'ws', authority)) return true;
+    return Number(port) === this.#port && (isLoopback(bare) || this.#addresses.has(bare));
+  }
+
+  #urlHost(): string {
+    const { host } = this.#settings;
+    if (host === '0.0.0.0') return '127.0.0.1';
+    if (host === '::') return '[::1]';
+    return host.includes(':') ? `[${host}]` : host;
+  }
+}
+
+const eventOf = <C>({ brewer, patron, topic, brew }: Match<C>): MatchEvent => ({
+  topic,
+  brewerId: brewer.id,
+  patronId: patron.id,
+  brew: brew.name,
+});
+
+const addressOf = (request: IncomingMessage): string => request.socket.remoteAddress ?? 'an unknown address';
+
+const localAddresses = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((list) => list?.map(({ address }) => address.toLowerCase()) ?? []);

@@ -1,0 +1,254 @@
+import { WebSocket } from 'ws';
+import { PubkeeperError, type ErrorCode } from '../core/errors.js';
+import { after, cancel } from '../core/host.js';
+import type { Timer } from '../core/host.js';
+import { PacketType, decodePacket, packetName } from '../core/packet.js';
+import type { Packet, PacketVersion, UnknownPacket } from '../core/packet.js';
+import { CloseCode } from './close-codes.js';
+import type { ControlPlane } from './control.js';
+import type { Beating } from './heartbeat.js';
+import { errorPacket } from './match.js';
+import { bytesOf, countFault, end } from './outbox.js';
+import { encodeMessages } from './wire.js';
+
+/** What the handshake of a control connection told. */
+export interface Handshake {
+  readonly version: PacketVersion;
+  /** The Host header: host and port by which this client reaches the server. */
+  readonly authority: string;
+  /** The address of the other end, for the log. */
+  readonly address: string;
+}
+
+/** The packet type by which a client asks for a sign of life; it gets the same packet back. Its payload is `{}`. */
+export const PING = 60;
+
+const pong = (version: PacketVersion): Uint8Array =>
+  Uint8Array.of(PING, 0, 2, 0, version === '1.0' ? 0 : 1, 0, 0, 0, 0x7b, 0x7d);
+
+/** One control connection: authentication, then packets to the matchmaker and back (protocol, section 2). */
+export class ControlSession implements Beating {
+  readonly handshake: Handshake;
+  silence = 0;
+  readonly #plane: ControlPlane;
+  readonly #socket: WebSocket;
+  #authenticated = false;
+  #authTimer: Timer | undefined;
+  /** What has come while an earlier packet is still being worked on. */
+  #later: (Packet | UnknownPacket)[] | undefined;
+  #probe: Promise<boolean> | undefined;
+  #sign: ((alive: boolean) => void) | undefined;
+
+  constructor(plane: ControlPlane, socket: WebSocket, handshake: Handshake) {
+    this.#plane = plane;
+    this.#socket = socket;
+    this.handshake = handshake;
+    this.#authTimer = after(plane.authMs, () => this.#tooLate());
+    socket.on('error', (error) => countFault(error, plane.drops));
+    socket.on('ping', (data) => {
+      this.#alive();
+      plane.outbox.pong(socket, data);
+    });
+    socket.on('pong', () => this.#alive());
+    socket.on('message', (data, isBinary) => {
+      this.#alive();
+      this.#guard(() => this.#message(bytesOf(data), isBinary));
+    });
+    socket.on('close', () => {
+      cancel(this.#authTimer);
+      this.#sign?.(false);
+      plane.gone(this);
+    });
+  }
+
+  get #open(): boolean {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  /** Sends a packet. A connection that is closing or gone takes nothing. */
+  deliver(packet: Packet): void {
+    if (!this.#open) return;
+    for (const bytes of encodeMessages(packet, this.handshake.version)) this.#plane.outbox.send(this.#socket, bytes);
+  }
+
+  ping(): void {
+    if (this.#open) this.#socket.ping();
+  }
+
+  cut(): void {
+    this.#plane.drops.add('silent');
+    this.#socket.terminate();
+  }
+
+  /** Whether the other end is still there: true at its next sign of life, false when it gives none in time. */
+  answers(): Promise<boolean> {
+    if (!this.#open) return Promise.resolve(false);
+    return (this.#probe ??= new Promise((resolve) => {
+      const timer = after(this.#plane.probeMs, () => this.#sign?.(false));
+      this.#sign = (alive) => {
+        cancel(timer);
+        this.#sign = this.#probe = undefined;
+        resolve(alive);
+      };
+      this.ping();
+    }));
+  }
+
+  #alive(): void {
+    this.silence = 0;
+    this.#sign?.(true);
+  }
+
+  #message(bytes: Uint8Array, isBinary: boolean): void {
+    // What arrives behind our close is too late.
+    if (!this.#open) return;
+    if (!isBinary) {
+      this.#plane.drops.add('control-text');
+      return this.#fault('PACKET_INVALID', 'A control packet is a binary message; this one was text.');
+    }
+    let packet: Packet | UnknownPacket;
+    try {
+      packet = decodePacket(bytes);
+    } catch (error) {
+      if (!(error instanceof PubkeeperError)) throw error;
+      this.#plane.drops.add('control-packet');
+      return this.#fault(error.code, error.message);
+    }
+    this.#take(packet);
+  }
+
+  /** Handles packets one after the other: one that has to wait for something holds up those behind it. */
+  #take(packet: Packet | UnknownPacket): void {
+    if (this.#later) {
+      this.#later.push(packet);
+      return;
+    }
+    const work = this.#authenticated ? this.#handle(packet) : this.#authenticate(packet);
+    if (!work) return;
+    this.#later = [];
+    this.#socket.pause();
+    void work
+      .catch((error: unknown) => this.#crash(error))
+      .then(() => {
+        const later = this.#later ?? [];
+        this.#later = undefined;
+        this.#socket.resume();
+        this.#guard(() => {
+          for (const next of later) if (this.#open) this.#take(next);
+        });
+      });
+  }
+
+  #authenticate(packet: Packet | UnknownPacket): Promise<void> | undefined {
+    if (packet.type !== PacketType.CLIENT_AUTHENTICATE) {
+      this.#plane.drops.add('control-packet');
+      this.#fault('PROTOCOL_ERROR', `The first packet must be CLIENT_AUTHENTICATE, not ${nameOf(packet)}.`);
+      return undefined;
+    }
+    const rights = this.#plane.authenticator.authenticate(packet.payload.token);
+    if (rights instanceof Promise) return rights.then((known) => this.#admit(known));
+    this.#admit(rights);
+    return undefined;
+  }
+
+  #admit(rights: Awaited<ReturnType<ControlPlane['authenticator']['authenticate']>>): void {
+    if (!this.#open) return;
+    cancel(this.#authTimer);
+    if (rights) {
+      this.#authenticated = true;
+      // Clients that do not know `heartbeat` ignore it.
+      const payload = { authenticated: true, heartbeat: this.#plane.heartbeatMs };
+      this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload });
+      this.#plane.matchmaker.add(this, rights);
+      return;
+    }
+    this.#plane.drops.add('unauthorized');
+    this.#plane.logger.warn(`A token from ${this.handshake.address} was refused.`);
+    this.deliver(errorPacket('UNAUTHORIZED', 'The server does not know this token: check it, or ask for one.'));
+    this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload: { authenticated: false } });
+    end(this.#socket, CloseCode.UNAUTHORIZED, 'The token was refused.');
+  }
+
+  #handle(packet: Packet | UnknownPacket): Promise<void> | undefined {
+    const { matchmaker, drops, outbox } = this.#plane;
+    switch (packet.type) {
+      case 'unknown':
+        if (packet.number === PING) outbox.send(this.#socket, pong(this.handshake.version));
+        else drops.add('control-unknown');
+        return undefined;
+      case PacketType.BREWER_REGISTER:
+      case PacketType.PATRON_REGISTER: {
+        const rival = matchmaker.rival(this, packet);
+        if (rival) return this.#contend(rival, packet);
+        this.#plane.receive(this, packet);
+        return undefined;
+      }
+      case PacketType.BREWER_UNREGISTER:
+      case PacketType.PATRON_UNREGISTER:
+      case PacketType.BREWS_REGISTER:
+        this.#plane.receive(this, packet);
+        return undefined;
+      case PacketType.BREW_STATE:
+        return undefined;
+      case PacketType.ERROR:
+        this.#plane.logger.debug?.(`The client at ${this.handshake.address} reports: ${packet.payload.message}`);
+        return undefined;
+      case PacketType.CLIENT_AUTHENTICATE:
+        this.#fault('PROTOCOL_ERROR', 'This connection is authenticated already: open another one for another token.');
+        return undefined;
+      case PacketType.SEGMENT_CREATE:
+      case PacketType.SEGMENT_DESTROY:
+      case PacketType.SEGMENT_REGISTER:
+      case PacketType.SEGMENT_CONNECT_BREWER:
+        // This server does not bridge.
+        drops.add('control-unknown');
+        return undefined;
+      default:
+        drops.add('control-packet');
+        this.#fault('PACKET_INVALID', `${nameOf(packet)} is for servers to send, not for clients.`);
+        return undefined;
+    }
+  }
+
+  /**
+   * The id is held by another connection. That one may be the same client before its network changed, dead without a
+   * FIN; so it is asked for a sign of life before the newcomer is refused.
+   */
+  async #contend(rival: ControlSession, packet: Packet): Promise<void> {
+    if (!(await rival.answers())) {
+      rival.cut();
+      this.#plane.gone(rival);
+    }
+    if (this.#open) this.#plane.receive(this, packet);
+  }
+
+  /** Says what is wrong. The connection survives it if the client is authenticated. */
+  #fault(code: ErrorCode, message: string): void {
+    this.deliver(errorPacket(code, message));
+    if (!this.#authenticated) end(this.#socket, CloseCode.BAD_PACKET, 'The first packet must be CLIENT_AUTHENTICATE.');
+  }
+
+  #tooLate(): void {
+    if (!this.#open) return;
+    this.#plane.drops.add('auth-timeout');
+    this.deliver(errorPacket('TIMEOUT', `No CLIENT_AUTHENTICATE came within ${this.#plane.authMs} ms.`));
+    end(this.#socket, CloseCode.AUTH_TIMEOUT, 'No CLIENT_AUTHENTICATE came in time.');
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#crash(error);
+    }
+  }
+
+  /** A fault of ours must cost one connection, not the server. */
+  #crash(error: unknown): void {
+    this.#plane.logger.error('A control connection ended by a fault of the server.', error);
+    end(this.#socket, CloseCode.SERVER_FAULT, 'The server has made a mistake.');
+  }
+}
+
+const nameOf = (packet: Packet | UnknownPacket): string =>
+  packetName(packet.type === 'unknown' ? packet.number : packet.type);

@@ -1,0 +1,95 @@
+import { isIP } from 'node:net';
+import type { PacketVersion } from '../core/packet.js';
+
+// Which of the two kinds of connection a WebSocket handshake asks for (design, "Single port"). No sockets here.
+
+/** What an upgrade request says, as far as it matters. */
+export interface UpgradeRequest {
+  /** The path, without a query. */
+  readonly path: string;
+  /** The subprotocols offered, in order. */
+  readonly protocols: readonly string[];
+  readonly origin: string | undefined;
+  /** The Host header. */
+  readonly host: string;
+}
+
+/** What becomes of it. `protocol` is what to answer; empty when none was offered. */
+export type Route =
+  | { readonly kind: 'control'; readonly protocol: string; readonly version: PacketVersion }
+  | { readonly kind: 'relay'; readonly protocol: string }
+  | { readonly kind: 'refused'; readonly status: number; readonly sentence: string };
+
+export type AcceptedRoute = Exclude<Route, { kind: 'refused' }>;
+
+const CONTROL: ReadonlyMap<string, PacketVersion> = new Map([
+  ['pubkeeper-1.1', '1.1'],
+  ['pubkeeper-1.0', '1.0'],
+]);
+const RELAY: ReadonlySet<string> = new Set(['pubkeeper-1.0.0']);
+
+/** What a request on the main port asks for: by the first subprotocol that is known, else by its path. */
+export function routeMain({ path, protocols }: UpgradeRequest): Route {
+  for (const protocol of protocols) {
+    const version = CONTROL.get(protocol);
+    if (version) return { kind: 'control', protocol, version };
+    if (RELAY.has(protocol)) return { kind: 'relay', protocol };
+  }
+  if (protocols.length) {
+    const known = [...CONTROL.keys(), ...RELAY].join(', ');
+    const sentence = `None of the subprotocols offered is known here; known are ${known}.`;
+    return { kind: 'refused', status: 400, sentence };
+  }
+  if (path === '/ws' || path === '/') return { kind: 'control', protocol: '', version: '1.0' };
+  if (path === '/brew') return { kind: 'relay', protocol: '' };
+  return {
+    kind: 'refused',
+    status: 404,
+    sentence: 'There is no WebSocket at this path: connect to /ws for control or to /brew for the relay.',
+  };
+}
+
+/** The connection on a port of its own for the relay: always the relay, whatever is offered. */
+export function routeRelay({ protocols }: UpgradeRequest): Route {
+  return { kind: 'relay', protocol: protocols.find((protocol) => RELAY.has(protocol)) ?? protocols[0] ?? '' };
+}
+
+/** The subprotocols of a `Sec-WebSocket-Protocol` header. */
+export const readProtocols = (header: string | undefined): string[] =>
+  (header ?? '')
+    .split(',')
+    .map((protocol) => protocol.trim())
+    .filter(Boolean);
+
+/** The path of a request's target, without its query. */
+export const readPath = (target: string | undefined): string => (target ?? '/').split('?', 1)[0]!;
+
+/** Whether this host name or address is the machine itself. IPv6 with or without brackets. */
+export function isLoopback(host: string): boolean {
+  const name = host.replace(/^\[|\]$/g, '').toLowerCase();
+  if (name === 'localhost' || name.endsWith('.localhost') || name === '::1') return true;
+  return isIP(name) === 4 && name.startsWith('127.');
+}
+
+/**
+ * Whether pages of the request's origin may connect. No origin: not a page. The origin that the page shares with this
+ * server: our own pages. On loopback also every page of this machine.
+ */
+export function mayConnect({ origin, host }: UpgradeRequest, boundToLoopback: boolean): boolean {
+  if (origin === undefined) return true;
+  let url: URL;
+  try {
+    url = new URL(origin);
+  } catch {
+    return false;
+  }
+  if (url.host !== '' && authorityOf(url.protocol, url.host) === authorityOf(url.protocol, host)) return true;
+  return boundToLoopback && isLoopback(url.hostname);
+}
+
+/** `host:port` in lower case, with the port that the scheme implies where none is written. */
+export function authorityOf(scheme: string, host: string): string {
+  const lower = host.toLowerCase();
+  if (/:\d+$/.test(lower)) return lower;
+  return `${lower}:${/^(https|wss):?$/.test(scheme) ? 443 : 80}`;
+}

@@ -1,0 +1,168 @@
+import { createCipheriv, createDecipheriv, webcrypto } from 'node:crypto';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { defaultEngine } from '../../src/core/ciphers/default-engine.js';
+import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
+import { openerFor, sealerFor } from '../../src/core/ciphers/index.js';
+import { nobleEngine } from '../../src/core/ciphers/noble.js';
+import { webCryptoEngine } from '../../src/core/ciphers/web-crypto.js';
+import { frameIdentity, topicHash } from '../../src/core/frame.js';
+import type { BrewerConfig } from '../../src/core/packet.js';
+import { nodeEngine } from '../../src/platform/node-engine.js';
+import { hex, id, rawFrame, thrown, unhex } from '../helpers.js';
+import { vectors, wycheproof } from '../vectors.js';
+
+const engines: [string, CryptoEngine][] = [
+  ['noble', nobleEngine],
+  ['WebCrypto', webCryptoEngine(webcrypto.subtle as never)],
+  ['node', nodeEngine],
+  ['default', defaultEngine()],
+];
+const identity = frameIdentity(topicHash('a.b'), unhex(id(1)));
+const cases = vectors<{ key: string; plaintext?: string; payload: string; valid: boolean; why?: string }[]>('aes-cbc');
+const cbc = (key: string): BrewerConfig => ({ cipher: { mode: 2, key } });
+/** Opens a frame; what is thrown becomes a rejection, so that engines of both kinds are tried alike. */
+const open = async (config: BrewerConfig, engine: CryptoEngine, frame: Uint8Array) => openerFor(config, engine).open(frame);
+
+describe.each(engines)('AES-CBC by %s', (_, engine) => {
+  it.each(cases.filter(({ valid }) => valid).map((vector) => [vector.key.length * 4, vector.plaintext!.length / 2, vector] as const))(
+    'vector: %i-bit key, %i bytes',
+    async (_bits, _size, { key, plaintext, payload }) => {
+      expect(hex((await open(cbc(key), engine, rawFrame('a.b', id(1), unhex(payload)))) as Uint8Array)).toBe(plaintext);
+      // And the same bytes the other way, under the vector's IV.
+      const ciphertext = await engine.cbc(unhex(key)).encrypt(unhex(payload.slice(0, 32)), unhex(plaintext!));
+      expect(hex(ciphertext)).toBe(payload.slice(32));
+    },
+  );
+
+  it.each(cases.filter(({ valid }) => !valid).map((vector) => [vector.why!, vector] as const))('vector that cannot be opened: %s', async (_why, { key, payload }) => {
+    await expect(open(cbc(key), engine, rawFrame('a.b', id(1), unhex(payload)))).rejects.toThrow();
+  });
+
+  it('seals what node:crypto opens: a random IV, then the padded ciphertext', async () => {
+    const sealer = sealerFor('aes-cbc', engine, identity);
+    expect(sealer.config).toEqual({ mode: 2, key: expect.stringMatching(/^[\da-f]{32}$/) as string });
+    const frames = await Promise.all([0, 1, 15, 16, 17, 5000].map(async (size) => [size, await sealer.seal(new Uint8Array(size).fill(7))] as const));
+    for (const [size, frame] of frames) {
+      expect(hex(frame.subarray(0, 88))).toBe(hex(rawFrame('a.b', id(1), frame.subarray(88)).subarray(0, 88)));
+      const decipher = createDecipheriv('aes-128-cbc', unhex(sealer.config!.key), frame.subarray(88, 104));
+      expect(Buffer.concat([decipher.update(frame.subarray(104)), decipher.final()])).toEqual(Buffer.alloc(size, 7));
+    }
+    expect(new Set(frames.map(([, frame]) => hex(frame.subarray(88, 104)))).size).toBe(frames.length);
+  });
+
+  it.each([128, 192, 256] as const)('opens what node:crypto sealed with %i bits', async (bits) => {
+    const key = Buffer.alloc(bits / 8, 9);
+    const cipher = createCipheriv(`aes-${bits}-cbc`, key, Buffer.alloc(16, 5));
+    const payload = Buffer.concat([Buffer.alloc(16, 5), cipher.update('hello'), cipher.final()]);
+    const opened = await open(cbc(key.toString('hex').toUpperCase()), engine, rawFrame('a', id(1), payload));
+    expect(Buffer.from(opened as Uint8Array).toString()).toBe('hello');
+  });
+});
+
+describe('Wycheproof', () => {
+  interface Test { tcId: number; key: string; iv: string; aad?: string; msg: string; ct: string; tag?: string; result: string }
+  const load = (name: string, ivSize: number): Test[] => {
+    const file = wycheproof<{ testGroups: { ivSize: number; tagSize?: number; tests: Test[] }[] }>(name);
+    const groups = file?.testGroups.filter((group) => group.ivSize === ivSize && (group.tagSize ?? 128) === 128);
+    const tests = groups?.flatMap((group) => group.tests) ?? [];
+    if (file) expect(tests.length).toBeGreaterThan(100);
+    return tests;
+  };
+  const outcome = async (run: () => Uint8Array | Promise<Uint8Array>): Promise<string> => {
+    try {
+      return hex(await run());
+    } catch {
+      return 'refused';
+    }
+  };
+
+  it.each(engines)('AES-CBC with PKCS#7 by %s', async (_, engine) => {
+    for (const { tcId, key, iv, msg, ct, result } of load('aes_cbc_pkcs5_test', 128)) {
+      const opened = await outcome(() => openerFor(cbc(key), engine).open(rawFrame('a', id(1), unhex(iv + ct))) as Uint8Array);
+      expect(opened, `test ${tcId}`).toBe(result === 'invalid' ? 'refused' : msg);
+      if (result === 'valid') expect(await outcome(() => engine.cbc(unhex(key)).encrypt(unhex(iv), unhex(msg)))).toBe(ct);
+    }
+  });
+
+  it.each(engines)('AES-GCM by %s', async (_, engine) => {
+    for (const { tcId, key, iv, aad, msg, ct, tag, result } of load('aes_gcm_test', 96)) {
+      const opened = await outcome(() => engine.gcm(unhex(key)).decrypt(unhex(iv), unhex(aad!), unhex(ct + tag!)));
+      expect(opened, `test ${tcId}`).toBe(result === 'invalid' ? 'refused' : msg);
+      if (result === 'valid') expect(await outcome(() => engine.gcm(unhex(key)).encrypt(unhex(iv), unhex(aad!), unhex(msg)))).toBe(ct + tag!);
+    }
+  });
+});
+
+describe('every engine reads every other', () => {
+  const pairs = engines.flatMap(([from, a]) => engines.map(([to, b]) => [from, to, a, b] as const));
+  it.each(pairs)('%s → %s', async (_from, _to, a, b) => {
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom('none', 'aes-cbc', 'aes-gcm'), fc.oneof(fc.uint8Array(), fc.nat(5000).map((n) => new Uint8Array(n).fill(n))), async (name, message) => {
+        const sealer = sealerFor(name as 'none', a, identity);
+        const frame = await sealer.seal(message);
+        const opened = await open(sealer.config ? { cipher: sealer.config } : {}, b, frame);
+        expect(hex(opened as Uint8Array)).toBe(hex(message));
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it.each(engines)('%s takes views, does not change them, and what they hold when the call is made counts', async (_, engine) => {
+    for (const size of [10, 3000]) {
+      const sealer = sealerFor('aes-gcm', engine, identity);
+      const buffer = new Uint8Array(size + 7).fill(1);
+      const sealing = sealer.seal(buffer.subarray(3, -4));
+      expect(buffer.every((byte) => byte === 1)).toBe(true);
+      buffer.fill(9); // the caller reuses its buffer at once
+      const padded = new Uint8Array([8, ...(await sealing), 8]);
+      const opener = openerFor({ cipher: sealer.config! }, engine);
+      const opening = opener.open(padded.subarray(1, -1));
+      padded.fill(0);
+      expect(hex((await opening) as Uint8Array)).toBe('01'.repeat(size));
+    }
+  });
+});
+
+describe('what a brewer may announce', () => {
+  it.each([{}, { cipher: null }, { cipher: { mode: 'NONE', key: '' } }, { cipher: { mode: 'NONE' } }])('%j is plaintext', async (config) => {
+    expect(hex((await open(config, nobleEngine, rawFrame('a', id(1), 'x'))) as Uint8Array)).toBe('78');
+    expect(openerFor(config, nobleEngine).cipher).toBe('none');
+  });
+
+  const bad: [string, unknown][] = [
+    ...[0, 1, 8, 15, 17, 20, 23, 31, 33, 64].map((length): [string, unknown] => ['KEY_INVALID', { mode: 2, key: '0a'.repeat(length) }]),
+    ...[undefined, null, 7, '0', 'zz'.repeat(16), ['00'], {}].map((key): [string, unknown] => ['KEY_INVALID', { mode: 2, key }]),
+    ...[0, 16, 24, 31, 33].map((length): [string, unknown] => ['KEY_INVALID', { mode: 'AES-GCM', key: '0a'.repeat(length), epoch: '00'.repeat(8) }]),
+    ...[undefined, null, '', '00'.repeat(7), '00'.repeat(9), 5].map((epoch): [string, unknown] => ['KEY_INVALID', { mode: 'AES-GCM', key: '0a'.repeat(32), epoch }]),
+    ...[1, 3, '2', 'aes-gcm', 'none', '', null, undefined, {}, [2], JSON.parse('{"toString":1,"valueOf":1}')].map((mode): [string, unknown] => ['CIPHER_UNKNOWN', { mode, key: '0a'.repeat(16) }]),
+    ...[7, 'text', true, []].map((cipher): [string, unknown] => ['CIPHER_UNKNOWN', cipher]),
+  ];
+  it.each(bad)('%s for %j, and the key is not told', (code, cipher) => {
+    const error = thrown(() => openerFor({ cipher } as BrewerConfig, nobleEngine), code as 'KEY_INVALID');
+    expect(error.message + JSON.stringify(error.details)).not.toMatch(/0a0a|zzzz/);
+  });
+});
+
+describe('the engine of a page', () => {
+  afterEach(() => void vi.unstubAllGlobals());
+
+  it('is plain JavaScript where there is no crypto.subtle', () => {
+    vi.stubGlobal('crypto', { getRandomValues: webcrypto.getRandomValues.bind(webcrypto) });
+    expect(defaultEngine().name).toBe('noble');
+    vi.stubGlobal('crypto', undefined);
+    expect(defaultEngine().name).toBe('noble');
+  });
+
+  it('is synchronous for small payloads and for 192-bit keys, which Chromium does not have', async () => {
+    const engine = defaultEngine();
+    const isSync = (bits: number, size: number) => engine.cbc(new Uint8Array(bits / 8)).encrypt(new Uint8Array(16), new Uint8Array(size)) instanceof Uint8Array;
+    expect([isSync(128, 100), isSync(128, 100_000), isSync(192, 100_000), isSync(256, 100_000)]).toEqual([true, false, true, false]);
+  });
+
+  it('a key that WebCrypto refuses rejects the call that needs it, and nothing else', async () => {
+    const engine = webCryptoEngine({ ...webcrypto.subtle, importKey: () => Promise.reject(new Error('no such key')) } as never);
+    const aes = engine.cbc(new Uint8Array(24));
+    await expect(aes.decrypt(new Uint8Array(16), new Uint8Array(16))).rejects.toThrow('no such key');
+  });
+});

@@ -1,0 +1,109 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dashboardHandler } from '../../src/dashboard/handler.js';
+import { PubkeeperError } from '../../src/index.js';
+
+describe('dashboardHandler', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-dashboard-'));
+  writeFileSync(join(directory, 'index.html'), '<!doctype html><title>page</title>');
+  let token: string | undefined = 'made-up';
+  let server: Server;
+  let port: number;
+
+  beforeAll(async () => {
+    server = createServer(dashboardHandler({ directory, token: () => token }));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    port = (server.address() as AddressInfo).port;
+  });
+  afterAll(() => {
+    server.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  const get = async (path: string, headers: Record<string, string> = {}, method = 'GET') => {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request({ port, host: '127.0.0.1', path, method, headers }, resolve).on('error', reject).end();
+    });
+    const parts: Buffer[] = [];
+    for await (const part of response) parts.push(part as Buffer);
+    return { status: response.statusCode, headers: response.headers, text: Buffer.concat(parts).toString() };
+  };
+  const ask = (headers: Record<string, string>) => get('/dashboard.json', headers);
+
+  it('serves the page under a policy that requires Trusted Types', async () => {
+    const { status, headers, text } = await get('/');
+    expect(status).toBe(200);
+    expect(text).toContain('<title>page</title>');
+    expect(headers['content-security-policy']).toContain("default-src 'self'");
+    expect(headers['content-security-policy']).toContain("require-trusted-types-for 'script'");
+    expect(headers['content-security-policy']).not.toContain('unsafe');
+  });
+
+  it('answers 404 for what is not there, also with tricks', async () => {
+    for (const path of ['/nothing', '/../handler.js', '/%2e%2e/handler.js', '/constructor', '/__proto__']) {
+      expect((await get(path)).status, path).toBe(404);
+    }
+  });
+
+  it.each([
+    ['127.0.0.1', {}],
+    ['localhost', {}],
+    ['[::1]', {}],
+    ['localhost', { 'sec-fetch-site': 'same-origin' }],
+  ])('tells the token to a page at %s %o', async (name, more) => {
+    const { status, headers, text } = await ask({ host: `${name}:${port}`, ...more });
+    expect(status).toBe(200);
+    expect(headers['cache-control']).toBe('no-store');
+    expect(JSON.parse(text)).toEqual({ server: `ws://${name}:${port}/ws`, token: 'made-up' });
+  });
+
+  it('tells it to its own origin and to no other', async () => {
+    const host = `localhost:${port}`;
+    expect((await ask({ host, origin: `http://${host}` })).status).toBe(200);
+    for (const origin of ['http://evil.example', `http://localhost:${port + 1}`, `https://${host}`, 'null', 'garbage']) {
+      const { status, text } = await ask({ host, origin });
+      expect(status, origin).toBe(403);
+      expect(text).not.toContain('made-up');
+    }
+  });
+
+  it.each([
+    [{ host: 'evil.example' }],
+    [{ host: '127.0.0.1.evil.example' }],
+    [{ host: ':::' }],
+    [{ host: 'localhost', 'sec-fetch-site': 'cross-site' }],
+    [{ host: 'localhost', 'x-forwarded-for': '203.0.113.9' }],
+    [{ host: 'localhost', forwarded: 'for=203.0.113.9' }],
+    [{ host: 'localhost', via: '1.1 proxy' }],
+  ])('does not tell it to %o', async (headers) => {
+    const { status, text } = await ask(headers);
+    expect(status).toBe(403);
+    expect(text).not.toContain('made-up');
+  });
+
+  it('tells only the server where there is no token to tell', async () => {
+    token = undefined;
+    try {
+      const { status, text } = await ask({ host: 'plant.example:9898' });
+      expect(status).toBe(200);
+      expect(JSON.parse(text)).toEqual({ server: 'ws://plant.example:9898/ws' });
+    } finally {
+      token = 'made-up';
+    }
+  });
+
+  it('is only read', async () => {
+    const { status, headers } = await get('/dashboard.json', { host: 'localhost' }, 'POST');
+    expect(status).toBe(405);
+    expect(headers.allow).toBe('GET, HEAD');
+  });
+
+  it('says so when the page was not built', () => {
+    expect(() => dashboardHandler({ directory: join(directory, 'missing') })).toThrow(PubkeeperError);
+  });
+});

@@ -1,0 +1,94 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PubkeeperError } from '../../src/core/errors.js';
+import { Tokens, readTokens, rightsOf } from '../../src/server/auth.js';
+
+const SECRET = 'secret-3f9a17';
+
+describe('Tokens', () => {
+  it('knows its tokens and their rights', () => {
+    const tokens = new Tokens({
+      reader: [{ topic: 'plant.**', read: true }],
+      writer: [{ topic: 'plant.*', read: false, write: true }, { topic: 'log', write: true }],
+      nothing: [],
+    });
+    const reader = tokens.authenticate('reader')!;
+    expect([reader.mayRead('plant.a.b'), reader.mayRead('plant'), reader.mayWrite('plant.a')]).toEqual([true, false, false]);
+    const writer = tokens.authenticate('writer')!;
+    expect(['plant.a', 'plant.a.b', 'log'].map((topic) => writer.mayWrite(topic))).toEqual([true, false, true]);
+    expect(tokens.authenticate('nothing')!.mayRead('a')).toBe(false);
+    for (const wrong of ['', 'Reader', 'reader ', '__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+      expect(tokens.authenticate(wrong)).toBeUndefined();
+    }
+  });
+
+  it('allows nothing that is no topic', () => {
+    const rights = rightsOf([{ topic: '**', read: true, write: true }]);
+    expect(['a', 'a.b', '*', 'a.**', '', 'a..b'].map((topic) => rights.mayRead(topic))).toEqual([true, true, false, false, false, false]);
+  });
+
+  it('is not harmed by names that objects have', () => {
+    const tokens = new Tokens(JSON.parse('{"__proto__": [{"topic": "a", "read": true}], "constructor": []}'));
+    expect(tokens.authenticate('__proto__')!.mayRead('a')).toBe(true);
+    expect(tokens.authenticate('toString')).toBeUndefined();
+    expect(({} as Record<string, unknown>)['topic']).toBeUndefined();
+  });
+
+  it.each([
+    ['a list', [], /must be an object/],
+    ['null', null, /must be an object/],
+    ['no token', {}, /holds no token/],
+    ['an empty token', { '': [] }, /empty token \(number 1\)/],
+    ['no list of rights', { ok: [], [SECRET]: {} }, /list of rights in token number 2/],
+    ['a right that is a text', { [SECRET]: ['**'] }, /object \{topic, read, write\} in token number 1, right number 1/],
+    ['no pattern', { [SECRET]: [{ topic: 'a..b', read: true }] }, /"topic" in token number 1/],
+    ['a text for read', { [SECRET]: [{ topic: 'a', read: 'yes' }] }, /"read"/],
+    ['a number for write', { [SECRET]: [{ topic: 'a', write: 1 }] }, /"write"/],
+    ['an unknown key', { ok: [{ topic: 'a', [SECRET]: true }] }, /none of "topic", "read" and "write"/],
+  ])('refuses %s', (_what, table, message) => {
+    const make = () => new Tokens(table);
+    expect(make).toThrow(PubkeeperError);
+    expect(make).toThrow(message);
+    expect(make).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
+    expect(make).not.toThrow(SECRET);
+  });
+});
+
+describe('readTokens', () => {
+  let directory: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'pubkeeper-auth-'));
+  });
+  afterAll(() => rm(directory, { recursive: true }));
+
+  const file = async (name: string, text: string): Promise<string> => {
+    const path = join(directory, name);
+    await writeFile(path, text);
+    return path;
+  };
+
+  it('reads a file', async () => {
+    const tokens = await readTokens(await file('good.json', `{"${SECRET}": [{"topic": "a.*", "read": true}]}`));
+    expect((await tokens.authenticate(SECRET))!.mayRead('a.b')).toBe(true);
+  });
+
+  it.each([
+    ['torn.json', `{"${SECRET}": [`, 'is not JSON'],
+    ['list.json', `["${SECRET}"]`, 'must be an object'],
+    ['right.json', `{"${SECRET}": [{"topic": 1}]}`, '"topic" in token number 1'],
+  ])('refuses %s with a sentence that names the file and no token', async (name, text, message) => {
+    const error: unknown = await readTokens(await file(name, text)).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining(message) as string });
+    expect((error as Error).message).toContain(name);
+    expect(String((error as Error).cause) + JSON.stringify(error) + (error as Error).stack).not.toContain(SECRET);
+  });
+
+  it('says that a file is missing', async () => {
+    await expect(readTokens(join(directory, 'none.json'))).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      message: expect.stringMatching(/none\.json" does not exist/) as string,
+    });
+  });
+});

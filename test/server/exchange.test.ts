@@ -1,0 +1,223 @@
+// Whole conversations with a client that was written from the protocol alone, in both layouts and both versions.
+import { describe, expect, it } from 'vitest';
+import { PubkeeperClient } from '../../src/index.js';
+import type { PubkeeperServer } from '../../src/server/index.js';
+import { connect, joinRelay, later, start, until } from './harness.js';
+import { RawControl, RawRelay, newId } from './raw-client.js';
+
+const WEB = [{ name: 'websocket' }];
+const relayOf = (server: PubkeeperServer): object => {
+  const { hostname, port } = new URL(server.relayUrl);
+  return { name: 'websocket', hostname, port: Number(port), secure: false };
+};
+
+describe.each([
+  ['one port', '1.1', {}],
+  ['one port', '1.0', {}],
+  ['split', '1.1', { relayPort: 0 }],
+  ['split', '1.0', { relayPort: 0 }],
+] as const)('layout: %s, version %s', (_layout, version, options) => {
+  it('authenticates, registers, joins and exchanges frames', async () => {
+    const server = await start(options);
+    const [b, p] = [await connect(server, { version }), await connect(server, { version })];
+    const [brewer_id, patron_id] = [newId(), newId()];
+    const topic = 'weather.denver.temperature';
+    const brewer_config = { cipher: { mode: 2, key: '00'.repeat(16) } };
+
+    p.send(20, { topic: 'weather.*.temperature', patron_id, brews: WEB });
+    expect(await p.expect(12)).toEqual({ patron_id, brewers: [] });
+    b.send(10, { topic, brewer_id, brewer_config, brews: [{ name: 'local-7' }, relayOf(server)] });
+    expect(await p.expect(12)).toEqual({ patron_id, brewers: [{ topic, brewer_id, brewer_config, brew: relayOf(server) }] });
+
+    const [publisher, reader] = [await joinRelay(server), await joinRelay(server)];
+    reader.join(topic);
+    expect(await b.expect(22)).toEqual({ brewer_id, patrons: [{ topic, patron_id, brew: { name: 'websocket' } }] });
+    for (const text of ['one', 'two', 'three']) publisher.publish(topic, brewer_id, text);
+    expect([await reader.text(), await reader.text(), await reader.text()]).toEqual(['one', 'two', 'three']);
+
+    // The last value, at once, for who joins now.
+    const late = await joinRelay(server);
+    late.join(topic);
+    expect(await late.text()).toBe('three');
+    reader.leave(topic);
+    await reader.settled();
+    publisher.publish(topic, brewer_id, 'four');
+    expect(await late.text()).toBe('four');
+    await reader.settled();
+    expect(reader.inbox.waiting).toEqual([]);
+
+    p.send(21, { topic: 'weather.*.temperature', patron_id });
+    expect(await b.expect(23)).toEqual({ topic, brewer_id, patron_id });
+    expect(server.stats()).toMatchObject({ clients: 2, brewers: 1, patrons: 0, matches: 0, topics: 1, relayConnections: 3, drops: {} });
+    b.send(11, { topic, brewer_id });
+    await b.settled();
+    expect(server.stats().brewers).toBe(0);
+  });
+
+  it('unregisters everything of a client whose connection breaks, and takes it back with the same ids', async () => {
+    const server = await start(options);
+    const [b, p] = [await connect(server, { version }), await connect(server, { version })];
+    const [brewer_id, patron_id] = [newId(), newId()];
+    const register = { topic: 'a.b', brewer_id, brewer_config: {}, brews: [{ name: 'mqtt' }] };
+    b.send(10, register);
+    expect(await b.expect(22)).toEqual({ brewer_id, patrons: [] });
+    p.send(20, { topic: '**', patron_id, brews: [{ name: 'mqtt' }] });
+    expect(await p.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
+    expect(await b.expect(22)).toMatchObject({ patrons: [{ patron_id }] });
+    b.socket.terminate();
+    expect(await p.expect(13)).toEqual({ topic: 'a.b', patron_id, brewer_id });
+    const again = await connect(server, { version });
+    again.send(10, register);
+    expect(await again.expect(22)).toMatchObject({ patrons: [{ patron_id }] });
+    expect(await p.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
+  });
+});
+
+describe('connections', () => {
+  it('are told apart by path when no subprotocol is offered', async () => {
+    const server = await start({ relayPort: 0 });
+    const base = server.url.slice(0, -3);
+    for (const path of ['/ws', '/', '/ws?x=1']) {
+      const control = await RawControl.open(base + path, '1.0', {}).catch(() => undefined);
+      expect(control).toBeDefined();
+    }
+    const publisher = await RawRelay.open(`${base}/brew`, []);
+    const reader = await RawRelay.open(`${server.relayUrl}anything`, []);
+    reader.join('a');
+    await reader.settled();
+    publisher.publish('a', newId(), 'across both ports');
+    expect(await reader.text()).toBe('across both ports');
+    // What offers something unknown on the relay's own port gets it back.
+    expect((await RawRelay.open(server.relayUrl, ['x', 'y'])).socket.protocol).toBe('x');
+  });
+
+  it('get the heartbeat announced, and a PING back', async () => {
+    const server = await start();
+    for (const version of ['1.0', '1.1'] as const) {
+      const client = await RawControl.open(server.url, version);
+      expect(await client.authenticate(server.token!)).toEqual({ authenticated: true, heartbeat: 15_000 });
+      client.send(60, {});
+      expect(await client.expect(60)).toEqual({});
+    }
+  });
+
+  it('of version 1.0 get an answer that is too long in several packets', async () => {
+    const server = await start();
+    const [b, p] = [await connect(server), await connect(server, { version: '1.0' })];
+    const ids = Array.from({ length: 600 }, newId);
+    for (const brewer_id of ids) b.send(10, { topic: `t.${brewer_id}`, brewer_id, brewer_config: { note: 'x'.repeat(100) }, brews: WEB });
+    await b.settled();
+    p.send(20, { topic: 't.*', patron_id: newId(), brews: WEB });
+    const found: string[] = [];
+    while (found.length < 600) {
+      const { brewers } = await p.expect(12);
+      found.push(...(brewers as { brewer_id: string }[]).map(({ brewer_id }) => brewer_id));
+    }
+    expect(found.sort()).toEqual(ids.sort());
+  });
+
+  it('that are silent are cut, those that answer pings are not', async () => {
+    const server = await start({ heartbeatMs: 40 });
+    const deaf = await connect(server, { autoPong: false });
+    const alive = await connect(server);
+    const relay = await joinRelay(server);
+    expect(await deaf.closed).toMatchObject({ code: 1006 });
+    await alive.settled();
+    await relay.settled();
+    expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 1, drops: { silent: 1 } });
+  });
+});
+
+describe('an id that another connection holds', () => {
+  const register = (brewer_id: string) => ({ topic: 'a', brewer_id, brewer_config: {}, brews: WEB });
+
+  it('is refused while that one is alive', async () => {
+    const server = await start();
+    const [one, two] = [await connect(server), await connect(server)];
+    const id = newId();
+    one.send(10, register(id));
+    await one.expect(22);
+    two.send(10, register(id));
+    // What follows waits for its turn.
+    two.send(20, { topic: 'x', patron_id: id, brews: WEB });
+    expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
+    expect(await two.expect(12)).toEqual({ patron_id: id, brewers: [] });
+    expect(server.stats().clients).toBe(2);
+  });
+
+  it('is given to the newcomer when that one is dead', async () => {
+    const server = await start({ heartbeatMs: 200 });
+    const id = newId();
+    const dead = await connect(server, { autoPong: false });
+    dead.send(10, register(id));
+    await dead.expect(22);
+    const two = await connect(server);
+    two.send(10, register(id));
+    expect(await two.expect(22)).toEqual({ brewer_id: id, patrons: [] });
+    expect(await dead.closed).toMatchObject({ code: 1006 });
+    expect(server.stats()).toMatchObject({ clients: 1, brewers: 1 });
+  });
+});
+
+describe('the ready barrier', () => {
+  it('lets the very first message of a fresh pair arrive, whoever comes first', async () => {
+    const server = await start({ holdMs: 60_000 });
+    for (const patronFirst of [true, false]) {
+      const [b, p] = [await connect(server), await connect(server)];
+      const [publisher, reader] = [await joinRelay(server), await joinRelay(server)];
+      const [brewer_id, patron_id, topic] = [newId(), newId(), `t.${newId()}`];
+      const registerBrewer = () => b.send(10, { topic, brewer_id, brewer_config: {}, brews: [relayOf(server)] });
+      const registerPatron = () => p.send(20, { topic, patron_id, brews: WEB });
+      if (patronFirst) {
+        registerPatron();
+        await p.expect(12);
+        registerBrewer();
+      } else {
+        registerBrewer();
+        await b.expect(22);
+        registerPatron();
+      }
+      expect(await p.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
+      // The brewer publishes as soon as it hears of the patron, the patron joins late.
+      const heard = b.expect(22).then(() => publisher.publish(topic, brewer_id, 'first'));
+      await b.settled();
+      expect(server.stats().heldNotifications).toBe(1);
+      reader.join(topic);
+      await heard;
+      expect(await reader.text()).toBe('first');
+      await Promise.all([b.close(), p.close()]);
+    }
+  });
+
+  it('gives up on a patron that does not join', async () => {
+    const server = await start();
+    const [b, p] = [await connect(server), await connect(server)];
+    const [brewer_id, patron_id] = [newId(), newId()];
+    p.send(20, { topic: 'a', patron_id, brews: WEB });
+    await p.expect(12);
+    const started = performance.now();
+    b.send(10, { topic: 'a', brewer_id, brewer_config: {}, brews: [relayOf(server)] });
+    expect(await b.expect(22)).toMatchObject({ patrons: [{ patron_id }] });
+    expect(performance.now() - started).toBeGreaterThan(200);
+  });
+});
+
+describe('our own client', () => {
+  it('loses nothing of what is brewed as soon as somebody listens', async () => {
+    const server = await start();
+    const options = { server: server.url, token: server.token! };
+    const [one, two] = [new PubkeeperClient(options), new PubkeeperClient(options)];
+    later(() => one.disconnect());
+    later(() => two.disconnect());
+    await Promise.all([one.connect(), two.connect()]);
+    const got: string[] = [];
+    one.addPatron('demo.*', (_data, message) => void got.push(message.text()));
+    const brewer = two.addBrewer('demo.x');
+    const matched = new Promise<void>((resolve) => void brewer.on('matched', () => resolve()));
+    await matched;
+    for (let i = 0; i < 20; i++) await brewer.brewText(String(i));
+    await until(() => got.length >= 20);
+    expect(got).toEqual(Array.from({ length: 20 }, (_, i) => String(i)));
+    expect(server.stats().drops).toEqual({});
+  });
+});

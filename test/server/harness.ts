@@ -1,0 +1,37 @@
+import { afterEach } from 'vitest';
+import { createServer } from '../../src/server/index.js';
+import type { PubkeeperServer, ServerOptions } from '../../src/server/index.js';
+import { RawControl, RawRelay } from './raw-client.js';
+
+const toEnd: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  await Promise.all(toEnd.splice(0).map((end) => end()));
+});
+
+/** Ends something after the test. */
+export const later = (end: () => Promise<void>): void => void toEnd.push(end);
+
+/** Starts a server on any port; it is closed after the test. */
+export async function start(options: ServerOptions = {}): Promise<PubkeeperServer> {
+  const server = await createServer({ port: 0, ...options });
+  later(() => server.close());
+  return server;
+}
+
+/** An authenticated control connection. */
+export async function connect(
+  server: PubkeeperServer,
+  { version = '1.1', token = server.token ?? '', ...options }: { version?: '1.0' | '1.1'; token?: string; autoPong?: boolean } = {},
+): Promise<RawControl> {
+  const client = await RawControl.open(server.url, version, options);
+  const { authenticated } = await client.authenticate(token);
+  if (authenticated !== true) throw new Error('was not authenticated');
+  return client;
+}
+
+export const joinRelay = (server: PubkeeperServer): Promise<RawRelay> => RawRelay.open(server.relayUrl);
+
+/** Resolves when `check` holds, looked at after each turn of the event loop; for what sends no event. */
+export async function until(check: () => boolean): Promise<void> {
+  while (!check()) await new Promise<void>((resolve) => void setImmediate(resolve));
+}

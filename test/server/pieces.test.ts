@@ -1,0 +1,141 @@
+// The small parts that know no sockets: packets for old connections, routes of handshakes, the heartbeat.
+import { describe, expect, it } from 'vitest';
+import { decodePacket } from '../../src/core/packet.js';
+import type { BrewerInfo, Packet } from '../../src/core/packet.js';
+import { CloseCode } from '../../src/server/close-codes.js';
+import { Heartbeat } from '../../src/server/heartbeat.js';
+import { isLoopback, mayConnect, readPath, readProtocols, routeMain, routeRelay } from '../../src/server/upgrade.js';
+import type { UpgradeRequest } from '../../src/server/upgrade.js';
+import { encodeMessages } from '../../src/server/wire.js';
+import { newId } from './raw-client.js';
+
+describe('encodeMessages', () => {
+  const infos = (count: number, filling: number): BrewerInfo[] =>
+    Array.from({ length: count }, () => ({
+      topic: 'a.b',
+      brewer_id: newId(),
+      brewer_config: { note: 'µ'.repeat(filling) },
+      brew: { name: 'websocket' },
+    }));
+  const patron_id = newId();
+  const notify = (brewers: BrewerInfo[]): Packet => ({ type: 12, payload: { patron_id, brewers } });
+  const decoded = (packet: Packet): ReturnType<typeof decodePacket>[] => encodeMessages(packet, '1.0').map((bytes) => decodePacket(bytes));
+
+  it('sends one message where it fits', () => {
+    const packet = notify(infos(3, 10));
+    expect(encodeMessages(packet, '1.1').map((bytes) => decodePacket(bytes))).toEqual([packet]);
+    expect(decoded(packet)).toEqual([packet]);
+    expect(encodeMessages(notify(infos(1000, 100)), '1.1')).toHaveLength(1);
+  });
+
+  it.each([
+    [1000, 10],
+    [400, 100],
+    [3, 16_000],
+  ])('splits a NOTIFY of %i brewers that is too long for 1.0, in order', (count, filling) => {
+    const list = infos(count, filling);
+    const packets = decoded(notify(list));
+    expect(packets.length).toBeGreaterThan(1);
+    expect(packets.flatMap((packet) => (packet.type === 12 ? packet.payload.brewers : []))).toEqual(list);
+  });
+
+  it('splits a PATRON_NOTIFY too', () => {
+    const patrons = Array.from({ length: 1000 }, () => ({ topic: 'a', patron_id: newId(), brew: { name: 'websocket' } }));
+    const packets = decoded({ type: 22, payload: { brewer_id: patron_id, patrons } });
+    expect(packets.flatMap((packet) => (packet.type === 22 ? packet.payload.patrons : []))).toEqual(patrons);
+  });
+
+  it('leaves out what never fits, says so, and answers all the same', () => {
+    const [huge] = infos(1, 40_000);
+    const [small] = infos(1, 1);
+    const [answer, error] = decoded(notify([huge!, small!]));
+    expect(answer).toEqual(notify([small!]));
+    expect(error).toMatchObject({ type: 99, payload: { code: 'PACKET_TOO_LONG', patron_id, brewer_id: huge!.brewer_id } });
+    expect(decoded(notify([huge!]))[0]).toEqual(notify([]));
+    const long = decoded({ type: 99, payload: { message: 'x'.repeat(70_000) } });
+    expect(long).toMatchObject([{ type: 99, payload: { code: 'PACKET_TOO_LONG' } }]);
+  });
+});
+
+describe('routes', () => {
+  const request = (protocols: string[], path = '/', origin?: string, host = 'h:9898'): UpgradeRequest => ({ path, protocols, origin, host });
+
+  it.each([
+    [['pubkeeper-1.1', 'pubkeeper-1.0'], { kind: 'control', protocol: 'pubkeeper-1.1', version: '1.1' }],
+    [['pubkeeper-1.0', 'pubkeeper-1.1'], { kind: 'control', protocol: 'pubkeeper-1.0', version: '1.0' }],
+    [['other', 'pubkeeper-1.0.0'], { kind: 'relay', protocol: 'pubkeeper-1.0.0' }],
+    [['other'], { kind: 'refused', status: 400 }],
+  ])('picks the first of %j that it knows', (protocols, route) => {
+    expect(routeMain(request(protocols, '/anywhere'))).toMatchObject(route);
+  });
+
+  it('goes by the path without a subprotocol', () => {
+    expect(routeMain(request([], '/ws'))).toEqual({ kind: 'control', protocol: '', version: '1.0' });
+    expect(routeMain(request([], '/'))).toMatchObject({ kind: 'control' });
+    expect(routeMain(request([], '/brew'))).toEqual({ kind: 'relay', protocol: '' });
+    expect(routeMain(request([], '/else'))).toMatchObject({ kind: 'refused', status: 404 });
+  });
+
+  it('takes everything for the relay on its own port', () => {
+    expect(routeRelay(request(['x', 'pubkeeper-1.0.0']))).toEqual({ kind: 'relay', protocol: 'pubkeeper-1.0.0' });
+    expect(routeRelay(request(['x']))).toEqual({ kind: 'relay', protocol: 'x' });
+    expect(routeRelay(request([]))).toEqual({ kind: 'relay', protocol: '' });
+  });
+
+  it('reads headers', () => {
+    expect(readProtocols(' a, b ,,c')).toEqual(['a', 'b', 'c']);
+    expect([readProtocols(undefined), readPath(undefined), readPath('/ws?x=1')]).toEqual([[], '/', '/ws']);
+    for (const host of ['127.0.0.1', '127.1.2.3', '::1', '[::1]', 'localhost', 'x.localhost']) expect(isLoopback(host)).toBe(true);
+    for (const host of ['0.0.0.0', '::', '127.evil.com', 'localhost.evil.com', '10.0.0.1', '']) expect(isLoopback(host)).toBe(false);
+  });
+
+  it.each([
+    [undefined, 'h:9898', true, true],
+    ['http://h:9898', 'h:9898', true, true],
+    ['http://H', 'h:80', true, true],
+    ['https://h', 'h', true, true],
+    ['https://h', 'h:443', true, true],
+    ['http://h:1', 'h:9898', false, false],
+    ['http://localhost:3000', '127.0.0.1:9898', true, false],
+    ['http://[::1]:3000', 'h:9898', true, false],
+    ['https://evil.example', '127.0.0.1:9898', false, false],
+    ['null', 'h:9898', false, false],
+    ['file://', 'h:9898', false, false],
+    ['nonsense', 'h:9898', false, false],
+  ])('origin %s at host %s', (origin, host, onLoopback, elsewhere) => {
+    expect(mayConnect(request([], '/', origin, host), true)).toBe(onLoopback);
+    expect(mayConnect(request([], '/', origin, host), false)).toBe(elsewhere);
+  });
+});
+
+describe('Heartbeat', () => {
+  it('pings once an interval, cuts after more than 2.5 and at most 3 intervals of silence', () => {
+    const heartbeat = new Heartbeat();
+    const log: string[] = [];
+    const connection = (name: string) => ({
+      silence: 0,
+      ping: () => void log.push(`ping ${name}`),
+      cut: () => void log.push(`cut ${name}`),
+    });
+    const [dead, alive, left] = [connection('dead'), connection('alive'), connection('left')];
+    for (const one of [dead, alive, left]) heartbeat.add(one);
+    heartbeat.delete(left);
+    for (let half = 1; half <= 8; half++) {
+      alive.silence = 0;
+      heartbeat.beat();
+      if (half === 5) expect(log).not.toContain('cut dead');
+      if (half === 6) expect(log).toContain('cut dead');
+    }
+    expect(log.filter((line) => line === 'ping alive')).toHaveLength(4);
+    expect(log.filter((line) => line.endsWith('left'))).toEqual([]);
+    expect(log.filter((line) => line === 'cut dead')).toHaveLength(1);
+  });
+});
+
+describe('CloseCode', () => {
+  it('has codes that an application may use, each once', () => {
+    const codes = Object.values(CloseCode);
+    expect(new Set(codes).size).toBe(codes.length);
+    for (const code of codes) expect([1001, 1009].includes(code) || (code >= 4000 && code < 5000)).toBe(true);
+  });
+});

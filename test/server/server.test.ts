@@ -1,0 +1,216 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { connect as connectTcp, createServer as createTcpServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { createServer, readTokens, serveFiles } from '../../src/server/index.js';
+import type { ServerOptions } from '../../src/server/index.js';
+import { connect, joinRelay, later, start } from './harness.js';
+import { RawControl, dial, newId, refusal } from './raw-client.js';
+
+/** The status, the headers and the body of a GET, with the path as it is written. */
+async function get(port: number, path: string): Promise<{ status: number; headers: Record<string, unknown>; body: string }> {
+  const sent = request({ port, path, host: '127.0.0.1', agent: false });
+  sent.end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  let body = '';
+  for await (const part of response) body += String(part);
+  return { status: response.statusCode ?? 0, headers: response.headers, body };
+}
+
+describe('createServer', () => {
+  it('makes a token at random when none is given, and says where it is', async () => {
+    const [one, two] = [await start(), await start({ relayPort: 0 })];
+    expect(one.token).toMatch(/^[\w-]{43}$/);
+    expect(one.token).not.toBe(two.token);
+    expect(one.url).toBe(`ws://127.0.0.1:${one.port}/ws`);
+    expect(one.relayUrl).toBe(`ws://127.0.0.1:${one.port}/brew`);
+    expect(two.relayUrl).toMatch(/^ws:\/\/127\.0\.0\.1:\d+\/$/);
+    expect(two.relayUrl).not.toContain(`:${two.port}/`);
+    await connect(one);
+  });
+
+  it('puts IPv6 in brackets, and names loopback when bound to everything', async () => {
+    const tokens = { t: [{ topic: '**', read: true }] };
+    for (const [host, shown] of [['::1', '[::1]'], ['[::1]', '[::1]'], ['0.0.0.0', '127.0.0.1'], ['::', '[::1]'], ['localhost', 'localhost']] as const) {
+      const server = await start({ host, tokens });
+      expect(server.url).toBe(`ws://${shown}:${server.port}/ws`);
+      expect(server.token).toBeUndefined();
+      await (await connect(server, { token: 't' })).close();
+    }
+  });
+
+  it.each<[string, ServerOptions, RegExp]>([
+    ['no tokens beyond loopback', { host: '0.0.0.0' }, /give it "tokens"/],
+    ['no tokens on a name', { host: 'example.org' }, /give it "tokens"/],
+    ['an empty host', { host: '' }, /"host"/],
+    ['a port that is none', { port: 70_000 }, /"port"/],
+    ['half a port', { port: 1.5 }, /"port"/],
+    ['a relay port that is none', { relayPort: -1 }, /"relayPort"/],
+    ['no room for messages', { maxMessageBytes: 0 }, /"maxMessageBytes"/],
+    ['a table without tokens', { tokens: {} }, /no token/],
+    ['an address of somebody else', { host: '192.0.2.1', tokens: { t: [] } }, /cannot listen on "192\.0\.2\.1"/],
+  ])('refuses %s', async (_what, options, message) => {
+    await expect(createServer({ port: 0, ...options })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringMatching(message) as string });
+  });
+
+  it('says that a port is in use, and leaves nothing behind', async () => {
+    const holder = createTcpServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    later(async () => void (await new Promise((resolve) => holder.close(resolve))));
+    const { port } = holder.address() as AddressInfo;
+    await expect(createServer({ port })).rejects.toMatchObject({ code: 'PORT_IN_USE', details: { port, host: '127.0.0.1' } });
+    const free = await createServer({ port: 0 });
+    await free.close();
+    await expect(createServer({ port: free.port, relayPort: port })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
+    await (await createServer({ port: free.port })).close();
+  });
+
+  it('takes what readTokens read', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'pubkeeper-server-'));
+    later(() => rm(directory, { recursive: true }));
+    await writeFile(join(directory, 'tokens.json'), '{"t": [{"topic": "a", "write": true}]}');
+    const server = await start({ tokens: await readTokens(join(directory, 'tokens.json')) });
+    const client = await connect(server, { token: 't' });
+    client.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: [] });
+    await client.expect(22);
+  });
+
+  it('tells of matches', async () => {
+    const server = await start();
+    const events: unknown[] = [];
+    server.on('matched', (event) => void events.push(['matched', event]));
+    const undo = server.on('unmatched', (event) => void events.push(['unmatched', event]));
+    const client = await connect(server);
+    const [brewer_id, patron_id] = [newId(), newId()];
+    client.send(10, { topic: 'a', brewer_id, brewer_config: {}, brews: [{ name: 'mqtt' }] });
+    client.send(20, { topic: '*', patron_id, brews: [{ name: 'mqtt' }] });
+    client.send(21, { topic: '*', patron_id });
+    await client.settled();
+    const event = { topic: 'a', brewerId: brewer_id, patronId: patron_id, brew: 'mqtt' };
+    expect(events).toEqual([['matched', event], ['unmatched', event]]);
+    undo();
+  });
+});
+
+describe('close', () => {
+  it('closes everything with 1001, frees the port, and may be called twice', async () => {
+    const server = await createServer({ port: 0, relayPort: 0 });
+    const [control, fresh, relay] = [await connect(server), await RawControl.open(server.url), await joinRelay(server)];
+    await Promise.all([server.close(), server.close()]);
+    expect((await control.closed).code).toBe(1001);
+    expect((await fresh.closed).code).toBe(1001);
+    expect((await relay.closed).code).toBe(1001);
+    await server.close();
+    await (await createServer({ port: server.port })).close();
+    expect(server.stats()).toMatchObject({ controlConnections: 0, clients: 0, relayConnections: 0 });
+  });
+
+  it('is what await using calls', async () => {
+    const server = await createServer({ port: 0 });
+    await server[Symbol.asyncDispose]();
+    await expect(dial(server.url, ['pubkeeper-1.1'])).rejects.toThrow('ECONNREFUSED');
+  });
+
+  it('does not wait for who neither speaks nor listens', async () => {
+    const server = await createServer({ port: 0 });
+    const idle = connectTcp(server.port, '127.0.0.1');
+    idle.on('error', () => undefined);
+    await once(idle, 'connect');
+    const half = connectTcp(server.port, '127.0.0.1');
+    half.on('error', () => undefined);
+    half.write('GET /healthz HTTP/1.1\r\nHost:');
+    const deaf = await connect(server);
+    deaf.socket.pause();
+    const started = performance.now();
+    await server.close();
+    expect(performance.now() - started).toBeLessThan(3000);
+    deaf.socket.resume();
+    await deaf.closed;
+  });
+
+  it('does not wait for a token that is being checked for ever', async () => {
+    let asked: (() => void) | undefined;
+    const wasAsked = new Promise<void>((resolve) => (asked = resolve));
+    const authenticate = (): Promise<undefined> => {
+      asked?.();
+      return new Promise(() => undefined);
+    };
+    const server = await createServer({ port: 0, tokens: { authenticate } });
+    const client = await RawControl.open(server.url);
+    client.send(1, { token: 'x' });
+    await wasAsked;
+    await server.close();
+    expect((await client.closed).code).toBe(1001);
+    expect(server.stats().controlConnections).toBe(0);
+  });
+
+  it('does not hang while clients connect', async () => {
+    const server = await createServer({ port: 0 });
+    const dials = Array.from({ length: 50 }, () => dial(server.url, ['pubkeeper-1.1']));
+    const ends = dials.map((opened) => opened.then((socket) => new RawControl(socket, '1.1').closed, () => undefined));
+    await Promise.race(dials);
+    await server.close();
+    await Promise.all(ends);
+    expect(server.stats().controlConnections).toBe(0);
+  });
+});
+
+describe('plain HTTP', () => {
+  it('has a health page, 426 for WebSocket paths, 404 for the rest, and security headers on all', async () => {
+    const server = await start({ relayPort: 0 });
+    for (const [path, status, body] of [
+      ['/healthz', 200, 'ok\n'],
+      ['/healthz?x', 200, 'ok\n'],
+      ['/ws', 426, 'This address is for WebSockets: connect with a Pubkeeper client.\n'],
+      ['/brew', 426, 'This address is for WebSockets: connect with a Pubkeeper client.\n'],
+      ['/', 404, 'There is nothing at this address.\n'],
+      ['/../../etc/passwd', 404, 'There is nothing at this address.\n'],
+    ] as const) {
+      const answer = await get(server.port, path);
+      expect([answer.status, answer.body]).toEqual([status, body]);
+      expect(answer.headers['content-security-policy']).toMatch(/^default-src 'self'; connect-src 'self' ws: wss:;/);
+      expect(answer.headers['x-content-type-options']).toBe('nosniff');
+    }
+    expect(await get(Number(new URL(server.relayUrl).port), '/healthz')).toMatchObject({ status: 426 });
+  });
+
+  it('serves files, and nothing outside of their directory', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'pubkeeper-http-'));
+    later(() => rm(directory, { recursive: true }));
+    await writeFile(join(directory, 'index.html'), '<h1>hello</h1>');
+    const server = await start({ http: serveFiles(directory) });
+    const page = await get(server.port, '/');
+    expect(page).toMatchObject({ status: 200, body: '<h1>hello</h1>' });
+    expect(page.headers['content-type']).toMatch('text/html');
+    expect(page.headers['content-security-policy']).toBeDefined();
+    for (const path of ['/none', '/../index.html/x', '/%2e%2e/%2e%2e/etc/passwd', '/%', '/\\..\\x']) {
+      expect((await get(server.port, path)).status).toBe(404);
+    }
+    expect(() => serveFiles(join(directory, 'none'))).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
+  });
+
+  it('survives a handler that throws or rejects', async () => {
+    const faults: unknown[] = [];
+    const logger = { warn: () => undefined, error: (...data: unknown[]) => void faults.push(data) };
+    const server = await start({
+      logger,
+      http: (request) => {
+        if (request.url === '/later') return Promise.reject(new Error('boom'));
+        throw new Error('boom');
+      },
+      allowOrigin: () => {
+        throw new Error('boom');
+      },
+    });
+    expect((await get(server.port, '/now')).status).toBe(500);
+    expect((await get(server.port, '/later')).status).toBe(500);
+    expect(await refusal(server.url, [], { origin: 'http://x' })).toMatchObject({ status: 500 });
+    expect(faults).toHaveLength(3);
+    await connect(server);
+  });
+});
