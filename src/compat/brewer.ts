@@ -82,12 +82,16 @@ export class Brewer extends Target<BrewerEvents> {
   /** As {@link brew}, with what `JSON.stringify(value, replacer, space)` makes of `value`. */
   brewJSON(value: unknown, { replacer, space, ...options }: BrewJSONOptions = {}): Promise<void> {
     let text: string | undefined;
+    let cause: unknown;
     try {
-      text = JSON.stringify(value, replacer as (string | number)[], space);
-    } catch (cause) {
-      return this.#reject(new PubkeeperError('DATA_INVALID', 'brewJSON() takes a value that JSON can express.', {}, cause));
+      text = JSON.stringify(value, replacer as (string | number)[], space) as string | undefined;
+    } catch (error) {
+      cause = error;
     }
-    return this.brewText(text, options);
+    if (text !== undefined) return this.brewText(text, options);
+    const error = new PubkeeperError('DATA_INVALID', 'brewJSON() takes a value that JSON can express.', {}, cause);
+    this.fail(error);
+    return handled(Promise.reject(error));
   }
 
   #send(send: () => Promise<void>, { waitForBrews = this.#host.waitForBrews }: BrewOptions = {}): Promise<void> {
@@ -99,7 +103,7 @@ export class Brewer extends Target<BrewerEvents> {
       void send();
       return Promise.resolve();
     }
-    return new Promise((resolve, reject) => {
+    const promise = new Promise<void>((resolve, reject) => {
       const look = (): void => {
         if (this.isMatched && !ready()) return;
         waiting.delete(look);
@@ -108,16 +112,18 @@ export class Brewer extends Target<BrewerEvents> {
       };
       const timer = wait(waitForBrews === true ? 500 : waitForBrews, () => {
         waiting.delete(look);
-        this.#reject(new PubkeeperError('TIMEOUT', 'all brews are not ready', { topic: this.topic })).catch(reject);
+        const error = new PubkeeperError('TIMEOUT', 'all brews are not ready', { topic: this.topic });
+        this.fail(error);
+        reject(error);
       });
       waiting.add(look);
     });
+    return handled(promise);
   }
+}
 
-  #reject(error: PubkeeperError): Promise<void> {
-    this.fail(error);
-    const promise = Promise.reject<void>(error);
-    promise.catch(() => undefined);
-    return promise;
-  }
+/** Whoever waits for it is told; for the others there is the `error` event. */
+function handled(promise: Promise<void>): Promise<void> {
+  promise.catch(() => undefined);
+  return promise;
 }
