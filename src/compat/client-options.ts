@@ -8,14 +8,17 @@ import type { CryptoMap } from './ciphers.js';
  */
 export type Status = 'connecting' | 'connected' | 'reconnecting' | 'disconnected' | 'dead';
 
-/** What a client emits. `Client`: the class of the client. */
+/**
+ * What a client emits. `Client`: the class of the client. `void` lets `new Promise((resolve) => client.once('connected',
+ * resolve))` compile.
+ */
 export interface ClientEvents<Client> {
   /** The status is another one now. */
   statuschange: [change: { readonly target: Client; readonly status: Status }];
   /** Connected, for the first time or again. */
-  connected: [];
+  connected: [nothing?: void];
   /** The connection is gone: reconnecting, disconnected or dead. */
-  closed: [];
+  closed: [nothing?: void];
   /** What went wrong outside of any call. Without a listener it is logged, and nothing is thrown. */
   error: [error: PubkeeperError];
 }
