@@ -1,8 +1,12 @@
-// What the page has by script tag.
-declare const Pubkeeper: typeof import('pubkeeper');
+import type * as pubkeeper from 'pubkeeper';
+import type uplot from 'uplot';
 
-declare const uPlot: typeof import('uplot');
-type uPlot = import('uplot');
-declare namespace uPlot {
-  type Options = import('uplot').Options;
+// What the page has by script tag.
+declare global {
+  const Pubkeeper: typeof pubkeeper;
+  const uPlot: typeof uplot;
+  type uPlot = uplot;
+  namespace uPlot {
+    type Options = uplot.Options;
+  }
 }

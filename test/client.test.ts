@@ -33,9 +33,9 @@ const once = <T>(subscribe: (listener: (event: T) => void) => () => void, wanted
       resolve(event);
     });
   });
-const state = (of: PubkeeperClient, wanted: string) =>
+const state = (of: PubkeeperClient, wanted: string): Promise<unknown> =>
   of.state === wanted ? Promise.resolve() : once<string>((listener) => of.on('state', listener), (now) => now === wanted);
-const matched = (brewer: Brewer) =>
+const matched = (brewer: Brewer): Promise<unknown> =>
   brewer.isMatched ? Promise.resolve() : once<unknown>((listener) => brewer.on('matched', listener));
 
 /** Texts as they come, each to be awaited once. */
@@ -154,7 +154,7 @@ describe('when parts die', () => {
     expect(await box.next()).toBe('one');
 
     const told = once<PubkeeperError>((listener) => reader.on('error', listener));
-    expect(wire.cut('pubkeeper-1.0.0')).toBe(1);
+    expect(wire.cut('pubkeeper-relay-2')).toBe(1);
     expect((await told).code).toBe('CONNECTION_LOST');
     await brewer.brewText('two'); // kept by the relay as the last value when nobody is there
     expect(await box.next()).toBe('two');

@@ -32,7 +32,12 @@ export function openerFrom(crypto: CryptoMap, { cipher }: BrewerConfig): Opener 
   if (!Made) return;
   const made = new Made(fromHex((cipher?.key ?? '') as string));
   // Asynchronous, whatever the cipher is: then what it throws is a rejection, and any promise of its own will do.
-  return { cipher: 'custom', open: async (frame) => made.decrypt(frame.subarray(FRAME_HEADER)) };
+  return {
+    cipher: 'custom',
+    isWhole: () => true,
+    open: async (frame) => made.decrypt(frame.subarray(FRAME_HEADER)),
+    openAll: undefined,
+  };
 }
 
 /** For brewers: the cipher of the map, else what the SDK makes of the option. */
@@ -46,6 +51,7 @@ export function cipherFrom(crypto: CryptoMap, mode: CipherOption): CipherName | 
       cipher: 'custom',
       config: { mode, key: toHex(key) },
       seal: async (message) => encodeFrame(identity, await made.encrypt(message)),
+      sealBundle: undefined,
     };
   };
 }

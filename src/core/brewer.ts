@@ -8,7 +8,7 @@ import { Events } from './events.js';
 import { frameIdentity, topicHash } from './frame.js';
 import { defaultLogger, utf8 } from './host.js';
 import { fromHex, newId, parseId, readId, show } from './id.js';
-import { OrderedQueue } from './order.js';
+import { Outlet } from './outlet.js';
 import type { BrewerConfig, PatronInfo } from './packet.js';
 import { assertTopic } from './topic.js';
 
@@ -52,13 +52,6 @@ interface Reader {
   stop: (() => void) | undefined;
 }
 
-/** A frame whose turn has not come, and what settles the promise that `brew()` gave for it. */
-interface Outgoing {
-  readonly frame: Uint8Array<ArrayBuffer>;
-  readonly sealer: Sealer;
-  readonly accepted: (result: void | Promise<void>) => void;
-}
-
 const CIPHERS: readonly unknown[] = ['none', 'aes-cbc', 'aes-gcm'];
 
 /**
@@ -74,15 +67,8 @@ export class Brewer {
   readonly #readers = new Map<string, Reader>();
   /** Each brew once, however many patrons read over it. Replaced, never changed, so that it can be walked safely. */
   #brews: readonly Brew[] = [];
-  readonly #queue = new OrderedQueue<Outgoing>(
-    // A frame of a former session goes nowhere: nobody has its key any more.
-    ({ frame, sealer, accepted }) => accepted(sealer === this.#sealer ? this.#carry(frame) : undefined),
-    () => undefined, // the promise that brew() gave has been rejected by then
-  );
-  /** A frame is being handed to the brews. Some of them deliver it within that call. */
-  #carrying = false;
   #host: BrewerHost | undefined;
-  #sealer: Sealer | undefined;
+  #session: { readonly sealer: Sealer; readonly outlet: Outlet } | undefined;
 
   /** @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
   constructor(topic: string, options: BrewerOptions = {}) {
@@ -117,13 +103,19 @@ export class Brewer {
   /** Called when connected to a server: a fresh key, and with it a new session. */
   configure(): void {
     const identity = frameIdentity(topicHash(this.topic), fromHex(this.brewerId));
-    this.#sealer = sealerFor(this.cipher, this.#host?.engine ?? defaultEngine(), identity);
+    const sealer = sealerFor(this.cipher, this.#host?.engine ?? defaultEngine(), identity);
+    const outlet: Outlet = new Outlet(
+      sealer,
+      // What is still under way when a session ends goes nowhere: nobody has its key any more.
+      (frame) => (this.#session?.outlet === outlet ? this.#carry(frame) : undefined),
+      (error) => this.#report(error),
+    );
+    this.#session = { sealer, outlet };
   }
 
   /** What patrons are told of this session (`brewer_config` in protocol, section 2). It bears the key. */
   getConfig(): BrewerConfig {
-    if (!this.#sealer) this.configure();
-    const cipher = this.#sealer!.config;
+    const cipher = this.#configured().sealer.config;
     return cipher ? { cipher } : {};
   }
 
@@ -146,19 +138,23 @@ export class Brewer {
   /** Called on PATRON_REMOVED. Does nothing for a patron that is not known. */
   removePatron(patronId: string): void {
     const id = readId(patronId);
+    // What was brewed for it in this tick still leaves.
+    if (id && this.#readers.has(id)) void this._flush();
     if (!id || !this.#end(id)) return;
     if (!this.isMatched) this.#events.emit('unmatched', { topic: this.topic });
   }
 
   /** Called when disconnected: releases all patrons and forgets the key. */
   reset(): void {
+    void this._flush();
     for (const id of this.#readers.keys()) this.removePatron(id);
-    this.#sealer = undefined;
+    this.#session = undefined;
   }
 
   /**
    * Sends `data` to every matched patron; resolves when the bytes were accepted by their brews, which is later than now
-   * only while a connection is being made or its buffer is full. Resolves at once when nobody is matched.
+   * only while a connection is being made or its buffer is full. Resolves at once when nobody is matched. What `data`
+   * holds when the call is made counts. Sealed messages that are brewed in one tick leave together.
    *
    * A rejection is also an `error` event, so that it is not lost on those who do not wait; it never is an unhandled one.
    * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL`, `BREW_FAILED` or `CONNECTION_CLOSED`.
@@ -171,25 +167,7 @@ export class Brewer {
       );
     }
     if (!this.isMatched) return Promise.resolve();
-    if (!this.#sealer) this.configure();
-    const sealer = this.#sealer!;
-    const sealed = attempt(() => sealer.seal(bytes));
-    // What was brewed before it may still be in the making, or be reaching a callback that brews this: it leaves first.
-    if (sealed instanceof Uint8Array && !this.#queue.length && !this.#carrying) {
-      const accepted = this.#carry(sealed);
-      return accepted ? this.#handled(accepted) : Promise.resolve();
-    }
-    return this.#handled(
-      new Promise<void>((accepted, refused) => {
-        const outgoing = (frame: Uint8Array<ArrayBuffer>): Outgoing => ({ frame, sealer, accepted });
-        const failed = (cause: unknown): never => {
-          refused(new PubkeeperError('BREW_FAILED', `A message on ${this.topic} cannot be encrypted.`, {}, cause));
-          throw cause;
-        };
-        const now = sealed instanceof Uint8Array && !this.#carrying;
-        this.#queue.push(now ? outgoing(sealed) : Promise.resolve(sealed).then(outgoing, failed));
-      }),
-    );
+    return this.#configured().outlet.send(bytes);
   }
 
   /** As {@link brew}, with text as UTF-8. */
@@ -221,6 +199,16 @@ export class Brewer {
       );
     }
     this.#host = host;
+  }
+
+  /** @internal Sends what was gathered in this tick; resolves when all that was brewed is accepted, nothing when it is. */
+  _flush(): Promise<void> | undefined {
+    return this.#session?.outlet.flush();
+  }
+
+  #configured(): { readonly sealer: Sealer; readonly outlet: Outlet } {
+    if (!this.#session) this.configure();
+    return this.#session!;
   }
 
   #begin(patronId: string, { brew: details }: PatronInfo): void {
@@ -260,7 +248,6 @@ export class Brewer {
   /** Hands a frame to each brew; nothing is returned when all took it at once. */
   #carry(frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     let waiting: Promise<void>[] | undefined;
-    this.#carrying = true;
     for (const brew of this.#brews) {
       try {
         const accepted = brew.brew(this.brewerId, frame);
@@ -269,7 +256,6 @@ export class Brewer {
         (waiting ??= []).push(Promise.reject(error));
       }
     }
-    this.#carrying = false;
     return waiting && Promise.all(waiting).then(() => undefined);
   }
 
@@ -293,14 +279,5 @@ export class Brewer {
   #report(cause: unknown): void {
     const error = asPubkeeperError(cause, 'BREW_FAILED', `A brew failed for the brewer of ${this.topic}.`);
     if (!this.#events.emit('error', error)) defaultLogger().error(error);
-  }
-}
-
-/** What `run` returns; what it throws, as the promise that it might have returned instead. */
-function attempt<T>(run: () => T | Promise<T>): T | Promise<T> {
-  try {
-    return run();
-  } catch (error) {
-    return Promise.reject(error);
   }
 }

@@ -8,7 +8,7 @@ import { type ClientEvents, type ClientOptions, type ClientState, readOptions, t
 import { Drops } from './drops.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
-import { after, cancel, defaultLogger, type Timer } from './host.js';
+import { after, cancel, defaultLogger, type Timer, wait } from './host.js';
 import { brewerMember, type Member, patronMember } from './member.js';
 import { Patron, type PatronCallback, type PatronOptions } from './patron.js';
 import { Registry } from './registry.js';
@@ -21,6 +21,9 @@ interface Run {
   /** Not connected yet: a failure is what `connect()` rejects with, and is not tried again. */
   first: boolean;
 }
+
+/** How long `disconnect()` waits for what was brewed to be accepted, in ms. */
+const FLUSH_TIMEOUT = 1000;
 
 /**
  * A client of a Pubkeeper server: registers patrons and brewers, and lets their data flow over the brews that it was
@@ -101,8 +104,10 @@ export class PubkeeperClient {
     });
   }
 
-  /** Closes all connections, resets all patrons and brewers; they stay registered for the next `connect()`. Never rejects. */
+  /** Sends what was brewed (for up to a second), closes all connections, resets all patrons and brewers; they stay registered for the next `connect()`. Never rejects. */
   async disconnect(): Promise<void> {
+    const leaving = this.#registry.flush();
+    if (leaving) await Promise.race([leaving, new Promise<void>((over) => wait(FLUSH_TIMEOUT, over))]);
     this.#end(new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.'));
     await this.#closed;
   }

@@ -88,16 +88,22 @@ export class Connection {
     return true;
   }
 
-  /** Closes it after what was sent has left. The end is told when the other side answers, or after a second. */
-  close(code = 1000, reason = ''): void {
-    const closed = new PubkeeperError('CONNECTION_CLOSED', `The connection to ${this.#options.url} was closed.`);
-    if (!this.#socket || this.#ended) return;
-    if (!this.isOpen) return this.abandon(closed);
+  /**
+   * Closes it after what was sent has left. The end is told when the other side answers, or after a second: as `error`,
+   * or as `CONNECTION_LOST` where the other side refuses what it got.
+   */
+  close(error: PubkeeperError, code = 1000): void {
+    const socket = this.#socket;
+    if (!socket || this.#ended) return;
+    if (!this.#opened) return this.abandon(error);
     cancel(this.#timer);
-    this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(closed));
-    this.#socket.onmessage = null;
-    this.#socket.onclose = () => this.#end(closed);
-    this.#socket.close(code, reason);
+    this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(error));
+    socket.onmessage = null;
+    const { url } = this.#options;
+    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
+      this.#end(isRefusal(code) ? lost(url, code, reason) : error);
+    // The other side may have begun to close it: then this does nothing, and its reason is on the way.
+    socket.close(code);
   }
 
   /** Ends it at once for the reason given, whether or not the other side is still there to agree. */
@@ -145,6 +151,9 @@ export class Connection {
     this.#options.onClose(error);
   }
 }
+
+/** Whether the other side ended it because of what it got, as a message that is too long (RFC 6455, section 7.4). */
+const isRefusal = (code: number): boolean => code > 1001 && code !== 1005 && code !== 1006;
 
 const lost = (url: string, code: number, reason: string): PubkeeperError =>
   new PubkeeperError('CONNECTION_LOST', `${url} closed the connection (${code}${reason && `: ${reason}`}).`, {

@@ -22,7 +22,7 @@ export type DropReason =
 /** Drops of one reason in one burst. */
 export interface Drop {
   readonly reason: DropReason;
-  /** How many frames (for `replayed` and `overflow`: messages) since the last report of this reason. */
+  /** How many frames (for `replayed`, `overflow` and the rest of a bundle: messages) since the last report of this reason. */
   readonly count: number;
   /** The brewer that the last of them was said to come from; undefined when that was no brewer's id. */
   readonly brewerId: string | undefined;

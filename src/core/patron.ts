@@ -9,7 +9,7 @@ import { defaultLogger } from './host.js';
 import { newId, parseId, readId, show } from './id.js';
 import type { Message } from './message.js';
 import type { BrewerConfig, BrewerInfo } from './packet.js';
-import { Source, type SourceOwner } from './source.js';
+import { Source, type SourceOwner, type SourceQueue } from './source.js';
 import { BoundedStream } from './stream.js';
 import { assertTopicPattern } from './topic.js';
 
@@ -69,11 +69,14 @@ export class Patron {
   readonly #callback: PatronCallback | undefined;
   readonly #events = new Events<PatronEvents>();
   readonly #sources = new Map<string, Source>();
+  /** Of brewers that were removed while messages of theirs were being opened: these come before those of a next session. */
+  readonly #leaving = new Map<string, SourceQueue>();
   readonly #streams = new Set<BoundedStream<Message>>();
   readonly #drops = new Drops((drop) => void this.#events.emit('dropped', drop));
   readonly #owner: SourceOwner;
   #host: PatronHost | undefined;
   #engine: CryptoEngine | undefined;
+  #resets = 0;
 
   /**
    * @param topic a literal topic or a pattern with `*` and `**`
@@ -96,6 +99,7 @@ export class Patron {
     this.#owner = {
       crypto,
       opener,
+      resets: () => this.#resets,
       deliver: (message) => this.#deliver(message),
       drop: (reason, brewerId, count) => this.#drops.add(reason, brewerId, count),
       gap: ({ brewerId, topic }, missing) => void this.#events.emit('gap', { topic, brewerId, missing }),
@@ -138,9 +142,9 @@ export class Patron {
     for (const info of brewers) {
       this.#try(() => {
         const brewerId = parseId(info.brewer_id);
-        const queue = this.#sources.get(brewerId)?.queue;
         this.removeBrewer(brewerId);
-        const source = new Source(this.#owner, info, brewerId, this.#engine!, queue);
+        const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
+        this.#leaving.delete(brewerId);
         this.#sources.set(brewerId, source);
         added.push(source);
       });
@@ -154,17 +158,22 @@ export class Patron {
     const source = id && this.#sources.get(id);
     if (!source) return;
     this.#sources.delete(source.brewerId);
+    source.flush();
+    for (const [left, { length }] of this.#leaving) if (!length) this.#leaving.delete(left);
+    if (source.queue.length) this.#leaving.set(source.brewerId, source.queue);
     this.#stop(source);
     this.#events.emit('removed', { topic: source.topic, brewerId: source.brewerId });
   }
 
   /** Called when disconnected: releases all brewers, ends all `for await` loops. What is not delivered yet is dropped. */
   reset(): void {
-    for (const [id, { queue }] of this.#sources) {
+    this.#resets++;
+    for (const id of this.#sources.keys()) this.removeBrewer(id);
+    for (const [id, queue] of this.#leaving) {
       const lost = queue.clear();
       if (lost) this.#drops.add('reset', id, lost);
-      this.removeBrewer(id);
     }
+    this.#leaving.clear();
     for (const stream of this.#streams) stream.end();
     this.#streams.clear();
     this.#drops.flush();
@@ -179,9 +188,8 @@ export class Patron {
   _handleCallback(brewerId: string, data: Uint8Array | ArrayBuffer, retained = false): void {
     const source = this.#sources.get(brewerId) ?? this.#sources.get(readId(brewerId) ?? '');
     const frame = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
-    if (!source) this.#drops.add('unknown-brewer', readId(brewerId));
-    else if (!(frame instanceof Uint8Array)) this.#drops.add('malformed', source.brewerId);
-    else source.receive(frame, retained);
+    if (source) source.receive(frame, retained);
+    else this.#drops.add('unknown-brewer', readId(brewerId));
   }
 
   /**
@@ -247,13 +255,14 @@ export class Patron {
   }
 
   #deliver(message: Message): void {
+    // The streams first: the callback may be what causes the next message.
+    for (const stream of this.#streams) stream.push(message);
     try {
       const result = this.#callback?.(message.data, message);
       if (result instanceof Promise) result.catch((error: unknown) => this.#callbackFailed(error, message));
     } catch (error) {
       this.#callbackFailed(error, message);
     }
-    for (const stream of this.#streams) stream.push(message);
   }
 
   #callbackFailed(cause: unknown, { topic, brewerId }: Message): void {

@@ -77,8 +77,7 @@ export class ReconnectingConnection {
     if (this.#closed) return;
     this.#closed = true;
     cancel(this.#timer);
-    if (this.#connection?.isOpen) this.#connection.close(code);
-    else if (this.#connection) this.#connection.abandon(error);
+    if (this.#connection) this.#connection.close(error, code);
     else this.#options.onClose(error);
   }
 

@@ -57,6 +57,12 @@ export class Registry {
     }
   }
 
+  /** Sends what brewers hold; resolves when it is accepted. Nothing when it is. */
+  flush(): Promise<unknown> | undefined {
+    const waiting = [...this.#members.values()].flatMap(({ target }) => ('_flush' in target && target._flush()) || []);
+    return waiting.length ? Promise.all(waiting) : undefined;
+  }
+
   /** Gives up on the peers that have not come back since the last reconnect. */
   expire(): void {
     for (const { registration } of this.#members.values()) registration.expire();

@@ -1,7 +1,15 @@
 import { PubkeeperError } from './errors.js';
 
 // Packets from a client to the WebSocket relay (protocol, section 4): 40 bytes of header, then what there is to publish.
-// The way back has no header: the relay sends bare brew frames.
+// In relay protocol 1.0 a message is one packet, and the relay sends bare brew frames back. In relay protocol 2 (design,
+// "Relay protocol 2") a message is one or more packets, and one or more records on the way back.
+
+/** The subprotocol of relay protocol 1.0. */
+export const RELAY_1 = 'pubkeeper-1.0.0';
+/** The subprotocol of relay protocol 2; offered first. */
+export const RELAY_2 = 'pubkeeper-relay-2';
+/** Packets and records are put together up to this many bytes. */
+export const RELAY_BATCH = 64 * 1024;
 
 /** The types of relay packets. */
 export const RelayPacketType = { JOIN: 0, LEAVE: 1, PUBLISH: 2 } as const;
@@ -43,19 +51,61 @@ export function encodeRelayPacket(
  * @throws {PubkeeperError} `PACKET_INVALID` when it is truncated, longer than it says or of an unknown type
  */
 export function decodeRelayPacket(bytes: Uint8Array): RelayPacket {
-  if (bytes.length < RELAY_HEADER) throw invalid(`has ${bytes.length} bytes; its header alone has ${RELAY_HEADER}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const [packet, next] = readRelayPacket(bytes, 0);
+  if (next !== bytes.length) throw invalid(`announces ${packet.payload.length} payload bytes and bears more`);
+  return packet;
+}
+
+/**
+ * Reads the relay packet at `at`; returns it with where the next one begins.
+ * @throws {PubkeeperError} `PACKET_INVALID` when it is truncated or of an unknown type
+ */
+export function readRelayPacket(bytes: Uint8Array, at: number): [packet: RelayPacket, next: number] {
+  const left = bytes.length - at;
+  if (left < RELAY_HEADER) throw invalid(`has ${left} bytes; its header alone has ${RELAY_HEADER}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, RELAY_HEADER);
   const type = view.getUint16(0, true);
   const length = view.getUint32(LENGTH_AT, true);
   if (type > RelayPacketType.PUBLISH) throw invalid(`has the unknown type ${type}`);
-  if (length !== bytes.length - RELAY_HEADER) {
-    throw invalid(`announces ${length} payload bytes and bears ${bytes.length - RELAY_HEADER}`);
+  if (length > left - RELAY_HEADER) throw invalid(`announces ${length} payload bytes and bears ${left - RELAY_HEADER}`);
+  const next = at + RELAY_HEADER + length;
+  return [
+    {
+      type: type as RelayPacketType,
+      topicHash: bytes.subarray(at + HASH_AT, at + LENGTH_AT),
+      payload: bytes.subarray(at + RELAY_HEADER, next),
+    },
+    next,
+  ];
+}
+
+/** The length of the header of a record, in bytes. */
+export const RECORD_HEADER = 8;
+
+const LIVE = 2;
+const RETAINED = 5;
+
+/** Writes the header of a record into `view` at `at`. `length`: of the brew frame that follows. */
+export function writeRecordHeader(view: DataView, at: number, length: number, retained: boolean): void {
+  view.setUint32(at, retained ? RETAINED : LIVE, true);
+  view.setUint32(at + 4, length, true);
+}
+
+/**
+ * Calls `each` with the brew frame of every record in a message from the relay. Records of other types are skipped.
+ * False when the message ends in something that is no record; what came before it was handed over.
+ */
+export function readRecords(bytes: Uint8Array, each: (frame: Uint8Array, retained: boolean) => void): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at < bytes.length; ) {
+    const start = at + RECORD_HEADER;
+    if (start > bytes.length) return false;
+    const type = view.getUint16(at, true);
+    at = start + view.getUint32(at + 4, true);
+    if (at > bytes.length) return false;
+    if (type === LIVE || type === RETAINED) each(bytes.subarray(start, at), type === RETAINED);
   }
-  return {
-    type: type as RelayPacketType,
-    topicHash: bytes.subarray(HASH_AT, LENGTH_AT),
-    payload: bytes.subarray(RELAY_HEADER),
-  };
+  return true;
 }
 
 const invalid = (why: string): PubkeeperError =>

@@ -3,6 +3,7 @@ import { openerFor } from './ciphers/index.js';
 import type { Opener } from './ciphers/cipher.js';
 import type { DropReason } from './drops.js';
 import { bearsIdentity, frameIdentity, isFrame, readSeal, topicHash } from './frame.js';
+import { microtask } from './host.js';
 import { fromHex } from './id.js';
 import { Message } from './message.js';
 import { OrderedQueue } from './order.js';
@@ -13,6 +14,8 @@ import { ReplayWindow } from './replay.js';
 export interface SourceOwner {
   readonly crypto: boolean | 'required';
   readonly opener: ((config: BrewerConfig) => Opener | undefined) | undefined;
+  /** How often it was reset. */
+  resets(): number;
   deliver(message: Message): void;
   drop(reason: DropReason, brewerId: string, count?: number): void;
   gap(source: Source, missing: number): void;
@@ -23,7 +26,7 @@ const MAX_OPENING = 64 * 1024 * 1024;
 
 /** A frame that is being opened, as it goes through the queue. */
 interface Opening {
-  readonly messages: Uint8Array | readonly Uint8Array[];
+  readonly messages: Uint8Array | readonly (Uint8Array | undefined)[];
   readonly sequence: number | undefined;
   readonly retained: boolean;
   readonly source: Source;
@@ -41,10 +44,12 @@ export class Source {
   /** Ends the transport. */
   stop: (() => void) | undefined;
   readonly #owner: SourceOwner;
+  readonly #resets: number;
   readonly #opener: Opener;
   readonly #identity: Uint8Array;
   readonly #accepted: boolean;
   readonly #window: ReplayWindow | undefined;
+  #burst: Uint8Array[] = [];
 
   /**
    * @param queue that of the same brewer's former session, so that its messages come first
@@ -55,6 +60,7 @@ export class Source {
     this.brewerId = brewerId;
     this.brew = info.brew;
     this.#owner = owner;
+    this.#resets = owner.resets();
     const config = info.brewer_config ?? {};
     this.#opener = owner.opener?.(config) ?? openerFor(config, engine);
     this.#identity = frameIdentity(topicHash(info.topic), fromHex(brewerId));
@@ -71,37 +77,64 @@ export class Source {
   /** Opens a frame and delivers its messages in their turn, or drops it. Never throws. */
   receive(frame: Uint8Array, retained: boolean): void {
     const reason = this.#refuse(frame);
-    if (reason) {
-      this.#owner.drop(reason, this.brewerId);
-      return;
-    }
-    const sequence = this.#window && readSeal(frame)?.sequence;
-    try {
-      const opened = this.#opener.open(frame);
-      const opening = (messages: Opening['messages']): Opening => ({ messages, sequence, retained, source: this });
-      if (opened instanceof Promise) this.queue.push(opened.then(opening), frame.length);
-      else this.queue.push(opening(opened), frame.length);
-    } catch {
-      this.#owner.drop('undecryptable', this.brewerId);
-    }
+    if (reason) return this.#owner.drop(reason, this.brewerId);
+    if (!this.#opener.openAll || retained) return this.#open(frame, retained);
+    // What comes in one tick is opened together at its end.
+    if (this.#burst.push(frame) === 1) microtask(() => this.flush());
   }
 
   #refuse(frame: Uint8Array): DropReason | undefined {
-    if (!isFrame(frame)) return 'malformed';
+    // Brews are written by others too, and not all of them by way of a compiler.
+    if (!ArrayBuffer.isView(frame) || !(frame instanceof Uint8Array) || !isFrame(frame)) return 'malformed';
     if (!bearsIdentity(frame, this.#identity)) return 'wrong-sender';
     if (!this.#accepted) return 'not-accepted';
+    if (!this.#opener.isWhole(frame)) return 'undecryptable';
     if (this.queue.size > MAX_OPENING) return 'overflow';
     // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
     const seal = this.#window && readSeal(frame);
     return seal && !seal.bundle && this.#window!.has(seal.sequence) ? 'replayed' : undefined;
   }
 
+  #open(frame: Uint8Array, retained: boolean): void {
+    this.flush();
+    const sequence = this.#window && readSeal(frame)?.sequence;
+    const opening = (messages: Opening['messages']): Opening => ({ messages, sequence, retained, source: this });
+    try {
+      const opened = this.#opener.open(frame);
+      this.queue.push(opened instanceof Promise ? opened.then(opening) : opening(opened), frame.length);
+    } catch {
+      this.#owner.drop('undecryptable', this.brewerId);
+    }
+  }
+
+  /** Begins to open what came in this tick. */
+  flush(): void {
+    const frames = this.#burst;
+    if (!frames.length) return;
+    this.#burst = [];
+    if (frames.length === 1) return this.#open(frames[0]!, false);
+    const opened = this.#opener.openAll!(frames);
+    const size = frames.reduce((sum, { length }) => sum + length, 0);
+    this.queue.push(
+      opened.then((messages) => ({ messages, sequence: undefined, retained: false, source: this })),
+      size,
+    );
+  }
+
   #pass({ messages, sequence, retained }: Opening): void {
-    if (messages instanceof Uint8Array) this.#deliver(messages, sequence, retained);
-    else messages.forEach((data, index) => this.#deliver(data, sequence === undefined ? undefined : sequence + index, retained));
+    if (messages instanceof Uint8Array) return this.#deliver(messages, sequence, retained);
+    messages.forEach((data, index) => {
+      if (data) this.#deliver(data, sequence === undefined ? undefined : sequence + index, retained);
+      else this.#owner.drop('undecryptable', this.brewerId);
+    });
   }
 
   #deliver(data: Uint8Array, sequence: number | undefined, retained: boolean): void {
+    // The callback of the message before it in a bundle may have reset the patron.
+    if (this.#resets !== this.#owner.resets()) {
+      this.#owner.drop('reset', this.brewerId);
+      return;
+    }
     if (this.#window && sequence !== undefined) {
       if (this.#window.has(sequence)) {
         this.#owner.drop('replayed', this.brewerId);

@@ -1,51 +1,65 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
-import type { CryptoEngine } from '../core/index.js';
+import { createCipheriv, createDecipheriv, randomFillSync } from 'node:crypto';
+import { BLOCK, type CryptoEngine, join, unpad } from '../core/ciphers/engine.js';
 
 const TAG = 16;
+const ZERO_IV = Buffer.alloc(BLOCK);
 
-/** AES by `node:crypto`: synchronous at every size, so that messages need no promises. */
+/** Random bytes are fetched for this many messages at once: a call costs more than the bytes. */
+const POOL = 256 * BLOCK;
+
+/**
+ * AES by `node:crypto`: synchronous at every size, so that messages need no promises.
+ *
+ * For CBC one cipher and one decipher are kept per key, since making one costs more than a short message. CBC chains
+ * from block to block: a decipher that is fed the next IV as if it were ciphertext gives one block of garbage, and then
+ * that message's plaintext. Likewise a cipher that is fed a random block puts out what serves as a random IV.
+ */
 export const nodeEngine: CryptoEngine = {
   name: 'node',
   cbc(key) {
     const name = `aes-${key.length * 8}-cbc`;
+    const cipher = createCipheriv(name, key, ZERO_IV).setAutoPadding(false);
+    const decipher = createDecipheriv(name, key, ZERO_IV).setAutoPadding(false);
+    const pool = Buffer.allocUnsafeSlow(POOL);
+    let used = POOL;
     return {
-      encrypt(iv, plaintext) {
-        const cipher = createCipheriv(name, key, iv);
-        return join(cipher.update(plaintext), cipher.final());
+      seal(plaintext) {
+        if (used === POOL) {
+          randomFillSync(pool);
+          used = 0;
+        }
+        const padding = BLOCK - (plaintext.length % BLOCK);
+        const blocks = new Uint8Array(BLOCK + plaintext.length + padding);
+        blocks.set(pool.subarray(used, (used += BLOCK)));
+        blocks.set(plaintext, BLOCK);
+        blocks.fill(padding, BLOCK + plaintext.length);
+        return bytesOf(cipher.update(blocks));
       },
-      decrypt(iv, ciphertext) {
-        const decipher = createDecipheriv(name, key, iv);
-        return join(decipher.update(ciphertext), decipher.final());
-      },
+      open: (payload) => unpad(bytesOf(decipher.update(payload)).subarray(BLOCK)),
     };
   },
   gcm(key) {
     const name = `aes-${key.length * 8}-gcm` as 'aes-256-gcm';
     return {
-      encrypt(nonce, data, plaintext) {
+      seal(nonce, data, plaintext) {
         const cipher = createCipheriv(name, key, nonce);
         cipher.setAAD(data);
         const body = cipher.update(plaintext);
-        return join(body, cipher.final(), cipher.getAuthTag());
+        cipher.final();
+        return join(body, cipher.getAuthTag());
       },
-      decrypt(nonce, data, ciphertext) {
-        const end = ciphertext.length - TAG;
+      open(nonce, data, sealed) {
+        const end = sealed.length - TAG;
         const decipher = createDecipheriv(name, key, nonce, { authTagLength: TAG });
         decipher.setAAD(data);
-        decipher.setAuthTag(ciphertext.subarray(end));
-        return join(decipher.update(ciphertext.subarray(0, end)), decipher.final());
+        decipher.setAuthTag(sealed.subarray(end));
+        const body = decipher.update(sealed.subarray(0, end));
+        decipher.final();
+        return bytesOf(body);
       },
     };
   },
 };
 
-/** The parts in one piece of their own, as plain bytes: a pooled Buffer shares its memory with strangers. */
-function join(...parts: Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
+/** The bytes of a Buffer without its class, which behaves differently from what browsers hand out. */
+const bytesOf = ({ buffer, byteOffset, length }: Buffer): Uint8Array => new Uint8Array(buffer, byteOffset, length);

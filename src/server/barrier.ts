@@ -57,6 +57,8 @@ export class Barrier<C> {
   readonly #topics = new Map<string, Topic<C>>();
   readonly #byKey = new Map<string, Topic<C>>();
   readonly #byBrewer = new Map<RegisteredBrewer<C>, Set<Held<C>>>();
+  /** The answer that is held for a brewer: one at most, whatever else is. */
+  readonly #owed = new Map<RegisteredBrewer<C>, Held<C>>();
   readonly #byMatch = new Map<Match<C>, Held<C>>();
   /** What brewers have been told of. */
   readonly #heard = new WeakSet<Match<C>>();
@@ -150,12 +152,11 @@ export class Barrier<C> {
         answers += held.answers;
         this.#forget(held);
       }
-    } else if (waiting) {
-      const owed = [...waiting].find((held) => held.answers);
-      if (owed) {
-        for (const match of matches) this.#file(owed, match);
-        return;
-      }
+    }
+    const owed = this.#owed.get(brewer);
+    if (owed) {
+      for (const match of matches) this.#file(owed, match);
+      return;
     }
     const topic = matches.some((match) => this.#own.has(match)) ? this.#topics.get(brewer.topic) : undefined;
     if (topic && !this.#ready(topic)) this.#hold(brewer, topic, matches, answers);
@@ -167,6 +168,7 @@ export class Barrier<C> {
     const held: Held<C> = { brewer, topic, matches: new Set(), answers, timer };
     for (const match of matches) this.#file(held, match);
     topic.held.add(held);
+    if (answers) this.#owed.set(brewer, held);
     const waiting = this.#byBrewer.get(brewer);
     if (waiting) waiting.add(held);
     else this.#byBrewer.set(brewer, new Set([held]));
@@ -200,6 +202,7 @@ export class Barrier<C> {
     this.#clock.cancel(held.timer);
     for (const match of held.matches) this.#byMatch.delete(match);
     held.topic.held.delete(held);
+    if (this.#owed.get(held.brewer) === held) this.#owed.delete(held.brewer);
     const waiting = this.#byBrewer.get(held.brewer);
     waiting?.delete(held);
     if (!waiting?.size) this.#byBrewer.delete(held.brewer);

@@ -19,15 +19,16 @@ export class Outbox {
 
   /** Sends one binary message. A connection that is closing or gone takes nothing, and nothing is said of it. */
   send(socket: WebSocket, bytes: Uint8Array): void {
-    if (this.#hasRoom(socket)) socket.send(bytes, { binary: true });
+    if (this.hasRoom(socket)) socket.send(bytes, { binary: true });
   }
 
   /** Answers a WebSocket ping. Not left to `ws`, because who pings and never reads would fill the memory. */
   pong(socket: WebSocket, data: Uint8Array): void {
-    if (this.#hasRoom(socket)) socket.pong(data);
+    if (this.hasRoom(socket)) socket.pong(data);
   }
 
-  #hasRoom(socket: WebSocket): boolean {
+  /** Whether something may be sent to this reader. One that is too slow is told so, and closed. */
+  hasRoom(socket: WebSocket): boolean {
     if (socket.readyState !== WebSocket.OPEN) return false;
     if (socket.bufferedAmount <= this.#maxBuffered) return true;
     this.#drops.add('slow-reader');

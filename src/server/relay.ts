@@ -1,19 +1,28 @@
 import { isFrame } from '../core/frame.js';
-import { RelayPacketType, decodeRelayPacket } from '../core/relay.js';
+import { RELAY_BATCH, RelayPacketType, readRelayPacket } from '../core/relay.js';
 import type { RelayPacket } from '../core/relay.js';
+import { format } from './relay-format.js';
+import type { RelayVersion } from './relay-format.js';
 
-// The relay of the WebSocket brew (protocol, section 4), without sockets: bytes of connections go in, frames for
-// connections come out. `C` is whatever stands for a connection: it is only compared, never looked into.
+// The relay of the WebSocket brew (protocol, section 4; design, "Relay protocol 2"), without sockets: messages of
+// connections go in, bytes for their sockets come out.
+//
+// System calls decide how much a relay can do. So what is published on a topic in one tick is gathered, brought into the
+// form of the wire once, and written once to each connection that has joined.
+
+/** A connection: only compared, and asked what it speaks. */
+export interface RelayMember {
+  readonly version: RelayVersion;
+}
 
 /** Why the relay dropped a packet. */
 export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic';
 
-export interface RelayOptions<C> {
-  /**
-   * Hands over a frame for a connection; `retained` for a topic's last value. The frame is the same object for all
-   * connections of a fan-out and is not changed afterwards.
-   */
-  send(connection: C, frame: Uint8Array, retained: boolean): void;
+export interface RelayOptions<C extends RelayMember> {
+  /** Writes bytes to a connection's socket: whole WebSocket messages. The same object may go to many; it is not changed. */
+  write(connection: C, bytes: Buffer): void;
+  /** Something waits: `flush` is to be called at the end of the tick. */
+  cork(): void;
   /** A packet was dropped. The connection may go on. */
   dropped?(fault: RelayFault, connection: C): void;
   /** A connection has joined the topic of this key. */
@@ -34,16 +43,30 @@ interface Retained {
   length: number;
 }
 
+/** Who has joined a topic, and what was published on it in this tick. */
+interface Topic<C> {
+  readonly key: string;
+  readonly members: Set<C>;
+  pending: Pending<C>[];
+  pendingBytes: number;
+}
+
+interface Pending<C> {
+  readonly frame: Uint8Array;
+  readonly from: C;
+}
+
 const HASH_IN_FRAME = 2;
 const NOBODY: ReadonlySet<never> = new Set();
 
 /** Who has joined which topic, what goes to whom, and each topic's last value. */
-export class Relay<C> {
+export class Relay<C extends RelayMember> {
   readonly #options: RelayOptions<C>;
   readonly #maxRetained: number;
   readonly #maxRetainedBytes: number;
-  readonly #topics = new Map<string, Set<C>>();
+  readonly #topics = new Map<string, Topic<C>>();
   readonly #connections = new Map<C, Set<string>>();
+  readonly #dirty = new Set<Topic<C>>();
   // A map remembers the order in which keys were set: the first is the one not used for the longest time.
   readonly #retained = new Map<string, Retained>();
   #newest = '';
@@ -82,22 +105,29 @@ export class Relay<C> {
 
   /** How many connections have joined the topic of this key. */
   joined(key: string): number {
-    return this.#topics.get(key)?.size ?? 0;
+    return this.#topics.get(key)?.members.size ?? 0;
   }
 
-  /** Takes one packet of a connection. What is malformed is dropped and reported to `dropped`. */
+  /**
+   * Takes a message of a connection: one packet, or in protocol 2 one or more. What is malformed is dropped and reported
+   * to `dropped`, together with the rest of its message, in which nothing can be told apart any more.
+   */
   receive(connection: C, bytes: Uint8Array): void {
-    let packet: RelayPacket;
-    try {
-      packet = decodeRelayPacket(bytes);
-    } catch {
-      this.#options.dropped?.('relay-packet', connection);
-      return;
-    }
-    const key = hashKey(packet.topicHash);
-    if (packet.type === RelayPacketType.PUBLISH) this.#publish(connection, key, packet);
-    else if (packet.type === RelayPacketType.JOIN) this.#join(connection, key);
-    else this.#leave(connection, key);
+    let at = 0;
+    do {
+      let packet: RelayPacket;
+      try {
+        [packet, at] = readRelayPacket(bytes, at);
+        if (connection.version === 1 && at !== bytes.length) throw new RangeError('one packet a message');
+      } catch {
+        this.#options.dropped?.('relay-packet', connection);
+        return;
+      }
+      const key = hashKey(packet.topicHash);
+      if (packet.type === RelayPacketType.PUBLISH) this.#publish(connection, key, packet);
+      else if (packet.type === RelayPacketType.JOIN) this.#join(connection, key);
+      else this.#leave(connection, key);
+    } while (at < bytes.length);
   }
 
   /** A connection has ended: it has left all its topics. */
@@ -105,10 +135,16 @@ export class Relay<C> {
     for (const key of this.#connections.get(connection) ?? NOBODY) this.#leave(connection, key);
   }
 
+  /** Sends what was published. */
+  flush(): void {
+    for (const topic of this.#dirty) this.#send(topic);
+  }
+
   #join(connection: C, key: string): void {
-    let members = this.#topics.get(key);
-    if (!members) this.#topics.set(key, (members = new Set()));
-    members.add(connection);
+    const topic = this.#topic(key);
+    // What was published before goes to those who had joined before; its last frame is this one's last value.
+    this.#send(topic);
+    topic.members.add(connection);
     let topics = this.#connections.get(connection);
     if (!topics) this.#connections.set(connection, (topics = new Set()));
     topics.add(key);
@@ -116,16 +152,17 @@ export class Relay<C> {
     if (last) {
       this.#touch(key, last);
       this.#delivered++;
-      // A copy: the kept bytes are overwritten by the next frame, perhaps while this one waits in a socket.
-      this.#options.send(connection, last.bytes.slice(0, last.length), true);
+      this.#options.write(connection, format([last.bytes.subarray(0, last.length)], connection.version, true));
     }
     this.#options.joined?.(key);
   }
 
   #leave(connection: C, key: string): void {
-    const members = this.#topics.get(key);
-    if (!members?.delete(connection)) return;
-    if (!members.size) this.#topics.delete(key);
+    const topic = this.#topics.get(key);
+    if (!topic?.members.has(connection)) return;
+    this.#send(topic);
+    topic.members.delete(connection);
+    if (!topic.members.size) this.#topics.delete(key);
     const topics = this.#connections.get(connection)!;
     topics.delete(key);
     if (!topics.size) this.#connections.delete(connection);
@@ -142,13 +179,50 @@ export class Relay<C> {
       return;
     }
     this.#published++;
-    this.#retain(key, frame);
-    for (const member of this.#topics.get(key) ?? NOBODY) {
-      // A client with both ends on one connection loops back by itself.
-      if (member === connection) continue;
-      this.#delivered++;
-      this.#options.send(member, frame, false);
+    const topic = this.#topics.get(key);
+    if (!topic) {
+      this.#retain(key, frame);
+      return;
     }
+    if (!topic.pending.length) {
+      if (!this.#dirty.size) this.#options.cork();
+      this.#dirty.add(topic);
+    } else if (topic.pendingBytes + frame.length > RELAY_BATCH) {
+      this.#send(topic);
+      this.#dirty.add(topic);
+    }
+    topic.pending.push({ frame, from: connection });
+    topic.pendingBytes += frame.length;
+  }
+
+  #send(topic: Topic<C>): void {
+    const { pending, members } = topic;
+    this.#dirty.delete(topic);
+    if (!pending.length) return;
+    topic.pending = [];
+    topic.pendingBytes = 0;
+    this.#retain(topic.key, pending[pending.length - 1]!.frame);
+    const frames = pending.map(({ frame }) => frame);
+    const publishers = new Set(pending.map(({ from }) => from));
+    const formatted: (Buffer | undefined)[] = [];
+    for (const member of members) {
+      // A client with both ends on one connection loops back by itself.
+      if (publishers.has(member)) {
+        const others = pending.filter(({ from }) => from !== member).map(({ frame }) => frame);
+        if (!others.length) continue;
+        this.#delivered += others.length;
+        this.#options.write(member, format(others, member.version, false));
+      } else {
+        this.#delivered += frames.length;
+        this.#options.write(member, (formatted[member.version] ??= format(frames, member.version, false)));
+      }
+    }
+  }
+
+  #topic(key: string): Topic<C> {
+    let topic = this.#topics.get(key);
+    if (!topic) this.#topics.set(key, (topic = { key, members: new Set(), pending: [], pendingBytes: 0 }));
+    return topic;
   }
 
   #retain(key: string, frame: Uint8Array): void {

@@ -191,7 +191,7 @@ export class PubkeeperServer {
 
   #accept(socket: WebSocket, route: AcceptedRoute, request: IncomingMessage): void {
     if (route.kind === 'relay') {
-      this.#relay.accept(socket);
+      this.#relay.accept(socket, request.socket, route.version);
       return;
     }
     this.#control.accept(socket, {

@@ -1,5 +1,7 @@
 import { isIP } from 'node:net';
 import type { PacketVersion } from '../core/packet.js';
+import { RELAY_1, RELAY_2 } from '../core/relay.js';
+import type { RelayVersion } from './relay-format.js';
 
 // Which of the two kinds of connection a WebSocket handshake asks for (design, "Single port"). No sockets here.
 
@@ -17,7 +19,7 @@ export interface UpgradeRequest {
 /** What becomes of it. `protocol` is what to answer; empty when none was offered. */
 export type Route =
   | { readonly kind: 'control'; readonly protocol: string; readonly version: PacketVersion }
-  | { readonly kind: 'relay'; readonly protocol: string }
+  | { readonly kind: 'relay'; readonly protocol: string; readonly version: RelayVersion }
   | { readonly kind: 'refused'; readonly status: number; readonly sentence: string };
 
 export type AcceptedRoute = Exclude<Route, { kind: 'refused' }>;
@@ -26,14 +28,18 @@ const CONTROL: ReadonlyMap<string, PacketVersion> = new Map([
   ['pubkeeper-1.1', '1.1'],
   ['pubkeeper-1.0', '1.0'],
 ]);
-const RELAY: ReadonlySet<string> = new Set(['pubkeeper-1.0.0']);
+const RELAY: ReadonlyMap<string, RelayVersion> = new Map([
+  [RELAY_2, 2],
+  [RELAY_1, 1],
+]);
 
 /** What a request on the main port asks for: by the first subprotocol that is known, else by its path. */
 export function routeMain({ path, protocols }: UpgradeRequest): Route {
   for (const protocol of protocols) {
     const version = CONTROL.get(protocol);
     if (version) return { kind: 'control', protocol, version };
-    if (RELAY.has(protocol)) return { kind: 'relay', protocol };
+    const relay = RELAY.get(protocol);
+    if (relay) return { kind: 'relay', protocol, version: relay };
   }
   if (protocols.length) {
     const known = [...CONTROL.keys(), ...RELAY].join(', ');
@@ -41,7 +47,7 @@ export function routeMain({ path, protocols }: UpgradeRequest): Route {
     return { kind: 'refused', status: 400, sentence };
   }
   if (path === '/ws' || path === '/') return { kind: 'control', protocol: '', version: '1.0' };
-  if (path === '/brew') return { kind: 'relay', protocol: '' };
+  if (path === '/brew') return { kind: 'relay', protocol: '', version: 1 };
   return {
     kind: 'refused',
     status: 404,
@@ -51,7 +57,8 @@ export function routeMain({ path, protocols }: UpgradeRequest): Route {
 
 /** The connection on a port of its own for the relay: always the relay, whatever is offered. */
 export function routeRelay({ protocols }: UpgradeRequest): Route {
-  return { kind: 'relay', protocol: protocols.find((protocol) => RELAY.has(protocol)) ?? protocols[0] ?? '' };
+  const protocol = protocols.find((offered) => RELAY.has(offered)) ?? protocols[0] ?? '';
+  return { kind: 'relay', protocol, version: RELAY.get(protocol) ?? 1 };
 }
 
 /** The subprotocols of a `Sec-WebSocket-Protocol` header. */

@@ -23,27 +23,28 @@ class ScriptedEngine implements CryptoEngine {
   cbc(key: Uint8Array) {
     const aes = nobleEngine.cbc(key);
     return {
-      encrypt: (iv: Uint8Array, data: Uint8Array) => this.#answer(() => aes.encrypt(iv, data)),
-      decrypt: (iv: Uint8Array, data: Uint8Array) => this.#answer(() => aes.decrypt(iv, data)),
+      seal: (data: Uint8Array) => this.#answer(() => aes.seal(data)),
+      open: (payload: Uint8Array) => this.#answer(() => aes.open(payload)),
     };
   }
   gcm(key: Uint8Array) {
     const aes = nobleEngine.gcm(key);
     return {
-      encrypt: (nonce: Uint8Array, aad: Uint8Array, data: Uint8Array) => this.#answer(() => aes.encrypt(nonce, aad, data)),
-      decrypt: (nonce: Uint8Array, aad: Uint8Array, data: Uint8Array) => this.#answer(() => aes.decrypt(nonce, aad, data)),
+      seal: (nonce: Uint8Array, aad: Uint8Array, data: Uint8Array) => this.#answer(() => aes.seal(nonce, aad, data)),
+      open: (nonce: Uint8Array, aad: Uint8Array, data: Uint8Array) => this.#answer(() => aes.open(nonce, aad, data)),
     };
   }
 
   #answer(run: () => Uint8Array | Promise<Uint8Array>): Uint8Array | Promise<Uint8Array> {
     const speed = this.speeds.shift() ?? 'sync';
     if (speed === 'throws') throw new Error('of the engine');
-    if (speed === 'sync') return run();
-    if (speed === 'fast') return Promise.resolve(run());
+    const result = run(); // at once: inputs are not looked at any more once the call has returned
+    if (speed === 'sync') return result;
+    if (speed === 'fast') return Promise.resolve(result);
     const { promise, resolve, reject } = deferred<Uint8Array>();
     this.pending.push(() => {
       if (speed === 'fails') reject(new Error('of the engine'));
-      else resolve(run() as Uint8Array);
+      else resolve(result as Uint8Array);
     });
     return promise;
   }
@@ -89,6 +90,7 @@ describe.each(['aes-gcm', 'aes-cbc'] as const)('the order of messages by %s', (c
         messages.forEach((one, index) => {
           const brewer = brewers[one.brewer]!;
           void brewer.brewText(String(index));
+          void brewer._flush(); // not at the end of the tick: each message has a speed of its own here
           engine.speeds = [one.speed];
           patron._handleCallback(brewer.brewerId, frames[one.brewer]!.at(-1)!);
           if (one.speed === 'fails' || one.speed === 'throws') failures++;
@@ -113,14 +115,19 @@ describe.each(['aes-gcm', 'aes-cbc'] as const)('the order of messages by %s', (c
         brewer.on('error', (error) => errors.push(error));
         const results = speeds.map((one, index) => {
           engine.speeds = [one];
-          return brewer.brewText(String(index)).then(() => 'ok', (error: PubkeeperError) => error.code);
+          const result = brewer.brewText(String(index)).then(() => 'ok', (error: PubkeeperError) => error.code);
+          void brewer._flush();
+          return result;
         });
         await engine.drain(order);
         const bad = (one: Speed) => one === 'fails' || one === 'throws';
-        expect(await Promise.all(results)).toEqual(speeds.map((one) => (bad(one) ? 'BREW_FAILED' : 'ok')));
+        // A sealed message with nothing in its way is accepted before it is sealed: its failure is an event only.
+        const early = cipher === 'aes-gcm' ? ['ok', 'BREW_FAILED'] : ['BREW_FAILED'];
+        (await Promise.all(results)).forEach((result, index) => expect(bad(speeds[index]!) ? early : ['ok']).toContain(result));
         expect(errors.length).toBe(speeds.filter(bad).length);
         const heard: string[] = [];
         const patron = new Patron('a.b', (data) => heard.push(Buffer.from(data).toString()));
+        patron._lend({ brew: () => ({ startPatron: () => () => undefined }) as unknown as Brew, engine: nobleEngine });
         patron.newBrewers([{ topic: 'a.b', brewer_id: brewer.brewerId, brewer_config: brewer.getConfig(), brew: { name: 'x' } }]);
         for (const frame of carried) patron._handleCallback(brewer.brewerId, frame);
         await settle();

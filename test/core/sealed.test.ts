@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, webcrypto } from 'node:crypto';
+import { createDecipheriv, webcrypto } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
 import { sealerFor } from '../../src/core/ciphers/index.js';
@@ -7,7 +7,8 @@ import { webCryptoEngine } from '../../src/core/ciphers/web-crypto.js';
 import { frameIdentity, topicHash } from '../../src/core/frame.js';
 import { Patron } from '../../src/core/patron.js';
 import { nodeEngine } from '../../src/platform/node-engine.js';
-import { hex, id, settle, sha256, unhex } from '../helpers.js';
+import { hex, id, settle, unhex } from '../helpers.js';
+import { bundle, sealedFrame as rawSealed, type SealedFrame } from '../sealed-frame.js';
 
 // Sealed mode by the design's words and node:crypto, without the code under test.
 
@@ -16,40 +17,8 @@ const EPOCH = 'a1b2c3d4e5f60718';
 const TOPIC = 'plant.line_2.µ';
 const ID = id(0x51);
 
-interface Options {
-  sequence?: number | bigint;
-  flags?: number;
-  sealed?: number;
-  epoch?: string;
-  key?: Buffer;
-}
-
-function sealedFrame(plaintext: Uint8Array, { sequence = 0, flags = 0, sealed = 1, epoch = EPOCH, key = KEY }: Options = {}): Uint8Array<ArrayBuffer> {
-  const header = Buffer.alloc(88);
-  header[0] = 1; // major version
-  sha256(TOPIC).copy(header, 2);
-  Buffer.from(ID, 'hex').copy(header, 34);
-  header[50] = sealed;
-  header[51] = flags; // bit 0: bundle
-  Buffer.from(epoch, 'hex').copy(header, 54);
-  header.writeBigUInt64LE(BigInt(sequence), 62);
-  header.writeUInt32LE(plaintext.length + 16, 84);
-  const nonce = Buffer.alloc(12);
-  nonce.writeBigUInt64BE(BigInt(sequence), 4);
-  const cipher = createCipheriv('aes-256-gcm', key, nonce);
-  cipher.setAAD(header);
-  return Uint8Array.from(Buffer.concat([header, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]));
-}
-
-const bundle = (...messages: (string | Uint8Array)[]): Buffer =>
-  Buffer.concat(
-    messages.flatMap((message) => {
-      const body = Buffer.from(message as string);
-      const length = Buffer.alloc(4);
-      length.writeUInt32LE(body.length);
-      return [length, body];
-    }),
-  );
+type Options = Partial<Omit<SealedFrame, 'topic' | 'brewerId'>>;
+const sealedFrame = (plaintext: Uint8Array, options: Options = {}) => rawSealed(plaintext, { topic: TOPIC, brewerId: ID, key: KEY, epoch: EPOCH, ...options });
 
 /** The engine, and a promise for when everything that it was asked for has been answered. */
 function tracked(engine: CryptoEngine): CryptoEngine & { idle(): Promise<void> } {
@@ -61,8 +30,8 @@ function tracked(engine: CryptoEngine): CryptoEngine & { idle(): Promise<void> }
     gcm(key) {
       const aes = engine.gcm(key);
       return {
-        encrypt: (nonce, data, plaintext) => aes.encrypt(nonce, data, plaintext),
-        decrypt: (nonce, data, ciphertext) => track(aes.decrypt(nonce, data, ciphertext)),
+        seal: (nonce, data, plaintext) => aes.seal(nonce, data, plaintext),
+        open: (nonce, data, sealed) => track(aes.open(nonce, data, sealed)),
       };
     },
     idle: () => Promise.allSettled(asked.splice(0)).then(settle),

@@ -16,7 +16,8 @@ describe('dashboardHandler', () => {
   let port: number;
 
   beforeAll(async () => {
-    server = createServer(dashboardHandler({ directory, token: () => token }));
+    const handler = dashboardHandler({ directory, token: () => token });
+    server = createServer((incoming, response) => void handler(incoming, response));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     port = (server.address() as AddressInfo).port;
   });

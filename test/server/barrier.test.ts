@@ -194,6 +194,19 @@ describe('Barrier', () => {
     expect([bench.barrier.held, bench.clock.waiting]).toEqual([0, 0]);
   });
 
+  it('answers a brewer that is unregistered while its answer is held at once, before it may come back', () => {
+    const bench = new Bench();
+    bench.patron('p1', '*');
+    bench.brewer('b1', 'a');
+    bench.brewer('b2', 'a');
+    bench.take();
+    bench.pass('B', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } });
+    expect(bench.take()).toEqual(['P -b1', 'B +']);
+    bench.brewer('b1', 'a');
+    bench.join('a');
+    expect(bench.take()).toEqual(['P +b1', 'B +p1', 'B +p1']);
+  });
+
   it('tells of a removal that follows an answer which is held, when the brewer knew the patron', () => {
     const bench = new Bench();
     bench.brewer('b1', 'a');

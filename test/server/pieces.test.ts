@@ -63,7 +63,8 @@ describe('routes', () => {
   it.each([
     [['pubkeeper-1.1', 'pubkeeper-1.0'], { kind: 'control', protocol: 'pubkeeper-1.1', version: '1.1' }],
     [['pubkeeper-1.0', 'pubkeeper-1.1'], { kind: 'control', protocol: 'pubkeeper-1.0', version: '1.0' }],
-    [['other', 'pubkeeper-1.0.0'], { kind: 'relay', protocol: 'pubkeeper-1.0.0' }],
+    [['other', 'pubkeeper-1.0.0'], { kind: 'relay', protocol: 'pubkeeper-1.0.0', version: 1 }],
+    [['pubkeeper-relay-2', 'pubkeeper-1.0.0'], { kind: 'relay', protocol: 'pubkeeper-relay-2', version: 2 }],
     [['other'], { kind: 'refused', status: 400 }],
   ])('picks the first of %j that it knows', (protocols, route) => {
     expect(routeMain(request(protocols, '/anywhere'))).toMatchObject(route);
@@ -72,14 +73,15 @@ describe('routes', () => {
   it('goes by the path without a subprotocol', () => {
     expect(routeMain(request([], '/ws'))).toEqual({ kind: 'control', protocol: '', version: '1.0' });
     expect(routeMain(request([], '/'))).toMatchObject({ kind: 'control' });
-    expect(routeMain(request([], '/brew'))).toEqual({ kind: 'relay', protocol: '' });
+    expect(routeMain(request([], '/brew'))).toEqual({ kind: 'relay', protocol: '', version: 1 });
     expect(routeMain(request([], '/else'))).toMatchObject({ kind: 'refused', status: 404 });
   });
 
   it('takes everything for the relay on its own port', () => {
-    expect(routeRelay(request(['x', 'pubkeeper-1.0.0']))).toEqual({ kind: 'relay', protocol: 'pubkeeper-1.0.0' });
-    expect(routeRelay(request(['x']))).toEqual({ kind: 'relay', protocol: 'x' });
-    expect(routeRelay(request([]))).toEqual({ kind: 'relay', protocol: '' });
+    expect(routeRelay(request(['x', 'pubkeeper-1.0.0']))).toEqual({ kind: 'relay', protocol: 'pubkeeper-1.0.0', version: 1 });
+    expect(routeRelay(request(['x', 'pubkeeper-relay-2']))).toEqual({ kind: 'relay', protocol: 'pubkeeper-relay-2', version: 2 });
+    expect(routeRelay(request(['x']))).toEqual({ kind: 'relay', protocol: 'x', version: 1 });
+    expect(routeRelay(request([]))).toEqual({ kind: 'relay', protocol: '', version: 1 });
   });
 
   it('reads headers', () => {

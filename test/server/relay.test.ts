@@ -14,29 +14,100 @@ const frame = (topic: string, text: string, id = ID): Uint8Array =>
 const packet = (type: RelayPacketType, topic: string, payload?: Uint8Array): Uint8Array =>
   encodeRelayPacket(type, topicHash(topic), payload);
 
-/** A relay whose sends are kept as `connection text`, with a star for last values. */
+interface Member {
+  readonly name: string;
+  readonly version: 1 | 2;
+}
+
+/** The messages in what a server writes to a socket, read by RFC 6455, section 5.2. */
+function messages(bytes: Buffer): Buffer[] {
+  const found: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    expect(bytes[at]).toBe(0x82); // FIN, binary
+    const short = bytes[at + 1]!;
+    expect(short).toBeLessThan(128); // not masked
+    const [length, start] =
+      short < 126 ? [short, at + 2] : short === 126 ? [bytes.readUInt16BE(at + 2), at + 4] : [Number(bytes.readBigUInt64BE(at + 2)), at + 10];
+    found.push(bytes.subarray(start, start + length));
+    expect(found.at(-1)!.length).toBe(length);
+    at = start + length;
+  }
+  return found;
+}
+
+/** The records in a message of relay protocol 2, as text with a star for last values. */
+function records(message: Buffer): string[] {
+  const found: string[] = [];
+  for (let at = 0; at < message.length; ) {
+    const type = message.readUInt32LE(at);
+    expect([2, 5]).toContain(type);
+    const end = at + 8 + message.readUInt32LE(at + 4);
+    found.push(message.toString('utf8', at + 8 + 88, end) + (type === 5 ? '*' : ''));
+    at = end;
+  }
+  return found;
+}
+
+/** A relay whose writes are read as `connection text`, with a star for last values. Connections speak protocol 2, those
+ * whose names begin with `old` 1.0. */
 class Bench {
-  readonly sent: string[] = [];
+  readonly written: { readonly to: Member; readonly bytes: Buffer }[] = [];
   readonly faults: string[] = [];
   readonly joins: string[] = [];
-  readonly relay: Relay<string>;
+  corks = 0;
+  readonly #members = new Map<string, Member>();
+  readonly #relay: Relay<Member>;
+  readonly relay: Omit<Relay<Member>, 'receive' | 'gone'> & { receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
 
-  constructor(options: Partial<RelayOptions<string>> = {}) {
-    this.relay = new Relay<string>({
-      send: (connection, bytes, retained) =>
-        void this.sent.push(`${connection} ${Buffer.from(bytes).toString('utf8', 88)}${retained ? '*' : ''}`),
-      dropped: (fault, connection) => void this.faults.push(`${connection} ${fault}`),
+  constructor(options: Partial<RelayOptions<Member>> = {}) {
+    const relay = new Relay<Member>({
+      write: (to, bytes) => void this.written.push({ to, bytes }),
+      cork: () => void this.corks++,
+      dropped: (fault, { name }) => void this.faults.push(`${name} ${fault}`),
       joined: (key) => void this.joins.push(key),
       ...options,
     });
+    this.#relay = relay;
+    this.relay = {
+      receive: (name, bytes) => relay.receive(this.member(name), bytes),
+      gone: (name) => relay.gone(this.member(name)),
+      flush: () => relay.flush(),
+      joined: (key) => relay.joined(key),
+      get topics() {
+        return relay.topics;
+      },
+      get retained() {
+        return relay.retained;
+      },
+      get retainedBytes() {
+        return relay.retainedBytes;
+      },
+      get published() {
+        return relay.published;
+      },
+      get delivered() {
+        return relay.delivered;
+      },
+    };
+  }
+
+  member(name: string): Member {
+    let member = this.#members.get(name);
+    if (!member) this.#members.set(name, (member = { name, version: name.startsWith('old') ? 1 : 2 }));
+    return member;
   }
 
   publish(connection: string, topic: string, text: string): void {
     this.relay.receive(connection, packet(PUBLISH, topic, frame(topic, text)));
   }
 
+  /** What was sent, at the end of the tick. */
   take(): string[] {
-    return this.sent.splice(0);
+    this.#relay.flush();
+    return this.written.splice(0).flatMap(({ to, bytes }) => {
+      const texts = messages(bytes).flatMap((one) => (to.version === 2 ? records(one) : [one.toString('utf8', 88)]));
+      return texts.map((text) => `${to.name} ${text}`);
+    });
   }
 }
 
@@ -66,12 +137,11 @@ describe('Relay', () => {
   });
 
   it('does not change a last value that is on its way when the next one comes', () => {
-    const held: Uint8Array[] = [];
-    const bench = new Bench({ send: (_connection, bytes) => void held.push(bytes) });
+    const bench = new Bench();
     bench.publish('1', 'a', 'old');
     bench.relay.receive('2', packet(JOIN, 'a'));
     bench.publish('1', 'a', 'new');
-    expect(held.map((bytes) => Buffer.from(bytes).toString('utf8', 88))).toEqual(['old', 'new']);
+    expect(bench.take()).toEqual(['2 old*', '2 new']);
   });
 
   it('forgets a connection that is gone', () => {
@@ -92,15 +162,17 @@ describe('Relay', () => {
       new Uint8Array(0),
       new Uint8Array(39),
       packet(JOIN, 'a').subarray(0, 39),
-      Uint8Array.of(...packet(JOIN, 'a'), 1),
       packet(7 as RelayPacketType, 'a'),
     ]) {
       bench.relay.receive('1', bytes);
     }
+    // Where nothing can be told apart any more, what came before it in the message holds.
+    bench.relay.receive('1', Uint8Array.of(...packet(LEAVE, 'a'), 1));
+    bench.relay.receive('old', Uint8Array.of(...packet(JOIN, 'a'), ...packet(JOIN, 'a')));
     bench.relay.receive('1', packet(PUBLISH, 'a'));
     bench.relay.receive('1', packet(PUBLISH, 'a', lying));
     bench.relay.receive('1', packet(PUBLISH, 'a', frame('b', 'x')));
-    expect(bench.faults).toEqual([...Array<string>(5).fill('1 relay-packet'), '1 relay-frame', '1 relay-frame', '1 relay-topic']);
+    expect(bench.faults).toEqual([...Array<string>(5).fill('1 relay-packet'), 'old relay-packet', '1 relay-frame', '1 relay-frame', '1 relay-topic']);
     expect([bench.relay.topics, bench.relay.retained, bench.relay.published]).toEqual([0, 0, 0]);
   });
 
@@ -185,5 +257,51 @@ describe('Relay', () => {
         });
       }),
     );
+  });
+
+  it('gathers what is published in a tick: one write for each connection, brought into form once for all', () => {
+    const bench = new Bench();
+    for (const name of ['1', '2', '3', 'old1', 'old2']) bench.relay.receive(name, packet(JOIN, 'a'));
+    const batch = Buffer.concat(['x', 'y', 'z'].map((text) => packet(PUBLISH, 'a', frame('a', text))));
+    bench.relay.receive('9', batch);
+    expect([bench.corks, bench.written.length]).toEqual([1, 0]);
+    bench.relay.flush();
+    expect(bench.written.map(({ to }) => to.name)).toEqual(['1', '2', '3', 'old1', 'old2']);
+    const [one, two, three, old1, old2] = bench.written.map(({ bytes }) => bytes);
+    expect([two === one, three === one, old2 === old1, old1 === one]).toEqual([true, true, true, false]);
+    expect(messages(one!).map(records)).toEqual([['x', 'y', 'z']]);
+    expect(messages(old1!).map((message) => message.toString('utf8', 88))).toEqual(['x', 'y', 'z']);
+    expect(bench.relay.delivered).toBe(15);
+  });
+
+  it('leaves out of what it gathers only what the connection itself has published', () => {
+    const bench = new Bench();
+    for (const name of ['1', '2', '3']) bench.relay.receive(name, packet(JOIN, 'a'));
+    bench.publish('1', 'a', 'of 1');
+    bench.publish('2', 'a', 'of 2');
+    bench.publish('1', 'a', 'of 1 too');
+    expect(bench.take()).toEqual(['1 of 2', '2 of 1', '2 of 1 too', '3 of 1', '3 of 2', '3 of 1 too']);
+  });
+
+  it('fills messages up to 64 KiB, and gives a longer frame a message of its own', () => {
+    const bench = new Bench();
+    bench.relay.receive('2', packet(JOIN, 'a'));
+    const texts = [10_000, 30_000, 30_000, 70_000, 100, 65_000].map((length, index) => String(index).repeat(length));
+    for (const text of texts) bench.publish('1', 'a', text);
+    bench.relay.flush();
+    const sent = bench.written.flatMap(({ bytes }) => messages(bytes));
+    expect(sent.flatMap(records)).toEqual(texts);
+    for (const message of sent) if (message.length > 65_536) expect(records(message)).toHaveLength(1);
+  });
+
+  it('gives who joins or leaves within a tick what was published while it had joined, and no more', () => {
+    const bench = new Bench();
+    bench.relay.receive('2', packet(JOIN, 'a'));
+    bench.publish('1', 'a', 'one');
+    bench.relay.receive('3', packet(JOIN, 'a'));
+    bench.publish('1', 'a', 'two');
+    bench.relay.receive('2', packet(LEAVE, 'a'));
+    bench.publish('1', 'a', 'three');
+    expect(bench.take()).toEqual(['2 one', '3 one*', '2 two', '3 two', '3 three']);
   });
 });

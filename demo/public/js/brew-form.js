@@ -3,7 +3,7 @@ import { formatBytes, plural } from './format.js';
 import { parseHex } from './payload.js';
 
 /** How long a brewer waits for its first patron before it is said that nobody reads, in ms. */
-const PATIENCE = 1500;
+const PATIENCE = 4000;
 
 /** Brews what is typed. */
 export class BrewForm {

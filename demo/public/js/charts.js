@@ -17,12 +17,18 @@ class Chart {
   #data = [[], []];
   /** The number of the last message that was read. */
   #seen = 0;
+  /** The usual time between two points, in seconds. */
+  #usual = 0;
   /** @type {uPlot | undefined} */
   #plot;
   #value = h('output', { class: 'chart-value' });
   #range = h('span', { class: 'chart-range' });
   #body = h('div', { class: 'chart-body' });
-  #observer = new ResizeObserver(() => this.#plot?.setSize({ width: this.#body.clientWidth, height: HEIGHT }));
+  #width = 0;
+  #observer = new ResizeObserver(() => {
+    this.#width = this.#body.clientWidth;
+    this.#plot?.setSize({ width: this.#width, height: HEIGHT });
+  });
 
   /** @param {TopicNode} node @param {Path} path @param {() => void} close */
   constructor(node, path, close) {
@@ -56,7 +62,7 @@ class Chart {
     const gone = old < 0 ? times.length : old;
     times.splice(0, gone);
     values.splice(0, gone);
-    if (this.#body.clientWidth === 0) return;
+    if (this.#width === 0) return;
     this.#plot ??= new uPlot(this.#options(), this.#data, this.#body);
     this.#plot.setData(this.#data, false);
     // Until there are two minutes, the chart is as wide as what there is.
@@ -72,10 +78,23 @@ class Chart {
       const time = entry.at / 1000;
       if (time - (times.at(-1) ?? 0) < STEP) continue;
       const value = valueAt(read(entry).value, this.path);
+      this.#breakAt(time);
       times.push(time);
       values.push(typeof value === 'number' ? value : null);
     }
     this.#seen = messages;
+  }
+
+  /** Draws no line across a time in which nothing came: several times what passes between two messages otherwise. @param {number} time */
+  #breakAt(time) {
+    const [times, values] = this.#data;
+    const last = times.at(-1);
+    if (last === undefined) return;
+    const gap = time - last;
+    if (this.#usual > 0 && gap > Math.max(3, 4 * this.#usual)) {
+      times.push(last + gap / 2);
+      values.push(null);
+    } else this.#usual += (gap - this.#usual) * (this.#usual ? 0.1 : 1);
   }
 
   #describe() {
@@ -97,7 +116,7 @@ class Chart {
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     const axis = { stroke: colour('--muted'), font: `11px ${colour('--sans')}`, grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
     return {
-      width: this.#body.clientWidth,
+      width: this.#width,
       height: HEIGHT,
       padding: [8, 4, 0, 0],
       legend: { show: false },
@@ -132,7 +151,7 @@ export class Charts {
   constructor(loop, { changed, full }) {
     this.view = loop.add(() => {
       for (const chart of this.#charts.values()) chart.draw();
-    }, 100);
+    }, 160);
     this.#changed = changed;
     this.#full = full;
     // Hovering shows the value at the pointer, and the time goes on without messages.

@@ -55,7 +55,7 @@ export class ConnectionView {
   #draw() {
     const session = this.#session();
     const [text, tone] = STATES[session?.state ?? 'disconnected'];
-    const flows = session?.state === 'reconnecting' && session.socket('relay').open > 0;
+    const flows = session?.state === 'reconnecting' && session.flows;
     setText(this.#state, flows ? `${text}, messages go on` : text);
     if (this.#pill.dataset.tone !== tone) this.#pill.dataset.tone = tone;
     setText(byId('server'), session ? new URL(session.target.server).host : '');

@@ -21,10 +21,9 @@ export function completeServer(text) {
  * @returns {Explanation | undefined}
  */
 export function checkInput({ server, token, pattern }, { pageProtocol, isPattern }) {
-  let url;
-  try {
-    url = new URL(server);
-  } catch {
+  const url = parse(server);
+  // Chromium makes %20 of a blank in a host's name and looks for that.
+  if (!url || /[\s%]/.test(url.host)) {
     return { field: 'server', title: 'This is not an address.', text: 'Write it like ws://127.0.0.1:9898/ws, or wss://host/ws.' };
   }
   if (url.protocol !== 'ws:' && url.protocol !== 'wss:') {
@@ -79,10 +78,13 @@ export function explain({ code, message }, { server, answersOtherwise = false })
 }
 
 /** @param {string} server */
-function hostOf(server) {
+const hostOf = (server) => parse(server)?.host || server;
+
+/** @param {string} url */
+function parse(url) {
   try {
-    return new URL(server).host || server;
+    return new URL(url);
   } catch {
-    return server;
+    return undefined;
   }
 }

@@ -58,6 +58,8 @@ export class HistoryView {
     else {
       const to = Math.min(items.length - 1, Math.max(0, at + step));
       this.#list.scrollTo(to);
+      // Now and not when it is drawn: the next key may come before.
+      this.#chosen = items[to];
       this.#choose(items[to]);
     }
     event.preventDefault();

@@ -188,7 +188,8 @@ async function start() {
   for (const { view } of [tree, message, connection, matches]) view.now();
   const { server, token } = await ask();
   if (server === undefined || token === undefined) return dialog.open({ ...(server !== undefined && { server }) });
-  const target = { server, token, pattern: '**' };
+  // A server that was started anew has made a new token: the page then comes back by itself.
+  const target = { server, token, pattern: '**', renew: async () => (await ask()).token ?? token };
   const problem = await connect(target);
   if (problem) dialog.open(target, problem);
 }

@@ -30,6 +30,8 @@ export class MessageView {
   #compared;
   /** @type {HTMLElement[]} */
   #facts;
+  /** As many bytes as fit on a line of a hex dump. */
+  #dumpWidth = 16;
 
   /** @param {{ loop: import('./frame-loop.js').FrameLoop, charts: import('./charts.js').Charts, brewHere: (topic: string) => void }} options */
   constructor({ loop, charts, brewHere }) {
@@ -53,6 +55,11 @@ export class MessageView {
     this.#wire.addEventListener('change', this.view.now);
     byId('follow').addEventListener('click', () => this.#hold(undefined));
     byId('brew-here').addEventListener('click', () => this.node && brewHere(this.node.path));
+    new ResizeObserver(() => {
+      const { clientWidth } = this.#payload;
+      this.#dumpWidth = clientWidth >= 560 ? 16 : clientWidth >= 310 ? 8 : 4;
+      this.view.changed();
+    }).observe(this.#payload);
     this.#copyButton(byId('copy-topic'));
   }
 
@@ -96,7 +103,7 @@ export class MessageView {
   /** @param {TopicNode} node */
   #drawHeld(node) {
     setHidden(byId('held'), !this.#held);
-    if (this.#held) setText(byId('held-text'), `Held · ${formatCount(node.messages - this.#held.messages)} newer`);
+    if (this.#held) setText(byId('held-text'), `Held · ${plural(node.messages - this.#held.messages, 'newer message')}`);
   }
 
   /** @param {TopicNode} node @param {Entry} entry */
@@ -121,7 +128,7 @@ export class MessageView {
       note = 'Click a number to chart it. Bold is what changed.';
     } else if (format === 'hex' || kind === 'binary') {
       this.#show(this.#text);
-      setText(this.#text, hexDump(entry.data, HEX_LIMIT, dumpWidth(this.#payload)));
+      setText(this.#text, hexDump(entry.data, HEX_LIMIT, this.#dumpWidth));
       if (entry.data.length > HEX_LIMIT) note = `The first ${formatBytes(HEX_LIMIT)} of ${formatBytes(entry.length)}.`;
       if (format !== 'hex') note = 'This is not text: shown as hex.';
     } else {
@@ -154,7 +161,7 @@ export class MessageView {
       return;
     }
     const { payload, epoch, sequence } = frameParts(entry.frame);
-    setText(pane, hexDump(payload, HEX_LIMIT, dumpWidth(pane)) || ' ');
+    setText(pane, hexDump(payload, HEX_LIMIT, this.#dumpWidth) || ' ');
     const size = `${formatBytes(entry.frameLength - 88)} after an 88-byte header`;
     const notes = {
       'AES-GCM': `AES-GCM, sealed: ${size}. Epoch ${epoch ?? ''}, sequence ${sequence ?? ''}. Only matched patrons have the key; the relay does not.`,
@@ -203,9 +210,6 @@ export class MessageView {
     });
   }
 }
-
-/** As many bytes to a line as fit. @param {HTMLElement} element */
-const dumpWidth = (element) => (element.clientWidth >= 560 ? 16 : element.clientWidth >= 330 ? 8 : 4);
 
 /** The paths of values that differ, joined by line feeds. @param {unknown} before @param {unknown} after @param {string[]} [path] @param {Set<string>} [found] */
 function changedPaths(before, after, path = [], found = new Set()) {

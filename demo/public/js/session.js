@@ -3,7 +3,7 @@ import { formatDuration, plural } from './format.js';
 import { Sockets } from './sockets.js';
 import { TapBrew } from './tap.js';
 
-/** @typedef {{ server: string, token: string, pattern: string }} Target */
+/** @typedef {{ server: string, token: string, pattern: string, renew?: () => Promise<string> }} Target `renew`: gets the token anew, for each connection */
 /** @typedef {'good' | 'warn' | 'bad' | 'plain'} Tone */
 /** @typedef {{ at: number, tone: Tone, text: string, times: number }} LogItem */
 /** @typedef {import('./sockets.js').Kind} Kind */
@@ -27,6 +27,7 @@ export class Session {
   #hooks;
   #stateSince = Date.now();
   #wasConnected = false;
+  #messageAt = 0;
 
   /**
    * @param {Target} target
@@ -35,10 +36,10 @@ export class Session {
   constructor(target, hooks) {
     this.target = target;
     this.#hooks = hooks;
-    this.#sockets = new Sockets((kind, what) => this.#socketChanged(kind, what));
+    this.#sockets = new Sockets((kind, what, why) => this.#socketChanged(kind, what, why));
     this.#client = new Pubkeeper.PubkeeperClient({
       server: target.server,
-      token: target.token,
+      token: target.renew ?? target.token,
       brews: [this.#brew],
       WebSocket: this.#sockets.WebSocket,
       reconnect: { delayMs: 500, maxDelayMs: 2500 },
@@ -46,6 +47,7 @@ export class Session {
     });
     this.#patron = this.#client.addPatron(target.pattern, (_data, message) => {
       const { frame, cipher } = this.#brew.take(message);
+      this.#messageAt = Date.now();
       hooks.message(message, frame, cipher);
     });
     this.#listen();
@@ -57,6 +59,11 @@ export class Session {
 
   disconnect() {
     return this.#client.disconnect();
+  }
+
+  /** Whether messages are coming in. */
+  get flows() {
+    return Date.now() - this.#messageAt < 2500;
   }
 
   /** @param {Kind} kind */
@@ -125,10 +132,16 @@ export class Session {
     client.on('matched', () => this.#matched());
     this.#patron.on('removed', () => this.#matched());
     client.on('error', (error) => {
-      this.#note('bad', error.message);
+      // Lost connections have their lines already, and one that is cut fails as it should.
+      const isCut = this.#sockets.isCut('control') || this.#sockets.isCut('relay');
+      if (error.code !== 'CONNECTION_LOST' && !(isCut && error.code === 'CONNECT_FAILED')) this.#note('bad', error.message);
       if (client.state === 'disconnected') this.#hooks.ended(error);
     });
-    client.on('dropped', ({ reason, count }) => this.#note('warn', `${plural(count, 'frame')} dropped: ${reason}`));
+    client.on('dropped', ({ reason, count }) => {
+      // The relay keeps last values longer than their brewers live.
+      if (reason === 'unknown-brewer') this.#note('plain', `${plural(count, 'frame')} of unmatched brewers ignored`);
+      else this.#note('warn', `${plural(count, 'frame')} dropped: ${reason}`);
+    });
     let missed = 0;
     this.#patron.on('gap', ({ missing }) => {
       // Every brewer tells its own gap in the moment after an outage: one line for all.
@@ -158,9 +171,9 @@ export class Session {
     this.#hooks.changed();
   }
 
-  /** @param {Kind} kind @param {'open' | 'lost'} what */
-  #socketChanged(kind, what) {
-    this.#note(what === 'open' ? 'good' : 'warn', `${NAMES[kind]} ${what === 'open' ? 'open' : 'closed'}`);
+  /** @param {Kind} kind @param {'open' | 'lost'} what @param {string} why */
+  #socketChanged(kind, what, why) {
+    this.#note(what === 'open' ? 'good' : 'warn', `${NAMES[kind]} ${what === 'open' ? 'open' : 'closed'}${why && ` (${why})`}`);
     this.#hooks.changed();
   }
 

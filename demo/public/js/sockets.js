@@ -16,7 +16,7 @@ export class Sockets {
   #since = { control: Date.now(), relay: Date.now() };
   #changed;
 
-  /** @param {(kind: Kind, what: 'open' | 'lost') => void} changed */
+  /** @param {(kind: Kind, what: 'open' | 'lost', why: string) => void} changed `why`: what the other side gave as its reason */
   constructor(changed) {
     this.#changed = changed;
   }
@@ -70,15 +70,16 @@ export class Sockets {
     this.#sockets[kind].add(socket);
     socket.addEventListener('open', () => {
       this.#since[kind] = Date.now();
-      this.#changed(kind, 'open');
+      this.#changed(kind, 'open', '');
     });
     let opened = false;
     socket.addEventListener('open', () => (opened = true));
-    socket.addEventListener('close', () => {
+    socket.addEventListener('close', ({ code, reason }) => {
       this.#sockets[kind].delete(socket);
       if (!opened) return;
       this.#since[kind] = Date.now();
-      this.#changed(kind, 'lost');
+      const byUs = reason === REASON || code === 1000;
+      this.#changed(kind, 'lost', byUs ? '' : reason || `code ${code}`);
     });
   }
 }

@@ -17,6 +17,8 @@ export class VirtualList {
   /** @type {HTMLElement[]} */
   #rows = [];
   #create;
+  #top = 0;
+  #height = 0;
 
   /**
    * @param {HTMLElement} scroller
@@ -29,18 +31,29 @@ export class VirtualList {
     this.#create = create;
     this.#update = update;
     scroller.append(this.#space);
-    scroller.addEventListener('scroll', scrolled, { passive: true });
-    new ResizeObserver(scrolled).observe(scroller);
+    // Asked for at every draw, they would make the browser lay out at every draw.
+    scroller.addEventListener(
+      'scroll',
+      () => {
+        this.#top = scroller.scrollTop;
+        scrolled();
+      },
+      { passive: true },
+    );
+    new ResizeObserver(() => {
+      this.#top = scroller.scrollTop;
+      this.#height = scroller.clientHeight;
+      scrolled();
+    }).observe(scroller);
   }
 
   /** @param {readonly Item[]} items */
   draw(items) {
     this.items = items;
-    const { scrollTop, clientHeight } = this.#scroller;
     const height = `${items.length * this.#rowHeight}px`;
     if (this.#space.style.height !== height) this.#space.style.height = height;
-    const first = Math.max(0, Math.floor(scrollTop / this.#rowHeight) - SPARE);
-    const last = Math.min(items.length, Math.ceil((scrollTop + clientHeight) / this.#rowHeight) + SPARE);
+    const first = Math.max(0, Math.floor(this.#top / this.#rowHeight) - SPARE);
+    const last = Math.min(items.length, Math.ceil((this.#top + this.#height) / this.#rowHeight) + SPARE);
     const wanted = Math.max(0, last - first);
     while (this.#rows.length > wanted) this.#rows.pop()?.remove();
     while (this.#rows.length < wanted) {
@@ -66,13 +79,13 @@ export class VirtualList {
   /** @param {number} index */
   scrollTo(index) {
     const top = index * this.#rowHeight;
-    const { scrollTop, clientHeight } = this.#scroller;
-    if (top < scrollTop) this.#scroller.scrollTop = top;
-    else if (top + this.#rowHeight > scrollTop + clientHeight) this.#scroller.scrollTop = top + this.#rowHeight - clientHeight;
+    if (top < this.#top) this.#scroller.scrollTop = top;
+    else if (top + this.#rowHeight > this.#top + this.#height) this.#scroller.scrollTop = top + this.#rowHeight - this.#height;
+    this.#top = this.#scroller.scrollTop;
   }
 
   /** How many rows fit, for Page Up and Page Down. */
   get page() {
-    return Math.max(1, Math.floor(this.#scroller.clientHeight / this.#rowHeight) - 1);
+    return Math.max(1, Math.floor(this.#height / this.#rowHeight) - 1);
   }
 }

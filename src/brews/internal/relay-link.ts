@@ -3,7 +3,9 @@ import { brewerKey, FRAME_HEADER, frameIdentity, bearsIdentity, isFrame, topicHa
 import { cancel, type Timer, wait } from '../../core/host.js';
 import { fromHex } from '../../core/id.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
-import { encodeRelayPacket, RelayPacketType } from '../../core/relay.js';
+import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
+import { join } from '../../core/ciphers/engine.js';
+import { Cork } from '../../core/cork.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -40,8 +42,17 @@ export class RelayLink {
   readonly #topics = new Map<string, number>();
   /** Routes by the first four bytes of the brewer's id; ids that share them stand in one list. */
   readonly #routes = new Map<number, Route[]>();
+  /** Whether the relay takes many packets in a message (relay protocol 2). */
+  #batches = false;
+  /** Packets of this tick, which leave in one message. */
+  #batch: Uint8Array[] = [];
+  #batchBytes = 0;
+  readonly #cork = new Cork(() => this.#flush());
+  /** What was brewed while there was no connection. */
   #queue: Queued[] = [];
   #queuedBytes = 0;
+  /** Routes whose last frame is a view of the message that is being read. */
+  readonly #fresh = new Set<Route>();
   #draining: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #poll: Timer | undefined;
   #told = false;
@@ -55,12 +66,16 @@ export class RelayLink {
     this.ended = new Promise((resolve) => (this.#closed = resolve));
     this.#connection = new ReconnectingConnection({
       url,
-      protocols: ['pubkeeper-1.0.0'],
+      protocols: [RELAY_2, RELAY_1],
       WebSocket: host.WebSocket,
       timeoutMs: DIAL_TIMEOUT,
       reconnect: host.reconnect,
-      onOpen: () => this.#opened(),
-      onMessage: (frame) => this.#received(frame),
+      onOpen: (protocol) => this.#opened(protocol === RELAY_2),
+      onMessage: (bytes) => {
+        if (!this.#batches) this.#received(bytes);
+        else if (!readRecords(bytes, (frame, retained) => this.#received(frame, retained))) host.dropped('malformed');
+        this.#releaseBatch(bytes);
+      },
       onFault: (error) => host.report(error),
       onDown: (error) => this.#down(error),
       onClose: (error) => this.#end(error),
@@ -75,7 +90,9 @@ export class RelayLink {
     route.receivers.add(receive);
     const wanted = this.#topics.get(topic) ?? 0;
     this.#topics.set(topic, wanted + 1);
-    if (!wanted) this.#connection.send(encodeRelayPacket(RelayPacketType.JOIN, hash));
+    // A brewer that has just come says that the relay is there again: what it sends first must not wait for the backoff.
+    this.#connection.wake();
+    if (!wanted) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash));
     // The relay repeats the last value only to who joins anew.
     else if (route.last) receive(route.last, true);
     return () => {
@@ -85,7 +102,7 @@ export class RelayLink {
       if (left) this.#topics.set(topic, left);
       else {
         this.#topics.delete(topic);
-        this.#connection.send(encodeRelayPacket(RelayPacketType.LEAVE, hash));
+        this.#send(encodeRelayPacket(RelayPacketType.LEAVE, hash));
       }
     };
   }
@@ -106,7 +123,7 @@ export class RelayLink {
     // The relay does not send a frame back to the connection that it came from.
     this.#find(frame)?.receivers.forEach((receive) => receive(frame, false));
     if (this.#connection.isOpen) {
-      this.#connection.send(packet);
+      this.#send(packet);
       return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
     }
     this.#queuedBytes += packet.length;
@@ -118,6 +135,7 @@ export class RelayLink {
   }
 
   close(): Promise<void> {
+    this.#flush();
     this.#connection.close(closed(this.url));
     return this.ended;
   }
@@ -126,22 +144,45 @@ export class RelayLink {
     return this.#queuedBytes > 0 || this.#connection.bufferedAmount > 0;
   }
 
-  #opened(): void {
+  /** Sends a packet: by itself, or in relay protocol 2 with the others of this tick. */
+  #send(packet: Uint8Array<ArrayBuffer>): void {
+    if (!this.#batches) {
+      this.#connection.send(packet);
+      return;
+    }
+    if (this.#batchBytes + packet.length > RELAY_BATCH) this.#flush();
+    this.#batch.push(packet);
+    this.#batchBytes += packet.length;
+    this.#cork.touch();
+  }
+
+  #flush(): void {
+    const batch = this.#batch;
+    if (!batch.length) return;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#connection.send(join(...batch));
+  }
+
+  #opened(batches: boolean): void {
+    this.#batches = batches;
+    this.#batch = [];
+    this.#batchBytes = 0;
     this.#told = false;
     for (const routes of this.#routes.values()) for (const route of routes) route.rejoined = !!route.last;
     for (const topic of this.#topics.keys()) {
-      this.#connection.send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic)));
+      this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic)));
     }
     const queue = this.#queue;
     this.#queue = [];
     this.#queuedBytes = 0;
     for (const { packet, resolve } of queue) {
-      this.#connection.send(packet);
+      this.#send(packet);
       resolve();
     }
   }
 
-  #received(frame: Uint8Array): void {
+  #received(frame: Uint8Array, retained?: boolean): void {
     if (!isFrame(frame)) return this.#host.dropped('malformed');
     const route = this.#find(frame);
     if (!route) return this.#host.dropped('unknown-brewer');
@@ -149,7 +190,14 @@ export class RelayLink {
     route.rejoined = false;
     if (repeated) return;
     route.last = frame;
-    for (const receive of route.receivers) receive(frame);
+    this.#fresh.add(route);
+    for (const receive of route.receivers) receive(frame, retained);
+  }
+
+  /** A last frame must not keep the whole message alive that it came in. */
+  #releaseBatch({ length }: Uint8Array): void {
+    for (const route of this.#fresh) if (route.last && route.last.length < length / 2) route.last = route.last.slice();
+    this.#fresh.clear();
   }
 
   /** Tells once per outage; it is tried again meanwhile. */

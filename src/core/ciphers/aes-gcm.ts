@@ -3,7 +3,7 @@ import { randomBytes } from '../host.js';
 import { toHex } from '../id.js';
 import { cannotOpen } from './aes-cbc.js';
 import type { Opener, Sealer } from './cipher.js';
-import type { CryptoEngine } from './engine.js';
+import { type Awaitable, type CryptoEngine, join } from './engine.js';
 
 // Sealed mode (design, "Sealed mode"): AES-256-GCM over payload and header, with an epoch and a sequence in the header.
 
@@ -13,15 +13,19 @@ export function gcmOpener(engine: CryptoEngine, key: Uint8Array, epoch: Uint8Arr
   const aes = engine.gcm(key);
   return {
     cipher: 'aes-gcm',
-    open(frame) {
+    isWhole(frame) {
       const seal = readSeal(frame);
-      if (!seal || frame.length < FRAME_HEADER + TAG || !sameBytes(seal.epoch, epoch)) throw cannotOpen();
       // What cannot be counted exactly would confuse the replay window. A bundle has fewer messages than bytes.
-      if (seal.sequence + frame.length > Number.MAX_SAFE_INTEGER) throw cannotOpen();
-      const opened = aes.decrypt(nonceOf(seal.sequence), frame.subarray(0, FRAME_HEADER), frame.subarray(FRAME_HEADER));
-      if (!seal.bundle) return opened;
+      if (!seal || frame.length < FRAME_HEADER + TAG || seal.sequence + frame.length > Number.MAX_SAFE_INTEGER) return false;
+      return epoch.every((byte, index) => byte === seal.epoch[index]);
+    },
+    open(frame) {
+      const { bundle, sequence } = readSeal(frame)!;
+      const opened = aes.open(nonceOf(sequence), frame.subarray(0, FRAME_HEADER), frame.subarray(FRAME_HEADER));
+      if (!bundle) return opened;
       return opened instanceof Uint8Array ? unbundle(opened) : opened.then(unbundle);
     },
+    openAll: undefined,
   };
 }
 
@@ -32,22 +36,19 @@ export function gcmSealer(
   epoch = randomBytes(8),
 ): Sealer {
   const aes = engine.gcm(key);
-  let sequence = 0;
+  let next = 0;
+  const seal = (plaintext: Uint8Array, bundle: boolean, count: number): Awaitable<Uint8Array<ArrayBuffer>> => {
+    const sequence = next;
+    next += count;
+    const header = frameHeader(identity, plaintext.length + TAG, { bundle, epoch, sequence });
+    const ciphertext = aes.seal(nonceOf(sequence), header, plaintext);
+    return ciphertext instanceof Uint8Array ? join(header, ciphertext) : ciphertext.then((late) => join(header, late));
+  };
   return {
     cipher: 'aes-gcm',
     config: { mode: 'AES-GCM', key: toHex(key), epoch: toHex(epoch) },
-    seal(message) {
-      const seal = { bundle: false, epoch, sequence: sequence++ };
-      const header = frameHeader(identity, message.length + TAG, seal);
-      const frame = (ciphertext: Uint8Array) => {
-        const bytes = new Uint8Array(FRAME_HEADER + ciphertext.length);
-        bytes.set(header);
-        bytes.set(ciphertext, FRAME_HEADER);
-        return bytes;
-      };
-      const ciphertext = aes.encrypt(nonceOf(seal.sequence), header, message);
-      return ciphertext instanceof Uint8Array ? frame(ciphertext) : ciphertext.then(frame);
-    },
+    seal: (message) => seal(message, false, 1),
+    sealBundle: (bundle, count) => seal(bundle, true, count),
   };
 }
 
@@ -72,9 +73,4 @@ function unbundle(bytes: Uint8Array): Uint8Array[] {
     at = end;
   }
   return messages;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  for (let i = 0; i < b.length; i++) if (a[i] !== b[i]) return false;
-  return a.length === b.length;
 }

@@ -6,11 +6,15 @@ export type CipherName = 'none' | 'aes-cbc' | 'aes-gcm';
 /** What a patron does with one brewer's frames, for one session of that brewer. */
 export interface Opener {
   readonly cipher: CipherName | 'custom';
+  /** Whether a frame has a length that this cipher can make, and the marks of this session. */
+  isWhole(frame: Uint8Array): boolean;
   /**
-   * The messages in a frame that `isFrame`: one, or a bundle. Throws or rejects with `DECRYPT_FAILED` when it cannot be
-   * opened, whatever the reason, so that whoever sent it learns nothing.
+   * The messages in a frame that `isWhole`: one, or a bundle. Throws or rejects when it cannot be opened, whatever the
+   * reason, so that whoever sent it learns nothing.
    */
   open(frame: Uint8Array): Awaitable<Uint8Array | readonly Uint8Array[]>;
+  /** As `open`, for frames that came together, where one call for all is cheaper. Undefined for one that is bad. */
+  readonly openAll: ((frames: readonly Uint8Array[]) => Promise<readonly (Uint8Array | undefined)[]>) | undefined;
 }
 
 /** What a brewer does with its messages, for one session. */
@@ -20,6 +24,8 @@ export interface Sealer {
   readonly config: { readonly mode: number | string; readonly key: string; readonly epoch?: string } | undefined;
   /** A whole brew frame around `message`. What `message` holds when the call is made counts. */
   seal(message: Uint8Array): Awaitable<Uint8Array<ArrayBuffer>>;
+  /** A whole brew frame around `count` messages, each with its length (u32) before it; undefined where frames hold one. */
+  readonly sealBundle: ((bundle: Uint8Array, count: number) => Awaitable<Uint8Array<ArrayBuffer>>) | undefined;
 }
 
 /** A cipher of an application for a brewer: makes what seals one session. `identity`: see `frameIdentity`. */

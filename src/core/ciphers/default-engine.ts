@@ -6,8 +6,8 @@ import { subtle, webCryptoEngine } from './web-crypto.js';
 const WEB_CRYPTO_FROM = 1024;
 
 /**
- * The engine for a page: WebCrypto for large payloads where `crypto.subtle` exists, plain JavaScript for small ones
- * and where it does not. Looked at when it is called, never at import.
+ * The engine for a page: WebCrypto for large payloads and for bursts where `crypto.subtle` exists, plain JavaScript for
+ * small ones and where it does not. Looked at when it is called, never at import.
  */
 export function defaultEngine(): CryptoEngine {
   const api = subtle();
@@ -16,25 +16,25 @@ export function defaultEngine(): CryptoEngine {
   return {
     name: 'webcrypto+noble',
     cbc(key) {
-      const pick = bySize(key, nobleEngine.cbc(key), () => web.cbc(key));
+      const small = nobleEngine.cbc(key);
+      // Chromium's WebCrypto has no 192-bit keys.
+      if (key.length === 24) return small;
+      const large = web.cbc(key);
       return {
-        encrypt: (iv, plaintext) => pick(plaintext).encrypt(iv, plaintext),
-        decrypt: (iv, ciphertext) => pick(ciphertext).decrypt(iv, ciphertext),
+        seal: (plaintext) => pick(plaintext, small, large).seal(plaintext),
+        open: (payload) => pick(payload, small, large).open(payload),
+        openAll: large.openAll!,
       };
     },
     gcm(key) {
-      const pick = bySize(key, nobleEngine.gcm(key), () => web.gcm(key));
+      const small = nobleEngine.gcm(key);
+      const large = web.gcm(key);
       return {
-        encrypt: (nonce, data, plaintext) => pick(plaintext).encrypt(nonce, data, plaintext),
-        decrypt: (nonce, data, sealed) => pick(sealed).decrypt(nonce, data, sealed),
+        seal: (nonce, data, plaintext) => pick(plaintext, small, large).seal(nonce, data, plaintext),
+        open: (nonce, data, sealed) => pick(sealed, small, large).open(nonce, data, sealed),
       };
     },
   };
 }
 
-function bySize<Key>(raw: Uint8Array, small: Key, makeLarge: () => Key): (data: Uint8Array) => Key {
-  // Chromium's WebCrypto has no 192-bit keys.
-  if (raw.length === 24) return () => small;
-  let large: Key | undefined;
-  return (data) => (data.length < WEB_CRYPTO_FROM ? small : (large ??= makeLarge()));
-}
+const pick = <Key>(data: Uint8Array, small: Key, large: Key): Key => (data.length < WEB_CRYPTO_FROM ? small : large);

@@ -1,18 +1,24 @@
 /** A value, or the promise of one: engines that need not wait do not make anybody wait. */
 export type Awaitable<T> = T | Promise<T>;
 
-/** AES-CBC with PKCS#7 padding under one key. */
+/** AES-CBC with PKCS#7 padding under one key. A payload is the IV of 16 bytes and the ciphertext, end to end. */
 export interface CbcKey {
-  encrypt(iv: Uint8Array, plaintext: Uint8Array): Awaitable<Uint8Array>;
-  /** Throws or rejects when the padding is wrong. `ciphertext`: one or more whole blocks. */
-  decrypt(iv: Uint8Array, ciphertext: Uint8Array): Awaitable<Uint8Array>;
+  /** A payload of `plaintext`, under a fresh random IV. */
+  seal(plaintext: Uint8Array): Awaitable<Uint8Array>;
+  /** Throws or rejects when the padding is wrong. `payload`: the IV and one or more whole blocks. */
+  open(payload: Uint8Array): Awaitable<Uint8Array>;
+  /**
+   * Opens payloads that came together, where that is cheaper than one by one; undefined in the place of one that
+   * cannot be opened.
+   */
+  openAll?(payloads: readonly Uint8Array[]): Promise<readonly (Uint8Array | undefined)[]>;
 }
 
 /** AES-GCM with a 16-byte tag behind the ciphertext, under one key. */
 export interface GcmKey {
-  encrypt(nonce: Uint8Array, data: Uint8Array, plaintext: Uint8Array): Awaitable<Uint8Array>;
+  seal(nonce: Uint8Array, data: Uint8Array, plaintext: Uint8Array): Awaitable<Uint8Array>;
   /** Throws or rejects when the tag is wrong. `data` is what was authenticated besides. */
-  decrypt(nonce: Uint8Array, data: Uint8Array, ciphertext: Uint8Array): Awaitable<Uint8Array>;
+  open(nonce: Uint8Array, data: Uint8Array, sealed: Uint8Array): Awaitable<Uint8Array>;
 }
 
 /**
@@ -23,4 +29,31 @@ export interface CryptoEngine {
   readonly name: string;
   cbc(key: Uint8Array): CbcKey;
   gcm(key: Uint8Array): GcmKey;
+}
+
+/** The length of an AES block, in bytes. */
+export const BLOCK = 16;
+
+/**
+ * What is before the PKCS#7 padding of decrypted blocks.
+ * @throws {RangeError} when there is no such padding
+ */
+export function unpad(blocks: Uint8Array): Uint8Array {
+  const count = blocks[blocks.length - 1] ?? 0;
+  const length = blocks.length - count;
+  let wrong = count < 1 || count > BLOCK || length < 0 ? 1 : 0;
+  for (let i = length; !wrong && i < blocks.length; i++) wrong |= blocks[i]! ^ count;
+  if (wrong) throw new RangeError('bad padding');
+  return blocks.subarray(0, length);
+}
+
+/** Pieces laid end to end, in memory of their own. */
+export function join(...pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
 }

@@ -7,7 +7,12 @@ import { gcmOpener, gcmSealer } from './aes-gcm.js';
 import type { CipherName, MakeSealer, Opener, Sealer } from './cipher.js';
 import type { CryptoEngine } from './engine.js';
 
-const plainOpener: Opener = { cipher: 'none', open: (frame) => frame.subarray(FRAME_HEADER) };
+const plainOpener: Opener = {
+  cipher: 'none',
+  isWhole: () => true,
+  open: (frame) => frame.subarray(FRAME_HEADER),
+  openAll: undefined,
+};
 
 /**
  * What opens the frames of a brewer with this configuration (protocol, section 2, `brewer_config.cipher`).
@@ -32,7 +37,7 @@ export function sealerFor(cipher: CipherName | MakeSealer, engine: CryptoEngine,
   if (typeof cipher === 'function') return cipher(identity);
   if (cipher === 'aes-gcm') return gcmSealer(engine, identity);
   if (cipher === 'aes-cbc') return cbcSealer(engine, identity);
-  return { cipher: 'none', config: undefined, seal: (message) => encodeFrame(identity, message) };
+  return { cipher: 'none', config: undefined, seal: (message) => encodeFrame(identity, message), sealBundle: undefined };
 }
 
 function readHex(hex: unknown, lengths: readonly number[], what: string): Uint8Array {

@@ -1,15 +1,19 @@
 import { cbc, gcm } from '@noble/ciphers/aes.js';
-import type { CryptoEngine } from './engine.js';
+import { randomBytes } from '../host.js';
+import { BLOCK, type CryptoEngine, join } from './engine.js';
 
 /** Plain JavaScript by @noble/ciphers: synchronous, and there on plain-http pages, where `crypto.subtle` is not. */
 export const nobleEngine: CryptoEngine = {
   name: 'noble',
   cbc: (key) => ({
-    encrypt: (iv, plaintext) => cbc(key, iv).encrypt(plaintext),
-    decrypt: (iv, ciphertext) => cbc(key, iv).decrypt(ciphertext),
+    seal(plaintext) {
+      const iv = randomBytes(BLOCK);
+      return join(iv, cbc(key, iv).encrypt(plaintext));
+    },
+    open: (payload) => cbc(key, payload.subarray(0, BLOCK)).decrypt(payload.subarray(BLOCK)),
   }),
   gcm: (key) => ({
-    encrypt: (nonce, data, plaintext) => gcm(key, nonce, data).encrypt(plaintext),
-    decrypt: (nonce, data, ciphertext) => gcm(key, nonce, data).decrypt(ciphertext),
+    seal: (nonce, data, plaintext) => gcm(key, nonce, data).encrypt(plaintext),
+    open: (nonce, data, sealed) => gcm(key, nonce, data).decrypt(sealed),
   }),
 };

@@ -1,4 +1,5 @@
-import type { CryptoEngine } from './engine.js';
+import { randomBytes } from '../host.js';
+import { BLOCK, type CryptoEngine, join, unpad } from './engine.js';
 
 // The little of WebCrypto that is used here; declared by us, since the core has no DOM types.
 interface SubtleKey {
@@ -14,43 +15,85 @@ declare const crypto: { readonly subtle?: Subtle } | undefined;
 /** `crypto.subtle`, where this page or process has it: secure contexts and Node do, plain-http pages do not. */
 export const subtle = (): Subtle | undefined => (typeof crypto === 'object' ? crypto.subtle : undefined);
 
+/** Payloads are opened together up to this many bytes. */
+const BURST = 64 * 1024;
+
 /**
  * WebCrypto: asynchronous, a few microseconds a call whatever the size. Chromium knows no 24-byte keys; the first call
  * with one rejects there, so `defaultEngine` keeps those to the other engine.
  */
 export function webCryptoEngine(api: Subtle): CryptoEngine {
   const prepare = (key: Uint8Array, name: string) => {
-    // The caller may overwrite its key once this returns; importKey has copied it by then.
     const imported = api.importKey('raw', key, name, false, ['encrypt', 'decrypt']);
-    imported.catch(() => undefined); // reported by the call that needs the key, not by itself
     let ready: SubtleKey | undefined;
-    void imported.then(
+    imported.then(
       (handle) => (ready = handle),
-      () => undefined,
+      () => undefined, // reported by the call that needs the key, not by itself
     );
     return (use: 'encrypt' | 'decrypt', algorithm: object, data: Uint8Array): Promise<Uint8Array> => {
-      if (ready) return api[use]({ name, ...algorithm }, ready, data).then(asBytes);
+      const run = (handle: SubtleKey, input: Uint8Array) => api[use]({ name, ...algorithm }, handle, input).then(asBytes);
+      if (ready) return run(ready, data);
       const copy = data.slice(); // the call copies its input, but it happens later than our return
-      return imported.then((handle) => api[use]({ name, ...algorithm }, handle, copy)).then(asBytes);
+      return imported.then((handle) => run(handle, copy));
     };
   };
   return {
     name: 'webcrypto',
     cbc(key) {
       const run = prepare(key, 'AES-CBC');
+      const open = (payload: Uint8Array) => run('decrypt', { iv: payload.slice(0, BLOCK) }, payload.subarray(BLOCK));
       return {
-        encrypt: (iv, plaintext) => run('encrypt', { iv: iv.slice() }, plaintext),
-        decrypt: (iv, ciphertext) => run('decrypt', { iv: iv.slice() }, ciphertext),
+        seal(plaintext) {
+          const iv = randomBytes(BLOCK);
+          return run('encrypt', { iv }, plaintext).then((ciphertext) => join(iv, ciphertext));
+        },
+        open,
+        async openAll(payloads) {
+          const opened: (Uint8Array | undefined)[] = [];
+          for (let at = 0; at < payloads.length; ) {
+            let end = at;
+            for (let bytes = 0; end < payloads.length && (end === at || bytes < BURST); ) bytes += payloads[end++]!.length;
+            opened.push(...(await openBurst(payloads.slice(at, end), open)));
+            at = end;
+          }
+          return opened;
+        },
       };
     },
     gcm(key) {
       const run = prepare(key, 'AES-GCM');
       return {
-        encrypt: (iv, data, plaintext) => run('encrypt', { iv: iv.slice(), additionalData: data.slice() }, plaintext),
-        decrypt: (iv, data, sealed) => run('decrypt', { iv: iv.slice(), additionalData: data.slice() }, sealed),
+        seal: (iv, data, plaintext) => run('encrypt', { iv: iv.slice(), additionalData: data.slice() }, plaintext),
+        open: (iv, data, sealed) => run('decrypt', { iv: iv.slice(), additionalData: data.slice() }, sealed),
       };
     },
   };
+}
+
+/**
+ * Opens payloads in one call: laid end to end (IV₁ C₁ IV₂ C₂ …) they are one CBC ciphertext, in which the blocks that
+ * the inner IVs decrypt to are skipped. The engine checks the padding of the last payload only; the others are checked
+ * here. Where the last one is bad the call is refused whole, and every payload is tried by itself.
+ */
+async function openBurst(
+  payloads: readonly Uint8Array[],
+  open: (payload: Uint8Array) => Promise<Uint8Array>,
+): Promise<(Uint8Array | undefined)[]> {
+  const each = (payload: Uint8Array) => open(payload).catch(() => undefined);
+  if (payloads.length === 1) return [await each(payloads[0]!)];
+  const plain = await open(join(...payloads)).catch(() => undefined);
+  if (!plain) return Promise.all(payloads.map(each));
+  let at = 0;
+  return payloads.map(({ length }, index) => {
+    const start = at;
+    at += length;
+    if (index === payloads.length - 1) return plain.subarray(start);
+    try {
+      return unpad(plain.subarray(start, at - BLOCK));
+    } catch {
+      return undefined;
+    }
+  });
 }
 
 const asBytes = (buffer: ArrayBuffer): Uint8Array => new Uint8Array(buffer);

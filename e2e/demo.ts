@@ -1,0 +1,57 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { PubkeeperClient } from '../src/index.js';
+
+/** What `npm start` runs, running. */
+export interface Demo {
+  /** The address of the page. */
+  readonly page: string;
+  readonly server: string;
+  readonly token: string;
+  /** What it brews. */
+  readonly topics: readonly string[];
+  /** Ends it by a signal; resolves to its exit code. */
+  end(signal: 'SIGINT' | 'SIGTERM'): Promise<number | null>;
+}
+
+/** Starts it, by default on a port that is free, and waits until it brews. */
+export async function startDemo(port = 0): Promise<Demo> {
+  const script = fileURLToPath(new URL('../demo/start.mjs', import.meta.url));
+  const child = spawn(process.execPath, [script, '--port', String(port)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  let output = '';
+  const find = (name: string) => new RegExp(`^ *${name} +(\\S+)$`, 'm').exec(output)?.[1];
+  await new Promise<void>((resolve, reject) => {
+    const read = (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('Ctrl-C')) resolve();
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    void ended.then((code) => reject(new Error(`The demo ended with code ${String(code)}: ${output}`)));
+  });
+  const [page = '', server = '', token = ''] = [find('Dashboard'), find('Server'), find('Token')];
+  const topics = await watch(server, token);
+  return {
+    page,
+    server,
+    token,
+    topics,
+    end(signal) {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+/** The topics that are brewed within a second and a half. */
+async function watch(server: string, token: string): Promise<string[]> {
+  const client = new PubkeeperClient({ server, token });
+  const topics = new Set<string>();
+  client.addPatron('host.**', (_data, message) => topics.add(message.topic));
+  await client.connect();
+  while (topics.size === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await client.disconnect();
+  return [...topics];
+}

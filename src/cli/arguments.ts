@@ -1,0 +1,88 @@
+import { Option } from 'commander';
+import { isTopic, isTopicPattern } from '../core/topic.js';
+import { show } from '../core/id.js';
+import { usage } from './exit.js';
+
+// Parsers of arguments. They throw sentences of our own: those of commander repeat the value, and that may be a token.
+
+export const DEFAULT_SERVER = 'ws://127.0.0.1:9898/ws';
+
+export function parseTopic(text: string): string {
+  if (isTopic(text)) return text;
+  if (isTopicPattern(text)) throw usage(`${show(text)} is a pattern: a brewer publishes one literal topic, without * and **.`);
+  throw usage(`${show(text)} is not a topic: use dot-separated segments of letters, digits, _ and -, as in demo.x.`);
+}
+
+export function parsePattern(text: string): string {
+  if (isTopicPattern(text)) return text;
+  throw usage(
+    `${show(text)} is not a topic pattern: use dot-separated segments of letters, digits, _ and -, or * or ** as a whole segment, as in 'demo.**'.`,
+  );
+}
+
+export function parseServer(text: string): string {
+  let protocol = '';
+  try {
+    protocol = new URL(text).protocol;
+  } catch {
+    // told below
+  }
+  if (protocol === 'ws:' || protocol === 'wss:') return text;
+  throw usage(`The server must be a URL like ${DEFAULT_SERVER} or wss://…, not ${show(text)}.`);
+}
+
+export function parseToken(text: string): string {
+  if (text) return text;
+  throw usage('The token is empty: give the one that pubkeeper serve printed, or one of its token file.');
+}
+
+export function parsePort(text: string): number {
+  return wholeNumber(text, 'A port', 0, 65_535);
+}
+
+export function parseCount(text: string): number {
+  return wholeNumber(text, 'The count', 1, Number.MAX_SAFE_INTEGER);
+}
+
+/** The longest time that a timer can measure, rounded down to whole days, in seconds. */
+const MAX_SECONDS = 24 * 24 * 3600;
+
+export function parseSeconds(text: string): number {
+  const seconds = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : NaN;
+  if (seconds > 0 && seconds <= MAX_SECONDS) return seconds;
+  throw usage(`The timeout must be a number of seconds above 0 and up to ${MAX_SECONDS}, not ${show(text)}.`);
+}
+
+function wholeNumber(text: string, what: string, least: number, most: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= most) return value;
+  throw usage(`${what} must be a whole number from ${least} to ${most}, not ${show(text)}.`);
+}
+
+const CIPHERS = ['aes-gcm', 'aes-cbc', 'none'] as const;
+export type Cipher = (typeof CIPHERS)[number];
+
+export function parseCipher(text: string): Cipher {
+  const cipher = CIPHERS.find((known) => known === text);
+  if (cipher) return cipher;
+  throw usage(`The cipher must be one of ${CIPHERS.join(', ')}, not ${show(text)}.`);
+}
+
+/** What the commands that connect have in common. */
+export interface ClientFlags {
+  readonly server: string;
+  readonly token?: string;
+  readonly cipher: Cipher;
+  readonly timeout?: number;
+}
+
+export const clientOptions = (): Option[] => [
+  new Option('-s, --server <url>', 'the control server').default(DEFAULT_SERVER).env('PUBKEEPER_SERVER').argParser(parseServer),
+  new Option('-t, --token <token>', 'the token that the server knows you by').env('PUBKEEPER_TOKEN').argParser(parseToken),
+];
+
+/** The token, from wherever it came. */
+export function requireToken(token: string | undefined): string {
+  if (token !== undefined) return token;
+  throw usage('There is no token: give --token, or set PUBKEEPER_TOKEN. pubkeeper serve prints one when it starts.');
+}

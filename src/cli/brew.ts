@@ -1,0 +1,88 @@
+import type { Readable } from 'node:stream';
+import type { Brewer } from '../index.js';
+import type { ClientFlags } from './arguments.js';
+import { makeClient } from './connect.js';
+import { ExitCode, failure, usage } from './exit.js';
+import { compactJson, inputError, openInput, readAll, readLines } from './input.js';
+import { Run } from './run.js';
+import type { Tell } from './tell.js';
+
+export interface BrewFlags extends ClientFlags {
+  readonly json?: true;
+  readonly file?: string;
+  readonly lines?: true;
+}
+
+/** `pubkeeper brew <topic> [text]` */
+export async function brew(topic: string, text: string | undefined, flags: BrewFlags, tell: Tell): Promise<number> {
+  const { lines, file, timeout, cipher } = flags;
+  let waiting = true;
+  // Ctrl-C is how one ends lines that come without end; it is a failure for what nobody has got.
+  const run = new Run(tell, (code) => (lines && !waiting ? ExitCode.OK : code));
+  const client = makeClient(flags, run);
+  const input = text === undefined ? openInput(file) : undefined;
+
+  const limit = (): void =>
+    run.after(timeout, () => {
+      tell.note(`No patron of ${topic} came within ${timeout} s.`);
+      run.end(ExitCode.TIMEOUT);
+    });
+  const patronOf = async (brewer: Brewer): Promise<void> => {
+    waiting = true;
+    if (!brewer.isMatched) {
+      tell.note(`Waiting for a patron of ${topic} …`);
+      await new Promise<void>((resolve) => brewer.on('matched', () => resolve()));
+    }
+    waiting = false;
+    run.after(undefined);
+  };
+
+  const send = async (): Promise<void> => {
+    // Read before it connects: what cannot be read or is not JSON must not bother anybody.
+    const message = lines ? undefined : await messageOf(text, input, flags, tell);
+    if (run.isOver) return;
+    limit();
+    const brewer = client.addBrewer(topic, { cipher });
+    await client.connect();
+    if (run.isOver) return;
+    await patronOf(brewer);
+    if (message) await brewer.brew(message);
+    else await sendLines(brewer);
+    // Before it counts as done: the relay may still refuse what came last.
+    await client.disconnect();
+  };
+
+  const sendLines = async (brewer: Brewer): Promise<void> => {
+    let number = 0;
+    for await (const line of readLines(input!)) {
+      number++;
+      const message = flags.json ? compactJson(line, (why) => failure(`Line ${number} is ${why}.`)) : line;
+      // While nobody reads, nothing is read: the pipe makes whoever writes into it wait.
+      if (!run.isOver && !brewer.isMatched) {
+        limit();
+        await patronOf(brewer);
+      }
+      if (run.isOver) return;
+      await brewer.brew(message);
+    }
+  };
+
+  send().then(
+    () => run.end(ExitCode.OK),
+    (error: unknown) => run.fail(input ? inputError(error, file) : error),
+  );
+  const code = await run.ended;
+  input?.destroy();
+  await client.disconnect();
+  return code;
+}
+
+async function messageOf(text: string | undefined, input: Readable | undefined, { json }: BrewFlags, tell: Tell): Promise<Uint8Array> {
+  if (!input) {
+    const bytes = Buffer.from(text ?? '');
+    return json ? compactJson(bytes, (why) => usage(`The text is ${why}: leave out --json to send it as it is.`)) : bytes;
+  }
+  if ('isTTY' in input && input.isTTY) tell.note('Reading the message from the terminal; end it with Ctrl-D.');
+  const bytes = await readAll(input);
+  return json ? compactJson(bytes, (why) => failure(`The input is ${why}: leave out --json to send it as it is.`)) : bytes;
+}

@@ -1,0 +1,57 @@
+import { PubkeeperClient, type DropReason, type PubkeeperError } from '../index.js';
+import type { ClientFlags } from './arguments.js';
+import { requireToken } from './arguments.js';
+import { failure } from './exit.js';
+import type { Run } from './run.js';
+
+/** Drops that a person can do something about. The others happen in every network, and are details. */
+const TOLD: Partial<Record<DropReason, string>> = {
+  'not-accepted': 'are not encrypted as --cipher asks for',
+  malformed: 'are no brew frames',
+  'wrong-sender': 'bear the name of another brewer',
+  undecryptable: 'cannot be decrypted',
+  replayed: 'came twice',
+  overflow: 'came faster than they could be decrypted',
+};
+
+/** The code with which a WebSocket is closed that has sent a message above the limit. */
+const TOO_LONG = 1009;
+
+/** A client whose troubles are told on stderr, and end the run when they are final. */
+export function makeClient({ server, token }: ClientFlags, run: Run): PubkeeperClient {
+  const { tell } = run;
+  const client = new PubkeeperClient({
+    server,
+    token: requireToken(token),
+    logger: {
+      debug: (text: unknown) => tell.detail(String(text)),
+      warn: (text: unknown) => tell.note(String(text)),
+      error: (error: unknown) => tell.error(error),
+    },
+  });
+  let lost = false;
+  client.on('state', (state) => {
+    if (run.isOver) return;
+    if (state === 'reconnecting') tell.note(`The connection to ${server} was lost; reconnecting …`);
+    if (state === 'connected' && lost) tell.note(`Connected to ${server} again.`);
+    lost = state !== 'connected' && (lost || state === 'reconnecting');
+  });
+  client.on('error', (error) => {
+    if (run.isOver) return;
+    if (error.details['code'] === TOO_LONG) run.fail(failure('A message is longer than the server takes: brew less at once.', error));
+    // Disconnected: it will not be tried again, or what was brewed last did not leave.
+    else if (isRefusal(error) || client.state === 'disconnected') run.fail(error);
+    // That it reconnects has been said.
+    else if (client.state === 'reconnecting') tell.detail(error.message);
+    else tell.error(error);
+  });
+  client.on('dropped', ({ reason, count }) => {
+    const why = TOLD[reason];
+    if (why) tell.note(`Not delivered: ${count} that ${why} (${reason}).`);
+    else tell.detail(`Not delivered: ${count} (${reason}).`);
+  });
+  return client;
+}
+
+/** Whether the server has refused the patron or the brewer of this command. */
+const isRefusal = ({ details }: PubkeeperError): boolean => 'patron_id' in details || 'brewer_id' in details;

@@ -1,0 +1,25 @@
+import { PubkeeperError } from '../core/errors.js';
+
+/** What the process ends with. Scripts depend on these: they are documented in `pubkeeper --help`. */
+export const ExitCode = { OK: 0, FAILURE: 1, USAGE: 2, TIMEOUT: 124, SIGINT: 130, SIGTERM: 143 } as const;
+
+/** Ends the command with a sentence for the person at the terminal and an exit code. */
+export class ExitError extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number, sentence: string, cause?: unknown) {
+    super(sentence, cause === undefined ? undefined : { cause });
+    this.name = 'ExitError';
+    this.exitCode = exitCode;
+  }
+}
+
+/** The command line is wrong: nothing was tried. */
+export const usage = (sentence: string): ExitError => new ExitError(ExitCode.USAGE, sentence);
+
+/** What was tried did not work. */
+export const failure = (sentence: string, cause?: unknown): ExitError => new ExitError(ExitCode.FAILURE, sentence, cause);
+
+/** The `code` of a system error (`ENOENT`, `EPIPE`, …), or an empty string. */
+export const systemCode = (error: unknown): string =>
+  error instanceof Error && !(error instanceof PubkeeperError) && 'code' in error ? String(error.code) : '';

@@ -1,0 +1,74 @@
+// What `--help` says beyond the list of flags: a person's first documentation.
+
+export const GENERAL = `
+Start a network, listen, and send, each in a shell of its own:
+  $ pubkeeper serve                                       prints a token
+  $ pubkeeper patron 'demo.**' --token TOKEN
+  $ pubkeeper brew demo.x hello --token TOKEN
+
+Data goes to stdout, all else to stderr. Exit codes:
+  0    done, or ended by Ctrl-C where that is the way to end it
+  1    it did not work: server unreachable, token refused, file missing, port in use
+  2    the command line is wrong
+  124  --timeout is over
+  130, 143  SIGINT or SIGTERM came before it was done
+
+Environment:
+  PUBKEEPER_SERVER, PUBKEEPER_TOKEN   instead of --server and --token
+  NO_COLOR                            no colours (there are none either when stdout is no terminal)
+`;
+
+export const SERVE = `
+Runs until Ctrl-C or SIGTERM (exit code 0). Nothing is stored.
+
+Who may connect:
+  Without --token, --tokens and PUBKEEPER_TOKEN a token is made for this run and printed once; the server is then
+  reachable from this machine only. A --token alone may do everything; with rights it may do just that:
+    --token 'TOKEN=read:plant.**,write:plant.1.valve'
+  A token file is JSON: {"TOKEN": [{"topic": "plant.**", "read": true, "write": true}]}
+  Prefer the file, or PUBKEEPER_TOKEN, where others can list the processes of this machine.
+
+Examples:
+  $ pubkeeper serve
+  $ pubkeeper serve --host 0.0.0.0 --port 9000 --tokens tokens.json
+  $ pubkeeper serve --json --port 0 | jq -r .url          a free port, told on stdout
+`;
+
+export const PATRON = `
+Patterns: * stands for one segment, ** for one or more. Quote them, or the shell may expand them.
+Reconnects by itself when the server goes away. Ctrl-C ends it (exit code 0; with --count, 130).
+
+What is printed for each message:
+  (default)  topic  time  data     one line; the time is the local one of its arrival. Text with line breaks or control
+                                   characters is shown as a JSON string, what is not UTF-8 as base64:…
+  --json     {"topic", "time", "brewerId", "data", "retained", "sequence"}
+                                   one line; "base64" instead of "data" for what is not UTF-8; "sequence" only for aes-gcm
+  --lines    the data and a line break: what brew --lines has sent comes out as it went in
+  --raw      the data, and nothing else: what brew --file has sent comes out byte for byte
+
+--timeout counts from the start. When it is over: with --count, exit code 124; without, 0 if a message came, else 124.
+--cipher is the weakest encryption that is accepted: aes-gcm, aes-cbc (that or aes-gcm), or none (whatever comes).
+
+Examples:
+  $ pubkeeper patron 'demo.**'
+  $ pubkeeper patron 'host.*.memory' --json | jq .data
+  $ pubkeeper patron files.photo --raw --count 1 > photo.jpg
+  $ pubkeeper patron demo.ready --count 1 --timeout 30 || echo 'not ready'
+`;
+
+export const BREW = `
+Waits until somebody listens, sends, and leaves. What is sent without a [text] is --file, or else stdin: all of it as one
+message, or with --lines each line as one, without its line break, as soon as it comes.
+
+While nobody listens, --lines reads nothing, so that no line is lost; --timeout limits each such wait. Ctrl-C gives
+exit code 130, but 0 for --lines that somebody listens to: it is how one ends an endless input.
+A text that begins with a dash goes behind two of them: brew demo.x -- --help
+
+--cipher: aes-gcm seals messages (tampering, replays and gaps are noticed); aes-cbc is what older peers read.
+
+Examples:
+  $ pubkeeper brew demo.x hello
+  $ pubkeeper brew demo.x '{ "on": true }' --json
+  $ pubkeeper brew files.photo --file photo.jpg --timeout 10
+  $ tail -f app.log | pubkeeper brew logs.app --lines
+`;

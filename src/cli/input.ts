@@ -1,0 +1,77 @@
+import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { show } from '../core/id.js';
+import { failure, systemCode } from './exit.js';
+
+/** More is not held in memory for one message. Servers take less still: 1 MiB, unless they are told otherwise. */
+export const MAX_MESSAGE = 16 * 1024 * 1024;
+
+const NEWLINE = 0x0a;
+const RETURN = 0x0d;
+
+/** The bytes of a file, or of stdin for `undefined` and `-`. */
+export const openInput = (path: string | undefined): Readable =>
+  path === undefined || path === '-' ? process.stdin : createReadStream(path);
+
+/** All of it, as one message. */
+export async function readAll(chunks: AsyncIterable<Uint8Array>, limit = MAX_MESSAGE): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    length += chunk.length;
+    if (length > limit) throw failure(`The input is longer than ${limit} bytes: brew it in parts, for instance with --lines.`);
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}
+
+/** Its lines as they come, each without its line break (LF or CRLF); also a last one that has none. */
+export async function* readLines(chunks: AsyncIterable<Uint8Array>, limit = MAX_MESSAGE): AsyncGenerator<Uint8Array> {
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  const take = (tail: Uint8Array): Uint8Array => {
+    const line = parts.length ? Buffer.concat([...parts, tail]) : tail;
+    parts = [];
+    length = 0;
+    return line;
+  };
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
+      const line = take(chunk.subarray(start, end));
+      yield line.at(-1) === RETURN ? line.subarray(0, -1) : line;
+      start = end + 1;
+    }
+    if (start === chunk.length) continue;
+    parts.push(chunk.subarray(start));
+    length += chunk.length - start;
+    if (length > limit) throw failure(`A line of the input is longer than ${limit} bytes.`);
+  }
+  if (length) yield take(new Uint8Array(0));
+}
+
+/** What the failure to read `path` means to the person who named it. */
+export function inputError(error: unknown, path: string | undefined): unknown {
+  const code = systemCode(error);
+  if (!code) return error;
+  const name = path === undefined || path === '-' ? 'Standard input' : `The file ${show(path)}`;
+  if (code === 'ENOENT') return failure(`${name} does not exist.`, error);
+  if (code === 'EISDIR') return failure(`${name} is a directory: name a file.`, error);
+  return failure(`${name} cannot be read (${code}).`, error);
+}
+
+/**
+ * JSON text without the blanks between its tokens. What stands in it stays as it was written: numbers keep their digits,
+ * objects the order of their keys.
+ * @param refuse makes the error for text that is "not JSON (…)"
+ */
+export function compactJson(bytes: Uint8Array, refuse: (why: string) => Error): Uint8Array {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    JSON.parse(text);
+  } catch (error) {
+    throw refuse(`not JSON (${error instanceof SyntaxError ? error.message : 'it is not UTF-8'})`);
+  }
+  return Buffer.from(text.replace(/("[^"\\]*(?:\\.[^"\\]*)*")|\s+/g, (_blank, literal?: string) => literal ?? ''));
+}

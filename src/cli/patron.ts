@@ -1,0 +1,60 @@
+import { Patron, type Message } from '../index.js';
+import type { Cipher, ClientFlags } from './arguments.js';
+import { makeClient } from './connect.js';
+import { ExitCode } from './exit.js';
+import { formatter, wantsColour, type Format } from './format.js';
+import { Output } from './output.js';
+import { Run } from './run.js';
+import type { Tell } from './tell.js';
+
+export interface PatronFlags extends ClientFlags {
+  readonly json?: true;
+  readonly raw?: true;
+  readonly lines?: true;
+  readonly count?: number;
+}
+
+/** `pubkeeper patron <pattern>` */
+export async function patron(pattern: string, flags: PatronFlags, tell: Tell): Promise<number> {
+  const { count = Infinity, timeout, cipher, server } = flags;
+  // Ctrl-C is how one leaves a patron that listens without end; one that was to count has not done what it was asked for.
+  const run = new Run(tell, (code) => (count === Infinity ? ExitCode.OK : code));
+  const output = new Output(process.stdout, () => run.end(ExitCode.OK), (error) => run.fail(error));
+  const format = formatter(formatOf(flags), wantsColour(process.stdout, process.env));
+  const client = makeClient(flags, run);
+  let received = 0;
+  let refused = 0;
+
+  const receive = (_data: Uint8Array, message: Message): void => {
+    if (run.isOver) return;
+    if (isTooWeak(message, cipher)) {
+      if (!refused++) tell.note(`Not delivered: messages on ${message.topic} are not encrypted as --cipher ${cipher} asks for.`);
+      return;
+    }
+    output.write(format(message, new Date()));
+    if (++received >= count) run.end(ExitCode.OK);
+  };
+  const target = new Patron(pattern, receive, { crypto: cipher === 'none' ? true : 'required' });
+  target.on('gap', ({ topic, missing }) => {
+    if (missing > 0) tell.note(`${missing} ${missing === 1 ? 'message' : 'messages'} on ${topic} got lost on the way.`);
+  });
+  client.addPatron(target);
+
+  run.after(timeout, () => {
+    const enough = count === Infinity && received > 0;
+    if (!enough) tell.note(`${received} of ${count === Infinity ? 'any number of' : count} messages came within ${timeout} s.`);
+    run.end(enough ? ExitCode.OK : ExitCode.TIMEOUT);
+  });
+  client.connect().then(
+    () => run.isOver || tell.note(`Listening for ${pattern} at ${server}`),
+    (error: unknown) => run.fail(error),
+  );
+  const code = await run.ended;
+  await Promise.all([client.disconnect(), output.flush()]);
+  return code;
+}
+
+const formatOf = ({ json, raw, lines }: PatronFlags): Format => (json ? 'json' : raw ? 'raw' : lines ? 'lines' : 'human');
+
+/** Only sealed messages are numbered: what has no number was encrypted with less, or not at all. */
+const isTooWeak = ({ sequence }: Message, cipher: Cipher): boolean => cipher === 'aes-gcm' && sequence === undefined;

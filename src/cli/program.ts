@@ -1,0 +1,111 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import {
+  clientOptions,
+  parseCipher,
+  parseCount,
+  parsePattern,
+  parsePort,
+  parseSeconds,
+  parseTopic,
+} from './arguments.js';
+import type { BrewFlags } from './brew.js';
+import { ExitCode, ExitError, usage } from './exit.js';
+import { BREW, GENERAL, PATRON, SERVE } from './help.js';
+import type { PatronFlags } from './patron.js';
+import type { ServeFlags } from './serve.js';
+import type { Tell } from './tell.js';
+import { collectTokens } from './tokens.js';
+
+/** Runs the command line; resolves to the exit code. Never rejects. */
+export async function runCommandLine(args: readonly string[], tell: Tell): Promise<number> {
+  let exitCode: number = ExitCode.OK;
+  const program = makeProgram(tell, (code) => (exitCode = code));
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) {
+      tell.error(error);
+      return error instanceof ExitError ? error.exitCode : ExitCode.FAILURE;
+    }
+    if (error.exitCode === 0) return ExitCode.OK; // help or version, as was asked for
+    // "commander.help": help on stderr, because a command is missing. That is explanation enough.
+    if (error.code !== 'commander.help') tell.error(new Error(sentenceOf(error, args)));
+    return ExitCode.USAGE;
+  }
+}
+
+function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
+  const program = new Command('pubkeeper')
+    .description('Publish and subscribe, end-to-end encrypted: patrons listen to topics, brewers publish to them.')
+    .version(version(), '-V, --version')
+    .exitOverride()
+    // Told by `runCommandLine`, in the form that all errors have here.
+    .configureOutput({ outputError: () => undefined, writeErr: (text) => tell.text(text) })
+    .addHelpText('after', GENERAL);
+  const command = (usage: string, description: string, help: string): Command =>
+    program
+      .command(usage)
+      .description(description)
+      .addHelpText('after', help)
+      .hook('preAction', (_program, running) => {
+        const { quiet, verbose } = running.opts<{ quiet?: true; verbose?: true }>();
+        tell.quiet = quiet === true;
+        tell.verbose = verbose === true;
+      });
+
+  command('serve', 'Run a server: control server, relay and dashboard on one port', SERVE)
+    .addOption(new Option('-p, --port <port>', 'the TCP port; 0 for any that is free').default(9898).argParser(parsePort))
+    .option('--host <address>', 'the address to listen on; 0.0.0.0 for all', '127.0.0.1')
+    .addOption(new Option('--relay-port <port>', 'also open a port for the relay alone, as older clients expect').argParser(parsePort))
+    .option('--tokens <file>', 'a JSON file of tokens and their rights')
+    .addOption(new Option('-t, --token <token>', 'a token that may connect; may be repeated').argParser(collectTokens))
+    .option('--json', 'tell address and generated token as one line of JSON on stdout, not on stderr')
+    .addOption(verbose())
+    .action(async (flags: ServeFlags) => done(await (await import('./serve.js')).serve(flags, tell)));
+
+  client(command('patron', 'Listen to the topics that a pattern matches, and print what comes', PATRON))
+    .argument('<pattern>', "a topic, or a pattern such as 'demo.**'", parsePattern)
+    .addOption(new Option('--cipher <name>', 'the weakest encryption to accept').default('none').argParser(parseCipher))
+    .addOption(new Option('--json', 'print one JSON object a line').conflicts(['raw', 'lines']))
+    .addOption(new Option('--raw', 'print the data only, nothing added').conflicts('lines'))
+    .option('--lines', 'print the data only, each message on a line')
+    .addOption(new Option('-n, --count <count>', 'stop after so many messages').argParser(parseCount))
+    .addOption(new Option('--timeout <seconds>', 'stop after so many seconds').argParser(parseSeconds))
+    .addOption(quiet())
+    .addOption(verbose())
+    .action(async (pattern: string, flags: PatronFlags) => done(await (await import('./patron.js')).patron(pattern, flags, tell)));
+
+  client(command('brew', 'Send messages on a topic', BREW))
+    .argument('<topic>', 'a literal topic, such as demo.x', parseTopic)
+    .argument('[text]', 'the message; without it, --file or stdin')
+    .addOption(new Option('--cipher <name>', 'how to encrypt: aes-gcm, aes-cbc or none').default('aes-gcm').argParser(parseCipher))
+    .option('--json', 'check that the message is JSON, and send it without blanks')
+    .option('--file <path>', 'send what a file holds; - for stdin')
+    .option('--lines', 'send each line as a message')
+    .addOption(new Option('--timeout <seconds>', 'give up when nobody listens for so long (default: wait)').argParser(parseSeconds))
+    .addOption(quiet())
+    .addOption(verbose())
+    .action(async (topic: string, text: string | undefined, flags: BrewFlags) => {
+      if (text !== undefined && flags.file !== undefined) throw usage('There is a text and --file: give only one of them.');
+      if (text !== undefined && flags.lines) throw usage('There is a text and --lines: lines are read from stdin or from --file.');
+      done(await (await import('./brew.js')).brew(topic, text, flags, tell));
+    });
+  return program;
+}
+
+const client = (command: Command): Command => clientOptions().reduce((it, option) => it.addOption(option), command);
+
+const quiet = (): Option => new Option('-q, --quiet', 'no notes on stderr, only errors');
+const verbose = (): Option => new Option('--verbose', 'more on stderr: details, and the stacks of errors');
+
+/** Commander's error as a sentence of ours. What stands behind a `=` is left out: it may be a token. */
+function sentenceOf({ message, code }: CommanderError, args: readonly string[]): string {
+  const text = message.replace(/^error: /, '').replace(/('-[^'=]*)=[^']*'/, "$1'").replace(/\s*\n\s*/g, ' ').replace(/\.$/, '');
+  const dash = code === 'commander.unknownOption' && args.includes('brew') ? ' (a text that begins with a dash goes behind --)' : '';
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${dash}; see pubkeeper --help.`;
+}
+
+const version = (): string =>
+  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;

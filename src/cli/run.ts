@@ -1,0 +1,49 @@
+import { ExitCode, ExitError } from './exit.js';
+import type { Tell } from './tell.js';
+
+/** One run of a command that goes on until something ends it. The first reason counts. */
+export class Run {
+  /** Resolves to the exit code. */
+  readonly ended: Promise<number>;
+  readonly tell: Tell;
+  #end!: (code: number) => void;
+  #over = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param interrupted the exit code of a run that a signal ends, given the code that shells have for it */
+  constructor(tell: Tell, interrupted: (code: number) => number) {
+    this.tell = tell;
+    this.ended = new Promise((resolve) => (this.#end = resolve));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        // Who asks twice does not want to wait until everybody was told goodbye.
+        if (this.#over) process.exit(ExitCode[signal]);
+        this.end(interrupted(ExitCode[signal]));
+      });
+    }
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  end(code: number): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#end(code);
+  }
+
+  /** Ends the run with what went wrong. */
+  fail(error: unknown): void {
+    if (this.#over) return;
+    this.tell.error(error);
+    this.end(error instanceof ExitError ? error.exitCode : ExitCode.FAILURE);
+  }
+
+  /** Calls `run` after so many seconds, instead of what was set before; without a number, nothing. */
+  after(seconds: number | undefined, run?: () => void): void {
+    clearTimeout(this.#timer);
+    if (seconds !== undefined && run && !this.#over) this.#timer = setTimeout(run, seconds * 1000);
+  }
+}

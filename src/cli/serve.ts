@@ -1,0 +1,86 @@
+import { dashboardHandler } from '../dashboard/handler.js';
+import type { Authenticator, PubkeeperServer, RequestHandler, Right } from '../server/index.js';
+import { createServer, readTokens, Tokens } from '../server/index.js';
+import { isLoopback } from '../server/upgrade.js';
+import { show } from '../core/id.js';
+import { ExitCode, usage } from './exit.js';
+import { Output } from './output.js';
+import { Run } from './run.js';
+import type { Tell } from './tell.js';
+import { either, EVERYTHING, tokenTable } from './tokens.js';
+
+export interface ServeFlags {
+  readonly port: number;
+  readonly host: string;
+  readonly relayPort?: number;
+  readonly tokens?: string;
+  readonly token?: ReadonlyMap<string, readonly Right[]>;
+  readonly json?: true;
+}
+
+/** `pubkeeper serve` */
+export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
+  const { port, host, relayPort, json } = flags;
+  const tokens = await authenticator(flags);
+  if (!tokens && !isLoopback(host)) {
+    throw usage(`A server on ${show(host)} can be reached from outside: give --token or --tokens, or leave out --host.`);
+  }
+  const run = new Run(tell, () => ExitCode.OK);
+  // Whoever reads the address has read it and may go.
+  const output = new Output(process.stdout, () => undefined, (error) => run.fail(error));
+  let generated: string | undefined = undefined;
+  // A token that was made here is given to the page, so that nobody has to type it.
+  const http = dashboard(() => generated, tell);
+  const server = await createServer({
+    port,
+    host,
+    ...(relayPort !== undefined && { relayPort }),
+    ...(tokens && { tokens }),
+    ...(http && { http }),
+    logger: {
+      debug: (text: unknown) => tell.detail(String(text)),
+      warn: (text: unknown) => tell.note(String(text)),
+      error: (text: unknown, error: unknown) => tell.error(error ?? text),
+    },
+  });
+  generated = server.token;
+  if (json) output.write(`${JSON.stringify(describe(server, relayPort))}\n`);
+  else announce(server, relayPort, http !== undefined, tell);
+  const code = await run.ended;
+  await Promise.all([server.close(), output.flush()]);
+  return code;
+}
+
+/** Who may connect, by the flags or else by PUBKEEPER_TOKEN; undefined where nothing says so. */
+async function authenticator({ tokens: path, token }: ServeFlags): Promise<Authenticator | undefined> {
+  const own = process.env['PUBKEEPER_TOKEN'];
+  const table = token ?? (own && path === undefined ? new Map([[own, EVERYTHING]]) : undefined);
+  const given = table && new Tokens(tokenTable(table));
+  if (path === undefined) return given;
+  const read = await readTokens(path);
+  return given ? either(given, read) : read;
+}
+
+const describe = ({ url, relayUrl, port, token }: PubkeeperServer, relayPort: number | undefined): Record<string, unknown> => ({
+  url,
+  port,
+  ...(relayPort !== undefined && { relayUrl }),
+  ...(token !== undefined && { token }),
+});
+
+function announce({ url, relayUrl, token }: PubkeeperServer, relayPort: number | undefined, page: boolean, tell: Tell): void {
+  tell.note(`Serving at ${url}`);
+  if (relayPort !== undefined) tell.note(`Relay also at ${relayUrl}`);
+  if (page) tell.note(`Dashboard at ${new URL('/', url.replace(/^ws/, 'http')).href}`);
+  if (token !== undefined) tell.note(`Token, made for this run: ${token}`);
+}
+
+/** The dashboard; undefined where its files were not built, as in a checkout that was only compiled. */
+function dashboard(token: () => string | undefined, tell: Tell): RequestHandler | undefined {
+  try {
+    return dashboardHandler({ token });
+  } catch (error) {
+    tell.detail(`There is no dashboard: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,136 @@
+import { Bundle } from './bundle.js';
+import type { Sealer } from './ciphers/cipher.js';
+import type { Awaitable } from './ciphers/engine.js';
+import { Cork } from './cork.js';
+import { PubkeeperError } from './errors.js';
+import { OrderedQueue } from './order.js';
+
+type Frame = Uint8Array<ArrayBuffer>;
+
+/** A frame whose turn has not come, and what settles the promise that was given for it. */
+interface Outgoing {
+  readonly frame: Frame;
+  readonly resolve: (accepted: void | Promise<void>) => void;
+}
+
+/** A promise with its end. */
+interface Deferred {
+  readonly promise: Promise<void>;
+  readonly resolve: (accepted: void | Promise<void>) => void;
+}
+
+const DONE = /* @__PURE__ */ Promise.resolve();
+
+/**
+ * The way of one session's messages from a brewer to its brews: sealed, in order, and those of one tick in one frame
+ * where the cipher has bundles.
+ */
+export class Outlet {
+  readonly #sealer: Sealer;
+  readonly #carry: (frame: Frame) => void | Promise<void>;
+  readonly #failed: (error: unknown) => void;
+  readonly #bundle = new Bundle();
+  readonly #cork = new Cork(() => this.#leave());
+  readonly #queue = new OrderedQueue<Outgoing>(
+    ({ frame, resolve }) => resolve(this.#hand(frame)),
+    () => undefined, // the promise that was given for it has been rejected by then
+  );
+  /** Frames that wait to be accepted. */
+  readonly #waiting = new Set<Promise<void>>();
+  /** A frame is being handed to the brews. Some of them deliver it within that call, to a callback that may brew. */
+  #handing = false;
+  /** What those wait for whose message is in the bundle. */
+  #boarding: Deferred | undefined;
+
+  /**
+   * @param carry hands a frame to the brews; returns nothing when they took it at once
+   * @param failed told of what could not be sent; the promises that are given never reject unhandled
+   */
+  constructor(sealer: Sealer, carry: (frame: Frame) => void | Promise<void>, failed: (error: unknown) => void) {
+    this.#sealer = sealer;
+    this.#carry = carry;
+    this.#failed = failed;
+  }
+
+  /** Sends a message; resolves when it was accepted. */
+  send(message: Uint8Array): Promise<void> {
+    if (!this.#sealer.sealBundle) return this.#handled(this.#pass(() => this.#sealer.seal(message)));
+    if (!this.#bundle.hasRoomFor(message)) this.#leave();
+    this.#bundle.add(message);
+    this.#cork.touch();
+    // As long as nothing is in the way the bytes are accepted already: they leave at the end of the tick.
+    if (!this.#waiting.size) return DONE;
+    this.#boarding ??= this.#deferred();
+    return this.#boarding.promise;
+  }
+
+  /** Sends what was gathered now; resolves when all that was sent is accepted. Nothing when that is so already. */
+  flush(): Promise<void> | undefined {
+    this.#leave();
+    if (!this.#waiting.size) return;
+    return Promise.allSettled(this.#waiting).then(() => undefined);
+  }
+
+  #leave(): void {
+    const boarding = this.#boarding;
+    const { count } = this.#bundle;
+    this.#boarding = undefined;
+    if (!count) return;
+    const plaintext = this.#bundle.take();
+    const accepted = this.#pass(() =>
+      count > 1 ? this.#sealer.sealBundle!(plaintext, count) : this.#sealer.seal(plaintext),
+    );
+    if (boarding) boarding.resolve(accepted);
+    else void this.#handled(accepted);
+  }
+
+  /** Seals, and carries behind what was sealed before; nothing is returned when it was accepted at once. */
+  #pass(seal: () => Awaitable<Frame>): void | Promise<void> {
+    let frame: Awaitable<Frame>;
+    try {
+      frame = seal();
+    } catch (error) {
+      frame = Promise.reject(error);
+    }
+    const now = frame instanceof Uint8Array && !this.#handing;
+    let accepted: void | Promise<void>;
+    if (now && !this.#queue.length) accepted = this.#hand(frame as Frame);
+    else {
+      accepted = new Promise((resolve, reject) => {
+        const outgoing = (sealed: Frame): Outgoing => ({ frame: sealed, resolve });
+        const failed = (cause: unknown): never => {
+          reject(new PubkeeperError('BREW_FAILED', 'A message cannot be encrypted.', {}, cause));
+          throw cause;
+        };
+        this.#queue.push(now ? outgoing(frame as Frame) : Promise.resolve(frame).then(outgoing, failed));
+      });
+    }
+    if (!accepted) return;
+    const waiting = accepted;
+    this.#waiting.add(waiting);
+    const done = (): void => void this.#waiting.delete(waiting);
+    waiting.then(done, done);
+    return waiting;
+  }
+
+  #hand(frame: Frame): void | Promise<void> {
+    this.#handing = true;
+    try {
+      return this.#carry(frame);
+    } finally {
+      this.#handing = false;
+    }
+  }
+
+  #deferred(): Deferred {
+    let resolve!: Deferred['resolve'];
+    const promise = new Promise<void>((done) => (resolve = done));
+    return { promise: this.#handled(promise), resolve };
+  }
+
+  #handled(accepted: void | Promise<void>): Promise<void> {
+    if (!accepted) return DONE;
+    accepted.catch(this.#failed);
+    return accepted;
+  }
+}

@@ -1,0 +1,255 @@
+import { describe, expect, it } from 'vitest';
+import type { Message } from '../../src/core/message.js';
+import type { BrewerInfo } from '../../src/core/packet.js';
+import { Patron } from '../../src/core/patron.js';
+import { bytes, dashed, id, rawFrame, settle, thrown } from '../helpers.js';
+import { info, patronKit, sealing, slowEngine } from './patron-kit.js';
+
+describe('new Patron()', () => {
+  it('takes a pattern, and by default makes an id and reads everything', () => {
+    const patron = new Patron('a.*.**');
+    expect(patron.topic).toBe('a.*.**');
+    expect(patron.crypto).toBe(true);
+    expect(patron.patronId).toMatch(/^[\da-f]{32}$/);
+    expect(patron.isMatched).toBe(false);
+    expect(patron.dropped).toEqual({});
+    expect(new Patron('a').patronId).not.toBe(new Patron('a').patronId);
+  });
+
+  it.each([id(7), dashed(id(7))])('takes the id %s', (patronId) => expect(new Patron('a', undefined, { patronId }).patronId).toBe(id(7)));
+
+  it.each(['', 'a..b', 'a b', 'a*', undefined, 7, Object.create(null)])('refuses the pattern %j', (topic) => {
+    thrown(() => new Patron(topic as string), 'PATTERN_INVALID');
+  });
+  it.each(['', 'x', 7, {}])('refuses the id %j', (patronId) => {
+    thrown(() => new Patron('a', undefined, { patronId: patronId as string }), 'ID_INVALID');
+  });
+  it.each(['yes', 1, null, {}])('refuses crypto: %j', (crypto) => {
+    thrown(() => new Patron('a', undefined, { crypto: crypto as boolean }), 'OPTION_INVALID');
+  });
+  it.each(['f', 7, {}])('refuses the callback %j', (callback) => {
+    thrown(() => new Patron('a', callback as unknown as () => void), 'OPTION_INVALID');
+  });
+});
+
+describe('newBrewers()', () => {
+  it('stores the configuration of all before it starts any: data of a later one may come while an earlier one starts', () => {
+    const { patron, brew, heard, drops } = patronKit();
+    brew.onStart = ({ brewerId }) => {
+      if (brewerId === id(1)) patron._handleCallback(id(3), rawFrame('t.3', id(3), 'early'));
+      if (brewerId === id(2)) patron._handleCallback(id(1), rawFrame('t.1', id(1), 'after'));
+    };
+    patron.newBrewers([info(1), info(2), info(3)]);
+    expect(heard).toEqual(['early', 'after']);
+    patron.reset();
+    expect(drops).toEqual([]);
+  });
+
+  it('a last value may come before startPatron() returns', () => {
+    const { patron, brew, heard } = patronKit();
+    brew.onStart = ({ receive, brewerId, topic }) => receive(rawFrame(topic, brewerId, 'last'), true);
+    patron.newBrewers([info(1)]);
+    expect(heard).toEqual(['last']);
+  });
+
+  it('tells the brew topic, ids and details', () => {
+    const { patron, brew } = patronKit();
+    const details = { name: 'x', hostname: 'h', port: 1 };
+    patron.newBrewers([info(1, { brew: details, brewer_id: dashed(id(1)) })]);
+    expect(brew.started).toMatchObject([{ topic: 't.1', brewerId: id(1), patronId: patron.patronId, details }]);
+    expect([...patron.brewers]).toEqual([[id(1), { topic: 't.1', brew: 'x' }]]);
+  });
+
+  it('removes a known id first: once stopped, then started with its new configuration', () => {
+    const { patron, brew, heard, log } = patronKit();
+    patron.newBrewers([info(1), info(2)]);
+    patron.newBrewers([info(1, { topic: 'new', brewer_id: dashed(id(1)) })]);
+    expect(brew.stopped).toEqual([id(1)]);
+    expect(brew.started.map(({ topic }) => topic)).toEqual(['t.1', 't.2', 'new']);
+    expect(log).toEqual(['+t.1', '+t.2', '-t.1', '+new']);
+    patron._handleCallback(id(1), rawFrame('t.1', id(1), 'old'));
+    patron._handleCallback(id(1), rawFrame('new', id(1), 'new'));
+    expect(heard).toEqual(['new']);
+  });
+
+  it('listing an id twice starts it once, with the last configuration', () => {
+    const { patron, brew } = patronKit();
+    patron.newBrewers([info(1), info(1, { topic: 'second' })]);
+    expect(brew.started.map(({ topic }) => topic)).toEqual(['second']);
+    expect(patron.brewers.size).toBe(1);
+  });
+
+  it('a brew the patron does not have is an error for that one, and the others go on', () => {
+    const { patron, brew, heard, errors } = patronKit();
+    patron.newBrewers([info(1), info(2, { brew: { name: 'nats' } }), info(3)]);
+    expect(errors).toMatchObject([{ code: 'BREW_UNKNOWN', details: { topic: 't.2', brewerId: id(2), brew: 'nats' } }]);
+    expect(brew.started.map(({ brewerId }) => brewerId)).toEqual([id(1), id(3)]);
+    patron._handleCallback(id(3), rawFrame('t.3', id(3), 'goes on'));
+    expect(heard).toEqual(['goes on']);
+    patron.removeBrewer(id(2));
+    patron.reset();
+    expect(errors.length).toBe(1);
+  });
+
+  const bad: [string, unknown][] = [
+    ['KEY_INVALID', info(2, { brewer_config: { cipher: { mode: 2, key: '00' } } })],
+    ['CIPHER_UNKNOWN', info(2, { brewer_config: { cipher: { mode: 'ROT13' } } })],
+    ['ID_INVALID', info(2, { brewer_id: 'nobody' })],
+    ['BREW_UNKNOWN', info(2, { brew: { name: '__proto__' } })],
+    ['BREW_UNKNOWN', info(2, { brew: { name: 'constructor' } })],
+    ['BREW_FAILED', null],
+    ['BREW_FAILED', info(2, { brew: undefined } as unknown as BrewerInfo)],
+  ];
+  it.each(bad)('%s for %j, and the others go on', (code, element) => {
+    const { patron, errors, brew } = patronKit();
+    patron.newBrewers([info(1), element as BrewerInfo, info(3)]);
+    expect(errors.map((error) => error.code)).toEqual([code]);
+    expect(brew.started.map(({ brewerId }) => brewerId)).toEqual([id(1), id(3)]);
+  });
+
+  it('a brew that throws is an error for that one, and the others go on', () => {
+    const { patron, errors, brew } = patronKit();
+    brew.onStart = ({ brewerId }) => {
+      if (brewerId === id(1)) throw new Error('of the brew');
+    };
+    patron.newBrewers([info(1), info(2)]);
+    expect(errors).toMatchObject([{ code: 'BREW_FAILED', cause: { message: 'of the brew' } }]);
+    expect(brew.started.length).toBe(2);
+  });
+
+  it('works without a client: whoever runs the patron calls _handleCallback', () => {
+    const heard: string[] = [];
+    const patron = new Patron('a', (_, message) => heard.push(message.text()));
+    patron.newBrewers([info(1, { brew: { name: 'anything' } })]);
+    patron._handleCallback(id(1), rawFrame('t.1', id(1), 'x'));
+    expect(heard).toEqual(['x']);
+  });
+});
+
+describe('removeBrewer()', () => {
+  it('ends the transport and the deliveries', () => {
+    const { patron, brew, heard, log } = patronKit();
+    patron.newBrewers([info(1)]);
+    patron.removeBrewer(dashed(id(1)));
+    patron.removeBrewer(id(1));
+    expect(brew.stopped).toEqual([id(1)]);
+    expect(log).toEqual(['+t.1', '-t.1']);
+    patron._handleCallback(id(1), rawFrame('t.1', id(1), 'x'));
+    brew.started[0]!.receive(rawFrame('t.1', id(1), 'x'));
+    expect(heard).toEqual([]);
+    expect(patron.dropped).toEqual({ 'unknown-brewer': 2 });
+  });
+
+  it.each([id(2), '', 'x', '__proto__', undefined, 7])('does nothing for %j', (brewerId) => {
+    const { patron, brew, errors } = patronKit();
+    patron.newBrewers([info(1)]);
+    patron.removeBrewer(brewerId as string);
+    expect(patron.isMatched).toBe(true);
+    expect([brew.stopped, errors]).toEqual([[], []]);
+  });
+
+  it('out of the callback that a starting brew calls still stops that brew', () => {
+    const { patron, brew } = patronKit({ callback: (_, { brewerId }) => patron.removeBrewer(brewerId) });
+    brew.onStart = ({ receive, brewerId, topic }) => receive(rawFrame(topic, brewerId, 'last'), true);
+    patron.newBrewers([info(1), info(2)]);
+    expect(brew.stopped).toEqual([id(1), id(2)]);
+    expect(patron.isMatched).toBe(false);
+  });
+
+  it('a stop that throws is an error, and the brewer is gone', () => {
+    const { patron, errors, brew } = patronKit();
+    brew.startPatron = () => () => {
+      throw new Error('of the brew');
+    };
+    patron.newBrewers([info(1)]);
+    patron.removeBrewer(id(1));
+    expect(patron.isMatched).toBe(false);
+    expect(errors).toMatchObject([{ code: 'BREW_FAILED' }]);
+  });
+
+  it('what is being opened keeps its place before the data of the same brewer’s next session', async () => {
+    const engine = slowEngine();
+    const { patron, heard } = patronKit({ engine });
+    const old = sealing(1);
+    patron.newBrewers([old.info]);
+    patron._handleCallback(id(1), old.seal('of the old session'));
+    patron.removeBrewer(id(1));
+    patron.newBrewers([info(1)]); // the next one brews plaintext, which is opened at once
+    patron._handleCallback(id(1), rawFrame('t.1', id(1), 'of the new session'));
+    for (const answer of engine.waiting) answer();
+    await settle();
+    expect(heard).toEqual(['of the old session', 'of the new session']);
+  });
+});
+
+describe('reset()', () => {
+  it('releases every brewer, once, and a second time nothing', () => {
+    const { patron, brew, log } = patronKit();
+    patron.newBrewers([info(1), info(2), info(3)]);
+    patron.reset();
+    patron.reset();
+    expect(brew.stopped.sort()).toEqual([id(1), id(2), id(3)]);
+    expect(log.filter((line) => line.startsWith('-')).length).toBe(3);
+    expect(patron.isMatched).toBe(false);
+  });
+
+  it('nothing is delivered afterwards, neither what comes nor what was being opened', async () => {
+    const engine = slowEngine();
+    const { patron, brew, heard, drops } = patronKit({ engine });
+    const one = sealing(1);
+    const two = sealing(2);
+    patron.newBrewers([one.info, two.info]);
+    for (const text of ['a', 'b']) patron._handleCallback(id(1), one.seal(text));
+    patron._handleCallback(id(2), two.seal('c'));
+    patron.removeBrewer(id(2)); // what is being opened of it is still to be delivered, but not after a reset
+    patron.reset();
+    for (const answer of engine.waiting) answer();
+    patron._handleCallback(id(1), one.seal('d'));
+    brew.started[0]!.receive(one.seal('e'));
+    await settle();
+    expect(heard).toEqual([]);
+    patron.reset();
+    const lost = drops.filter(({ reason }) => reason === 'reset').reduce((sum, { count }) => sum + count, 0);
+    expect(lost).toBe(3);
+    expect(patron.dropped).toEqual({ reset: 3, 'unknown-brewer': 2 });
+  });
+
+  it('out of the callback of one message of a bundle keeps back the rest', () => {
+    const { patron, heard } = patronKit({ callback: () => patron.reset() });
+    const brewer = sealing(1);
+    patron.newBrewers([brewer.info]);
+    patron._handleCallback(id(1), brewer.bundle('one', 'two', 'three'));
+    expect(heard).toEqual(['one']);
+  });
+
+  it('the patron can be used again', () => {
+    const { patron, brew, heard } = patronKit();
+    patron.newBrewers([info(1)]);
+    patron.reset();
+    patron.configure();
+    patron.newBrewers([info(1)]);
+    brew.started[0]!.receive(rawFrame('t.1', id(1), 'of the former session'));
+    brew.started[1]!.receive(rawFrame('t.1', id(1), 'x'));
+    expect(heard).toEqual(['x']);
+  });
+});
+
+describe('a message', () => {
+  it('has topic, brewer, data, text, JSON and sequence', () => {
+    const messages: Message[] = [];
+    const patron = new Patron('t.*', (data, message) => {
+      expect(data).toBe(message.data);
+      messages.push(message);
+    });
+    const brewer = sealing(1);
+    patron.newBrewers([brewer.info, info(2)]);
+    patron._handleCallback(id(1), brewer.seal('{"a":1}'));
+    patron._handleCallback(id(2), rawFrame('t.2', id(2), 'no JSON'), true);
+    expect(messages[0]).toMatchObject({ topic: 't.1', brewerId: id(1), retained: false, sequence: 0 });
+    expect(messages[0]!.data).toEqual(bytes('{"a":1}'));
+    expect(messages[0]!.json()).toEqual({ a: 1 });
+    expect(messages[1]).toMatchObject({ topic: 't.2', brewerId: id(2), retained: true, sequence: undefined });
+    expect(messages[1]!.text()).toBe('no JSON');
+    expect(thrown(() => messages[1]!.json(), 'DATA_INVALID').details).toEqual({ topic: 't.2', brewerId: id(2) });
+  });
+});
