@@ -1,5 +1,13 @@
 import { relayUrl, WebSocketBrew as CoreBrew } from '../brews/websocket.js';
-import type { BrewDetails, PubkeeperError, WebSocketConstructor, WebSocketLike } from '../core/index.js';
+import type {
+  BrewDetails,
+  BrewerPair,
+  BrewHost,
+  PatronPair,
+  PubkeeperError,
+  WebSocketConstructor,
+  WebSocketLike,
+} from '../core/index.js';
 import type { Attached, BrewClient } from './attached.js';
 import { Emitter } from './emitter.js';
 
@@ -47,8 +55,7 @@ export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
   readonly brewerConfig: BrewerConfig | null;
   readonly patronConfig: Readonly<Record<string, unknown>> | null;
   readonly #options: WebSocketBrewOptions;
-  #recv = 0;
-  #sent = 0;
+  readonly #counts = { recv: 0, sent: 0 };
 
   constructor(options: WebSocketBrewOptions = {}) {
     super();
@@ -61,64 +68,97 @@ export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
 
   /** What went through it so far. */
   metrics(): Metrics {
-    return { recv: this.#recv, sent: this.#sent };
+    return { ...this.#counts };
   }
 
   /** @internal Makes the brew of the SDK that does the work, for one client. */
-  _attach({ offers, waiting }: BrewClient): Attached {
-    const { name, brewerConfig, patronConfig } = this;
-    const { loopback = true, maxRetries = Infinity, maxTimeout = 10_000, WebSocket } = this.#options;
-    const { hostname, port, secure = false } = brewerConfig ?? {};
-    const inner = new CoreBrew(hostname === undefined || port === undefined ? {} : { hostname, port, secure });
-    const relays = new Map<string, WebSocketLike>();
-    let pairs = 0;
-    const offered = (key: string): boolean => !!offers.get(key)?.includes(name);
-    const details = (): BrewDetails => ({ ...inner.brewerDetails(), ...brewerConfig, name });
-    return {
-      name,
-      attach: (host) =>
-        inner.attach({
-          ...host,
-          reconnect: { ...host.reconnect, maxRetries, maxDelayMs: maxTimeout },
-          report: (error) => void (this.emit('error', error) || host.report(error)),
-          WebSocket: new Proxy(WebSocket ?? host.WebSocket, {
-            construct(Dialled, [url, protocols]: [string, string[]]) {
-              const socket = new Dialled(url, protocols) as WebSocketLike & Listening;
-              socket.addEventListener('open', () => {
-                relays.set(url, socket);
-                waiting.forEach((look) => look());
-              });
-              return socket;
-            },
-          }),
-        }),
-      brewerDetails: ({ brewerId }) => (brewerConfig && offered('brewer' + brewerId) ? details() : undefined),
-      patronDetails: ({ patronId }) => (offered('patron' + patronId) ? { ...patronConfig, name } : undefined),
-      startBrewer(pair) {
-        const stop = inner.startBrewer(pair);
-        pairs++;
-        return () => {
-          pairs--;
-          stop();
-        };
-      },
-      startPatron: (pair) =>
-        inner.startPatron({
-          ...pair,
-          receive: (frame, retained) => {
-            if (!loopback && offers.has('brewer' + pair.brewerId)) return;
-            this.#recv++;
-            pair.receive(frame, retained);
-          },
-        }),
-      brew: (brewerId, frame) => {
-        const accepted = inner.brew(brewerId, frame);
-        this.#sent++;
-        return accepted;
-      },
-      ready: () => !pairs || relays.get(relayUrl(details()))?.readyState === 1,
-      wake: () => inner.wake(),
-      close: () => inner.close(),
+  _attach(client: BrewClient): Attached {
+    return new RelayBrew(this, this.#options, this.#counts, client);
+  }
+}
+
+class RelayBrew extends CoreBrew implements Attached {
+  override readonly name: string;
+  readonly #owner: WebSocketBrew;
+  readonly #options: WebSocketBrewOptions;
+  readonly #counts: { recv: number; sent: number };
+  readonly #client: BrewClient;
+  readonly #relays = new Map<string, WebSocketLike>();
+  #pairs = 0;
+
+  constructor(owner: WebSocketBrew, options: WebSocketBrewOptions, counts: { recv: number; sent: number }, client: BrewClient) {
+    const { hostname, port, secure = false } = owner.brewerConfig ?? {};
+    super(hostname === undefined || port === undefined ? {} : { hostname, port, secure });
+    this.name = owner.name;
+    this.#owner = owner;
+    this.#options = options;
+    this.#counts = counts;
+    this.#client = client;
+  }
+
+  override attach(host: BrewHost): void {
+    const { maxRetries = Infinity, maxTimeout: maxDelayMs = 10_000, WebSocket = host.WebSocket } = this.#options;
+    super.attach({
+      ...host,
+      reconnect: { ...host.reconnect, maxRetries, maxDelayMs },
+      report: (error) => void (this.#owner.emit('error', error) || host.report(error)),
+      WebSocket: new Proxy(WebSocket, {
+        construct: (Dialled, [url, protocols]: [string, string[]]) => {
+          const socket = new Dialled(url, protocols) as WebSocketLike & Listening;
+          socket.addEventListener('open', () => {
+            this.#relays.set(url, socket);
+            this.#client.waiting.forEach((look) => look());
+          });
+          return socket;
+        },
+      }),
+    });
+  }
+
+  /** Without a brewer: where the relay is. */
+  override brewerDetails(brewer?: { readonly brewerId: string }): BrewDetails | undefined {
+    const { brewerConfig, name } = this.#owner;
+    if (brewer && !(brewerConfig && this.#isOffered('brewer' + brewer.brewerId))) return;
+    return { ...super.brewerDetails(), ...brewerConfig, name };
+  }
+
+  override patronDetails(patron: { readonly patronId: string }): BrewDetails | undefined {
+    const { patronConfig, name } = this.#owner;
+    return this.#isOffered('patron' + patron.patronId) ? { ...patronConfig, name } : undefined;
+  }
+
+  override startBrewer(pair: BrewerPair): () => void {
+    const stop = super.startBrewer(pair);
+    this.#pairs++;
+    return () => {
+      this.#pairs--;
+      stop();
     };
+  }
+
+  override startPatron(pair: PatronPair): () => void {
+    const { loopback = true } = this.#options;
+    return super.startPatron({
+      ...pair,
+      receive: (frame, retained) => {
+        if (!loopback && this.#client.offers.has('brewer' + pair.brewerId)) return;
+        this.#counts.recv++;
+        pair.receive(frame, retained);
+      },
+    });
+  }
+
+  override brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    const accepted = super.brew(brewerId, frame);
+    this.#counts.sent++;
+    return accepted;
+  }
+
+  ready(): boolean {
+    return !this.#pairs || this.#relays.get(relayUrl(this.brewerDetails()!))?.readyState === 1;
+  }
+
+  #isOffered(key: string): boolean {
+    return !!this.#client.offers.get(key)?.includes(this.name);
   }
 }
