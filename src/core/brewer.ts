@@ -218,7 +218,8 @@ export class Brewer {
     const reader: Reader = { name, brew, stop: undefined };
     this.#readers.set(patronId, reader);
     this.#events.emit('added', { topic, patronId, brew: name });
-    if (!this.#host) return;
+    // Without a client there are no brews; and a listener may have removed this very patron.
+    if (!this.#host || this.#readers.get(patronId) !== reader) return;
     if (!brew) {
       throw new PubkeeperError(
         'BREW_UNKNOWN',

@@ -1,0 +1,153 @@
+import { createDecipheriv } from 'node:crypto';
+import { describe, expect, it, vi } from 'vitest';
+import { Brewer } from '../../src/core/brewer.js';
+import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
+import { nobleEngine } from '../../src/core/ciphers/noble.js';
+import { PubkeeperError } from '../../src/core/errors.js';
+import { bytes, deferred, hex, id, rawFrame, rejected, settle, sha256 } from '../helpers.js';
+import { brewerKit as kit, patron } from './brewer-kit.js';
+
+describe('brew()', () => {
+  it('puts a frame around the data, as the protocol says', async () => {
+    const { brewer, x } = kit();
+    brewer.newPatrons([patron(1)]);
+    await brewer.brew(bytes('data'));
+    await brewer.brew(bytes('data').buffer);
+    await brewer.brew(new Uint8Array(0));
+    await brewer.brewText('größe 🌡');
+    await brewer.brewJSON({ a: [1, null] });
+    expect(x.frames.map(hex)).toEqual(['data', 'data', '', 'größe 🌡', '{"a":[1,null]}'].map((text) => hex(rawFrame('a.b', id(0xb), text))));
+  });
+
+  it('by AES-CBC: node:crypto reads it with the announced key', async () => {
+    const { brewer, x } = kit({ crypto: true, cipher: 'aes-cbc' });
+    brewer.newPatrons([patron(1)]);
+    await brewer.brewText('secret');
+    const [frame] = x.frames as [Uint8Array];
+    expect(hex(frame.subarray(2, 34))).toBe(sha256('a.b').toString('hex'));
+    const decipher = createDecipheriv('aes-128-cbc', Buffer.from(brewer.getConfig().cipher!.key as string, 'hex'), frame.subarray(88, 104));
+    expect(Buffer.concat([decipher.update(frame.subarray(104)), decipher.final()]).toString()).toBe('secret');
+  });
+
+  it('resolves and does nothing while nobody is matched', async () => {
+    const { brewer, x, errors } = kit();
+    await brewer.brewText('x');
+    await new Brewer('a').brewText('without a client');
+    expect([x.frames, errors]).toEqual([[], []]);
+  });
+
+  it('gives each brew a frame once, however many patrons read over it', async () => {
+    const { brewer, x, y } = kit();
+    brewer.newPatrons([patron(1), patron(2), patron(3, { brew: { name: 'y' } })]);
+    await brewer.brewText('1');
+    brewer.removePatron(id(1));
+    await brewer.brewText('2');
+    brewer.removePatron(id(2));
+    await brewer.brewText('3');
+    expect([x.texts, y.texts]).toEqual([['1', '2'], ['1', '2', '3']]);
+  });
+
+  it('waits for the brew that takes the bytes late', async () => {
+    const { brewer, x } = kit();
+    const accepted = deferred<void>();
+    x.onBrew = () => accepted.promise;
+    brewer.newPatrons([patron(1)]);
+    let done = false;
+    const brewing = brewer.brewText('x').then(() => (done = true));
+    await settle();
+    expect(done).toBe(false);
+    accepted.resolve();
+    await brewing;
+  });
+
+  it('what the buffer holds when brew() is called counts', async () => {
+    const { brewer, x } = kit();
+    brewer.newPatrons([patron(1)]);
+    const data = bytes('abc');
+    const brewing = brewer.brew(data);
+    data.fill(0);
+    await brewing;
+    expect(x.texts).toEqual(['abc']);
+  });
+
+  it('of a former session goes nowhere once that is over', async () => {
+    const answers: (() => void)[] = [];
+    const slow: CryptoEngine = {
+      ...nobleEngine,
+      gcm: (key) => ({
+        ...nobleEngine.gcm(key),
+        seal: (nonce, aad, data) => new Promise((resolve) => answers.push(() => resolve(nobleEngine.gcm(key).seal(nonce, aad, data)))),
+      }),
+    };
+    const { brewer, x } = kit({ crypto: true, engine: slow });
+    brewer.newPatrons([patron(1)]);
+    const brewing = brewer.brewText('old');
+    brewer.reset();
+    brewer.configure();
+    brewer.newPatrons([patron(1)]);
+    for (const answer of answers) answer();
+    await brewing;
+    expect(x.frames).toEqual([]);
+  });
+});
+
+describe('what cannot be brewed', () => {
+  const cyclic: Record<string, unknown> = {};
+  cyclic['self'] = cyclic;
+  const cases: [string, (brewer: Brewer) => Promise<void>][] = [
+    ...['text', 7, null, undefined, {}, [1], new DataView(new ArrayBuffer(1)), new Uint16Array(1), new Blob(['x'])].map(
+      (data): [string, (brewer: Brewer) => Promise<void>] => [`brew(${String(data)})`, (brewer) => brewer.brew(data as never)],
+    ),
+    ['brewText(7)', (brewer) => brewer.brewText(7 as never)],
+    ['brewText()', (brewer) => brewer.brewText(undefined as never)],
+    ['brewJSON(undefined)', (brewer) => brewer.brewJSON(undefined)],
+    ['brewJSON(a function)', (brewer) => brewer.brewJSON(() => 1)],
+    ['brewJSON(1n)', (brewer) => brewer.brewJSON(1n)],
+    ['brewJSON(a cycle)', (brewer) => brewer.brewJSON(cyclic)],
+    ['brewJSON(a toJSON that throws)', (brewer) => brewer.brewJSON({ toJSON: () => { throw new Error('x'); } })],
+  ];
+
+  it.each(cases)('%s rejects with DATA_INVALID, matched or not', async (_, run) => {
+    const { brewer, x, errors } = kit();
+    await rejected(run(brewer), 'DATA_INVALID');
+    brewer.newPatrons([patron(1)]);
+    await rejected(run(brewer), 'DATA_INVALID');
+    expect(errors.map(({ code }) => code)).toEqual(['DATA_INVALID', 'DATA_INVALID']);
+    expect(x.frames).toEqual([]);
+  });
+
+  it('a brew that throws or rejects: brew() rejects, with an error event, and the others carry', async () => {
+    const { brewer, x, y, errors } = kit();
+    brewer.newPatrons([patron(1), patron(2, { brew: { name: 'y' } })]);
+    const full = new PubkeeperError('BUFFER_FULL', 'full');
+    x.onBrew = () => {
+      throw full;
+    };
+    expect(await rejected(brewer.brewText('1'))).toBe(full);
+    x.onBrew = () => Promise.reject(full);
+    expect(await rejected(brewer.brewText('2'))).toBe(full);
+    expect(y.texts).toEqual(['1', '2']);
+    expect(errors).toEqual([full, full]);
+    x.onBrew = () => undefined;
+    await brewer.brewText('3');
+    expect(errors.length).toBe(2);
+  });
+
+  it('is never an unhandled rejection for those who do not wait', async () => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    const brewer = new Brewer('a');
+    void brewer.brew(7 as never);
+    const { brewer: other, x } = kit();
+    other.newPatrons([patron(1), patron(2, { brew: { name: 'y' } })]);
+    x.onBrew = () => Promise.reject(new Error('of the brew'));
+    void other.brewText('x');
+    void other.brewJSON(1n);
+    await settle();
+    process.off('unhandledRejection', unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
+    expect(logged).toHaveBeenCalledTimes(1); // of the one that nobody listens to
+    logged.mockRestore();
+  });
+});
