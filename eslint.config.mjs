@@ -4,7 +4,7 @@ import tseslint from 'typescript-eslint';
 const readonlyGlobals = Object.fromEntries(Object.getOwnPropertyNames(globalThis).map((name) => [name, 'readonly']));
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'coverage/', '**/*.min.js'] },
+  { ignores: ['dist/', '**/node_modules/', '**/coverage/', '**/*.min.js'] },
   js.configs.recommended,
   {
     files: ['**/*.{js,mjs}'],

@@ -57,18 +57,21 @@ export function randomBytes(length: number): Uint8Array<ArrayBuffer> {
 
 export const parseUrl = (url: string): ParsedUrl => new URL(url);
 
+/** What `setTimeout` can express, in ms: 24 days. It takes more, `Infinity` too, as none at all. */
+const LONGEST = 0x7fffffff;
+
 /**
  * A timer that does not keep a Node process alive: a client's sockets do that, its housekeeping must not.
  * `ms` in milliseconds.
  */
 export function after(ms: number, run: () => void): Timer {
-  const timer = setTimeout(run, ms);
+  const timer = wait(ms, run);
   if (typeof timer === 'object') timer.unref?.();
   return timer;
 }
 
 /** As `after`, but keeps the process alive: for what somebody awaits. */
-export const wait = (ms: number, run: () => void): Timer => setTimeout(run, ms);
+export const wait = (ms: number, run: () => void): Timer => setTimeout(run, Math.min(ms, LONGEST));
 
 export const cancel = (timer: Timer | undefined): void => clearTimeout(timer);
 

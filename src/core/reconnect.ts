@@ -77,6 +77,7 @@ export class ReconnectingConnection {
     if (this.#closed) return;
     this.#closed = true;
     cancel(this.#timer);
+    this.#timer = undefined;
     if (this.#connection) this.#connection.close(error, code);
     else this.#options.onClose(error);
   }

@@ -113,12 +113,10 @@ export class Source {
     if (!frames.length) return;
     this.#burst = [];
     if (frames.length === 1) return this.#open(frames[0]!, false);
+    const opening = (messages: Opening['messages']): Opening => ({ messages, sequence: undefined, retained: false, source: this });
     const opened = this.#opener.openAll!(frames);
     const size = frames.reduce((sum, { length }) => sum + length, 0);
-    this.queue.push(
-      opened.then((messages) => ({ messages, sequence: undefined, retained: false, source: this })),
-      size,
-    );
+    this.queue.push(opened instanceof Promise ? opened.then(opening) : opening(opened), size);
   }
 
   #pass({ messages, sequence, retained }: Opening): void {

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomFillSync } from 'node:crypto';
-import { BLOCK, type CryptoEngine, join, unpad } from '../core/ciphers/engine.js';
+import { BLOCK, bursts, type CryptoEngine, divide, join, unpad } from '../core/ciphers/engine.js';
 
 const TAG = 16;
 const ZERO_IV = Buffer.alloc(BLOCK);
@@ -36,6 +36,8 @@ export const nodeEngine: CryptoEngine = {
         return bytesOf(cipher.update(blocks));
       },
       open: (payload) => unpad(bytesOf(decipher.update(payload)).subarray(BLOCK)),
+      openAll: (payloads) =>
+        bursts(payloads).flatMap((burst) => divide(bytesOf(decipher.update(join(...burst))).subarray(BLOCK), burst)),
     };
   },
   gcm(key) {

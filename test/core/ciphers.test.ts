@@ -12,6 +12,8 @@ import { nodeEngine } from '../../src/platform/node-engine.js';
 import { hex, id, rawFrame, thrown, unhex } from '../helpers.js';
 import { vectors, wycheproof } from '../vectors.js';
 
+vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
+
 const engines: [string, CryptoEngine][] = [
   ['noble', nobleEngine],
   ['WebCrypto', webCryptoEngine(webcrypto.subtle as never)],

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Brewer } from '../../src/core/brewer.js';
 import type { Brew } from '../../src/core/brew.js';
 import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
@@ -8,6 +8,8 @@ import { OrderedQueue } from '../../src/core/order.js';
 import type { PubkeeperError } from '../../src/core/errors.js';
 import { Patron } from '../../src/core/patron.js';
 import { bytes, deferred, id, settle } from '../helpers.js';
+
+vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
 type Speed = 'sync' | 'fast' | 'slow' | 'fails' | 'throws';
 

@@ -6,6 +6,8 @@ import { Patron } from '../../src/core/patron.js';
 import { bytes, dashed, id, rawFrame, settle } from '../helpers.js';
 import { info, patronKit, sealing, slowEngine } from './patron-kit.js';
 
+vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
+
 const CBC: BrewerConfig = { cipher: { mode: 2, key: '00'.repeat(16) } };
 
 describe('what is dropped', () => {

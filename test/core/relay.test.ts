@@ -1,10 +1,12 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { PubkeeperError } from '../../src/core/errors.js';
 import { topicHash } from '../../src/core/frame.js';
 import { decodeRelayPacket, encodeRelayPacket, RelayPacketType } from '../../src/core/relay.js';
 import { hex, sha256, thrown, unhex } from '../helpers.js';
 import { vectors } from '../vectors.js';
+
+vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
 const cases = vectors<{ type: 0 | 1 | 2; name: keyof typeof RelayPacketType; topic: string; payload: string; hex: string }[]>('relay-packets');
 

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ReplayWindow } from '../../src/core/replay.js';
+
+vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
 const WINDOW = 1024;
 

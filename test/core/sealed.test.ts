@@ -1,5 +1,5 @@
 import { createDecipheriv, webcrypto } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
 import { sealerFor } from '../../src/core/ciphers/index.js';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
@@ -9,6 +9,8 @@ import { Patron } from '../../src/core/patron.js';
 import { nodeEngine } from '../../src/platform/node-engine.js';
 import { hex, id, settle, unhex } from '../helpers.js';
 import { bundle, sealedFrame as rawSealed, type SealedFrame } from '../sealed-frame.js';
+
+vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
 // Sealed mode by the design's words and node:crypto, without the code under test.
 

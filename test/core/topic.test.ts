@@ -1,8 +1,10 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { isTopic, isTopicPattern, matchTopic, TopicTrie } from '../../src/core/topic.js';
 import { thrown } from '../helpers.js';
 import { vectors } from '../vectors.js';
+
+vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
 const cases = vectors<{ pattern: string; topic: string; matches: boolean }[]>('topics');
 

@@ -14,7 +14,7 @@ export interface Opener {
    */
   open(frame: Uint8Array): Awaitable<Uint8Array | readonly Uint8Array[]>;
   /** As `open`, for frames that came together, where one call for all is cheaper. Undefined for one that is bad. */
-  readonly openAll: ((frames: readonly Uint8Array[]) => Promise<readonly (Uint8Array | undefined)[]>) | undefined;
+  readonly openAll: ((frames: readonly Uint8Array[]) => Awaitable<readonly (Uint8Array | undefined)[]>) | undefined;
 }
 
 /** What a brewer does with its messages, for one session. */

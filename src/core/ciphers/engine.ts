@@ -11,7 +11,7 @@ export interface CbcKey {
    * Opens payloads that came together, where that is cheaper than one by one; undefined in the place of one that
    * cannot be opened.
    */
-  openAll?(payloads: readonly Uint8Array[]): Promise<readonly (Uint8Array | undefined)[]>;
+  openAll?(payloads: readonly Uint8Array[]): Awaitable<readonly (Uint8Array | undefined)[]>;
 }
 
 /** AES-GCM with a 16-byte tag behind the ciphertext, under one key. */
@@ -45,6 +45,41 @@ export function unpad(blocks: Uint8Array): Uint8Array {
   for (let i = length; !wrong && i < blocks.length; i++) wrong |= blocks[i]! ^ count;
   if (wrong) throw new RangeError('bad padding');
   return blocks.subarray(0, length);
+}
+
+/** Payloads are opened together up to this many bytes. */
+const BURST = 64 * 1024;
+
+/** `payloads` in groups that are worth one call each. */
+export function bursts(payloads: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
+  const groups: Uint8Array[][] = [];
+  let size = BURST;
+  for (const payload of payloads) {
+    if (size + payload.length > BURST) {
+      groups.push([]);
+      size = 0;
+    }
+    groups[groups.length - 1]!.push(payload);
+    size += payload.length;
+  }
+  return groups;
+}
+
+/**
+ * The plaintexts of `payloads` that were opened as one: laid end to end (IV₁ C₁ IV₂ C₂ …) they are one CBC ciphertext
+ * under the first IV. The blocks that the inner IVs decrypt to are skipped, and each padding is checked here.
+ */
+export function divide(plain: Uint8Array, payloads: readonly Uint8Array[]): (Uint8Array | undefined)[] {
+  let at = 0;
+  return payloads.map(({ length }) => {
+    const start = at;
+    at += length;
+    try {
+      return unpad(plain.subarray(start, at - BLOCK));
+    } catch {
+      return undefined;
+    }
+  });
 }
 
 /** Pieces laid end to end, in memory of their own. */

@@ -1,5 +1,5 @@
 import { randomBytes } from '../host.js';
-import { BLOCK, type CryptoEngine, join, unpad } from './engine.js';
+import { BLOCK, bursts, type CryptoEngine, divide, join } from './engine.js';
 
 // The little of WebCrypto that is used here; declared by us, since the core has no DOM types.
 interface SubtleKey {
@@ -14,9 +14,6 @@ declare const crypto: { readonly subtle?: Subtle } | undefined;
 
 /** `crypto.subtle`, where this page or process has it: secure contexts and Node do, plain-http pages do not. */
 export const subtle = (): Subtle | undefined => (typeof crypto === 'object' ? crypto.subtle : undefined);
-
-/** Payloads are opened together up to this many bytes. */
-const BURST = 64 * 1024;
 
 /**
  * WebCrypto: asynchronous, a few microseconds a call whatever the size. Chromium knows no 24-byte keys; the first call
@@ -48,16 +45,7 @@ export function webCryptoEngine(api: Subtle): CryptoEngine {
           return run('encrypt', { iv }, plaintext).then((ciphertext) => join(iv, ciphertext));
         },
         open,
-        async openAll(payloads) {
-          const opened: (Uint8Array | undefined)[] = [];
-          for (let at = 0; at < payloads.length; ) {
-            let end = at;
-            for (let bytes = 0; end < payloads.length && (end === at || bytes < BURST); ) bytes += payloads[end++]!.length;
-            opened.push(...(await openBurst(payloads.slice(at, end), open)));
-            at = end;
-          }
-          return opened;
-        },
+        openAll: (payloads) => Promise.all(bursts(payloads).map((burst) => openBurst(burst, open))).then((all) => all.flat()),
       };
     },
     gcm(key) {
@@ -71,9 +59,8 @@ export function webCryptoEngine(api: Subtle): CryptoEngine {
 }
 
 /**
- * Opens payloads in one call: laid end to end (IV₁ C₁ IV₂ C₂ …) they are one CBC ciphertext, in which the blocks that
- * the inner IVs decrypt to are skipped. The engine checks the padding of the last payload only; the others are checked
- * here. Where the last one is bad the call is refused whole, and every payload is tried by itself.
+ * Opens payloads in one call. The engine checks and removes the padding of the last payload itself. Where that one is bad
+ * the call is refused whole, and every payload is tried by itself.
  */
 async function openBurst(
   payloads: readonly Uint8Array[],
@@ -83,17 +70,9 @@ async function openBurst(
   if (payloads.length === 1) return [await each(payloads[0]!)];
   const plain = await open(join(...payloads)).catch(() => undefined);
   if (!plain) return Promise.all(payloads.map(each));
-  let at = 0;
-  return payloads.map(({ length }, index) => {
-    const start = at;
-    at += length;
-    if (index === payloads.length - 1) return plain.subarray(start);
-    try {
-      return unpad(plain.subarray(start, at - BLOCK));
-    } catch {
-      return undefined;
-    }
-  });
+  const others = payloads.slice(0, -1);
+  const start = others.reduce((sum, { length }) => sum + length, 0);
+  return [...divide(plain, others), plain.subarray(start)];
 }
 
 const asBytes = (buffer: ArrayBuffer): Uint8Array => new Uint8Array(buffer);

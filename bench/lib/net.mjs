@@ -1,0 +1,38 @@
+// Small helpers of the processes that take part.
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { spawn, spawnSync } from 'node:child_process';
+
+/** A TCP port that nobody listens on. */
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Whether a program is on the PATH. */
+export const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+
+/** Runs a program until `ready` stands in what it says; returns what ends it. */
+export async function daemon(program, args, ready) {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  await new Promise((resolve, reject) => {
+    let said = '';
+    const read = (chunk) => {
+      said += chunk;
+      if (said.includes(ready)) resolve();
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`${program} ended with ${code}: ${said.slice(-500)}`)));
+  });
+  child.removeAllListeners('exit');
+  return { close: () => new Promise((resolve) => (child.once('exit', resolve), child.kill())) };
+}
+
+/** Lets sockets be read and written. */
+export const breathe = () => new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,122 @@
+// A process that publishes or subscribes: `node role.mjs <peer> <role>`; its orders come as messages of the parent.
+import { peers } from '../peers/index.mjs';
+import { breathe } from './net.mjs';
+
+const [, , peerName, role] = process.argv;
+const peer = peers[peerName];
+// Orders that come while nobody waits must not be lost.
+const orders = [];
+let waiting;
+process.on('message', (message) => {
+  if (waiting) waiting(message);
+  else orders.push(message);
+  waiting = undefined;
+});
+const order = () => (orders.length ? orders.shift() : new Promise((resolve) => (waiting = resolve)));
+const tell = (message) => process.send(message);
+
+const { info, ...options } = await order();
+await { publish, subscribe, rawSubscribe, echo, spaced }[role](options);
+
+/** Publishes for `ms`, in windows that are drained, or `count` messages at a time when it is told to. */
+async function publish({ size, ms, burst }) {
+  const publisher = await peer.publisher(info);
+  const payload = new Uint8Array(size).fill(97);
+  tell('ready');
+  for (;;) {
+    const next = await order();
+    if (next === 'end') break;
+    let sent = 0;
+    if (burst) {
+      for (; sent < burst; sent++) await publisher.send(payload);
+      await publisher.flush();
+    } else {
+      const until = performance.now() + ms;
+      const window = Math.max(16, Math.min(1000, Math.floor(1e6 / size)));
+      while (performance.now() < until) {
+        for (let i = 0; i < window; i++, sent++) await publisher.send(payload);
+        await publisher.flush();
+        await breathe();
+      }
+    }
+    tell({ sent });
+  }
+  process.exit();
+}
+
+/** Counts what comes, and says how long it took from the first message to the last. */
+async function subscribe() {
+  let count = 0;
+  let first = 0;
+  let last = 0;
+  await peer.subscribe(info, () => {
+    last = performance.now();
+    if (!count++) first = last;
+  });
+  tell('ready');
+  for (;;) {
+    const what = await order();
+    if (what === 'end') break;
+    tell({ count, ms: last - first });
+    if (what === 'reset') count = 0;
+  }
+  process.exit();
+}
+
+/** Many connections that count bytes. Says when `bytes` have come in all. */
+async function rawSubscribe({ connections }) {
+  let bytes = 0;
+  let wanted = Infinity;
+  const onBytes = (length) => {
+    bytes += length;
+    if (bytes >= wanted) {
+      wanted = Infinity;
+      tell({ bytes });
+    }
+  };
+  for (let i = 0; i < connections; i++) await peer.rawSubscriber(info, onBytes);
+  tell('ready');
+  for (;;) {
+    const what = await order();
+    if (what === 'end') break;
+    if (what === 'bytes') tell({ bytes });
+    else if (bytes >= what.wanted) tell({ bytes });
+    else wanted = what.wanted;
+  }
+  process.exit();
+}
+
+/** For latency: notes when each message, which bears its time, arrives. */
+async function echo() {
+  const taken = [];
+  await peer.subscribe(info, (data) => {
+    const sent = new DataView(data.buffer, data.byteOffset).getFloat64(0, true);
+    taken.push(performance.timeOrigin + performance.now() - sent);
+  });
+  tell('ready');
+  await order();
+  tell({ taken });
+  process.exit();
+}
+
+/** Publishes `perSecond` messages with the time in them, for `ms`. */
+async function spaced({ size, perSecond, ms }) {
+  const publisher = await peer.publisher(info);
+  tell('ready');
+  await order();
+  const start = performance.now();
+  let sent = 0;
+  while (performance.now() - start < ms) {
+    const due = ((performance.now() - start) / 1000) * perSecond;
+    for (; sent < due; sent++) {
+      const payload = new Uint8Array(size);
+      new DataView(payload.buffer).setFloat64(0, performance.timeOrigin + performance.now(), true);
+      void publisher.send(payload);
+    }
+    await breathe();
+  }
+  await publisher.flush();
+  tell({ sent });
+  await order();
+  process.exit();
+}

@@ -1,0 +1,33 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+
+/** The naive limit: `ws`, a message in, a `send()` to everybody else. */
+export const bareWs = () => ({
+  name: 'bare ws relay',
+  missing: () => undefined,
+  async server() {
+    const child = fork(new URL('../lib/bare-ws-server.mjs', import.meta.url));
+    const [info] = await once(child, 'message');
+    return { info, close: () => new Promise((resolve) => (child.once('exit', resolve), child.kill())) };
+  },
+  async subscribe({ port }, onMessage) {
+    const socket = await open(port);
+    socket.on('message', onMessage);
+  },
+  async publisher({ port }) {
+    const socket = await open(port);
+    return {
+      send: (bytes) => socket.send(bytes),
+      async flush() {
+        while (socket.bufferedAmount > 0) await new Promise((resolve) => setImmediate(resolve));
+      },
+    };
+  },
+});
+
+async function open(port) {
+  const { WebSocket } = await import('ws');
+  const socket = new WebSocket(`ws://127.0.0.1:${port}`, { perMessageDeflate: false });
+  await once(socket, 'open');
+  return socket;
+}

@@ -1,0 +1,55 @@
+// Ours, by one of its ciphers. The server runs in a process of its own, as every peer's does.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { createHash, randomBytes } from 'node:crypto';
+
+const TOPIC = 'bench.a.b';
+
+export const pubkeeper = (cipher) => ({
+  name: `pubkeeper, ${{ 'aes-gcm': 'sealed', 'aes-cbc': 'AES-CBC', none: 'plaintext' }[cipher]}`,
+  missing: () => undefined,
+
+  async server() {
+    const child = fork(new URL('../lib/our-server.mjs', import.meta.url));
+    const [info] = await once(child, 'message');
+    return { info, close: () => new Promise((resolve) => (child.once('exit', resolve), child.kill())) };
+  },
+
+  async subscribe({ url, token }, onMessage) {
+    const { PubkeeperClient } = await import('../../dist/index.js');
+    const client = new PubkeeperClient({ server: url, token });
+    client.addPatron(TOPIC, onMessage);
+    await client.connect();
+  },
+
+  async publisher({ url, token }) {
+    const { PubkeeperClient } = await import('../../dist/index.js');
+    const client = new PubkeeperClient({ server: url, token });
+    const brewer = client.addBrewer(TOPIC, { cipher });
+    await client.connect();
+    if (!brewer.isMatched) await new Promise((resolve) => brewer.on('matched', resolve));
+    return { send: (bytes) => brewer.brew(bytes), flush: () => undefined };
+  },
+
+  /** A connection that has joined, and only counts bytes: what it costs to read them is not the server's. */
+  async rawSubscriber({ url }, onBytes) {
+    const { hostname, port } = new URL(url);
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    await once(socket, 'connect');
+    socket.write(
+      `GET /brew HTTP/1.1\r\nHost: ${hostname}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+        `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\nSec-WebSocket-Version: 13\r\n` +
+        'Sec-WebSocket-Protocol: pubkeeper-relay-2, pubkeeper-1.0.0\r\n\r\n',
+    );
+    await once(socket, 'data');
+    const join = Buffer.alloc(40);
+    createHash('sha256').update(TOPIC).digest().copy(join, 4);
+    // Masked with zeros: as good as any mask to a server.
+    socket.write(Buffer.concat([Buffer.from([0x82, 0x80 | 40, 0, 0, 0, 0]), join]));
+    socket.on('data', (chunk) => onBytes(chunk.length));
+    return socket;
+  },
+  // A server has to have somebody to match the brewer with.
+  needsPatron: true,
+});

@@ -1,0 +1,206 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Cli, listen, MAIN, pubkeeper, result, serve, type Served } from './harness.js';
+
+let directory: string;
+let server: Served;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'pubkeeper-cli-'));
+  server = await serve();
+});
+
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const sent = { code: 0, stdout: '', stderr: '' };
+const brew = (args: readonly string[], input?: string | Uint8Array): ReturnType<typeof result> =>
+  result(['brew', ...args], { env: server.env, ...(input !== undefined && { input }) });
+const allSent = async (...brews: ReturnType<typeof brew>[]): Promise<void> =>
+  expect(await Promise.all(brews)).toEqual(brews.map(() => sent));
+
+describe.concurrent('what is brewed is printed', () => {
+  it('as topic, time and data, one line a message, without colours in a pipe', async () => {
+    const patron = await listen('show.**', ['-n', '4'], server);
+    await allSent(
+      brew(['show.a', 'hello world']),
+      brew(['show.__proto__.constructor'], 'from stdin\n'),
+      brew(['show.b', '--cipher', 'aes-cbc'], Uint8Array.of(0xff, 0)),
+      brew(['show.c', '--cipher', 'none', '--', '--dash']),
+    );
+    expect(await patron.exit).toBe(0);
+    const [proto, a, b, c] = patron.stdout.lines.sort();
+    expect(a).toMatch(/^show\.a {2}\d\d:\d\d:\d\d\.\d\d\d {2}hello world$/);
+    expect(proto).toMatch(/^show\.__proto__\.constructor {2}\S+ {2}"from stdin\\n"$/);
+    expect(b).toMatch(/^show\.b {2}\S+ {2}base64:\/wA=$/);
+    expect(c).toMatch(/^show\.c {2}\S+ {2}--dash$/);
+    expect(patron.stderr.all).toBe(`pubkeeper: Listening for show.** at ${server.url}\n`);
+  });
+
+  it('as JSON', async () => {
+    const patron = await listen('json.*', ['--json', '--count', '3'], server);
+    const before = Date.now();
+    await allSent(
+      brew(['json.x', ' { "__proto__" : 12345678901234567890 } ', '--json']),
+      brew(['json.y', '--cipher', 'aes-cbc'], Uint8Array.of(0xff)),
+      brew(['json.z'], ''),
+    );
+    expect(await patron.exit).toBe(0);
+    const [x, y, z] = patron.stdout.lines.sort().map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(x).toEqual({
+      topic: 'json.x',
+      time: expect.any(String) as string,
+      brewerId: expect.stringMatching(/^[0-9a-f]{32}$/) as string,
+      data: '{"__proto__":12345678901234567890}',
+      retained: false,
+      sequence: 0,
+    });
+    const time = Date.parse(String(x!['time']));
+    expect(time >= before && time <= Date.now()).toBe(true);
+    expect(y).toMatchObject({ topic: 'json.y', base64: '/w==' });
+    expect(y).not.toHaveProperty('data');
+    expect(z).toMatchObject({ topic: 'json.z', data: '' });
+  });
+
+  it('byte for byte by --raw what came from --file, and from stdin', async () => {
+    const patron = await listen('raw', ['--raw', '-n', '2'], server);
+    const data = randomBytes(300_000);
+    writeFileSync(join(directory, 'data'), data);
+    await allSent(brew(['raw', '--file', join(directory, 'data')]), brew(['raw', '--file', '-'], data));
+    expect(await patron.exit).toBe(0);
+    expect(Buffer.concat(patron.bytes).equals(Buffer.concat([data, data]))).toBe(true);
+  });
+
+  it('line by line by --lines, also a last one without a line break', async () => {
+    const patron = await listen('lines', ['--lines', '-n', '4'], server);
+    expect(await brew(['lines', '--lines'], 'one\n\nthree\r\nfour')).toEqual(sent);
+    expect(await patron.exit).toBe(0);
+    expect(patron.stdout.all).toBe('one\n\nthree\nfour\n');
+  });
+
+  it('to every patron', async () => {
+    const patrons = await Promise.all([listen('all.everybody', ['-n', '1'], server), listen('all.*', ['-n', '1'], server), listen('**.everybody', ['-n', '1'], server)]);
+    expect(await brew(['all.everybody', 'hello'])).toEqual(sent);
+    expect(await Promise.all(patrons.map((patron) => patron.exit))).toEqual([0, 0, 0]);
+    for (const patron of patrons) expect(patron.stdout.all).toMatch(/hello\n$/);
+  });
+
+  it('only if it is encrypted as --cipher asks for', async () => {
+    const [any, encrypted, sealed] = await Promise.all([
+      listen('strict', ['--lines', '-n', '3'], server),
+      listen('strict', ['--lines', '-n', '2', '--cipher', 'aes-cbc'], server),
+      listen('strict', ['--lines', '-n', '1', '--cipher', 'aes-gcm'], server),
+    ]);
+    await allSent(...['none', 'aes-cbc', 'aes-gcm'].map((cipher) => brew(['strict', cipher, '--cipher', cipher])));
+    expect(await Promise.all([any.exit, encrypted.exit, sealed.exit])).toEqual([0, 0, 0]);
+    expect(any.stdout.lines.sort()).toEqual(['aes-cbc', 'aes-gcm', 'none']);
+    expect(encrypted.stdout.lines.sort()).toEqual(['aes-cbc', 'aes-gcm']);
+    expect(sealed.stdout.lines).toEqual(['aes-gcm']);
+  });
+});
+
+describe.concurrent('brew waits for a patron', () => {
+  it('and says so, sends as soon as one comes, and leaves', async () => {
+    const waiting = pubkeeper(['brew', 'late', 'hello'], { env: server.env });
+    await waiting.says(/^pubkeeper: Waiting for a patron of late …\n/);
+    expect(await result(['patron', 'late', '-n', '1', '--lines', '--quiet'], { env: server.env })).toEqual({ code: 0, stdout: 'hello\n', stderr: '' });
+    expect(await waiting.exit).toBe(0);
+  });
+
+  it('no longer than --timeout', async () => {
+    const { code, stdout, stderr } = await brew(['nobody', 'x', '--timeout', '0.5']);
+    expect({ code, stdout }).toEqual({ code: 124, stdout: '' });
+    expect(stderr).toMatch(/No patron of nobody came within 0\.5 s\.\n$/);
+  });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('until %s, with exit code %i', async (signal, code) => {
+    const waiting = pubkeeper(['brew', 'nobody', 'x'], { env: server.env });
+    await waiting.says(/Waiting/);
+    waiting.kill(signal);
+    expect(await waiting.exit).toBe(code);
+  });
+
+  it('once it has read its input', async () => {
+    const reading = pubkeeper(['brew', 'nobody'], { env: server.env, input: 'x' });
+    await reading.says(/Waiting/);
+    reading.kill('SIGINT');
+    expect(await reading.exit).toBe(130);
+  });
+});
+
+describe.concurrent('brew refuses', () => {
+  it.each([
+    ['a file that is missing', () => ['--file', join(directory, 'none')], '', 1, /none" does not exist/],
+    ['a directory', () => ['--file', directory], '', 1, /is a directory/],
+    ['a text that is not JSON', () => ['{', '--json'], '', 2, /The text is not JSON/],
+    ['an input that is not JSON', () => ['--json'], '{', 1, /The input is not JSON/],
+  ] as const)('%s, before it waits for anybody', async (_what, args, input, code, sentence) => {
+    const end = await brew(['refused', ...args()], input);
+    expect(end.stderr).toMatch(sentence);
+    expect(end.stderr).toMatch(/^pubkeeper: [^\n]+\n$/);
+    expect(end).toMatchObject({ code, stdout: '' });
+  });
+
+  it('a line that is not JSON, after it has sent those before it', async () => {
+    const patron = await listen('halfway', ['--lines'], server);
+    const end = await brew(['halfway', '--lines', '--json'], '{"a": 1}\n[2, 3]\noops\n4\n');
+    expect(end).toMatchObject({ code: 1, stdout: '' });
+    expect(end.stderr).toMatch(/^pubkeeper: Line 3 is not JSON[^\n]+\n$/);
+    await patron.prints(/^\{"a":1\}\n\[2,3\]\n$/);
+  });
+
+  it('a message that is longer than the server takes', async () => {
+    await listen('long', [], server);
+    const end = await brew(['long'], Buffer.alloc(3_000_000));
+    expect(end).toMatchObject({ code: 1, stdout: '' });
+    expect(end.stderr).toMatch(/^pubkeeper: A message is longer than the server takes[^\n]*\n$/);
+  });
+});
+
+describe.concurrent('patron stops', () => {
+  it('after --count messages, however many come', async () => {
+    const patron = await listen('counted', ['-n', '3', '--lines'], server);
+    const brewing = pubkeeper(['brew', 'counted', '--lines'], { env: server.env, input: '1\n2\n3\n4\n5\n' });
+    expect(await patron.exit).toBe(0);
+    expect(patron.stdout.all).toBe('1\n2\n3\n');
+    brewing.kill('SIGKILL');
+  });
+
+  it('after --timeout: 124 without a message, or with too few of them, else 0', async () => {
+    const brewing = pubkeeper(['brew', 'timed', '--lines'], { env: server.env });
+    await brewing.says(/Waiting/);
+    const run = (pattern: string, args: readonly string[] = []): Promise<Cli> => listen(pattern, ['--timeout', '5', '--lines', ...args], server);
+    const patrons = await Promise.all([run('timed'), run('timed', ['-n', '2']), run('timed', ['-n', '1']), run('silence')]);
+    brewing.child.stdin!.write('x\n');
+    expect(await Promise.all(patrons.map((patron) => patron.exit))).toEqual([0, 124, 0, 124]);
+    expect(patrons.map((patron) => patron.stdout.all)).toEqual(['x\n', 'x\n', 'x\n', '']);
+    await patrons[1].says(/1 of 2 messages came within 5 s\.\n$/);
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)('at %s, with exit code 0 unless it was to count', async (signal) => {
+    const endless = await listen('stopped', [], server);
+    const counting = await listen('stopped', ['-n', '5'], server);
+    endless.kill(signal);
+    counting.kill(signal);
+    expect(await endless.exit).toBe(0);
+    expect(await counting.exit).toBe(signal === 'SIGINT' ? 130 : 143);
+    expect(endless.stderr.lines).toHaveLength(1);
+  });
+
+  it('when nobody reads its output any more', async () => {
+    const shell = new Cli('sh', ['-c', '{ "$0" "$1" patron piped.x --lines; echo "code $?" >&2; } | head -n 1', process.execPath, MAIN], { env: server.env });
+    await shell.says(/Listening/);
+    expect(await brew(['piped.x', 'first'])).toEqual(sent);
+    await shell.prints(/first\n/);
+    // The first write that finds nobody tells; head may take its time to go.
+    while (!/code/.test(shell.stderr.all)) await brew(['piped.x', 'more', '--timeout', '1']);
+    expect(await shell.exit).toBe(0);
+    expect(shell.stdout.all).toBe('first\n');
+    expect(shell.stderr.lines.slice(1)).toEqual(['code 0']);
+  });
+});

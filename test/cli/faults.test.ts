@@ -1,0 +1,129 @@
+import { createServer as createHttp } from 'node:http';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { afterAll, describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { listen, pubkeeper, result, serve, TOKEN } from './harness.js';
+
+const open: Server[] = [];
+
+afterAll(() => {
+  for (const server of open) server.close();
+});
+
+async function port(server: Server): Promise<number> {
+  open.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+/** A port on which nobody listens. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const free = await port(server);
+  await new Promise((resolve) => server.close(resolve));
+  return free;
+}
+
+/** Runs both commands against a server; both must end with one sentence and this code. */
+async function fails(url: string, sentence: RegExp, code = 1, args: readonly string[] = []): Promise<void> {
+  const flags = ['--server', url, '--token', 'secret-token', ...args];
+  const ends = await Promise.all([result(['patron', 'a', ...flags]), result(['brew', 'a', 'x', ...flags])]);
+  for (const end of ends) {
+    expect(end.stderr).toMatch(sentence);
+    expect(end.stderr).toMatch(/^pubkeeper: [^\n]+\n$/);
+    expect(end.stderr).not.toContain('secret-token');
+    expect(end).toMatchObject({ code, stdout: '' });
+  }
+}
+
+describe.concurrent('a server that is of no use', () => {
+  it('is not there', async () => {
+    await fails(`ws://127.0.0.1:${await freePort()}/ws`, /Cannot connect to ws:[^\n]*ECONNREFUSED/);
+  });
+
+  it('has no such name', async () => {
+    await fails('ws://no-such-host.invalid/ws', /Cannot connect to ws:\/\/no-such-host\.invalid/);
+  });
+
+  it('refuses the token', async () => {
+    const server = await serve();
+    await fails(server.url, /does not accept this token/);
+  });
+
+  it('has no WebSockets', async () => {
+    const http = createHttp((_request, response) => response.writeHead(404).end());
+    await fails(`ws://127.0.0.1:${await port(http)}/`, /404/);
+  });
+
+  it('speaks another subprotocol', async () => {
+    const http = createHttp();
+    const sockets = new WebSocketServer({ server: http, handleProtocols: () => false });
+    await fails(`ws://127.0.0.1:${await port(http)}/`, /speaks none of pubkeeper-1\.1, pubkeeper-1\.0/);
+    sockets.close();
+  });
+
+  it('speaks something else altogether', async () => {
+    const garbage = createServer((socket) => socket.on('error', () => undefined).end('SSH-2.0-OpenSSH_9.2\r\n'));
+    await fails(`ws://127.0.0.1:${await port(garbage)}/`, /Cannot connect to ws:/);
+  });
+
+  it('says nothing at all', async () => {
+    const sockets = new Set<{ destroy(): void }>();
+    const silent = createServer((socket) => sockets.add(socket.on('error', () => undefined)));
+    await fails(`ws://127.0.0.1:${await port(silent)}/`, /(came within|No patron of a)/, 124, ['--timeout', '1']);
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it('is told of in full by --verbose', async () => {
+    const url = `ws://127.0.0.1:${await freePort()}/ws`;
+    const { code, stderr } = await result(['patron', 'a', '--server', url, '--token', TOKEN, '--verbose']);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^pubkeeper: Cannot connect[^\n]+\nPubkeeperError: [^]*\n {4}at /);
+    expect(stderr).not.toContain(TOKEN);
+  });
+});
+
+describe.concurrent('a server that dies and comes back', () => {
+  it('finds its patrons and brewers again', async () => {
+    const first = await serve();
+    const patron = await listen('back.**', ['--lines'], first);
+    const brewing = pubkeeper(['brew', 'back.lines', '--lines'], { env: first.env });
+    brewing.child.stdin!.write('before\n');
+    await patron.prints(/^before\n/m);
+    first.cli.kill('SIGKILL');
+    await patron.says(/The connection to ws:\S+ was lost; reconnecting …\n/);
+    await brewing.says(/The connection to ws:\S+ was lost; reconnecting …\n/);
+
+    await serve({ port: first.port });
+    await Promise.all([patron.says(/Connected to ws:\S+ again\.\n/), brewing.says(/Connected to ws:\S+ again\.\n/)]);
+    expect(await result(['brew', 'back.x', 'after'], { env: first.env })).toMatchObject({ code: 0 });
+    await patron.prints(/^after\n/m);
+    patron.kill('SIGINT');
+    expect(await patron.exit).toBe(0);
+    brewing.kill('SIGINT');
+    await brewing.exit;
+    expect(patron.stdout.all).toBe('before\nafter\n');
+  });
+
+  it('but does not know the token any more ends them with exit code 1', async () => {
+    const first = await serve();
+    const patron = await listen('a', [], first);
+    first.cli.kill('SIGKILL');
+    await patron.says(/reconnecting/);
+    await serve({ port: first.port, args: ['--token', 'another'] });
+    expect(await patron.exit).toBe(1);
+    expect(patron.stderr.all).toMatch(/does not accept this token[^\n]*\n$/);
+  });
+
+  it('that is frozen does not keep anybody from leaving', async () => {
+    const server = await serve();
+    const patron = await listen('a', [], server);
+    server.cli.kill('SIGSTOP');
+    patron.kill('SIGINT');
+    patron.kill('SIGINT');
+    expect([0, 130]).toContain(await patron.exit);
+    const waiting = pubkeeper(['brew', 'a', 'x'], { env: server.env });
+    waiting.kill('SIGINT');
+    expect([130, 'SIGINT']).toContain(await waiting.exit);
+  });
+});

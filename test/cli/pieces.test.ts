@@ -1,0 +1,169 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseCount, parseSeconds } from '../../src/cli/arguments.js';
+import { formatter, showData, showTime, wantsColour } from '../../src/cli/format.js';
+import { compactJson, readAll, readLines } from '../../src/cli/input.js';
+import { escapeUnprintable, Tell } from '../../src/cli/tell.js';
+import { collectTokens, either, parseTokenGrant, tokenTable } from '../../src/cli/tokens.js';
+import { Message } from '../../src/core/message.js';
+import { Tokens } from '../../src/server/auth.js';
+import { bytes } from '../helpers.js';
+
+const ESC = '\u001b';
+
+async function* inChunks(...chunks: readonly (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
+  for (const chunk of chunks) yield await Promise.resolve(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
+}
+
+async function linesOf(...chunks: readonly (string | Uint8Array)[]): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of readLines(inChunks(...chunks))) lines.push(Buffer.from(line).toString());
+  return lines;
+}
+
+describe('what a patron prints', () => {
+  const message = (data: Uint8Array, sequence?: number): Message => new Message('a.b', 'f'.repeat(32), data, false, sequence);
+  const time = new Date(2024, 0, 2, 3, 4, 5, 6);
+
+  it('shows text as it is, what would break the line as JSON, and the rest as base64', () => {
+    expect(showData(bytes('héllo  wörld'))).toBe('héllo  wörld');
+    expect(showData(bytes(''))).toBe('');
+    expect(showData(bytes('a\nb'))).toBe('"a\\nb"');
+    expect(showData(bytes(`${ESC}[2J`))).toBe('"\\u001b[2J"');
+    expect(showData(bytes('\u009b\u202e\u2028'))).toBe('"\\u009b\\u202e\\u2028"');
+    expect(showData(Uint8Array.of(0xff, 0))).toBe('base64:/wA=');
+    expect(showData(bytes('\ufeffx'))).toBe('\ufeffx');
+  });
+
+  it('never lets a control character through to a terminal', () => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 20 }), (data) => !/\p{Cc}/u.test(showData(data))));
+    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 12 }), (text) => !/\p{Cc}/u.test(showData(bytes(text)))));
+  });
+
+  it('has a line for each format', () => {
+    expect(showTime(time)).toBe('03:04:05.006');
+    expect(formatter('human', false)(message(bytes('x')), time)).toBe('a.b  03:04:05.006  x\n');
+    expect(formatter('human', true)(message(bytes('x')), time)).toBe(`${ESC}[36ma.b${ESC}[0m  ${ESC}[2m03:04:05.006${ESC}[0m  x\n`);
+    expect(Buffer.from(formatter('raw', true)(message(bytes('x')), time))).toEqual(Buffer.from('x'));
+    expect(Buffer.from(formatter('lines', true)(message(bytes('x')), time))).toEqual(Buffer.from('x\n'));
+    const json = (data: Uint8Array, sequence?: number): unknown => JSON.parse(String(formatter('json', true)(message(data, sequence), time)));
+    const rest = { topic: 'a.b', time: time.toISOString(), brewerId: 'f'.repeat(32), retained: false };
+    expect(json(bytes('a\nb'), 7)).toEqual({ ...rest, data: 'a\nb', sequence: 7 });
+    expect(json(Uint8Array.of(0xff))).toEqual({ ...rest, base64: '/w==' });
+  });
+
+  it('is coloured on terminals that want it', () => {
+    expect(wantsColour({ isTTY: true }, {})).toBe(true);
+    expect(wantsColour({}, {})).toBe(false);
+    expect(wantsColour({ isTTY: true }, { NO_COLOR: '1' })).toBe(false);
+    expect(wantsColour({ isTTY: true }, { NO_COLOR: '' })).toBe(true);
+    expect(wantsColour({ isTTY: true }, { TERM: 'dumb' })).toBe(false);
+  });
+});
+
+describe('what brew reads', () => {
+  it('splits lines wherever the chunks end', async () => {
+    expect(await linesOf('a\nb\n')).toEqual(['a', 'b']);
+    expect(await linesOf('a\r\n\r\n\nb')).toEqual(['a', '', '', 'b']);
+    expect(await linesOf('a\r', '\nb\r')).toEqual(['a', 'b\r']);
+    expect(await linesOf('')).toEqual([]);
+    expect(await linesOf()).toEqual([]);
+    const line = fc.string({ unit: 'grapheme' }).map((text) => text.replace(/[\r\n]/g, ''));
+    await fc.assert(
+      fc.asyncProperty(fc.array(line), fc.boolean(), fc.array(fc.nat(), { maxLength: 8 }), async (lines, terminated, cuts) => {
+        const last = lines.at(-1);
+        fc.pre(terminated || last === undefined || last !== '');
+        const input = Buffer.from(lines.map((text) => `${text}\n`).join('').slice(0, terminated || !lines.length ? undefined : -1));
+        const ends = [...cuts.map((cut) => cut % (input.length + 1)), input.length].sort((a, b) => a - b);
+        const chunks = ends.map((end, index) => input.subarray(ends[index - 1] ?? 0, end));
+        expect(await linesOf(...chunks)).toEqual(lines);
+      }),
+    );
+  });
+
+  it('holds no more than it may', async () => {
+    await expect(readAll(inChunks('ab', 'cd'), 3)).rejects.toThrow('longer than 3 bytes');
+    expect(Buffer.from(await readAll(inChunks('ab', 'c'), 3)).toString()).toBe('abc');
+    const long = readLines(inChunks('a\nbc', 'de'), 3);
+    expect(Buffer.from((await long.next()).value as Uint8Array).toString()).toBe('a');
+    await expect(long.next()).rejects.toThrow('longer than 3 bytes');
+  });
+
+  it('takes the blanks out of JSON and changes nothing else', () => {
+    const compact = (text: string): string => Buffer.from(compactJson(bytes(text), (why) => new Error(why))).toString();
+    expect(compact(' { "a b" : [ 1 , "\\" x" ],\n\t"__proto__": 12345678901234567890.10 } ')).toBe(
+      '{"a b":[1,"\\" x"],"__proto__":12345678901234567890.10}',
+    );
+    fc.assert(fc.property(fc.jsonValue(), (value) => compact(JSON.stringify(value, null, 2)) === JSON.stringify(value)));
+    const long = JSON.stringify('x\\" '.repeat(300_000));
+    expect(compact(` ${long} `) === long).toBe(true);
+    expect(() => compact('{')).toThrow(/^not JSON \(/);
+    expect(() => compactJson(Uint8Array.of(0x22, 0xff, 0x22), (why) => new Error(why))).toThrow('not UTF-8');
+  });
+});
+
+describe('tokens of the command line', () => {
+  it('may do everything, or what stands behind the sign of equality', () => {
+    const everything = [{ topic: '**', read: true, write: true }];
+    expect(parseTokenGrant('abc')).toEqual(['abc', everything]);
+    expect(parseTokenGrant('YWI==')).toEqual(['YWI==', everything]);
+    expect(parseTokenGrant('abc=')).toEqual(['abc=', everything]);
+    expect(parseTokenGrant('abc=read:a.**,write:b.*')).toEqual([
+      'abc',
+      [
+        { topic: 'a.**', read: true },
+        { topic: 'b.*', write: true },
+      ],
+    ]);
+    expect(parseTokenGrant('YWI===read:a')).toEqual(['YWI==', [{ topic: 'a', read: true }]]);
+  });
+
+  it.each(['', '=', '=read:a', 'mine=raed:a', 'mine=read', 'mine=read:', 'mine=read:a..b', 'mine=read:a,', 'mine=read:a='])(
+    'are not guessed from "%s"',
+    (text) => {
+      let error: unknown;
+      try {
+        parseTokenGrant(text);
+      } catch (thrown) {
+        error = thrown;
+      }
+      expect(error).toMatchObject({ exitCode: 2, message: expect.stringMatching(/^(?!.*mine).*--token takes TOKEN/) as string });
+    },
+  );
+
+  it('add up, whatever they are called', async () => {
+    const table = tokenTable(collectTokens('__proto__=write:b', collectTokens('__proto__=read:a', collectTokens('x', undefined))));
+    expect(Object.keys(table)).toEqual(['x', '__proto__']);
+    const tokens = new Tokens(table);
+    const rights = tokens.authenticate('__proto__');
+    expect([rights?.mayRead('a'), rights?.mayWrite('a'), rights?.mayWrite('b')]).toEqual([true, false, true]);
+    const both = either(tokens, new Tokens({ y: [] }));
+    expect(await both.authenticate('y')).toBeDefined();
+    expect(await both.authenticate('x')).toBeDefined();
+    expect(await both.authenticate('z')).toBeUndefined();
+  });
+});
+
+it('numbers are read strictly', () => {
+  expect(parseSeconds('0.25')).toBe(0.25);
+  expect(parseSeconds('.5')).toBe(0.5);
+  for (const text of ['', '0', '-1', '1e3', 'abc', '1s', 'Infinity', 'NaN', '99999999', '0x1']) expect(() => parseSeconds(text), text).toThrow();
+  expect(parseCount('12')).toBe(12);
+  for (const text of ['', '0', '-1', '1.5', '1e3', ' 1', '99999999999999999999']) expect(() => parseCount(text), text).toThrow();
+});
+
+it('what is told is one line without control characters', () => {
+  let told = '';
+  const stream = { on: () => stream, write: (text: string) => (told += text) } as unknown as NodeJS.WritableStream;
+  const tell = new Tell(stream);
+  tell.note(`a\n  b ${ESC}[31m\n`);
+  tell.quiet = true;
+  tell.note('not told');
+  tell.detail('not told');
+  tell.error(new Error('c', { cause: new Error('d') }));
+  expect(told).toBe('pubkeeper: a b \\u001b[31m\npubkeeper: c\n');
+  tell.verbose = true;
+  tell.error(new Error('e', { cause: new Error('f') }));
+  expect(told).toMatch(/pubkeeper: e\nError: e\n {4}at [^]*caused by: Error: f\n/);
+  expect(escapeUnprintable('\t')).toBe('\\u0009');
+});

@@ -1,0 +1,76 @@
+import { once } from 'node:events';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { listen, pubkeeper, serve, type Served } from './harness.js';
+
+let server: Served;
+
+beforeAll(async () => {
+  server = await serve();
+});
+
+describe.concurrent('brew --lines', () => {
+  it.each(['aes-gcm', 'aes-cbc'])('sends 10,000 lines by %s, which all arrive, in their order', async (cipher) => {
+    const lines = Array.from({ length: 10_000 }, (_, index) => `line ${index} ${'x'.repeat(index % 200)}`);
+    const topic = `many.${cipher}`;
+    const patron = await listen(topic, ['--lines'], server);
+    const brewing = pubkeeper(['brew', topic, '--lines', '--cipher', cipher], { env: server.env, input: lines.join('\n') });
+    expect(await brewing.exit, String(brewing)).toBe(0);
+    await patron.prints(/^line 9999 /m);
+    patron.kill('SIGINT');
+    expect(await patron.exit).toBe(0);
+    expect(patron.stdout.lines).toEqual(lines);
+    expect(patron.stderr.lines).toHaveLength(1);
+  });
+
+  it('sends each line as it comes, and ends well at Ctrl-C', async () => {
+    const patron = await listen('endless', ['--lines'], server);
+    const brewing = pubkeeper(['brew', 'endless', '--lines'], { env: server.env });
+    for (const line of ['one', 'two', 'three']) {
+      brewing.child.stdin!.write(`${line}\n`);
+      await patron.prints(new RegExp(`^${line}\n`, 'm'));
+    }
+    brewing.child.stdin!.write('not finished');
+    brewing.kill('SIGINT');
+    expect(await brewing.exit).toBe(0);
+    expect(patron.stdout.all).toBe('one\ntwo\nthree\n');
+  });
+
+  it('reads nothing while nobody listens, and goes on with the next patron', async () => {
+    const brewing = pubkeeper(['brew', 'patient', '--lines'], { env: server.env });
+    const stdin = brewing.child.stdin!;
+    let written = 0;
+    let stopped = false;
+    // An input without end, as fast as it is taken.
+    const feeding = (async () => {
+      while (!stopped) if (!stdin.write(`${written++} ${'x'.repeat(1000)}\n`)) await Promise.race([once(stdin, 'drain').catch(() => undefined), brewing.exit]);
+    })();
+    await brewing.says(/Waiting for a patron of patient/);
+    const first = await listen('patient', ['--lines', '-n', '2000'], server);
+    expect(await first.exit).toBe(0);
+    expect(first.stdout.lines.map((line) => parseInt(line))).toEqual(Array.from({ length: 2000 }, (_, index) => index));
+    await brewing.says(/Waiting[^]*Waiting/);
+    // What a pipe holds and what is on its way through the process, not what an endless input would have given by now.
+    const held = written;
+    const second = await listen('patient', ['--lines', '-n', '1'], server);
+    expect(await second.exit).toBe(0);
+    expect(parseInt(second.stdout.all)).toBeGreaterThanOrEqual(2000);
+    expect(parseInt(second.stdout.all)).toBeLessThan(held);
+    await brewing.says(/Waiting[^]*Waiting[^]*Waiting/);
+    brewing.kill('SIGINT');
+    expect(await brewing.exit).toBe(130);
+    stopped = true;
+    await feeding;
+  });
+
+  it('gives up a patron that does not come back by --timeout', async () => {
+    const patron = await listen('left', ['--lines', '-n', '1'], server);
+    const brewing = pubkeeper(['brew', 'left', '--lines', '--timeout', '2'], { env: server.env });
+    brewing.child.stdin!.write('one\n');
+    expect(await patron.exit).toBe(0);
+    // What is sent before the server says that the patron has left goes nowhere.
+    const feeding = setInterval(() => brewing.child.stdin!.write('more\n'), 50);
+    expect(await brewing.exit).toBe(124);
+    clearInterval(feeding);
+    expect(brewing.stderr.all).toMatch(/Waiting[^]*No patron of left came within 2 s\.\n$/);
+  });
+});

@@ -1,0 +1,102 @@
+import { Writable } from 'node:stream';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { runCommandLine } from '../../src/cli/program.js';
+import { Tell } from '../../src/cli/tell.js';
+import { result } from './harness.js';
+
+// What is wrong with a command line is found before anything is started, so this process can find it as well.
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+});
+
+async function run(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const out = { stdout: '', stderr: '' };
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => !!(out.stdout += String(text)));
+  const stderr = new Writable({ decodeStrings: false, write: (text: string, _encoding, done) => (done(), (out.stderr += text)) });
+  vi.stubEnv('PUBKEEPER_TOKEN', undefined);
+  const code = await runCommandLine(args, new Tell(stderr));
+  vi.restoreAllMocks();
+  return { code, ...out };
+}
+
+const TOKEN = ['--token', 'T'];
+
+describe('the command line that is wrong', () => {
+  it.each<[string[], RegExp]>([
+    [['frobnicate'], /Unknown command 'frobnicate'/],
+    [['patron'], /Missing required argument 'pattern'/],
+    [['patron', 'a', 'b', ...TOKEN], /Too many arguments/],
+    [['patron', 'a', '--frob', ...TOKEN], /Unknown option '--frob'/],
+    [['patron', 'a', '--tokn=SECRET'], /Unknown option '--tokn'/],
+    [['patron', 'a'], /There is no token/],
+    [['patron', 'a', '--token', ''], /The token is empty/],
+    [['patron', 'a', '--token'], /argument missing/],
+    [['patron', 'a..b', ...TOKEN], /"a\.\.b" is not a topic pattern/],
+    [['patron', '', ...TOKEN], /"" is not a topic pattern/],
+    [['patron', 'a**', ...TOKEN], /is not a topic pattern/],
+    [['patron', 'a', '--json', '--raw', ...TOKEN], /'--json' cannot be used with option '--raw'/],
+    [['patron', 'a', '--raw', '--lines', ...TOKEN], /cannot be used with/],
+    [['patron', 'a', '-n', '0', ...TOKEN], /The count must be a whole number/],
+    [['patron', 'a', '--timeout', 'soon', ...TOKEN], /The timeout must be a number of seconds/],
+    [['patron', 'a', '--timeout', '0', ...TOKEN], /The timeout must be a number of seconds/],
+    [['patron', 'a', '--cipher', 'rot13', ...TOKEN], /The cipher must be one of aes-gcm, aes-cbc, none, not "rot13"/],
+    [['patron', 'a', '--server', 'http://127.0.0.1', ...TOKEN], /The server must be a URL like ws:/],
+    [['patron', 'a', '--server', 'localhost:9898', ...TOKEN], /The server must be a URL like ws:/],
+    [['patron', 'a', '--server', '', ...TOKEN], /The server must be a URL like ws:/],
+    [['brew'], /Missing required argument 'topic'/],
+    [['brew', 'a.*', 'x', ...TOKEN], /"a\.\*" is a pattern: a brewer publishes one literal topic/],
+    [['brew', 'a b', 'x', ...TOKEN], /"a b" is not a topic/],
+    [['brew', 'a', 'x', '--file', 'f', ...TOKEN], /a text and --file/],
+    [['brew', 'a', 'x', '--lines', ...TOKEN], /a text and --lines/],
+    [['brew', 'a', '{', '--json', ...TOKEN], /The text is not JSON/],
+    [['brew', 'a', '--frob', ...TOKEN], /begins with a dash goes behind --/],
+    [['serve', '--port', '70000'], /A port must be a whole number from 0 to 65535, not "70000"/],
+    [['serve', '--port', 'http'], /A port must be/],
+    [['serve', '--relay-port', '-1'], /A port must be a whole number/],
+    [['serve', '--token', 'SECRET=raed:a'], /A token's rights must be read: or write:/],
+    [['serve', '--token', ''], /An empty token/],
+    [['serve', '--host', '0.0.0.0', '--port', '0'], /can be reached from outside: give --token or --tokens/],
+    [['serve', 'now'], /Too many arguments/],
+  ])('%j is told in one sentence, with exit code 2', async (args, sentence) => {
+    const { code, stdout, stderr } = await run(args);
+    expect(stderr).toMatch(sentence);
+    expect(stderr).toMatch(/^pubkeeper: [^\n]+[.!]\n$/);
+    expect(stderr).not.toContain('SECRET');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  });
+
+  it('without a command shows the help on stderr', async () => {
+    const { code, stdout, stderr } = await run([]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('Usage: pubkeeper');
+  });
+});
+
+describe('help', () => {
+  it.each([[['--help']], [['help', 'serve']], [['serve', '--help']], [['patron', '--help']], [['brew', '-h']]])('%j is on stdout, with examples', async (args) => {
+    const { code, stdout, stderr } = await run(args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('Usage: pubkeeper');
+    expect(stdout).toMatch(/\n {2}\$ pubkeeper /);
+    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(122);
+  });
+
+  it('names every flag of every command', async () => {
+    expect((await run(['serve', '--help'])).stdout).toMatch(/--port[^]*9898[^]*--host[^]*--relay-port[^]*--tokens[^]*--token[^]*--json/);
+    expect((await run(['patron', '--help'])).stdout).toMatch(
+      /--server[^]*ws:\/\/127\.0\.0\.1:9898\/ws[^]*PUBKEEPER_SERVER[^]*--token[^]*PUBKEEPER_TOKEN[^]*--cipher[^]*--json[^]*--raw[^]*-n, --count[^]*--timeout/,
+    );
+    expect((await run(['brew', '--help'])).stdout).toMatch(/--server[^]*--token[^]*--cipher[^]*--json[^]*--file[^]*--lines[^]*--timeout/);
+  });
+});
+
+it('the real program says its version, and what is wrong', async () => {
+  expect(await result(['--version'])).toEqual({ code: 0, stdout: '0.1.0\n', stderr: '' });
+  expect(await result(['patron', 'a', '--frob'])).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: "pubkeeper: Unknown option '--frob'; see pubkeeper --help.\n",
+  });
+});

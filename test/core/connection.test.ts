@@ -1,0 +1,205 @@
+import { createServer, type Server as TcpServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import WebSocket from 'ws';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Connection, type ConnectionOptions, type WebSocketConstructor } from '../../src/core/connection.js';
+import type { PubkeeperError } from '../../src/core/errors.js';
+import { bytes, hex, settle } from '../helpers.js';
+import { Network } from '../socket-pair.js';
+import { StrictServer } from '../strict-server.js';
+
+/** A connection, and a promise of its end. */
+function connect(url: string, options: Partial<ConnectionOptions> = {}) {
+  const log: string[] = [];
+  const faults: PubkeeperError[] = [];
+  const ends: PubkeeperError[] = [];
+  let opened!: () => void;
+  let closed!: (error: PubkeeperError) => void;
+  const open = new Promise<void>((resolve) => (opened = resolve));
+  const end = new Promise<PubkeeperError>((resolve) => (closed = resolve));
+  const connection: Connection = new Connection({
+    url,
+    protocols: ['pubkeeper-1.1', 'pubkeeper-1.0'],
+    WebSocket: WebSocket as unknown as WebSocketConstructor,
+    timeoutMs: 5000,
+    onOpen: (protocol) => (log.push(`open ${protocol}`), opened()),
+    onMessage: (data) => log.push(hex(data)),
+    onFault: (error) => faults.push(error),
+    onClose: (error) => (ends.push(error), closed(error)),
+    ...options,
+  });
+  return { connection, log, faults, ends, open, end };
+}
+
+describe('a connection', () => {
+  let server: StrictServer;
+  beforeEach(async () => void (server = await new StrictServer().listen()));
+  afterEach(() => server.close());
+
+  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('offers its subprotocols in order, and takes %s', async (subprotocol) => {
+    server.options.subprotocol = subprotocol;
+    const { open, log, connection, end } = connect(server.url);
+    await open;
+    expect(server.offers).toEqual([['pubkeeper-1.1', 'pubkeeper-1.0']]);
+    expect(log).toEqual([`open ${subprotocol}`]);
+    expect(connection.isOpen).toBe(true);
+    connection.close({} as PubkeeperError);
+    await end;
+    expect(connection.isOpen).toBe(false);
+  });
+
+  it.each(['', 'mqtt'])('does not take the subprotocol %j', async (subprotocol) => {
+    server.options.subprotocol = subprotocol;
+    const { end, log } = connect(server.url);
+    expect((await end).code).toBe('SUBPROTOCOL_REFUSED');
+    expect(log).toEqual([]);
+  });
+
+  it('tells a text message as a fault, and goes on', async () => {
+    const { open, log, faults, connection, end } = connect(server.url);
+    await open;
+    server.sendRaw('text');
+    server.sendRaw(bytes('x'));
+    await vi.waitFor(() => expect(log.length).toBe(2));
+    expect(log[1]).toBe('78');
+    expect(faults).toMatchObject([{ code: 'PROTOCOL_ERROR' }]);
+    connection.close({ code: 'CONNECTION_CLOSED' } as PubkeeperError);
+    await end;
+  });
+
+  it('tells that the server closed it, with its words', async () => {
+    const { open, end, ends, connection } = connect(server.url);
+    await open;
+    for (const socket of server.sockets) socket.close(4321, 'tired');
+    expect(await end).toMatchObject({ code: 'CONNECTION_LOST', details: { code: 4321, reason: 'tired' } });
+    expect(connection.send(bytes('x'))).toBe(false);
+    connection.close({} as PubkeeperError);
+    connection.abandon({} as PubkeeperError);
+    expect(ends.length).toBe(1);
+  });
+
+  it('sends what was sent before close()', async () => {
+    const { open, end, connection } = connect(server.url);
+    await open;
+    for (let i = 0; i < 100; i++) connection.send(bytes('not a packet'));
+    const why = { code: 'CONNECTION_CLOSED' } as PubkeeperError;
+    connection.close(why);
+    expect(connection.send(bytes('late'))).toBe(false);
+    expect(await end).toBe(why);
+    expect(server.faults.filter((fault) => fault.includes('JSON')).length).toBe(100);
+  });
+
+  it('says that nobody is there', async () => {
+    const { url } = server;
+    await server.close();
+    const { end } = connect(url);
+    expect(await end).toMatchObject({ code: 'CONNECT_FAILED', details: { url } });
+  });
+});
+
+describe('a server that is none', () => {
+  const servers: TcpServer[] = [];
+  afterEach(async () => {
+    for (const server of servers.splice(0)) await new Promise((done) => server.close(done));
+  });
+  const listen = async (onData: (text: string) => string | undefined): Promise<string> => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', (data) => {
+        const answer = onData(data.toString());
+        if (answer !== undefined) socket.end(answer);
+      });
+    });
+    servers.push(server);
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    return `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  };
+
+  it('never answers: TIMEOUT after timeoutMs', async () => {
+    const { end } = connect(await listen(() => undefined), { timeoutMs: 50 });
+    expect(await end).toMatchObject({ code: 'TIMEOUT', details: { timeoutMs: 50 } });
+  });
+
+  it.each(['HTTP/1.1 404 Not Found\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi', 'SSH-2.0-OpenSSH\r\n', ''])('answers %j: CONNECT_FAILED', async (answer) => {
+    const { end } = connect(await listen(() => answer));
+    expect((await end).code).toBe('CONNECT_FAILED');
+  });
+
+  it.each(['ws://127.0.0.1:1/#x', 'ws://', 'nonsense'])('%s: CONNECT_BLOCKED, and told later than the call', async (url) => {
+    const { end, ends } = connect(url);
+    expect(ends).toEqual([]);
+    expect((await end).code).toBe('CONNECT_BLOCKED');
+  });
+});
+
+describe('the end of a connection', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+  const why = { code: 'CONNECTION_CLOSED' } as PubkeeperError;
+  const pair = (options: Partial<ConnectionOptions> = {}) => {
+    const network = new Network();
+    const made = connect('ws://pair/', { WebSocket: network.WebSocket, ...options });
+    return { network, ...made };
+  };
+
+  it('comes after a second when the other side does not answer a close()', () => {
+    const { network, connection, ends } = pair();
+    network.answersClose = false;
+    network.last.open();
+    connection.close(why);
+    vi.advanceTimersByTime(900);
+    expect(ends).toEqual([]);
+    vi.advanceTimersByTime(200);
+    expect(ends).toEqual([why]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('comes at once when it was not open yet, and nothing opens it afterwards', async () => {
+    const { network, connection, ends, log } = pair();
+    connection.close(why);
+    expect(ends).toEqual([why]);
+    expect(network.last.closedBy).toBe(1005);
+    network.last.open();
+    network.last.deliver(bytes('x'));
+    await settle();
+    expect(log).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('comes at once by abandon(), whatever the other side does; nothing is told afterwards', async () => {
+    const { network, connection, ends, log } = pair();
+    network.last.open();
+    connection.abandon(why);
+    expect(ends).toEqual([why]);
+    network.last.readyState = 1;
+    network.last.deliver(bytes('late'));
+    network.last.end(1006);
+    await settle();
+    expect(ends).toEqual([why]);
+    expect(log).toEqual(['open pubkeeper-1.1']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('reads binary as ArrayBuffer, and listens for errors for good', () => {
+    const { network, connection } = pair();
+    expect(network.last.binaryType).toBe('arraybuffer');
+    network.last.open();
+    connection.abandon(why);
+    expect(network.last.onerror).not.toBeNull();
+  });
+
+  it('does not take a subprotocol that was not offered, as browsers might', () => {
+    const { network, ends, log } = pair();
+    network.last.open('mqtt');
+    expect(ends).toMatchObject([{ code: 'SUBPROTOCOL_REFUSED', details: { chosen: 'mqtt' } }]);
+    expect(log).toEqual([]);
+    expect(network.last.readyState).toBeGreaterThan(1);
+  });
+
+  it('a timer lives only until it opens', () => {
+    const { network } = pair();
+    expect(vi.getTimerCount()).toBe(1);
+    network.last.open();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});

@@ -1,0 +1,186 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { PubkeeperError } from '../../src/core/errors.js';
+import { after, wait } from '../../src/core/host.js';
+import { isFatal, ReconnectingConnection } from '../../src/core/reconnect.js';
+import { bytes, settle } from '../helpers.js';
+import { Network } from '../socket-pair.js';
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }));
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+const RECONNECT = { delayMs: 1000, maxDelayMs: 5000, stableMs: 3000, graceMs: 30_000 };
+const closed = { code: 'CONNECTION_CLOSED' } as PubkeeperError;
+
+function kit(reconnect = RECONNECT) {
+  const network = new Network();
+  const log: string[] = [];
+  const retries: number[] = [];
+  const connection: ReconnectingConnection = new ReconnectingConnection({
+    url: 'ws://pair/',
+    protocols: ['p'],
+    WebSocket: network.WebSocket,
+    timeoutMs: 10_000,
+    reconnect,
+    onOpen: () => log.push('open'),
+    onMessage: () => log.push('message'),
+    onFault: ({ code }) => log.push(code),
+    onDown: ({ code }, retryMs) => {
+      log.push(`down ${code}`);
+      retries.push(retryMs);
+    },
+    onClose: ({ code }) => log.push(`close ${code}`),
+  });
+  return { network, log, retries, connection };
+}
+
+describe('which ends are final', () => {
+  it.each(['UNAUTHORIZED', 'SUBPROTOCOL_REFUSED', 'CONNECT_BLOCKED', 'CONNECTION_CLOSED'])('%s is', (code) => {
+    expect(isFatal({ code } as PubkeeperError)).toBe(true);
+  });
+  it.each(['CONNECT_FAILED', 'CONNECTION_LOST', 'TIMEOUT', 'TOKEN_FAILED', 'SERVER_ERROR', 'PROTOCOL_ERROR'])('%s is not', (code) => {
+    expect(isFatal({ code } as PubkeeperError)).toBe(false);
+  });
+});
+
+describe('backoff', () => {
+  it('waits a random part of a time that doubles up to maxDelayMs', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    const { network, retries } = kit();
+    for (let i = 0; i < 6; i++) {
+      network.last.end();
+      vi.advanceTimersByTime(retries.at(-1)! - 1);
+      expect(network.sockets.length).toBe(i + 1);
+      vi.advanceTimersByTime(1);
+      expect(network.sockets.length).toBe(i + 2);
+    }
+    expect(retries).toEqual([500, 1000, 2000, 2500, 2500, 2500]);
+  });
+
+  it.each([[0, 0], [0.999999, 4999.995]])('is bounded for a random number of %d, however long it goes on', (random, most) => {
+    vi.spyOn(Math, 'random').mockReturnValue(random);
+    const { network, retries } = kit();
+    for (let i = 0; i < 1200; i++) {
+      network.last.end();
+      vi.advanceTimersByTime(Math.ceil(retries.at(-1)!));
+    }
+    expect(Math.max(...retries)).toBe(most);
+    expect(network.sockets.length).toBe(1201);
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(1);
+  });
+
+  it('starts anew only after a connection has been stable', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    const { network, retries } = kit();
+    const cycle = (openFor: number): void => {
+      network.last.open();
+      vi.advanceTimersByTime(openFor);
+      network.last.end();
+      vi.advanceTimersByTime(retries.at(-1)!);
+    };
+    for (const ms of [10, 10, 2999, 3000, 10]) cycle(ms);
+    expect(retries).toEqual([1000, 2000, 4000, 1000, 2000]);
+  });
+
+  it('takes delays that setTimeout cannot express as the longest that it can', () => {
+    const run = vi.fn();
+    after(Infinity, run);
+    wait(2 ** 31, run);
+    after(1e12, run);
+    vi.advanceTimersByTime(24 * 3600 * 1000);
+    expect(run).not.toHaveBeenCalled();
+  });
+});
+
+describe('a reconnecting connection', () => {
+  it('comes back, and its shape is that of a connection', () => {
+    const { network, log, connection } = kit();
+    expect(connection.isOpen).toBe(false);
+    expect(connection.send(bytes('x'))).toBe(false);
+    network.last.open();
+    expect(connection.isOpen).toBe(true);
+    expect(connection.send(bytes('x'))).toBe(true);
+    network.last.deliver(bytes('y'));
+    expect(connection.heardAt).toBe(Date.now());
+    network.last.end();
+    expect([connection.isOpen, connection.bufferedAmount, connection.heardAt]).toEqual([false, 0, 0]);
+    vi.advanceTimersByTime(5000);
+    network.last.open();
+    expect(log).toEqual(['open', 'message', 'down CONNECTION_LOST', 'open']);
+  });
+
+  it('does not come back from what is final', () => {
+    const { network, log } = kit();
+    network.last.open('another');
+    vi.advanceTimersByTime(100_000);
+    expect(log).toEqual(['close SUBPROTOCOL_REFUSED']);
+    expect(network.sockets.length).toBe(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('abandon() gives one connection up and makes another', () => {
+    const { network, log, connection } = kit();
+    network.last.open();
+    connection.abandon({ code: 'TIMEOUT' } as PubkeeperError);
+    expect(network.last.closedBy).toBe(4000);
+    vi.advanceTimersByTime(5000);
+    network.last.open();
+    expect(log).toEqual(['open', 'down TIMEOUT', 'open']);
+    connection.abandon({ code: 'UNAUTHORIZED' } as PubkeeperError);
+    vi.advanceTimersByTime(100_000);
+    expect(log.slice(3)).toEqual(['close UNAUTHORIZED']);
+    expect(network.sockets.length).toBe(2);
+  });
+
+  it('wake() tries at once when it waits, and does nothing else', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    const { network, connection } = kit();
+    connection.wake();
+    network.last.open();
+    connection.wake();
+    expect(network.sockets.length).toBe(1);
+    network.last.end();
+    connection.wake();
+    connection.wake();
+    expect(network.sockets.length).toBe(2);
+    vi.advanceTimersByTime(5000);
+    expect(network.sockets.length).toBe(2);
+  });
+
+  const closes: [string, (made: ReturnType<typeof kit>) => void][] = [
+    ['while it is open', ({ network }) => network.last.open()],
+    ['while it dials', () => undefined],
+    ['while it waits to dial', ({ network }) => network.last.end()],
+  ];
+  it.each(closes)('close() %s is final: told once, no timer is left, and wake() does not bring it back', async (_, prepare) => {
+    const made = kit();
+    prepare(made);
+    made.log.length = 0;
+    made.connection.close(closed);
+    made.connection.close(closed);
+    await settle();
+    expect(made.log).toEqual(['close CONNECTION_CLOSED']);
+    made.connection.wake();
+    vi.advanceTimersByTime(100_000);
+    expect(made.network.sockets.length).toBe(1);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(made.connection.send(bytes('x'))).toBe(false);
+  });
+
+  it('close() out of onDown prevents the next try', () => {
+    const network = new Network();
+    const log: string[] = [];
+    const connection: ReconnectingConnection = new ReconnectingConnection({
+      url: 'ws://pair/', protocols: ['p'], WebSocket: network.WebSocket, timeoutMs: 1000, reconnect: RECONNECT,
+      onOpen: () => undefined, onMessage: () => undefined, onFault: () => undefined,
+      onDown: () => connection.close(closed),
+      onClose: ({ code }) => log.push(code),
+    });
+    network.last.end();
+    vi.advanceTimersByTime(100_000);
+    expect(network.sockets.length).toBe(1);
+    expect(log).toEqual(['CONNECTION_CLOSED']);
+  });
+});
