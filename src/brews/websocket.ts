@@ -40,7 +40,7 @@ interface Outlet {
  * patrons; a patron connects to the relay that its brewer names. Comes back by itself, and joins again.
  */
 export class WebSocketBrew implements Brew {
-  readonly name = 'websocket';
+  readonly name: string = 'websocket';
   readonly #options: WebSocketBrewOptions;
   readonly #links = new Map<string, Pooled>();
   readonly #outlets = new Map<string, Outlet>();
@@ -59,7 +59,7 @@ export class WebSocketBrew implements Brew {
     this.#host = host;
   }
 
-  brewerDetails(): BrewDetails {
+  brewerDetails(_brewer?: { readonly brewerId: string }): BrewDetails | undefined {
     const { name } = this;
     const { hostname, port, secure = false } = this.#options;
     if (hostname !== undefined && port !== undefined) return { name, hostname, port, secure };
@@ -68,12 +68,12 @@ export class WebSocketBrew implements Brew {
     return { name, hostname: host, port: own ? Number(own) : tls ? 443 : 80, secure: tls };
   }
 
-  patronDetails(): BrewDetails {
+  patronDetails(_patron?: { readonly patronId: string }): BrewDetails | undefined {
     return { name: this.name };
   }
 
   startBrewer({ brewerId, topic }: BrewerPair): () => void {
-    const pooled = this.#open(relayUrl(this.brewerDetails()));
+    const pooled = this.#open(relayUrl(this.brewerDetails()!));
     const outlet = this.#outlets.get(brewerId) ?? { link: pooled.link, hash: topicHash(topic), pairs: 0 };
     outlet.pairs++;
     this.#outlets.set(brewerId, outlet);
@@ -131,8 +131,8 @@ export class WebSocketBrew implements Brew {
   }
 }
 
-/** The relay's URL. The details may come from the network, so that nothing but a host and a port may get into it. */
-function relayUrl({ hostname, port, secure }: BrewDetails): string {
+/** @internal The relay's URL. The details may come from the network, so that nothing but a host and a port may get into it. */
+export function relayUrl({ hostname, port, secure }: BrewDetails): string {
   const isHost = typeof hostname === 'string' && /^([\p{L}\p{N}._-]+|\[?[\da-f:.]+\]?)$/iu.test(hostname);
   if (!isHost || !Number.isInteger(port) || (port as number) < 1 || (port as number) > 65535) {
     throw new PubkeeperError(
