@@ -4,6 +4,7 @@ import type { BrewDetails, Packet } from '../core/packet.js';
 import type { Authenticator } from './auth.js';
 import { Barrier } from './barrier.js';
 import type { Heartbeat } from './heartbeat.js';
+import type { LimitSettings } from './limits.js';
 import { Matchmaker } from './matchmaker.js';
 import type { MatchListener } from './matchmaker.js';
 import type { Outgoing } from './match.js';
@@ -16,6 +17,7 @@ export interface ControlPlaneOptions {
   readonly authenticator: Authenticator;
   readonly drops: Drops;
   readonly outbox: Outbox;
+  readonly limits: LimitSettings;
   readonly heartbeat: Heartbeat;
   /** What clients are told of the heartbeat, in milliseconds. */
   readonly heartbeatMs: number;
@@ -39,6 +41,7 @@ export class ControlPlane {
   readonly authenticator: Authenticator;
   readonly drops: Drops;
   readonly outbox: Outbox;
+  readonly limits: LimitSettings;
   readonly heartbeatMs: number;
   readonly authMs: number;
   readonly probeMs: number;
@@ -52,6 +55,7 @@ export class ControlPlane {
     this.authenticator = options.authenticator;
     this.drops = options.drops;
     this.outbox = options.outbox;
+    this.limits = options.limits;
     this.heartbeatMs = options.heartbeatMs;
     this.authMs = options.authMs;
     this.probeMs = options.probeMs;

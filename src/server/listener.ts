@@ -7,6 +7,7 @@ import type { WebSocket } from 'ws';
 import { PubkeeperError } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
 import { show } from '../core/id.js';
+import type { AddressBook } from './address-book.js';
 import { CloseCode } from './close-codes.js';
 import { refuse } from './http.js';
 import { end } from './outbox.js';
@@ -16,6 +17,8 @@ import type { AcceptedRoute, Route, UpgradeRequest } from './upgrade.js';
 /** How long connections have to end by themselves when the server closes, in milliseconds. */
 const GRACE_MS = 1_000;
 
+const CROWDED = 'There are too many connections from this address: close some.';
+
 /** What a listener does not decide itself. */
 export interface ListenerHooks {
   route(upgrade: UpgradeRequest): Route;
@@ -24,9 +27,12 @@ export interface ListenerHooks {
   /** A handshake was refused. */
   refused(sentence: string, request: IncomingMessage): void;
   answer(request: IncomingMessage, response: ServerResponse): void;
+  /** A connection was refused, because there are too many from its address. */
+  crowded(): void;
   /** Something went wrong with the port itself, or with a hook. */
   fault(error: unknown): void;
   /** The longest message of a kind of connection, in bytes. */
+  readonly addresses: AddressBook;
   readonly maxPayload: { readonly control: number; readonly relay: number };
 }
 
@@ -45,10 +51,22 @@ export class Listener {
     this.#hooks = hooks;
     this.#control = this.#webSockets(hooks.maxPayload.control);
     this.#relay = this.#webSockets(hooks.maxPayload.relay);
-    this.#http = createHttp((request, response) => hooks.answer(request, response));
+    this.#http = createHttp((request, response) => this.#answer(request, response));
     this.#http.on('connection', (socket) => {
+      const { addresses } = hooks;
+      const address = socket.remoteAddress ?? '';
+      // As many again are kept for as long as it takes to tell them why they are refused.
+      if (addresses.count(address) >= 2 * addresses.limit(address)) {
+        hooks.crowded();
+        socket.destroy();
+        return;
+      }
+      const leave = addresses.enter(address);
       this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+      socket.once('close', () => {
+        leave();
+        this.#sockets.delete(socket);
+      });
       // A connection that breaks between two owners must not end the process.
       socket.on('error', () => socket.destroy());
     });
@@ -111,7 +129,22 @@ export class Listener {
     });
   }
 
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (!this.#isCrowded(request)) return this.#hooks.answer(request, response);
+    this.#hooks.crowded();
+    response.writeHead(429, { Connection: 'close', 'Content-Type': 'text/plain; charset=utf-8' }).end(`${CROWDED}\n`);
+  }
+
+  #isCrowded({ socket: { remoteAddress = '' } }: IncomingMessage): boolean {
+    const { addresses } = this.#hooks;
+    return addresses.count(remoteAddress) > addresses.limit(remoteAddress);
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#isCrowded(request)) {
+      this.#hooks.crowded();
+      return refuse(socket, 429, CROWDED);
+    }
     const upgrade: UpgradeRequest = {
       path: readPath(request.url),
       protocols: readProtocols(request.headers['sec-websocket-protocol']),

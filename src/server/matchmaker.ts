@@ -81,6 +81,16 @@ export class Matchmaker<C> {
     return holder === client ? undefined : holder;
   }
 
+  /** How many patrons and brewers a client has, apart from the one that `packet` registers. */
+  registrations(client: C, packet: Packet): number {
+    const known = this.#clients.get(client);
+    if (!known) return 0;
+    const own =
+      (packet.type === PacketType.BREWER_REGISTER && this.#brewers.get(packet.payload.brewer_id)?.client === client) ||
+      (packet.type === PacketType.PATRON_REGISTER && this.#patrons.get(packet.payload.patron_id)?.client === client);
+    return known.brewers.size + known.patrons.size - (own ? 1 : 0);
+  }
+
   /** Takes a packet of a client that was added. Types that are not about matching lead to nothing. */
   receive(client: C, packet: Packet): Outgoing<C>[] {
     const known = this.#clients.get(client);

@@ -5,6 +5,8 @@ import { show } from '../core/id.js';
 import { Tokens } from './auth.js';
 import type { Authenticator, TokenTable } from './auth.js';
 import type { RequestHandler } from './http.js';
+import { readLimits } from './limits.js';
+import type { LimitSettings, Limits } from './limits.js';
 import { isLoopback } from './upgrade.js';
 import type { UpgradeRequest } from './upgrade.js';
 
@@ -36,12 +38,15 @@ export interface ServerOptions {
    * milliseconds; default 250. A fresh pair would else lose what is brewed before the patron has joined.
    */
   readonly holdMs?: number;
+  /** What one client may use of the server. */
+  readonly limits?: Limits;
   /** Whether pages of an origin may connect; default: the server's own, and on loopback those of this machine. */
   readonly allowOrigin?: (origin: string, request: UpgradeRequest) => boolean;
 }
 
 /** The options as the server works with them. */
-export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin'> {
+export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits'> {
+  readonly limits: LimitSettings;
   readonly authenticator: Authenticator;
   /** The token that was made up, where none was given. */
   readonly token: string | undefined;
@@ -58,8 +63,13 @@ const FAULTS_ONLY: Logger = { warn: () => undefined, error: (...data) => console
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function readOptions(options: ServerOptions): ServerSettings {
-  const { host = '127.0.0.1', logger = FAULTS_ONLY, http, allowOrigin, tokens } = options;
+  const { host = '127.0.0.1', logger = FAULTS_ONLY, http, allowOrigin, tokens, limits = {} } = options;
   if (typeof host !== 'string' || !host) throw invalid('host', 'must be an address or a host name', host);
+  if (typeof limits !== 'object' || limits === null) throw invalid('limits', 'must be an object of numbers', limits);
+  const { slowReader } = limits;
+  if (slowReader !== undefined && slowReader !== 'drop' && slowReader !== 'cut') {
+    throw invalid('limits.slowReader', 'must be "drop" or "cut"', slowReader);
+  }
   const loopback = isLoopback(host);
   if (tokens === undefined && !loopback) {
     throw new PubkeeperError(
@@ -79,6 +89,7 @@ export function readOptions(options: ServerOptions): ServerSettings {
     heartbeatMs: count('heartbeatMs', options.heartbeatMs, 15_000, 20, 3_600_000),
     authMs: count('authMs', options.authMs, 5_000, 1, 3_600_000),
     holdMs: count('holdMs', options.holdMs, 250, 0, 60_000),
+    limits: readLimits(limits, count),
     authenticator: isAuthenticator(table) ? table : new Tokens(table),
     token,
     loopback,

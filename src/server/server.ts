@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os';
 import type { WebSocket } from 'ws';
 import { Events } from '../core/events.js';
 import type { BrewDetails } from '../core/packet.js';
+import { AddressBook } from './address-book.js';
 import { ControlPlane } from './control.js';
 import { Heartbeat } from './heartbeat.js';
 import { answer, answerRelayPort } from './http.js';
@@ -62,16 +63,17 @@ export class PubkeeperServer {
   private constructor(settings: ServerSettings) {
     this.#settings = settings;
     this.token = settings.token;
-    const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes } = settings;
+    const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes, limits } = settings;
     const drops = this.#drops;
     const heartbeat = this.#heartbeat;
-    const outbox = new Outbox(drops);
+    const outbox = new Outbox(drops, limits.bufferedBytes);
     this.#addresses = new Set([settings.host, ...localAddresses()]);
-    this.#relay = new RelayPlane({ drops, outbox, heartbeat, joined: (key) => this.#control.arrived(key) });
+    this.#relay = new RelayPlane({ drops, outbox, limits, heartbeat, joined: (key) => this.#control.arrived(key) });
     this.#control = new ControlPlane({
       authenticator,
       drops,
-      outbox,
+      outbox: new Outbox(drops, 8 * limits.bufferedBytes),
+      limits,
       heartbeat,
       heartbeatMs,
       authMs,
@@ -88,6 +90,8 @@ export class PubkeeperServer {
     const maxPayload = { control: maxMessageBytes + CONTROL_OVERHEAD, relay: maxMessageBytes + RELAY_OVERHEAD };
     const shared = {
       maxPayload,
+      addresses: new AddressBook(limits.connectionsPerAddress),
+      crowded: () => drops.add('connections'),
       accept: this.#accept.bind(this),
       refused: this.#refused.bind(this),
       fault: (error: unknown) => logger.error('A port of the server has a fault.', error),
@@ -148,6 +152,7 @@ export class PubkeeperServer {
       patrons: matchmaker.patrons,
       matches: matchmaker.matches,
       heldNotifications: this.#control.held,
+      bufferedBytes: this.#relay.bufferedBytes,
       topics: relay.topics,
       retained: relay.retained,
       retainedBytes: relay.retainedBytes,

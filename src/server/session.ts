@@ -4,11 +4,14 @@ import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
 import { PacketType, decodePacket, packetName } from '../core/packet.js';
 import type { Packet, PacketVersion, UnknownPacket } from '../core/packet.js';
+import { Bucket } from './bucket.js';
 import { CloseCode } from './close-codes.js';
 import type { ControlPlane } from './control.js';
 import type { Beating } from './heartbeat.js';
+import { excessOf } from './limits.js';
 import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
+import { Throttle } from './throttle.js';
 import { encodeMessages } from './wire.js';
 
 /** What the handshake of a control connection told. */
@@ -34,6 +37,7 @@ export class ControlSession implements Beating {
   readonly #socket: WebSocket;
   #authenticated = false;
   #authTimer: Timer | undefined;
+  readonly #throttle: Throttle;
   /** What has come while an earlier packet is still being worked on. */
   #later: (Packet | UnknownPacket)[] | undefined;
   #probe: Promise<boolean> | undefined;
@@ -43,6 +47,13 @@ export class ControlSession implements Beating {
     this.#plane = plane;
     this.#socket = socket;
     this.handshake = handshake;
+    const { packetsPerSecond, packetBurst } = plane.limits;
+    this.#throttle = new Throttle(
+      socket,
+      [new Bucket(packetsPerSecond, packetBurst)],
+      () => (this.silence = 0),
+      () => !this.#later,
+    );
     this.#authTimer = after(plane.authMs, () => this.#tooLate());
     socket.on('error', (error) => countFault(error, plane.drops));
     socket.on('ping', (data) => {
@@ -56,6 +67,7 @@ export class ControlSession implements Beating {
     });
     socket.on('close', () => {
       cancel(this.#authTimer);
+      this.#throttle.end();
       this.#sign?.(false);
       plane.gone(this);
     });
@@ -102,6 +114,7 @@ export class ControlSession implements Beating {
   #message(bytes: Uint8Array, isBinary: boolean): void {
     // What arrives behind our close is too late.
     if (!this.#open) return;
+    if (this.#throttle.take(1)) this.#tooFast();
     if (!isBinary) {
       this.#plane.drops.add('control-text');
       return this.#fault('PACKET_INVALID', 'A control packet is a binary message; this one was text.');
@@ -121,6 +134,7 @@ export class ControlSession implements Beating {
   #take(packet: Packet | UnknownPacket): void {
     if (this.#later) {
       this.#later.push(packet);
+      if (!this.#authenticated && this.#later.length >= this.#plane.limits.packetsBeforeAuth) this.#tooSoon();
       return;
     }
     const work = this.#authenticated ? this.#handle(packet) : this.#authenticate(packet);
@@ -132,7 +146,7 @@ export class ControlSession implements Beating {
       .then(() => {
         const later = this.#later ?? [];
         this.#later = undefined;
-        this.#socket.resume();
+        if (!this.#throttle.isResting) this.#socket.resume();
         this.#guard(() => {
           for (const next of later) if (this.#open) this.#take(next);
         });
@@ -178,6 +192,12 @@ export class ControlSession implements Beating {
         return undefined;
       case PacketType.BREWER_REGISTER:
       case PacketType.PATRON_REGISTER: {
+        const excess = excessOf(packet, this.#plane.limits, matchmaker.registrations(this, packet));
+        if (excess) {
+          drops.add(excess.reason);
+          this.deliver(errorPacket(excess.code, excess.message, excess.subject));
+          return undefined;
+        }
         const rival = matchmaker.rival(this, packet);
         if (rival) return this.#contend(rival, packet);
         this.#plane.receive(this, packet);
@@ -225,7 +245,7 @@ export class ControlSession implements Beating {
   /** Says what is wrong. The connection survives it if the client is authenticated. */
   #fault(code: ErrorCode, message: string): void {
     this.deliver(errorPacket(code, message));
-    if (!this.#authenticated) end(this.#socket, CloseCode.BAD_PACKET, 'The first packet must be CLIENT_AUTHENTICATE.');
+    if (!this.#authenticated) end(this.#socket, CloseCode.BAD_PACKET, 'The first packet, and the only one until it is answered, is CLIENT_AUTHENTICATE.');
   }
 
   #tooLate(): void {
@@ -233,6 +253,18 @@ export class ControlSession implements Beating {
     this.#plane.drops.add('auth-timeout');
     this.deliver(errorPacket('TIMEOUT', `No CLIENT_AUTHENTICATE came within ${this.#plane.authMs} ms.`));
     end(this.#socket, CloseCode.AUTH_TIMEOUT, 'No CLIENT_AUTHENTICATE came in time.');
+  }
+
+  #tooSoon(): void {
+    const { packetsBeforeAuth: most } = this.#plane.limits;
+    this.#plane.drops.add('before-auth');
+    this.#fault('LIMIT_EXCEEDED', `Before CLIENT_AUTHENTICATED comes at most ${most} packet(s) may be sent: wait for it.`);
+  }
+
+  #tooFast(): void {
+    this.#plane.drops.add('packet-rate');
+    const { packetsPerSecond: rate } = this.#plane.limits;
+    this.deliver(errorPacket('LIMIT_EXCEEDED', `More than ${rate} packets a second come from here: they are read later. Send fewer.`));
   }
 
   #guard(run: () => void): void {
