@@ -38,7 +38,7 @@ export interface ControlPlaneOptions {
 
 /** The control server: its connections, the matchmaker that they share and the barrier behind it. */
 export class ControlPlane {
-  readonly authenticator: Authenticator;
+  authenticator: Authenticator;
   readonly drops: Drops;
   readonly outbox: Outbox;
   readonly limits: LimitSettings;
@@ -107,6 +107,12 @@ export class ControlPlane {
     this.#sessions.delete(session);
     this.#heartbeat.delete(session);
     this.#barrier.pass(this.matchmaker.gone(session));
+  }
+
+  /** Takes another authenticator: those whom it does not know are closed, those with other rights have to come again. */
+  reload(authenticator: Authenticator): void {
+    this.authenticator = authenticator;
+    for (const session of this.#sessions) session.recheck();
   }
 
   /** A relay connection has joined the topic of this key. */

@@ -1,5 +1,6 @@
 import { createServer as createHttp } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer as createHttps } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -33,6 +34,7 @@ export interface ListenerHooks {
   fault(error: unknown): void;
   /** The longest message of a kind of connection, in bytes. */
   readonly addresses: AddressBook;
+  readonly tls: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array } | undefined;
   readonly maxPayload: { readonly control: number; readonly relay: number };
 }
 
@@ -46,12 +48,16 @@ export class Listener {
   /** What was decided for a handshake that `ws` is working on. */
   readonly #protocols = new WeakMap<IncomingMessage, string>();
   #closing: Promise<void> | undefined;
+  /** Who is there may stay, for a while; nobody else is let in. */
+  isDraining = false;
 
   constructor(hooks: ListenerHooks) {
     this.#hooks = hooks;
     this.#control = this.#webSockets(hooks.maxPayload.control);
     this.#relay = this.#webSockets(hooks.maxPayload.relay);
-    this.#http = createHttp((request, response) => this.#answer(request, response));
+    const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answer(request, response);
+    this.#http = hooks.tls ? secure(hooks.tls, answer) : createHttp(answer);
+    this.#http.on('tlsClientError', (_error, socket: Duplex) => socket.destroy());
     this.#http.on('connection', (socket) => {
       const { addresses } = hooks;
       const address = socket.remoteAddress ?? '';
@@ -163,7 +169,7 @@ export class Listener {
   }
 
   #route(upgrade: UpgradeRequest): Route {
-    if (this.#closing) return { kind: 'refused', status: 503, sentence: 'The server shuts down: come back later.' };
+    if (this.#closing || this.isDraining) return { kind: 'refused', status: 503, sentence: 'The server shuts down: come back later.' };
     try {
       return this.#hooks.route(upgrade);
     } catch (error) {
@@ -171,6 +177,16 @@ export class Listener {
       this.#hooks.fault(error);
       return { kind: 'refused', status: 500, sentence: 'The server has made a mistake.' };
     }
+  }
+}
+
+function secure({ cert, key }: NonNullable<ListenerHooks['tls']>, answer: (request: IncomingMessage, response: ServerResponse) => void): Server {
+  try {
+    const pem = (text: string | Uint8Array): string | Buffer => (typeof text === 'string' ? text : Buffer.from(text));
+    return createHttps({ cert: pem(cert), key: pem(key) }, answer);
+  } catch {
+    // What OpenSSL says is not passed on: it may quote the key.
+    throw new PubkeeperError('OPTION_INVALID', 'The option "tls" must hold a certificate and its private key, both in PEM.');
   }
 }
 

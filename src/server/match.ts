@@ -8,6 +8,8 @@ import type { BrewDetails, BrewerConfig, BrewerInfo, Packet, PatronInfo } from '
 export interface Rights {
   mayRead(topic: string): boolean;
   mayWrite(topic: string): boolean;
+  /** When they end, as `Date.now()`: the connection is closed then, and its client may come back with a new token. */
+  readonly expiresAt?: number;
 }
 
 /** A registered brewer. A re-registration changes it in place. */

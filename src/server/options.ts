@@ -27,7 +27,9 @@ export interface ServerOptions {
   readonly maxMessageBytes?: number;
   /** Where refusals (`warn`), oddities (`debug`) and faults (`error`) go; default: only faults, to the console. */
   readonly logger?: Logger;
-  /** Answers plain HTTP requests except /healthz, /ws and /brew; see `serveFiles`. Default: 404. */
+  /** Whether /metrics answers; default: only on loopback. */
+  readonly metrics?: boolean;
+  /** Answers plain HTTP requests except /healthz, /readyz, /metrics, /ws and /brew; see `serveFiles`. Default: 404. */
   readonly http?: RequestHandler;
   /** The time between two pings, in milliseconds; default 15,000. Who is silent for 2.5 of them is cut. */
   readonly heartbeatMs?: number;
@@ -40,12 +42,17 @@ export interface ServerOptions {
   readonly holdMs?: number;
   /** What one client may use of the server. */
   readonly limits?: Limits;
+  /** Serves TLS (`wss:`, `https:`): certificate chain and private key in PEM. Default: neither. */
+  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
+  /** The origins whose pages may connect, as `https://example.org`; nothing but these. Default: see `allowOrigin`. */
+  readonly origins?: readonly string[];
   /** Whether pages of an origin may connect; default: the server's own, and on loopback those of this machine. */
   readonly allowOrigin?: (origin: string, request: UpgradeRequest) => boolean;
 }
 
 /** The options as the server works with them. */
-export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits'> {
+export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits' | 'tls' | 'origins'> {
+  readonly tls: ServerOptions['tls'];
   readonly limits: LimitSettings;
   readonly authenticator: Authenticator;
   /** The token that was made up, where none was given. */
@@ -63,13 +70,17 @@ const FAULTS_ONLY: Logger = { warn: () => undefined, error: (...data) => console
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function readOptions(options: ServerOptions): ServerSettings {
-  const { host = '127.0.0.1', logger = FAULTS_ONLY, http, allowOrigin, tokens, limits = {} } = options;
+  const { host = '127.0.0.1', logger = FAULTS_ONLY, http, origins, tls, tokens, limits = {} } = options;
   if (typeof host !== 'string' || !host) throw invalid('host', 'must be an address or a host name', host);
   if (typeof limits !== 'object' || limits === null) throw invalid('limits', 'must be an object of numbers', limits);
   const { slowReader } = limits;
   if (slowReader !== undefined && slowReader !== 'drop' && slowReader !== 'cut') {
     throw invalid('limits.slowReader', 'must be "drop" or "cut"', slowReader);
   }
+  if (origins && options.allowOrigin) throw invalid('origins', 'cannot be given together with "allowOrigin"', origins);
+  const wrong = origins?.find((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin);
+  if (wrong !== undefined) throw invalid('origins', 'must be origins as browsers send them ("https://example.org")', wrong);
+  const allowOrigin = origins ? (origin: string): boolean => origins.includes(origin) : options.allowOrigin;
   const loopback = isLoopback(host);
   if (tokens === undefined && !loopback) {
     throw new PubkeeperError(
@@ -92,9 +103,11 @@ export function readOptions(options: ServerOptions): ServerSettings {
     limits: readLimits(limits, count),
     authenticator: isAuthenticator(table) ? table : new Tokens(table),
     token,
+    metrics: options.metrics ?? loopback,
     loopback,
     logger,
     http,
+    tls,
     allowOrigin,
   };
 }
@@ -105,7 +118,7 @@ function count(name: string, value: unknown, fallback: number, least: number, mo
   throw invalid(name, `must be a whole number from ${least} to ${most}`, value);
 }
 
-const isAuthenticator = (value: unknown): value is Authenticator =>
+export const isAuthenticator = (value: unknown): value is Authenticator =>
   typeof value === 'object' && value !== null && 'authenticate' in value && typeof value.authenticate === 'function';
 
 const invalid = (name: string, why: string, value: unknown): PubkeeperError =>

@@ -10,6 +10,7 @@ export type DropReason =
   | 'too-long' // a message above `maxMessageBytes`
   | 'websocket' // bytes that break the WebSocket protocol
   | 'unauthorized' // a token that is not known
+  | 'expired' // a connection whose token has expired, or was given other rights
   | 'auth-timeout' // no token in time
   | 'handshake' // a WebSocket that was refused: unknown subprotocol, path or origin
   | 'silent' // a connection without a sign of life for 2.5 heartbeats
