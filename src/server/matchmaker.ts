@@ -1,4 +1,4 @@
-import { PubkeeperError, type ErrorCode } from '../core/errors.js';
+import type { ErrorCode } from '../core/errors.js';
 import { show } from '../core/id.js';
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
@@ -8,6 +8,7 @@ import {
   brewerRemoved,
   brewsByName,
   errorPacket,
+  faultOf,
   patronNotify,
   patronRemoved,
   sameJson,
@@ -66,6 +67,19 @@ export class Matchmaker<C> {
 
   get matches(): number {
     return this.#matches;
+  }
+
+  pair(brewerId: string, patronId: string): Match<C> | undefined {
+    const patron = this.#patrons.get(patronId);
+    return patron && this.#brewers.get(brewerId)?.matches.get(patron);
+  }
+
+  get allBrewers(): Iterable<RegisteredBrewer<C>> {
+    return this.#brewers.values();
+  }
+
+  get allPatrons(): Iterable<RegisteredPatron<C>> {
+    return this.#patrons.values();
   }
 
   /** Lets an authenticated client in. Its rights hold for as long as it stays. */
@@ -279,14 +293,3 @@ const taken = (what: string, id: string): string =>
 const refusal = <C>(client: C, code: ErrorCode, message: string, subject: ErrorSubject): Outgoing<C>[] => [
   { client, packet: errorPacket(code, message, subject) },
 ];
-
-/** What `check` throws, if it throws one of ours. */
-function faultOf(check: () => void): PubkeeperError | undefined {
-  try {
-    check();
-    return undefined;
-  } catch (error) {
-    if (error instanceof PubkeeperError) return error;
-    throw error;
-  }
-}

@@ -7,6 +7,7 @@ import type { Authenticator, TokenTable } from './auth.js';
 import type { RequestHandler } from './http.js';
 import { readLimits } from './limits.js';
 import type { LimitSettings, Limits } from './limits.js';
+import { Tickets } from './tickets.js';
 import { isLoopback } from './upgrade.js';
 import type { UpgradeRequest } from './upgrade.js';
 
@@ -40,6 +41,15 @@ export interface ServerOptions {
    * milliseconds; default 250. A fresh pair would else lose what is brewed before the patron has joined.
    */
   readonly holdMs?: number;
+  /**
+   * `'open'`: whoever reaches the relay may join and publish any topic there, as deployed clients do. `'secured'`: only with
+   * a ticket of the control server, which clients of this SDK send. Default: `'open'` on loopback, else `'secured'`.
+   */
+  readonly profile?: 'open' | 'secured';
+  /** One or two keys for tickets, of 32 bytes or more: the first signs. Shared by relays that serve together. Default: random. */
+  readonly ticketKeys?: readonly Uint8Array[];
+  /** How long a ticket holds, in seconds; default 600. It is renewed at half of that. */
+  readonly ticketSeconds?: number;
   /** What one client may use of the server. */
   readonly limits?: Limits;
   /** Serves TLS (`wss:`, `https:`): certificate chain and private key in PEM. Default: neither. */
@@ -51,7 +61,8 @@ export interface ServerOptions {
 }
 
 /** The options as the server works with them. */
-export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits' | 'tls' | 'origins'> {
+export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits' | 'tls' | 'origins' | 'ticketKeys'> {
+  readonly tickets: Tickets | undefined;
   readonly tls: ServerOptions['tls'];
   readonly limits: LimitSettings;
   readonly authenticator: Authenticator;
@@ -89,6 +100,8 @@ export function readOptions(options: ServerOptions): ServerSettings {
       { host },
     );
   }
+  const profile = options.profile ?? (loopback ? 'open' : 'secured');
+  if (profile !== 'open' && profile !== 'secured') throw invalid('profile', 'must be "open" or "secured"', profile);
   // 32 random bytes: nobody guesses it, and it survives being pasted into a URL or a shell.
   const token = tokens === undefined ? randomBytes(32).toString('base64url') : undefined;
   const table = token === undefined ? tokens : { [token]: [{ topic: '**', read: true, write: true }] };
@@ -108,6 +121,9 @@ export function readOptions(options: ServerOptions): ServerSettings {
     logger,
     http,
     tls,
+    profile,
+    tickets: profile === 'secured' ? new Tickets(options.ticketKeys) : undefined,
+    ticketSeconds: count('ticketSeconds', options.ticketSeconds, 600, 1, 86_400),
     allowOrigin,
   };
 }

@@ -6,9 +6,11 @@ import type { LimitSettings } from './limits.js';
 import { bytesOf, countFault } from './outbox.js';
 import type { Outbox } from './outbox.js';
 import type { RelayVersion } from './relay-format.js';
+import { Permits } from './permits.js';
 import { Relay } from './relay.js';
 import type { RelayMember } from './relay.js';
 import type { Drops } from './stats.js';
+import type { Tickets } from './tickets.js';
 import { Throttle } from './throttle.js';
 
 /** A relay connection; to the relay, a handle. */
@@ -41,6 +43,8 @@ export interface RelayPlaneOptions {
   readonly drops: Drops;
   readonly outbox: Outbox;
   readonly limits: LimitSettings;
+  /** In the profile `secured`. */
+  readonly tickets: Tickets | undefined;
   readonly heartbeat: Heartbeat;
   /** A connection has joined the topic of this key. */
   readonly joined: (key: string) => void;
@@ -73,6 +77,7 @@ export class RelayPlane {
       },
       cork: () => this.#atEndOfTick(),
       dropped: (fault, _connection, count) => drops.add(fault, count),
+      ...(options.tickets && { permits: new Permits<RelayConnection>(options.tickets, limits.joinedTopics) }),
       maxJoined: limits.joinedTopics,
       maxRetained: limits.retainedValues,
       maxRetainedBytes: limits.retainedBytes,

@@ -2,8 +2,11 @@ import { isFrame } from '../core/frame.js';
 import { RELAY_BATCH, RelayPacketType, readRelayPacket } from '../core/relay.js';
 import type { RelayPacket } from '../core/relay.js';
 import { LastValues } from './last-values.js';
-import { format } from './relay-format.js';
+import { format, hashKey } from './relay-format.js';
+import type { Permits } from './permits.js';
 import type { RelayVersion } from './relay-format.js';
+
+export { hashKey } from './relay-format.js';
 
 // The relay of the WebSocket brew (protocol, section 4; design, "Relay protocol 2"), without sockets: messages of
 // connections go in, bytes for their sockets come out.
@@ -17,7 +20,7 @@ export interface RelayMember {
 }
 
 /** Why the relay dropped a packet. */
-export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic' | 'joined-topics' | 'slow-reader-frame';
+export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic' | 'joined-topics' | 'no-ticket' | 'slow-reader-frame';
 
 export interface RelayOptions<C extends RelayMember> {
   /**
@@ -31,6 +34,8 @@ export interface RelayOptions<C extends RelayMember> {
   dropped?(fault: RelayFault, connection: C, count?: number): void;
   /** A connection has joined the topic of this key. */
   joined?(key: string): void;
+  /** What connections may do; default: everything. */
+  permits?: Permits<C>;
   /** How many topics a connection may have joined; default: any number. */
   maxJoined?: number;
   /** How many last values are kept; default 10,000. The one not used for the longest time goes first. */
@@ -38,10 +43,6 @@ export interface RelayOptions<C extends RelayMember> {
   /** How many bytes of last values are kept; default 64 MiB. */
   maxRetainedBytes?: number;
 }
-
-/** A topic's hash as a key for maps: 32 latin1 characters. Cheaper to make than hex, and half as long. */
-export const hashKey = (hash: Uint8Array): string =>
-  Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1');
 
 /** Who has joined a topic, and what was published on it in this tick. */
 interface Topic<C> {
@@ -123,7 +124,8 @@ export class Relay<C extends RelayMember> {
       }
       const key = hashKey(packet.topicHash);
       if (packet.type === RelayPacketType.PUBLISH) this.#publish(connection, key, packet);
-      else if (packet.type === RelayPacketType.JOIN) this.#join(connection, key);
+      else if (packet.type === RelayPacketType.JOIN) this.#join(connection, key, packet);
+      else if (packet.type === RelayPacketType.GRANT) this.#grant(connection, packet);
       else this.#leave(connection, key);
     } while (at < bytes.length);
   }
@@ -131,6 +133,7 @@ export class Relay<C extends RelayMember> {
   /** A connection has ended: it has left all its topics. */
   gone(connection: C): void {
     this.#missed.delete(connection);
+    this.#options.permits?.gone(connection);
     for (const key of this.#connections.get(connection) ?? NOBODY) this.#leave(connection, key);
   }
 
@@ -150,8 +153,22 @@ export class Relay<C extends RelayMember> {
     }
   }
 
-  #join(connection: C, key: string): void {
+  /** Ends what tickets have expired for. */
+  expire(): void {
+    this.#options.permits?.expire((connection, key) => this.#leave(connection, key));
+  }
+
+  #grant(connection: C, { topicHash, payload }: RelayPacket): void {
+    const { permits, dropped } = this.#options;
+    if (permits && !permits.grant(connection, topicHash, payload)) dropped?.('no-ticket', connection);
+  }
+
+  #join(connection: C, key: string, { topicHash, payload }: RelayPacket): void {
+    const { permits, dropped } = this.#options;
     const joined = this.#connections.get(connection);
+    if (permits && !permits.join(connection, topicHash, payload)) return dropped?.('no-ticket', connection);
+    // A fresh ticket for what goes on anyway.
+    if (permits && joined?.has(key)) return;
     if (joined && joined.size >= this.#maxJoined && !joined.has(key)) {
       this.#options.dropped?.('joined-topics', connection);
       return;
@@ -169,6 +186,7 @@ export class Relay<C extends RelayMember> {
   }
 
   #leave(connection: C, key: string): void {
+    this.#options.permits?.left(connection, key);
     const topic = this.#topics.get(key);
     if (!topic?.members.has(connection)) return;
     this.#send(topic);
@@ -187,6 +205,10 @@ export class Relay<C extends RelayMember> {
     for (let i = 0; i < topicHash.length; i++) {
       if (topicHash[i] === frame[HASH_IN_FRAME + i]) continue;
       this.#options.dropped?.('relay-topic', connection);
+      return;
+    }
+    if (this.#options.permits && !this.#options.permits.publish(connection, frame)) {
+      this.#options.dropped?.('no-ticket', connection);
       return;
     }
     this.#published++;

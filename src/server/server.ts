@@ -65,17 +65,19 @@ export class PubkeeperServer {
   private constructor(settings: ServerSettings) {
     this.#settings = settings;
     this.token = settings.token;
-    const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes, limits } = settings;
+    const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes, limits, tickets, ticketSeconds } = settings;
     const drops = this.#drops;
     const heartbeat = this.#heartbeat;
     const outbox = new Outbox(drops, limits.bufferedBytes);
     this.#addresses = new Set([settings.host, ...localAddresses()]);
-    this.#relay = new RelayPlane({ drops, outbox, limits, heartbeat, joined: (key) => this.#control.arrived(key) });
+    this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, joined: (key) => this.#control.arrived(key) });
     this.#control = new ControlPlane({
       authenticator,
       drops,
       outbox: new Outbox(drops, 8 * limits.bufferedBytes),
       limits,
+      tickets,
+      ticketSeconds,
       heartbeat,
       heartbeatMs,
       authMs,
@@ -208,7 +210,10 @@ export class PubkeeperServer {
       await this.#relayOnly.listen(relayPort ?? 0, host);
       this.#relayPort = this.#relayOnly.port;
     }
-    this.#beat = setInterval(() => this.#heartbeat.beat(), heartbeatMs / 2);
+    this.#beat = setInterval(() => {
+      this.#heartbeat.beat();
+      this.#relay.relay.expire();
+    }, heartbeatMs / 2);
     this.#beat.unref();
   }
 

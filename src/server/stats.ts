@@ -16,6 +16,7 @@ export type DropReason =
   | 'silent' // a connection without a sign of life for 2.5 heartbeats
   | 'slow-reader' // a connection that does not take what is sent to it
   | 'slow-reader-frame' // a frame that such a connection did not get
+  | 'no-ticket' // a JOIN, GRANT or PUBLISH without a valid ticket, in the profile `secured`
   | 'before-auth' // more packets than one may send before being let in
   | 'connections' // more connections from one address than it may have
   | 'registrations' // more patrons and brewers than a connection may have

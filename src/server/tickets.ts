@@ -4,7 +4,7 @@ import { PubkeeperError } from '../core/errors.js';
 // Grants of the control server for the relay (design, "Relay tickets"). No sockets here, and times are arguments.
 //
 // A ticket is 88 bytes: u8 version = 1, u8 operation (0 join, 1 publish), u16 zero, u32 expiry in seconds, 16 bytes brewer id
-// (zero for join), the 32 bytes of the topic's hash, and 32 bytes HMAC-SHA-256 over all of that. In JSON it is base64url.
+// (zero for join), the 32 bytes of the topic's hash, and 32 bytes HMAC-SHA-256 over all of that. In JSON it is hex, which our clients read anyway.
 
 /** What a ticket is for. */
 export type Grant =
