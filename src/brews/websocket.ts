@@ -8,7 +8,7 @@ import {
   topicHash,
 } from '../core/index.js';
 import { after, cancel, parseUrl, type Timer } from '../core/host.js';
-import { show } from '../core/id.js';
+import { fromHex, show } from '../core/id.js';
 import { RelayLink } from './internal/relay-link.js';
 
 /** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
@@ -72,20 +72,24 @@ export class WebSocketBrew implements Brew {
     return { name: this.name };
   }
 
-  startBrewer({ brewerId, topic }: BrewerPair): () => void {
+  startBrewer({ brewerId, topic, details }: BrewerPair): () => void {
     const pooled = this.#open(relayUrl(this.brewerDetails()!));
     const outlet = this.#outlets.get(brewerId) ?? { link: pooled.link, hash: topicHash(topic), pairs: 0 };
     outlet.pairs++;
     this.#outlets.set(brewerId, outlet);
+    outlet.link.grant(brewerId, outlet.hash, readTicket(details));
     return () => {
-      if (!--outlet.pairs && this.#outlets.get(brewerId) === outlet) this.#outlets.delete(brewerId);
+      if (!--outlet.pairs && this.#outlets.get(brewerId) === outlet) {
+        this.#outlets.delete(brewerId);
+        outlet.link.revoke(brewerId);
+      }
       this.#release(pooled);
     };
   }
 
   startPatron({ brewerId, topic, details, receive }: PatronPair): () => void {
     const pooled = this.#open(relayUrl(details));
-    const leave = pooled.link.join(topic, brewerId, receive);
+    const leave = pooled.link.join(topic, brewerId, receive, readTicket(details));
     return () => {
       leave();
       this.#release(pooled);
@@ -95,6 +99,13 @@ export class WebSocketBrew implements Brew {
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     const outlet = this.#outlets.get(brewerId);
     return outlet?.link.publish(outlet.hash, frame);
+  }
+
+  renew({ topic, brewerId, details }: Pick<BrewerPair, 'topic' | 'brewerId' | 'details'>, brews: boolean): void {
+    const ticket = readTicket(details);
+    const outlet = this.#outlets.get(brewerId);
+    if (brews) outlet?.link.grant(brewerId, outlet.hash, ticket);
+    else if (ticket) for (const { link } of this.#links.values()) link.renew(topic, ticket);
   }
 
   rest(): void {
@@ -130,6 +141,10 @@ export class WebSocketBrew implements Brew {
     pooled.idle = after(LINGER, () => void pooled.link.close());
   }
 }
+
+/** What the control server gave for its relay (design, "Relay tickets"); it is the relay that checks it. */
+const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
+  typeof ticket === 'string' && /^([\da-f]{2})+$/.test(ticket) ? fromHex(ticket) : undefined;
 
 /** @internal The relay's URL. The details may come from the network, so that nothing but a host and a port may get into it. */
 export function relayUrl({ hostname, port, secure }: BrewDetails): string {

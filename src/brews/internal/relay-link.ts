@@ -40,6 +40,9 @@ export class RelayLink {
   readonly #connection: ReconnectingConnection;
   /** Joined topics, with the number of pairs that want them. */
   readonly #topics = new Map<string, number>();
+  /** Tickets for joining, by topic, and for publishing, by brewer id. */
+  readonly #tickets = new Map<string, Uint8Array>();
+  readonly #grants = new Map<string, readonly [hash: Uint8Array, ticket: Uint8Array]>();
   /** Routes by the first four bytes of the brewer's id; ids that share them stand in one list. */
   readonly #routes = new Map<number, Route[]>();
   /** Whether the relay takes many packets in a message (relay protocol 2). */
@@ -83,7 +86,8 @@ export class RelayLink {
   }
 
   /** Receives the frames of one brewer until the returned function is called. */
-  join(topic: string, brewerId: string, receive: Receive): () => void {
+  join(topic: string, brewerId: string, receive: Receive, ticket?: Uint8Array): () => void {
+    if (ticket) this.#tickets.set(topic, ticket);
     const hash = topicHash(topic);
     const identity = frameIdentity(hash, fromHex(brewerId));
     const route = this.#route(identity);
@@ -92,7 +96,7 @@ export class RelayLink {
     this.#topics.set(topic, wanted + 1);
     // A brewer that has just come says that the relay is there again: what it sends first must not wait for the backoff.
     this.#connection.wake();
-    if (!wanted) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash));
+    if (!wanted) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash, ticket));
     // The relay repeats the last value only to who joins anew.
     else if (route.last) receive(route.last, true);
     return () => {
@@ -102,9 +106,28 @@ export class RelayLink {
       if (left) this.#topics.set(topic, left);
       else {
         this.#topics.delete(topic);
+        this.#tickets.delete(topic);
         this.#send(encodeRelayPacket(RelayPacketType.LEAVE, hash));
       }
     };
+  }
+
+  /** A fresh ticket for a topic: the relay would end the old one's JOIN. */
+  renew(topic: string, ticket: Uint8Array): void {
+    if (!this.#topics.has(topic)) return;
+    this.#tickets.set(topic, ticket);
+    this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), ticket));
+  }
+
+  /** A ticket by which a brewer may publish. */
+  grant(brewerId: string, hash: Uint8Array, ticket: Uint8Array | undefined): void {
+    if (!ticket) return;
+    this.#grants.set(brewerId, [hash, ticket]);
+    this.#send(encodeRelayPacket(RelayPacketType.GRANT, hash, ticket));
+  }
+
+  revoke(brewerId: string): void {
+    this.#grants.delete(brewerId);
   }
 
   /**
@@ -180,8 +203,9 @@ export class RelayLink {
     this.#batchBytes = 0;
     this.#told = false;
     for (const routes of this.#routes.values()) for (const route of routes) route.rejoined = !!route.last;
+    for (const grant of this.#grants.values()) this.#send(encodeRelayPacket(RelayPacketType.GRANT, ...grant));
     for (const topic of this.#topics.keys()) {
-      this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic)));
+      this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), this.#tickets.get(topic)));
     }
     const queue = this.#queue;
     this.#queue = [];
