@@ -21,7 +21,8 @@ function readPort() {
   try {
     given = parseArgs({ options: { port: { type: 'string', short: 'p' } } }).values.port ?? process.env.PORT;
   } catch (error) {
-    fail(`${error instanceof Error ? error.message.split('. ')[0] : String(error)}; known is --port <number>.`, 2);
+    const [why = ''] = error instanceof Error ? error.message.split('. ') : [String(error)];
+    fail(`${why}; the one option is --port <number>.`, 2);
   }
   if (given === undefined || given === '') return DEFAULT_PORT;
   const port = Number(given);

@@ -1,5 +1,6 @@
 import type { Brewer } from './brewer.js';
 import { asPubkeeperError, type PubkeeperError } from './errors.js';
+import { readId } from './id.js';
 import type { Member } from './member.js';
 import { type Packet, PacketType } from './packet.js';
 import type { Patron } from './patron.js';
@@ -19,6 +20,8 @@ export class Registry {
   readonly #owner: RegistryOwner;
   readonly #members = new Map<string, Member>();
   readonly #awaited = new Set<Member>();
+  /** Whose registration has been sent in this session. */
+  readonly #sent = new Set<Member>();
   /** Grows with each session, so that what a former one began is not taken for the present one's. */
   #session = 0;
 
@@ -41,7 +44,7 @@ export class Registry {
     if (member?.target !== target) return;
     this.#members.delete(key);
     member.release();
-    this.#owner.send(member.unregister);
+    if (this.#sent.delete(member)) this.#owner.send(member.unregister);
     this.#answered(member);
   }
 
@@ -72,6 +75,7 @@ export class Registry {
   registerAll(): void {
     this.#session++;
     this.#awaited.clear();
+    this.#sent.clear();
     for (const [key, member] of this.#members) this.register(key, member);
     if (!this.#awaited.size) this.#owner.answered();
   }
@@ -84,7 +88,9 @@ export class Registry {
       .register()
       .then((packet) => {
         // It may have been removed, or the session may have ended, while a brew got ready.
-        if (this.#session === session && this.#members.get(key) === member) this.#owner.send(packet);
+        if (this.#session !== session || this.#members.get(key) !== member) return;
+        this.#sent.add(member);
+        this.#owner.send(packet);
       })
       .catch((cause: unknown) => {
         this.#owner.report(asPubkeeperError(cause, 'BREW_FAILED', `${member.target.topic} cannot be registered.`));
@@ -104,7 +110,7 @@ export class Registry {
       const { patron_id, brewer_id } = error.details;
       this.#owner.report(error);
       // A refusal is an answer too, where the server says whom it refused.
-      this.#answered(this.#members.get(`patron${String(patron_id)}`) ?? this.#members.get(`brewer${String(brewer_id)}`));
+      this.#answered(this.#members.get('patron' + (readId(patron_id) ?? '')) ?? this.#members.get('brewer' + (readId(brewer_id) ?? '')));
       return;
     }
     // A notification for one that was just removed has crossed our word of it: nothing is wrong.

@@ -30,7 +30,8 @@ export interface SessionOptions {
 /** A packet number that servers of this project answer with the same number, and announce by `heartbeat` (in ms) when
  * they authenticate a client. Deployed servers announce nothing, and are sent none. */
 const PING = 60;
-const PING_PACKET = /* @__PURE__ */ Uint8Array.of(PING, 0, 2, 0, 1, 0, 0, 0, 123, 125);
+const ping = (version: PacketVersion): Uint8Array<ArrayBuffer> =>
+  Uint8Array.of(PING, 0, 2, 0, version === '1.0' ? 0 : 1, 0, 0, 0, 123, 125);
 /** After a wake-up an answer must come within this time, in ms. */
 const WAKE_TIMEOUT = 3000;
 
@@ -96,18 +97,19 @@ export class Session {
       this.abandon(new PubkeeperError('TIMEOUT', `${server} did not authenticate within ${timeoutMs} ms.`, { timeoutMs })),
     );
     this.#timer = deadline;
-    const authenticate = (text: string): void => {
+    const authenticate = (text: unknown): void => {
       // The connection may have ended while the token was fetched.
       if (this.#timer !== deadline) return;
+      if (typeof text !== 'string' || !text) throw new PubkeeperError('TOKEN_FAILED', 'The token function gave no text.');
       const packet: Packet = { type: PacketType.CLIENT_AUTHENTICATE, payload: { token: text } };
       this.#connection.send(encodePacket(packet, this.#version));
     };
-    if (typeof token === 'string') return authenticate(token);
     const failed = (cause: unknown): void => {
       if (this.#timer === deadline) this.abandon(asPubkeeperError(cause, 'TOKEN_FAILED', 'No token could be had.'));
     };
     try {
-      Promise.resolve(token()).then(authenticate).catch(failed);
+      if (typeof token === 'string') authenticate(token);
+      else Promise.resolve(token()).then(authenticate).catch(failed);
     } catch (error) {
       failed(error);
     }
@@ -163,7 +165,7 @@ export class Session {
   #ask(timeoutMs: number): void {
     const asked = Date.now();
     cancel(this.#timer);
-    this.#connection.send(PING_PACKET);
+    this.#connection.send(ping(this.#version));
     this.#timer = after(timeoutMs, () => {
       if (this.#connection.heardAt >= asked) this.#watch();
       else this.abandon(silent(this.#options.server, Date.now() - asked));

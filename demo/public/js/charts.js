@@ -122,14 +122,17 @@ class Chart {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: { y: { range: (_plot, min, max) => rangeOf(min, max) } },
-      series: [{}, { stroke: colour('--accent'), width: 1.75, fill: colour('--accent-wash'), points: { show: this.#data[0].length < 3 } }],
+      series: [{}, { stroke: colour('--accent'), width: 1.75, fill: colour('--accent-wash'), points: { show: () => this.#data[0].length < 3 } }],
       axes: [
-        { ...axis, size: 24, gap: 4, space: 70, values: (_plot, splits) => splits.map((time) => formatTime(time * 1000)) },
+        { ...axis, size: 24, gap: 4, space: 70, values: timesOf },
         { ...axis, size: 46, gap: 6, space: 30, values: (_plot, splits) => splits.map((value) => (Math.abs(value) >= 1e4 ? formatCompact(value) : formatNumber(value))) },
       ],
     };
   }
 }
+
+/** Labels of the time axis, but none that the edge would cut. @param {uPlot} plot @param {number[]} splits */
+const timesOf = (plot, splits) => splits.map((time) => (plot.width - 46 - plot.valToPos(time, 'x') < 30 ? '' : formatTime(time * 1000)));
 
 /** From zero where zero is near, so that small changes do not look large. @param {number | null} min @param {number | null} max @returns {[number, number]} */
 function rangeOf(min, max) {

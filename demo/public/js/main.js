@@ -130,7 +130,7 @@ function waitingText() {
   if (!session || session.state === 'disconnected') return 'Connect to a server to see its topics.';
   if (session.state === 'connecting') return `Connecting to ${new URL(session.target.server).host}…`;
   if (session.matches > 0) return 'Brewers are matched. Their first messages will appear here.';
-  return `Nobody brews on ${session.target.pattern} yet. Brew a message yourself: it appears here.`;
+  return `Nobody brews on ${session.target.pattern} yet. Brew a message on such a topic yourself, and it appears here.`;
 }
 
 /** @param {'warn' | 'bad'} tone @param {string} title @param {string} text @param {string} label @param {() => void} run */

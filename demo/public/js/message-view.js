@@ -160,11 +160,11 @@ export class MessageView {
       setText(byId('wire-note'), 'The frame of this message was not kept.');
       return;
     }
-    const { payload, epoch, sequence } = frameParts(entry.frame);
+    const { payload, epoch, sequence, bundle } = frameParts(entry.frame);
     setText(pane, hexDump(payload, HEX_LIMIT, this.#dumpWidth) || ' ');
     const size = `${formatBytes(entry.frameLength - 88)} after an 88-byte header`;
     const notes = {
-      'AES-GCM': `AES-GCM, sealed: ${size}. Epoch ${epoch ?? ''}, sequence ${sequence ?? ''}. Only matched patrons have the key; the relay does not.`,
+      'AES-GCM': `AES-GCM, sealed${bundle ? ' in one bundle with messages beside it' : ''}: ${size}. Epoch ${epoch ?? ''}, sequence ${sequence ?? ''}${bundle ? ' and on' : ''}. Only matched patrons have the key; the relay does not.`,
       'AES-CBC': `AES-CBC: ${size}, beginning with its IV. Only matched patrons have the key; the relay does not.`,
       plaintext: `Not encrypted: ${size}. Whoever carries it can read it.`,
     };

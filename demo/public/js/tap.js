@@ -3,6 +3,7 @@
 /** Where a brew frame says what (protocol, section 3; sealed mode uses spare bytes of the header). */
 const HEADER = 88;
 const SEALED_AT = 50;
+const FLAGS_AT = 51;
 const EPOCH_AT = 54;
 const SEQUENCE_AT = 62;
 /** Frames of one brewer that may wait for their message. Those that are dropped on the way are never asked for. */
@@ -87,6 +88,8 @@ export function frameParts(frame) {
     brewerId: hex(34, 50),
     epoch: frame[SEALED_AT] === 1 ? hex(EPOCH_AT, EPOCH_AT + 8) : undefined,
     sequence: sequenceOf(frame),
+    /** Whether it bears several messages, sealed together because they waited together. */
+    bundle: frame[SEALED_AT] === 1 && ((frame[FLAGS_AT] ?? 0) & 1) === 1,
     payload: frame.subarray(HEADER),
   };
 }

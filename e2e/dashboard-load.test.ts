@@ -1,0 +1,81 @@
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { Dashboard, patient } from './dashboard-kit.js';
+
+// With UPDATE_SCREENSHOTS=1 it makes the screenshots in docs.
+const picture = process.env['UPDATE_SCREENSHOTS'] === '1';
+
+describe('the dashboard under load', () => {
+  const dashboard = new Dashboard();
+  const screenshot = async (name: string) => {
+    await dashboard.page.waitForTimeout(8000);
+    const directory = fileURLToPath(new URL('../docs/', import.meta.url));
+    mkdirSync(directory, { recursive: true });
+    await dashboard.page.screenshot({ path: `${directory}${name}` });
+  };
+
+  it.each(['light', 'dark'] as const)('stays smooth and bounded at 2,000 messages a second (%s)', { timeout: 120_000 }, async (colorScheme) => {
+    const client = await dashboard.connect();
+    const topics = ['press', 'paint', 'weld', 'pack'].flatMap((hall) => Array.from({ length: 20 }, (_, index) => `plant.${hall}.robot-${index + 1}`));
+    const brewers = topics.map((topic) => client.addBrewer(topic));
+    const page = await dashboard.open({ colorScheme });
+    await expect.poll(() => brewers.every(({ isMatched }) => isMatched), patient).toBe(true);
+    const value = (at: number) => ({
+      temperature: Math.round(100 * (61 + 9 * Math.sin(at / 3) + Math.random())) / 100,
+      torque: Math.round(1000 * (4 + Math.sin(at))) / 1000,
+      cycle: Math.floor(at * 4),
+      state: at % 6 < 0.5 ? 'waiting' : 'running',
+    });
+    // A brewer may be matched a moment before its patron has joined the relay: what counts begins when all are there.
+    const arrived = async () => {
+      await Promise.all(brewers.map((brewer) => brewer.brewJSON(value(0))));
+      return Number(await page.locator('#total-topics').textContent());
+    };
+    await expect.poll(arrived, { ...patient, interval: 1000 }).toBeGreaterThanOrEqual(topics.length);
+    await dashboard.select('plant.pack.robot-1');
+    for (const name of ['temperature', 'torque']) await page.getByRole('button', { name: `Chart ${name}`, exact: true }).click();
+    await page.getByText('Ciphertext').click();
+    const total = () => dashboard.messages('plant');
+    let settled = -1;
+    await expect.poll(async () => settled === (settled = await total()), { ...patient, interval: 1500 }).toBe(true);
+    const nodes = () => page.locator('*').count();
+    const before = await nodes();
+
+    const start = performance.now();
+    let brewed = 0;
+    const timer = setInterval(() => {
+      // Not more than the relay lets wait for a reader that a busy machine has slowed down.
+      const due = Math.min(2 * (performance.now() - start), picture ? Infinity : 20_000);
+      for (; brewed < due; brewed++) void brewers[brewed % brewers.length]!.brewJSON(value(brewed / 2000));
+    }, 5);
+    try {
+      // A string: vitest rewrites functions. Frames are counted beside the dashboard's own count of what it drew.
+      const measured = (await page.evaluate(`new Promise((resolve) => {
+        const { stats } = pubkeeperDashboard;
+        const from = stats.frames;
+        const start = performance.now();
+        let frames = 0;
+        const tick = (now) => {
+          frames += 1;
+          if (now - start < 8000) requestAnimationFrame(tick);
+          else resolve({ frames, drawn: stats.frames - from });
+        };
+        requestAnimationFrame(tick);
+      })`)) as { frames: number; drawn: number };
+      expect(measured.drawn).toBeGreaterThan(5);
+      expect(measured.drawn).toBeLessThanOrEqual(measured.frames + 1);
+      const after = await nodes();
+      expect(after).toBeLessThan(1500);
+      expect(after - before).toBeLessThan(250);
+      if (picture) return await screenshot(`dashboard-${colorScheme}.png`);
+      // Nothing is left behind: what was brewed has come, as soon as the flood is over.
+      await expect.poll(() => brewed, patient).toBe(20_000);
+      await expect.poll(total, { timeout: 40_000 }).toBe(settled + brewed);
+      expect(await page.locator('#payload').textContent()).toContain('"torque"');
+      expect(dashboard.complaints).toEqual([]);
+    } finally {
+      clearInterval(timer);
+    }
+  });
+});

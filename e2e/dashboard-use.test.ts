@@ -1,0 +1,165 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Page } from 'playwright';
+import { describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { Dashboard, patient } from './dashboard-kit.js';
+
+describe('the dashboard is for everybody', () => {
+  const dashboard = new Dashboard();
+
+  it('can be walked with the keyboard', async () => {
+    const page = await dashboard.open();
+    await dashboard.expectState('Connected');
+    await dashboard.select(dashboard.memory);
+    const focused = () => page.evaluate(() => document.activeElement?.id ?? '');
+    await page.keyboard.press('Tab');
+    await page.locator('.skip').focus();
+    await page.keyboard.press('Enter');
+    await expect.poll(focused).toBe('tree');
+    const active = () => page.locator('.row.active').getAttribute('title');
+    await page.keyboard.press('Home');
+    await expect.poll(active).toBe('host');
+    await page.keyboard.press('ArrowLeft');
+    await expect.poll(() => dashboard.row('host').getAttribute('aria-expanded')).toBe('false');
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('ArrowRight');
+    await expect.poll(active).toMatch(/^host\.[^.]+\.cpu$/);
+    await page.keyboard.type('up');
+    await expect.poll(active).toMatch(/\.uptime$/);
+    await page.keyboard.press('Enter');
+    await expect.poll(() => page.locator('#topic').textContent()).toMatch(/\.uptime$/);
+    expect(await page.locator('#tree').getAttribute('aria-activedescendant')).toBe(await page.locator('.row.active').getAttribute('id'));
+    // On from the tree: every stop shows where it is.
+    const stops: string[] = [];
+    for (let i = 0; i < 14; i++) {
+      await page.keyboard.press('Tab');
+      stops.push(await focused());
+      const outlined = await page.evaluate(() => {
+        const element = document.activeElement!;
+        const shown = [element, element.nextElementSibling].filter((each) => each !== null);
+        return shown.some((each) => getComputedStyle(each).outlineStyle !== 'none');
+      });
+      expect(outlined, stops.at(-1)).toBe(true);
+    }
+    expect(stops).toEqual(expect.arrayContaining(['copy-topic', 'brew-here', 'wire-toggle', 'payload', 'history', 'cut-control', 'cut-relay']));
+    await expect.poll(() => page.locator('.entry').count(), patient).toBeGreaterThan(2);
+    await page.locator('#history').focus();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowDown');
+    await expect.poll(() => page.locator('#held').isVisible()).toBe(true);
+    await expect.poll(() => page.locator('.entry[aria-selected="true"]').getAttribute('aria-posinset')).toBe('2');
+    await page.keyboard.press('Escape');
+    await expect.poll(() => page.locator('#held').isVisible()).toBe(false);
+    expect(dashboard.complaints).toEqual([]);
+  });
+
+  it('fits a phone', async () => {
+    const page = await dashboard.open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+    await dashboard.expectState('Connected');
+    await dashboard.select(dashboard.memory);
+    await page.getByRole('button', { name: 'Chart percent' }).click();
+    await page.getByText('Ciphertext').click();
+    for (const name of ['Topics', 'Message', 'Brew', 'Network']) {
+      await page.locator('#tabs').getByRole('button', { name }).click();
+      await page.waitForTimeout(300);
+      const { scroll, wide } = await page.evaluate(() => ({
+        scroll: document.documentElement.scrollWidth,
+        wide: [...document.querySelectorAll('main *, header *')].filter((element) => element.getBoundingClientRect().right > 361 && element.closest('pre, .payload, .sr-only') === null).map((element) => element.className),
+      }));
+      expect({ name, scroll, wide }).toEqual({ name, scroll: 360, wide: [] });
+    }
+    expect(dashboard.complaints).toEqual([]);
+  });
+
+  it('lays panels out side by side, and never over each other', async () => {
+    const page = await dashboard.open();
+    await dashboard.select(dashboard.memory);
+    await page.getByRole('button', { name: 'Chart percent' }).click();
+    for (const width of [1920, 1200, 1180, 1000, 761]) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.waitForTimeout(300);
+      const boxes = await page.locator('.topics, .message, .card').evaluateAll((elements) => elements.map((element) => element.getBoundingClientRect().toJSON() as DOMRect));
+      const overlaps = boxes.flatMap((a, index) => boxes.slice(index + 1).filter((b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1));
+      expect({ width, overlaps, scroll: await page.evaluate(() => document.documentElement.scrollWidth) }).toEqual({ width, overlaps: [], scroll: width });
+    }
+    expect(dashboard.complaints).toEqual([]);
+  });
+
+  it('has the theme that somebody chooses', async () => {
+    const page = await dashboard.open({ colorScheme: 'dark' });
+    const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    const dark = await ground();
+    await page.getByRole('button', { name: 'Theme: system' }).click();
+    expect(await ground()).not.toBe(dark);
+    await page.reload();
+    await page.getByRole('button', { name: 'Theme: light' }).click();
+    expect(await ground()).toBe(dark);
+  });
+
+  describe('says what is wrong, and what to do', () => {
+    let page: Page;
+    const form = async (fill: { server?: string; token?: string; pattern?: string }) => {
+      if (fill.server !== undefined) await page.locator('#connect-server').fill(fill.server);
+      if (fill.token !== undefined) await page.locator('#connect-token').fill(fill.token);
+      if (fill.pattern !== undefined) await page.locator('#connect-pattern').fill(fill.pattern);
+      await page.locator('#connect-submit').click();
+    };
+    const problem = () => page.locator('#connect-error').textContent();
+    /** The page as a server would give it that has no token to tell. */
+    const openWithoutToken = async () => {
+      page = dashboard.page = await dashboard.browser.newPage();
+      await page.route('**/dashboard.json', (route) => route.fulfill({ json: { server: dashboard.demo.server } }));
+      await page.goto(dashboard.demo.page);
+      await page.locator('#connect').waitFor();
+    };
+
+    it('a token that is missing, one that is refused, and then the right one', async () => {
+      await openWithoutToken();
+      expect(await page.locator('#connect-server').inputValue()).toBe(dashboard.demo.server);
+      await form({});
+      await expect.poll(problem).toContain('A token is missing.');
+      await form({ token: 'not-it' });
+      await expect.poll(problem, patient).toContain('The server refused this token.');
+      expect(await page.locator('#connect-token').getAttribute('aria-invalid')).toBe('true');
+      await form({ token: dashboard.demo.token, pattern: 'host.*.memory' });
+      await dashboard.expectState('Connected');
+      await expect.poll(() => page.locator('#connect').isVisible()).toBe(false);
+      await expect.poll(() => page.locator('.row.is-topic').count(), patient).toBe(1);
+    });
+
+    it('an address that is none, a port where nobody is, and a server of another kind', async () => {
+      const strangers = createServer((_request, response) => response.end('hello'));
+      const other = new WebSocketServer({ server: strangers, handleProtocols: () => false });
+      await new Promise<void>((resolve) => void strangers.listen(0, '127.0.0.1', resolve));
+      const { port } = strangers.address() as AddressInfo;
+      try {
+        await openWithoutToken();
+        await form({ server: 'ws://no where', token: 't' });
+        await expect.poll(problem).toContain('This is not an address.');
+        await form({ server: 'ws://127.0.0.1:1/ws' });
+        await expect.poll(problem, patient).toContain('No Pubkeeper server answers at 127.0.0.1:1.');
+        await form({ server: `127.0.0.1:${port}` });
+        await expect.poll(problem, patient).toContain(`127.0.0.1:${port} is not a Pubkeeper server.`);
+      } finally {
+        for (const client of other.clients) client.terminate();
+        strangers.close();
+      }
+    });
+
+    it('ws:// from an https page', async () => {
+      page = dashboard.page = await dashboard.browser.newPage();
+      await page.route('https://dashboard.example/**', async (route) => {
+        const { pathname } = new URL(route.request().url());
+        if (pathname === '/dashboard.json') await route.fulfill({ json: {} });
+        else await route.fulfill({ response: await route.fetch({ url: new URL(pathname, dashboard.demo.page).href }) });
+      });
+      await page.goto('https://dashboard.example/');
+      await page.locator('#connect').waitFor();
+      expect(await page.locator('#connect-server').inputValue()).toBe('wss://dashboard.example/ws');
+      await form({ server: 'ws://plant.example:9898/ws', token: 't' });
+      await expect.poll(problem).toContain('The browser does not let this page use ws://.');
+    });
+  });
+});

@@ -1,0 +1,255 @@
+import WebSocket from 'ws';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { PubkeeperClient } from '../../src/core/client.js';
+import type { ClientOptions } from '../../src/core/client-options.js';
+import type { WebSocketConstructor } from '../../src/core/connection.js';
+import type { PubkeeperError } from '../../src/core/errors.js';
+import { bytes, id, rejected, unhex } from '../helpers.js';
+import { strictEncode, StrictServer } from '../strict-server.js';
+import { PairBrew } from './scripted-control.js';
+
+vi.setConfig({ testTimeout: 20_000 });
+
+let server: StrictServer;
+const clean: (() => Promise<unknown>)[] = [];
+beforeEach(async () => void (server = await new StrictServer().listen()));
+afterEach(async () => {
+  for (const run of clean.splice(0)) await run();
+  await server.close();
+});
+
+function kit(options: Partial<ClientOptions> = {}) {
+  const errors: PubkeeperError[] = [];
+  const client = new PubkeeperClient({
+    server: server.url,
+    token: 'secret',
+    brews: [new PairBrew()],
+    WebSocket: WebSocket as unknown as WebSocketConstructor,
+    reconnect: { delayMs: 10, maxDelayMs: 20 },
+    ...options,
+  });
+  clean.push(() => client.disconnect());
+  client.on('error', (error) => errors.push(error));
+  return { client, errors };
+}
+
+describe('the handshake', () => {
+  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('by %s: a strict server finds no fault in it', async (subprotocol) => {
+    server.options.subprotocol = subprotocol;
+    const { client, errors } = kit();
+    const patron = client.addPatron('a.**', () => undefined, { patronId: id(1).toUpperCase() });
+    client.addPatron('plant.line_2.*.µ', () => undefined);
+    const brewers = [client.addBrewer('a.b'), client.addBrewer('a.c', { cipher: 'aes-cbc' }), client.addBrewer('größe', { crypto: false })];
+    await client.connect();
+    expect(server.packets.map(({ type }) => type)).toEqual([1, 40, 20, 20, 10, 10, 10]);
+    expect(server.ofType(1)).toEqual([{ token: 'secret' }]);
+    expect(server.ofType(40)).toEqual([{ brews: ['x'], bridge_mode: false }]);
+    expect(server.ofType(20)[0]).toEqual({ topic: 'a.**', patron_id: id(1), brews: [{ name: 'x' }] });
+    expect(server.ofType(10)).toEqual(
+      brewers.map((brewer) => ({ topic: brewer.topic, brewer_id: brewer.brewerId, brewer_config: brewer.getConfig(), brews: [{ name: 'x' }] })),
+    );
+    client.removePatron(patron);
+    client.removePatron(patron);
+    client.removeBrewer(brewers[0]!);
+    client.addPatron(patron);
+    await server.until(() => server.ofType(11).length === 1 && server.ofType(20).length === 3);
+    expect(server.ofType(21)).toEqual([{ topic: 'a.**', patron_id: id(1) }]);
+    expect(server.ofType(11)).toEqual([{ topic: 'a.b', brewer_id: brewers[0]!.brewerId }]);
+    expect([server.faults, errors]).toEqual([[], []]);
+  });
+
+  it('a patron that is added and removed at once leaves no fault', async () => {
+    const { client } = kit();
+    await client.connect();
+    client.removePatron(client.addPatron('a', () => undefined));
+    client.removeBrewer(client.addBrewer('b'));
+    const last = client.addPatron('last', () => undefined);
+    await server.until(() => server.ofType(20).some(({ patron_id }) => patron_id === last.patronId));
+    expect(server.faults).toEqual([]);
+  });
+
+  it('waits for the answer to every registration', async () => {
+    const held: (() => void)[] = [];
+    server.options.answer = (packet, socket) => {
+      if (packet.type !== 10) return undefined;
+      held.push(() => socket.send(strictEncode({ type: 22, payload: { brewer_id: packet.payload['brewer_id'], patrons: [] } })));
+      return [];
+    };
+    const { client } = kit();
+    client.addBrewer('a');
+    client.addBrewer('b');
+    const connecting = client.connect();
+    await server.until(() => held.length === 2);
+    held[0]!();
+    expect(client.state).toBe('connecting');
+    held[1]!();
+    await connecting;
+    expect(client.state).toBe('connected');
+  });
+
+  it('is refused for a wrong token: UNAUTHORIZED, and it is not tried again', async () => {
+    const { client } = kit({ token: 'wrong' });
+    const error = await rejected(client.connect(), 'UNAUTHORIZED');
+    expect(error.message + JSON.stringify(error.details)).not.toContain('wrong');
+    expect([client.state, server.connections]).toEqual(['disconnected', 1]);
+  });
+
+  it('tells what the server said before it refused', async () => {
+    server.options.answer = () => undefined;
+    server.options.mute = true;
+    const { client } = kit();
+    const connecting = client.connect();
+    await server.until(() => server.ofType(1).length === 1);
+    server.send({ type: 99, payload: { message: 'expired yesterday', code: 'UNAUTHORIZED' } });
+    for (const socket of server.sockets) socket.close();
+    expect((await rejected(connecting)).message).toContain('expired yesterday');
+  });
+
+  it.each(['', 'pubkeeper-2.0', 'mqtt'])('is refused for the subprotocol %j: SUBPROTOCOL_REFUSED, and it is not tried again', async (subprotocol) => {
+    server.options.subprotocol = subprotocol;
+    const { client } = kit();
+    await rejected(client.connect(), 'SUBPROTOCOL_REFUSED');
+    expect(client.state).toBe('disconnected');
+    expect(server.packets).toEqual([]);
+  });
+
+  it('ends by TIMEOUT when nothing answers: to the token, and to a registration, which it names', async () => {
+    server.options.mute = true;
+    await rejected(kit({ connectTimeoutMs: 100 }).client.connect(), 'TIMEOUT');
+    server.options.mute = false;
+    server.options.answer = ({ type }) => (type === 10 ? [] : undefined);
+    const { client } = kit({ connectTimeoutMs: 150 });
+    client.addBrewer('never.answered');
+    client.addPatron('answered', () => undefined);
+    expect((await rejected(client.connect(), 'TIMEOUT')).details).toEqual({ topics: ['never.answered'] });
+    expect(client.state).toBe('disconnected');
+  });
+
+  it('ends when the server closes before it has answered', async () => {
+    server.options.mute = true;
+    const { client } = kit();
+    const connecting = client.connect();
+    await server.until(() => server.ofType(1).length === 1);
+    server.kill();
+    await rejected(connecting, 'CONNECTION_LOST');
+  });
+});
+
+describe('the token', () => {
+  it.each([
+    ['a text', 'secret'],
+    ['a function', () => 'secret'],
+    ['a promise', async () => Promise.resolve('secret')],
+  ])('may be %s', async (_, token) => {
+    await kit({ token }).client.connect();
+    expect(server.ofType(1)).toEqual([{ token: 'secret' }]);
+  });
+
+  const bad: [string, () => unknown][] = [
+    ['throws', () => { throw new Error('no token today'); }],
+    ['is rejected', () => Promise.reject(new Error('no token today'))],
+    ['gives undefined', () => undefined],
+    ['gives a number', () => 7],
+    ['gives an empty text', async () => Promise.resolve('')],
+  ];
+  it.each(bad)('a function that %s: TOKEN_FAILED', async (_, token) => {
+    const { client } = kit({ token: token as () => string });
+    await rejected(client.connect(), 'TOKEN_FAILED');
+    expect(server.packets).toEqual([]);
+    expect(client.state).toBe('disconnected');
+  });
+
+  it.each([['a text', 'x'.repeat(70_000)], ['a function', () => 'x'.repeat(70_000)]])('%s that 1.0 has no room for: PACKET_TOO_LONG, and no crash', async (_, token) => {
+    server.options.subprotocol = 'pubkeeper-1.0';
+    await rejected(kit({ token }).client.connect(), 'PACKET_TOO_LONG');
+  });
+
+  it('that comes after the connection has ended is not sent', async () => {
+    let give!: (token: string) => void;
+    const { client } = kit({ token: () => new Promise((resolve) => (give = resolve)), connectTimeoutMs: 50 });
+    await rejected(client.connect(), 'TIMEOUT');
+    give('secret');
+    await client.disconnect();
+    expect(server.packets).toEqual([]);
+  });
+});
+
+describe('what a server may send wrong', () => {
+  const notify = strictEncode({ type: 12, payload: { patron_id: id(1), brewers: [] } });
+  const wrong: [string, string, Uint8Array | string][] = [
+    ['text', 'PROTOCOL_ERROR', '{"authenticated":true}'],
+    ['nothing', 'PACKET_INVALID', new Uint8Array(0)],
+    ['garbage', 'PACKET_INVALID', bytes('garbage, and not little of it')],
+    ['a truncated packet', 'PACKET_INVALID', notify.subarray(0, -1)],
+    ['a packet with more than it says', 'PACKET_INVALID', Buffer.concat([notify, notify])],
+    ['no JSON', 'PACKET_INVALID', unhex('63000300010000007b7d7b')],
+    ['a wrong shape', 'PACKET_INVALID', strictEncode({ type: 12, payload: { patron_id: id(1) } })],
+    ['an unknown type', 'PROTOCOL_ERROR', strictEncode({ type: 77, payload: {} })],
+    ['an ERROR', 'SERVER_ERROR', strictEncode({ type: 99, payload: { message: 'hm' } })],
+    ['an ERROR with a code', 'FORBIDDEN', strictEncode({ type: 99, payload: { message: 'hm', code: 'FORBIDDEN' } })],
+    ['an ERROR with an odd code', 'SERVER_ERROR', strictEncode({ type: 99, payload: { message: 'hm', code: '__proto__' } })],
+    ['an ERROR about odd ids', 'SERVER_ERROR', strictEncode({ type: 99, payload: { message: 'hm', patron_id: { toString: 1 } } })],
+  ];
+
+  it.each(wrong)('%s is reported as %s, and the connection goes on', async (_, code, data) => {
+    const { client, errors } = kit();
+    await client.connect();
+    server.sendRaw(data);
+    await vi.waitFor(() => expect(errors.length).toBe(1));
+    expect(errors[0]!.code).toBe(code);
+    const patron = client.addPatron('still.works', () => undefined);
+    await server.until(() => server.ofType(20).some(({ patron_id }) => patron_id === patron.patronId));
+    expect([client.state, server.connections]).toEqual(['connected', 1]);
+  });
+
+  it('a notification for somebody who is not there, and packets that are only for servers, do nothing', async () => {
+    const { client, errors } = kit();
+    await client.connect();
+    const ids = { patron_id: id(8), brewer_id: id(9) };
+    server.sendRaw(notify);
+    for (const [type, payload] of [[13, ids], [23, ids], [11, { topic: 'a', ...ids }], [30, {}], [2, { authenticated: false }]] as const) server.send({ type, payload });
+    server.send({ type: 99, payload: { message: 'last' } });
+    await vi.waitFor(() => expect(errors.map(({ message }) => message)).toEqual(['last']));
+    expect(client.state).toBe('connected');
+  });
+});
+
+describe('the heartbeat', () => {
+  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('asks a server that is silent, and stays with one that answers (%s)', async (subprotocol) => {
+    server.options = { ...server.options, heartbeat: 100, subprotocol };
+    const { client } = kit();
+    await client.connect();
+    await server.until(() => server.ofType(60).length >= 4);
+    expect([client.state, server.connections, server.faults]).toEqual(['connected', 1, []]);
+  });
+
+  it('gives up a server that does not answer, and comes back', async () => {
+    server.options = { ...server.options, heartbeat: 100, answer: ({ type }) => (type === 60 ? [] : undefined) };
+    const { client, errors } = kit();
+    await client.connect();
+    await server.until(() => server.connections === 2 && server.ofType(40).length === 2);
+    expect(errors.some(({ code, message }) => code === 'CONNECTION_LOST' && message.includes('silent'))).toBe(true);
+    expect(server.faults).toEqual([]);
+  });
+
+  it('sends nothing to a server that announces none', async () => {
+    const { client } = kit();
+    await client.connect();
+    const before = server.packets.length;
+    client.addPatron('a', () => undefined);
+    await server.until(() => server.packets.length > before);
+    expect(server.ofType(60)).toEqual([]);
+  });
+
+  it('is asked for at once when the page wakes up', async () => {
+    server.options.heartbeat = 60_000;
+    let wake!: () => void;
+    const stop = vi.fn();
+    const { client } = kit({ lifecycle: (run) => ((wake = run), stop) });
+    await client.connect();
+    wake();
+    await server.until(() => server.ofType(60).length === 1);
+    await client.disconnect();
+    expect(stop).toHaveBeenCalledTimes(1);
+  });
+});
