@@ -24,7 +24,10 @@ let shared: Hub | undefined;
  */
 export class MemoryBrew implements Brew {
   readonly #hub = (shared ??= new Hub());
-  readonly #mine = new Map<string, number>();
+  /** The brewers of this client, each with its number of pairs. */
+  readonly #mine = new Map<string, { pairs: number }>();
+  /** What ends the patrons of this client. */
+  readonly #stops = new Set<() => void>();
   #host: BrewHost | undefined;
 
   get name(): string {
@@ -47,11 +50,11 @@ export class MemoryBrew implements Brew {
   }
 
   startBrewer({ brewerId }: BrewerPair): () => void {
-    this.#mine.set(brewerId, (this.#mine.get(brewerId) ?? 0) + 1);
+    const mine = this.#mine.get(brewerId) ?? { pairs: 0 };
+    mine.pairs++;
+    this.#mine.set(brewerId, mine);
     return once(() => {
-      const left = this.#mine.get(brewerId)! - 1;
-      if (left > 0) this.#mine.set(brewerId, left);
-      else this.#forget(brewerId);
+      if (!--mine.pairs && this.#mine.get(brewerId) === mine) this.#forget(brewerId);
     });
   }
 
@@ -59,20 +62,26 @@ export class MemoryBrew implements Brew {
     const { receivers, last } = this.#hub;
     const set = receivers.get(brewerId) ?? new Set();
     receivers.set(brewerId, set.add(receive));
-    const retained = last.get(brewerId);
-    if (retained) receive(retained, true);
-    return once(() => {
+    const stop = once(() => {
+      this.#stops.delete(stop);
       if (set.delete(receive) && !set.size && receivers.get(brewerId) === set) receivers.delete(brewerId);
     });
+    this.#stops.add(stop);
+    const retained = last.get(brewerId);
+    if (retained) receive(retained, true);
+    return stop;
   }
 
   brew(brewerId: string, frame: Uint8Array): void {
     if (!this.#mine.has(brewerId)) return;
     this.#hub.last.set(brewerId, frame);
-    for (const receive of this.#hub.receivers.get(brewerId) ?? []) receive(frame, false);
+    const set = this.#hub.receivers.get(brewerId);
+    // One that comes while this is delivered has had it as the last value; one that goes gets nothing more.
+    for (const receive of [...(set ?? [])]) if (set!.has(receive)) receive(frame, false);
   }
 
   close(): void {
+    for (const stop of this.#stops) stop();
     for (const brewerId of this.#mine.keys()) this.#forget(brewerId);
   }
 

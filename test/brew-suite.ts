@@ -1,0 +1,300 @@
+import { createHash } from 'node:crypto';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { PubkeeperError, type Brew, type BrewDetails, type BrewHost, type WebSocketConstructor } from '../src/index.js';
+
+// The conformance suite for brews: what src/core/brew.ts promises, sentence by sentence. The brews of this package pass
+// it, and it is meant for yours:
+//
+//     import { brewSuite } from './brew-suite.js';
+//
+//     brewSuite('MyBrew', {
+//       async make() {                                  // called by each test
+//         const broker = await startMyBroker();
+//         return {
+//           brew: () => new MyBrew(broker.url),         // an unattached brew; those of one make() reach each other
+//           close: () => broker.close(),
+//         };
+//       },
+//       lastValue: true,                                // a late patron gets its brewer's last frame
+//       badDetails: [{ name: 'my', url: 'nonsense' }],  // what startPatron() must refuse
+//     });
+//
+// It needs vitest, and of this package no more than `pubkeeper` exports. It attaches each brew to a pretended client
+// (`BrewHost`), starts pairs as the core would, and looks at what arrives.
+
+export interface BrewFixture {
+  brew(): Brew;
+  /** What this brew needs of the pretended client: `server`, `WebSocket`, … */
+  readonly host?: Partial<BrewHost>;
+  close?(): unknown;
+}
+
+export interface BrewSuiteOptions {
+  make(): Promise<BrewFixture> | BrewFixture;
+  /** A patron that starts late gets the last frame of its brewer. */
+  readonly lastValue?: boolean;
+  /** `receive` is told which frames are last values and which are live. */
+  readonly tellsRetained?: boolean;
+  /** Details that nothing can be connected by: `startPatron()` throws a PubkeeperError. */
+  readonly badDetails?: readonly object[];
+  /** How long data may take, in ms. Default 15,000. */
+  readonly patience?: number;
+}
+
+const TOPIC = 'suite.topic';
+const idOf = (n: number): string => `${n.toString(16).padStart(8, '0')}000040008000${'0'.repeat(12)}`;
+const overTheWire = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
+
+/** A brew frame (protocol, section 3) with plaintext. */
+function frameOf(topic: string, brewerId: string, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  const frame = new Uint8Array(88 + payload.length);
+  frame[0] = 1;
+  frame.set(createHash('sha256').update(topic).digest(), 2);
+  frame.set(Buffer.from(brewerId, 'hex'), 34);
+  new DataView(frame.buffer).setUint32(84, payload.length, true);
+  frame.set(payload, 88);
+  return frame;
+}
+
+/** A brew attached to a pretended client, and what it reported. */
+type Side = { readonly brew: Brew; readonly errors: PubkeeperError[] };
+
+export function brewSuite(name: string, options: BrewSuiteOptions): void {
+  const { patience = 15_000, badDetails = [], lastValue = false, tellsRetained = false } = options;
+  const eventually = (check: () => unknown, timeout = patience) => vi.waitFor(check, { timeout, interval: 3 });
+
+  describe(`the contract of a brew: ${name}`, { timeout: 4 * patience }, () => {
+    const clean: (() => unknown)[] = [];
+    afterEach(async () => {
+      for (const run of clean.splice(0).reverse()) await run();
+    });
+
+    /** A fixture; what it returns makes attached brews. */
+    const prepare = async (): Promise<() => Side> => {
+      const made = await options.make();
+      clean.push(() => made.close?.());
+      return () => {
+        const brew = made.brew();
+        const errors: PubkeeperError[] = [];
+        brew.attach({
+          server: 'ws://127.0.0.1:9/ws',
+          WebSocket: undefined as unknown as WebSocketConstructor,
+          reconnect: { delayMs: 20, maxDelayMs: 100, stableMs: 1000, graceMs: 30_000 },
+          logger: undefined,
+          report: (error) => errors.push(error),
+          dropped: () => undefined,
+          ...made.host,
+        });
+        clean.push(() => brew.close());
+        return { brew, errors };
+      };
+    };
+
+    /** Starts a patron; `texts` tells what it received. */
+    const listen = async (from: Side, to: Side, { brewer = 1, patron = 101, topic = TOPIC } = {}) => {
+      const pair = { topic, brewerId: idOf(brewer), patronId: idOf(patron) };
+      const details = overTheWire((await from.brew.brewerDetails(pair))!);
+      const frames: Uint8Array[] = [];
+      const retained: (boolean | undefined)[] = [];
+      const receive = (frame: Uint8Array, last?: boolean): void => void (frames.push(frame.slice()), retained.push(last));
+      const stop = to.brew.startPatron({ ...pair, details, receive });
+      const texts = (): string[] => frames.map((frame) => Buffer.from(frame.subarray(88)).toString());
+      return { frames, retained, texts, stop };
+    };
+
+    /** Starts a brewer for a patron. */
+    const publish = (from: Side, to: Side, { brewer = 1, patron = 101, topic = TOPIC } = {}) => {
+      const pair = { topic, brewerId: idOf(brewer), patronId: idOf(patron) };
+      const stop = from.brew.startBrewer({ ...pair, details: overTheWire(to.brew.patronDetails(pair)!) });
+      const send = (data: string | Uint8Array): void | Promise<void> =>
+        from.brew.brew(pair.brewerId, frameOf(topic, pair.brewerId, typeof data === 'string' ? Buffer.from(data) : data));
+      return { send, stop };
+    };
+
+    /** Both ends, and the way between them open: the first frames of a fresh pair may come before a transport is ready. */
+    const connect = async (from: Side, to: Side, who: { brewer?: number; patron?: number; topic?: string } = {}) => {
+      const reading = await listen(from, to, who);
+      const writing = publish(from, to, who);
+      await eventually(async () => {
+        await writing.send('?');
+        await eventually(() => expect(reading.texts()).toContain('?'), 500);
+      });
+      await writing.send('!');
+      await eventually(() => expect(reading.texts()).toContain('!'));
+      reading.frames.length = reading.retained.length = 0;
+      return { reading, writing };
+    };
+
+    describe('attach()', () => {
+      it('belongs to one client: a second time is BREW_IN_USE', async () => {
+        const side = await prepare();
+        const { brew } = side();
+        const again = (): void => brew.attach({} as BrewHost);
+        expect(again).toThrow(expect.objectContaining({ name: 'PubkeeperError', code: 'BREW_IN_USE' }) as Error);
+      });
+
+      it('before it, a brew has its name, by which both ends are matched; its details bear it, and JSON carries them', async () => {
+        const side = await prepare();
+        const [a, b] = [side(), side()];
+        expect(a.brew.name).toBe(b.brew.name);
+        const all = [await a.brew.brewerDetails({ topic: TOPIC, brewerId: idOf(1) }), a.brew.patronDetails({ topic: TOPIC, patronId: idOf(2) })];
+        for (const details of all) if (details) expect([details.name, overTheWire<BrewDetails>(details)]).toEqual([a.brew.name, details]);
+      });
+    });
+
+    describe('brew()', () => {
+      it('carries 1,000 frames in order, each once, whether or not one waits for the other', async () => {
+        const side = await prepare();
+        const { reading, writing } = await connect(side(), side());
+        const sent = Array.from({ length: 1000 }, (_, index) => `frame ${index}`);
+        for (const text of sent.slice(0, 500)) await writing.send(text);
+        await Promise.all(sent.slice(500).map(writing.send));
+        await eventually(() => expect(reading.frames.length).toBeGreaterThanOrEqual(1000));
+        expect(reading.texts()).toEqual(sent);
+        if (tellsRetained) expect(new Set(reading.retained)).toEqual(new Set([false]));
+      });
+
+      it.each([0, 1, 1000, 65_448, 65_536, 300_000, 1024 * 1024])('carries a payload of %i bytes, and changes neither frame', async (size) => {
+        const side = await prepare();
+        const from = side();
+        const { reading } = await connect(from, side());
+        const frame = frameOf(TOPIC, idOf(1), new Uint8Array(size).map((_, index) => index * 31));
+        const before = Buffer.from(frame);
+        await from.brew.brew(idOf(1), frame);
+        await eventually(() => expect(reading.frames.length).toBe(1));
+        expect([before.equals(frame), before.equals(reading.frames[0]!)]).toEqual([true, true]);
+      });
+
+      it('carries to two patrons of a brewer, at one brew and at two', async () => {
+        const side = await prepare();
+        const [from, one, two] = [side(), side(), side()];
+        const pairs: Awaited<ReturnType<typeof connect>>[] = [];
+        for (const [index, to] of [one, two, two].entries()) pairs.push(await connect(from, to, { patron: 101 + index }));
+        for (const { reading } of pairs) reading.frames.length = 0;
+        await pairs[0]!.writing.send('to all');
+        await eventually(() => expect(pairs.map(({ reading }) => reading.texts())).toEqual([['to all'], ['to all'], ['to all']]));
+      });
+
+      it('tells two brewers of one topic apart by their ids, at one brew and at two', async () => {
+        const side = await prepare();
+        const [a, b, to] = [side(), side(), side()];
+        const sources: [Side, number][] = [[a, 1], [a, 2], [b, 3]];
+        const pairs: Awaited<ReturnType<typeof connect>>[] = [];
+        for (const [from, brewer] of sources) pairs.push(await connect(from, to, { brewer, patron: 101 }));
+        for (const { reading } of pairs) reading.frames.length = 0;
+        for (const [index, { writing }] of pairs.entries()) await writing.send(`of ${index + 1}`);
+        await eventually(() => expect(pairs.map(({ reading }) => reading.texts())).toEqual([['of 1'], ['of 2'], ['of 3']]));
+      });
+
+      it('carries within one brew: both ends in one client', async () => {
+        const side = await prepare();
+        const both = side();
+        const { reading, writing } = await connect(both, both);
+        for (const text of ['a', 'b', 'c']) await writing.send(text);
+        await eventually(() => expect(reading.texts()).toEqual(['a', 'b', 'c']));
+      });
+
+      it('of a brewer that was not started does nothing', async () => {
+        await (await prepare())().brew.brew(idOf(9), frameOf(TOPIC, idOf(9), Buffer.from('x')));
+      });
+
+      it('settles every promise, and throws nothing but BUFFER_FULL, when more is brewed than can leave', async () => {
+        const side = await prepare();
+        const { reading, writing } = await connect(side(), side());
+        const accepted: number[] = [];
+        const results = Array.from({ length: 48 }, async (_, index) => {
+          const body = new Uint8Array(512 * 1024);
+          body[0] = index;
+          await writing.send(body);
+          accepted.push(index);
+        });
+        for (const result of await Promise.allSettled(results)) {
+          if (result.status === 'rejected') expect(result.reason).toMatchObject({ name: 'PubkeeperError', code: 'BUFFER_FULL' });
+        }
+        await eventually(() => expect(reading.frames.length).toBe(accepted.length));
+        expect(reading.frames.map((frame) => frame[88])).toEqual(accepted.sort((a, b) => a - b));
+      });
+    });
+
+    describe('what startPatron() and startBrewer() return', () => {
+      it('ends that pair and no other; a second call does nothing', async () => {
+        const side = await prepare();
+        const [from, to] = [side(), side()];
+        const first = await connect(from, to, { patron: 101 });
+        const second = await connect(from, to, { patron: 102 });
+        const other = await connect(from, to, { brewer: 2, patron: 101 });
+        for (const { stop } of [first.reading, first.writing, first.reading, first.writing]) stop();
+        for (const { reading } of [first, second, other]) reading.frames.length = 0;
+        await second.writing.send('second');
+        await other.writing.send('other');
+        await eventually(() => expect([second.reading.texts(), other.reading.texts()]).toEqual([['second'], ['other']]));
+        expect(first.reading.frames).toEqual([]);
+      });
+
+      it('leaves a brewer that nothing is carried of, once its last pair has ended', async () => {
+        const side = await prepare();
+        const [from, to] = [side(), side()];
+        const { reading, writing } = await connect(from, to);
+        const fence = await connect(from, to, { brewer: 2 });
+        writing.stop();
+        await writing.send('to nobody');
+        await fence.writing.send('fence');
+        await eventually(() => expect(fence.reading.texts()).toContain('fence'));
+        expect(reading.frames).toEqual([]);
+        const again = publish(from, to);
+        await again.send('again');
+        await eventually(() => expect(reading.texts()).toEqual(['again']));
+      });
+    });
+
+    it.runIf(badDetails.length).each(badDetails.map((details) => [details]))('startPatron() refuses %j with a PubkeeperError', async (details) => {
+      const { brew } = (await prepare())();
+      const start = () => brew.startPatron({ topic: TOPIC, brewerId: idOf(1), patronId: idOf(2), details: details as BrewDetails, receive: () => undefined });
+      expect(start).toThrow(PubkeeperError);
+    });
+
+    it.runIf(lastValue)('gives a late patron the last frame of its brewer, once, and then what is live: at another brew and at the same', async () => {
+      const side = await prepare();
+      const [from, to, late] = [side(), side(), side()];
+      const { reading, writing } = await connect(from, to);
+      for (const text of ['first', 'last']) await writing.send(text);
+      await eventually(() => expect(reading.texts()).toEqual(['first', 'last']));
+      for (const [index, at] of [late, to, from, from].entries()) {
+        const another = await listen(from, at, { patron: 102 + index });
+        await eventually(() => expect(another.texts()).toEqual(['last']));
+        if (tellsRetained) expect(another.retained).toEqual([true]);
+        await writing.send('live');
+        await eventually(() => expect(another.texts()).toEqual(['last', 'live']));
+        if (tellsRetained) expect(another.retained).toEqual([true, false]);
+        await writing.send('last');
+        await eventually(() => expect(another.texts().at(-1)).toBe('last'));
+      }
+    });
+
+    describe('close()', () => {
+      it('of a brew that never started, and twice, does nothing', async () => {
+        const { brew, errors } = (await prepare())();
+        await brew.close();
+        await brew.close();
+        brew.wake?.();
+        expect(errors).toEqual([]);
+      });
+
+      it('lets leave what was accepted; then nothing is carried and nothing received; stops of before do no harm', async () => {
+        const side = await prepare();
+        const [from, to] = [side(), side()];
+        const { reading, writing } = await connect(from, to);
+        for (let i = 0; i < 100; i++) await writing.send(String(i));
+        await from.brew.close();
+        await eventually(() => expect(reading.frames.length).toBe(100));
+        await to.brew.close();
+        // The same ids again, on the same brews; the ends of the closed pairs are called late.
+        const again = await connect(from, to);
+        for (const stop of [writing.stop, reading.stop]) stop();
+        await again.writing.send('again');
+        await eventually(() => expect(again.reading.texts()).toEqual(['again']));
+        expect(reading.frames.length).toBe(100);
+      });
+    });
+  });
+}
