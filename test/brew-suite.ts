@@ -79,7 +79,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         brew.attach({
           server: 'ws://127.0.0.1:9/ws',
           WebSocket: undefined as unknown as WebSocketConstructor,
-          reconnect: { delayMs: 20, maxDelayMs: 100, stableMs: 1000, graceMs: 30_000 },
+          reconnect: { delayMs: 20, maxDelayMs: 100, stableMs: 1000, graceMs: 30_000, maxRetries: Infinity },
           logger: undefined,
           report: (error) => errors.push(error),
           dropped: () => undefined,
