@@ -44,23 +44,15 @@ export class Brewer extends Target<BrewerEvents> {
   readonly #host: BrewerHost;
 
   /** @internal */
-  constructor(core: CoreBrewer, host: BrewerHost, matched: Matched<Brewer> | undefined) {
-    super(core.brewerId, core.topic, host);
+  constructor(core: CoreBrewer, host: BrewerHost, matched: Matched<Brewer> | null | undefined) {
+    super(core, core.brewerId, host, () => matched?.(this), {
+      added: (match) => this.emit('added', match),
+      removed: (match) => this.emit('removed', match),
+    });
     this.#core = core;
     this.#host = host;
-    core.on('added', ({ topic, patronId: id }) =>
-      this.joined(
-        id,
-        () => matched?.(this),
-        () => this.emit('added', { topic, id }),
-      ),
-    );
-    core.on('removed', ({ patronId: id }) =>
-      this.left(id, () => {
-        this.emit('removed', { id });
-        this.#host.waiting.forEach((look) => look());
-      }),
-    );
+    // Nobody is left to wait for.
+    core.on('unmatched', () => host.waiting.forEach((look) => look()));
   }
 
   /**

@@ -2,15 +2,15 @@ import { webSocket } from '#platform';
 import { PubkeeperClient as CoreClient } from '../client.js';
 import { asPubkeeperError, PubkeeperError } from '../core/errors.js';
 import { defaultLogger } from '../core/host.js';
-import { Brewer as CoreBrewer, PacketType, type WebSocketConstructor, type WebSocketLike } from '../core/index.js';
-import type { Attached, CompatBrew } from './attached.js';
+import { Brewer as CoreBrewer, PacketType, Patron as CorePatron, type WebSocketConstructor, type WebSocketLike } from '../core/index.js';
+import type { Attached } from './attached.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { cipherFrom, type CryptoMap, openerFrom } from './ciphers.js';
 import { type ClientEvents, type ClientOptions, type ConnectOptions, invalid, type Status, type Token } from './client-options.js';
 import { attach } from './custom-brew.js';
 import { Emitter } from './emitter.js';
-import { corePatron, Patron, type PatronOptions } from './patron.js';
-import type { Matched, TargetOptions } from './target.js';
+import { Patron, type PatronOptions } from './patron.js';
+import type { Matched, TargetHost, TargetOptions } from './target.js';
 import { type Listening, WebSocketBrew } from './websocket-brew.js';
 
 /** What `addPatron` returns. */
@@ -28,9 +28,9 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
 
   readonly #core: CoreClient;
   readonly #crypto: CryptoMap;
-  readonly #brews = new Map<string, readonly [CompatBrew, Attached]>();
-  /** The names of the brews that each patron and brewer offers. */
-  readonly #offers = new Map<string, readonly string[]>();
+  readonly #brews: readonly Attached[];
+  /** The brews that each patron and brewer offers. */
+  readonly #offers = new Map<string, readonly Attached[]>();
   /** Who waits for a brew to become ready. */
   readonly #waiting = new Set<() => void>();
   readonly #tokens = new WeakMap<object, () => void>();
@@ -51,13 +51,12 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     if (!server || !jwt) throw invalid('PubkeeperClient needs a server and a jwt.');
     const { maxRetries = Infinity, maxTimeout = 10_000 } = options;
     const host = { offers: this.#offers, waiting: this.#waiting };
-    const attached = brews.map((brew) => (brew instanceof WebSocketBrew ? brew._attach(host) : attach(brew, host)));
-    attached.forEach((brew, index) => this.#brews.set(brew.name, [brews[index]!, brew]));
+    this.#brews = brews.map((brew) => (brew instanceof WebSocketBrew ? brew._attach(host) : attach(brew, host)));
     this.#crypto = crypto ?? new Map();
     this.#core = new CoreClient({
       server,
       token: jwt,
-      brews: attached,
+      brews: this.#brews,
       WebSocket: this.#dialer(WebSocket, typeof protocols === 'string' ? [protocols] : protocols),
       retryFirst: true,
       reconnect: { maxRetries, maxDelayMs: maxTimeout },
@@ -120,11 +119,15 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   addPatron(topic: string, options?: PatronOptions | null, matched?: Matched<Patron> | null): PatronToken;
   addPatron(topic: string, ...rest: Rest<PatronOptions, Patron>): PatronToken {
     const [options, matched] = read(rest);
-    const { names, host } = this.#targetHost(options);
-    const core = corePatron(topic, options.id, (config) => openerFrom(this.#crypto, config), () => patron);
-    const patron: Patron = new Patron(core, host, matched);
+    const [host, offer] = this.#offer(options);
+    const core = new CorePatron(
+      topic,
+      (data, { topic, brewerId }) => void patron.emit('message', data, { topic, from: brewerId, createdBy: brewerId }),
+      { ...(options.id !== undefined && { patronId: options.id }), opener: (config) => openerFrom(this.#crypto, config) },
+    );
+    const patron = new Patron(core, host, matched);
     const remove = (): void => this.#core.removePatron(core);
-    return this.#add('patron', patron.id, names, () => this.#core.addPatron(core), remove);
+    return this.#add('patron', patron.id, offer, () => this.#core.addPatron(core), remove);
   }
 
   /** Publishes on a topic, which has no wildcards: now if connected, else at `connect()`. */
@@ -133,15 +136,15 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   addBrewer(topic: string, ...rest: Rest<BrewerOptions, Brewer>): BrewerToken {
     const [options, matched] = read(rest);
     const { id, cipher = 2, waitForBrews = true } = options;
-    const { names, host, attached } = this.#targetHost(options);
+    const [host, offer] = this.#offer(options);
     const core = new CoreBrewer(topic, {
       ...(id !== undefined && { brewerId: id }),
       cipher: cipherFrom(this.#crypto, cipher),
     });
-    const ready = (): boolean => attached.every((brew) => brew.ready());
+    const ready = (): boolean => offer.every((brew) => brew.ready());
     const brewer = new Brewer(core, { ...host, waitForBrews, ready, waiting: this.#waiting }, matched);
     const remove = (): void => this.#core.removeBrewer(core);
-    return this.#add('brewer', brewer.id, names, () => this.#core.addBrewer(core), remove);
+    return this.#add('brewer', brewer.id, offer, () => this.#core.addBrewer(core), remove);
   }
 
   /** Takes a patron back. Does nothing the second time. @throws {PubkeeperError} `OPTION_INVALID`: it was never added */
@@ -163,33 +166,33 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     return this.#status === 'disconnected' || this.#status === 'dead';
   }
 
-  #targetHost({ brews, autoRemoveListeners = true }: TargetOptions) {
-    const names = brews ? brews.map((brew) => (typeof brew === 'string' ? brew : brew.name)) : [...this.#brews.keys()];
-    const pairs = names.map((name) => {
-      const pair = this.#brews.get(name);
-      if (!pair) throw invalid(`This client has no brew ${name}.`);
-      return pair;
-    });
+  #offer({ brews, autoRemoveListeners = true }: TargetOptions): [host: TargetHost, offer: readonly Attached[]] {
+    const offer =
+      brews?.map((brew) => {
+        const name = typeof brew === 'string' ? brew : brew.name;
+        const found = this.#brews.find((other) => other.name === name);
+        if (!found) throw invalid(`This client has no brew ${name}.`);
+        return found;
+      }) ?? this.#brews;
     const fail = (error: unknown): void => this.fail(error);
-    const host = { brews: pairs.map(([brew]) => brew), autoRemoveListeners, fail };
-    return { names, host, attached: pairs.map(([, attached]) => attached) };
+    return [{ brews: offer.map(({ origin }) => origin), autoRemoveListeners, fail }, offer];
   }
 
   #add<Kind extends string>(
     kind: Kind,
     id: string,
-    names: readonly string[],
+    offer: readonly Attached[],
     add: () => void,
     remove: () => void,
   ): Token<Kind> {
     const key = kind + id;
     // One that is registered already keeps its own: add() throws.
-    if (!this.#offers.has(key)) this.#offers.set(key, names);
+    if (!this.#offers.has(key)) this.#offers.set(key, offer);
     add();
     const token = Object.freeze({ kind, id });
     this.#tokens.set(token, () => {
       remove();
-      if (this.#offers.get(key) === names) this.#offers.delete(key);
+      if (this.#offers.get(key) === offer) this.#offers.delete(key);
     });
     return token;
   }
@@ -268,7 +271,6 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
 type Rest<Options, Target> = [(Options | Matched<Target> | null)?, (Matched<Target> | null)?];
 
 function read<Options extends TargetOptions, Target>([first, second]: Rest<Options, Target>) {
-  const isMatched = typeof first === 'function';
-  const options: Partial<Options> = isMatched ? {} : (first ?? {});
-  return [options, (isMatched ? first : second) ?? undefined] as const;
+  const none: Partial<Options> = {};
+  return typeof first === 'function' ? ([none, first] as const) : ([first ?? none, second] as const);
 }

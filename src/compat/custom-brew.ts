@@ -73,9 +73,10 @@ export function attach(brew: CustomBrew, { offers, waiting }: BrewClient): Attac
   }
 
   const detailsOf = (key: string, connects: unknown, config: Details | null | undefined) =>
-    connects && config !== null && offers.get(key)?.includes(name) ? { ...config, name } : undefined;
+    connects && config !== null && offers.get(key)?.includes(attached) ? { ...config, name } : undefined;
 
-  return {
+  const attached: Attached = {
+    origin: brew,
     name,
     attach: (lent) => void (host = lent),
     brewerDetails: ({ brewerId }) => detailsOf('brewer' + brewerId, brew.connectBrewer, brew.brewerConfig),
@@ -105,4 +106,5 @@ export function attach(brew: CustomBrew, { offers, waiting }: BrewClient): Attac
     ready: () => !pending,
     close: () => undefined,
   };
+  return attached;
 }

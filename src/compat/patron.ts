@@ -1,4 +1,4 @@
-import { type BrewerConfig, type Opener, Patron as CorePatron } from '../core/index.js';
+import type { Patron as CorePatron } from '../core/index.js';
 import { type Matched, Target, type TargetEvents, type TargetHost, type TargetOptions } from './target.js';
 
 /** What a {@link Patron} emits. */
@@ -13,30 +13,10 @@ export type PatronOptions = TargetOptions;
 /** What subscribes: given to `matched` at its first match. */
 export class Patron extends Target<PatronEvents> {
   /** @internal */
-  constructor(core: CorePatron, host: TargetHost, matched: Matched<Patron> | undefined) {
-    super(core.patronId, core.topic, host);
-    core.on('added', ({ topic, brewerId: id }) =>
-      this.joined(
-        id,
-        () => matched?.(this),
-        () => this.emit('added', { topic, id }),
-      ),
-    );
-    core.on('removed', ({ brewerId: id }) => this.left(id, () => this.emit('removed', { id })));
+  constructor(core: CorePatron, host: TargetHost, matched: Matched<Patron> | null | undefined) {
+    super(core, core.patronId, host, () => matched?.(this), {
+      added: (match) => this.emit('added', match),
+      removed: (match) => this.emit('removed', match),
+    });
   }
 }
-
-/** A patron of the SDK whose messages go to the patron of the old API that `to` returns. */
-export const corePatron = (
-  topic: string,
-  id: string | undefined,
-  opener: (config: BrewerConfig) => Opener | undefined,
-  to: () => Patron,
-): CorePatron =>
-  new CorePatron(
-    topic,
-    (data, { topic: literal, brewerId }) => {
-      to().emit('message', data, { topic: literal, from: brewerId, createdBy: brewerId });
-    },
-    { ...(id !== undefined && { patronId: id }), opener },
-  );

@@ -29,8 +29,24 @@ export interface TargetOptions {
 export interface TargetHost {
   readonly brews: readonly CompatBrew[];
   readonly autoRemoveListeners: boolean;
-  readonly fail: (error: unknown) => void;
+  fail(error: unknown): void;
 }
+
+/** The SDK's patron or brewer. */
+interface Core {
+  readonly topic: string;
+  on(name: 'added', listener: (match: Match & { readonly topic: string }) => void): unknown;
+  on(name: 'removed', listener: (match: Match) => void): unknown;
+}
+
+/** The id of the other side, under its name. */
+interface Match {
+  readonly patronId?: string;
+  readonly brewerId?: string;
+}
+
+/** Emits the events of {@link TargetEvents}. */
+type Tell = { readonly [Name in keyof TargetEvents]: (...args: TargetEvents[Name]) => void };
 
 /** What patrons and brewers of the old API have in common. */
 export abstract class Target<Events extends EventMap<Events>> extends Emitter<Events> {
@@ -44,12 +60,29 @@ export abstract class Target<Events extends EventMap<Events>> extends Emitter<Ev
   readonly #peers = new Set<string>();
   #teardown: unknown;
 
-  protected constructor(id: string, topic: string, host: TargetHost) {
+  /** @param tell emits an event: of which class this is, and so which events it has, is known only below */
+  protected constructor(core: Core, id: string, host: TargetHost, matched: () => unknown, tell: Tell) {
     super();
     this.id = id;
-    this.topic = topic;
+    this.topic = core.topic;
     this.brews = host.brews;
     this.#host = host;
+    const peers = this.#peers;
+    const idOf = ({ patronId, brewerId }: Match): string => (patronId ?? brewerId)!;
+    core.on('added', (match) => {
+      const peer = idOf(match);
+      // Before the event, so that a listener that it adds hears of its first match.
+      if (peers.add(peer).size === 1) this.#teardown = this.run(matched);
+      if (this.isMatched) tell.added({ topic: match.topic, id: peer });
+      // It has removed the very thing that was matched.
+      else this.#end();
+    });
+    core.on('removed', (match) => {
+      const peer = idOf(match);
+      if (!peers.delete(peer)) return;
+      tell.removed({ id: peer });
+      if (!this.isMatched) this.#end();
+    });
   }
 
   /** How many matches there are. */
@@ -64,20 +97,6 @@ export abstract class Target<Events extends EventMap<Events>> extends Emitter<Ev
 
   protected override fail(error: unknown): void {
     this.#host.fail(error);
-  }
-
-  /** `matched` comes before `tell`, so that a listener that it adds hears of its first match. */
-  protected joined(id: string, matched: () => unknown, tell: () => void): void {
-    if (this.#peers.add(id).size === 1) this.#teardown = this.run(matched);
-    if (this.isMatched) tell();
-    // It has removed the very thing that was matched.
-    else this.#end();
-  }
-
-  protected left(id: string, tell: () => void): void {
-    if (!this.#peers.delete(id)) return;
-    tell();
-    if (!this.isMatched) this.#end();
   }
 
   #end(): void {

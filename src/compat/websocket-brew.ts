@@ -37,7 +37,7 @@ export interface WebSocketBrewOptions {
   readonly WebSocket?: WebSocketConstructor | undefined;
 }
 
-/** How many frames were received from relays, and sent to them. */
+/** How many brew frames patrons were given, and how many brewers sent. */
 export interface Metrics {
   readonly recv: number;
   readonly sent: number;
@@ -79,7 +79,7 @@ export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
 
 class RelayBrew extends CoreBrew implements Attached {
   override readonly name: string;
-  readonly #owner: WebSocketBrew;
+  readonly origin: WebSocketBrew;
   readonly #options: WebSocketBrewOptions;
   readonly #counts: { recv: number; sent: number };
   readonly #client: BrewClient;
@@ -90,7 +90,7 @@ class RelayBrew extends CoreBrew implements Attached {
     const { hostname, port, secure = false } = owner.brewerConfig ?? {};
     super(hostname === undefined || port === undefined ? {} : { hostname, port, secure });
     this.name = owner.name;
-    this.#owner = owner;
+    this.origin = owner;
     this.#options = options;
     this.#counts = counts;
     this.#client = client;
@@ -101,7 +101,7 @@ class RelayBrew extends CoreBrew implements Attached {
     super.attach({
       ...host,
       reconnect: { ...host.reconnect, maxRetries, maxDelayMs },
-      report: (error) => void (this.#owner.emit('error', error) || host.report(error)),
+      report: (error) => void (this.origin.emit('error', error) || host.report(error)),
       WebSocket: new Proxy(WebSocket, {
         construct: (Dialled, [url, protocols]: [string, string[]]) => {
           const socket = new Dialled(url, protocols) as WebSocketLike & Listening;
@@ -117,13 +117,13 @@ class RelayBrew extends CoreBrew implements Attached {
 
   /** Without a brewer: where the relay is. */
   override brewerDetails(brewer?: { readonly brewerId: string }): BrewDetails | undefined {
-    const { brewerConfig, name } = this.#owner;
+    const { brewerConfig, name } = this.origin;
     if (brewer && !(brewerConfig && this.#isOffered('brewer' + brewer.brewerId))) return;
     return { ...super.brewerDetails(), ...brewerConfig, name };
   }
 
   override patronDetails(patron: { readonly patronId: string }): BrewDetails | undefined {
-    const { patronConfig, name } = this.#owner;
+    const { patronConfig, name } = this.origin;
     return this.#isOffered('patron' + patron.patronId) ? { ...patronConfig, name } : undefined;
   }
 
@@ -159,6 +159,6 @@ class RelayBrew extends CoreBrew implements Attached {
   }
 
   #isOffered(key: string): boolean {
-    return !!this.#client.offers.get(key)?.includes(this.name);
+    return !!this.#client.offers.get(key)?.includes(this);
   }
 }
