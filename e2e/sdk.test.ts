@@ -1,14 +1,18 @@
 import { randomBytes } from 'node:crypto';
+import { createServer as createHttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer } from 'ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PubkeeperClient } from '../src/index.js';
 import type { PubkeeperServer, ServerOptions } from '../src/server/index.js';
-import { type Engine, engineKinds, type EnginePage, titleOf, warnOfMissing } from './engines.js';
+import { type Engine, engineKinds, type EnginePage, INSECURE_NAME, titleOf, warnOfMissing } from './engines.js';
 import { byAddress, byName, type InsecureOrigin } from './insecure-origin.js';
 import { type Remote, remote } from './page-call.js';
 import type { Sdk } from './page/sdk.js';
 import { inbox, inState, matched, once, peer, serve, TOKEN } from './peer.js';
 import { sdkPage, serveSite, type Site } from './site.js';
 import { ResultTable } from './table.js';
+import { makeCertificate } from './certificate.js';
 
 // One suite, each case in each engine: on a page that the browser trusts, and on one that came by plain http.
 
@@ -24,13 +28,16 @@ const settings = engineKinds.flatMap((kind) => [
 
 const BURST = 10_000;
 
+const certificate = makeCertificate();
+if (!certificate) console.warn('\n!!! MIXED CONTENT IS SKIPPED: there is no openssl to make a certificate with.\n');
+
 describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
   const isMissing = kind.missing() !== null;
   let engine: Engine;
   let site: Site;
   let page: EnginePage;
   let sdk: Remote<Sdk>;
-  let clean: (() => Promise<unknown>)[] = [];
+  const clean: (() => Promise<unknown>)[] = [];
 
   beforeAll(async () => {
     if (isMissing) return;
@@ -49,10 +56,11 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await page.go(`${site.url}/`);
   });
   afterEach(async ({ task }) => {
-    table.set(task.name, column, isMissing ? 'skipped' : task.result?.state === 'pass' ? 'ok' : 'FAILED');
-    if (!isMissing) await sdk.end();
+    table.set(task.name, column, isMissing ? 'skipped' : 'FAILED');
+    if (isMissing) return;
+    await sdk.end();
     for (const run of clean.splice(0).reverse()) await run();
-    clean = [];
+    if (task.result?.state === 'pass') table.set(task.name, column, 'ok');
   });
 
   async function start(options: ServerOptions = {}): Promise<PubkeeperServer> {
@@ -68,6 +76,13 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     clean.push(() => client.disconnect());
     await client.connect();
     return client;
+  }
+  /** A tab of its own for what browsers themselves complain of: a console's messages may come late, and into the next page. */
+  async function openTab(url = `${site.url}/`): Promise<{ tab: EnginePage; sdk: Remote<Sdk> }> {
+    const tab = await engine.open(url);
+    const there = remote<Sdk>(tab, 'sdk');
+    clean.push(() => tab.close(), () => there.end());
+    return { tab, sdk: there };
   }
   /** Nothing was refused, warned of or thrown: neither by the SDK nor by the browser. */
   async function expectSilence(): Promise<void> {
@@ -104,6 +119,64 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     expect(JSON.stringify(outcome)).not.toContain('not-the-right-one');
     expect(await sdk.state()).toBe('disconnected');
     await expectSilence();
+  });
+
+  test('nobody is there', async () => {
+    const server = await start();
+    const url = urlOf(server);
+    await server.close();
+    const { tab, sdk } = await openTab();
+    await sdk.open({ server: url, token: TOKEN });
+    expect(await sdk.connect()).toMatchObject({ code: 'CONNECT_FAILED', message: `Cannot connect to ${url}: check that a Pubkeeper server runs there.` });
+    expect(await tab.evaluate('document.body.textContent')).toContain('check that a Pubkeeper server runs there');
+  });
+
+  test('a URL that is none', async () => {
+    await expect(sdk.open({ server: 'http://127.0.0.1:9898', token: TOKEN })).rejects.toThrow('server must be a URL like ws://127.0.0.1:9898/ws or wss://…, not "http://127.0.0.1:9898".');
+  });
+
+  // A browser tells a page as little as it can: only a server that picks another subprotocol is told from one that is not there.
+  test.each([
+    ['speaks another protocol', (): string | false => 'mqtt'],
+    ['speaks none', (): string | false => false],
+    ['has no WebSockets', undefined],
+  ])('a server that is no Pubkeeper server: %s', async (_, handleProtocols) => {
+    const other = createHttpServer((_request, response) => response.end('hello'));
+    await new Promise<void>((resolve) => other.listen(0, origin.address, resolve));
+    const sockets = handleProtocols && new WebSocketServer({ server: other, handleProtocols });
+    clean.push(async () => {
+      for (const socket of sockets?.clients ?? []) socket.terminate();
+      other.closeAllConnections();
+      await new Promise((resolve) => other.close(resolve));
+    });
+    const url = `ws://${origin.name}:${(other.address() as AddressInfo).port}/ws`;
+    const { sdk } = await openTab();
+    await sdk.open({ server: url, token: TOKEN });
+    const outcome = await sdk.connect();
+    expect(outcome).toMatchObject({
+      code: expect.stringMatching(/^(CONNECT_FAILED|SUBPROTOCOL_REFUSED)$/) as string,
+      message: expect.stringMatching(/Pubkeeper server/) as string,
+    });
+    expect(await sdk.state()).toBe('disconnected');
+  });
+
+  test('a page whose policy forbids the connection', async () => {
+    const strict = await serveSite({ host: origin.address, name: origin.name, files: { '/': sdkPage('sdk') }, policy: "default-src 'self'" });
+    clean.push(() => strict.close());
+    const { sdk } = await openTab(`${strict.url}/`);
+    const server = await start();
+    await sdk.open({ server: urlOf(server), token: TOKEN });
+    expect(await sdk.connect()).toMatchObject({ code: 'CONNECT_BLOCKED', message: expect.stringContaining("a page's policy must allow it") as string });
+  });
+
+  // A page that came by http may open ws: anyway.
+  const testSecure = secure ? it.skipIf(isMissing || !certificate) : () => undefined;
+  testSecure('mixed content: ws: from an https: page', async () => {
+    const https = await serveSite({ files: { '/': sdkPage('sdk') }, tls: certificate! });
+    clean.push(() => https.close());
+    const { sdk } = await openTab(`${https.url}/`);
+    await sdk.open({ server: `ws://${INSECURE_NAME}:9898/ws`, token: TOKEN });
+    expect(await sdk.connect()).toMatchObject({ code: 'CONNECT_BLOCKED', message: expect.stringContaining('an https page reaches wss:// servers only') as string });
   });
 
   test('patron with wildcards', async () => {
@@ -206,6 +279,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     const first = await start();
     const { port } = first;
     const node = await peerOf(first);
+    const { sdk } = await openTab();
     await sdk.open({ server: urlOf(first), token: TOKEN });
     await sdk.connect();
     await sdk.passed('connected');

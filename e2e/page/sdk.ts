@@ -57,8 +57,8 @@ export const sdk = {
 
   /** Makes the client that the other functions use. */
   open(options: Pick<ClientOptions, 'server' | 'token' | 'reconnect' | 'connectTimeoutMs'>): void {
-    opened = true;
     client = new Pubkeeper.PubkeeperClient({ reconnect: QUICK, ...options });
+    opened = true;
     client.on('state', (state) => states.push(state));
     client.on('error', ({ code }) => errors.push(code));
   },

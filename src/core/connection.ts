@@ -62,6 +62,8 @@ export class Connection {
       return;
     }
     this.#listen(this.#socket);
+    // Chromium refuses so what a page's policy forbids, where other browsers throw: closed at once, and no `close` comes.
+    if (this.#socket.readyState > OPEN) microtask(() => this.abandon(blocked(url)));
     this.#timer = wait(timeoutMs, () =>
       this.abandon(
         new PubkeeperError('TIMEOUT', `${url} did not answer within ${timeoutMs} ms: check host, port and firewall.`, {
@@ -120,7 +122,11 @@ export class Connection {
     const { url, protocols, onFault, onMessage } = this.#options;
     let problem: unknown;
     // At once, and for good: in Node an 'error' that nobody listens to ends the process.
-    socket.onerror = (event: { readonly message?: unknown }) => (problem = event.message);
+    socket.onerror = (event: { readonly message?: unknown }) => {
+      problem = event.message;
+      // WebKit refuses so: it stays connecting, and no `close` comes.
+      if (!socket.readyState) this.abandon(blocked(url));
+    };
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {
       const { protocol } = socket;
@@ -166,7 +172,7 @@ function unreachable(url: string, protocols: readonly string[], problem: unknown
   // Where the implementation looks at the subprotocol by itself, as `ws` does, only its words tell.
   if (/subprotocol/i.test(String(problem))) return wrongProtocol(url, protocols, '');
   const why = problem ? ` (${String(problem)})` : '';
-  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to ${url}${why}: check that a server runs there.`, { url });
+  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to ${url}${why}: check that a Pubkeeper server runs there.`, { url });
 }
 
 const wrongProtocol = (url: string, offered: readonly string[], chosen: string): PubkeeperError =>
@@ -176,7 +182,7 @@ const wrongProtocol = (url: string, offered: readonly string[], chosen: string):
     { url, offered, chosen },
   );
 
-const blocked = (url: string, cause: unknown): PubkeeperError =>
+const blocked = (url: string, cause?: unknown): PubkeeperError =>
   new PubkeeperError(
     'CONNECT_BLOCKED',
     `${url} may not be opened from here: an https page reaches wss:// servers only, and a page's policy must allow it.`,

@@ -130,6 +130,30 @@ describe('a server that is none', () => {
     expect(ends).toEqual([]);
     expect((await end).code).toBe('CONNECT_BLOCKED');
   });
+
+  // As e2e/sdk.test.ts sees it in the browsers themselves.
+  it('is CONNECT_BLOCKED where the browser closes it at once and says nothing more, as Chromium does', async () => {
+    class Refused {
+      readonly readyState = 3;
+      close(): void {}
+    }
+    const { end } = connect('ws://refused/', { WebSocket: Refused as unknown as WebSocketConstructor });
+    expect((await end).code).toBe('CONNECT_BLOCKED');
+  });
+
+  it('is CONNECT_BLOCKED where the browser tells an error and leaves it connecting, as WebKit does', async () => {
+    class Refused {
+      readonly readyState = 0;
+      onerror: ((event: object) => void) | undefined;
+      constructor() {
+        queueMicrotask(() => this.onerror?.({}));
+      }
+      close(): void {}
+    }
+    const { end, ends } = connect('ws://refused/', { WebSocket: Refused as unknown as WebSocketConstructor });
+    expect((await end).code).toBe('CONNECT_BLOCKED');
+    expect(ends).toHaveLength(1);
+  });
 });
 
 describe('the end of a connection', () => {
