@@ -9,6 +9,7 @@ import {
 } from '../core/index.js';
 import { after, cancel, parseUrl, type Timer } from '../core/host.js';
 import { fromHex, show } from '../core/id.js';
+import { once } from './internal/once.js';
 import { RelayLink } from './internal/relay-link.js';
 
 /** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
@@ -78,22 +79,22 @@ export class WebSocketBrew implements Brew {
     outlet.pairs++;
     this.#outlets.set(brewerId, outlet);
     outlet.link.grant(brewerId, outlet.hash, readTicket(details));
-    return () => {
+    return once(() => {
       if (!--outlet.pairs && this.#outlets.get(brewerId) === outlet) {
         this.#outlets.delete(brewerId);
         outlet.link.revoke(brewerId);
       }
       this.#release(pooled);
-    };
+    });
   }
 
   startPatron({ brewerId, topic, details, receive }: PatronPair): () => void {
     const pooled = this.#open(relayUrl(details));
     const leave = pooled.link.join(topic, brewerId, receive, readTicket(details));
-    return () => {
+    return once(() => {
       leave();
       this.#release(pooled);
-    };
+    });
   }
 
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
@@ -119,6 +120,7 @@ export class WebSocketBrew implements Brew {
   async close(): Promise<void> {
     const links = [...this.#links.values()];
     this.#links.clear();
+    this.#outlets.clear();
     await Promise.all(links.map((pooled) => (cancel(pooled.idle), pooled.link.close())));
   }
 
@@ -137,8 +139,13 @@ export class WebSocketBrew implements Brew {
   }
 
   #release(pooled: Pooled): void {
-    if (--pooled.users > 0) return;
-    pooled.idle = after(LINGER, () => void pooled.link.close());
+    const { link } = pooled;
+    if (--pooled.users > 0 || this.#links.get(link.url) !== pooled) return;
+    pooled.idle = after(LINGER, () => {
+      // At once, so that nobody is given a connection that is being closed.
+      this.#links.delete(link.url);
+      void link.close();
+    });
   }
 }
 
