@@ -35,8 +35,8 @@ export interface Limits {
   /** Bytes of last values that the relay keeps; default 64 MiB. */
   readonly retainedBytes?: number;
   /**
-   * Bytes that may wait for one reader on the relay, unless a single message is longer; default 1 MiB. On control eight
-   * times as much may wait, since nothing can be left out there; who lets more wait is cut.
+   * Bytes that may wait for one reader, unless a single message is longer; default 16 MiB: room for a burst that a healthy
+   * reader takes a moment for. Who lets more wait on control, where nothing can be left out, is cut.
    */
   readonly bufferedBytes?: number;
   /**
@@ -76,7 +76,7 @@ export function readLimits(limits: Limits, count: Count): LimitSettings {
     relayBytesPerSecond: read('relayBytesPerSecond', 512 * MiB, 1024),
     retainedValues: read('retainedValues', 10_000, 0),
     retainedBytes: read('retainedBytes', 64 * MiB, 0),
-    bufferedBytes: read('bufferedBytes', MiB, 1024),
+    bufferedBytes: read('bufferedBytes', 16 * MiB, 1024),
     slowReader: limits.slowReader ?? 'drop',
   };
 }

@@ -74,7 +74,7 @@ export class PubkeeperServer {
     this.#control = new ControlPlane({
       authenticator,
       drops,
-      outbox: new Outbox(drops, 8 * limits.bufferedBytes),
+      outbox: new Outbox(drops, limits.bufferedBytes),
       limits,
       tickets,
       ticketSeconds,

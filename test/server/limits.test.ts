@@ -220,8 +220,8 @@ describe('the relay', () => {
     return { most, sent };
   }
 
-  it('gives a slow reader the newest of each topic once it reads again, and holds 1 MiB for it at most', async () => {
-    const server = await start();
+  it('gives a slow reader the newest of each topic once it reads again, and holds 1 MiB for it at most where that is the limit', async () => {
+    const server = await start({ limits: { bufferedBytes: LIMIT } });
     const tcp = await stalledReader(server, 'a');
     const { most, sent } = await flood(server, 50);
     expect(most).toBeGreaterThan(LIMIT / 2);
@@ -241,7 +241,7 @@ describe('the relay', () => {
   });
 
   it('cuts a slow reader instead where the operator wants it', async () => {
-    const server = await createServer({ port: 0, limits: { slowReader: 'cut' } });
+    const server = await createServer({ port: 0, limits: { slowReader: 'cut', bufferedBytes: LIMIT } });
     later(() => server.close());
     const tcp = await stalledReader(server, 'a');
     const started = performance.now();
