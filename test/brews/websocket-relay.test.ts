@@ -68,12 +68,15 @@ describe('one connection', () => {
     const patrons = [patron(), patron({ patron: 3 }), patron({ brewer: 7 }), patron({ topic: 'c' })];
     const stops = [brewer(), brewer(1, 3), brewer(8)];
     await relay.until(() => relay.log.length === 2);
+    const late = [patron({ patron: 4 }), patron({ topic: 'c', patron: 5 })]; // now that it is open
+    late[0]!.stop();
     await brew.brew(id(1), frame('x'));
     await relay.until(() => relay.count('PUBLISH', TOPIC) === 1);
     expect([relay.connections, relay.count('JOIN', TOPIC), relay.count('JOIN', 'c')]).toEqual([1, 1, 1]);
     for (const { stop } of patrons.slice(0, 2)) stop();
     for (const stop of stops) stop();
     patrons[3]!.stop();
+    late[1]!.stop();
     await relay.until(() => relay.count('LEAVE', 'c') === 1);
     expect(relay.count('LEAVE', TOPIC)).toBe(0);
     patrons[2]!.stop();
