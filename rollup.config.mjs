@@ -4,7 +4,7 @@ import nodeResolve from '@rollup/plugin-node-resolve';
 import terser from '@rollup/plugin-terser';
 
 // tsc has compiled the source: Rollup only joins its output for pages that have no bundler of their own.
-const output = (format, file) => ({
+const output = (format, file, options) => ({
   format,
   file,
   name: 'Pubkeeper',
@@ -12,6 +12,7 @@ const output = (format, file) => ({
   sourcemap: true,
   generatedCode: 'es2015',
   plugins: [terser({ ecma: 2022, module: format === 'es' })],
+  ...options,
 });
 
 /** Passes the source maps of tsc on, so that the bundle's map leads to the TypeScript source. */
@@ -24,9 +25,7 @@ const inputSourceMaps = {
   },
 };
 
-export default {
-  input: 'dist/index.js',
-  output: [output('umd', 'dist/pubkeeper.umd.min.js'), output('es', 'dist/pubkeeper.esm.min.js')],
+const shared = {
   // Without `browser: true` the bundle swallows ws and the Node platform.
   plugins: [nodeResolve({ browser: true }), inputSourceMaps],
   onwarn(warning) {
@@ -34,3 +33,17 @@ export default {
     throw new Error(warning.message);
   },
 };
+
+export default [
+  {
+    ...shared,
+    input: 'dist/index.js',
+    output: [output('umd', 'dist/pubkeeper.umd.min.js'), output('es', 'dist/pubkeeper.esm.min.js')],
+  },
+  {
+    ...shared,
+    input: 'dist/compat/index.js',
+    // A script tag sets each of its names as a global, as the old bundle did: the "namespace" is the global object.
+    output: output('umd', 'dist/pubkeeper-compat.umd.min.js', { name: 'globalThis', extend: true, esModule: false }),
+  },
+];

@@ -21,7 +21,7 @@ await main(async () => {
   if (existsSync(dist('index.js'))) {
     const rollup = await runNode('node_modules/rollup/dist/bin/rollup', ['-c', '--silent']);
     if (rollup.code !== 0) throw new SetupError('Rollup could not make the bundles.');
-    for (const name of ['pubkeeper.umd.min.js', 'pubkeeper.esm.min.js']) report(name);
+    for (const name of ['pubkeeper.umd.min.js', 'pubkeeper.esm.min.js', 'pubkeeper-compat.umd.min.js']) report(name);
   } else {
     step('src/index.ts is missing, so no bundles are made');
   }

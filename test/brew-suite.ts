@@ -10,17 +10,15 @@ import { PubkeeperError, type Brew, type BrewDetails, type BrewHost, type WebSoc
 //     brewSuite('MyBrew', {
 //       async make() {                                  // called by each test
 //         const broker = await startMyBroker();
-//         return {
-//           brew: () => new MyBrew(broker.url),         // an unattached brew; those of one make() reach each other
-//           close: () => broker.close(),
-//         };
+//         // Unattached brews; those of one make() reach each other.
+//         return { brew: () => new MyBrew(broker.url), close: () => broker.close() };
 //       },
 //       lastValue: true,                                // a late patron gets its brewer's last frame
 //       badDetails: [{ name: 'my', url: 'nonsense' }],  // what startPatron() must refuse
 //     });
 //
-// It needs vitest, and of this package no more than `pubkeeper` exports. It attaches each brew to a pretended client
-// (`BrewHost`), starts pairs as the core would, and looks at what arrives.
+// It needs vitest, and of this package what `pubkeeper` exports. It attaches brews to pretended clients, and starts pairs as
+// the core would.
 
 export interface BrewFixture {
   brew(): Brew;
@@ -47,16 +45,12 @@ const overTheWire = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
 /** A brew frame (protocol, section 3) with plaintext. */
 function frameOf(topic: string, brewerId: string, payload: Uint8Array): Uint8Array<ArrayBuffer> {
-  const frame = new Uint8Array(88 + payload.length);
-  frame[0] = 1;
-  frame.set(createHash('sha256').update(topic).digest(), 2);
-  frame.set(Buffer.from(brewerId, 'hex'), 34);
-  new DataView(frame.buffer).setUint32(84, payload.length, true);
-  frame.set(payload, 88);
-  return frame;
+  const hash = createHash('sha256').update(topic).digest();
+  const frame = Buffer.concat([Buffer.of(1, 0), hash, Buffer.from(brewerId, 'hex'), Buffer.alloc(38), payload]);
+  frame.writeUInt32LE(payload.length, 84);
+  return Uint8Array.from(frame);
 }
 
-/** A brew attached to a pretended client, and what it reported. */
 type Side = { readonly brew: Brew; readonly errors: PubkeeperError[] };
 
 export function brewSuite(name: string, options: BrewSuiteOptions): void {
@@ -79,7 +73,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         brew.attach({
           server: 'ws://127.0.0.1:9/ws',
           WebSocket: undefined as unknown as WebSocketConstructor,
-          reconnect: { delayMs: 20, maxDelayMs: 100, stableMs: 1000, graceMs: 30_000 },
+          reconnect: { delayMs: 20, maxDelayMs: 100, stableMs: 1000, graceMs: 30_000, maxRetries: Infinity },
           logger: undefined,
           report: (error) => errors.push(error),
           dropped: () => undefined,
@@ -119,18 +113,26 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         await writing.send('?');
         await eventually(() => expect(reading.texts()).toContain('?'), 500);
       });
-      await writing.send('!');
-      await eventually(() => expect(reading.texts()).toContain('!'));
-      reading.frames.length = reading.retained.length = 0;
-      return { reading, writing };
+      const pair = { reading, writing, brewer: who.brewer };
+      await quiet(pair);
+      return pair;
+    };
+
+    /** Waits until what is on its way has arrived, and forgets it. */
+    const quiet = async (...pairs: { reading: Awaited<ReturnType<typeof listen>>; writing: ReturnType<typeof publish>; brewer: unknown }[]) => {
+      for (const { reading } of pairs) reading.frames.length = 0;
+      for (const { writing } of pairs) await writing.send('fence');
+      for (const { reading, brewer } of pairs) {
+        const wanted = pairs.filter((pair) => pair.brewer === brewer).length;
+        await eventually(() => expect(reading.texts().filter((text) => text === 'fence').length).toBe(wanted));
+      }
+      for (const { reading } of pairs) reading.frames.length = reading.retained.length = 0;
     };
 
     describe('attach()', () => {
       it('belongs to one client: a second time is BREW_IN_USE', async () => {
-        const side = await prepare();
-        const { brew } = side();
-        const again = (): void => brew.attach({} as BrewHost);
-        expect(again).toThrow(expect.objectContaining({ name: 'PubkeeperError', code: 'BREW_IN_USE' }) as Error);
+        const { brew } = (await prepare())();
+        expect(() => brew.attach({} as BrewHost)).toThrow(expect.objectContaining({ name: 'PubkeeperError', code: 'BREW_IN_USE' }) as Error);
       });
 
       it('before it, a brew has its name, by which both ends are matched; its details bear it, and JSON carries them', async () => {
@@ -170,7 +172,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         const [from, one, two] = [side(), side(), side()];
         const pairs: Awaited<ReturnType<typeof connect>>[] = [];
         for (const [index, to] of [one, two, two].entries()) pairs.push(await connect(from, to, { patron: 101 + index }));
-        for (const { reading } of pairs) reading.frames.length = 0;
+        await quiet(...pairs);
         await pairs[0]!.writing.send('to all');
         await eventually(() => expect(pairs.map(({ reading }) => reading.texts())).toEqual([['to all'], ['to all'], ['to all']]));
       });
@@ -181,7 +183,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         const sources: [Side, number][] = [[a, 1], [a, 2], [b, 3]];
         const pairs: Awaited<ReturnType<typeof connect>>[] = [];
         for (const [from, brewer] of sources) pairs.push(await connect(from, to, { brewer, patron: 101 }));
-        for (const { reading } of pairs) reading.frames.length = 0;
+        await quiet(...pairs);
         for (const [index, { writing }] of pairs.entries()) await writing.send(`of ${index + 1}`);
         await eventually(() => expect(pairs.map(({ reading }) => reading.texts())).toEqual([['of 1'], ['of 2'], ['of 3']]));
       });
@@ -203,9 +205,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         const { reading, writing } = await connect(side(), side());
         const accepted: number[] = [];
         const results = Array.from({ length: 48 }, async (_, index) => {
-          const body = new Uint8Array(512 * 1024);
-          body[0] = index;
-          await writing.send(body);
+          await writing.send(new Uint8Array(512 * 1024).fill(index, 0, 1));
           accepted.push(index);
         });
         for (const result of await Promise.allSettled(results)) {
@@ -223,8 +223,8 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         const first = await connect(from, to, { patron: 101 });
         const second = await connect(from, to, { patron: 102 });
         const other = await connect(from, to, { brewer: 2, patron: 101 });
+        await quiet(first, second, other);
         for (const { stop } of [first.reading, first.writing, first.reading, first.writing]) stop();
-        for (const { reading } of [first, second, other]) reading.frames.length = 0;
         await second.writing.send('second');
         await other.writing.send('other');
         await eventually(() => expect([second.reading.texts(), other.reading.texts()]).toEqual([['second'], ['other']]));
@@ -259,23 +259,22 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       const { reading, writing } = await connect(from, to);
       for (const text of ['first', 'last']) await writing.send(text);
       await eventually(() => expect(reading.texts()).toEqual(['first', 'last']));
+      let last = 'last';
       for (const [index, at] of [late, to, from, from].entries()) {
         const another = await listen(from, at, { patron: 102 + index });
-        await eventually(() => expect(another.texts()).toEqual(['last']));
-        if (tellsRetained) expect(another.retained).toEqual([true]);
-        await writing.send('live');
-        await eventually(() => expect(another.texts()).toEqual(['last', 'live']));
+        await eventually(() => expect(another.texts()).toEqual([last]));
+        await writing.send(`live ${index}`);
+        await eventually(() => expect(another.texts()).toEqual([last, `live ${index}`]));
         if (tellsRetained) expect(another.retained).toEqual([true, false]);
-        await writing.send('last');
-        await eventually(() => expect(another.texts().at(-1)).toBe('last'));
+        await eventually(() => expect(reading.texts().at(-1)).toBe(`live ${index}`));
+        last = `live ${index}`;
       }
     });
 
     describe('close()', () => {
       it('of a brew that never started, and twice, does nothing', async () => {
         const { brew, errors } = (await prepare())();
-        await brew.close();
-        await brew.close();
+        for (let i = 0; i < 2; i++) await brew.close();
         brew.wake?.();
         expect(errors).toEqual([]);
       });

@@ -66,7 +66,7 @@ describe('the published package', () => {
   });
 
   it('has the TypeScript source to which every source map leads', () => {
-    const maps = packed.filter((path) => /^\.\/dist\/(?!pubkeeper\.).*\.js\.map$/.test(path));
+    const maps = packed.filter((path) => /^\.\/dist\/(?!pubkeeper[.-]).*\.js\.map$/.test(path));
     expect(maps).not.toEqual([]);
     for (const path of maps) {
       const { sources } = JSON.parse(readFileSync(join(root, path), 'utf8')) as { sources: string[] };

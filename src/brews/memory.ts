@@ -7,6 +7,7 @@ import {
   type PatronPair,
   PubkeeperError,
 } from '../core/index.js';
+import { once } from './internal/once.js';
 
 /** What the memory brews of one process share: who receives, and the last frame of each brewer. */
 class Hub {
@@ -90,12 +91,4 @@ export class MemoryBrew implements Brew {
     this.#mine.delete(brewerId);
     this.#hub.last.delete(brewerId);
   }
-}
-
-function once(run: () => void): () => void {
-  let done = false;
-  return () => {
-    if (!done) run();
-    done = true;
-  };
 }

@@ -8,7 +8,8 @@ import {
   topicHash,
 } from '../core/index.js';
 import { after, cancel, parseUrl, type Timer } from '../core/host.js';
-import { show } from '../core/id.js';
+import { fromHex, show } from '../core/id.js';
+import { once } from './internal/once.js';
 import { RelayLink } from './internal/relay-link.js';
 
 /** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
@@ -40,7 +41,7 @@ interface Outlet {
  * patrons; a patron connects to the relay that its brewer names. Comes back by itself, and joins again.
  */
 export class WebSocketBrew implements Brew {
-  readonly name = 'websocket';
+  readonly name: string = 'websocket';
   readonly #options: WebSocketBrewOptions;
   readonly #links = new Map<string, Pooled>();
   readonly #outlets = new Map<string, Outlet>();
@@ -59,7 +60,7 @@ export class WebSocketBrew implements Brew {
     this.#host = host;
   }
 
-  brewerDetails(): BrewDetails {
+  brewerDetails(_brewer?: { readonly brewerId: string }): BrewDetails | undefined {
     const { name } = this;
     const { hostname, port, secure = false } = this.#options;
     if (hostname !== undefined && port !== undefined) return { name, hostname, port, secure };
@@ -68,33 +69,44 @@ export class WebSocketBrew implements Brew {
     return { name, hostname: host, port: own ? Number(own) : tls ? 443 : 80, secure: tls };
   }
 
-  patronDetails(): BrewDetails {
+  patronDetails(_patron?: { readonly patronId: string }): BrewDetails | undefined {
     return { name: this.name };
   }
 
-  startBrewer({ brewerId, topic }: BrewerPair): () => void {
-    const pooled = this.#open(relayUrl(this.brewerDetails()));
+  startBrewer({ brewerId, topic, details }: BrewerPair): () => void {
+    const pooled = this.#open(relayUrl(this.brewerDetails()!));
     const outlet = this.#outlets.get(brewerId) ?? { link: pooled.link, hash: topicHash(topic), pairs: 0 };
     outlet.pairs++;
     this.#outlets.set(brewerId, outlet);
-    return () => {
-      if (!--outlet.pairs && this.#outlets.get(brewerId) === outlet) this.#outlets.delete(brewerId);
+    outlet.link.grant(brewerId, outlet.hash, readTicket(details));
+    return once(() => {
+      if (!--outlet.pairs && this.#outlets.get(brewerId) === outlet) {
+        this.#outlets.delete(brewerId);
+        outlet.link.revoke(brewerId);
+      }
       this.#release(pooled);
-    };
+    });
   }
 
   startPatron({ brewerId, topic, details, receive }: PatronPair): () => void {
     const pooled = this.#open(relayUrl(details));
-    const leave = pooled.link.join(topic, brewerId, receive);
-    return () => {
+    const leave = pooled.link.join(topic, brewerId, receive, readTicket(details));
+    return once(() => {
       leave();
       this.#release(pooled);
-    };
+    });
   }
 
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     const outlet = this.#outlets.get(brewerId);
     return outlet?.link.publish(outlet.hash, frame);
+  }
+
+  renew({ topic, brewerId, details }: Pick<BrewerPair, 'topic' | 'brewerId' | 'details'>, brews: boolean): void {
+    const ticket = readTicket(details);
+    const outlet = this.#outlets.get(brewerId);
+    if (brews) outlet?.link.grant(brewerId, outlet.hash, ticket);
+    else if (ticket) for (const { link } of this.#links.values()) link.renew(topic, ticket);
   }
 
   rest(): void {
@@ -108,6 +120,7 @@ export class WebSocketBrew implements Brew {
   async close(): Promise<void> {
     const links = [...this.#links.values()];
     this.#links.clear();
+    this.#outlets.clear();
     await Promise.all(links.map((pooled) => (cancel(pooled.idle), pooled.link.close())));
   }
 
@@ -126,13 +139,22 @@ export class WebSocketBrew implements Brew {
   }
 
   #release(pooled: Pooled): void {
-    if (--pooled.users > 0) return;
-    pooled.idle = after(LINGER, () => void pooled.link.close());
+    const { link } = pooled;
+    if (--pooled.users > 0 || this.#links.get(link.url) !== pooled) return;
+    pooled.idle = after(LINGER, () => {
+      // At once, so that nobody is given a connection that is being closed.
+      this.#links.delete(link.url);
+      void link.close();
+    });
   }
 }
 
-/** The relay's URL. The details may come from the network, so that nothing but a host and a port may get into it. */
-function relayUrl({ hostname, port, secure }: BrewDetails): string {
+/** What the control server gave for its relay (design, "Relay tickets"); it is the relay that checks it. */
+const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
+  typeof ticket === 'string' && /^([\da-f]{2})+$/.test(ticket) ? fromHex(ticket) : undefined;
+
+/** @internal The relay's URL. The details may come from the network, so that nothing but a host and a port may get into it. */
+export function relayUrl({ hostname, port, secure }: BrewDetails): string {
   const isHost = typeof hostname === 'string' && /^([\p{L}\p{N}._-]+|\[?[\da-f:.]+\]?)$/iu.test(hostname);
   if (!isHost || !Number.isInteger(port) || (port as number) < 1 || (port as number) > 65535) {
     throw new PubkeeperError(

@@ -28,9 +28,14 @@ Who may connect:
   A token file is JSON: {"TOKEN": [{"topic": "plant.**", "read": true, "write": true}]}
   Prefer the file, or PUBKEEPER_TOKEN, where others can list the processes of this machine.
 
+Beyond this machine (--host): the profile is then "secured", in which the relay takes only what the control server has
+matched; clients of the abandoned SDK know no tickets and need --profile open. --tls-cert and --tls-key make it wss:, and
+--origin names the pages that may connect besides the server's own.
+
 Examples:
   $ pubkeeper serve
   $ pubkeeper serve --host 0.0.0.0 --port 9000 --tokens tokens.json
+  $ pubkeeper serve --host 0.0.0.0 --tokens tokens.json --tls-cert cert.pem --tls-key key.pem --origin https://app.example
   $ pubkeeper serve --json --port 0 | jq -r .url          a free port, told on stdout
 `;
 

@@ -61,6 +61,12 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
     .addOption(new Option('--relay-port <port>', 'also open a port for the relay alone, as older clients expect').argParser(parsePort))
     .option('--tokens <file>', 'a JSON file of tokens and their rights')
     .addOption(new Option('-t, --token <token>', 'a token that may connect; may be repeated').argParser(collectTokens))
+    .addOption(
+      new Option('--profile <name>', 'what the relay asks for: tickets of the control server, or nothing').choices(['open', 'secured']),
+    )
+    .addOption(new Option('--origin <origin>', 'a page origin that may connect; may be repeated').argParser(collect))
+    .option('--tls-cert <file>', 'the certificate chain, as PEM: the server speaks wss: and https:')
+    .option('--tls-key <file>', 'its private key, as PEM')
     .option('--json', 'tell address and generated token as one line of JSON on stdout, not on stderr')
     .addOption(verbose())
     .action(async (flags: ServeFlags) => done(await (await import('./serve.js')).serve(flags, tell)));
@@ -96,6 +102,8 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
 }
 
 const client = (command: Command): Command => clientOptions().reduce((it, option) => it.addOption(option), command);
+
+const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
 const quiet = (): Option => new Option('-q, --quiet', 'no notes on stderr, only errors');
 const verbose = (): Option => new Option('--verbose', 'more on stderr: details, and the stacks of errors');

@@ -1,9 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import { dashboardHandler } from '../dashboard/handler.js';
 import type { Authenticator, PubkeeperServer, RequestHandler, Right } from '../server/index.js';
 import { createServer, readTokens, Tokens } from '../server/index.js';
 import { isLoopback } from '../server/upgrade.js';
 import { show } from '../core/id.js';
-import { ExitCode, usage } from './exit.js';
+import { ExitCode, failure, systemCode, usage } from './exit.js';
 import { Output } from './output.js';
 import { Run } from './run.js';
 import type { Tell } from './tell.js';
@@ -15,13 +16,18 @@ export interface ServeFlags {
   readonly relayPort?: number;
   readonly tokens?: string;
   readonly token?: ReadonlyMap<string, readonly Right[]>;
+  readonly profile?: 'open' | 'secured';
+  readonly origin?: readonly string[];
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   readonly json?: true;
 }
 
 /** `pubkeeper serve` */
 export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
-  const { port, host, relayPort, json } = flags;
+  const { port, host, relayPort, json, profile, origin } = flags;
   const tokens = await authenticator(flags);
+  const tls = await certificate(flags);
   if (!tokens && !isLoopback(host)) {
     throw usage(`A server on ${show(host)} can be reached from outside: give --token or --tokens, or leave out --host.`);
   }
@@ -36,6 +42,9 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
     host,
     ...(relayPort !== undefined && { relayPort }),
     ...(tokens && { tokens }),
+    ...(profile && { profile }),
+    ...(origin && { origins: origin }),
+    ...(tls && { tls }),
     ...(http && { http }),
     logger: {
       debug: (text: unknown) => tell.detail(String(text)),
@@ -59,6 +68,17 @@ async function authenticator({ tokens: path, token }: ServeFlags): Promise<Authe
   if (path === undefined) return given;
   const read = await readTokens(path);
   return given ? either(given, read) : read;
+}
+
+/** The two files of TLS; undefined where neither is given. */
+async function certificate({ tlsCert, tlsKey }: ServeFlags): Promise<{ cert: string; key: string } | undefined> {
+  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+  if (tlsCert === undefined || tlsKey === undefined) throw usage('--tls-cert and --tls-key go together: give both, or neither.');
+  const read = (path: string): Promise<string> =>
+    readFile(path, 'utf8').catch((cause: unknown) => {
+      throw failure(`The file ${show(path)} cannot be read (${systemCode(cause) || 'unknown reason'}): check its name and its rights.`, cause);
+    });
+  return { cert: await read(tlsCert), key: await read(tlsKey) };
 }
 
 const describe = ({ url, relayUrl, port, token }: PubkeeperServer, relayPort: number | undefined): Record<string, unknown> => ({

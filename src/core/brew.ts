@@ -77,6 +77,11 @@ export interface Brew {
    * @throws {PubkeeperError} `BUFFER_FULL` when too much waits already, `BREW_FAILED` when it can never be carried
    */
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void>;
+  /**
+   * The server has told of a running pair again, with details that differ in their `ticket` at most. `brews`: this client is
+   * the brewer. Never throws.
+   */
+  renew?(pair: Pick<BrewerPair, 'topic' | 'brewerId' | 'details'>, brews: boolean): void;
   /** The page is put away: hold no connection until `wake`, since one would keep the page out of the browser's cache. */
   rest?(): void;
   /**

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { Brew } from './brew.js';
-import type { CipherName, Sealer } from './ciphers/cipher.js';
+import type { CipherName, MakeSealer, Sealer } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import { sealerFor } from './ciphers/index.js';
@@ -21,9 +21,9 @@ export interface BrewerOptions {
   readonly brewerId?: string;
   /**
    * `'aes-gcm'` (the default): sealed; tampering, replays and gaps are noticed. `'aes-cbc'`: what deployed peers read.
-   * `'none'`: as `crypto: false`.
+   * `'none'`: as `crypto: false`. A function makes what seals a session: for ciphers of one's own.
    */
-  readonly cipher?: CipherName;
+  readonly cipher?: CipherName | MakeSealer;
 }
 
 /** What a brewer emits: `brewer.on(name, listener)`. */
@@ -63,7 +63,7 @@ export class Brewer {
   readonly topic: string;
   /** 32 hex digits. */
   readonly brewerId: string;
-  readonly cipher: CipherName;
+  readonly cipher: CipherName | MakeSealer;
   readonly #events = new Events<BrewerEvents>();
   readonly #readers = new Map<string, Reader>();
   /** Each brew once, however many patrons read over it. Replaced, never changed, so that it can be walked safely. */
@@ -79,7 +79,7 @@ export class Brewer {
     if (typeof crypto !== 'boolean') {
       throw new PubkeeperError('OPTION_INVALID', `A brewer's crypto must be true or false, not ${show(crypto)}.`);
     }
-    if (!CIPHERS.includes(cipher)) {
+    if (typeof cipher !== 'function' && !CIPHERS.includes(cipher)) {
       throw new PubkeeperError('OPTION_INVALID', `cipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(cipher)}.`);
     }
     this.topic = topic;

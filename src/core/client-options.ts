@@ -34,6 +34,11 @@ export interface ClientOptions {
   /** The WebSocket implementation. */
   readonly WebSocket: WebSocketConstructor;
   readonly reconnect?: ReconnectOptions;
+  /**
+   * Whether `connect()` also tries again, and rejects only when that is over; each failure is an `error` event. Default
+   * `false`: a first attempt that fails is final.
+   */
+  readonly retryFirst?: boolean;
   /** Gets errors that have no listener, and debug notes. Default: errors to `console`. */
   readonly logger?: Logger;
   /** How long dialling, authentication and the answers to all registrations may take each, in ms. Default 10,000. */
@@ -65,9 +70,9 @@ export function readOptions(options: ClientOptions): Settings {
     }
     names.add(name);
   }
-  const settings = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, ...reconnect };
+  const settings = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, maxRetries: Infinity, ...reconnect };
   for (const [name, ms] of Object.entries({ ...settings, connectTimeoutMs })) {
-    if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number of milliseconds, not ${show(ms)}`);
+    if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number from 0 on, not ${show(ms)}`);
   }
   return { ...options, reconnect: settings, connectTimeoutMs };
 }

@@ -246,7 +246,7 @@ export class PubkeeperClient {
     cancel(this.#answers);
     const { silentMs } = error.details;
     if (silentMs) this.#wakeBrews(silentMs as number);
-    if (this.#run?.first && !this.#resting) return this.#end(error);
+    if (this.#run?.first && !this.#resting) return this.#settings.retryFirst ? this.#report(error) : this.#end(error);
     if (this.#state !== 'connected') return;
     const run = this.#run;
     this.#setState('reconnecting');

@@ -18,7 +18,7 @@ export {
 export { decodeFrame, encodeFrame, frameIdentity, topicHash, FRAME_HEADER, type Frame, type Seal } from './frame.js';
 export { decodeRelayPacket, encodeRelayPacket, RelayPacketType, type RelayPacket } from './relay.js';
 export type { CbcKey, CryptoEngine, GcmKey } from './ciphers/engine.js';
-export type { CipherName, Opener, Sealer } from './ciphers/cipher.js';
+export type { CipherName, MakeSealer, Opener, Sealer } from './ciphers/cipher.js';
 export { openerFor, sealerFor } from './ciphers/index.js';
 export { defaultEngine } from './ciphers/default-engine.js';
 export { nobleEngine } from './ciphers/noble.js';

@@ -26,6 +26,7 @@ export function patronMember(target: Patron, brews: Brews, undo: readonly (() =>
     (info) => info.brewer_id,
     (infos) => target.newBrewers(infos),
     (id) => target._retire(id),
+    ({ topic, brewer_id, brew }) => brews.get(brew?.name)?.renew?.({ topic, brewerId: brewer_id, details: brew }, false),
   );
   return {
     target,
@@ -54,6 +55,7 @@ export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() =>
     (info) => info.patron_id,
     (infos) => target.newPatrons(infos),
     (id) => target.removePatron(id),
+    ({ brew }) => brews.get(brew?.name)?.renew?.({ topic, brewerId, details: brew }, true),
   );
   return {
     target,

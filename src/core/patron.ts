@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { defaultEngine } from './ciphers/default-engine.js';
+import type { Opener } from './ciphers/cipher.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import type { Brew } from './brew.js';
 import { type Drop, Drops, type DropReason } from './drops.js';
@@ -8,7 +9,7 @@ import { Events } from './events.js';
 import { after, defaultLogger } from './host.js';
 import { newId, parseId, readId, show } from './id.js';
 import type { Message } from './message.js';
-import type { BrewerInfo } from './packet.js';
+import type { BrewerConfig, BrewerInfo } from './packet.js';
 import { Source, type SourceOwner, type SourceQueue } from './source.js';
 import { BoundedStream } from './stream.js';
 import { assertTopicPattern } from './topic.js';
@@ -25,6 +26,8 @@ export interface PatronOptions {
   readonly crypto?: boolean | 'required';
   /** A UUID to use instead of a generated one, with or without dashes. */
   readonly patronId?: string;
+  /** What opens the frames of a brewer with this configuration; undefined for those that the patron can open itself. */
+  readonly opener?: (config: BrewerConfig) => Opener | undefined;
 }
 
 /** What a patron emits: `patron.on(name, listener)`. */
@@ -87,7 +90,7 @@ export class Patron {
    */
   constructor(topic: string, callback?: PatronCallback, options: PatronOptions = {}) {
     assertTopicPattern(topic);
-    const { crypto = true, patronId } = options;
+    const { crypto = true, patronId, opener } = options;
     if (callback != null && typeof callback !== 'function') {
       throw new PubkeeperError('OPTION_INVALID', `A patron's callback must be a function, not ${show(callback)}.`);
     }
@@ -100,6 +103,7 @@ export class Patron {
     this.#callback = callback ?? undefined;
     this.#owner = {
       crypto,
+      opener,
       resets: () => this.#resets,
       deliver: (message) => this.#deliver(message),
       drop: (reason, brewerId, count) => this.#drops.add(reason, brewerId, count),
@@ -207,11 +211,6 @@ export class Patron {
     return stream;
   }
 
-  /** Removes it from its client: `using patron = client.addPatron(…)`. Does nothing when it has none. */
-  [Symbol.dispose](): void {
-    this.#leave?.();
-  }
-
   /**
    * @internal Called on BREWER_REMOVED. That word takes another way than the data, and overtakes what a busy relay or a busy
    * patron has not got to yet: so the brewer is removed when nothing has come of it for a while, and not at once.
@@ -231,6 +230,11 @@ export class Patron {
       else after(RETIRE_MS, look);
     };
     after(RETIRE_MS, look);
+  }
+
+  /** Removes it from its client: `using patron = client.addPatron(…)`. Does nothing when it has none. */
+  [Symbol.dispose](): void {
+    this.#leave?.();
   }
 
   /** @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. */

@@ -2,7 +2,7 @@ import { Connection, type ConnectionOptions } from './connection.js';
 import { PubkeeperError } from './errors.js';
 import { cancel, type Timer, wait } from './host.js';
 
-/** How a connection comes back. All in ms. */
+/** How a connection comes back. Times in ms. */
 export interface ReconnectOptions {
   /** The first wait is a random time up to this one; each further one may be twice as long. Default 1,500. */
   readonly delayMs?: number;
@@ -12,6 +12,8 @@ export interface ReconnectOptions {
   readonly stableMs?: number;
   /** How long matched pairs are kept without a control server. Default 30,000. */
   readonly graceMs?: number;
+  /** How often it is tried again in a row; each wait counts, `stableMs` ends the row. Then it is over. Default: for ever. */
+  readonly maxRetries?: number;
 }
 
 /** The one place that decides: whether an end is final, or whether trying again may help. */
@@ -103,7 +105,7 @@ export class ReconnectingConnection {
     const { reconnect, onClose, onDown } = this.#options;
     this.#connection = undefined;
     cancel(this.#stable);
-    if (this.#closed || isFatal(error)) {
+    if (this.#closed || isFatal(error) || this.#attempts >= reconnect.maxRetries) {
       this.#closed = true;
       onClose(error);
       return;

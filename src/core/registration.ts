@@ -12,11 +12,19 @@ export class Registration<Info> {
   readonly #idOf: (info: Info) => string;
   readonly #add: (infos: readonly Info[]) => void;
   readonly #remove: (id: string) => void;
+  readonly #renew: (info: Info) => void;
 
-  constructor(idOf: (info: Info) => string, add: (infos: readonly Info[]) => void, remove: (id: string) => void) {
+  /** @param renew told of a pair that has not changed, unless it is by a fresh ticket for its relay */
+  constructor(
+    idOf: (info: Info) => string,
+    add: (infos: readonly Info[]) => void,
+    remove: (id: string) => void,
+    renew: (info: Info) => void = () => undefined,
+  ) {
     this.#idOf = idOf;
     this.#add = add;
     this.#remove = remove;
+    this.#renew = renew;
   }
 
   /** The next notification is the answer to a registration, and lists all peers. */
@@ -32,9 +40,12 @@ export class Registration<Info> {
     }
     const fresh = infos.filter((info) => {
       const id = this.#idOf(info);
-      const key = JSON.stringify(info);
+      const key = JSON.stringify(info, (name, value: unknown) => (name === 'ticket' ? undefined : value));
       this.#missing.delete(id);
-      if (this.#peers.get(id) === key) return false;
+      if (this.#peers.get(id) === key) {
+        this.#renew(info);
+        return false;
+      }
       this.#peers.set(id, key);
       return true;
     });

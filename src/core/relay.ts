@@ -12,7 +12,7 @@ export const RELAY_2 = 'pubkeeper-relay-2';
 export const RELAY_BATCH = 64 * 1024;
 
 /** The types of relay packets. */
-export const RelayPacketType = { JOIN: 0, LEAVE: 1, PUBLISH: 2 } as const;
+export const RelayPacketType = { JOIN: 0, LEAVE: 1, PUBLISH: 2, GRANT: 4 } as const;
 export type RelayPacketType = (typeof RelayPacketType)[keyof typeof RelayPacketType];
 
 /** The length of a relay packet's header, in bytes. */
@@ -25,7 +25,7 @@ const LENGTH_AT = 36;
 export interface RelayPacket {
   readonly type: RelayPacketType;
   readonly topicHash: Uint8Array;
-  /** For PUBLISH the brew frame; else empty. */
+  /** For PUBLISH the brew frame, for GRANT a ticket, for JOIN a ticket or nothing; else empty. */
   readonly payload: Uint8Array;
 }
 
@@ -66,7 +66,7 @@ export function readRelayPacket(bytes: Uint8Array, at: number): [packet: RelayPa
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, RELAY_HEADER);
   const type = view.getUint16(0, true);
   const length = view.getUint32(LENGTH_AT, true);
-  if (type > RelayPacketType.PUBLISH) throw invalid(`has the unknown type ${type}`);
+  if (type > RelayPacketType.PUBLISH && type !== RelayPacketType.GRANT) throw invalid(`has the unknown type ${type}`);
   if (length > left - RELAY_HEADER) throw invalid(`announces ${length} payload bytes and bears ${left - RELAY_HEADER}`);
   const next = at + RELAY_HEADER + length;
   return [

@@ -132,10 +132,8 @@ export class Session {
   #authenticate(payload: { readonly authenticated: boolean; readonly heartbeat?: unknown }): void {
     if (this.#authenticated) return;
     if (!payload.authenticated) {
-      const said = this.#refusal ? `: ${this.#refusal.message}` : '';
-      this.abandon(
-        new PubkeeperError('UNAUTHORIZED', `The server does not accept this token${said}. Give a valid one and connect again.`),
-      );
+      const why = this.#refusal?.message ?? 'Give a valid one and connect again.';
+      this.abandon(new PubkeeperError('UNAUTHORIZED', `The server does not accept this token. ${why}`));
       return;
     }
     cancel(this.#timer);

@@ -7,12 +7,13 @@ import { microtask } from './host.js';
 import { fromHex } from './id.js';
 import { Message } from './message.js';
 import { OrderedQueue } from './order.js';
-import type { BrewerInfo } from './packet.js';
+import type { BrewerConfig, BrewerInfo } from './packet.js';
 import { ReplayWindow } from './replay.js';
 
 /** What a source needs of the patron that it belongs to. */
 export interface SourceOwner {
   readonly crypto: boolean | 'required';
+  readonly opener: ((config: BrewerConfig) => Opener | undefined) | undefined;
   /** How often it was reset. */
   resets(): number;
   deliver(message: Message): void;
@@ -62,7 +63,8 @@ export class Source {
     this.brew = info.brew;
     this.#owner = owner;
     this.#resets = owner.resets();
-    this.#opener = openerFor(info.brewer_config ?? {}, engine);
+    const config = info.brewer_config ?? {};
+    this.#opener = owner.opener?.(config) ?? openerFor(config, engine);
     this.#identity = frameIdentity(topicHash(info.topic), fromHex(brewerId));
     this.#accepted = this.#opener.cipher === 'none' ? owner.crypto !== 'required' : owner.crypto !== false;
     if (this.#opener.cipher === 'aes-gcm') this.#window = new ReplayWindow();

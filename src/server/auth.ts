@@ -23,6 +23,11 @@ export type TokenTable = Readonly<Record<string, readonly Right[]>>;
 export interface Authenticator {
   /** The rights of a token; undefined when it is refused. Must neither throw nor log the token. */
   authenticate(token: string): Rights | undefined | Promise<Rights | undefined>;
+  /**
+   * Whether the rights of a token that was let in by a former authenticator are the same here, for `server.reload()`.
+   * `tokenHash`: base64 of its SHA-256, since tokens are not kept. Without this method everybody has to come again.
+   */
+  compare?(tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown';
 }
 
 /**
@@ -31,6 +36,8 @@ export interface Authenticator {
  */
 export class Tokens implements Authenticator {
   readonly #rights = new Map<string, Rights>();
+  /** What rights were made of, to know whether they change. */
+  static readonly #sources = new WeakMap<Rights, string>();
 
   /**
    * @param source what messages name: a file, or the option; default: the option `tokens`
@@ -45,12 +52,20 @@ export class Tokens implements Authenticator {
       if (!token) throw invalid(source, `has an empty token (number ${index + 1}): give it a long random text`);
       if (!Array.isArray(rights)) throw invalid(source, `must have a list of rights ${place}`);
       const checked = rights.map((right: unknown, at) => checkRight(right, source, `${place}, right number ${at + 1}`));
-      this.#rights.set(hashToken(token), rightsOf(checked));
+      const made = rightsOf(checked);
+      this.#rights.set(hashToken(token), made);
+      Tokens.#sources.set(made, JSON.stringify(checked));
     });
   }
 
   authenticate(token: string): Rights | undefined {
     return this.#rights.get(hashToken(token));
+  }
+
+  compare(tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown' {
+    const rights = this.#rights.get(tokenHash);
+    if (!rights) return 'unknown';
+    return Tokens.#sources.get(rights) === Tokens.#sources.get(former) ? 'same' : 'changed';
   }
 }
 
@@ -92,6 +107,16 @@ function allowed(patterns: readonly string[]): (topic: string) => boolean {
   return (topic) => trie.match(topic).length > 0;
 }
 
+/** Rights as a token's claim has them; undefined when they are malformed. */
+export function readRights(value: unknown): Right[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  try {
+    return value.map((right: unknown) => checkRight(right, '', ''));
+  } catch {
+    return undefined;
+  }
+}
+
 function checkRight(right: unknown, source: string, place: string): Right {
   if (!isRecord(right)) throw invalid(source, `must have an object {topic, read, write} ${place}`);
   for (const key of Object.keys(right)) {
@@ -110,7 +135,8 @@ function checkRight(right: unknown, source: string, place: string): Right {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const hashToken = (token: string): string => createHash('sha256').update(token, 'utf8').digest('base64');
+/** What is kept of a token. */
+export const hashToken = (token: string): string => createHash('sha256').update(token, 'utf8').digest('base64');
 
 const invalid = (source: string, why: string): PubkeeperError =>
   new PubkeeperError('OPTION_INVALID', `${source} ${why}.`);

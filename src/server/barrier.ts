@@ -138,6 +138,11 @@ export class Barrier<C> {
     if (topic) this.#release(topic);
   }
 
+  /** Whether the brewer has been told of this match. */
+  heard(match: Match<C>): boolean {
+    return this.#heard.has(match);
+  }
+
   /** Forgets everything that is held. */
   close(): void {
     for (const held of [...this.#byBrewer.values()].flatMap((set) => [...set])) this.#forget(held);

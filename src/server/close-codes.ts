@@ -7,7 +7,8 @@
  * | 1002, 1007 | (by `ws`) | both | the bytes break the WebSocket protocol itself | yes |
  * | 1009 | `TOO_LONG` (by `ws`) | both | a message is longer than `maxMessageBytes` | yes, without it |
  * | 4400 | `BAD_PACKET` | control | before authentication: anything but CLIENT_AUTHENTICATE | no: it is at fault |
- * | 4401 | `UNAUTHORIZED` | control | the token is not known; AUTHENTICATED(false) came before | no |
+ * | 4401 | `UNAUTHORIZED` | control | the token is not known, or not any more; an ERROR said so before | no |
+ * | 4403 | `TOKEN_EXPIRED` | control | the token has expired, or other rights were given to it | yes, with a token that is good |
  * | 4408 | `AUTH_TIMEOUT` | control | no CLIENT_AUTHENTICATE within 5 s | yes |
  * | 4413 | `SLOW_READER` | both | more bytes wait for this reader than the server keeps for one | yes |
  * | 4500 | `SERVER_FAULT` | control | a fault of the server, which it has logged | yes |
@@ -19,6 +20,7 @@ export const CloseCode = {
   TOO_LONG: 1009,
   BAD_PACKET: 4400,
   UNAUTHORIZED: 4401,
+  TOKEN_EXPIRED: 4403,
   AUTH_TIMEOUT: 4408,
   SLOW_READER: 4413,
   SERVER_FAULT: 4500,

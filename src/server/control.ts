@@ -4,18 +4,25 @@ import type { BrewDetails, Packet } from '../core/packet.js';
 import type { Authenticator } from './auth.js';
 import { Barrier } from './barrier.js';
 import type { Heartbeat } from './heartbeat.js';
+import type { LimitSettings } from './limits.js';
 import { Matchmaker } from './matchmaker.js';
 import type { MatchListener } from './matchmaker.js';
-import type { Outgoing } from './match.js';
+import type { Match, Outgoing } from './match.js';
 import type { Outbox } from './outbox.js';
 import { ControlSession } from './session.js';
 import type { Handshake } from './session.js';
+import { Stamp } from './stamp.js';
 import type { Drops } from './stats.js';
+import type { Tickets } from './tickets.js';
 
 export interface ControlPlaneOptions {
   readonly authenticator: Authenticator;
   readonly drops: Drops;
   readonly outbox: Outbox;
+  readonly limits: LimitSettings;
+  /** For the own relay, in the profile `secured`. */
+  readonly tickets: Tickets | undefined;
+  readonly ticketSeconds: number;
   readonly heartbeat: Heartbeat;
   /** What clients are told of the heartbeat, in milliseconds. */
   readonly heartbeatMs: number;
@@ -36,9 +43,10 @@ export interface ControlPlaneOptions {
 
 /** The control server: its connections, the matchmaker that they share and the barrier behind it. */
 export class ControlPlane {
-  readonly authenticator: Authenticator;
+  authenticator: Authenticator;
   readonly drops: Drops;
   readonly outbox: Outbox;
+  readonly limits: LimitSettings;
   readonly heartbeatMs: number;
   readonly authMs: number;
   readonly probeMs: number;
@@ -46,23 +54,32 @@ export class ControlPlane {
   readonly matchmaker: Matchmaker<ControlSession>;
   readonly #barrier: Barrier<ControlSession>;
   readonly #heartbeat: Heartbeat;
+  readonly #stamp: Stamp<ControlSession> | undefined;
+  readonly #renewal: NodeJS.Timeout | undefined;
   readonly #sessions = new Set<ControlSession>();
 
   constructor(options: ControlPlaneOptions) {
     this.authenticator = options.authenticator;
     this.drops = options.drops;
     this.outbox = options.outbox;
+    this.limits = options.limits;
     this.heartbeatMs = options.heartbeatMs;
     this.authMs = options.authMs;
     this.probeMs = options.probeMs;
     this.logger = options.logger;
     this.#heartbeat = options.heartbeat;
-    const { listener, joined, ownRelay, holdMs } = options;
+    const { listener, joined, ownRelay, holdMs, tickets, ticketSeconds } = options;
+    const own = ({ brew, brewer }: Match<ControlSession>): boolean => ownRelay(brew, brewer.client.handshake.authority);
+    if (tickets) {
+      this.#stamp = new Stamp(tickets, ticketSeconds, own);
+      this.#renewal = setInterval(() => this.#renew(), ticketSeconds * 500);
+      this.#renewal.unref();
+    }
     const barrier = new Barrier<ControlSession>({
-      send: ({ client, packet }: Outgoing<ControlSession>) => client.deliver(packet),
+      send: (item) => this.#send(item),
       joined,
       holdMs,
-      own: ({ brew, brewer }) => ownRelay(brew, brewer.client.handshake.authority),
+      own,
     });
     this.#barrier = barrier;
     this.matchmaker = new Matchmaker({
@@ -105,13 +122,30 @@ export class ControlPlane {
     this.#barrier.pass(this.matchmaker.gone(session));
   }
 
+  /** Takes another authenticator: those whom it does not know are closed, those with other rights have to come again. */
+  reload(authenticator: Authenticator): void {
+    this.authenticator = authenticator;
+    for (const session of this.#sessions) session.recheck();
+  }
+
   /** A relay connection has joined the topic of this key. */
   arrived(key: string): void {
     this.#barrier.arrived(key);
   }
 
+  #send({ client, packet }: Outgoing<ControlSession>): void {
+    client.deliver(this.#stamp?.put(packet, this.matchmaker) ?? packet);
+  }
+
+  /** Fresh tickets for all pairs: those that they have hold for as long again. */
+  #renew(): void {
+    const renewals = this.#stamp?.renewals(this.matchmaker, (match) => this.#barrier.heard(match)) ?? [];
+    for (const item of renewals) this.#send(item);
+  }
+
   /** Stops all timers. */
   close(): void {
+    clearInterval(this.#renewal);
     this.#barrier.close();
   }
 }

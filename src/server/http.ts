@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream';
 import sirv from 'sirv';
 import { PubkeeperError } from '../core/errors.js';
 import { show } from '../core/id.js';
+import { metricsText } from './metrics.js';
+import type { ServerStats } from './stats.js';
 import { readPath } from './upgrade.js';
 
 /** Answers a plain HTTP request, as Node's `http` wants it. */
@@ -34,18 +36,33 @@ export function serveFiles(directory: string): RequestHandler {
   return sirv(directory, { etag: true, onNoMatch: (_request, response) => nothingHere(response) });
 }
 
-/** The server's own answers, then those of `handler`. `isClosing`: what /healthz tells. */
+/** What the server's own pages tell. */
+export interface OwnPages {
+  /** It has ended, or is about to: /healthz. */
+  readonly isClosing: boolean;
+  /** It takes connections: /readyz. */
+  readonly isReady: boolean;
+  /** /metrics; undefined where that is not to be told. */
+  readonly stats: (() => ServerStats) | undefined;
+}
+
+/** The server's own answers, then those of `handler`. */
 export function answer(
   request: IncomingMessage,
   response: ServerResponse,
   handler: RequestHandler | undefined,
-  isClosing: boolean,
+  { isClosing, isReady, stats }: OwnPages,
 ): void | Promise<void> {
   for (const [name, value] of HEADERS) response.setHeader(name, value);
   const path = readPath(request.url);
   if (path === '/healthz') {
     if (isClosing) say(response, 503, 'The server is shutting down.');
     else say(response, 200, 'ok');
+  } else if (path === '/readyz') {
+    if (isReady) say(response, 200, 'ok');
+    else say(response, 503, 'The server shuts down: it takes no more connections.');
+  } else if (path === '/metrics' && stats) {
+    say(response, 200, metricsText(stats()).trimEnd(), 'text/plain; version=0.0.4; charset=utf-8');
   } else if (path === '/ws' || path === '/brew') {
     response.setHeader('Upgrade', 'websocket');
     response.setHeader('Connection', 'Upgrade');
@@ -81,9 +98,9 @@ export function refuse(socket: Duplex, status: number, sentence: string): void {
 
 const nothingHere = (response: ServerResponse): void => say(response, 404, 'There is nothing at this address.');
 
-function say(response: ServerResponse, status: number, sentence: string): void {
+function say(response: ServerResponse, status: number, sentence: string, type = 'text/plain; charset=utf-8'): void {
   response.statusCode = status;
-  response.setHeader('Content-Type', 'text/plain; charset=utf-8');
+  response.setHeader('Content-Type', type);
   response.setHeader('Cache-Control', 'no-store');
   response.end(`${sentence}\n`);
 }

@@ -1,5 +1,6 @@
 import { createServer as createHttp } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer as createHttps } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -7,6 +8,7 @@ import type { WebSocket } from 'ws';
 import { PubkeeperError } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
 import { show } from '../core/id.js';
+import type { AddressBook } from './address-book.js';
 import { CloseCode } from './close-codes.js';
 import { refuse } from './http.js';
 import { end } from './outbox.js';
@@ -16,6 +18,8 @@ import type { AcceptedRoute, Route, UpgradeRequest } from './upgrade.js';
 /** How long connections have to end by themselves when the server closes, in milliseconds. */
 const GRACE_MS = 1_000;
 
+const CROWDED = 'There are too many connections from this address: close some.';
+
 /** What a listener does not decide itself. */
 export interface ListenerHooks {
   route(upgrade: UpgradeRequest): Route;
@@ -24,9 +28,13 @@ export interface ListenerHooks {
   /** A handshake was refused. */
   refused(sentence: string, request: IncomingMessage): void;
   answer(request: IncomingMessage, response: ServerResponse): void;
+  /** A connection was refused, because there are too many from its address. */
+  crowded(): void;
   /** Something went wrong with the port itself, or with a hook. */
   fault(error: unknown): void;
   /** The longest message of a kind of connection, in bytes. */
+  readonly addresses: AddressBook;
+  readonly tls: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array } | undefined;
   readonly maxPayload: { readonly control: number; readonly relay: number };
 }
 
@@ -40,15 +48,31 @@ export class Listener {
   /** What was decided for a handshake that `ws` is working on. */
   readonly #protocols = new WeakMap<IncomingMessage, string>();
   #closing: Promise<void> | undefined;
+  /** Who is there may stay, for a while; nobody else is let in. */
+  isDraining = false;
 
   constructor(hooks: ListenerHooks) {
     this.#hooks = hooks;
     this.#control = this.#webSockets(hooks.maxPayload.control);
     this.#relay = this.#webSockets(hooks.maxPayload.relay);
-    this.#http = createHttp((request, response) => hooks.answer(request, response));
+    const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answer(request, response);
+    this.#http = hooks.tls ? secure(hooks.tls, answer) : createHttp(answer);
+    this.#http.on('tlsClientError', (_error, socket: Duplex) => socket.destroy());
     this.#http.on('connection', (socket) => {
+      const { addresses } = hooks;
+      const address = socket.remoteAddress ?? '';
+      // As many again are kept for as long as it takes to tell them why they are refused.
+      if (addresses.count(address) >= 2 * addresses.limit(address)) {
+        hooks.crowded();
+        socket.destroy();
+        return;
+      }
+      const leave = addresses.enter(address);
       this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+      socket.once('close', () => {
+        leave();
+        this.#sockets.delete(socket);
+      });
       // A connection that breaks between two owners must not end the process.
       socket.on('error', () => socket.destroy());
     });
@@ -111,7 +135,22 @@ export class Listener {
     });
   }
 
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (!this.#isCrowded(request)) return this.#hooks.answer(request, response);
+    this.#hooks.crowded();
+    response.writeHead(429, { Connection: 'close', 'Content-Type': 'text/plain; charset=utf-8' }).end(`${CROWDED}\n`);
+  }
+
+  #isCrowded({ socket: { remoteAddress = '' } }: IncomingMessage): boolean {
+    const { addresses } = this.#hooks;
+    return addresses.count(remoteAddress) > addresses.limit(remoteAddress);
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#isCrowded(request)) {
+      this.#hooks.crowded();
+      return refuse(socket, 429, CROWDED);
+    }
     const upgrade: UpgradeRequest = {
       path: readPath(request.url),
       protocols: readProtocols(request.headers['sec-websocket-protocol']),
@@ -130,7 +169,7 @@ export class Listener {
   }
 
   #route(upgrade: UpgradeRequest): Route {
-    if (this.#closing) return { kind: 'refused', status: 503, sentence: 'The server shuts down: come back later.' };
+    if (this.#closing || this.isDraining) return { kind: 'refused', status: 503, sentence: 'The server shuts down: come back later.' };
     try {
       return this.#hooks.route(upgrade);
     } catch (error) {
@@ -138,6 +177,16 @@ export class Listener {
       this.#hooks.fault(error);
       return { kind: 'refused', status: 500, sentence: 'The server has made a mistake.' };
     }
+  }
+}
+
+function secure({ cert, key }: NonNullable<ListenerHooks['tls']>, answer: (request: IncomingMessage, response: ServerResponse) => void): Server {
+  try {
+    const pem = (text: string | Uint8Array): string | Buffer => (typeof text === 'string' ? text : Buffer.from(text));
+    return createHttps({ cert: pem(cert), key: pem(key) }, answer);
+  } catch {
+    // What OpenSSL says is not passed on: it may quote the key.
+    throw new PubkeeperError('OPTION_INVALID', 'The option "tls" must hold a certificate and its private key, both in PEM.');
   }
 }
 

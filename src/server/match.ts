@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../core/errors.js';
+import { PubkeeperError, type ErrorCode } from '../core/errors.js';
 import { PacketType } from '../core/packet.js';
 import type { BrewDetails, BrewerConfig, BrewerInfo, Packet, PatronInfo } from '../core/packet.js';
 
@@ -8,6 +8,8 @@ import type { BrewDetails, BrewerConfig, BrewerInfo, Packet, PatronInfo } from '
 export interface Rights {
   mayRead(topic: string): boolean;
   mayWrite(topic: string): boolean;
+  /** When they end, as `Date.now()`: the connection is closed then, and its client may come back with a new token. */
+  readonly expiresAt?: number;
 }
 
 /** A registered brewer. A re-registration changes it in place. */
@@ -124,4 +126,15 @@ export interface ErrorSubject {
 export function errorPacket(code: ErrorCode, message: string, subject: ErrorSubject = {}): Packet {
   const payload = { message, code, ...subject };
   return { type: PacketType.ERROR, payload };
+}
+
+/** What `check` throws, if it throws one of ours. */
+export function faultOf(check: () => void): PubkeeperError | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (error instanceof PubkeeperError) return error;
+    throw error;
+  }
 }

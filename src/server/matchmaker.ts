@@ -1,4 +1,4 @@
-import { PubkeeperError, type ErrorCode } from '../core/errors.js';
+import type { ErrorCode } from '../core/errors.js';
 import { show } from '../core/id.js';
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
@@ -8,6 +8,7 @@ import {
   brewerRemoved,
   brewsByName,
   errorPacket,
+  faultOf,
   patronNotify,
   patronRemoved,
   sameJson,
@@ -68,6 +69,19 @@ export class Matchmaker<C> {
     return this.#matches;
   }
 
+  pair(brewerId: string, patronId: string): Match<C> | undefined {
+    const patron = this.#patrons.get(patronId);
+    return patron && this.#brewers.get(brewerId)?.matches.get(patron);
+  }
+
+  get allBrewers(): Iterable<RegisteredBrewer<C>> {
+    return this.#brewers.values();
+  }
+
+  get allPatrons(): Iterable<RegisteredPatron<C>> {
+    return this.#patrons.values();
+  }
+
   /** Lets an authenticated client in. Its rights hold for as long as it stays. */
   add(client: C, rights: Rights): void {
     this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), brews: [] });
@@ -79,6 +93,16 @@ export class Matchmaker<C> {
     if (packet.type === PacketType.BREWER_REGISTER) holder = this.#brewers.get(packet.payload.brewer_id)?.client;
     else if (packet.type === PacketType.PATRON_REGISTER) holder = this.#patrons.get(packet.payload.patron_id)?.client;
     return holder === client ? undefined : holder;
+  }
+
+  /** How many patrons and brewers a client has, apart from the one that `packet` registers. */
+  registrations(client: C, packet: Packet): number {
+    const known = this.#clients.get(client);
+    if (!known) return 0;
+    const own =
+      (packet.type === PacketType.BREWER_REGISTER && this.#brewers.get(packet.payload.brewer_id)?.client === client) ||
+      (packet.type === PacketType.PATRON_REGISTER && this.#patrons.get(packet.payload.patron_id)?.client === client);
+    return known.brewers.size + known.patrons.size - (own ? 1 : 0);
   }
 
   /** Takes a packet of a client that was added. Types that are not about matching lead to nothing. */
@@ -269,14 +293,3 @@ const taken = (what: string, id: string): string =>
 const refusal = <C>(client: C, code: ErrorCode, message: string, subject: ErrorSubject): Outgoing<C>[] => [
   { client, packet: errorPacket(code, message, subject) },
 ];
-
-/** What `check` throws, if it throws one of ours. */
-function faultOf(check: () => void): PubkeeperError | undefined {
-  try {
-    check();
-    return undefined;
-  } catch (error) {
-    if (error instanceof PubkeeperError) return error;
-    throw error;
-  }
-}

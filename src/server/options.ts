@@ -5,6 +5,9 @@ import { show } from '../core/id.js';
 import { Tokens } from './auth.js';
 import type { Authenticator, TokenTable } from './auth.js';
 import type { RequestHandler } from './http.js';
+import { readLimits } from './limits.js';
+import type { LimitSettings, Limits } from './limits.js';
+import { Tickets } from './tickets.js';
 import { isLoopback } from './upgrade.js';
 import type { UpgradeRequest } from './upgrade.js';
 
@@ -25,7 +28,9 @@ export interface ServerOptions {
   readonly maxMessageBytes?: number;
   /** Where refusals (`warn`), oddities (`debug`) and faults (`error`) go; default: only faults, to the console. */
   readonly logger?: Logger;
-  /** Answers plain HTTP requests except /healthz, /ws and /brew; see `serveFiles`. Default: 404. */
+  /** Whether /metrics answers; default: only on loopback. */
+  readonly metrics?: boolean;
+  /** Answers plain HTTP requests except /healthz, /readyz, /metrics, /ws and /brew; see `serveFiles`. Default: 404. */
   readonly http?: RequestHandler;
   /** The time between two pings, in milliseconds; default 15,000. Who is silent for 2.5 of them is cut. */
   readonly heartbeatMs?: number;
@@ -36,12 +41,30 @@ export interface ServerOptions {
    * milliseconds; default 250. A fresh pair would else lose what is brewed before the patron has joined.
    */
   readonly holdMs?: number;
+  /**
+   * `'open'`: whoever reaches the relay may join and publish any topic there, as deployed clients do. `'secured'`: only with
+   * a ticket of the control server, which clients of this SDK send. Default: `'open'` on loopback, else `'secured'`.
+   */
+  readonly profile?: 'open' | 'secured';
+  /** One or two keys for tickets, of 32 bytes or more: the first signs. Shared by relays that serve together. Default: random. */
+  readonly ticketKeys?: readonly Uint8Array[];
+  /** How long a ticket holds, in seconds; default 600. It is renewed at half of that. */
+  readonly ticketSeconds?: number;
+  /** What one client may use of the server. */
+  readonly limits?: Limits;
+  /** Serves TLS (`wss:`, `https:`): certificate chain and private key in PEM. Default: neither. */
+  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
+  /** The origins whose pages may connect, as `https://example.org`; nothing but these. Default: see `allowOrigin`. */
+  readonly origins?: readonly string[];
   /** Whether pages of an origin may connect; default: the server's own, and on loopback those of this machine. */
   readonly allowOrigin?: (origin: string, request: UpgradeRequest) => boolean;
 }
 
 /** The options as the server works with them. */
-export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin'> {
+export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits' | 'tls' | 'origins' | 'ticketKeys'> {
+  readonly tickets: Tickets | undefined;
+  readonly tls: ServerOptions['tls'];
+  readonly limits: LimitSettings;
   readonly authenticator: Authenticator;
   /** The token that was made up, where none was given. */
   readonly token: string | undefined;
@@ -58,8 +81,17 @@ const FAULTS_ONLY: Logger = { warn: () => undefined, error: (...data) => console
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function readOptions(options: ServerOptions): ServerSettings {
-  const { host = '127.0.0.1', logger = FAULTS_ONLY, http, allowOrigin, tokens } = options;
+  const { host = '127.0.0.1', logger = FAULTS_ONLY, http, origins, tls, tokens, limits = {} } = options;
   if (typeof host !== 'string' || !host) throw invalid('host', 'must be an address or a host name', host);
+  if (typeof limits !== 'object' || limits === null) throw invalid('limits', 'must be an object of numbers', limits);
+  const { slowReader } = limits;
+  if (slowReader !== undefined && slowReader !== 'drop' && slowReader !== 'cut') {
+    throw invalid('limits.slowReader', 'must be "drop" or "cut"', slowReader);
+  }
+  if (origins && options.allowOrigin) throw invalid('origins', 'cannot be given together with "allowOrigin"', origins);
+  const wrong = origins?.find((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin);
+  if (wrong !== undefined) throw invalid('origins', 'must be origins as browsers send them ("https://example.org")', wrong);
+  const allowOrigin = origins ? (origin: string): boolean => origins.includes(origin) : options.allowOrigin;
   const loopback = isLoopback(host);
   if (tokens === undefined && !loopback) {
     throw new PubkeeperError(
@@ -68,6 +100,8 @@ export function readOptions(options: ServerOptions): ServerSettings {
       { host },
     );
   }
+  const profile = options.profile ?? (loopback ? 'open' : 'secured');
+  if (profile !== 'open' && profile !== 'secured') throw invalid('profile', 'must be "open" or "secured"', profile);
   // 32 random bytes: nobody guesses it, and it survives being pasted into a URL or a shell.
   const token = tokens === undefined ? randomBytes(32).toString('base64url') : undefined;
   const table = token === undefined ? tokens : { [token]: [{ topic: '**', read: true, write: true }] };
@@ -79,11 +113,17 @@ export function readOptions(options: ServerOptions): ServerSettings {
     heartbeatMs: count('heartbeatMs', options.heartbeatMs, 15_000, 20, 3_600_000),
     authMs: count('authMs', options.authMs, 5_000, 1, 3_600_000),
     holdMs: count('holdMs', options.holdMs, 250, 0, 60_000),
+    limits: readLimits(limits, count),
     authenticator: isAuthenticator(table) ? table : new Tokens(table),
     token,
+    metrics: options.metrics ?? loopback,
     loopback,
     logger,
     http,
+    tls,
+    profile,
+    tickets: profile === 'secured' ? new Tickets(options.ticketKeys) : undefined,
+    ticketSeconds: count('ticketSeconds', options.ticketSeconds, 600, 1, 86_400),
     allowOrigin,
   };
 }
@@ -94,7 +134,7 @@ function count(name: string, value: unknown, fallback: number, least: number, mo
   throw invalid(name, `must be a whole number from ${least} to ${most}`, value);
 }
 
-const isAuthenticator = (value: unknown): value is Authenticator =>
+export const isAuthenticator = (value: unknown): value is Authenticator =>
   typeof value === 'object' && value !== null && 'authenticate' in value && typeof value.authenticate === 'function';
 
 const invalid = (name: string, why: string, value: unknown): PubkeeperError =>

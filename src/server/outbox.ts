@@ -11,29 +11,35 @@ export class Outbox {
   readonly #drops: Drops;
   readonly #maxBuffered: number;
 
-  /** @param maxBuffered bytes that may wait for one reader; default 8 MiB */
-  constructor(drops: Drops, maxBuffered = 8 * 1024 * 1024) {
+  /** @param maxBuffered bytes that may wait for one reader */
+  constructor(drops: Drops, maxBuffered: number) {
     this.#drops = drops;
     this.#maxBuffered = maxBuffered;
   }
 
   /** Sends one binary message. A connection that is closing or gone takes nothing, and nothing is said of it. */
   send(socket: WebSocket, bytes: Uint8Array): void {
-    if (this.hasRoom(socket)) socket.send(bytes, { binary: true });
+    if (this.hasRoom(socket, bytes.length)) socket.send(bytes, { binary: true });
   }
 
   /** Answers a WebSocket ping. Not left to `ws`, because who pings and never reads would fill the memory. */
   pong(socket: WebSocket, data: Uint8Array): void {
-    if (this.hasRoom(socket)) socket.pong(data);
+    if (this.hasRoom(socket, data.length)) socket.pong(data);
   }
 
   /** Whether something may be sent to this reader. One that is too slow is told so, and closed. */
-  hasRoom(socket: WebSocket): boolean {
+  hasRoom(socket: WebSocket, length: number): boolean {
     if (socket.readyState !== WebSocket.OPEN) return false;
-    if (socket.bufferedAmount <= this.#maxBuffered) return true;
+    if (this.fits(socket, length)) return true;
     this.#drops.add('slow-reader');
     end(socket, CloseCode.SLOW_READER, 'Too much waits to be read: read faster or join less.');
     return false;
+  }
+
+  /** Whether `length` more bytes may wait for this reader. One message may, however long, where nothing else waits. */
+  fits(socket: WebSocket, length: number): boolean {
+    const waiting = socket.bufferedAmount;
+    return waiting === 0 || waiting + length <= this.#maxBuffered;
   }
 }
 

@@ -1,6 +1,10 @@
 import { RECORD_HEADER, RELAY_BATCH, writeRecordHeader } from '../core/relay.js';
 import { headerLength, writeHeader } from './socket-frame.js';
 
+/** A topic's hash as a key for maps: 32 latin1 characters. Cheaper to make than hex, and half as long. */
+export const hashKey = (hash: Uint8Array): string =>
+  Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1');
+
 /** What a connection speaks: relay protocol 1.0, or 2 (design, "Relay protocol 2"). */
 export type RelayVersion = 1 | 2;
 

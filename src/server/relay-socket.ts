@@ -1,12 +1,17 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import type { Heartbeat, Beating } from './heartbeat.js';
+import { Bucket } from './bucket.js';
+import type { LimitSettings } from './limits.js';
 import { bytesOf, countFault } from './outbox.js';
 import type { Outbox } from './outbox.js';
 import type { RelayVersion } from './relay-format.js';
+import { Permits } from './permits.js';
 import { Relay } from './relay.js';
 import type { RelayMember } from './relay.js';
 import type { Drops } from './stats.js';
+import type { Tickets } from './tickets.js';
+import { Throttle } from './throttle.js';
 
 /** A relay connection; to the relay, a handle. */
 class RelayConnection implements Beating, RelayMember {
@@ -37,6 +42,9 @@ class RelayConnection implements Beating, RelayMember {
 export interface RelayPlaneOptions {
   readonly drops: Drops;
   readonly outbox: Outbox;
+  readonly limits: LimitSettings;
+  /** In the profile `secured`. */
+  readonly tickets: Tickets | undefined;
   readonly heartbeat: Heartbeat;
   /** A connection has joined the topic of this key. */
   readonly joined: (key: string) => void;
@@ -53,10 +61,11 @@ export class RelayPlane {
 
   constructor(options: RelayPlaneOptions) {
     this.#options = options;
-    const { drops, outbox, joined } = options;
+    const { drops, outbox, joined, limits } = options;
     this.relay = new Relay({
       write: ({ socket, tcp }, bytes) => {
-        if (!outbox.hasRoom(socket)) return;
+        if (socket.readyState !== WebSocket.OPEN) return true;
+        if (!outbox.fits(socket, bytes.length)) return this.#tooSlow(socket, bytes.length);
         // Several writes of one tick leave in one system call.
         if (!this.#corked.has(tcp)) {
           if (!this.#corked.size) this.#atEndOfTick();
@@ -64,15 +73,35 @@ export class RelayPlane {
           tcp.cork();
         }
         tcp.write(bytes);
+        return true;
       },
       cork: () => this.#atEndOfTick(),
-      dropped: (fault) => drops.add(fault),
+      dropped: (fault, _connection, count) => drops.add(fault, count),
+      ...(options.tickets && { permits: new Permits<RelayConnection>(options.tickets, limits.joinedTopics) }),
+      maxJoined: limits.joinedTopics,
+      maxRetained: limits.retainedValues,
+      maxRetainedBytes: limits.retainedBytes,
       joined,
     });
   }
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Bytes that wait for the slowest reader. */
+  get bufferedBytes(): number {
+    let most = 0;
+    for (const { socket } of this.#connections) most = Math.max(most, socket.bufferedAmount);
+    return most;
+  }
+
+  /** False when the connection is to get what it missed once it has drained; else it is being closed. */
+  #tooSlow(socket: WebSocket, length: number): boolean {
+    const { drops, limits, outbox } = this.#options;
+    if (limits.slowReader === 'cut') return outbox.hasRoom(socket, length);
+    drops.add('slow-reader');
+    return false;
   }
 
   /** After the sockets that have something to read were read, and before any is waited for. */
@@ -89,8 +118,11 @@ export class RelayPlane {
 
   /** Takes a WebSocket that has just been opened. `tcp`: the connection beneath. */
   accept(socket: WebSocket, tcp: Socket, version: RelayVersion): void {
-    const { drops, heartbeat, outbox } = this.#options;
+    const { drops, heartbeat, outbox, limits } = this.#options;
+    const { relayMessagesPerSecond: messages, relayBytesPerSecond: bytes } = limits;
+    const budgets = [new Bucket(messages, 2 * messages), new Bucket(bytes, bytes)];
     const connection = new RelayConnection(socket, tcp, version, drops);
+    const throttle = new Throttle(socket, budgets, () => (connection.silence = 0));
     socket.on('error', (error) => countFault(error, drops));
     socket.on('ping', (data) => {
       connection.silence = 0;
@@ -103,14 +135,18 @@ export class RelayPlane {
       connection.silence = 0;
       // What arrives behind our close is too late.
       if (socket.readyState !== WebSocket.OPEN) return;
-      if (isBinary) this.relay.receive(connection, bytesOf(data));
-      else drops.add('relay-text');
+      if (!isBinary) return drops.add('relay-text');
+      const message = bytesOf(data);
+      if (throttle.take(1, message.length)) drops.add('relay-rate');
+      this.relay.receive(connection, message);
     });
     socket.on('close', () => {
+      throttle.end();
       this.#connections.delete(connection);
       heartbeat.delete(connection);
       this.relay.gone(connection);
     });
+    tcp.on('drain', () => this.relay.drained(connection));
     this.#connections.add(connection);
     heartbeat.add(connection);
   }

@@ -1,8 +1,12 @@
 import { isFrame } from '../core/frame.js';
 import { RELAY_BATCH, RelayPacketType, readRelayPacket } from '../core/relay.js';
 import type { RelayPacket } from '../core/relay.js';
-import { format } from './relay-format.js';
+import { LastValues } from './last-values.js';
+import { format, hashKey } from './relay-format.js';
+import type { Permits } from './permits.js';
 import type { RelayVersion } from './relay-format.js';
+
+export { hashKey } from './relay-format.js';
 
 // The relay of the WebSocket brew (protocol, section 4; design, "Relay protocol 2"), without sockets: messages of
 // connections go in, bytes for their sockets come out.
@@ -16,31 +20,28 @@ export interface RelayMember {
 }
 
 /** Why the relay dropped a packet. */
-export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic';
+export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic' | 'joined-topics' | 'no-ticket' | 'slow-reader-frame';
 
 export interface RelayOptions<C extends RelayMember> {
-  /** Writes bytes to a connection's socket: whole WebSocket messages. The same object may go to many; it is not changed. */
-  write(connection: C, bytes: Buffer): void;
+  /**
+   * Writes bytes to a connection's socket: whole WebSocket messages. The same object may go to many; it is not changed.
+   * False when it takes none now: `drained` is to be called when it does again.
+   */
+  write(connection: C, bytes: Buffer): boolean;
   /** Something waits: `flush` is to be called at the end of the tick. */
   cork(): void;
   /** A packet was dropped. The connection may go on. */
-  dropped?(fault: RelayFault, connection: C): void;
+  dropped?(fault: RelayFault, connection: C, count?: number): void;
   /** A connection has joined the topic of this key. */
   joined?(key: string): void;
+  /** What connections may do; default: everything. */
+  permits?: Permits<C>;
+  /** How many topics a connection may have joined; default: any number. */
+  maxJoined?: number;
   /** How many last values are kept; default 10,000. The one not used for the longest time goes first. */
   maxRetained?: number;
   /** How many bytes of last values are kept; default 64 MiB. */
   maxRetainedBytes?: number;
-}
-
-/** A topic's hash as a key for maps: 32 latin1 characters. Cheaper to make than hex, and half as long. */
-export const hashKey = (hash: Uint8Array): string =>
-  Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1');
-
-/** A frame that is kept: the bytes are our own, and longer than the frame where a longer one came before. */
-interface Retained {
-  bytes: Uint8Array<ArrayBuffer>;
-  length: number;
 }
 
 /** Who has joined a topic, and what was published on it in this tick. */
@@ -62,22 +63,20 @@ const NOBODY: ReadonlySet<never> = new Set();
 /** Who has joined which topic, what goes to whom, and each topic's last value. */
 export class Relay<C extends RelayMember> {
   readonly #options: RelayOptions<C>;
-  readonly #maxRetained: number;
-  readonly #maxRetainedBytes: number;
+  readonly #maxJoined: number;
+  /** The topics of which a connection did not get all, because it is too slow. */
+  readonly #missed = new Map<C, Set<string>>();
   readonly #topics = new Map<string, Topic<C>>();
   readonly #connections = new Map<C, Set<string>>();
   readonly #dirty = new Set<Topic<C>>();
-  // A map remembers the order in which keys were set: the first is the one not used for the longest time.
-  readonly #retained = new Map<string, Retained>();
-  #newest = '';
-  #retainedBytes = 0;
+  readonly #lastValues: LastValues;
   #published = 0;
   #delivered = 0;
 
   constructor(options: RelayOptions<C>) {
     this.#options = options;
-    this.#maxRetained = options.maxRetained ?? 10_000;
-    this.#maxRetainedBytes = options.maxRetainedBytes ?? 64 * 1024 * 1024;
+    this.#lastValues = new LastValues(options.maxRetained ?? 10_000, options.maxRetainedBytes ?? 64 * 1024 * 1024);
+    this.#maxJoined = options.maxJoined ?? Infinity;
   }
 
   /** Topics that a connection has joined. */
@@ -86,11 +85,11 @@ export class Relay<C extends RelayMember> {
   }
 
   get retained(): number {
-    return this.#retained.size;
+    return this.#lastValues.size;
   }
 
   get retainedBytes(): number {
-    return this.#retainedBytes;
+    return this.#lastValues.bytes;
   }
 
   /** Frames that were accepted. */
@@ -125,13 +124,16 @@ export class Relay<C extends RelayMember> {
       }
       const key = hashKey(packet.topicHash);
       if (packet.type === RelayPacketType.PUBLISH) this.#publish(connection, key, packet);
-      else if (packet.type === RelayPacketType.JOIN) this.#join(connection, key);
+      else if (packet.type === RelayPacketType.JOIN) this.#join(connection, key, packet);
+      else if (packet.type === RelayPacketType.GRANT) this.#grant(connection, packet);
       else this.#leave(connection, key);
     } while (at < bytes.length);
   }
 
   /** A connection has ended: it has left all its topics. */
   gone(connection: C): void {
+    this.#missed.delete(connection);
+    this.#options.permits?.gone(connection);
     for (const key of this.#connections.get(connection) ?? NOBODY) this.#leave(connection, key);
   }
 
@@ -140,7 +142,37 @@ export class Relay<C extends RelayMember> {
     for (const topic of this.#dirty) this.#send(topic);
   }
 
-  #join(connection: C, key: string): void {
+  /** A connection takes bytes again: it gets the newest frame of each topic of which it missed any. */
+  drained(connection: C): void {
+    const missed = this.#missed.get(connection);
+    if (!missed) return;
+    this.#missed.delete(connection);
+    for (const key of missed) {
+      const last = this.#lastValues.get(key);
+      if (last && this.#connections.get(connection)?.has(key)) this.#give(connection, key, [last], false);
+    }
+  }
+
+  /** Ends what tickets have expired for. */
+  expire(): void {
+    this.#options.permits?.expire((connection, key) => this.#leave(connection, key));
+  }
+
+  #grant(connection: C, { topicHash, payload }: RelayPacket): void {
+    const { permits, dropped } = this.#options;
+    if (permits && !permits.grant(connection, topicHash, payload)) dropped?.('no-ticket', connection);
+  }
+
+  #join(connection: C, key: string, { topicHash, payload }: RelayPacket): void {
+    const { permits, dropped } = this.#options;
+    const joined = this.#connections.get(connection);
+    if (permits && !permits.join(connection, topicHash, payload)) return dropped?.('no-ticket', connection);
+    // A fresh ticket for what goes on anyway.
+    if (permits && joined?.has(key)) return;
+    if (joined && joined.size >= this.#maxJoined && !joined.has(key)) {
+      this.#options.dropped?.('joined-topics', connection);
+      return;
+    }
     const topic = this.#topic(key);
     // What was published before goes to those who had joined before; its last frame is this one's last value.
     this.#send(topic);
@@ -148,16 +180,13 @@ export class Relay<C extends RelayMember> {
     let topics = this.#connections.get(connection);
     if (!topics) this.#connections.set(connection, (topics = new Set()));
     topics.add(key);
-    const last = this.#retained.get(key);
-    if (last) {
-      this.#touch(key, last);
-      this.#delivered++;
-      this.#options.write(connection, format([last.bytes.subarray(0, last.length)], connection.version, true));
-    }
+    const last = this.#lastValues.get(key);
+    if (last) this.#give(connection, key, [last], true);
     this.#options.joined?.(key);
   }
 
   #leave(connection: C, key: string): void {
+    this.#options.permits?.left(connection, key);
     const topic = this.#topics.get(key);
     if (!topic?.members.has(connection)) return;
     this.#send(topic);
@@ -178,10 +207,14 @@ export class Relay<C extends RelayMember> {
       this.#options.dropped?.('relay-topic', connection);
       return;
     }
+    if (this.#options.permits && !this.#options.permits.publish(connection, frame)) {
+      this.#options.dropped?.('no-ticket', connection);
+      return;
+    }
     this.#published++;
     const topic = this.#topics.get(key);
     if (!topic) {
-      this.#retain(key, frame);
+      this.#lastValues.set(key, frame);
       return;
     }
     if (!topic.pending.length) {
@@ -201,7 +234,7 @@ export class Relay<C extends RelayMember> {
     if (!pending.length) return;
     topic.pending = [];
     topic.pendingBytes = 0;
-    this.#retain(topic.key, pending[pending.length - 1]!.frame);
+    this.#lastValues.set(topic.key, pending[pending.length - 1]!.frame);
     const frames = pending.map(({ frame }) => frame);
     const publishers = new Set(pending.map(({ from }) => from));
     const formatted: (Buffer | undefined)[] = [];
@@ -209,55 +242,36 @@ export class Relay<C extends RelayMember> {
       // A client with both ends on one connection loops back by itself.
       if (publishers.has(member)) {
         const others = pending.filter(({ from }) => from !== member).map(({ frame }) => frame);
-        if (!others.length) continue;
-        this.#delivered += others.length;
-        this.#options.write(member, format(others, member.version, false));
+        if (others.length) this.#give(member, topic.key, others, false);
+        // Where the newest is its own it has missed nothing that is of use still.
+        if (pending[pending.length - 1]!.from === member) this.#missed.get(member)?.delete(topic.key);
       } else {
-        this.#delivered += frames.length;
-        this.#options.write(member, (formatted[member.version] ??= format(frames, member.version, false)));
+        this.#give(member, topic.key, frames, false, (formatted[member.version] ??= format(frames, member.version, false)));
       }
     }
+  }
+
+  #give(
+    member: C,
+    key: string,
+    frames: readonly Uint8Array[],
+    retained: boolean,
+    bytes = format(frames, member.version, retained),
+  ): void {
+    // One that has missed something gets nothing until it has drained: what it gets then is the newest.
+    const missed = this.#missed.get(member);
+    if (!missed && this.#options.write(member, bytes)) {
+      this.#delivered += frames.length;
+      return;
+    }
+    this.#options.dropped?.('slow-reader-frame', member, frames.length);
+    if (missed) missed.add(key);
+    else this.#missed.set(member, new Set([key]));
   }
 
   #topic(key: string): Topic<C> {
     let topic = this.#topics.get(key);
     if (!topic) this.#topics.set(key, (topic = { key, members: new Set(), pending: [], pendingBytes: 0 }));
     return topic;
-  }
-
-  #retain(key: string, frame: Uint8Array): void {
-    if (frame.length > this.#maxRetainedBytes) {
-      this.#forget(key);
-      return;
-    }
-    let last = this.#retained.get(key);
-    if (!last) this.#retained.set(key, (last = { bytes: new Uint8Array(0), length: 0 }));
-    // Copied, because the frame may be a small view of a large receive buffer, which would be kept whole. The bytes are
-    // used again for the next frame, unless that wastes more than half of them.
-    if (last.bytes.length < frame.length || last.bytes.length > 2 * frame.length) {
-      this.#retainedBytes += frame.length - last.bytes.length;
-      last.bytes = new Uint8Array(frame.length);
-    }
-    last.bytes.set(frame);
-    last.length = frame.length;
-    this.#touch(key, last);
-    while (this.#retained.size > this.#maxRetained || this.#retainedBytes > this.#maxRetainedBytes) {
-      this.#forget(this.#retained.keys().next().value!);
-    }
-  }
-
-  #touch(key: string, last: Retained): void {
-    if (key === this.#newest) return;
-    this.#newest = key;
-    this.#retained.delete(key);
-    this.#retained.set(key, last);
-  }
-
-  #forget(key: string): void {
-    const last = this.#retained.get(key);
-    if (!last) return;
-    this.#retainedBytes -= last.bytes.length;
-    this.#retained.delete(key);
-    if (key === this.#newest) this.#newest = '';
   }
 }

@@ -4,12 +4,15 @@ import { networkInterfaces } from 'node:os';
 import type { WebSocket } from 'ws';
 import { Events } from '../core/events.js';
 import type { BrewDetails } from '../core/packet.js';
+import { AddressBook } from './address-book.js';
+import { Tokens } from './auth.js';
 import { ControlPlane } from './control.js';
 import { Heartbeat } from './heartbeat.js';
 import { answer, answerRelayPort } from './http.js';
 import { Listener } from './listener.js';
 import type { Match } from './match.js';
-import { readOptions } from './options.js';
+import { wait } from '../core/host.js';
+import { isAuthenticator, readOptions } from './options.js';
 import type { ServerOptions, ServerSettings } from './options.js';
 import { Outbox } from './outbox.js';
 import { RelayPlane } from './relay-socket.js';
@@ -62,16 +65,19 @@ export class PubkeeperServer {
   private constructor(settings: ServerSettings) {
     this.#settings = settings;
     this.token = settings.token;
-    const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes } = settings;
+    const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes, limits, tickets, ticketSeconds } = settings;
     const drops = this.#drops;
     const heartbeat = this.#heartbeat;
-    const outbox = new Outbox(drops);
+    const outbox = new Outbox(drops, limits.bufferedBytes);
     this.#addresses = new Set([settings.host, ...localAddresses()]);
-    this.#relay = new RelayPlane({ drops, outbox, heartbeat, joined: (key) => this.#control.arrived(key) });
+    this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, joined: (key) => this.#control.arrived(key) });
     this.#control = new ControlPlane({
       authenticator,
       drops,
-      outbox,
+      outbox: new Outbox(drops, limits.bufferedBytes),
+      limits,
+      tickets,
+      ticketSeconds,
       heartbeat,
       heartbeatMs,
       authMs,
@@ -88,6 +94,9 @@ export class PubkeeperServer {
     const maxPayload = { control: maxMessageBytes + CONTROL_OVERHEAD, relay: maxMessageBytes + RELAY_OVERHEAD };
     const shared = {
       maxPayload,
+      addresses: new AddressBook(limits.connectionsPerAddress),
+      tls: settings.tls,
+      crowded: () => drops.add('connections'),
       accept: this.#accept.bind(this),
       refused: this.#refused.bind(this),
       fault: (error: unknown) => logger.error('A port of the server has a fault.', error),
@@ -126,14 +135,14 @@ export class PubkeeperServer {
 
   /** Where clients connect: `ws://127.0.0.1:9898/ws`. When bound to all addresses, the loopback one is named. */
   get url(): string {
-    return `ws://${this.#urlHost()}:${this.#port}/ws`;
+    return `${this.#scheme}://${this.#urlHost()}:${this.#port}/ws`;
   }
 
   /** Where the relay is: on the same port, or on its own one in the split layout. */
   get relayUrl(): string {
     return this.#relayPort === undefined
-      ? `ws://${this.#urlHost()}:${this.#port}/brew`
-      : `ws://${this.#urlHost()}:${this.#relayPort}/`;
+      ? `${this.#scheme}://${this.#urlHost()}:${this.#port}/brew`
+      : `${this.#scheme}://${this.#urlHost()}:${this.#relayPort}/`;
   }
 
   /** Counts of what is there and of what has been dropped. */
@@ -148,6 +157,7 @@ export class PubkeeperServer {
       patrons: matchmaker.patrons,
       matches: matchmaker.matches,
       heldNotifications: this.#control.held,
+      bufferedBytes: this.#relay.bufferedBytes,
       topics: relay.topics,
       retained: relay.retained,
       retainedBytes: relay.retainedBytes,
@@ -162,9 +172,30 @@ export class PubkeeperServer {
     return this.#events.on(name, listener);
   }
 
-  /** Closes every connection with 1001 and frees the ports. Resolves within about a second; may be called twice. */
-  close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+  /**
+   * Closes every connection with 1001 and frees the ports. Resolves within about a second after `drainMs`, for which it
+   * only takes no more connections and says so at /readyz, so that whoever sends clients here stops. May be called twice.
+   */
+  async close({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
+    if (drainMs > 0 && !this.#closing) {
+      this.#drain();
+      await new Promise<void>((over) => wait(drainMs, over));
+    }
+    return await (this.#closing ??= this.#close());
+  }
+
+  /**
+   * Takes other tokens. Connections whose token is not known any more are closed with 4401; those with other rights, and
+   * all those of an authenticator that cannot tell, with 4403: their clients come back by themselves. Data goes on meanwhile.
+   * @throws {PubkeeperError} `OPTION_INVALID`: then everything stays as it was
+   */
+  reload({ tokens }: { readonly tokens: NonNullable<ServerOptions['tokens']> }): void {
+    this.#control.reload(isAuthenticator(tokens) ? tokens : new Tokens(tokens));
+  }
+
+  #drain(): void {
+    this.#main.isDraining = true;
+    if (this.#relayOnly) this.#relayOnly.isDraining = true;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -179,12 +210,17 @@ export class PubkeeperServer {
       await this.#relayOnly.listen(relayPort ?? 0, host);
       this.#relayPort = this.#relayOnly.port;
     }
-    this.#beat = setInterval(() => this.#heartbeat.beat(), heartbeatMs / 2);
+    this.#beat = setInterval(() => {
+      this.#heartbeat.beat();
+      this.#relay.relay.expire();
+    }, heartbeatMs / 2);
     this.#beat.unref();
   }
 
   async #close(): Promise<void> {
     clearInterval(this.#beat);
+    // What was published in this tick still leaves.
+    this.#relay.relay.flush();
     await Promise.all([this.#main.close(), this.#relayOnly?.close()]);
     this.#control.close();
   }
@@ -217,7 +253,9 @@ export class PubkeeperServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      await answer(request, response, this.#settings.http, this.#closing !== undefined);
+      const isClosing = this.#closing !== undefined;
+      const stats = this.#settings.metrics ? () => this.stats() : undefined;
+      await answer(request, response, this.#settings.http, { isClosing, isReady: !isClosing && !this.#main.isDraining, stats });
     } catch (error) {
       this.#settings.logger.error('The handler of plain HTTP requests failed.', error);
       if (!response.headersSent) response.statusCode = 500;
@@ -232,6 +270,10 @@ export class PubkeeperServer {
     const host = bare.includes(':') ? `[${bare}]` : bare;
     if (`${host}:${String(port)}` === authorityOf(secure ? 'wss' : 'ws', authority)) return true;
     return Number(port) === this.#port && (isLoopback(bare) || this.#addresses.has(bare));
+  }
+
+  get #scheme(): string {
+    return this.#settings.tls ? 'wss' : 'ws';
   }
 
   #urlHost(): string {

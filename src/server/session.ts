@@ -2,14 +2,20 @@ import { WebSocket } from 'ws';
 import { PubkeeperError, type ErrorCode } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
-import { PacketType, decodePacket, packetName } from '../core/packet.js';
+import { PacketType, decodePacket } from '../core/packet.js';
 import type { Packet, PacketVersion, UnknownPacket } from '../core/packet.js';
+import type { Authenticator, Rights } from './auth.js';
+import { Bucket } from './bucket.js';
 import { CloseCode } from './close-codes.js';
 import type { ControlPlane } from './control.js';
+import { Credential } from './credential.js';
 import type { Beating } from './heartbeat.js';
+import { excessOf } from './limits.js';
+import type { Excess } from './limits.js';
 import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
-import { encodeMessages } from './wire.js';
+import { Throttle } from './throttle.js';
+import { PING, encodeMessages, nameOf, pong } from './wire.js';
 
 /** What the handshake of a control connection told. */
 export interface Handshake {
@@ -20,12 +26,6 @@ export interface Handshake {
   readonly address: string;
 }
 
-/** The packet type by which a client asks for a sign of life; it gets the same packet back. Its payload is `{}`. */
-export const PING = 60;
-
-const pong = (version: PacketVersion): Uint8Array =>
-  Uint8Array.of(PING, 0, 2, 0, version === '1.0' ? 0 : 1, 0, 0, 0, 0x7b, 0x7d);
-
 /** One control connection: authentication, then packets to the matchmaker and back (protocol, section 2). */
 export class ControlSession implements Beating {
   readonly handshake: Handshake;
@@ -33,7 +33,9 @@ export class ControlSession implements Beating {
   readonly #plane: ControlPlane;
   readonly #socket: WebSocket;
   #authenticated = false;
+  #credential: Credential | undefined;
   #authTimer: Timer | undefined;
+  readonly #throttle: Throttle;
   /** What has come while an earlier packet is still being worked on. */
   #later: (Packet | UnknownPacket)[] | undefined;
   #probe: Promise<boolean> | undefined;
@@ -43,6 +45,13 @@ export class ControlSession implements Beating {
     this.#plane = plane;
     this.#socket = socket;
     this.handshake = handshake;
+    const { packetsPerSecond, packetBurst } = plane.limits;
+    this.#throttle = new Throttle(
+      socket,
+      [new Bucket(packetsPerSecond, packetBurst)],
+      () => (this.silence = 0),
+      () => !this.#later,
+    );
     this.#authTimer = after(plane.authMs, () => this.#tooLate());
     socket.on('error', (error) => countFault(error, plane.drops));
     socket.on('ping', (data) => {
@@ -56,6 +65,8 @@ export class ControlSession implements Beating {
     });
     socket.on('close', () => {
       cancel(this.#authTimer);
+      this.#throttle.end();
+      this.#credential?.end();
       this.#sign?.(false);
       plane.gone(this);
     });
@@ -102,6 +113,7 @@ export class ControlSession implements Beating {
   #message(bytes: Uint8Array, isBinary: boolean): void {
     // What arrives behind our close is too late.
     if (!this.#open) return;
+    if (this.#throttle.take(1)) this.#tooFast();
     if (!isBinary) {
       this.#plane.drops.add('control-text');
       return this.#fault('PACKET_INVALID', 'A control packet is a binary message; this one was text.');
@@ -121,6 +133,7 @@ export class ControlSession implements Beating {
   #take(packet: Packet | UnknownPacket): void {
     if (this.#later) {
       this.#later.push(packet);
+      if (!this.#authenticated && this.#later.length >= this.#plane.limits.packetsBeforeAuth) this.#tooSoon();
       return;
     }
     const work = this.#authenticated ? this.#handle(packet) : this.#authenticate(packet);
@@ -132,7 +145,7 @@ export class ControlSession implements Beating {
       .then(() => {
         const later = this.#later ?? [];
         this.#later = undefined;
-        this.#socket.resume();
+        if (!this.#throttle.isResting) this.#socket.resume();
         this.#guard(() => {
           for (const next of later) if (this.#open) this.#take(next);
         });
@@ -145,23 +158,46 @@ export class ControlSession implements Beating {
       this.#fault('PROTOCOL_ERROR', `The first packet must be CLIENT_AUTHENTICATE, not ${nameOf(packet)}.`);
       return undefined;
     }
-    const rights = this.#plane.authenticator.authenticate(packet.payload.token);
-    if (rights instanceof Promise) return rights.then((known) => this.#admit(known));
-    this.#admit(rights);
+    const { token } = packet.payload;
+    const by = this.#plane.authenticator;
+    const rights = by.authenticate(token);
+    if (rights instanceof Promise) return rights.then((known) => this.#admit(known, token, by));
+    this.#admit(rights, token, by);
     return undefined;
   }
 
-  #admit(rights: Awaited<ReturnType<ControlPlane['authenticator']['authenticate']>>): void {
+  #admit(rights: Rights | undefined, token: string, by: Authenticator): void {
     if (!this.#open) return;
     cancel(this.#authTimer);
     if (rights) {
       this.#authenticated = true;
+      const expired = (): void => this.#expire('The token has expired: connect again with a new one.');
+      this.#credential = new Credential(token, rights, by, expired);
       // Clients that do not know `heartbeat` ignore it.
       const payload = { authenticated: true, heartbeat: this.#plane.heartbeatMs };
       this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload });
       this.#plane.matchmaker.add(this, rights);
+      // There may have been a reload while the token was checked.
+      this.recheck();
       return;
     }
+    this.#refuse();
+  }
+
+  /** The authenticator has been replaced: whoever it does not know, or gives other rights, is closed. */
+  recheck(): void {
+    const verdict = this.#open && this.#credential?.recheck(this.#plane.authenticator);
+    if (verdict === 'unknown') this.#refuse();
+    if (verdict === 'changed') this.#expire('What this token may do has changed: connect again.');
+  }
+
+  #expire(why: string): void {
+    if (!this.#open) return;
+    this.#plane.drops.add('expired');
+    end(this.#socket, CloseCode.TOKEN_EXPIRED, why);
+  }
+
+  #refuse(): void {
     this.#plane.drops.add('unauthorized');
     this.#plane.logger.warn(`A token from ${this.handshake.address} was refused.`);
     this.deliver(errorPacket('UNAUTHORIZED', 'The server does not know this token: check it, or ask for one.'));
@@ -178,35 +214,31 @@ export class ControlSession implements Beating {
         return undefined;
       case PacketType.BREWER_REGISTER:
       case PacketType.PATRON_REGISTER: {
+        const excess = excessOf(packet, this.#plane.limits, matchmaker.registrations(this, packet));
+        if (excess) return void this.#refuseExcess(excess);
         const rival = matchmaker.rival(this, packet);
         if (rival) return this.#contend(rival, packet);
-        this.#plane.receive(this, packet);
-        return undefined;
+        return void this.#plane.receive(this, packet);
       }
       case PacketType.BREWER_UNREGISTER:
       case PacketType.PATRON_UNREGISTER:
       case PacketType.BREWS_REGISTER:
-        this.#plane.receive(this, packet);
-        return undefined;
+        return void this.#plane.receive(this, packet);
       case PacketType.BREW_STATE:
         return undefined;
       case PacketType.ERROR:
-        this.#plane.logger.debug?.(`The client at ${this.handshake.address} reports: ${packet.payload.message}`);
-        return undefined;
+        return void this.#plane.logger.debug?.(`The client at ${this.handshake.address} reports: ${packet.payload.message}`);
       case PacketType.CLIENT_AUTHENTICATE:
-        this.#fault('PROTOCOL_ERROR', 'This connection is authenticated already: open another one for another token.');
-        return undefined;
+        return void this.#fault('PROTOCOL_ERROR', 'This connection is authenticated already: open another one for another token.');
       case PacketType.SEGMENT_CREATE:
       case PacketType.SEGMENT_DESTROY:
       case PacketType.SEGMENT_REGISTER:
       case PacketType.SEGMENT_CONNECT_BREWER:
         // This server does not bridge.
-        drops.add('control-unknown');
-        return undefined;
+        return void drops.add('control-unknown');
       default:
         drops.add('control-packet');
-        this.#fault('PACKET_INVALID', `${nameOf(packet)} is for servers to send, not for clients.`);
-        return undefined;
+        return void this.#fault('PACKET_INVALID', `${nameOf(packet)} is for servers to send, not for clients.`);
     }
   }
 
@@ -225,7 +257,7 @@ export class ControlSession implements Beating {
   /** Says what is wrong. The connection survives it if the client is authenticated. */
   #fault(code: ErrorCode, message: string): void {
     this.deliver(errorPacket(code, message));
-    if (!this.#authenticated) end(this.#socket, CloseCode.BAD_PACKET, 'The first packet must be CLIENT_AUTHENTICATE.');
+    if (!this.#authenticated) end(this.#socket, CloseCode.BAD_PACKET, 'The first packet, and the only one until it is answered, is CLIENT_AUTHENTICATE.');
   }
 
   #tooLate(): void {
@@ -233,6 +265,22 @@ export class ControlSession implements Beating {
     this.#plane.drops.add('auth-timeout');
     this.deliver(errorPacket('TIMEOUT', `No CLIENT_AUTHENTICATE came within ${this.#plane.authMs} ms.`));
     end(this.#socket, CloseCode.AUTH_TIMEOUT, 'No CLIENT_AUTHENTICATE came in time.');
+  }
+
+  #tooSoon(): void {
+    const most = this.#plane.limits.packetsBeforeAuth;
+    this.#plane.drops.add('before-auth');
+    this.#fault('LIMIT_EXCEEDED', `Before CLIENT_AUTHENTICATED comes at most ${most} packet(s) may be sent: wait for it.`);
+  }
+
+  #refuseExcess({ reason, code, message, subject }: Excess): void {
+    this.#plane.drops.add(reason);
+    this.deliver(errorPacket(code, message, subject));
+  }
+
+  #tooFast(): void {
+    this.#plane.drops.add('packet-rate');
+    this.deliver(errorPacket('LIMIT_EXCEEDED', `More than ${this.#plane.limits.packetsPerSecond} packets a second come from here: they are read later. Send fewer.`));
   }
 
   #guard(run: () => void): void {
@@ -249,6 +297,3 @@ export class ControlSession implements Beating {
     end(this.#socket, CloseCode.SERVER_FAULT, 'The server has made a mistake.');
   }
 }
-
-const nameOf = (packet: Packet | UnknownPacket): string =>
-  packetName(packet.type === 'unknown' ? packet.number : packet.type);

@@ -10,10 +10,22 @@ export type DropReason =
   | 'too-long' // a message above `maxMessageBytes`
   | 'websocket' // bytes that break the WebSocket protocol
   | 'unauthorized' // a token that is not known
+  | 'expired' // a connection whose token has expired, or was given other rights
   | 'auth-timeout' // no token in time
   | 'handshake' // a WebSocket that was refused: unknown subprotocol, path or origin
   | 'silent' // a connection without a sign of life for 2.5 heartbeats
-  | 'slow-reader'; // a connection that does not take what is sent to it
+  | 'slow-reader' // a connection that does not take what is sent to it
+  | 'slow-reader-frame' // a frame that such a connection did not get
+  | 'no-ticket' // a JOIN, GRANT or PUBLISH without a valid ticket, in the profile `secured`
+  | 'before-auth' // more packets than one may send before being let in
+  | 'connections' // more connections from one address than it may have
+  | 'registrations' // more patrons and brewers than a connection may have
+  | 'joined-topics' // more topics joined than a relay connection may
+  | 'topic-length' // a topic that is too long
+  | 'topic-segments' // a topic of too many segments
+  | 'double-wildcards' // a pattern with too many `**`
+  | 'packet-rate' // a control connection that had to wait, because it sent too much
+  | 'relay-rate'; // a relay connection that had to wait, because it sent too much
 
 /** What a server counts. Numbers of things that are there now, unless it says otherwise. */
 export interface ServerStats {
@@ -27,6 +39,8 @@ export interface ServerStats {
   readonly matches: number;
   /** PATRON_NOTIFYs that wait for a patron to join the relay. */
   readonly heldNotifications: number;
+  /** Bytes that wait for the slowest reader of the relay. */
+  readonly bufferedBytes: number;
   /** Topics that somebody has joined on the relay. */
   readonly topics: number;
   /** Last values that the relay keeps, and their bytes. */
@@ -43,8 +57,8 @@ export interface ServerStats {
 export class Drops {
   readonly #counts = new Map<DropReason, number>();
 
-  add(reason: DropReason): void {
-    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
+  add(reason: DropReason, count = 1): void {
+    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + count);
   }
 
   toJSON(): Partial<Record<DropReason, number>> {

@@ -1,9 +1,20 @@
 import { PubkeeperError } from '../core/errors.js';
 import { utf8 } from '../core/host.js';
 import { PacketType, encodePacket, packetName } from '../core/packet.js';
-import type { Packet, PacketVersion } from '../core/packet.js';
+import type { Packet, PacketVersion, UnknownPacket } from '../core/packet.js';
 import { errorPacket } from './match.js';
 import type { ErrorSubject } from './match.js';
+
+/** The packet type by which a client asks for a sign of life; it gets the same packet back. Its payload is `{}`. */
+export const PING = 60;
+
+/** The answer to it. */
+export const pong = (version: PacketVersion): Uint8Array =>
+  Uint8Array.of(PING, 0, 2, 0, version === '1.0' ? 0 : 1, 0, 0, 0, 0x7b, 0x7d);
+
+/** What a packet is called in a sentence. */
+export const nameOf = (packet: Packet | UnknownPacket): string =>
+  packetName(packet.type === 'unknown' ? packet.number : packet.type);
 
 /**
  * The bytes of a packet for a connection of this version: one message each. Protocol 1.0 has no room for more than

@@ -96,6 +96,15 @@ describe.concurrent('pubkeeper serve', () => {
   });
 });
 
+it('pubkeeper serve --profile secured serves those whom it has matched', async () => {
+  const server = await serve({ args: ['--token', TOKEN, '--profile', 'secured'] });
+  const env = { PUBKEEPER_SERVER: server.url, PUBKEEPER_TOKEN: TOKEN };
+  const patron = await listen('demo.**', ['-n', '1'], { env });
+  expect(await result(['brew', 'demo.x', 'granted'], { env })).toMatchObject({ code: 0 });
+  await patron.prints(/granted/);
+  expect(await patron.exit).toBe(0);
+});
+
 describe.concurrent('pubkeeper serve refuses', () => {
   it.each([
     ['a port in use', () => ['--port', String(shared.port)], /Port \d+ on 127\.0\.0\.1 is in use/],
@@ -104,6 +113,8 @@ describe.concurrent('pubkeeper serve refuses', () => {
     ['a token file that is not JSON', () => ['--port', '0', '--tokens', file('a.json', '{"secret-token": [}')], /a\.json" is not JSON/],
     ['a token file of another shape', () => ['--port', '0', '--tokens', file('b.json', '["secret-token"]')], /must be an object/],
     ['a token file with a wrong right', () => ['--port', '0', '--tokens', file('c.json', '{"secret-token": [{"topic": "a..b"}]}')], /no topic pattern/],
+    ['a missing certificate', () => ['--port', '0', '--tls-cert', join(directory, 'no.pem'), '--tls-key', join(directory, 'no.key')], /no\.pem" cannot be read \(ENOENT\)/],
+    ['an origin that is none', () => ['--port', '0', '--origin', 'app.example'], /origin/],
     ['an address that it cannot have', () => ['--port', '0', '--host', '192.0.2.1', '--token', 'secret-token'], /cannot listen on "192\.0\.2\.1"/],
   ])('%s with one sentence and exit code 1', async (_what, args, sentence) => {
     const { code, stdout, stderr } = await result(['serve', ...args()]);
@@ -111,6 +122,15 @@ describe.concurrent('pubkeeper serve refuses', () => {
     expect(stderr).toMatch(/^pubkeeper: [^\n]+\n$/);
     expect(stderr).not.toContain('secret-token');
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  });
+
+  it.each([
+    ['a certificate without its key', ['--tls-cert', 'cert.pem'], /--tls-cert and --tls-key go together/],
+    ['an unknown profile', ['--profile', 'closed'], /Allowed choices are open, secured/],
+  ])('%s as a wrong command line', async (_what, args, sentence) => {
+    const { code, stderr } = await result(['serve', '--port', '0', ...args]);
+    expect(stderr).toMatch(sentence);
+    expect(code).toBe(2);
   });
 
   it('to be reached from outside without a token', async () => {

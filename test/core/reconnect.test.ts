@@ -11,7 +11,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const RECONNECT = { delayMs: 1000, maxDelayMs: 5000, stableMs: 3000, graceMs: 30_000 };
+const RECONNECT = { delayMs: 1000, maxDelayMs: 5000, stableMs: 3000, graceMs: 30_000, maxRetries: Infinity };
 const closed = { code: 'CONNECTION_CLOSED' } as PubkeeperError;
 
 function kit(reconnect = RECONNECT) {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { isTopic, isTopicPattern, matchTopic, TopicTrie } from '../../src/core/topic.js';
@@ -174,6 +176,25 @@ describe('TopicTrie', () => {
     const trie = new TopicTrie<number>();
     trie.add('**', 1);
     for (const text of ['', 'a..b', '*', '**', 'a b', '.']) expect(trie.match(text)).toEqual([]);
+  });
+
+  it('keeps nothing of patterns that came and went', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const heap = (): number => (collect(), process.memoryUsage().heapUsed);
+    const trie = new TopicTrie<number>();
+    const round = (from: number): void => {
+      for (let i = from; i < from + 20_000; i++) {
+        for (const wild of [`a${i}.*.b${i}.**`, `literal.l${i}`]) {
+          trie.add(wild, i);
+          trie.delete(wild, i);
+        }
+      }
+    };
+    round(0);
+    const before = heap();
+    round(20_000);
+    expect((heap() - before) / 1024 / 1024).toBeLessThan(4); // MiB; the nodes of 20,000 patterns take more than 10
   });
 
   it('finds a few among 20,000 literals and 2,000 wildcards without looking at all of them', { timeout: 5000 }, () => {

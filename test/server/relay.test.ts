@@ -57,11 +57,11 @@ class Bench {
   corks = 0;
   readonly #members = new Map<string, Member>();
   readonly #relay: Relay<Member>;
-  readonly relay: Omit<Relay<Member>, 'receive' | 'gone'> & { receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
+  readonly relay: Omit<Relay<Member>, 'receive' | 'gone' | 'drained' | 'expire'> & { drained(name: string): void; receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
 
   constructor(options: Partial<RelayOptions<Member>> = {}) {
     const relay = new Relay<Member>({
-      write: (to, bytes) => void this.written.push({ to, bytes }),
+      write: (to, bytes) => this.written.push({ to, bytes }) > 0,
       cork: () => void this.corks++,
       dropped: (fault, { name }) => void this.faults.push(`${name} ${fault}`),
       joined: (key) => void this.joins.push(key),
@@ -71,6 +71,7 @@ class Bench {
     this.relay = {
       receive: (name, bytes) => relay.receive(this.member(name), bytes),
       gone: (name) => relay.gone(this.member(name)),
+      drained: (name) => relay.drained(this.member(name)),
       flush: () => relay.flush(),
       joined: (key) => relay.joined(key),
       get topics() {

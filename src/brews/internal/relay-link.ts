@@ -21,10 +21,10 @@ type Receive = (frame: Uint8Array, retained?: boolean) => void;
 interface Route {
   readonly identity: Uint8Array;
   readonly receivers: Set<Receive>;
-  /** The last frame that came, to give to a later patron, and to know it again when the relay repeats it. */
+  /** The last frame that came or was published here, to give to a later patron. */
   last: Uint8Array | undefined;
-  /** Set by a reconnect until the next frame. */
-  rejoined: boolean;
+  /** That of before the connection was lost, until the next frame comes: the relay repeats it to who joins again. */
+  repeat: Uint8Array | undefined;
 }
 
 interface Queued {
@@ -40,6 +40,9 @@ export class RelayLink {
   readonly #connection: ReconnectingConnection;
   /** Joined topics, with the number of pairs that want them. */
   readonly #topics = new Map<string, number>();
+  /** Tickets for joining, by topic, and for publishing, by brewer id. */
+  readonly #tickets = new Map<string, Uint8Array>();
+  readonly #grants = new Map<string, readonly [hash: Uint8Array, ticket: Uint8Array]>();
   /** Routes by the first four bytes of the brewer's id; ids that share them stand in one list. */
   readonly #routes = new Map<number, Route[]>();
   /** Whether the relay takes many packets in a message (relay protocol 2). */
@@ -57,6 +60,8 @@ export class RelayLink {
   #poll: Timer | undefined;
   #told = false;
   #closed: (() => void) | undefined;
+  /** Why it has come to its end. */
+  #over: PubkeeperError | undefined;
   /** Settles when the link has come to its final end. */
   readonly ended: Promise<void>;
 
@@ -83,7 +88,8 @@ export class RelayLink {
   }
 
   /** Receives the frames of one brewer until the returned function is called. */
-  join(topic: string, brewerId: string, receive: Receive): () => void {
+  join(topic: string, brewerId: string, receive: Receive, ticket?: Uint8Array): () => void {
+    if (ticket) this.#tickets.set(topic, ticket);
     const hash = topicHash(topic);
     const identity = frameIdentity(hash, fromHex(brewerId));
     const route = this.#route(identity);
@@ -92,7 +98,7 @@ export class RelayLink {
     this.#topics.set(topic, wanted + 1);
     // A brewer that has just come says that the relay is there again: what it sends first must not wait for the backoff.
     this.#connection.wake();
-    if (!wanted) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash));
+    if (!wanted) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash, ticket));
     // The relay repeats the last value only to who joins anew.
     else if (route.last) receive(route.last, true);
     return () => {
@@ -102,16 +108,38 @@ export class RelayLink {
       if (left) this.#topics.set(topic, left);
       else {
         this.#topics.delete(topic);
+        this.#tickets.delete(topic);
         this.#send(encodeRelayPacket(RelayPacketType.LEAVE, hash));
       }
     };
   }
 
+  /** A fresh ticket for a topic: the relay would end the old one's JOIN. */
+  renew(topic: string, ticket: Uint8Array): void {
+    if (!this.#topics.has(topic)) return;
+    this.#tickets.set(topic, ticket);
+    this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), ticket));
+  }
+
+  /** A ticket by which a brewer may publish. */
+  grant(brewerId: string, hash: Uint8Array, ticket: Uint8Array | undefined): void {
+    if (!ticket) return;
+    this.#grants.set(brewerId, [hash, ticket]);
+    this.#send(encodeRelayPacket(RelayPacketType.GRANT, hash, ticket));
+  }
+
+  revoke(brewerId: string): void {
+    this.#grants.delete(brewerId);
+  }
+
   /**
    * Publishes a frame; nothing is returned when the socket took it and is not full.
-   * @throws {PubkeeperError} `BUFFER_FULL`
+   * @throws {PubkeeperError} `BUFFER_FULL`; `BREW_FAILED` when the link has come to its end
    */
   publish(hash: Uint8Array, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    if (this.#over) {
+      throw new PubkeeperError('BREW_FAILED', `${this.url} is not connected any more.`, { url: this.url }, this.#over);
+    }
     if (this.#connection.bufferedAmount + this.#queuedBytes + frame.length > MAX_BUFFERED && this.#isBusy) {
       throw new PubkeeperError(
         'BUFFER_FULL',
@@ -121,7 +149,9 @@ export class RelayLink {
     }
     const packet = encodeRelayPacket(RelayPacketType.PUBLISH, hash, frame);
     // The relay does not send a frame back to the connection that it came from.
-    this.#find(frame)?.receivers.forEach((receive) => receive(frame, false));
+    const route = this.#find(frame);
+    if (route) route.last = frame;
+    route?.receivers.forEach((receive) => receive(frame, false));
     if (this.#connection.isOpen) {
       this.#send(packet);
       return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
@@ -179,9 +209,9 @@ export class RelayLink {
     this.#batch = [];
     this.#batchBytes = 0;
     this.#told = false;
-    for (const routes of this.#routes.values()) for (const route of routes) route.rejoined = !!route.last;
+    for (const grant of this.#grants.values()) this.#send(encodeRelayPacket(RelayPacketType.GRANT, ...grant));
     for (const topic of this.#topics.keys()) {
-      this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic)));
+      this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), this.#tickets.get(topic)));
     }
     const queue = this.#queue;
     this.#queue = [];
@@ -196,9 +226,9 @@ export class RelayLink {
     if (!isFrame(frame)) return this.#host.dropped('malformed');
     const route = this.#find(frame);
     if (!route) return this.#host.dropped('unknown-brewer');
-    const repeated = route.rejoined && sameBytes(route.last!, frame);
-    route.rejoined = false;
-    if (repeated) return;
+    const { repeat } = route;
+    route.repeat = undefined;
+    if (repeat && sameBytes(repeat, frame)) return;
     route.last = frame;
     this.#fresh.add(route);
     for (const receive of route.receivers) receive(frame, retained);
@@ -213,11 +243,13 @@ export class RelayLink {
   /** Tells once per outage; it is tried again meanwhile. */
   #down(error: PubkeeperError): void {
     this.#settleDrain();
+    for (const routes of this.#routes.values()) for (const route of routes) route.repeat = route.last;
     if (!this.#told) this.#host.report(error);
     this.#told = true;
   }
 
   #end(error: PubkeeperError): void {
+    this.#over = error;
     this.#settleDrain();
     if (error.code !== 'CONNECTION_CLOSED') this.#host.report(error);
     for (const { reject } of this.#queue.splice(0)) reject(error);
@@ -230,7 +262,7 @@ export class RelayLink {
     frame.set(identity, 2);
     const known = this.#find(frame);
     if (known) return known;
-    const route: Route = { identity, receivers: new Set(), last: undefined, rejoined: false };
+    const route: Route = { identity, receivers: new Set(), last: undefined, repeat: undefined };
     const key = brewerKey(frame);
     this.#routes.set(key, [...(this.#routes.get(key) ?? []), route]);
     return route;

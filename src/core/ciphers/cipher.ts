@@ -5,7 +5,7 @@ export type CipherName = 'none' | 'aes-cbc' | 'aes-gcm';
 
 /** What a patron does with one brewer's frames, for one session of that brewer. */
 export interface Opener {
-  readonly cipher: CipherName;
+  readonly cipher: CipherName | 'custom';
   /** Whether a frame has a length that this cipher can make, and the marks of this session. */
   isWhole(frame: Uint8Array): boolean;
   /**
@@ -19,7 +19,7 @@ export interface Opener {
 
 /** What a brewer does with its messages, for one session. */
 export interface Sealer {
-  readonly cipher: CipherName;
+  readonly cipher: CipherName | 'custom';
   /** What patrons are told (`brewer_config.cipher`), so that they can open. */
   readonly config: { readonly mode: number | string; readonly key: string; readonly epoch?: string } | undefined;
   /** A whole brew frame around `message`. What `message` holds when the call is made counts. */
@@ -27,3 +27,6 @@ export interface Sealer {
   /** A whole brew frame around `count` messages, each with its length (u32) before it; undefined where frames hold one. */
   readonly sealBundle: ((bundle: Uint8Array, count: number) => Awaitable<Uint8Array<ArrayBuffer>>) | undefined;
 }
+
+/** A cipher of an application for a brewer: makes what seals one session. `identity`: see `frameIdentity`. */
+export type MakeSealer = (identity: Uint8Array) => Sealer;

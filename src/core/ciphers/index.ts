@@ -4,7 +4,7 @@ import { fromHex, show } from '../id.js';
 import type { BrewerConfig } from '../packet.js';
 import { cbcOpener, cbcSealer } from './aes-cbc.js';
 import { gcmOpener, gcmSealer } from './aes-gcm.js';
-import type { CipherName, Opener, Sealer } from './cipher.js';
+import type { CipherName, MakeSealer, Opener, Sealer } from './cipher.js';
 import type { CryptoEngine } from './engine.js';
 
 const plainOpener: Opener = {
@@ -33,7 +33,8 @@ export function openerFor(config: BrewerConfig, engine: CryptoEngine): Opener {
 }
 
 /** A new session's key, and what seals with it. */
-export function sealerFor(cipher: CipherName, engine: CryptoEngine, identity: Uint8Array): Sealer {
+export function sealerFor(cipher: CipherName | MakeSealer, engine: CryptoEngine, identity: Uint8Array): Sealer {
+  if (typeof cipher === 'function') return cipher(identity);
   if (cipher === 'aes-gcm') return gcmSealer(engine, identity);
   if (cipher === 'aes-cbc') return cbcSealer(engine, identity);
   return { cipher: 'none', config: undefined, seal: (message) => encodeFrame(identity, message), sealBundle: undefined };

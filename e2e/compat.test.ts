@@ -1,0 +1,178 @@
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { extname } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { PubkeeperClient } from '../src/index.js';
+import { createServer, type PubkeeperServer } from '../src/server/index.js';
+import { findChromium, launchChromium } from './browsers.js';
+
+// The dashboard of demo/compat: the same page once with the script tag of old, and once with ES modules as they are
+// published, joined by nothing but an import map.
+
+interface Page {
+  /** What an expression, or its promise, comes to. */
+  evaluate<T>(expression: string): Promise<T>;
+}
+
+interface Engine {
+  open(url: string): Promise<Page>;
+  close(): Promise<void>;
+}
+
+/** The browsers, as a table to be added to. */
+const engines: { readonly name: string; missing(): string | null; launch(): Promise<Engine> }[] = [
+  {
+    name: 'Chromium',
+    missing: () => (findChromium() ? null : 'no Chromium is installed'),
+    async launch() {
+      const browser = await launchChromium();
+      return {
+        async open(url) {
+          const page = await browser.newPage();
+          await page.goto(url);
+          return { evaluate: (expression) => page.evaluate(expression) };
+        },
+        close: () => browser.close(),
+      };
+    },
+  },
+];
+
+const read = (path: string): Buffer => readFileSync(new URL(`../${path}`, import.meta.url));
+const SCRIPT_TAG = '<script src="pubkeeper-compat.umd.min.js"></script>\n  <script src="app.js"></script>';
+// What a bundler would read in the package.json of each.
+const IMPORTS = {
+  'pubkeeper/compat': '/dist/compat/index.js',
+  '#platform': '/dist/platform/browser.js',
+  'isomorphic-ws': '/node_modules/isomorphic-ws/browser.js',
+  '@noble/ciphers/': '/node_modules/@noble/ciphers/',
+  '@noble/hashes/': '/node_modules/@noble/hashes/',
+};
+const MODULES = `<script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>
+  <script type="module">
+    import * as compat from 'pubkeeper/compat';
+    Object.assign(globalThis, compat);
+    const script = document.createElement('script');
+    script.src = 'app.js';
+    document.body.append(script);
+  </script>`;
+const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+const TOKEN = 'end-to-end';
+
+function bodyOf(path: string, loading: string): string | Buffer | undefined {
+  if (path === '/dashboard.json') return undefined;
+  if (path === '/') return String(read('demo/compat/public/index.html')).replace(SCRIPT_TAG, loading);
+  if (path === '/pubkeeper-compat.umd.min.js') return read(`dist${path}`);
+  if (/^\/(dist|node_modules)\//.test(path)) return read(path.slice(1));
+  return read(`demo/compat/public${path}`);
+}
+
+describe.each(engines)('the old dashboard in $name', ({ missing, launch }) => {
+  const isMissing = missing() !== null;
+  let engine: Engine | undefined;
+  const clean: (() => Promise<unknown>)[] = [];
+  beforeAll(async () => {
+    if (!isMissing) engine = await launch();
+  });
+  afterEach(async () => {
+    for (const run of clean.splice(0).reverse()) await run();
+  });
+  afterAll(() => engine?.close());
+
+  async function serve(loading: string, port = 0): Promise<PubkeeperServer> {
+    const server: PubkeeperServer = await createServer({
+      port,
+      tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] },
+      http(request: IncomingMessage, response: ServerResponse) {
+        const path = new URL(request.url ?? '/', 'http://any').pathname;
+        // The import map stands in the page itself.
+        if (loading === MODULES) response.removeHeader('Content-Security-Policy');
+        const type = path === '/' ? '.html' : extname(path);
+        response.setHeader('Content-Type', TYPES[type] ?? 'application/json');
+        response.end(bodyOf(path, loading) ?? JSON.stringify({ server: server.url, token: TOKEN }));
+      },
+    });
+    clean.push(() => server.close());
+    return server;
+  }
+
+  async function peerOf(server: PubkeeperServer): Promise<PubkeeperClient> {
+    const client = new PubkeeperClient({ server: server.url, token: TOKEN });
+    client.on('error', () => undefined);
+    clean.push(() => client.disconnect());
+    await client.connect();
+    return client;
+  }
+
+  /** Waits in the page, at each change of it, until an expression is true. */
+  const until = (page: Page, expression: string): Promise<boolean> =>
+    page.evaluate(`new Promise((resolve) => {
+      const look = () => (${expression}) && (observer.disconnect(), resolve(true));
+      const observer = new MutationObserver(look);
+      observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+      look();
+    })`);
+  const status = (name: string): string => `document.getElementById('status').dataset.status === '${name}'`;
+  const valueOf = (topic: string): string => `document.querySelector('[data-topic="${topic}"] td:nth-child(2)')?.textContent`;
+  const matched = (brewer: { isMatched: boolean; on(name: 'matched', run: () => void): unknown }): Promise<void> =>
+    brewer.isMatched ? Promise.resolve() : new Promise((resolve) => void brewer.on('matched', resolve));
+
+  describe.each([
+    ['by script tag', SCRIPT_TAG],
+    ['as ES modules', MODULES],
+  ])('%s', (_name, loading) => {
+    it.skipIf(isMissing)('connects, shows what is brewed, brews, and comes back', async () => {
+      const server = await serve(loading);
+      const page = await engine!.open(`http://127.0.0.1:${server.port}/`);
+      await until(page, status('connected'));
+
+      const peer = await peerOf(server);
+      const brewer = peer.addBrewer('demo.test.level', { cipher: 'aes-cbc' });
+      await matched(brewer);
+      for (const value of [1, 5, 42.5]) await brewer.brewJSON(value);
+      await until(page, `${valueOf('demo.test.level')} === '42.5'`);
+      expect(await page.evaluate(`document.querySelector('[data-topic="demo.test.level"] polyline').getAttribute('points').split(' ').length`)).toBe(3);
+
+      const noted = new Promise<string>((resolve) => peer.addPatron('demo.note', (_data, message) => resolve(message.text())));
+      await until(page, `!document.getElementById('send').disabled`);
+      await page.evaluate(`document.getElementById('note').value = 'grüezi', document.getElementById('form').requestSubmit()`);
+      // The page itself reads it too: that is the first match of its brewer.
+      expect(await noted).toBe('grüezi');
+      await until(page, `${valueOf('demo.note')} === 'grüezi'`);
+
+      peer.removeBrewer(brewer);
+      await until(page, `!document.querySelector('[data-topic="demo.test.level"]')`);
+
+      await server.close();
+      await until(page, status('reconnecting'));
+      const again = await serve(loading, server.port);
+      await until(page, status('connected'));
+      const second = await peerOf(again);
+      const back = second.addBrewer('demo.test.back', { cipher: 'aes-cbc' });
+      await matched(back);
+      await back.brewText('back');
+      await until(page, `${valueOf('demo.test.back')} === 'back'`);
+
+      await page.evaluate(`document.getElementById('toggle').click()`);
+      await until(page, `${status('disconnected')} && !document.querySelector('[data-topic]')`);
+      await page.evaluate(`document.getElementById('toggle').click()`);
+      await until(page, status('connected'));
+    });
+  });
+
+  it.skipIf(isMissing)('the script tag sets the two globals of old, and nothing else', async () => {
+    const server = await serve('');
+    const page = await engine!.open(`http://127.0.0.1:${server.port}/`);
+    const added = await page.evaluate(`(() => {
+      const before = Object.getOwnPropertyNames(window);
+      return fetch('/pubkeeper-compat.umd.min.js').then(() => new Promise((resolve, reject) => {
+        const script = document.createElement('script');
+        script.src = '/pubkeeper-compat.umd.min.js';
+        script.onload = () => resolve(Object.getOwnPropertyNames(window).filter((name) => !before.includes(name)).sort());
+        script.onerror = reject;
+        document.head.append(script);
+      }));
+    })()`);
+    expect(added).toEqual(['PubkeeperClient', 'WebSocketBrew']);
+  });
+});

@@ -1,0 +1,8 @@
+/** `run`, which does something the first time only. */
+export function once(run: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) run();
+    done = true;
+  };
+}

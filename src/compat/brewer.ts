@@ -1,0 +1,121 @@
+import { type Brewer as CoreBrewer, PubkeeperError } from '../core/index.js';
+import { cancel, wait } from '../core/host.js';
+import type { CipherOption } from './ciphers.js';
+import { type Matched, Target, type TargetEvents, type TargetHost, type TargetOptions } from './target.js';
+
+/** How long to wait for brews that are not connected yet: `true` for 500 ms, a number of ms, or `false` for not at all. */
+export type WaitForBrews = boolean | number;
+
+/** What a {@link Brewer} emits. */
+export type BrewerEvents = TargetEvents;
+
+/** The options of `addBrewer`. */
+export interface BrewerOptions extends TargetOptions {
+  /** For each `brew()` that says nothing else. Default `true`. */
+  readonly waitForBrews?: WaitForBrews | undefined;
+  /** Default 2: AES-CBC. */
+  readonly cipher?: CipherOption | undefined;
+}
+
+/** The options of `brew` and `brewText`. */
+export interface BrewOptions {
+  /** Default: what the brewer was added with. */
+  readonly waitForBrews?: WaitForBrews | undefined;
+}
+
+/** The options of `brewJSON`: besides, what `JSON.stringify` takes. */
+export interface BrewJSONOptions extends BrewOptions {
+  readonly replacer?: ((this: unknown, key: string, value: unknown) => unknown) | (string | number)[] | null | undefined;
+  readonly space?: string | number | undefined;
+}
+
+/** What the client lends a brewer. */
+export interface BrewerHost extends TargetHost {
+  readonly waitForBrews: WaitForBrews;
+  /** Whether all of its brews that are in use are connected. */
+  ready(): boolean;
+  /** To be called whenever that may have changed. */
+  readonly waiting: Set<() => void>;
+}
+
+/** What publishes: given to `matched` at its first match. */
+export class Brewer extends Target<BrewerEvents> {
+  readonly #core: CoreBrewer;
+  readonly #host: BrewerHost;
+
+  /** @internal */
+  constructor(core: CoreBrewer, host: BrewerHost, matched: Matched<Brewer> | null | undefined) {
+    super(core, core.brewerId, host, () => matched?.(this), {
+      added: (match) => this.emit('added', match),
+      removed: (match) => this.emit('removed', match),
+    });
+    this.#core = core;
+    this.#host = host;
+    // Nobody is left to wait for.
+    core.on('unmatched', () => host.waiting.forEach((look) => look()));
+  }
+
+  /**
+   * Sends `data` to every matched patron. Resolves at once when nobody is matched; rejects with `all brews are not
+   * ready` when one that is in use has not connected within the wait. Every rejection is also an `error` event of the
+   * client, and never an unhandled one.
+   */
+  brew(data: Uint8Array | ArrayBuffer, options?: BrewOptions): Promise<void> {
+    // What it holds now counts, also if it has to wait.
+    const bytes = this.#host.ready() ? data : data?.slice?.();
+    return this.#send(() => this.#core.brew(bytes), options);
+  }
+
+  /** As {@link brew}, with text as UTF-8. */
+  brewText(text: string, options?: BrewOptions): Promise<void> {
+    return this.#send(() => this.#core.brewText(text), options);
+  }
+
+  /** As {@link brew}, with what `JSON.stringify(value, replacer, space)` makes of `value`. */
+  brewJSON(value: unknown, { replacer, space, ...options }: BrewJSONOptions = {}): Promise<void> {
+    let text: string | undefined;
+    let cause: unknown;
+    try {
+      text = JSON.stringify(value, replacer as (string | number)[], space) as string | undefined;
+    } catch (error) {
+      cause = error;
+    }
+    if (text !== undefined) return this.brewText(text, options);
+    const error = new PubkeeperError('DATA_INVALID', 'brewJSON() takes a value that JSON can express.', {}, cause);
+    this.fail(error);
+    return handled(Promise.reject(error));
+  }
+
+  #send(send: () => Promise<void>, { waitForBrews = this.#host.waitForBrews }: BrewOptions = {}): Promise<void> {
+    const { ready, waiting } = this.#host;
+    if (!this.isMatched) return Promise.resolve();
+    if (ready()) return send();
+    if (waitForBrews === false) {
+      // It leaves when it can; nobody is to wait for that. What goes wrong with it is an `error` event.
+      void send();
+      return Promise.resolve();
+    }
+    const promise = new Promise<void>((resolve, reject) => {
+      const look = (): void => {
+        if (this.isMatched && !ready()) return;
+        waiting.delete(look);
+        cancel(timer);
+        resolve(send());
+      };
+      const timer = wait(waitForBrews === true ? 500 : waitForBrews, () => {
+        waiting.delete(look);
+        const error = new PubkeeperError('TIMEOUT', 'all brews are not ready', { topic: this.topic });
+        this.fail(error);
+        reject(error);
+      });
+      waiting.add(look);
+    });
+    return handled(promise);
+  }
+}
+
+/** Whoever waits for it is told; for the others there is the `error` event. */
+function handled(promise: Promise<void>): Promise<void> {
+  promise.catch(() => undefined);
+  return promise;
+}

@@ -1,0 +1,57 @@
+import { type BrewerConfig, type CipherName, encodeFrame, FRAME_HEADER, type MakeSealer, type Opener } from '../core/index.js';
+import { randomBytes } from '../core/host.js';
+import { fromHex, toHex } from '../core/id.js';
+
+/** A cipher of a third party: made for one brewer and one session of it. */
+export interface Cipher {
+  /** What goes into a brew frame instead of `data`. */
+  encrypt(data: Uint8Array): Uint8Array | PromiseLike<Uint8Array>;
+  /** The other way. Whatever it throws, the frame is dropped and counted as undecryptable. */
+  decrypt(data: Uint8Array): Uint8Array | PromiseLike<Uint8Array>;
+}
+
+/** What makes a {@link Cipher}: called with the key, as bytes. */
+export interface CipherConstructor {
+  new (key: Uint8Array): Cipher;
+  /** How many random bytes a brewer's key has; default 16. */
+  readonly keyLength?: number;
+}
+
+/** The option `crypto`: ciphers by the mode under which brewers announce them. */
+export type CryptoMap = ReadonlyMap<unknown, CipherConstructor>;
+
+/**
+ * The option `cipher` of a brewer: a mode of the `crypto` map; else 2 or `'aes-cbc'`, which deployed peers read,
+ * `'aes-gcm'`, which they do not, or `'none'`.
+ */
+export type CipherOption = CipherName | number | (string & {});
+
+/** For patrons: what opens the frames of brewers whose mode is in the map; undefined for the SDK's own ciphers. */
+export function openerFrom(crypto: CryptoMap, { cipher }: BrewerConfig): Opener | undefined {
+  const Made = crypto.get(cipher?.mode);
+  if (!Made) return;
+  const made = new Made(fromHex((cipher?.key ?? '') as string));
+  // Asynchronous, whatever the cipher is: then what it throws is a rejection, and any promise of its own will do.
+  return {
+    cipher: 'custom',
+    isWhole: () => true,
+    open: async (frame) => made.decrypt(frame.subarray(FRAME_HEADER)),
+    openAll: undefined,
+  };
+}
+
+/** For brewers: the cipher of the map, else what the SDK makes of the option. */
+export function cipherFrom(crypto: CryptoMap, mode: CipherOption): CipherName | MakeSealer {
+  const Made = crypto.get(mode);
+  if (!Made) return mode === 2 ? 'aes-cbc' : (mode as CipherName);
+  return (identity) => {
+    const key = randomBytes(Made.keyLength ?? 16);
+    const made = new Made(key);
+    return {
+      cipher: 'custom',
+      config: { mode, key: toHex(key) },
+      seal: async (message) => encodeFrame(identity, await made.encrypt(message)),
+      sealBundle: undefined,
+    };
+  };
+}

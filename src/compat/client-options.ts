@@ -1,0 +1,58 @@
+import { PubkeeperError, type TokenSource, type WebSocketConstructor } from '../core/index.js';
+import type { CompatBrew } from './attached.js';
+import type { CryptoMap } from './ciphers.js';
+
+/**
+ * The states of a client. `reconnecting`: it was connected, and tries to be again. `disconnected`: not yet connected, or
+ * ended in peace. `dead`: it has given up, by itself.
+ */
+export type Status = 'connecting' | 'connected' | 'reconnecting' | 'disconnected' | 'dead';
+
+/**
+ * What a client emits. `Client`: the class of the client. `void` lets `new Promise((resolve) => client.once('connected',
+ * resolve))` compile.
+ */
+export interface ClientEvents<Client> {
+  /** The status is another one now. */
+  statuschange: [change: { readonly target: Client; readonly status: Status }];
+  /** Connected, for the first time or again. */
+  connected: [nothing?: void];
+  /** The connection is gone: reconnecting, disconnected or dead. */
+  closed: [nothing?: void];
+  /** What went wrong outside of any call. Without a listener it is logged, and nothing is thrown. */
+  error: [error: PubkeeperError];
+}
+
+/** The options of a client. */
+export interface ClientOptions {
+  /** The URL of the control server: `ws://host:9898/ws`, or `wss://…`. */
+  readonly server: string;
+  /** What the server knows this client by; a function is called for each connection. */
+  readonly jwt: TokenSource;
+  /** The transports, in order of preference. Default: one `WebSocketBrew` that only subscribes. */
+  readonly brews?: readonly CompatBrew[] | undefined;
+  /** Ciphers of third parties, by mode. Without an entry for it, mode 2 is the SDK's AES-CBC. */
+  readonly crypto?: CryptoMap | undefined;
+  /** Which of the control protocols `pubkeeper-1.1` and `pubkeeper-1.0` to offer. Default: both. */
+  readonly protocols?: string | readonly string[] | undefined;
+  /** How often in a row the server is tried again before the client is `dead`. Default `Infinity`. */
+  readonly maxRetries?: number | undefined;
+  /** The longest wait before the server is tried again, in ms. Default 10,000. */
+  readonly maxTimeout?: number | undefined;
+  /** The WebSocket implementation. Default: the browser's, or `ws` in Node. */
+  readonly WebSocket?: WebSocketConstructor | undefined;
+}
+
+/** The options of `connect`. */
+export interface ConnectOptions {
+  /** Whether to wait until the server has answered all registrations. Default `true`. */
+  readonly wait?: boolean | undefined;
+}
+
+/** What `addPatron` and `addBrewer` return, to remove with. */
+export interface Token<Kind extends string> {
+  readonly kind: Kind;
+  readonly id: string;
+}
+
+export const invalid = (message: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', message);

@@ -1,0 +1,276 @@
+import { webSocket } from '#platform';
+import { PubkeeperClient as CoreClient } from '../client.js';
+import { asPubkeeperError, PubkeeperError } from '../core/errors.js';
+import { defaultLogger } from '../core/host.js';
+import { Brewer as CoreBrewer, PacketType, Patron as CorePatron, type WebSocketConstructor, type WebSocketLike } from '../core/index.js';
+import type { Attached } from './attached.js';
+import { Brewer, type BrewerOptions } from './brewer.js';
+import { cipherFrom, type CryptoMap, openerFrom } from './ciphers.js';
+import { type ClientEvents, type ClientOptions, type ConnectOptions, invalid, type Status, type Token } from './client-options.js';
+import { attach } from './custom-brew.js';
+import { Emitter } from './emitter.js';
+import { Patron, type PatronOptions } from './patron.js';
+import type { Matched, TargetHost, TargetOptions } from './target.js';
+import { type Listening, WebSocketBrew } from './websocket-brew.js';
+
+/** What `addPatron` returns. */
+export type PatronToken = Token<'patron'>;
+/** What `addBrewer` returns. */
+export type BrewerToken = Token<'brewer'>;
+
+/** The client of the old API, on the client of the SDK. */
+export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
+  static readonly CONNECTING = 'connecting';
+  static readonly CONNECTED = 'connected';
+  static readonly RECONNECTING = 'reconnecting';
+  static readonly DISCONNECTED = 'disconnected';
+  static readonly DEAD = 'dead';
+
+  readonly #core: CoreClient;
+  readonly #crypto: CryptoMap;
+  readonly #brews: readonly Attached[];
+  /** The brews that each patron and brewer offers. */
+  readonly #offers = new Map<string, readonly Attached[]>();
+  /** Who waits for a brew to become ready. */
+  readonly #waiting = new Set<() => void>();
+  readonly #tokens = new WeakMap<object, () => void>();
+  #status: Status = 'disconnected';
+  /** The control connection, as far as it still matters. */
+  #socket: WebSocketLike | undefined;
+  #closeCode = 1000;
+  #closed: Promise<void> = Promise.resolve();
+  /** Settles when all registrations are answered, or when it is over. */
+  #answered: Promise<void> = this.#closed;
+  /** Those who wait only for the connection. */
+  #eager: (() => void)[] = [];
+
+  /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_CONFIG_INVALID` */
+  constructor(options: ClientOptions) {
+    super();
+    const { server, jwt, brews = [new WebSocketBrew()], crypto, protocols, WebSocket = webSocket() } = options ?? {};
+    if (!server || !jwt) throw invalid('PubkeeperClient needs a server and a jwt.');
+    const { maxRetries = Infinity, maxTimeout = 10_000 } = options;
+    const host = { offers: this.#offers, waiting: this.#waiting };
+    this.#brews = brews.map((brew) => (brew instanceof WebSocketBrew ? brew._attach(host) : attach(brew, host)));
+    this.#crypto = crypto ?? new Map();
+    this.#core = new CoreClient({
+      server,
+      token: jwt,
+      brews: this.#brews,
+      WebSocket: this.#dialer(WebSocket, typeof protocols === 'string' ? [protocols] : protocols),
+      retryFirst: true,
+      reconnect: { maxRetries, maxDelayMs: maxTimeout },
+    });
+    this.#core.on('error', (error) => this.fail(error));
+    this.#core.on('state', (state) => {
+      if (state !== 'reconnecting' || this.#isIdle) return;
+      this.#follow(this.#core.connect());
+      this.#lost();
+    });
+  }
+
+  /** `'connecting' | 'connected' | 'reconnecting' | 'disconnected' | 'dead'` */
+  get status(): Status {
+    return this.#status;
+  }
+
+  /**
+   * Connects; resolves to the client once every registered brewer and patron has been answered, or with `wait: false`
+   * once the server has accepted the token. While it is connected already, resolves too. Rejects with `unable to connect`
+   * (and the reason as its `cause`) after a clean close, the last retry, or what no retry can help.
+   */
+  connect({ wait = true }: ConnectOptions = {}): Promise<this> {
+    if (this.#isIdle) {
+      this.#follow(
+        // The core may still be sending what was brewed before disconnect().
+        this.#closed.then(() => {
+          if (this.#isIdle) throw new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.');
+          return this.#core.connect();
+        }),
+      );
+      this.#set('connecting');
+    }
+    if (!wait && this.#status === 'connected') return Promise.resolve(this);
+    const answered = this.#answered.then(
+      () => this,
+      (error: PubkeeperError) => {
+        throw new PubkeeperError(error.code, 'unable to connect', error.details, error);
+      },
+    );
+    const promise = wait ? answered : Promise.race([answered, new Promise<this>((up) => this.#eager.push(() => up(this)))]);
+    // Whoever waits is told; for the others there are the status and the `error` event.
+    promise.catch(() => undefined);
+    return promise;
+  }
+
+  /**
+   * Closes the connection with this code (1000, or 3000 to 4999) and resets all patrons and brewers; they stay added for
+   * the next `connect()`. Resolves when everything is closed.
+   * @throws {PubkeeperError} `OPTION_INVALID`
+   */
+  disconnect(code = 1000): Promise<void> {
+    if (code !== 1000 && !(code >= 3000 && code < 5000)) throw invalid('A close code must be 1000, or from 3000 to 4999.');
+    this.#closeCode = code;
+    return this.#stop();
+  }
+
+  /** Subscribes to a topic, which may have wildcards: now if connected, else at `connect()`. */
+  addPatron(topic: string, matched?: Matched<Patron> | null): PatronToken;
+  addPatron(topic: string, options?: PatronOptions | null, matched?: Matched<Patron> | null): PatronToken;
+  addPatron(topic: string, ...rest: Rest<PatronOptions, Patron>): PatronToken {
+    const [options, matched] = read(rest);
+    const [host, offer] = this.#offer(options);
+    const core = new CorePatron(
+      topic,
+      (data, { topic, brewerId }) => void patron.emit('message', data, { topic, from: brewerId, createdBy: brewerId }),
+      { ...(options.id !== undefined && { patronId: options.id }), opener: (config) => openerFrom(this.#crypto, config) },
+    );
+    const patron = new Patron(core, host, matched);
+    const remove = (): void => this.#core.removePatron(core);
+    return this.#add('patron', patron.id, offer, () => this.#core.addPatron(core), remove);
+  }
+
+  /** Publishes on a topic, which has no wildcards: now if connected, else at `connect()`. */
+  addBrewer(topic: string, matched?: Matched<Brewer> | null): BrewerToken;
+  addBrewer(topic: string, options?: BrewerOptions | null, matched?: Matched<Brewer> | null): BrewerToken;
+  addBrewer(topic: string, ...rest: Rest<BrewerOptions, Brewer>): BrewerToken {
+    const [options, matched] = read(rest);
+    const { id, cipher = 2, waitForBrews = true } = options;
+    const [host, offer] = this.#offer(options);
+    const core = new CoreBrewer(topic, {
+      ...(id !== undefined && { brewerId: id }),
+      cipher: cipherFrom(this.#crypto, cipher),
+    });
+    const ready = (): boolean => offer.every((brew) => brew.ready());
+    const brewer = new Brewer(core, { ...host, waitForBrews, ready, waiting: this.#waiting }, matched);
+    const remove = (): void => this.#core.removeBrewer(core);
+    return this.#add('brewer', brewer.id, offer, () => this.#core.addBrewer(core), remove);
+  }
+
+  /** Takes a patron back. Does nothing the second time. @throws {PubkeeperError} `OPTION_INVALID`: it was never added */
+  removePatron(token: PatronToken): void {
+    this.#remove('patron', token);
+  }
+
+  /** Takes a brewer back. Does nothing the second time. @throws {PubkeeperError} `OPTION_INVALID`: it was never added */
+  removeBrewer(token: BrewerToken): void {
+    this.#remove('brewer', token);
+  }
+
+  protected override fail(cause: unknown): void {
+    const error = asPubkeeperError(cause, 'CALLBACK_FAILED', 'A listener or a callback of the application failed.');
+    if (!this.emit('error', error)) defaultLogger().error(error);
+  }
+
+  get #isIdle(): boolean {
+    return this.#status === 'disconnected' || this.#status === 'dead';
+  }
+
+  #offer({ brews, autoRemoveListeners = true }: TargetOptions): [host: TargetHost, offer: readonly Attached[]] {
+    const offer =
+      brews?.map((brew) => {
+        const name = typeof brew === 'string' ? brew : brew.name;
+        const found = this.#brews.find((other) => other.name === name);
+        if (!found) throw invalid(`This client has no brew ${name}.`);
+        return found;
+      }) ?? this.#brews;
+    const fail = (error: unknown): void => this.fail(error);
+    return [{ brews: offer.map(({ origin }) => origin), autoRemoveListeners, fail }, offer];
+  }
+
+  #add<Kind extends string>(
+    kind: Kind,
+    id: string,
+    offer: readonly Attached[],
+    add: () => void,
+    remove: () => void,
+  ): Token<Kind> {
+    const key = kind + id;
+    // One that is registered already keeps its own: add() throws.
+    if (!this.#offers.has(key)) this.#offers.set(key, offer);
+    add();
+    const token = Object.freeze({ kind, id });
+    this.#tokens.set(token, () => {
+      remove();
+      if (this.#offers.get(key) === offer) this.#offers.delete(key);
+    });
+    return token;
+  }
+
+  #remove(kind: string, token: Token<string>): void {
+    const remove = token?.kind === kind && this.#tokens.get(token);
+    if (!remove) throw invalid(`This is no token of a ${kind} that was added to this client.`);
+    remove();
+  }
+
+  /**
+   * The WebSocket implementation as the core is to see it. From the control connection itself come what the core does
+   * not tell: that it is accepted but not all is answered yet, and that the server has closed it in peace.
+   */
+  #dialer(WebSocket: WebSocketConstructor, protocols: readonly string[] | undefined): WebSocketConstructor {
+    return new Proxy(WebSocket, {
+      construct: (Dialled, [url, offered]: [string, string[]]) => {
+        // The brews dial by this too; only control connections speak this protocol.
+        if (!offered.includes('pubkeeper-1.0')) return new Dialled(url, offered);
+        this.#lost();
+        const socket = new Dialled(url, [...(protocols ?? offered)]) as WebSocketLike & Listening;
+        const { send, close } = socket;
+        this.#socket = socket;
+        socket.send = (bytes) => {
+          send.call(socket, bytes);
+          // The first packet after the token was accepted.
+          if (bytes[0] === PacketType.BREWS_REGISTER && !this.#isIdle) this.#set('connected');
+        };
+        socket.close = (code, reason) => close.call(socket, code === 1000 ? this.#closeCode : code, reason);
+        // Before the core hears of it, and would try again.
+        socket.addEventListener('close', ({ code }) => {
+          if (code === 1000 && this.#socket === socket) void this.#stop();
+        });
+        return socket;
+      },
+    });
+  }
+
+  #lost(): void {
+    if (this.#status === 'connected') this.#set('reconnecting');
+  }
+
+  /** Follows an attempt to its end. */
+  #follow(answered: Promise<void>): void {
+    this.#answered = answered;
+    answered.catch((error: PubkeeperError) => {
+      if (this.#answered !== answered || this.#isIdle) return;
+      const inPeace = error.code === 'CONNECTION_CLOSED';
+      this.#set(inPeace ? 'disconnected' : 'dead');
+      if (!inPeace) this.fail(error);
+    });
+  }
+
+  #stop(): Promise<void> {
+    this.#socket = undefined;
+    this.#closed = this.#core.disconnect();
+    this.#set('disconnected');
+    return this.#closed;
+  }
+
+  #set(status: Status): void {
+    if (this.#status === status) return;
+    this.#status = status;
+    const eager = this.#eager;
+    this.#eager = [];
+    this.emit('statuschange', { target: this, status });
+    if (status === 'connected') {
+      this.emit('connected');
+      for (const up of eager) up();
+    } else if (status === 'connecting') this.#eager = eager;
+    else this.emit('closed');
+  }
+}
+
+/** What may follow a topic. */
+type Rest<Options, Target> = [(Options | Matched<Target> | null)?, (Matched<Target> | null)?];
+
+function read<Options extends TargetOptions, Target>([first, second]: Rest<Options, Target>) {
+  const none: Partial<Options> = {};
+  return typeof first === 'function' ? ([none, first] as const) : ([first ?? none, second] as const);
+}

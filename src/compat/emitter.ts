@@ -1,0 +1,94 @@
+import { defaultLogger } from '../core/host.js';
+
+/** What an event passes to its listeners, by the event's name. */
+export type EventMap<Events> = { readonly [Name in keyof Events]: readonly unknown[] };
+
+/** Called at an event. What it returns matters only when it is a promise: its rejection is not lost. */
+export type Listener<Args extends readonly unknown[]> = (...args: Args) => unknown;
+
+interface Entry<Args extends readonly unknown[]> {
+  readonly listener: Listener<Args>;
+  readonly once: boolean;
+}
+
+/**
+ * The event emitter of the old API. Unlike Node's it never throws: what a listener throws, or rejects with, goes where
+ * errors go, and the next listener is called as usual; an `error` that nobody listens to is logged.
+ */
+export class Emitter<Events extends EventMap<Events>> {
+  // Lists are replaced and never changed, so that a listener may add or remove listeners while it is called.
+  readonly #entries: { [Name in keyof Events]?: readonly Entry<Events[Name]>[] } = Object.create(null) as object;
+
+  /** Calls `listener` at each event of that name. */
+  on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): this {
+    return this.#add(name, { listener, once: false });
+  }
+
+  /** As {@link on}. */
+  addListener<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): this {
+    return this.on(name, listener);
+  }
+
+  /** Calls `listener` at the next event of that name, and not again. */
+  once<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): this {
+    return this.#add(name, { listener, once: true });
+  }
+
+  /** Takes a listener back: the one that was added last, if it was added more than once. */
+  off<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): this {
+    const list = this.#entries[name] ?? [];
+    const at = list.map((entry) => entry.listener).lastIndexOf(listener);
+    this.#entries[name] = list.filter((_, index) => index !== at);
+    return this;
+  }
+
+  /** As {@link off}. */
+  removeListener<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): this {
+    return this.off(name, listener);
+  }
+
+  /** Takes all listeners of that name back; without a name, all there are. */
+  removeAllListeners(name?: keyof Events): this {
+    for (const key in this.#entries) if (name === undefined || name === key) delete this.#entries[key];
+    return this;
+  }
+
+  /** How many listeners that event has. */
+  listenerCount(name: keyof Events): number {
+    return this.#entries[name]?.length ?? 0;
+  }
+
+  /** Calls all listeners of that event; false when there is none. */
+  emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): boolean {
+    const list = this.#entries[name] ?? [];
+    for (const entry of list) {
+      if (entry.once) this.#entries[name] = this.#entries[name]?.filter((other) => other !== entry) ?? [];
+      // An `error` listener that throws would be told of its own error, over and over.
+      this.run(() => entry.listener(...args), name === 'error' ? log : undefined);
+    }
+    return list.length > 0;
+  }
+
+  /** Runs code of the application; what it throws goes to `fail`, at once or when its promise rejects. */
+  protected run(code: () => unknown, fail = (error: unknown): void => this.fail(error)): unknown {
+    try {
+      const result = code();
+      if (result instanceof Promise) result.catch(fail);
+      return result;
+    } catch (error) {
+      return fail(error);
+    }
+  }
+
+  /** Where errors go. */
+  protected fail(error: unknown): void {
+    log(error);
+  }
+
+  #add<Name extends keyof Events>(name: Name, entry: Entry<Events[Name]>): this {
+    this.#entries[name] = [...(this.#entries[name] ?? []), entry];
+    return this;
+  }
+}
+
+const log = (error: unknown): void => defaultLogger().error(error);

@@ -1,0 +1,164 @@
+import { relayUrl, WebSocketBrew as CoreBrew } from '../brews/websocket.js';
+import type {
+  BrewDetails,
+  BrewerPair,
+  BrewHost,
+  PatronPair,
+  PubkeeperError,
+  WebSocketConstructor,
+  WebSocketLike,
+} from '../core/index.js';
+import type { Attached, BrewClient } from './attached.js';
+import { Emitter } from './emitter.js';
+
+/** Where the relay is. */
+export interface BrewerConfig {
+  readonly hostname: string;
+  readonly port: number;
+  /** `true`: `wss:`. Default `false`. */
+  readonly secure?: boolean | undefined;
+}
+
+/** The options of a {@link WebSocketBrew}. */
+export interface WebSocketBrewOptions {
+  /** What it is called in registrations. Default `websocket`. */
+  readonly name?: string | undefined;
+  /** The relay that this client's brewers use. Default `null`: no brewer uses this brew, it only subscribes. */
+  readonly brewerConfig?: BrewerConfig | null | undefined;
+  /** What a patron's registration says about this brew besides its name. Default `null`: nothing. */
+  readonly patronConfig?: Readonly<Record<string, unknown>> | null | undefined;
+  /** Whether patrons of a client get what its own brewers brew. Default `true`. */
+  readonly loopback?: boolean | undefined;
+  /** How often a relay is tried again in a row. Default: for ever. */
+  readonly maxRetries?: number | undefined;
+  /** The longest wait before a relay is tried again, in ms. Default 10,000. */
+  readonly maxTimeout?: number | undefined;
+  /** The WebSocket implementation. Default: the client's. */
+  readonly WebSocket?: WebSocketConstructor | undefined;
+}
+
+/** How many brew frames patrons were given, and how many brewers sent. */
+export interface Metrics {
+  readonly recv: number;
+  readonly sent: number;
+}
+
+/** A WebSocket's own way to tell several listeners. */
+export interface Listening {
+  addEventListener(type: 'open', listener: () => void): void;
+  addEventListener(type: 'close', listener: (event: { readonly code: number }) => void): void;
+}
+
+/** Data through a WebSocket relay. `error`: what goes wrong with it; without a listener it is one of the client's. */
+export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
+  readonly name: string;
+  readonly brewerConfig: BrewerConfig | null;
+  readonly patronConfig: Readonly<Record<string, unknown>> | null;
+  readonly #options: WebSocketBrewOptions;
+  readonly #counts = { recv: 0, sent: 0 };
+
+  constructor(options: WebSocketBrewOptions = {}) {
+    super();
+    const { name = 'websocket', brewerConfig = null, patronConfig = null } = options;
+    this.name = name;
+    this.brewerConfig = brewerConfig;
+    this.patronConfig = patronConfig;
+    this.#options = options;
+  }
+
+  /** What went through it so far. */
+  metrics(): Metrics {
+    return { ...this.#counts };
+  }
+
+  /** @internal Makes the brew of the SDK that does the work, for one client. */
+  _attach(client: BrewClient): Attached {
+    return new RelayBrew(this, this.#options, this.#counts, client);
+  }
+}
+
+class RelayBrew extends CoreBrew implements Attached {
+  override readonly name: string;
+  readonly origin: WebSocketBrew;
+  readonly #options: WebSocketBrewOptions;
+  readonly #counts: { recv: number; sent: number };
+  readonly #client: BrewClient;
+  readonly #relays = new Map<string, WebSocketLike>();
+  #pairs = 0;
+
+  constructor(owner: WebSocketBrew, options: WebSocketBrewOptions, counts: { recv: number; sent: number }, client: BrewClient) {
+    const { hostname, port, secure = false } = owner.brewerConfig ?? {};
+    super(hostname === undefined || port === undefined ? {} : { hostname, port, secure });
+    this.name = owner.name;
+    this.origin = owner;
+    this.#options = options;
+    this.#counts = counts;
+    this.#client = client;
+  }
+
+  override attach(host: BrewHost): void {
+    const { maxRetries = Infinity, maxTimeout: maxDelayMs = 10_000, WebSocket = host.WebSocket } = this.#options;
+    super.attach({
+      ...host,
+      reconnect: { ...host.reconnect, maxRetries, maxDelayMs },
+      report: (error) => void (this.origin.emit('error', error) || host.report(error)),
+      WebSocket: new Proxy(WebSocket, {
+        construct: (Dialled, [url, protocols]: [string, string[]]) => {
+          const socket = new Dialled(url, protocols) as WebSocketLike & Listening;
+          socket.addEventListener('open', () => {
+            this.#relays.set(url, socket);
+            this.#client.waiting.forEach((look) => look());
+          });
+          return socket;
+        },
+      }),
+    });
+  }
+
+  /** Without a brewer: where the relay is. */
+  override brewerDetails(brewer?: { readonly brewerId: string }): BrewDetails | undefined {
+    const { brewerConfig, name } = this.origin;
+    if (brewer && !(brewerConfig && this.#isOffered('brewer' + brewer.brewerId))) return;
+    return { ...super.brewerDetails(), ...brewerConfig, name };
+  }
+
+  override patronDetails(patron: { readonly patronId: string }): BrewDetails | undefined {
+    const { patronConfig, name } = this.origin;
+    return this.#isOffered('patron' + patron.patronId) ? { ...patronConfig, name } : undefined;
+  }
+
+  override startBrewer(pair: BrewerPair): () => void {
+    const stop = super.startBrewer(pair);
+    this.#pairs++;
+    return () => {
+      this.#pairs--;
+      stop();
+    };
+  }
+
+  override startPatron(pair: PatronPair): () => void {
+    const { loopback = true } = this.#options;
+    return super.startPatron({
+      ...pair,
+      receive: (frame, retained) => {
+        if (!loopback && this.#client.offers.has('brewer' + pair.brewerId)) return;
+        this.#counts.recv++;
+        pair.receive(frame, retained);
+      },
+    });
+  }
+
+  override brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    const accepted = super.brew(brewerId, frame);
+    this.#counts.sent++;
+    return accepted;
+  }
+
+  ready(): boolean {
+    return !this.#pairs || this.#relays.get(relayUrl(this.brewerDetails()!))?.readyState === 1;
+  }
+
+  #isOffered(key: string): boolean {
+    return !!this.#client.offers.get(key)?.includes(this);
+  }
+}

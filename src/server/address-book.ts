@@ -1,0 +1,46 @@
+import { isIPv6 } from 'node:net';
+import { isLoopback } from './upgrade.js';
+
+/** For loopback the default limit does not hold: see `Limits.connectionsPerAddress`. */
+const DEFAULT_LIMIT = 256;
+
+/** How many connections there are from each address. */
+export class AddressBook {
+  readonly #limit: number | undefined;
+  readonly #counts = new Map<string, number>();
+
+  constructor(limit: number | undefined) {
+    this.#limit = limit;
+  }
+
+  /** Counts a connection; returns what takes it back, to be called once. */
+  enter(address: string): () => void {
+    const key = keyOf(address);
+    this.#counts.set(key, this.count(address) + 1);
+    return () => {
+      const left = this.#counts.get(key)! - 1;
+      if (left) this.#counts.set(key, left);
+      else this.#counts.delete(key);
+    };
+  }
+
+  count(address: string): number {
+    return this.#counts.get(keyOf(address)) ?? 0;
+  }
+
+  /** How many connections an address may have. */
+  limit(address: string): number {
+    return this.#limit ?? (isLoopback(keyOf(address)) ? Infinity : DEFAULT_LIMIT);
+  }
+}
+
+/** What is counted together: an IPv4 address, however it is written, or the /64 that one subscriber has of IPv6. */
+function keyOf(address: string): string {
+  const plain = address.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '').replace(/%.*$/, '');
+  if (!isIPv6(plain) || plain === '::1') return plain;
+  const [head = '', tail] = plain.split('::');
+  const front = head ? head.split(':') : [];
+  const back = tail ? tail.split(':') : [];
+  const gap = tail === undefined ? 0 : 8 - front.length - back.length;
+  return [...front, ...Array<string>(gap).fill('0'), ...back].slice(0, 4).join(':');
+}

@@ -1,0 +1,184 @@
+import { readFile } from 'node:fs/promises';
+import { compactVerify, createLocalJWKSet, createRemoteJWKSet, errors, importSPKI, importX509, jwtVerify } from 'jose';
+import type { CompactVerifyGetKey, CryptoKey, JSONWebKeySet, JWK } from 'jose';
+import { PubkeeperError } from '../core/errors.js';
+import { show } from '../core/id.js';
+import { readRights, rightsOf } from './auth.js';
+import type { Authenticator, Rights } from './auth.js';
+
+/** The signatures that are taken. */
+export const JWT_ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
+export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
+
+/** What makes a token good. One of `key`, `keyFile` and `jwksUrl` must be given. */
+export interface JwtOptions {
+  /** A PEM public key or certificate, a JWK, a JWKS, or for HS256 a secret of at least 32 bytes. */
+  readonly key?: string;
+  /** A file that holds such a text. Read once: see `server.reload()`. */
+  readonly keyFile?: string;
+  /** Where a JWKS is; fetched again when an unknown key is named, at most every 30 s. */
+  readonly jwksUrl?: string;
+  /** Only these are taken, whatever a token says of itself. */
+  readonly algorithms: readonly JwtAlgorithm[];
+  /** What the claim `iss` must be. */
+  readonly issuer: string;
+  /** What the claim `aud` must be or hold. */
+  readonly audience: string;
+  /** How much clocks may differ, in seconds; default 60. So long after its expiry a token's connection ends. */
+  readonly leewaySeconds?: number;
+}
+
+/** Three parts in base64url, written in the one way there is. `jose` also reads what has blanks or stray bits in it. */
+function isCompact(token: string): boolean {
+  const parts = token.split('.');
+  return parts.length === 3 && parts.every((part) => Buffer.from(part, 'base64url').toString('base64url') === part);
+}
+
+type Keys = CryptoKey | JWK | Uint8Array | CompactVerifyGetKey;
+
+/**
+ * Takes signed tokens (JWT). The claim `rights` says what each may do: `[{"topic": "plant.**", "read": true}]`. A token
+ * must have an expiry (`exp`); when it is over the connection ends.
+ */
+export class JwtAuthenticator implements Authenticator {
+  readonly #keys: Keys;
+  readonly #algorithms: string[];
+  readonly #options: JwtOptions;
+  readonly #leeway: number;
+
+  private constructor(options: JwtOptions, keys: Keys) {
+    this.#options = options;
+    this.#keys = keys;
+    this.#algorithms = [...options.algorithms];
+    this.#leeway = options.leewaySeconds ?? 60;
+  }
+
+  /** @throws {PubkeeperError} `OPTION_INVALID`; the key is not in its sentence */
+  static async create(options: JwtOptions): Promise<JwtAuthenticator> {
+    const { algorithms, issuer, audience, leewaySeconds = 60 } = options;
+    if (!Array.isArray(algorithms) || !algorithms.length || !algorithms.every((one) => JWT_ALGORITHMS.includes(one))) {
+      throw invalid(`"algorithms" must name at least one of ${JWT_ALGORITHMS.join(', ')}`);
+    }
+    for (const [name, value] of Object.entries({ issuer, audience })) {
+      if (typeof value !== 'string' || !value) throw invalid(`"${name}" must say what that claim of a token has to be`);
+    }
+    if (!Number.isFinite(leewaySeconds) || leewaySeconds < 0) throw invalid('"leewaySeconds" must be a number, 0 or more');
+    return new JwtAuthenticator(options, await readKeys(options));
+  }
+
+  /** The rights of a token; undefined when anything is wrong with it. Rejects when the keys cannot be fetched. */
+  async authenticate(token: string): Promise<Rights | undefined> {
+    const { issuer, audience } = this.#options;
+    if (!isCompact(token)) return undefined;
+    try {
+      const { payload } = await jwtVerify(token, getter(this.#keys), {
+        algorithms: this.#algorithms,
+        issuer,
+        audience,
+        clockTolerance: this.#leeway,
+        requiredClaims: ['exp'],
+      });
+      const rights = readRights(payload['rights']);
+      return rights && { ...rightsOf(rights), expiresAt: (payload.exp! + this.#leeway) * 1000 };
+    } catch (error) {
+      if (error instanceof PubkeeperError) throw error;
+      return undefined;
+    }
+  }
+
+  /** What a token's signature covers, if that is good; its claims are not looked at. */
+  async open(token: string): Promise<Uint8Array | undefined> {
+    if (!isCompact(token)) return undefined;
+    try {
+      return (await compactVerify(token, getter(this.#keys), { algorithms: this.#algorithms })).payload;
+    } catch (error) {
+      if (error instanceof PubkeeperError) throw error;
+      return undefined;
+    }
+  }
+}
+
+// One form for every source. A key that is there already is given whatever the token's header says of it: `jose` looks at
+// whether it fits the algorithm.
+const getter = (keys: Keys): CompactVerifyGetKey => (typeof keys === 'function' ? keys : () => keys);
+
+async function readKeys({ key, keyFile, jwksUrl, algorithms }: JwtOptions): Promise<Keys> {
+  if ([key, keyFile, jwksUrl].filter((source) => source !== undefined).length !== 1) {
+    throw invalid('give one of "key", "keyFile" and "jwksUrl"');
+  }
+  if (jwksUrl !== undefined) return remote(jwksUrl);
+  if (key !== undefined) return parseKey(key, algorithms, '"key"');
+  const source = `the file ${show(keyFile)}`;
+  let text: string;
+  try {
+    text = await readFile(keyFile!, 'utf8');
+  } catch (cause) {
+    throw new PubkeeperError('OPTION_INVALID', `Tokens cannot be checked: ${source} cannot be read.`, { keyFile }, cause);
+  }
+  return parseKey(text.trim(), algorithms, source);
+}
+
+function remote(jwksUrl: string): CompactVerifyGetKey {
+  const local = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]/.test(jwksUrl);
+  if (!URL.canParse(jwksUrl) || !(jwksUrl.startsWith('https://') || local)) {
+    throw invalid('"jwksUrl" must be an https URL: who can change the keys on their way can let anybody in');
+  }
+  const fetched = createRemoteJWKSet(new URL(jwksUrl));
+  return async (header, token) => {
+    try {
+      return await fetched(header, token);
+    } catch (cause) {
+      const fault = cause instanceof errors.JOSEError ? cause.code : '';
+      if (['ERR_JWKS_NO_MATCHING_KEY', 'ERR_JWKS_MULTIPLE_MATCHING_KEYS', 'ERR_JOSE_NOT_SUPPORTED'].includes(fault)) throw cause;
+      // Not the token's fault: its client may come back with it.
+      throw new PubkeeperError('SERVER_ERROR', 'The keys by which tokens are checked cannot be fetched.', { jwksUrl }, cause);
+    }
+  };
+}
+
+async function parseKey(text: string, algorithms: readonly JwtAlgorithm[], source: string): Promise<Keys> {
+  const symmetric = algorithms.includes('HS256');
+  // A public key is no secret: who could have it taken for one could sign tokens.
+  if (symmetric && algorithms.length > 1) throw invalid('HS256 has a secret, the others have public keys: take one kind');
+  if (text.startsWith('{')) {
+    const parsed = parseJson(text, source);
+    if (isKeySet(parsed)) {
+      if (symmetric) throw invalid(`${source} is a set of public keys, and HS256 needs a secret`);
+      return createLocalJWKSet(parsed);
+    }
+    if (!isKey(parsed)) throw invalid(`${source} is neither a JWK nor a JWKS`);
+    if ((parsed.kty === 'oct') !== symmetric) throw invalid(`${source} holds a key that is not for ${algorithms.join(', ')}`);
+    if (symmetric && (parsed.k?.length ?? 0) < 43) throw invalid(`${source} holds a secret of less than 32 bytes`);
+    return parsed;
+  }
+  if (text.startsWith('-----BEGIN')) {
+    if (symmetric || algorithms.length > 1) throw invalid(`${source} is one public key: name its one algorithm`);
+    try {
+      const read = text.startsWith('-----BEGIN CERTIFICATE') ? importX509 : importSPKI;
+      return await read(text, algorithms[0]!);
+    } catch {
+      throw invalid(`${source} is no public key for ${algorithms[0]}`);
+    }
+  }
+  if (!symmetric) throw invalid(`${source} must be a PEM public key, a JWK or a JWKS for ${algorithms.join(', ')}`);
+  const secret = new TextEncoder().encode(text);
+  if (secret.length < 32) throw invalid(`${source} must have at least 32 bytes for HS256`);
+  return secret;
+}
+
+function parseJson(text: string, source: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // What JSON.parse says is not passed on: it quotes the text, and that may be a secret.
+    throw invalid(`${source} is not JSON`);
+  }
+}
+
+const isKeySet = (value: unknown): value is JSONWebKeySet =>
+  typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys);
+
+const isKey = (value: unknown): value is JWK & { readonly kty: string } =>
+  typeof value === 'object' && value !== null && 'kty' in value && typeof value.kty === 'string';
+
+const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `Tokens cannot be checked: ${why}.`);

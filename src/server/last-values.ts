@@ -1,0 +1,72 @@
+/** A frame that is kept: the bytes are our own, and longer than the frame where a longer one came before. */
+interface Retained {
+  bytes: Uint8Array<ArrayBuffer>;
+  length: number;
+}
+
+/** The last frame of each topic, up to a number and a number of bytes: the one not used for the longest time goes first. */
+export class LastValues {
+  readonly #most: number;
+  readonly #mostBytes: number;
+  // A map remembers the order in which keys were set: the first is the one not used for the longest time.
+  readonly #values = new Map<string, Retained>();
+  #newest = '';
+  #bytes = 0;
+
+  constructor(most: number, mostBytes: number) {
+    this.#most = most;
+    this.#mostBytes = mostBytes;
+  }
+
+  get size(): number {
+    return this.#values.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The frame of a key, as a view that is good until the next `set`. */
+  get(key: string): Uint8Array | undefined {
+    const last = this.#values.get(key);
+    if (!last) return undefined;
+    this.#touch(key, last);
+    return last.bytes.subarray(0, last.length);
+  }
+
+  set(key: string, frame: Uint8Array): void {
+    if (frame.length > this.#mostBytes) {
+      this.#forget(key);
+      return;
+    }
+    let last = this.#values.get(key);
+    if (!last) this.#values.set(key, (last = { bytes: new Uint8Array(0), length: 0 }));
+    // Copied, because the frame may be a small view of a large receive buffer, which would be kept whole. The bytes are
+    // used again for the next frame, unless that wastes more than half of them.
+    if (last.bytes.length < frame.length || last.bytes.length > 2 * frame.length) {
+      this.#bytes += frame.length - last.bytes.length;
+      last.bytes = new Uint8Array(frame.length);
+    }
+    last.bytes.set(frame);
+    last.length = frame.length;
+    this.#touch(key, last);
+    while (this.#values.size > this.#most || this.#bytes > this.#mostBytes) {
+      this.#forget(this.#values.keys().next().value!);
+    }
+  }
+
+  #touch(key: string, last: Retained): void {
+    if (key === this.#newest) return;
+    this.#newest = key;
+    this.#values.delete(key);
+    this.#values.set(key, last);
+  }
+
+  #forget(key: string): void {
+    const last = this.#values.get(key);
+    if (!last) return;
+    this.#bytes -= last.bytes.length;
+    this.#values.delete(key);
+    if (key === this.#newest) this.#newest = '';
+  }
+}

@@ -1,0 +1,117 @@
+import type { ErrorCode } from '../core/errors.js';
+import { PacketType } from '../core/packet.js';
+import type { Packet } from '../core/packet.js';
+import type { DropReason } from './stats.js';
+
+/** What one client may use of the server. Everything has a default; each refusal is counted in `stats().drops`. */
+export interface Limits {
+  /** Packets that a client may send before it is let in; default 1: its CLIENT_AUTHENTICATE. */
+  readonly packetsBeforeAuth?: number;
+  /**
+   * TCP connections from one address (IPv6: from one /64); default 256. Without this option loopback has no limit, since
+   * a proxy on this machine makes everybody come from there; a limit that is given holds for loopback too.
+   */
+  readonly connectionsPerAddress?: number;
+  /** Patrons and brewers of one connection; default 10,000. */
+  readonly registrations?: number;
+  /** Topics that one relay connection has joined; default 10,000. */
+  readonly joinedTopics?: number;
+  /** Characters of a topic or a pattern; default 255. */
+  readonly topicLength?: number;
+  /** Segments of a topic or a pattern; default 32. */
+  readonly topicSegments?: number;
+  /** `**` in a pattern; default 8. */
+  readonly doubleWildcards?: number;
+  /** Control packets a second of one connection; default 2,000. Who sends more is read later: nothing is lost. */
+  readonly packetsPerSecond?: number;
+  /** Control packets that may come at once before that counts; default 40,000, so that a client can register all again. */
+  readonly packetBurst?: number;
+  /** WebSocket messages a second of one relay connection; default 100,000. Who sends more is read later. */
+  readonly relayMessagesPerSecond?: number;
+  /** Bytes a second of one relay connection; default 512 MiB. Who sends more is read later. */
+  readonly relayBytesPerSecond?: number;
+  /** Last values that the relay keeps; default 10,000. */
+  readonly retainedValues?: number;
+  /** Bytes of last values that the relay keeps; default 64 MiB. */
+  readonly retainedBytes?: number;
+  /**
+   * Bytes that may wait for one reader, unless a single message is longer; default 16 MiB: room for a burst that a healthy
+   * reader takes a moment for. Who lets more wait on control, where nothing can be left out, is cut.
+   */
+  readonly bufferedBytes?: number;
+  /**
+   * What a relay connection gets that lets more wait. `'drop'` (default): once it has read what waits, the newest frame of
+   * each topic of which it missed any. `'cut'`: the close code 4413, and 2 s to take it.
+   */
+  readonly slowReader?: 'drop' | 'cut';
+}
+
+/** The limits as the server works with them. `connectionsPerAddress` undefined: as the default has it. */
+export interface LimitSettings extends Required<Omit<Limits, 'connectionsPerAddress'>> {
+  readonly connectionsPerAddress: number | undefined;
+}
+
+/** Checks a whole number: name, value, default, least and most. */
+type Count = (name: string, value: unknown, fallback: number, least: number, most: number) => number;
+
+const MiB = 1024 * 1024;
+const MOST = 1e9;
+
+/** The numbers of `limits`, checked by `count`; `slowReader` is checked by the caller. */
+export function readLimits(limits: Limits, count: Count): LimitSettings {
+  const read = (key: Exclude<keyof Limits, 'slowReader'>, fallback: number, least = 1): number =>
+    count(`limits.${key}`, limits[key], fallback, least, key.endsWith('ytes') || key.endsWith('BytesPerSecond') ? 1e12 : MOST);
+  return {
+    packetsBeforeAuth: read('packetsBeforeAuth', 1),
+    connectionsPerAddress:
+      limits.connectionsPerAddress === undefined ? undefined : read('connectionsPerAddress', 256),
+    registrations: read('registrations', 10_000),
+    joinedTopics: read('joinedTopics', 10_000),
+    topicLength: read('topicLength', 255),
+    topicSegments: read('topicSegments', 32),
+    doubleWildcards: read('doubleWildcards', 8, 0),
+    packetsPerSecond: read('packetsPerSecond', 2_000),
+    packetBurst: read('packetBurst', 40_000),
+    relayMessagesPerSecond: read('relayMessagesPerSecond', 100_000),
+    relayBytesPerSecond: read('relayBytesPerSecond', 512 * MiB, 1024),
+    retainedValues: read('retainedValues', 10_000, 0),
+    retainedBytes: read('retainedBytes', 64 * MiB, 0),
+    bufferedBytes: read('bufferedBytes', 16 * MiB, 1024),
+    slowReader: limits.slowReader ?? 'drop',
+  };
+}
+
+/** A limit that a packet is beyond. */
+export interface Excess {
+  readonly reason: DropReason;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly subject: { readonly brewer_id?: string; readonly patron_id?: string };
+}
+
+/** What limit a registration is beyond; undefined when it is within all. `registered`: what else its client has. */
+export function excessOf(packet: Packet, limits: LimitSettings, registered: number): Excess | undefined {
+  const { type, payload } = packet;
+  if (type !== PacketType.BREWER_REGISTER && type !== PacketType.PATRON_REGISTER) return undefined;
+  const { topic } = payload;
+  const subject =
+    type === PacketType.BREWER_REGISTER ? { brewer_id: payload.brewer_id } : { patron_id: payload.patron_id };
+  const excess = (reason: DropReason, message: string): Excess => ({ reason, code: 'LIMIT_EXCEEDED', message, subject });
+  if (topic.length > limits.topicLength) {
+    return excess('topic-length', `A topic has at most ${limits.topicLength} characters here, not ${topic.length}: shorten it.`);
+  }
+  let segments = 1;
+  for (const character of topic) if (character === '.') segments++;
+  if (segments > limits.topicSegments) {
+    return excess('topic-segments', `A topic has at most ${limits.topicSegments} segments here, not ${segments}: join some.`);
+  }
+  const wild = topic.split('.').filter((segment) => segment === '**').length;
+  if (wild > limits.doubleWildcards) {
+    return excess('double-wildcards', `A pattern has at most ${limits.doubleWildcards} times "**" here, not ${wild}: use fewer.`);
+  }
+  if (registered >= limits.registrations) {
+    const message = `A connection has at most ${limits.registrations} patrons and brewers here: unregister some, or open another one.`;
+    return excess('registrations', message);
+  }
+  return undefined;
+}

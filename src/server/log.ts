@@ -1,0 +1,38 @@
+import type { Logger } from '../core/host.js';
+
+/** From the most to the least. */
+export const LOG_LEVELS = ['debug', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/**
+ * A logger that writes each entry as one line of JSON: `time`, `level`, `message`, and `error` where there is one. What it
+ * is given by this server holds neither tokens nor keys.
+ * @param write takes a line; default: stderr
+ */
+export function jsonLogger(
+  level: LogLevel = 'warn',
+  write: (line: string) => void = (line) => void process.stderr.write(line),
+): Required<Logger> {
+  const least = LOG_LEVELS.indexOf(level);
+  const at =
+    (own: LogLevel) =>
+    (...data: unknown[]): void => {
+      if (LOG_LEVELS.indexOf(own) < least) return;
+      const error = data.find((item) => item instanceof Error);
+      const message = data.filter((item) => item !== error).map(String).join(' ') || error?.message;
+      const entry = { time: new Date().toISOString(), level: own, message, ...(error && { error: describe(error) }) };
+      write(`${JSON.stringify(entry)}\n`);
+    };
+  return { debug: at('debug'), warn: at('warn'), error: at('error') };
+}
+
+function describe(error: Error): Record<string, unknown> {
+  const { name, message, stack, cause } = error;
+  return {
+    name,
+    ...('code' in error && { code: error.code }),
+    message,
+    stack,
+    ...(cause instanceof Error && { cause: describe(cause) }),
+  };
+}

@@ -1,0 +1,69 @@
+import { topicHash } from '../core/frame.js';
+import { fromHex, toHex } from '../core/id.js';
+import { PacketType } from '../core/packet.js';
+import type { BrewDetails, Packet } from '../core/packet.js';
+import { brewerNotify, patronNotify } from './match.js';
+import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron } from './match.js';
+import type { Tickets } from './tickets.js';
+
+/** What is known of pairs. */
+export interface Pairs<C> {
+  pair(brewerId: string, patronId: string): Match<C> | undefined;
+  readonly allBrewers: Iterable<RegisteredBrewer<C>>;
+  readonly allPatrons: Iterable<RegisteredPatron<C>>;
+}
+
+/** Puts tickets for the own relay into notifications (design, "Relay tickets"). */
+export class Stamp<C> {
+  readonly #tickets: Tickets;
+  readonly #seconds: number;
+  readonly #own: (match: Match<C>) => boolean;
+  readonly #now: () => number;
+
+  /** @param seconds how long a ticket holds */
+  constructor(tickets: Tickets, seconds: number, own: (match: Match<C>) => boolean, now: () => number = () => Date.now() / 1000) {
+    this.#tickets = tickets;
+    this.#seconds = seconds;
+    this.#own = own;
+    this.#now = now;
+  }
+
+  /** The packet with a ticket for each pair that meets over the own relay. */
+  put(packet: Packet, pairs: Pairs<C>): Packet {
+    if (packet.type === PacketType.BREWER_NOTIFY) {
+      const { patron_id, brewers } = packet.payload;
+      const stamped = brewers.map((info) => ({ ...info, brew: this.#brew(info.brew, pairs.pair(info.brewer_id, patron_id), false) }));
+      return { type: packet.type, payload: { patron_id, brewers: stamped } };
+    }
+    if (packet.type === PacketType.PATRON_NOTIFY) {
+      const { brewer_id, patrons } = packet.payload;
+      const stamped = patrons.map((info) => ({ ...info, brew: this.#brew(info.brew, pairs.pair(brewer_id, info.patron_id), true) }));
+      return { type: packet.type, payload: { brewer_id, patrons: stamped } };
+    }
+    return packet;
+  }
+
+  /** Notifications that tell of pairs again, to be stamped: each patron needs all its tickets, each brewer only one. */
+  renewals(pairs: Pairs<C>, heard: (match: Match<C>) => boolean): Outgoing<C>[] {
+    const out: Outgoing<C>[] = [];
+    for (const patron of pairs.allPatrons) {
+      const matches = [...patron.matches.values()].filter(this.#own);
+      if (matches.length) out.push(brewerNotify(patron, matches));
+    }
+    for (const brewer of pairs.allBrewers) {
+      const match = [...brewer.matches.values()].find((one) => this.#own(one) && heard(one));
+      if (match) out.push(patronNotify(brewer, [match], false));
+    }
+    return out;
+  }
+
+  #brew(brew: BrewDetails, match: Match<C> | undefined, publish: boolean): BrewDetails {
+    if (!match || !this.#own(match)) return brew;
+    const hash = topicHash(match.topic);
+    const expires = Math.ceil(this.#now()) + this.#seconds;
+    const grant = publish
+      ? ({ operation: 'publish', topicHash: hash, brewerId: fromHex(match.brewer.id) } as const)
+      : ({ operation: 'join', topicHash: hash } as const);
+    return { ...brew, ticket: toHex(this.#tickets.issue(grant, expires)) };
+  }
+}

@@ -1,0 +1,77 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { PubkeeperError } from '../core/errors.js';
+
+// Grants of the control server for the relay (design, "Relay tickets"). No sockets here, and times are arguments.
+//
+// A ticket is 88 bytes: u8 version = 1, u8 operation (0 join, 1 publish), u16 zero, u32 expiry in seconds, 16 bytes brewer id
+// (zero for join), the 32 bytes of the topic's hash, and 32 bytes HMAC-SHA-256 over all of that. In JSON it is hex, which our clients read anyway.
+
+/** What a ticket is for. */
+export type Grant =
+  | { readonly operation: 'join'; readonly topicHash: Uint8Array }
+  | { readonly operation: 'publish'; readonly topicHash: Uint8Array; readonly brewerId: Uint8Array };
+
+const VERSION = 1;
+const BODY = 56;
+const HASH_BYTES = 32;
+export const TICKET_BYTES = 8 + 16 + HASH_BYTES + 32;
+const SIGNED = TICKET_BYTES - 32;
+
+/** Signs and checks tickets by a ring of keys: the first signs, all of them (two at most) check, so that keys can change. */
+export class Tickets {
+  #keys: readonly Uint8Array[];
+
+  /**
+   * @param keys of 32 bytes or more; several relays that share them take each other's tickets. Default: one at random.
+   * @throws {PubkeeperError} `OPTION_INVALID`
+   */
+  constructor(keys: readonly Uint8Array[] = [randomBytes(32)]) {
+    this.#keys = checkKeys(keys);
+  }
+
+  /** Takes other keys: the former first one should be the second now, until its tickets have expired. */
+  replace(keys: readonly Uint8Array[]): void {
+    this.#keys = checkKeys(keys);
+  }
+
+  /** A ticket that holds until `expires`, in seconds since 1970. */
+  issue(grant: Grant, expires: number): Buffer {
+    const bytes = body(grant, expires);
+    return Buffer.concat([bytes, this.#sign(this.#keys[0]!, bytes)]);
+  }
+
+  /** Until when a ticket grants this, in seconds; undefined when it does not at `now`. */
+  check(ticket: Uint8Array, grant: Grant, now: number): number | undefined {
+    if (ticket.length !== TICKET_BYTES) return undefined;
+    const bytes = Buffer.from(ticket.buffer, ticket.byteOffset, ticket.length);
+    const expires = bytes.readUInt32LE(4);
+    // The cheap look first: most that are wrong cost no signature.
+    if (expires <= now || !bytes.subarray(0, SIGNED).equals(body(grant, expires))) return undefined;
+    const mac = bytes.subarray(SIGNED);
+    // Every key is tried, whatever the first says: the time tells nothing about which one it was.
+    let good = false;
+    for (const key of this.#keys) if (timingSafeEqual(this.#sign(key, bytes.subarray(0, SIGNED)), mac)) good = true;
+    return good ? expires : undefined;
+  }
+
+  #sign(key: Uint8Array, bytes: Uint8Array): Buffer {
+    return createHmac('sha256', key).update(bytes).digest();
+  }
+}
+
+function body(grant: Grant, expires: number): Buffer {
+  const bytes = Buffer.alloc(BODY);
+  bytes[0] = VERSION;
+  bytes[1] = grant.operation === 'publish' ? 1 : 0;
+  bytes.writeUInt32LE(expires, 4);
+  if (grant.operation === 'publish') bytes.set(grant.brewerId, 8);
+  bytes.set(grant.topicHash, 24);
+  return bytes;
+}
+
+function checkKeys(keys: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (keys.length < 1 || keys.length > 2 || keys.some((key) => !(key instanceof Uint8Array) || key.length < 32)) {
+    throw new PubkeeperError('OPTION_INVALID', 'The ticket keys must be one or two, of 32 random bytes or more each.');
+  }
+  return keys.map((key) => Uint8Array.from(key));
+}

@@ -1,0 +1,244 @@
+import WebSocket from 'ws';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { WebSocketBrew } from '../../src/brews/websocket.js';
+import type { BrewHost } from '../../src/core/brew.js';
+import type { WebSocketConstructor } from '../../src/core/connection.js';
+import type { PubkeeperError } from '../../src/core/errors.js';
+import { bytes, id, rawFrame, rejected, settle, thrown } from '../helpers.js';
+import { MiniRelay } from '../mini-relay.js';
+import { Network } from '../socket-pair.js';
+
+vi.setConfig({ testTimeout: 30_000 });
+const TOPIC = 'a.b';
+const quick = { delayMs: 10, maxDelayMs: 30, stableMs: 1000, graceMs: 30_000, maxRetries: Infinity };
+const frame = (text: string, brewer = 1, topic = TOPIC) => rawFrame(topic, id(brewer), text);
+
+let relay: MiniRelay;
+const clean: (() => unknown)[] = [];
+beforeEach(async () => void (relay = await new MiniRelay().listen()));
+afterEach(async () => {
+  for (const run of clean.splice(0)) await run();
+  await relay.close();
+});
+
+function attached(more: Partial<BrewHost> = {}, options = { hostname: '127.0.0.1', port: relay.port }) {
+  const brew = new WebSocketBrew(options);
+  const errors: PubkeeperError[] = [];
+  const dropped: string[] = [];
+  brew.attach({
+    server: 'ws://127.0.0.1:1/ws',
+    WebSocket: WebSocket as unknown as WebSocketConstructor,
+    reconnect: quick,
+    logger: undefined,
+    report: (error) => errors.push(error),
+    dropped: (reason) => dropped.push(reason),
+    ...more,
+  });
+  clean.push(() => brew.close());
+  const patron = ({ brewer = 1, patron = 2, topic = TOPIC, details = relay.details as object } = {}) => {
+    const texts: string[] = [];
+    const receive = (data: Uint8Array): void => void texts.push(Buffer.from(data.subarray(88)).toString());
+    return { texts, stop: brew.startPatron({ topic, brewerId: id(brewer), patronId: id(patron), details: { name: 'websocket', ...details }, receive }) };
+  };
+  const brewer = (n = 1, patronId = 2, topic = TOPIC) => brew.startBrewer({ topic, brewerId: id(n), patronId: id(patronId), details: { name: 'websocket' } });
+  return { brew, errors, dropped, patron, brewer };
+}
+
+describe('its details', () => {
+  it.each([
+    ['ws://h:9898/ws', { hostname: 'h', port: 9898, secure: false }],
+    ['wss://h:9898/', { hostname: 'h', port: 9898, secure: true }],
+    ['ws://h/', { hostname: 'h', port: 80, secure: false }],
+    ['wss://h/', { hostname: 'h', port: 443, secure: true }],
+    ['ws://[::1]:9898/ws', { hostname: '[::1]', port: 9898, secure: false }],
+  ])('without configuration: the host and port of %s', (server, details) => {
+    const { brew } = attached({ server }, {} as { hostname: string; port: number });
+    expect(brew.brewerDetails()).toEqual({ name: 'websocket', ...details });
+    expect(brew.patronDetails()).toEqual({ name: 'websocket' });
+  });
+
+  it.each([{ hostname: 'h' }, { port: 1 }, { hostname: 'h', port: 0 }, { hostname: 'a/b', port: 1 }, { hostname: '', port: 1 }])('refuses %j', (options) => {
+    thrown(() => new WebSocketBrew(options), 'BREW_CONFIG_INVALID');
+  });
+});
+
+describe('one connection', () => {
+  it('for all brewers and patrons of a relay; JOIN and LEAVE once for each topic', async () => {
+    const { patron, brewer, brew } = attached();
+    const patrons = [patron(), patron({ patron: 3 }), patron({ brewer: 7 }), patron({ topic: 'c' })];
+    const stops = [brewer(), brewer(1, 3), brewer(8)];
+    await relay.until(() => relay.log.length === 2);
+    const late = [patron({ patron: 4 }), patron({ topic: 'c', patron: 5 })]; // now that it is open
+    late[0]!.stop();
+    await brew.brew(id(1), frame('x'));
+    await relay.until(() => relay.count('PUBLISH', TOPIC) === 1);
+    expect([relay.connections, relay.count('JOIN', TOPIC), relay.count('JOIN', 'c')]).toEqual([1, 1, 1]);
+    for (const { stop } of patrons.slice(0, 2)) stop();
+    for (const stop of stops) stop();
+    patrons[3]!.stop();
+    late[1]!.stop();
+    await relay.until(() => relay.count('LEAVE', 'c') === 1);
+    expect(relay.count('LEAVE', TOPIC)).toBe(0);
+    patrons[2]!.stop();
+    await relay.until(() => relay.count('LEAVE', TOPIC) === 1);
+    expect([relay.connections, relay.faults]).toEqual([1, []]);
+  });
+
+  it('to each relay that a brewer names', async () => {
+    const other = await new MiniRelay().listen();
+    clean.push(() => other.close());
+    const { patron } = attached();
+    patron();
+    patron({ brewer: 5, details: other.details });
+    await Promise.all([relay.until(() => relay.log.length === 1), other.until(() => other.log.length === 1)]);
+    expect([relay.connections, other.connections]).toEqual([1, 1]);
+  });
+
+  it('delivers within one client, to all patrons of the brewer, once; and to others', async () => {
+    const here = attached();
+    const there = attached();
+    const patrons = [here.patron(), here.patron({ patron: 3 }), there.patron({ patron: 4 }), here.patron({ brewer: 7, patron: 5 })];
+    here.brewer();
+    await relay.until(() => relay.count('JOIN', TOPIC) === 2);
+    for (const text of ['1', '2', '3']) await here.brew.brew(id(1), frame(text));
+    await vi.waitFor(() => expect(patrons.map(({ texts }) => texts)).toEqual([['1', '2', '3'], ['1', '2', '3'], ['1', '2', '3'], []]));
+    expect(relay.faults).toEqual([]);
+  });
+});
+
+describe('a lost connection', () => {
+  it('comes back, joins again, and repeats no last value; what was brewed meanwhile leaves', async () => {
+    const [from, to] = [attached(), attached()];
+    const { texts } = to.patron();
+    const own = from.patron({ patron: 3 });
+    from.brewer();
+    await relay.until(() => relay.count('JOIN', TOPIC) === 2);
+    await from.brew.brew(id(1), frame('before'));
+    await vi.waitFor(() => expect(texts).toEqual(['before']));
+    for (let outage = 1; outage <= 3; outage++) {
+      relay.kill();
+      await relay.until(() => relay.sockets.size === 0);
+      const late = from.brew.brew(id(1), frame(`meanwhile ${outage}`));
+      await relay.until(() => relay.count('JOIN', TOPIC) === 2 + 2 * outage);
+      await late;
+      await vi.waitFor(() => expect(texts.at(-1)).toBe(`meanwhile ${outage}`));
+    }
+    expect(texts).toEqual(['before', 'meanwhile 1', 'meanwhile 2', 'meanwhile 3']);
+    expect(own.texts).toEqual(texts);
+    expect(from.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST', 'CONNECTION_LOST', 'CONNECTION_LOST']);
+    expect(relay.faults).toEqual([]);
+  });
+
+  it('does not take the next value for a repetition of the last', async () => {
+    const [from, to] = [attached(), attached()];
+    const { texts } = to.patron();
+    from.brewer();
+    await relay.until(() => relay.count('JOIN', TOPIC) === 1);
+    await from.brew.brew(id(1), frame('1'));
+    await vi.waitFor(() => expect(texts).toEqual(['1']));
+    relay.kill();
+    await relay.until(() => relay.count('JOIN', TOPIC) === 2);
+    for (const text of ['2', '1', '1']) await from.brew.brew(id(1), frame(text));
+    await vi.waitFor(() => expect(texts).toEqual(['1', '2', '1', '1']));
+  });
+
+  it('waits for a relay that is not there yet', async () => {
+    await relay.close();
+    const { brew, brewer, errors } = attached();
+    brewer();
+    const brewing = brew.brew(id(1), frame('early'));
+    await vi.waitFor(() => expect(errors.map(({ code }) => code)).toEqual(['CONNECT_FAILED']));
+    await relay.listen();
+    await brewing;
+    await relay.until(() => relay.count('PUBLISH', TOPIC) === 1);
+    expect(errors.length).toBe(1); // told once an outage
+  });
+});
+
+describe('what a relay may do wrong', () => {
+  it('text is reported, garbage and lies are dropped, frames of strangers too; the connection goes on', async () => {
+    const { patron, errors, dropped } = attached();
+    const { texts } = patron();
+    await relay.until(() => relay.count('JOIN', TOPIC) === 1);
+    relay.send(TOPIC, 'text');
+    const lying = frame('x');
+    lying[84] = 200;
+    for (const data of [bytes(''), bytes('garbage'), lying, frame('of a stranger', 9), frame('of another topic', 1, 'other'), frame('good')]) relay.send(TOPIC, data);
+    await vi.waitFor(() => expect(texts).toEqual(['good']));
+    expect(errors.map(({ code }) => code)).toEqual(['PROTOCOL_ERROR']);
+    expect(dropped).toEqual(['malformed', 'malformed', 'malformed', 'unknown-brewer', 'unknown-brewer']);
+    expect(relay.connections).toBe(1);
+  });
+
+  it.each(['', 'mqtt'])('with the subprotocol %j it is no relay: one error, and what is brewed fails instead of waiting for ever', async (subprotocol) => {
+    relay.subprotocol = subprotocol;
+    const { brew, brewer, errors } = attached();
+    const stop = brewer();
+    await rejected(Promise.resolve(brew.brew(id(1), frame('x'))), 'SUBPROTOCOL_REFUSED');
+    expect(errors.map(({ code }) => code)).toEqual(['SUBPROTOCOL_REFUSED']);
+    await settle();
+    thrown(() => brew.brew(id(1), frame('y')), 'BREW_FAILED');
+    relay.subprotocol = 'pubkeeper-1.0.0';
+    stop();
+    brewer();
+    await brew.brew(id(1), frame('z'));
+    await relay.until(() => relay.count('PUBLISH', TOPIC) === 1);
+  });
+});
+
+describe('a relay that does not read', () => {
+  it('makes brew() wait, then BUFFER_FULL; what was accepted arrives, in order, once it reads again', async () => {
+    const [from, to] = [attached(), attached()];
+    const { texts } = to.patron();
+    from.brewer();
+    await relay.until(() => relay.count('JOIN', TOPIC) === 1);
+    await from.brew.brew(id(1), frame('first'));
+    await relay.until(() => relay.count('PUBLISH', TOPIC) === 1);
+    relay.pause(true);
+    const waiting: Promise<void>[] = [];
+    let full: PubkeeperError | undefined;
+    const sent = ['first'];
+    for (let i = 0; i < 100 && !full; i++) {
+      try {
+        const accepted = from.brew.brew(id(1), frame(String(i).padEnd(1024 * 1024, ' ')));
+        if (accepted) waiting.push(accepted);
+        sent.push(String(i));
+      } catch (error) {
+        full = error as PubkeeperError;
+      }
+    }
+    expect(full).toMatchObject({ name: 'PubkeeperError', code: 'BUFFER_FULL' });
+    expect(waiting.length).toBeGreaterThan(5);
+    relay.pause(false);
+    await Promise.all(waiting);
+    await from.brew.brew(id(1), frame('last'));
+    await vi.waitFor(() => expect(texts.at(-1)).toBe('last'), { timeout: 20_000 });
+    expect(texts.map((text) => text.trim())).toEqual([...sent, 'last']);
+  });
+});
+
+describe('a connection that nobody uses', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  it('is kept for a while, then closed; whoever comes while it is being closed gets another', () => {
+    const network = new Network();
+    network.answersClose = false;
+    const { patron } = attached({ WebSocket: network.WebSocket });
+    const first = patron();
+    network.last.open('pubkeeper-1.0.0');
+    first.stop();
+    vi.advanceTimersByTime(1000);
+    patron().stop();
+    vi.advanceTimersByTime(1000);
+    expect([network.sockets.length, network.last.readyState]).toEqual([1, 1]);
+    vi.advanceTimersByTime(60_000);
+    expect(network.last.readyState).toBe(2);
+    patron();
+    expect(network.sockets.length).toBe(2);
+    network.last.open('pubkeeper-1.0.0');
+    vi.advanceTimersByTime(60_000);
+    expect(network.last.readyState).toBe(1);
+    expect(network.last.sent.map((packet) => packet[0])).toEqual([0]);
+  });
+});

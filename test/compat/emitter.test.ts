@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { PubkeeperClient, WebSocketBrew } from '../../src/compat/index.js';
+import { PubkeeperError } from '../../src/index.js';
+
+const emitter = () => new PubkeeperClient({ server: 'ws://127.0.0.1:9', jwt: 'x', brews: [new WebSocketBrew()] });
+const failure = (message: string) => new PubkeeperError('BREW_FAILED', message);
+
+describe('a client is an event emitter', () => {
+  it('on and addListener call at each event; emit tells whether anybody was called', () => {
+    const client = emitter();
+    const calls: string[] = [];
+    expect(client.emit('connected')).toBe(false);
+    expect(client.on('connected', () => calls.push('on'))).toBe(client);
+    expect(client.addListener('connected', () => calls.push('addListener'))).toBe(client);
+    expect(client.emit('connected')).toBe(true);
+    expect(client.emit('connected')).toBe(true);
+    expect(client.emit('closed')).toBe(false);
+    expect(calls).toEqual(['on', 'addListener', 'on', 'addListener']);
+  });
+
+  it('passes what was emitted', () => {
+    const client = emitter();
+    const seen: unknown[] = [];
+    client.on('statuschange', (change) => seen.push(change));
+    client.on('error', (error) => seen.push(error));
+    const change = { target: client, status: 'dead' } as const;
+    const error = failure('x');
+    client.emit('statuschange', change);
+    client.emit('error', error);
+    expect(seen).toEqual([change, error]);
+  });
+
+  it('once calls a single time, also when that emits again', () => {
+    const client = emitter();
+    let calls = 0;
+    client.once('connected', () => {
+      calls++;
+      client.emit('connected');
+    });
+    client.emit('connected');
+    client.emit('connected');
+    expect(calls).toBe(1);
+    expect(client.listenerCount('connected')).toBe(0);
+  });
+
+  it('off and removeListener take one listener back, also one of once', () => {
+    const client = emitter();
+    let calls = 0;
+    const listener = () => void calls++;
+    client.on('closed', listener).on('closed', listener).once('closed', listener);
+    expect(client.listenerCount('closed')).toBe(3);
+    expect(client.off('closed', listener)).toBe(client);
+    expect(client.removeListener('closed', listener)).toBe(client);
+    expect(client.listenerCount('closed')).toBe(1);
+    client.emit('closed');
+    client.emit('closed');
+    expect(calls).toBe(2);
+    client.off('closed', listener).off('closed', listener);
+    client.off('error', () => undefined);
+    expect(client.emit('closed')).toBe(false);
+  });
+
+  it('removeAllListeners takes those of a name back, or all', () => {
+    const client = emitter();
+    const add = () => client.on('connected', () => undefined).on('closed', () => undefined);
+    add().removeAllListeners('connected');
+    expect([client.listenerCount('connected'), client.listenerCount('closed')]).toEqual([0, 1]);
+    expect(add().removeAllListeners()).toBe(client);
+    expect([client.listenerCount('connected'), client.listenerCount('closed')]).toEqual([0, 0]);
+  });
+
+  it('lets listeners add and remove listeners while they are called', () => {
+    const client = emitter();
+    const calls: string[] = [];
+    const second = () => void calls.push('second');
+    client.on('connected', () => {
+      calls.push('first');
+      client.off('connected', second);
+      client.on('connected', () => calls.push('third'));
+    });
+    client.on('connected', second);
+    client.emit('connected');
+    expect(calls).toEqual(['first', 'second']);
+  });
+
+  it('has no events of its own by the names of Object.prototype', () => {
+    const client = emitter();
+    expect(Reflect.apply(client.emit, client, ['toString'])).toBe(false);
+    expect(Reflect.apply(client.listenerCount, client, ['constructor'])).toBe(0);
+  });
+});
+
+describe('a listener that fails', () => {
+  it('is an error event, and the others are called', async () => {
+    const client = emitter();
+    const errors: PubkeeperError[] = [];
+    const calls: string[] = [];
+    client.on('error', (error) => errors.push(error));
+    client.on('connected', () => {
+      throw new Error('at once');
+    });
+    client.on('connected', () => Promise.reject(new Error('later')));
+    client.on('connected', () => calls.push('called'));
+    client.emit('connected');
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(calls).toEqual(['called']);
+    expect(errors.map(({ code, cause }) => [code, (cause as Error).message])).toEqual([
+      ['CALLBACK_FAILED', 'at once'],
+      ['CALLBACK_FAILED', 'later'],
+    ]);
+  });
+
+  it('is logged when it listens to errors itself', () => {
+    const client = emitter();
+    const logged: unknown[] = [];
+    const { error } = console;
+    console.error = (...data: unknown[]) => void logged.push(...data);
+    try {
+      client.on('error', () => {
+        throw new Error('again');
+      });
+      client.emit('error', failure('first'));
+    } finally {
+      console.error = error;
+    }
+    expect(logged).toEqual([new Error('again')]);
+  });
+});

@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { Brewer, Patron, PubkeeperClient, type ClientOptions } from '../../src/index.js';
+import { encodeFrame, FRAME_HEADER, type MakeSealer, type Opener } from '../../src/core/index.js';
+import { Inbox, JWT, later, native, serve } from './helpers.js';
+
+// What the compat layer needed of the core, as the core's own users have it.
+
+async function nowhere(): Promise<string> {
+  const server = await serve();
+  await server.close();
+  return server.url;
+}
+
+function client(server: string, options: Partial<ClientOptions>): PubkeeperClient {
+  const made = new PubkeeperClient({ server, token: JWT, ...options });
+  later(() => made.disconnect());
+  return made;
+}
+
+const QUICK = { delayMs: 5, maxDelayMs: 5 };
+
+describe('retryFirst', () => {
+  it('is off by default: a first attempt that fails is final', async () => {
+    const errors: string[] = [];
+    const impatient = client(await nowhere(), { reconnect: QUICK });
+    impatient.on('error', ({ code }) => errors.push(code));
+    await expect(impatient.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+    expect(errors).toEqual([]);
+  });
+
+  it('tries again, tells of each failure, and connects when the server is there', async () => {
+    const url = await nowhere();
+    const patient = client(url, { reconnect: QUICK, retryFirst: true });
+    const errors = new Inbox<string>();
+    patient.on('error', ({ code }) => errors.put(code));
+    const states: string[] = [];
+    patient.on('state', (state) => states.push(state));
+    const connected = patient.connect();
+    expect([await errors.next(), await errors.next()]).toEqual(['CONNECT_FAILED', 'CONNECT_FAILED']);
+    await serve({ port: Number(new URL(url).port) });
+    await connected;
+    expect(states).toEqual(['connecting', 'connected']);
+  });
+});
+
+describe('reconnect.maxRetries', () => {
+  it('ends the retries of a first connection', async () => {
+    const patient = client(await nowhere(), { retryFirst: true, reconnect: { ...QUICK, maxRetries: 2 } });
+    let errors = 0;
+    patient.on('error', () => errors++);
+    await expect(patient.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+    expect(patient.state).toBe('disconnected');
+    expect(errors).toBe(2);
+  });
+
+  it('ends the retries of one that was lost', async () => {
+    const server = await serve();
+    const lost = client(server.url, { reconnect: { ...QUICK, maxRetries: 1 } });
+    const errors = new Inbox<string>();
+    lost.on('error', ({ code }) => errors.put(code));
+    await lost.connect();
+    await server.close();
+    expect([await errors.next(), await errors.next()]).toEqual(['CONNECTION_LOST', 'CONNECT_FAILED']);
+    expect(lost.state).toBe('disconnected');
+  });
+
+  it('must be a number from 0 on', () => {
+    expect(() => client('ws://127.0.0.1:9', { reconnect: { maxRetries: -1 } })).toThrow(/maxRetries must be a number/);
+  });
+});
+
+it('a brewer and a patron may bring a cipher of their own', async () => {
+  const server = await serve();
+  const flip = (data: Uint8Array) => data.map((byte) => byte ^ 0xff);
+  const cipher: MakeSealer = (identity) => ({
+    cipher: 'custom',
+    config: { mode: 'FLIP', key: '' },
+    seal: (message) => encodeFrame(identity, flip(message)),
+    sealBundle: undefined,
+  });
+  const opener: Opener = {
+    cipher: 'custom',
+    isWhole: () => true,
+    open: (frame) => flip(frame.subarray(FRAME_HEADER)),
+    openAll: undefined,
+  };
+  const got = new Inbox<string>();
+  const [reader, writer] = [native(server), native(server)];
+  reader.addPatron(
+    new Patron('own.*', (_data, message) => got.put(message.text()), {
+      crypto: 'required',
+      opener: (config) => (config.cipher?.mode === 'FLIP' ? opener : undefined),
+    }),
+  );
+  const own = writer.addBrewer(new Brewer('own.x', { cipher }));
+  const usual = writer.addBrewer('own.y');
+  await Promise.all([reader.connect(), writer.connect()]);
+  for (const brewer of [own, usual]) {
+    if (!brewer.isMatched) await new Promise((resolve) => brewer.on('matched', resolve));
+    await brewer.brewText('grüezi');
+    expect(await got.next()).toBe('grüezi');
+  }
+  expect(own.cipher).toBe(cipher);
+});

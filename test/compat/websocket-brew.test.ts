@@ -1,0 +1,217 @@
+import { WebSocket } from 'ws';
+import { describe, expect, it } from 'vitest';
+import { WebSocketBrew, type Brewer, type Patron } from '../../src/compat/index.js';
+import { compat, deferred, Inbox, native, relayOf, serve, text } from './helpers.js';
+
+describe('the properties', () => {
+  it('are name, brewerConfig, patronConfig and metrics()', () => {
+    const brew = new WebSocketBrew();
+    expect(brew).toMatchObject({ name: 'websocket', brewerConfig: null, patronConfig: null });
+    expect(brew.metrics()).toEqual({ recv: 0, sent: 0 });
+    const brewerConfig = { hostname: 'relay.example', port: 8000, secure: true };
+    const patronConfig = { region: 'north' };
+    const named = new WebSocketBrew({ name: 'websocket-2', brewerConfig, patronConfig });
+    expect(named).toMatchObject({ name: 'websocket-2', brewerConfig, patronConfig });
+  });
+
+  it('that make no sense are refused when a client is made', () => {
+    const brew = new WebSocketBrew({ brewerConfig: { hostname: 'a/b', port: 1 } });
+    expect(() => compat('ws://127.0.0.1:9', { brews: [brew] })).toThrow(/hostname and a port/);
+  });
+});
+
+describe('what is registered', () => {
+  /** The packets of one type that a client sends. */
+  async function registrations(brew: WebSocketBrew, type: number): Promise<Inbox<Record<string, unknown>>> {
+    const server = await serve();
+    const seen = new Inbox<Record<string, unknown>>();
+    class Seeing extends WebSocket {
+      override send(data: Uint8Array): void {
+        if (data[0] === type) seen.put(JSON.parse(text(data.subarray(8))) as Record<string, unknown>);
+        super.send(data);
+      }
+    }
+    const client = compat(server, { brews: [brew], WebSocket: Seeing });
+    client.on('error', () => undefined);
+    client.addPatron('reg.*');
+    client.addBrewer('reg.x');
+    await client.connect();
+    return seen;
+  }
+  const brewerConfig = { hostname: '127.0.0.1', port: 8000, secure: false };
+
+  it('of a brewer: name, hostname, port, secure; and the cipher AES-CBC, mode 2', async () => {
+    const registered = await (await registrations(new WebSocketBrew({ brewerConfig }), 10)).next();
+    expect(registered).toMatchObject({ topic: 'reg.x', brews: [{ name: 'websocket', ...brewerConfig }] });
+    const { cipher } = registered['brewer_config'] as { cipher: { mode: number; key: string } };
+    expect(cipher.mode).toBe(2);
+    expect(cipher.key).toMatch(/^[\da-f]{32}$/);
+  });
+
+  it('of a patron: the name, and the patronConfig', async () => {
+    const brew = new WebSocketBrew({ name: 'other', patronConfig: { region: 'north' } });
+    const registered = await (await registrations(brew, 20)).next();
+    expect(registered).toMatchObject({ topic: 'reg.*', brews: [{ name: 'other', region: 'north' }] });
+  });
+
+  it('without a brewerConfig, of a brewer: nothing. It only subscribes', async () => {
+    const registered = await (await registrations(new WebSocketBrew(), 10)).next();
+    expect(registered).toMatchObject({ topic: 'reg.x', brews: [] });
+  });
+});
+
+it('without a brewerConfig gets what others brew', async () => {
+  const server = await serve();
+  const reader = compat(server, { brews: [new WebSocketBrew()] });
+  const writer = compat(server);
+  const texts = new Inbox<string>();
+  reader.addPatron('sub.*', (patron) => patron.on('message', (data) => texts.put(text(data))));
+  const matched = deferred<Brewer>();
+  writer.addBrewer('sub.x', (brewer) => matched.resolve(brewer));
+  await Promise.all([reader.connect(), writer.connect()]);
+  await (await matched.promise).brewText('read only');
+  expect(await texts.next()).toBe('read only');
+});
+
+it('works under another name, and only with those of that name', async () => {
+  const server = await serve();
+  const brew = () => new WebSocketBrew({ name: 'ws-2', brewerConfig: relayOf(server) });
+  const [reader, writer] = [compat(server, { brews: [brew()] }), compat(server, { brews: [brew()] })];
+  const stranger = compat(server);
+  const texts = new Inbox<string>();
+  stranger.addPatron('named.*', () => texts.put('a stranger was matched'));
+  reader.addPatron('named.*', (patron) => patron.on('message', (data) => texts.put(text(data))));
+  const matched = deferred<Brewer>();
+  writer.addBrewer('named.x', (brewer) => matched.resolve(brewer));
+  await Promise.all([reader.connect(), writer.connect(), stranger.connect()]);
+  await (await matched.promise).brewText('named');
+  expect(await texts.next()).toBe('named');
+});
+
+it('counts what it receives and sends', async () => {
+  const server = await serve();
+  const brews = [0, 1].map(() => new WebSocketBrew({ brewerConfig: relayOf(server) }));
+  const [reader, writer] = brews.map((brew) => compat(server, { brews: [brew] }));
+  const texts = new Inbox<string>();
+  reader?.addPatron('count.*', (patron) => patron.on('message', (data) => texts.put(text(data))));
+  const matched = deferred<Brewer>();
+  writer?.addBrewer('count.x', (brewer) => matched.resolve(brewer));
+  await Promise.all([reader?.connect(), writer?.connect()]);
+  const brewer = await matched.promise;
+  for (const word of ['a', 'b', 'c']) {
+    await brewer.brewText(word);
+    await texts.next();
+  }
+  expect(brews.map((brew) => brew.metrics())).toEqual([
+    { recv: 3, sent: 0 },
+    { recv: 0, sent: 3 },
+  ]);
+});
+
+describe('loopback', () => {
+  async function loop(loopback: boolean | undefined) {
+    const server = await serve();
+    const brew = new WebSocketBrew({ brewerConfig: relayOf(server), loopback });
+    const client = compat(server, { brews: [brew] });
+    const own = new Inbox<string>();
+    const patron = deferred<Patron>();
+    client.addPatron('loop.*', (matched) => {
+      matched.on('message', (data) => own.put(text(data)));
+      patron.resolve(matched);
+    });
+    const matched = deferred<Brewer>();
+    client.addBrewer('loop.x', (brewer) => matched.resolve(brewer));
+    await client.connect();
+    const brewer = await matched.promise;
+    await patron.promise;
+    return { server, client, brew, brewer, own };
+  }
+
+  it.each([undefined, true])('%s: a client’s patrons get what its brewers brew', async (loopback) => {
+    const { brewer, own } = await loop(loopback);
+    await brewer.brewText('to myself');
+    expect(await own.next()).toBe('to myself');
+  });
+
+  it('false: they do not, also no last value; others do, and others’ arrives', async () => {
+    const { server, client, brew, brewer, own } = await loop(false);
+    const other = compat(server);
+    const others = new Inbox<string>();
+    other.addPatron('loop.x', (patron) => patron.on('message', (data) => others.put(text(data))));
+    const foreign = deferred<Brewer>();
+    other.addBrewer('loop.y', (matched) => foreign.resolve(matched));
+    const added = new Promise((resolve) => brewer.once('added', resolve));
+    await other.connect();
+    await added;
+    await brewer.brewText('to others');
+    expect(await others.next()).toBe('to others');
+    // The relay has a last value now; a patron that joins anew would get it.
+    const late = deferred();
+    client.addPatron('*.x', (patron) => {
+      patron.on('message', (data) => own.put(text(data)));
+      late.resolve();
+    });
+    await late.promise;
+    await (await foreign.promise).brewText('from another');
+    expect(await own.next()).toBe('from another');
+    expect(own.all).toEqual(['from another']);
+    expect(brew.metrics().recv).toBe(1);
+  });
+});
+
+describe('when the relay cannot be reached', () => {
+  async function unreachable(options: { maxRetries?: number; listen?: boolean }) {
+    const server = await serve();
+    const gone = await serve();
+    await gone.close();
+    const dialled: string[] = [];
+    class Counting extends WebSocket {
+      constructor(url: string, protocols?: string | string[]) {
+        super(url, protocols);
+        dialled.push(url);
+      }
+    }
+    const { maxRetries = Infinity, listen = true } = options;
+    const brew = new WebSocketBrew({ brewerConfig: relayOf(gone), maxRetries, maxTimeout: 20, WebSocket: Counting });
+    const ofBrew = new Inbox<string>();
+    const ofClient = new Inbox<string>();
+    if (listen) brew.on('error', ({ code }) => ofBrew.put(code));
+    const writer = compat(server, { brews: [brew] });
+    writer.on('error', ({ code }) => ofClient.put(code));
+    const matched = deferred<Brewer>();
+    writer.addBrewer('relay.x', { waitForBrews: 60_000 }, (brewer) => matched.resolve(brewer));
+    const reader = native(server);
+    const texts = new Inbox<string>();
+    reader.on('error', () => undefined);
+    reader.addPatron('relay.x', (data) => texts.put(text(data)));
+    await Promise.all([reader.connect(), writer.connect()]);
+    return { brewer: await matched.promise, brew, ofBrew, ofClient, dialled, gone, texts };
+  }
+
+  it('it emits an error; the client does not', async () => {
+    const { ofBrew, ofClient } = await unreachable({});
+    expect(await ofBrew.next()).toBe('CONNECT_FAILED');
+    expect(ofClient.all).toEqual([]);
+  });
+
+  it('the client emits it when nobody listens to the brew', async () => {
+    const { ofClient } = await unreachable({ listen: false });
+    expect(await ofClient.next()).toBe('CONNECT_FAILED');
+  });
+
+  it('it gives up after maxRetries retries, through its own WebSocket', async () => {
+    const { ofBrew, dialled } = await unreachable({ maxRetries: 2 });
+    // Told once for the outage, and once for the end.
+    expect([await ofBrew.next(), await ofBrew.next()]).toEqual(['CONNECT_FAILED', 'CONNECT_FAILED']);
+    expect(dialled).toHaveLength(3);
+  });
+
+  it('it goes on trying for ever by default, and what waits is sent', async () => {
+    const { brewer, dialled, gone, texts } = await unreachable({});
+    const sent = brewer.brewText('late');
+    while (dialled.length < 5) await new Promise((resolve) => setImmediate(resolve));
+    await serve({ port: gone.port });
+    await sent;
+    expect(await texts.next()).toBe('late');
+  });
+});

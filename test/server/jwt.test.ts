@@ -1,0 +1,202 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttp } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SignJWT, exportJWK, exportSPKI, generateKeyPair } from 'jose';
+import { describe, expect, it } from 'vitest';
+import { CloseCode, JWT_ALGORITHMS, JwtAuthenticator } from '../../src/server/index.js';
+import type { JwtAlgorithm, JwtOptions } from '../../src/server/index.js';
+import { connect, later, start } from './harness.js';
+import { RawControl, dial, refusal } from './raw-client.js';
+import { wycheproof } from '../vectors.js';
+
+const SECRET = 'a secret of more than thirty-two bytes, for tests';
+const BASE = { issuer: 'https://issuer.example', audience: 'pubkeeper' } as const;
+const RIGHTS = [{ topic: 'plant.**', read: true, write: true }];
+
+function sign(key: Parameters<SignJWT['sign']>[0], alg: string, claims: Record<string, unknown> = {}): Promise<string> {
+  const now = Math.floor(Date.now() / 1000);
+  const payload = { iss: BASE.issuer, aud: BASE.audience, exp: now + 600, rights: RIGHTS, ...claims };
+  return new SignJWT(payload).setProtectedHeader({ alg, kid: 'k1' }).sign(key);
+}
+
+const secret = new TextEncoder().encode(SECRET);
+const hs256 = (options: Partial<JwtOptions> = {}): Promise<JwtAuthenticator> =>
+  JwtAuthenticator.create({ ...BASE, key: SECRET, algorithms: ['HS256'], ...options });
+
+describe('JwtAuthenticator', () => {
+  it('takes good tokens of every algorithm, by PEM, JWK, JWKS file and JWKS URL', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-jwt-'));
+    later(() => rm(directory, { recursive: true }));
+    for (const alg of JWT_ALGORITHMS.filter((one) => one !== 'HS256')) {
+      const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
+      const token = await sign(privateKey, alg);
+      const jwk = { ...(await exportJWK(publicKey)), kid: 'k1', alg };
+      const file = join(directory, `${alg}.json`);
+      await writeFile(file, JSON.stringify({ keys: [jwk] }));
+      const http = createHttp((_request, response) => response.end(JSON.stringify({ keys: [jwk] }))).listen(0, '127.0.0.1');
+      await once(http, 'listening');
+      later(async () => void http.close());
+      const jwksUrl = `http://127.0.0.1:${(http.address() as AddressInfo).port}/jwks`;
+      // Another key to be refused.
+      const other = await generateKeyPair(alg);
+      for (const source of [{ key: await exportSPKI(publicKey) }, { key: JSON.stringify(jwk) }, { keyFile: file }, { jwksUrl }]) {
+        const authenticator = await JwtAuthenticator.create({ ...BASE, algorithms: [alg], ...source });
+        const rights = await authenticator.authenticate(token);
+        expect([rights?.mayRead('plant.1'), rights?.mayWrite('office.1')]).toEqual([true, false]);
+        expect(await authenticator.authenticate(await sign(other.privateKey, alg))).toBeUndefined();
+      }
+    }
+    // Making an RSA key can take seconds on a busy machine: hence the time below.
+    expect(await (await hs256()).authenticate(await sign(secret, 'HS256'))).toBeDefined();
+  }, 30_000);
+
+  it('refuses every token that is not as it must be', async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const authenticator = await hs256();
+    for (const claims of [
+      { iss: 'https://else.example' },
+      { aud: 'else' },
+      { exp: now - 61 },
+      { exp: undefined },
+      { nbf: now + 120 },
+      { rights: undefined },
+      { rights: [{ topic: 'a..b', read: true }] },
+      { rights: [{ topic: '**', admin: true }] },
+      { rights: 'everything' },
+    ]) {
+      expect(await authenticator.authenticate(await sign(secret, 'HS256', claims)), JSON.stringify(claims)).toBeUndefined();
+    }
+    const good = await sign(secret, 'HS256');
+    const none = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${good.split('.')[1]}.`;
+    for (const token of ['', 'x', '..', none, good.slice(0, -2), `${good}x`, await sign(new TextEncoder().encode(`${SECRET}!`), 'HS256')]) {
+      expect(await authenticator.authenticate(token)).toBeUndefined();
+    }
+  });
+
+  it('does not take a public key for a secret', async () => {
+    const { publicKey } = await generateKeyPair('RS256', { extractable: true });
+    const pem = await exportSPKI(publicKey);
+    const authenticator = await JwtAuthenticator.create({ ...BASE, key: pem, algorithms: ['RS256'] });
+    expect(await authenticator.authenticate(await sign(new TextEncoder().encode(pem), 'HS256'))).toBeUndefined();
+    await expect(JwtAuthenticator.create({ ...BASE, key: pem, algorithms: ['HS256', 'RS256'] })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    await expect(JwtAuthenticator.create({ ...BASE, key: JSON.stringify(await exportJWK(publicKey)), algorithms: ['HS256'] })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+  });
+
+  it.each<[string, Partial<JwtOptions>]>([
+    ['no algorithm', { algorithms: [] }],
+    ['an algorithm that is none', { algorithms: ['none' as JwtAlgorithm] }],
+    ['no issuer', { issuer: '' }],
+    ['a short secret', { key: 'short' }],
+    ['two sources', { keyFile: '/nowhere' }],
+    ['keys that anybody on the way can change', { jwksUrl: 'http://keys.example/', key: undefined as unknown as string }],
+    ['broken JSON', { key: '{secret' }],
+  ])('refuses %s', async (_what, options) => {
+    const error = await hs256(options).then(() => undefined, (caught: unknown) => caught);
+    expect(error).toMatchObject({ code: 'OPTION_INVALID' });
+    expect(String(error)).not.toContain('secret of more');
+  });
+
+  it('ends a connection when its token does, by a code that lets the client come back', async () => {
+    const server = await start({ tokens: await hs256({ leewaySeconds: 0 }) });
+    const exp = Math.floor(Date.now() / 1000) + 1;
+    const client = await connect(server, { token: await sign(secret, 'HS256', { exp }) });
+    const { code } = await client.closed;
+    expect(code).toBe(CloseCode.TOKEN_EXPIRED);
+    expect(Date.now()).toBeGreaterThanOrEqual(exp * 1000);
+    expect(server.stats().drops).toEqual({ expired: 1 });
+  });
+
+  it('does not blame a token for keys that cannot be fetched', async () => {
+    const http = createHttp((_request, response) => response.writeHead(500).end()).listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    later(async () => void http.close());
+    const jwksUrl = `http://127.0.0.1:${(http.address() as AddressInfo).port}/`;
+    const tokens = await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'] });
+    const server = await start({ tokens, logger: { warn: () => undefined, error: () => undefined } });
+    const { privateKey } = await generateKeyPair('ES256');
+    const client = await RawControl.open(server.url);
+    client.send(1, { token: await sign(privateKey, 'ES256') });
+    expect((await client.closed).code).toBe(CloseCode.SERVER_FAULT);
+  });
+});
+
+interface JwsFile {
+  readonly numberOfTests: number;
+  readonly testGroups: readonly {
+    readonly comment: string;
+    readonly private?: Record<string, unknown>;
+    readonly public?: Record<string, unknown>;
+    readonly tests: readonly { readonly tcId: number; readonly comment: string; readonly jws: unknown; readonly result: string; readonly flags: readonly string[] }[];
+  }[];
+}
+
+describe('Wycheproof, json_web_signature_test', () => {
+  const file = wycheproof<JwsFile>('json_web_signature_test');
+  it.skipIf(!file)('every case of an algorithm that is taken is judged as it should be; the others are counted', async () => {
+    const inapplicable: Record<string, number> = {};
+    const wrong: string[] = [];
+    let applicable = 0;
+    for (const group of file!.testGroups) {
+      const jwk = group.public ?? group.private!;
+      const algorithm = JWT_ALGORITHMS.find((one) => one === jwk['alg']) ?? (jwk['alg'] === undefined ? ({ RSA: 'RS256', EC: 'ES256' } as const)[String(jwk['kty'])] : undefined);
+      if (!algorithm) {
+        inapplicable[String(jwk['alg'])] = (inapplicable[String(jwk['alg'])] ?? 0) + group.tests.length;
+        continue;
+      }
+      const authenticator = await JwtAuthenticator.create({ ...BASE, key: JSON.stringify(jwk), algorithms: [algorithm] });
+      for (const { tcId, comment, jws, result } of group.tests) {
+        // The file was converted: these two have lost the padding that they are about, and are good tokens as they stand.
+        // Those other two are good by the file although a character that is none of base64url stands in them.
+        const why = { 367: 'padding lost', 370: 'padding lost', 372: 'stray character', 373: 'stray character' }[tcId];
+        if (why) {
+          inapplicable[why] = (inapplicable[why] ?? 0) + 1;
+          const same = file!.testGroups.some(({ tests }) => tests.some((other) => other.jws === jws && other.result === 'valid'));
+          const opened = await authenticator.open(String(jws));
+          expect([opened !== undefined, same]).toEqual(why === 'padding lost' ? [true, true] : [false, true]);
+          continue;
+        }
+        applicable++;
+        const opened = await authenticator.open(typeof jws === 'string' ? jws : JSON.stringify(jws));
+        if ((opened !== undefined) !== (result === 'valid')) wrong.push(`${tcId} ${group.comment} ${comment} (${result})`);
+      }
+    }
+    const left = Object.values(inapplicable).reduce((sum, count) => sum + count, 0);
+    console.log(`Wycheproof JWS: ${applicable} applicable, ${left} inapplicable: ${JSON.stringify(inapplicable)}`);
+    expect(wrong).toEqual([]);
+    expect(applicable + left).toBe(file!.numberOfTests);
+  });
+});
+
+describe('origins and TLS', () => {
+  it('lets pages of the listed origins in, and of no others', async () => {
+    const server = await start({ origins: ['https://app.example'] });
+    (await dial(server.url, ['pubkeeper-1.1'], { origin: 'https://app.example' })).close();
+    (await dial(server.url, ['pubkeeper-1.1'])).close();
+    for (const origin of ['https://app.example.evil', 'https://app.example:444', 'http://app.example', 'null', `http://127.0.0.1:${server.port}`]) {
+      expect(await refusal(server.url, ['pubkeeper-1.1'], { origin })).toMatchObject({ status: 403 });
+    }
+    for (const bad of ['app.example', 'https://app.example/', '*']) {
+      await expect(start({ origins: [bad] })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    }
+  });
+
+  it('serves TLS, control and relay, and refuses what is no key', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-tls-'));
+    later(() => rm(directory, { recursive: true }));
+    const [certFile, keyFile] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=localhost', '-keyout', keyFile, '-out', certFile], { stdio: 'ignore' });
+    const tls = { cert: readFileSync(certFile), key: readFileSync(keyFile, 'utf8') };
+    const server = await start({ tls });
+    expect(server.url).toMatch(/^wss:/);
+    const control = new RawControl(await dial(server.url, ['pubkeeper-1.1'], { ca: tls.cert, servername: 'localhost', checkServerIdentity: () => undefined }), '1.1');
+    expect(await control.authenticate(server.token!)).toMatchObject({ authenticated: true });
+    const relay = await dial(server.relayUrl, ['pubkeeper-1.0.0'], { rejectUnauthorized: false });
+    relay.close();
+    await expect(start({ tls: { cert: 'x', key: 'secret' } })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.not.stringContaining('secret') as string });
+  });
+});

@@ -1,0 +1,277 @@
+// Every limit, on a real server: what is beyond it is refused with a word where there is one, and counted; the rest goes on.
+import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
+import type { Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { AddressBook } from '../../src/server/address-book.js';
+import { Bucket } from '../../src/server/bucket.js';
+import { CloseCode, createServer } from '../../src/server/index.js';
+import type { PubkeeperServer } from '../../src/server/index.js';
+import { connect, joinRelay, later, start, until } from './harness.js';
+import { RawControl, RawRelay, dial, encodeRelay, newId, refusal } from './raw-client.js';
+
+const WEB = [{ name: 'websocket' }];
+
+/** A relay connection that joins a topic and then never reads again: a real TCP socket that nobody listens to. */
+async function stalledReader(server: PubkeeperServer, topic: string): Promise<Socket> {
+  const tcp = connectTcp(server.port, '127.0.0.1');
+  later(async () => void tcp.destroy());
+  tcp.on('error', () => undefined);
+  const before = server.stats().topics;
+  tcp.write(
+    `GET /brew HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n` +
+      `Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\nSec-WebSocket-Protocol: pubkeeper-1.0.0\r\n\r\n`,
+  );
+  await once(tcp, 'data');
+  const join = encodeRelay(0, topic);
+  // Masked with zeros, which changes nothing.
+  tcp.write(Buffer.concat([Buffer.from([0x82, 0x80 | join.length, 0, 0, 0, 0]), join]));
+  await until(() => server.stats().topics > before);
+  tcp.pause();
+  return tcp;
+}
+
+describe('registrations', () => {
+  it.each([
+    ['topicLength', { topicLength: 10 }, 'elevenchars', 'tencharact', 'topic-length'],
+    ['topicSegments', { topicSegments: 3 }, 'a.b.c.d', 'a.b.c', 'topic-segments'],
+    ['doubleWildcards', { doubleWildcards: 2 }, '**.a.**.b.**', '**.a.**.b', 'double-wildcards'],
+  ])('refuses what is beyond %s, and takes what is not', async (_name, limits, bad, good, reason) => {
+    const server = await start({ limits });
+    const client = await connect(server);
+    const patron_id = newId();
+    client.send(20, { topic: bad, patron_id, brews: WEB });
+    const error = await client.expect(99);
+    expect(error).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
+    expect(error['message']).toMatch(/ at most \d+ .* not \d+/);
+    client.send(20, { topic: good, patron_id, brews: WEB });
+    await client.expect(12);
+    expect(server.stats()).toMatchObject({ patrons: 1, drops: { [reason]: 1 } });
+  });
+
+  it('has the defaults that are documented', async () => {
+    const server = await start();
+    const client = await connect(server);
+    const brewer_id = newId();
+    for (const topic of ['x'.repeat(256), Array(33).fill('a').join('.')]) {
+      client.send(10, { topic, brewer_id, brewer_config: {}, brews: WEB });
+      expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id });
+    }
+    client.send(20, { topic: Array(9).fill('**').join('.'), patron_id: newId(), brews: WEB });
+    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    client.send(10, { topic: 'x'.repeat(255), brewer_id, brewer_config: {}, brews: WEB });
+    await client.expect(22);
+  });
+
+  it('takes no more than a connection may have, but the same ones again', async () => {
+    const server = await start({ limits: { registrations: 3 } });
+    const [client, other] = [await connect(server), await connect(server)];
+    const ids = [newId(), newId(), newId(), newId()];
+    for (const patron_id of ids.slice(0, 2)) client.send(20, { topic: 'a', patron_id, brews: WEB });
+    client.send(10, { topic: 'b', brewer_id: ids[2], brewer_config: {}, brews: WEB });
+    for (const type of [12, 12, 22]) await client.expect(type);
+    client.send(20, { topic: 'a', patron_id: ids[3], brews: WEB });
+    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id: ids[3] });
+    client.send(20, { topic: 'a.*', patron_id: ids[0], brews: WEB });
+    await client.expect(12);
+    client.send(21, { topic: 'a', patron_id: ids[1] });
+    client.send(20, { topic: 'a', patron_id: ids[3], brews: WEB });
+    await client.expect(12);
+    other.send(20, { topic: 'a', patron_id: newId(), brews: WEB });
+    await other.expect(12);
+    expect(server.stats()).toMatchObject({ patrons: 3, brewers: 1, drops: { registrations: 1 } });
+  });
+});
+
+describe('connections', () => {
+  it('takes one packet before it lets a client in', async () => {
+    let admit: ((rights: undefined) => void) | undefined;
+    const server = await start({ tokens: { authenticate: () => new Promise((resolve) => (admit = resolve)) } });
+    const client = await RawControl.open(server.url);
+    client.send(1, { token: 'x' });
+    client.send(40, { brews: [], bridge_mode: false });
+    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    expect((await client.closed).code).toBe(CloseCode.BAD_PACKET);
+    admit?.(undefined);
+    expect(server.stats().drops).toEqual({ 'before-auth': 1 });
+  });
+
+  it('has no more from one address than allowed, and takes the next when one has gone', async () => {
+    const server = await start({ limits: { connectionsPerAddress: 2 }, relayPort: 0 });
+    const [first] = [await joinRelay(server), await connect(server)];
+    expect(await refusal(server.url)).toMatchObject({ status: 429, body: expect.stringContaining('too many') as string });
+    expect(await refusal(server.relayUrl)).toMatchObject({ status: 429 });
+    expect((await fetch(`http://127.0.0.1:${server.port}/healthz`)).status).toBe(429);
+    expect(server.stats().drops).toEqual({ connections: 3 });
+    await first.close();
+    await until(() => server.stats().relayConnections === 0);
+    await connect(server).catch(async () => await connect(server));
+  });
+
+  it('has at once destroyed what comes beyond twice the limit', async () => {
+    const server = await start({ limits: { connectionsPerAddress: 1 } });
+    const idle = [0, 1].map(() => connectTcp(server.port, '127.0.0.1'));
+    await Promise.all(idle.map((socket) => once(socket, 'connect')));
+    const third = connectTcp(server.port, '127.0.0.1').on('error', () => undefined);
+    await once(third, 'close');
+    expect(server.stats().drops).toEqual({ connections: 1 });
+    for (const socket of idle) socket.destroy();
+  });
+
+  it('counts IPv4 however it is written, IPv6 by /64, and spares loopback unless told', () => {
+    const book = new AddressBook(undefined);
+    const leave = book.enter('::ffff:192.0.2.1');
+    expect(book.count('192.0.2.1')).toBe(1);
+    leave();
+    expect(book.count('192.0.2.1')).toBe(0);
+    book.enter('2001:db8:0:1::1');
+    book.enter('2001:db8:0:1:ffff::9');
+    expect([book.count('2001:db8::1:0:0:0:5'), book.count('2001:db8:0:2::1')]).toEqual([2, 0]);
+    expect([book.limit('127.0.0.1'), book.limit('::1'), book.limit('192.0.2.1')]).toEqual([Infinity, Infinity, 256]);
+    expect(new AddressBook(5).limit('127.0.0.1')).toBe(5);
+  });
+});
+
+describe('rates', () => {
+  it('are kept by a bucket that saves up to its burst', () => {
+    let now = 0;
+    const bucket = new Bucket(10, 5, () => now);
+    expect(Array.from({ length: 6 }, () => bucket.take(1))).toEqual([0, 0, 0, 0, 0, 100]);
+    now = 100;
+    expect(bucket.take(1)).toBe(100);
+    now = 100_000;
+    expect(Array.from({ length: 5 }, () => bucket.take(1))).toEqual([0, 0, 0, 0, 0]);
+    expect(bucket.take(20)).toBeGreaterThan(1000);
+  });
+
+  it('slow a client down that sends more, and lose nothing', async () => {
+    const server = await start({ limits: { packetsPerSecond: 200, packetBurst: 10 } });
+    const client = await connect(server);
+    const ids = Array.from({ length: 40 }, newId);
+    for (const patron_id of ids) client.send(20, { topic: 'a', patron_id, brews: WEB });
+    const answered: unknown[] = [];
+    let told = 0;
+    while (answered.length < ids.length) {
+      const { type, payload } = await client.next();
+      if (type === 12) answered.push(payload['patron_id']);
+      else expect([type, payload['code'], told++ >= 0]).toEqual([99, 'LIMIT_EXCEEDED', true]);
+    }
+    expect(answered).toEqual(ids);
+    expect(told).toBeGreaterThan(0);
+    expect(server.stats().drops['packet-rate']).toBe(told);
+  });
+
+  it('hold for messages and for bytes on the relay', async () => {
+    for (const limits of [{ relayMessagesPerSecond: 100 }, { relayBytesPerSecond: 2048 }]) {
+      const server = await start({ limits });
+      const [reader, writer] = [await joinRelay(server), await joinRelay(server)];
+      reader.join('a');
+      await reader.settled();
+      const [id, texts] = [newId(), Array.from({ length: 30 }, (_value, index) => `${index}`)];
+      for (let i = 0; i < 200 && 'relayMessagesPerSecond' in limits; i++) writer.leave('b');
+      for (const text of texts) writer.publish('a', id, text);
+      for (const text of texts) expect(await reader.text()).toBe(text);
+      expect(server.stats().drops['relay-rate']).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe('the relay', () => {
+  it('lets a connection join no more topics than allowed', async () => {
+    const server = await start({ limits: { joinedTopics: 2 } });
+    const relay = await joinRelay(server);
+    for (const topic of ['a', 'b', 'a', 'c', 'd']) relay.join(topic);
+    await relay.settled();
+    expect(server.stats()).toMatchObject({ topics: 2, drops: { 'joined-topics': 2 } });
+    relay.leave('a');
+    relay.join('c');
+    await relay.settled();
+    expect(server.stats().topics).toBe(2);
+  });
+
+  it('keeps no more last values than allowed', async () => {
+    const server = await start({ limits: { retainedValues: 3, retainedBytes: 1000 } });
+    const writer = await joinRelay(server);
+    for (let i = 0; i < 10; i++) writer.publish(`t.${i}`, newId(), 'x');
+    await writer.settled();
+    expect(server.stats()).toMatchObject({ retained: 3, retainedBytes: 3 * 89 });
+    writer.publish('big', newId(), 'x'.repeat(900));
+    await writer.settled();
+    expect(server.stats().retainedBytes).toBeLessThanOrEqual(1000);
+  });
+
+  const LIMIT = 1024 * 1024;
+  const BODY = 'x'.repeat(32 * 1024);
+
+  /** Publishes until the reader is found to be slow, and `more` frames on top; the neighbour has to get all of them. */
+  async function flood(server: PubkeeperServer, more: number): Promise<{ most: number; sent: number }> {
+    const [neighbour, writer] = [await joinRelay(server), await joinRelay(server)];
+    neighbour.join('a');
+    await neighbour.settled();
+    const id = newId();
+    let most = 0;
+    let sent = 0;
+    for (let left = more; left > 0; sent++) {
+      if (server.stats().drops['slow-reader']) left--;
+      writer.publish('a', id, `${sent} ${BODY}`);
+      expect(Number.parseInt(await neighbour.text())).toBe(sent);
+      most = Math.max(most, server.stats().bufferedBytes);
+    }
+    return { most, sent };
+  }
+
+  it('gives a slow reader the newest of each topic once it reads again, and holds 1 MiB for it at most where that is the limit', async () => {
+    const server = await start({ limits: { bufferedBytes: LIMIT } });
+    const tcp = await stalledReader(server, 'a');
+    const { most, sent } = await flood(server, 50);
+    expect(most).toBeGreaterThan(LIMIT / 2);
+    expect(most).toBeLessThanOrEqual(LIMIT);
+    expect(server.stats().relayConnections).toBe(3);
+    let tail = '';
+    const newest = new Promise<void>((resolve) => {
+      tcp.on('data', (part: Buffer) => {
+        tail = (tail + part.toString('latin1')).slice(-40_000);
+        if (tail.includes(`${sent - 1} xxx`)) resolve();
+      });
+    });
+    tcp.resume();
+    await newest;
+    expect(tail).not.toContain(`${sent - 2} xxx`);
+    expect(server.stats().drops['slow-reader-frame']).toBeGreaterThanOrEqual(50);
+  });
+
+  it('cuts a slow reader instead where the operator wants it', async () => {
+    const server = await createServer({ port: 0, limits: { slowReader: 'cut', bufferedBytes: LIMIT } });
+    later(() => server.close());
+    const tcp = await stalledReader(server, 'a');
+    const started = performance.now();
+    const { most } = await flood(server, 1);
+    expect(most).toBeLessThanOrEqual(LIMIT + 200);
+    await until(() => server.stats().relayConnections === 2);
+    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(server.stats().drops['slow-reader']).toBe(1);
+    tcp.destroy();
+  });
+
+  it('says why it cut', async () => {
+    const server = await start({ limits: { slowReader: 'cut', bufferedBytes: 64 * 1024 } });
+    const deaf = new RawRelay(await dial(server.relayUrl, ['pubkeeper-1.0.0']));
+    deaf.join('a');
+    await deaf.settled();
+    deaf.socket.pause();
+    const writer = await joinRelay(server);
+    const id = newId();
+    while (!server.stats().drops['slow-reader']) {
+      for (let i = 0; i < 20; i++) writer.publish('a', id, BODY);
+      await writer.settled();
+    }
+    deaf.socket.resume();
+    expect((await deaf.closed).code).toBe(CloseCode.SLOW_READER);
+  });
+});
+
+it('limits that make no sense are refused', async () => {
+  for (const limits of [{ registrations: 0 }, { topicLength: 1.5 }, { bufferedBytes: -1 }]) {
+    await expect(createServer({ port: 0, limits })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('limits.') as string });
+  }
+});

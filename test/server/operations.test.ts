@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest';
+import { CloseCode, createServer, jsonLogger } from '../../src/server/index.js';
+import type { ServerOptions, TokenTable } from '../../src/server/index.js';
+import { PubkeeperError } from '../../src/core/errors.js';
+import { connect, joinRelay, later, start, until } from './harness.js';
+import { RawControl, newId, refusal } from './raw-client.js';
+
+const get = async (port: number, path: string): Promise<{ status: number; type: string | null; body: string }> => {
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+  return { status: answer.status, type: answer.headers.get('content-type'), body: await answer.text() };
+};
+
+const ALL = [{ topic: '**', read: true, write: true }];
+
+describe('/metrics', () => {
+  it('tells every count of stats() in the text format of Prometheus', async () => {
+    const server = await start();
+    const client = await connect(server);
+    client.send(20, { topic: 'a', patron_id: newId(), brews: [] });
+    client.send(50, {});
+    await client.settled();
+    const { status, type, body } = await get(server.port, '/metrics');
+    expect([status, type]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8']);
+    expect(body).toContain('# TYPE pubkeeper_patrons gauge\npubkeeper_patrons 1\n');
+    expect(body).toContain('# TYPE pubkeeper_published_total counter\npubkeeper_published_total 0\n');
+    expect(body).toContain('pubkeeper_drops_total{reason="control-unknown"} 1\n');
+    // Each line is a comment or `name{labels} value`; each count has its line.
+    for (const line of body.trimEnd().split('\n')) expect(line).toMatch(/^(# (HELP|TYPE) pubkeeper_\w+ .+|pubkeeper_\w+(\{reason="[\w-]+"\})? \d+)$/);
+    expect(body.match(/^# TYPE/gm)).toHaveLength(Object.keys(server.stats()).length);
+  });
+
+  it('is not told to the world unless asked for', async () => {
+    const options: ServerOptions = { host: '0.0.0.0', tokens: { t: ALL } };
+    const [closed, open] = [await start(options), await start({ ...options, metrics: true })];
+    expect((await get(closed.port, '/metrics')).status).toBe(404);
+    expect((await get(open.port, '/metrics')).status).toBe(200);
+  });
+});
+
+describe('close', () => {
+  it('drains: says so at /readyz, lets nobody in, keeps who is there, then closes with 1001', async () => {
+    const server = await createServer({ port: 0 });
+    later(() => server.close());
+    expect(await get(server.port, '/readyz')).toMatchObject({ status: 200, body: 'ok\n' });
+    const [client, relay] = [await connect(server), await joinRelay(server)];
+    const drained = server.close({ drainMs: 60_000 });
+    expect((await get(server.port, '/readyz')).status).toBe(503);
+    expect((await get(server.port, '/healthz')).status).toBe(200);
+    expect((await refusal(server.url)).status).toBe(503);
+    const patron_id = newId();
+    client.send(20, { topic: 'a', patron_id, brews: [] });
+    expect(await client.expect(12)).toEqual({ patron_id, brewers: [] });
+    // Without patience it is over at once.
+    await server.close();
+    expect((await client.closed).code).toBe(CloseCode.GOING_AWAY);
+    expect((await relay.closed).code).toBe(CloseCode.GOING_AWAY);
+    void drained;
+  });
+
+  it('ends after the time to drain', async () => {
+    const server = await createServer({ port: 0 });
+    const client = await connect(server);
+    await server.close({ drainMs: 20 });
+    expect((await client.closed).code).toBe(CloseCode.GOING_AWAY);
+  });
+});
+
+describe('reload', () => {
+  const table: TokenTable = { kept: ALL, changed: ALL, revoked: ALL };
+
+  it('keeps who may stay, closes who was revoked, and has those come again whose rights have changed', async () => {
+    const server = await start({ tokens: table });
+    const clients = Object.fromEntries(await Promise.all(Object.keys(table).map(async (token) => [token, await connect(server, { token })] as const)));
+    const patron_id = newId();
+    clients['kept']!.send(20, { topic: 'a', patron_id, brews: [] });
+    await clients['kept']!.expect(12);
+    server.reload({ tokens: { kept: ALL, changed: [{ topic: 'a', read: true }], fresh: ALL } });
+    const told = await clients['revoked']!.expect(99);
+    expect(told).toMatchObject({ code: 'UNAUTHORIZED' });
+    expect((await clients['revoked']!.closed).code).toBe(CloseCode.UNAUTHORIZED);
+    const { code, reason } = await clients['changed']!.closed;
+    expect(code).toBe(CloseCode.TOKEN_EXPIRED);
+    expect(reason).not.toMatch(/changed:? ?a/);
+    clients['kept']!.send(60, {});
+    await clients['kept']!.expect(60);
+    await until(() => server.stats().clients === 1);
+    expect(server.stats()).toMatchObject({ patrons: 1, drops: { unauthorized: 1, expired: 1 } });
+    await connect(server, { token: 'fresh' });
+    await connect(server, { token: 'changed' });
+    await expect(connect(server, { token: 'revoked' })).rejects.toThrow('99');
+    // A second time nothing has changed.
+    server.reload({ tokens: { kept: ALL, changed: [{ topic: 'a', read: true }], fresh: ALL } });
+    expect(server.stats().clients).toBe(3);
+  });
+
+  it('leaves all as it was when the new tokens make no sense', async () => {
+    const server = await start({ tokens: table });
+    await connect(server, { token: 'kept' });
+    expect(() => server.reload({ tokens: {} })).toThrow(PubkeeperError);
+    await connect(server, { token: 'revoked' });
+    expect(server.stats().clients).toBe(2);
+  });
+
+  it('holds for a token that is being checked', async () => {
+    let admit: (() => void) | undefined;
+    const rights = { mayRead: () => true, mayWrite: () => true };
+    const server = await start({ tokens: { authenticate: () => new Promise((resolve) => (admit = () => resolve(rights))) } });
+    const client = await RawControl.open(server.url);
+    client.send(1, { token: 'x' });
+    await client.settled();
+    server.reload({ tokens: { other: ALL } });
+    admit?.();
+    expect((await client.closed).code).toBe(CloseCode.UNAUTHORIZED);
+    await until(() => server.stats().clients === 0);
+  });
+});
+
+describe('jsonLogger', () => {
+  it('writes a line of JSON for what is of its level', () => {
+    const lines: string[] = [];
+    const logger = jsonLogger('warn', (line) => void lines.push(line));
+    logger.debug('not told');
+    logger.warn('a "word"\nand another');
+    logger.error('It failed.', new PubkeeperError('TIMEOUT', 'Too slow.', {}, new Error('below')));
+    logger.error(new Error('alone'));
+    expect(lines.every((line) => line.endsWith('\n') && !line.slice(0, -1).includes('\n'))).toBe(true);
+    const entries = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(entries).toMatchObject([
+      { level: 'warn', message: 'a "word"\nand another' },
+      { level: 'error', message: 'It failed.', error: { code: 'TIMEOUT', message: 'Too slow.', cause: { message: 'below' } } },
+      { level: 'error', message: 'alone' },
+    ]);
+    expect(Number.isNaN(Date.parse(String(entries[0]!['time'])))).toBe(false);
+  });
+
+  it('is never given a token by the server', async () => {
+    const lines: string[] = [];
+    const token = 'a-secret-that-nobody-may-see';
+    const server = await start({ tokens: { [token]: ALL }, logger: jsonLogger('debug', (line) => void lines.push(line)) });
+    await connect(server, { token });
+    const stranger = await RawControl.open(server.url);
+    stranger.send(1, { token: 'another-secret' });
+    await stranger.closed;
+    await refusal(`${server.url}?token=${token}`, ['nonsense']);
+    expect(lines.length).toBeGreaterThan(0);
+    expect(lines.join('')).not.toMatch(/secret/);
+  });
+});

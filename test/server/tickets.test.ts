@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { PubkeeperClient } from '../../src/index.js';
+import { Tickets } from '../../src/server/tickets.js';
+import { connect, joinRelay, later, start, until } from './harness.js';
+import { encodeFrame, encodeRelay, newId, sha256 } from './raw-client.js';
+
+const [JOIN_HASH, OTHER_HASH] = [sha256('a'), sha256('b')];
+const [ID, OTHER_ID] = [randomBytes(16), randomBytes(16)];
+const JOIN = { operation: 'join', topicHash: JOIN_HASH } as const;
+const PUBLISH = { operation: 'publish', topicHash: JOIN_HASH, brewerId: ID } as const;
+
+describe('Tickets', () => {
+  it('grant just what they say, until they expire', () => {
+    const tickets = new Tickets();
+    const [join, publish] = [tickets.issue(JOIN, 1000), tickets.issue(PUBLISH, 1000)];
+    expect(tickets.check(join, JOIN, 999)).toBe(1000);
+    expect(tickets.check(publish, PUBLISH, 999)).toBe(1000);
+    expect(tickets.check(join, JOIN, 1000)).toBeUndefined();
+    expect(tickets.check(join, { ...JOIN, topicHash: OTHER_HASH }, 0)).toBeUndefined();
+    expect(tickets.check(join, PUBLISH, 0)).toBeUndefined();
+    expect(tickets.check(publish, JOIN, 0)).toBeUndefined();
+    expect(tickets.check(publish, { ...PUBLISH, brewerId: OTHER_ID }, 0)).toBeUndefined();
+    expect(tickets.check(Buffer.alloc(0), JOIN, 0)).toBeUndefined();
+  });
+
+  it('are worth nothing when any bit of them is another', () => {
+    const tickets = new Tickets();
+    const ticket = tickets.issue(PUBLISH, 1000);
+    for (let bit = 0; bit < ticket.length * 8; bit++) {
+      const changed = Buffer.from(ticket);
+      changed[bit >> 3]! ^= 1 << (bit & 7);
+      expect(tickets.check(changed, PUBLISH, 0)).toBeUndefined();
+    }
+  });
+
+  it('are good at every relay with the key, and while the key is one of two', () => {
+    const [old, fresh] = [randomBytes(32), randomBytes(32)];
+    const [control, relay] = [new Tickets([old]), new Tickets([fresh, old])];
+    const ticket = control.issue(JOIN, 1000);
+    expect(relay.check(ticket, JOIN, 0)).toBe(1000);
+    relay.replace([fresh]);
+    expect(relay.check(ticket, JOIN, 0)).toBeUndefined();
+    for (const keys of [[], [randomBytes(31)], [old, fresh, old]]) expect(() => new Tickets(keys)).toThrow('one or two');
+  });
+});
+
+describe('a secured relay', () => {
+  it('is the default beyond loopback', async () => {
+    const tokens = { t: [{ topic: '**', read: true, write: true }] };
+    const server = await start({ host: '0.0.0.0', tokens });
+    const relay = await joinRelay(server);
+    relay.join('a');
+    await relay.settled();
+    expect(server.stats()).toMatchObject({ topics: 0, drops: { 'no-ticket': 1 } });
+  });
+
+  it('serves clients of this SDK, and renews their tickets without a gap', async () => {
+    const server = await start({ profile: 'secured', ticketSeconds: 1, heartbeatMs: 200 });
+    const clients = [0, 1].map(() => new PubkeeperClient({ server: server.url, token: server.token! }));
+    const [reader, writer] = clients as [PubkeeperClient, PubkeeperClient];
+    for (const client of clients) later(() => client.disconnect());
+    let gaps = 0;
+    let changes = 0;
+    const seen: number[] = [];
+    const patron = reader.addPatron('plant.*', (_data, message) => void seen.push(message.json() as number));
+    patron.on('gap', () => void gaps++);
+    patron.on('removed', () => void changes++);
+    const brewer = writer.addBrewer('plant.1');
+    brewer.on('removed', () => void changes++);
+    await Promise.all(clients.map((client) => client.connect()));
+    await until(() => brewer.isMatched && patron.isMatched);
+    // Through three lives of a ticket.
+    const end = Date.now() + 3200;
+    let sent = 0;
+    while (Date.now() < end) {
+      await brewer.brewJSON(sent++);
+      await until(() => seen.length >= sent);
+    }
+    expect(seen).toEqual(Array.from({ length: sent }, (_value, index) => index));
+    expect([gaps, changes]).toEqual([0, 0]);
+    expect(server.stats().drops).toEqual({});
+  }, 20_000);
+
+  it('gives tickets for its own relay only, join to patrons and publish to brewers', async () => {
+    const server = await start({ profile: 'secured' });
+    const [b, p] = [await connect(server), await connect(server)];
+    const own = { name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false };
+    for (const [brew, given] of [[own, true], [{ ...own, port: 1 }, false]] as const) {
+      const [brewer_id, patron_id] = [newId(), newId()];
+      b.send(10, { topic: 'a', brewer_id, brewer_config: {}, brews: [brew] });
+      await b.expect(22);
+      p.send(20, { topic: 'a', patron_id, brews: [{ name: 'websocket' }] });
+      const { brewers } = (await p.expect(12)) as { brewers: { brewer_id: string; brew: { ticket?: string } }[] };
+      const told = brewers.find((info) => info.brewer_id === brewer_id)!;
+      expect(told.brew.ticket?.length).toBe(given ? 176 : undefined);
+    }
+  });
+
+  it('delivers, keeps and remembers nothing of 10,000 JOINs, GRANTs, PUBLISHes and spoofed ids without a ticket', async () => {
+    const server = await start({ profile: 'secured' });
+    const { port } = server;
+    const [b, p] = [await connect(server), await connect(server)];
+    const brewer_id = newId();
+    b.send(10, { topic: 'a', brewer_id, brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port }] });
+    await b.expect(22);
+    p.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'websocket' }] });
+    const { brewers } = (await p.expect(12)) as { brewers: { brew: { ticket: string } }[] };
+    const { patrons } = (await b.expect(22)) as { patrons: { brew: { ticket: string } }[] };
+    const [join, grant] = [Buffer.from(brewers[0]!.brew.ticket, 'hex'), Buffer.from(patrons[0]!.brew.ticket, 'hex')];
+
+    const [reader, attacker, writer] = [await joinRelay(server), await joinRelay(server), await joinRelay(server)];
+    reader.socket.send(encodeRelay(0, 'a', join));
+    await reader.settled();
+    // It has a grant, and abuses it for the id of another brewer.
+    attacker.socket.send(encodeRelay(4, 'a', grant));
+    for (let i = 0; i < 2500; i++) {
+      attacker.socket.send(encodeRelay(0, `t.${i}`, i % 2 ? join : randomBytes(88)));
+      attacker.socket.send(encodeRelay(4, `t.${i}`, i % 2 ? grant : randomBytes(88)));
+      attacker.publish(`t.${i}`, brewer_id, 'forged');
+      attacker.publish('a', newId(), 'spoofed');
+    }
+    await attacker.settled();
+    expect(server.stats()).toMatchObject({ topics: 1, retained: 0, published: 0, delivered: 0, drops: { 'no-ticket': 10_000 } });
+    expect(attacker.inbox.waiting).toEqual([]);
+
+    writer.publish('a', brewer_id, 'too early');
+    writer.socket.send(encodeRelay(4, 'a', grant));
+    writer.socket.send(encodeRelay(2, 'a', encodeFrame('a', brewer_id, 'genuine')));
+    expect(await reader.text()).toBe('genuine');
+    expect(server.stats()).toMatchObject({ published: 1, delivered: 1, drops: { 'no-ticket': 10_001 } });
+  }, 20_000);
+
+  it('ends what a ticket has expired for', async () => {
+    const keys = [randomBytes(32)];
+    const server = await start({ profile: 'secured', ticketKeys: keys, heartbeatMs: 100 });
+    const relay = await joinRelay(server);
+    relay.socket.send(encodeRelay(0, 'a', new Tickets(keys).issue({ operation: 'join', topicHash: sha256('a') }, Math.floor(Date.now() / 1000) + 2)));
+    await relay.settled();
+    expect(server.stats().topics).toBe(1);
+    await until(() => server.stats().topics === 0);
+  });
+});
