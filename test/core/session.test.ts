@@ -33,6 +33,41 @@ function kit(options: Partial<ClientOptions> = {}) {
   return { client, errors };
 }
 
+describe('before it is authenticated', () => {
+  it('no packet but the answer and an ERROR counts', async () => {
+    const brewer = { topic: 'a.b', brewer_id: id(2), brewer_config: {}, brew: { name: 'x' } };
+    server.options.mute = true;
+    server.options.answer = ({ type }) => (type === 20 ? [{ type: 12, payload: { patron_id: id(1), brewers: [brewer] } }] : undefined);
+    const { client, errors } = kit();
+    const patron = client.addPatron('a.**', () => undefined, { patronId: id(1) });
+    const connected = client.connect();
+    await server.until(() => server.ofType(1).length === 1);
+    server.send({ type: 12, payload: { patron_id: id(1), brewers: [brewer] } });
+    await vi.waitFor(() => expect(errors.map(({ code }) => code)).toEqual(['PROTOCOL_ERROR']));
+    expect(patron.isMatched).toBe(false);
+    server.send({ type: 2, payload: { authenticated: true } });
+    await connected;
+    expect(patron.isMatched).toBe(true);
+  });
+});
+
+describe('a brew that cannot say what to register', () => {
+  it('is reported, and the other registrations go out', async () => {
+    const brew = new PairBrew();
+    const { client, errors } = kit({ brews: [brew] });
+    let calls = 0;
+    brew.patronDetails = () => {
+      if (!calls++) throw new Error('not ready');
+      return { name: 'x' };
+    };
+    client.addPatron('a', () => undefined);
+    client.addPatron('b', () => undefined);
+    await client.connect();
+    expect(server.ofType(20).map(({ topic }) => topic)).toEqual(['b']);
+    expect(errors).toMatchObject([{ code: 'BREW_FAILED', message: 'a cannot be registered.' }]);
+  });
+});
+
 describe('the handshake', () => {
   it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('by %s: a strict server finds no fault in it', async (subprotocol) => {
     server.options.subprotocol = subprotocol;
