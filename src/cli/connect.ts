@@ -6,7 +6,7 @@ import type { Run } from './run.js';
 
 /** Drops that a person can do something about. The others happen in every network, and are details. */
 const TOLD: Partial<Record<DropReason, string>> = {
-  'not-accepted': 'are not encrypted as --cipher asks for',
+  'too-weak': 'are not encrypted as --cipher asks for',
   malformed: 'are no brew frames',
   'wrong-sender': 'bear the name of another brewer',
   undecryptable: 'cannot be decrypted',

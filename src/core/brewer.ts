@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { Brew } from './brew.js';
-import type { CipherName, MakeSealer, Sealer } from './ciphers/cipher.js';
+import { type CipherName, CIPHERS, type MakeSealer, type Sealer } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import { sealerFor } from './ciphers/index.js';
@@ -52,8 +52,6 @@ interface Reader {
   readonly brew: Brew | undefined;
   stop: (() => void) | undefined;
 }
-
-const CIPHERS: readonly unknown[] = ['none', 'aes-cbc', 'aes-gcm'];
 
 /**
  * Publishes on one literal topic, to the patrons that the server matches it with. While there is none it stays silent:

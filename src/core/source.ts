@@ -1,6 +1,6 @@
 import type { CryptoEngine } from './ciphers/engine.js';
 import { openerFor } from './ciphers/index.js';
-import type { Opener } from './ciphers/cipher.js';
+import { type Opener, strength } from './ciphers/cipher.js';
 import type { DropReason } from './drops.js';
 import { bearsIdentity, frameIdentity, isFrame, readSeal, topicHash } from './frame.js';
 import { microtask } from './host.js';
@@ -13,6 +13,8 @@ import { ReplayWindow } from './replay.js';
 /** What a source needs of the patron that it belongs to. */
 export interface SourceOwner {
   readonly crypto: boolean | 'required';
+  /** The `strength` of the weakest cipher that it accepts. */
+  readonly floor: number;
   readonly opener: ((config: BrewerConfig) => Opener | undefined) | undefined;
   /** How often it was reset. */
   resets(): number;
@@ -49,7 +51,8 @@ export class Source {
   readonly #resets: number;
   readonly #opener: Opener;
   readonly #identity: Uint8Array;
-  readonly #accepted: boolean;
+  /** Why nothing of this brewer is accepted. */
+  readonly #refused: DropReason | undefined;
   readonly #window: ReplayWindow | undefined;
   #burst: Uint8Array[] = [];
 
@@ -66,8 +69,10 @@ export class Source {
     const config = info.brewer_config ?? {};
     this.#opener = owner.opener?.(config) ?? openerFor(config, engine);
     this.#identity = frameIdentity(topicHash(info.topic), fromHex(brewerId));
-    this.#accepted = this.#opener.cipher === 'none' ? owner.crypto !== 'required' : owner.crypto !== false;
-    if (this.#opener.cipher === 'aes-gcm') this.#window = new ReplayWindow();
+    const { cipher } = this.#opener;
+    if (owner.crypto === (cipher === 'none' ? 'required' : false)) this.#refused = 'not-accepted';
+    else if (strength(cipher) < owner.floor) this.#refused = 'too-weak';
+    if (cipher === 'aes-gcm') this.#window = new ReplayWindow();
     this.queue =
       queue ??
       new OrderedQueue<Opening>(
@@ -90,7 +95,7 @@ export class Source {
     // Brews are written by others too, and not all of them by way of a compiler.
     if (!ArrayBuffer.isView(frame) || !(frame instanceof Uint8Array) || !isFrame(frame)) return 'malformed';
     if (!bearsIdentity(frame, this.#identity)) return 'wrong-sender';
-    if (!this.#accepted) return 'not-accepted';
+    if (this.#refused) return this.#refused;
     if (!this.#opener.isWhole(frame)) return 'undecryptable';
     if (this.queue.size > MAX_OPENING) return 'overflow';
     // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
