@@ -77,7 +77,10 @@ export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() =>
       if (type === PacketType.PATRON_NOTIFY) registration.notify(payload.patrons);
       if (type === PacketType.PATRON_REMOVED) registration.removed(payload.patron_id);
     },
-    release: () => release(target, undo),
+    release() {
+      release(target, undo);
+      for (const brew of brews.values()) brew.endBrewer?.(brewerId);
+    },
   };
 }
 

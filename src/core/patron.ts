@@ -163,8 +163,9 @@ export class Patron {
     for (const info of brewers) {
       this.#try(() => {
         const brewerId = parseId(info.brewer_id);
+        const former = this.#sources.get(brewerId);
         this.removeBrewer(brewerId);
-        const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
+        const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId), former);
         this.#leaving.delete(brewerId);
         this.#sources.set(brewerId, source);
         added.push(source);

@@ -1,6 +1,7 @@
 import WebSocket from 'ws';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PubkeeperClient } from '../../src/core/client.js';
+import type { BrewHost } from '../../src/core/brew.js';
 import type { ClientOptions } from '../../src/core/client-options.js';
 import type { WebSocketConstructor } from '../../src/core/connection.js';
 import type { PubkeeperError } from '../../src/core/errors.js';
@@ -256,6 +257,24 @@ describe('the heartbeat', () => {
     await client.connect();
     await server.until(() => server.ofType(60).length >= 4);
     expect([client.state, server.connections, server.faults]).toEqual(['connected', 1, []]);
+  });
+
+  it.each([
+    [1, 100, {}],
+    [2, 100, { moves: true }],
+    [2, undefined, {}],
+  ])('is the sign of a server that can move pairs: %i brews, heartbeat %s', async (count, heartbeat, extra) => {
+    const host: { state?: BrewHost['state'] } = {};
+    const brews = ['x', 'y'].slice(0, count).map((name) => Object.assign(new PairBrew(), { name, attach: ({ state }: BrewHost) => void (host.state = state) }));
+    if (heartbeat) server.options.heartbeat = heartbeat;
+    const { client } = kit({ brews });
+    await client.connect();
+    host.state!('x', false);
+    client.addPatron('last', () => undefined);
+    await server.until(() => server.ofType(20).length === 1);
+    expect(server.ofType(40)).toEqual([{ brews: brews.map(({ name }) => name), bridge_mode: false, ...extra }]);
+    expect(server.ofType(41)).toEqual('moves' in extra ? [{ brew: 'x', state: 'down' }] : []);
+    expect(server.faults).toEqual([]);
   });
 
   it('gives up a server that does not answer, and comes back', async () => {
