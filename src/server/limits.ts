@@ -35,8 +35,9 @@ export interface Limits {
   /** Bytes of last values that the relay keeps; default 64 MiB. */
   readonly retainedBytes?: number;
   /**
-   * Bytes that may wait for one reader, unless a single message is longer; default 16 MiB: room for a burst that a healthy
-   * reader takes a moment for. Who lets more wait on control, where nothing can be left out, is cut.
+   * Bytes that may wait for one reader of the relay, unless a single message is longer; default 1 MiB. Where a quarter of
+   * them waits the publisher is read later, as long as the reader reads: a burst is not lost. Who lets 16 times as many
+   * wait on control, where nothing can be left out, is cut.
    */
   readonly bufferedBytes?: number;
   /**
@@ -75,7 +76,7 @@ export const LIMITS: Readonly<Record<Numbers, readonly [fallback: number, least:
   relayBytesPerSecond: [512 * MiB, 1024, MOST_BYTES],
   retainedValues: [10_000, 0, MOST],
   retainedBytes: [64 * MiB, 0, MOST_BYTES],
-  bufferedBytes: [16 * MiB, 1024, MOST_BYTES],
+  bufferedBytes: [MiB, 1024, MOST_BYTES],
 };
 
 /** The numbers of `limits`, checked by `count`; `slowReader` is checked by the caller. */

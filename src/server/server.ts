@@ -30,15 +30,15 @@ export interface MatchEvent {
   readonly brew: string;
 }
 
-export interface ServerEvents {
-  matched: MatchEvent;
-  unmatched: MatchEvent;
-}
+export type ServerEvents = Record<'matched' | 'unmatched', MatchEvent>;
 
 // A message is the payload and the headers around it: 40 bytes for the relay, 88 of the brew frame and room for what a
 // cipher adds; 8 on control.
 const RELAY_OVERHEAD = 40 + 88 + 32;
 const CONTROL_OVERHEAD = 8;
+
+/** How much more may wait on control, where nothing can be left out: a client that comes back registers all at once. */
+const CONTROL_BUFFER = 16;
 
 /** How long a connection has to give a sign of life when another one wants its id, in milliseconds, at most. */
 const PROBE_MS = 2_000;
@@ -74,7 +74,7 @@ export class PubkeeperServer {
     this.#control = new ControlPlane({
       authenticator,
       drops,
-      outbox: new Outbox(drops, limits.bufferedBytes),
+      outbox: new Outbox(drops, CONTROL_BUFFER * limits.bufferedBytes),
       limits,
       tickets,
       ticketSeconds,
