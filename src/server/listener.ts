@@ -136,6 +136,9 @@ export class Listener {
     return new WebSocketServer({
       noServer: true,
       maxPayload,
+      // Each part holds on to more memory than it has bytes. Browsers send long messages in parts too, but not in so many.
+      maxFragments: 256,
+      maxBufferedChunks: 16_384,
       // Costs a lot of memory, and ciphertext does not shrink.
       perMessageDeflate: false,
       autoPong: false,
