@@ -1,5 +1,6 @@
 import { Patron, type Message } from '../index.js';
 import type { ClientFlags } from './arguments.js';
+import { makeBrews } from './brews.js';
 import { makeClient } from './connect.js';
 import { ExitCode } from './exit.js';
 import { formatter, wantsColour, type Format } from './format.js';
@@ -21,7 +22,7 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
   const run = new Run(tell, (code) => (count === Infinity ? ExitCode.OK : code));
   const output = new Output(process.stdout, () => run.end(ExitCode.OK), (error) => run.fail(error));
   const format = formatter(formatOf(flags), wantsColour(process.stdout, process.env));
-  const client = makeClient(flags, run);
+  const client = makeClient(flags, await makeBrews(flags.brew, false), run);
   let received = 0;
 
   const receive = (_data: Uint8Array, message: Message): void => {

@@ -163,8 +163,9 @@ export class Patron {
     for (const info of brewers) {
       this.#try(() => {
         const brewerId = parseId(info.brewer_id);
+        const former = this.#sources.get(brewerId);
         this.removeBrewer(brewerId);
-        const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
+        const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId), former);
         this.#leaving.delete(brewerId);
         this.#sources.set(brewerId, source);
         added.push(source);
@@ -269,17 +270,19 @@ export class Patron {
   #start(source: Source): void {
     const { topic, brewerId, brew: details } = source;
     if (this.#sources.get(brewerId) !== source) return; // replaced or removed in the meantime
-    this.#events.emit('added', { topic, brewerId, brew: details?.name });
-    // Without a client there are no brews, and whoever runs the patron calls `_handleCallback` itself.
-    if (!this.#host) return;
-    const brew = this.#host.brew(details.name);
-    if (!brew) {
+    const brew = this.#host?.brew(details?.name);
+    if (this.#host && !brew) {
+      this.#sources.delete(brewerId);
       throw new PubkeeperError(
         'BREW_UNKNOWN',
-        `${topic} is brewed over ${show(details.name)}, which this client does not have: add that brew to its brews.`,
-        { topic, brewerId, brew: details.name },
+        `${topic} is brewed over ${show(details?.name)}, which this client does not have: add that brew to its brews.`,
+        { topic, brewerId, brew: details?.name },
       );
     }
+    this.#events.emit('added', { topic, brewerId, brew: details?.name });
+    // Without a client there are no brews, and whoever runs the patron calls `_handleCallback` itself. And a listener may
+    // have removed this very brewer.
+    if (!brew || this.#sources.get(brewerId) !== source) return;
     const stop = brew.startPatron({
       topic,
       brewerId,

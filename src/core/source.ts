@@ -54,13 +54,24 @@ export class Source {
   /** Why nothing of this brewer is accepted. */
   readonly #refused: DropReason | undefined;
   readonly #window: ReplayWindow | undefined;
+  readonly #config: string;
+  /** What the brewer may send again, since the pair was moved to this brew: no message up to this sequence is counted as replayed. */
+  readonly #resent: number;
   #burst: Uint8Array[] = [];
 
   /**
    * @param queue that of the same brewer's former session, so that its messages come first
+   * @param former the same brewer until now, perhaps over another brew: what it has delivered is not delivered again
    * @throws {PubkeeperError} `KEY_INVALID` or `CIPHER_UNKNOWN`
    */
-  constructor(owner: SourceOwner, info: BrewerInfo, brewerId: string, engine: CryptoEngine, queue?: SourceQueue) {
+  constructor(
+    owner: SourceOwner,
+    info: BrewerInfo,
+    brewerId: string,
+    engine: CryptoEngine,
+    queue?: SourceQueue,
+    former?: Source,
+  ) {
     this.topic = info.topic;
     this.brewerId = brewerId;
     this.brew = info.brew;
@@ -69,10 +80,12 @@ export class Source {
     const config = info.brewer_config ?? {};
     this.#opener = owner.opener?.(config) ?? openerFor(config, engine);
     this.#identity = frameIdentity(topicHash(info.topic), fromHex(brewerId));
+    this.#config = JSON.stringify(config);
     const { cipher } = this.#opener;
     if (owner.crypto === (cipher === 'none' ? 'required' : false)) this.#refused = 'not-accepted';
     else if (strength(cipher) < owner.floor) this.#refused = 'too-weak';
-    if (cipher === 'aes-gcm') this.#window = new ReplayWindow();
+    if (cipher === 'aes-gcm') this.#window = former && former.#config === this.#config ? former.#window : new ReplayWindow();
+    this.#resent = this.#window?.highest ?? -1;
     this.queue =
       queue ??
       new OrderedQueue<Opening>(
@@ -86,6 +99,9 @@ export class Source {
     this.received++;
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drop(reason, this.brewerId);
+    // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
+    const seal = this.#window && readSeal(frame);
+    if (seal && !seal.bundle && this.#window!.has(seal.sequence)) return this.#replayed(seal.sequence);
     if (!this.#opener.openAll || retained) return this.#open(frame, retained);
     // What comes in one tick is opened together at its end.
     if (this.#burst.push(frame) === 1) microtask(() => this.flush());
@@ -97,10 +113,7 @@ export class Source {
     if (!bearsIdentity(frame, this.#identity)) return 'wrong-sender';
     if (this.#refused) return this.#refused;
     if (!this.#opener.isWhole(frame)) return 'undecryptable';
-    if (this.queue.size > MAX_OPENING) return 'overflow';
-    // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
-    const seal = this.#window && readSeal(frame);
-    return seal && !seal.bundle && this.#window!.has(seal.sequence) ? 'replayed' : undefined;
+    return this.queue.size > MAX_OPENING ? 'overflow' : undefined;
   }
 
   #open(frame: Uint8Array, retained: boolean): void {
@@ -142,13 +155,17 @@ export class Source {
       return;
     }
     if (this.#window && sequence !== undefined) {
-      if (this.#window.has(sequence)) {
-        this.#owner.drop('replayed', this.brewerId);
-        return;
+      // A last value that is older than what has been delivered is none: a relay kept it while the pair was elsewhere.
+      if (this.#window.has(sequence) || (retained && sequence < this.#window.highest)) {
+        return this.#replayed(sequence);
       }
       const missing = this.#window.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
     this.#owner.deliver(new Message(this.topic, this.brewerId, data, retained, sequence));
+  }
+
+  #replayed(sequence: number): void {
+    if (sequence > this.#resent) this.#owner.drop('replayed', this.brewerId);
   }
 }
