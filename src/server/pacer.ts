@@ -32,6 +32,7 @@ interface Full<C> {
   taken: number;
   takenAt: number;
   lookedAt: number;
+  others: (publisher: C) => boolean;
   beside: boolean;
   isSlow: boolean;
 }
@@ -55,7 +56,7 @@ export class Pacer<C extends Paced> {
     const now = performance.now();
     let full = this.#full.get(reader);
     if (!full) {
-      full = { waiting: new Set(), timer: undefined, taken: reader.taken, takenAt: now, lookedAt: now, beside: false, isSlow: false };
+      full = { waiting: new Set(), timer: undefined, taken: reader.taken, takenAt: now, lookedAt: now, others, beside: false, isSlow: false };
       this.#full.set(reader, full);
     }
     if (full.isSlow) return;
@@ -88,6 +89,8 @@ export class Pacer<C extends Paced> {
 
   #look(reader: C, full: Full<C>): void {
     full.timer = undefined;
+    // Neighbours that were full as well may have drained.
+    if (!full.beside) for (const publisher of full.waiting) full.beside ||= full.others(publisher);
     if (reader.taken > full.taken) {
       full.taken = reader.taken;
       full.takenAt = performance.now();
