@@ -1,6 +1,7 @@
 // Processes in their roles, seen from the process that gives the orders.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { profiled } from './forked.mjs';
 
 const ROLE = new URL('./role.mjs', import.meta.url);
 
@@ -10,7 +11,7 @@ export class Actor {
   #waiting;
 
   constructor(peer, role, options) {
-    this.#child = fork(ROLE, [peer, role]);
+    this.#child = fork(ROLE, [peer, role], { execArgv: profiled(role) });
     this.#child.on('message', (message) => {
       if (this.#waiting) this.#waiting(message);
       else this.#said.push(message);

@@ -12,9 +12,20 @@ export function residentBytes(pid) {
   }
 }
 
+const COLLECT = new URL('collect.mjs', import.meta.url).href;
+
+// A profile is written at an exit, and not when a signal ends the process.
+const LEAVE = 'data:text/javascript,process.on("SIGTERM",()=>process.exit())';
+
+/** Arguments for Node that make it write a profile when it ends, where bench/profile.mjs wants one. */
+export const profiled = (role) => {
+  const folder = process.env.BENCH_PROFILES;
+  return folder ? ['--import', LEAVE, '--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${role}.cpuprofile`] : [];
+};
+
 /** Starts one of this folder's server files; it sends what is needed to reach it. */
 export async function forkServer(file) {
-  const child = fork(new URL(file, import.meta.url), { execArgv: ['--expose-gc', '--import', new URL('collect.mjs', import.meta.url).href] });
+  const child = fork(new URL(file, import.meta.url), { execArgv: ['--expose-gc', '--import', COLLECT, ...profiled('server')] });
   const [info] = await once(child, 'message');
   return {
     info,
