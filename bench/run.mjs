@@ -14,6 +14,7 @@ if (!existsSync(here('node_modules'))) {
 if (!existsSync(here('../dist/index.js')) && spawnSync('npm', ['run', 'build'], { cwd: here('..'), stdio: 'inherit' }).status) process.exit(1);
 const { peers } = await import('./peers/index.mjs');
 const { scenes } = await import('./scenes/index.mjs');
+const { closeBrowsers } = await import('./lib/browsers.mjs');
 
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
@@ -29,13 +30,20 @@ for (const [name, peer] of Object.entries(peers)) {
 for (const why of new Set(missing.values())) console.log(`bench: skipped: ${why}`);
 
 const results = [];
+const skipped = new Set(missing.values());
 for (const scene of scenes(quick)) {
   if (!scene.title.toLowerCase().includes(only)) continue;
+  const why = scene.missing?.();
+  if (why) {
+    skipped.add(why);
+    console.log(`\n${scene.title}: skipped: ${why}`);
+    continue;
+  }
   const names = scene.names.filter((name) => !missing.has(name));
   const values = new Map(names.map((name) => [name, []]));
   // In turn, so that a machine that slows down does so for everybody.
-  for (let run = 0; run < runs; run++) for (const name of names) values.get(name).push(await scene.run(name, { ms }));
-  const rows = names.map((name) => ({ name, label: peers[name]?.name ?? name, ...spread(values.get(name)) }));
+  for (let run = 0; run < (scene.runs ?? runs); run++) for (const name of names) values.get(name).push(await scene.run(name, { ms }));
+  const rows = names.map((name) => ({ name, label: scene.labels?.[name] ?? peers[name]?.name ?? name, ...spread(values.get(name)) }));
   const first = rows[0]?.median;
   for (const row of rows) row.ratio = scene.better === 'more' ? first / row.median : row.median / first;
   results.push({ title: scene.title, unit: scene.unit, better: scene.better, rows });
@@ -46,9 +54,10 @@ for (const scene of scenes(quick)) {
 }
 
 const machine = `${cpus().length} × ${cpus()[0].model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`;
-const report = { date: new Date().toISOString(), machine, runs, ms, skipped: [...new Set(missing.values())], results };
+const report = { date: new Date().toISOString(), machine, runs, ms, skipped: [...skipped], results };
 mkdirSync(here('results'), { recursive: true });
 writeFileSync(here('results/results.json'), JSON.stringify(report, undefined, 2));
 writeFileSync(here('results/results.html'), page(report));
 console.log(`\n${machine}\nbench/results/results.json and results.html hold the same.`);
+await closeBrowsers();
 process.exit();

@@ -40,7 +40,7 @@ export class Actor {
   }
 }
 
-/** Runs `scene` with a server of that peer and actors that are ended afterwards. */
+/** Runs `scene` with a server of that peer, what is needed to reach it, and actors that are ended afterwards. */
 export async function withPeer(peers, name, scene) {
   const server = await peers[name].server();
   const actors = [];
@@ -51,7 +51,7 @@ export async function withPeer(peers, name, scene) {
     return actor;
   };
   try {
-    return await scene(cast);
+    return await scene(cast, server.info);
   } finally {
     for (const actor of actors) await actor.end();
     await server.close();

@@ -15,8 +15,8 @@ Data goes to stdout, all else to stderr. Exit codes:
 
 Environment:
   PUBKEEPER_SERVER, PUBKEEPER_TOKEN   instead of --server and --token
-  PUBKEEPER_JWT_KEY                   instead of --jwt-key-file
   PUBKEEPER_MQTT, PUBKEEPER_NATS      the address for --brew mqtt and --brew nats
+  PUBKEEPER_JWT_KEY                   instead of --jwt-key-file
   NO_COLOR                            no colours (there are none either when stdout is no terminal)
 `;
 
