@@ -1,13 +1,17 @@
 import { patronAlone, patronSpaced } from './alone.mjs';
 import { fanOut } from './fan-out.mjs';
+import { idleAccept, idleMemory } from './idle.mjs';
 import { latency } from './latency.mjs';
+import { importInNode, parseInPage } from './load.mjs';
+import { matching, registrations } from './matching.mjs';
 import { oneToOne } from './one-to-one.mjs';
 import { pageReceives } from './page-receive.mjs';
-import { lookups } from './topics.mjs';
+import { lookups, patternMemory, worstPattern } from './topics.mjs';
 
 const ALL = ['sealed', 'plain', 'cbc', 'nats-tcp', 'nats-ws', 'mqtt-tcp', 'mqtt-ws', 'socket.io', 'ws'];
 
 const IN_PAGES = ['sealed', 'nats-ws', 'mqtt-ws', 'socket.io'];
+const IDLE = ['plain', 'nats-ws', 'socket.io', 'ws'];
 const OTHERS = ['webCrypto', 'cryptoJs'];
 
 /** What is measured, ours first: ratios are to the first name. */
@@ -22,8 +26,10 @@ const few = () => [
   latency(0.5, ['sealed', 'nats-ws']),
   patronAlone('Node', 'aes-cbc', 64, OTHERS),
   patronAlone('Chromium', 'aes-cbc', 64, OTHERS),
-  lookups(false),
-  lookups(true),
+  lookups('fresh'),
+  lookups('repeated'),
+  matching(2000),
+  importInNode(),
 ];
 
 const all = () => [
@@ -40,8 +46,17 @@ const all = () => [
     patronAlone(place, 'aes-cbc', 64, OTHERS),
     patronAlone(place, 'aes-cbc', 1024, OTHERS),
     patronAlone(place, 'aes-gcm', 64),
-    ...[64, 1024, 4096, 65_536].map((size) => patronSpaced(place, size)),
+    ...[64, 1024, 16_384].map((size) => patronSpaced(place, size)),
   ]),
-  lookups(false),
-  lookups(true),
+  lookups('fresh'),
+  lookups('repeated'),
+  patternMemory(),
+  worstPattern(),
+  matching(5000),
+  matching(10_000),
+  registrations(100_000),
+  idleMemory(10_000, IDLE),
+  idleAccept(10_000, IDLE),
+  importInNode(),
+  parseInPage('Chromium'),
 ];

@@ -14,7 +14,7 @@ export const pageReceives = (browser, size, names) => ({
   names,
   missing: () => missingBrowser(browser),
   run: (name, { ms }) =>
-    withPeer(peers, name, async (cast, info) => {
+    withPeer(peers, name, async (cast, { info }) => {
       const module = `export { subscribe } from './${MODULES[name]}.mjs'; export * from './receive.mjs';`;
       const page = await openPage(browser, await bundle('bench', module));
       try {

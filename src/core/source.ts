@@ -53,16 +53,14 @@ export class Source {
   readonly #identity: Uint8Array;
   /** Why nothing of this brewer is accepted. */
   readonly #refused: DropReason | undefined;
-  readonly window: ReplayWindow | undefined;
-  /** A sealed session is known by its key. */
-  readonly key: unknown;
-  /** What the brewer may send again, since the pair was moved to this brew: no message up to this sequence is counted as replayed. */
-  readonly #resent: number;
+  /** What has come of a sealed session, which is known by its key; it goes on over another brew. */
+  readonly #window: ReplayWindow | undefined;
+  readonly #key: unknown;
   #burst: Uint8Array[] = [];
 
   /**
    * @param queue that of the same brewer's former session, so that its messages come first
-   * @param former the same brewer until now, perhaps over another brew: what it has delivered is not delivered again
+   * @param former the same brewer until now, perhaps over another brew: what has come of it is not delivered again
    * @throws {PubkeeperError} `KEY_INVALID` or `CIPHER_UNKNOWN`
    */
   constructor(
@@ -84,9 +82,8 @@ export class Source {
     const { cipher } = this.#opener;
     if (owner.crypto === (cipher === 'none' ? 'required' : false)) this.#refused = 'not-accepted';
     else if (strength(cipher) < owner.floor) this.#refused = 'too-weak';
-    this.key = config.cipher?.key;
-    if (cipher === 'aes-gcm') this.window = (former?.key === this.key && former?.window) || new ReplayWindow();
-    this.#resent = this.window?.highest ?? -1;
+    this.#key = config.cipher?.key;
+    if (cipher === 'aes-gcm') this.#window = (former && former.#key === this.#key && former.#window) || new ReplayWindow();
     this.queue =
       queue ??
       new OrderedQueue<Opening>(
@@ -100,9 +97,6 @@ export class Source {
     this.received++;
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drop(reason, this.brewerId);
-    // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
-    const seal = this.window && readSeal(frame);
-    if (seal && !seal.bundle && this.window!.has(seal.sequence)) return this.#replayed(seal.sequence);
     if (!this.#opener.openAll || retained) return this.#open(frame, retained);
     // What comes in one tick is opened together at its end.
     if (this.#burst.push(frame) === 1) microtask(() => this.flush());
@@ -114,16 +108,16 @@ export class Source {
     if (!bearsIdentity(frame, this.#identity)) return 'wrong-sender';
     if (this.#refused) return this.#refused;
     if (!this.#opener.isWhole(frame)) return 'undecryptable';
-    return this.queue.size > MAX_OPENING ? 'overflow' : undefined;
+    if (this.queue.size > MAX_OPENING) return 'overflow';
+    // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
+    const seal = this.#window && readSeal(frame);
+    return seal && !seal.bundle && this.#window!.has(seal.sequence) ? 'replayed' : undefined;
   }
 
   #open(frame: Uint8Array, retained: boolean): void {
     this.flush();
-    const sequence = this.window && readSeal(frame)?.sequence;
-    const opening = (messages: Opening['messages']): Opening => ({ messages, sequence, retained, source: this });
     try {
-      const opened = this.#opener.open(frame);
-      this.queue.push(opened instanceof Promise ? opened.then(opening) : opening(opened), frame.length);
+      this.#push(this.#opener.open(frame), frame.length, retained, this.#window && readSeal(frame)?.sequence);
     } catch {
       this.#owner.drop('undecryptable', this.brewerId);
     }
@@ -135,9 +129,13 @@ export class Source {
     if (!frames.length) return;
     this.#burst = [];
     if (frames.length === 1) return this.#open(frames[0]!, false);
-    const opening = (messages: Opening['messages']): Opening => ({ messages, sequence: undefined, retained: false, source: this });
-    const opened = this.#opener.openAll!(frames);
     const size = frames.reduce((sum, { length }) => sum + length, 0);
+    this.#push(this.#opener.openAll!(frames), size, false);
+  }
+
+  /** Puts in line what was opened, or is being opened. */
+  #push(opened: Opening['messages'] | Promise<Opening['messages']>, size: number, retained: boolean, sequence?: number): void {
+    const opening = (messages: Opening['messages']): Opening => ({ messages, sequence, retained, source: this });
     this.queue.push(opened instanceof Promise ? opened.then(opening) : opening(opened), size);
   }
 
@@ -153,15 +151,10 @@ export class Source {
     // The callback of the message before it in a bundle may have reset the patron.
     if (this.#resets !== this.#owner.resets()) return this.#owner.drop('reset', this.brewerId);
     if (sequence !== undefined) {
-      const window = this.window!;
-      if (window.has(sequence)) return this.#replayed(sequence);
-      const missing = window.accept(sequence);
+      if (this.#window!.has(sequence)) return this.#owner.drop('replayed', this.brewerId);
+      const missing = this.#window!.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
     this.#owner.deliver(new Message(this.topic, this.brewerId, data, retained, sequence));
-  }
-
-  #replayed(sequence: number): void {
-    if (sequence > this.#resent) this.#owner.drop('replayed', this.brewerId);
   }
 }

@@ -83,9 +83,10 @@ export class MovingBrew implements Brew {
     const { brewerId, patronId, details } = pair;
     const key = `< ${brewerId} ${patronId}`;
     let isHere = true;
-    parting.begin(key, this.name);
+    const heard = parting.heard(key);
+    if (parting.begin(key, this.name)) heard.move();
     const receive: PatronPair['receive'] = (frame, retained) => {
-      if (isHere && parting.mayBeNews(key, frame, retained)) pair.receive(frame, retained);
+      if (isHere && heard.isNews(frame, retained)) pair.receive(frame, retained);
     };
     const stop = this.#start(key, () => brew.startPatron({ ...pair, receive }));
     const free = relays?.use(relayUrl(details), { brewerId, patronId });

@@ -1,5 +1,6 @@
 import { cancel, microtask, type Timer, wait } from '../../core/host.js';
-import { isFrame, readSeal } from '../../core/frame.js';
+import { readSeal } from '../../core/frame.js';
+import { Heard } from './heard.js';
 import { Sent } from './sent.js';
 import { both, sameBytes } from './small.js';
 
@@ -15,8 +16,8 @@ export class Parting {
   /** How many pairs each brewer has, over whatever brew. */
   readonly #pairs = new Map<string, number>();
   readonly #sent = new Map<string, { readonly epoch: Uint8Array; readonly frames: Sent; last: Uint8Array }>();
-  /** The latest frame of each pair of a patron, by its session and sequence. */
-  readonly #heard = new Map<string, { readonly epoch: Uint8Array; highest: number }>();
+  /** For each pair at its patron's end. */
+  readonly #heard = new Map<string, Heard>();
   readonly #accepting = new Map<string, Promise<void>>();
 
   /**
@@ -63,21 +64,11 @@ export class Parting {
     sent.frames.add(frame);
   }
 
-  /**
-   * Whether a frame that comes to a patron may be news. A last value that is older than what has come already is none: a
-   * relay kept it while the pair was elsewhere. What is forged can suppress last values at most.
-   */
-  mayBeNews(key: string, frame: Uint8Array, retained: boolean | undefined): boolean {
-    const seal = isFrame(frame) && readSeal(frame);
-    if (!seal) return true;
+  /** Where a patron's end is told of its frames. */
+  heard(key: string): Heard {
     let heard = this.#heard.get(key);
-    if (!heard || !sameBytes(heard.epoch, seal.epoch)) {
-      heard = { epoch: seal.epoch.slice(), highest: -1 };
-      this.#heard.set(key, heard);
-    }
-    if (retained && seal.sequence < heard.highest) return false;
-    heard.highest = Math.max(heard.highest, seal.sequence);
-    return true;
+    if (!heard) this.#heard.set(key, (heard = new Heard()));
+    return heard;
   }
 
   missed(brewerId: string): readonly Uint8Array<ArrayBuffer>[] | undefined {
