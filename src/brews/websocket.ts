@@ -106,7 +106,7 @@ export class WebSocketBrew implements Brew {
     const ticket = readTicket(details);
     const outlet = this.#outlets.get(brewerId);
     if (brews) outlet?.link.grant(brewerId, outlet.hash, ticket);
-    else if (ticket) for (const { link } of this.#links.values()) link.renew(topic, ticket);
+    else if (ticket) this.#links.get(relayUrl(details))?.link.renew(topic, ticket);
   }
 
   rest(): void {

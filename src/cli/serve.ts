@@ -41,9 +41,10 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
     logger,
   });
   generated = server.token;
+  // Before it is told that it serves: whoever reads that may send the signal.
+  if (readsFiles(flags)) reloadOnHangup(server, flags, logger, run);
   if (json) output.write(`${JSON.stringify(describe(server, relayPort))}\n`);
   else announce(server, relayPort, http !== undefined, flags.logFormat === 'json' ? logger : { info: (sentence) => tell.note(sentence) });
-  if (readsFiles(flags)) reloadOnHangup(server, flags, logger, run);
   const code = await run.ended;
   await Promise.all([server.close({ drainMs }), output.flush()]);
   return code;

@@ -2,7 +2,7 @@ import type { WebSocketConstructor } from './connection.js';
 import { asPubkeeperError, type ErrorCode, PubkeeperError } from './errors.js';
 import { after, cancel, type Timer } from './host.js';
 import { decodePacket, encodePacket, type Packet, packetName, PacketType, type PacketVersion } from './packet.js';
-import { ReconnectingConnection, type ReconnectOptions } from './reconnect.js';
+import { isFatal, ReconnectingConnection, type ReconnectOptions } from './reconnect.js';
 
 /** A token, or what gets one: called for each connection, so that a short-lived one can be renewed. */
 export type TokenSource = string | (() => string | Promise<string>);
@@ -57,7 +57,12 @@ export class Session {
       onOpen: (protocol) => this.#opened(protocol),
       onMessage: (bytes) => this.#received(bytes),
       onFault: (error) => options.onError(error),
-      onDown: (error) => options.onDown(this.#ended(error)),
+      onDown: (error) => {
+        const why = this.#ended(error);
+        // What the server said counts, and not how it closed: a refused token will not be taken the next time.
+        if (isFatal(why)) this.#connection.close(why);
+        else options.onDown(why);
+      },
       onClose: (error) => options.onClose(this.#ended(error)),
     });
   }

@@ -41,6 +41,9 @@ export interface ControlPlaneOptions {
   readonly listener: MatchListener<ControlSession>;
 }
 
+/** In how many steps all tickets are renewed. */
+const RENEWAL_STEPS = 100;
+
 /** The control server: its connections, the matchmaker that they share and the barrier behind it. */
 export class ControlPlane {
   authenticator: Authenticator;
@@ -56,6 +59,9 @@ export class ControlPlane {
   readonly #heartbeat: Heartbeat;
   readonly #stamp: Stamp<ControlSession> | undefined;
   readonly #renewal: NodeJS.Timeout | undefined;
+  readonly #tickets: Tickets | undefined;
+  readonly #ticketSeconds: number;
+  #spread: NodeJS.Timeout | undefined;
   readonly #sessions = new Set<ControlSession>();
 
   constructor(options: ControlPlaneOptions) {
@@ -68,6 +74,8 @@ export class ControlPlane {
     this.probeMs = options.probeMs;
     this.logger = options.logger;
     this.#heartbeat = options.heartbeat;
+    this.#tickets = options.tickets;
+    this.#ticketSeconds = options.ticketSeconds;
     const { listener, joined, ownRelay, holdMs, tickets, ticketSeconds } = options;
     const own = ({ brew, brewer }: Match<ControlSession>): boolean => ownRelay(brew, brewer.client.handshake.authority);
     if (tickets) {
@@ -137,15 +145,36 @@ export class ControlPlane {
     client.deliver(this.#stamp?.put(packet, this.matchmaker) ?? packet);
   }
 
-  /** Fresh tickets for all pairs: those that they have hold for as long again. */
+  /** Takes other ticket keys, and gives everybody tickets that are signed by the first of them. */
+  replaceKeys(keys: readonly Uint8Array[]): void {
+    this.#tickets?.replace(keys);
+    this.#renew();
+  }
+
+  /**
+   * Fresh tickets for all pairs: those that they have hold for as long again. Spread over a quarter of their life, so that
+   * neither this server nor the relay has to do it all at once.
+   */
   #renew(): void {
-    const renewals = this.#stamp?.renewals(this.matchmaker, (match) => this.#barrier.heard(match)) ?? [];
-    for (const item of renewals) this.#send(item);
+    const renewals = this.#stamp?.renewals(this.matchmaker, (match) => this.#barrier.heard(match));
+    if (!renewals) return;
+    const { brewers, patrons } = this.matchmaker;
+    const share = Math.ceil((brewers + patrons) / RENEWAL_STEPS);
+    clearInterval(this.#spread);
+    this.#spread = setInterval(() => {
+      for (let i = 0; i < share; i++) {
+        const { done, value } = renewals.next();
+        if (done) return clearInterval(this.#spread);
+        if (value) this.#send(value);
+      }
+    }, (this.#ticketSeconds * 250) / RENEWAL_STEPS);
+    this.#spread.unref();
   }
 
   /** Stops all timers. */
   close(): void {
     clearInterval(this.#renewal);
+    clearInterval(this.#spread);
     this.#barrier.close();
   }
 }

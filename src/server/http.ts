@@ -82,6 +82,13 @@ export function answerRelayPort(response: ServerResponse): void {
   say(response, 426, 'This port is for WebSockets of the relay: connect with a Pubkeeper client.');
 }
 
+/** Refuses a plain request, and closes its connection. */
+export function refuseRequest(response: ServerResponse, status: number, sentence: string): void {
+  for (const [name, value] of HEADERS) response.setHeader(name, value);
+  response.setHeader('Connection', 'close');
+  say(response, status, sentence);
+}
+
 /** Refuses a WebSocket handshake with a sentence. */
 export function refuse(socket: Duplex, status: number, sentence: string): void {
   const body = `${sentence}\n`;
@@ -89,7 +96,7 @@ export function refuse(socket: Duplex, status: number, sentence: string): void {
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
     'Connection: close',
     'Content-Type: text/plain; charset=utf-8',
-    'X-Content-Type-Options: nosniff',
+    ...HEADERS.map(([name, value]) => `${name}: ${value}`),
     `Content-Length: ${Buffer.byteLength(body)}`,
   ];
   socket.once('finish', () => socket.destroy());

@@ -13,7 +13,7 @@ import { after, cancel } from '../core/host.js';
 import { show } from '../core/id.js';
 import type { AddressBook } from './address-book.js';
 import { CloseCode } from './close-codes.js';
-import { refuse } from './http.js';
+import { refuse, refuseRequest } from './http.js';
 import { end } from './outbox.js';
 import { readPath, readProtocols } from './upgrade.js';
 import type { AcceptedRoute, Route, UpgradeRequest } from './upgrade.js';
@@ -149,7 +149,7 @@ export class Listener {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     if (!this.#isCrowded(request)) return this.#hooks.answer(request, response);
     this.#hooks.crowded();
-    response.writeHead(429, { Connection: 'close', 'Content-Type': 'text/plain; charset=utf-8' }).end(`${CROWDED}\n`);
+    refuseRequest(response, 429, CROWDED);
   }
 
   #isCrowded({ socket: { remoteAddress = '' } }: IncomingMessage): boolean {

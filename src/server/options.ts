@@ -48,7 +48,7 @@ export interface ServerOptions {
   readonly profile?: 'open' | 'secured';
   /** One or two keys for tickets, of 32 bytes or more: the first signs. Shared by relays that serve together. Default: random. */
   readonly ticketKeys?: readonly Uint8Array[];
-  /** How long a ticket holds, in seconds; default 600. It is renewed at half of that. */
+  /** How long a ticket holds, in seconds; default 600. It is renewed between half and three quarters of that. */
   readonly ticketSeconds?: number;
   /** What one client may use of the server. */
   readonly limits?: Limits;

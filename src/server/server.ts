@@ -199,9 +199,8 @@ export class PubkeeperServer {
    */
   reload({ tokens, ticketKeys, tls }: ReloadOptions): void {
     const authenticator = tokens === undefined || isAuthenticator(tokens) ? tokens : new Tokens(tokens);
-    const { tickets } = this.#settings;
     const keys = ticketKeys && checkKeys(ticketKeys);
-    if (keys && !tickets) {
+    if (keys && !this.#settings.tickets) {
       throw new PubkeeperError('OPTION_INVALID', 'There are no ticket keys in the profile "open": start the server with "secured".');
     }
     if (tls) {
@@ -211,7 +210,7 @@ export class PubkeeperServer {
       this.#main.secure(tls);
       this.#relayOnly?.secure(tls);
     }
-    if (keys) tickets?.replace(keys);
+    if (keys) this.#control.replaceKeys(keys);
     if (authenticator) this.#control.reload(authenticator);
   }
 

@@ -43,18 +43,19 @@ export class Stamp<C> {
     return packet;
   }
 
-  /** Notifications that tell of pairs again, to be stamped: each patron needs all its tickets, each brewer only one. */
-  renewals(pairs: Pairs<C>, heard: (match: Match<C>) => boolean): Outgoing<C>[] {
-    const out: Outgoing<C>[] = [];
+  /**
+   * Notifications that tell of pairs again, to be stamped: each patron needs all its tickets, each brewer only one. Each is
+   * made when it is asked for, and tells of what is matched by then.
+   */
+  *renewals(pairs: Pairs<C>, heard: (match: Match<C>) => boolean): Generator<Outgoing<C> | undefined> {
     for (const patron of pairs.allPatrons) {
       const matches = [...patron.matches.values()].filter(this.#own);
-      if (matches.length) out.push(brewerNotify(patron, matches));
+      yield matches.length ? brewerNotify(patron, matches) : undefined;
     }
     for (const brewer of pairs.allBrewers) {
       const match = [...brewer.matches.values()].find((one) => this.#own(one) && heard(one));
-      if (match) out.push(patronNotify(brewer, [match], false));
+      yield match && patronNotify(brewer, [match], false);
     }
-    return out;
   }
 
   #brew(brew: BrewDetails, match: Match<C> | undefined, publish: boolean): BrewDetails {

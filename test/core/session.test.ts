@@ -142,6 +142,19 @@ describe('the handshake', () => {
     expect((await rejected(connecting)).message).toContain('expired yesterday');
   });
 
+  it('is over when a server says so by an ERROR alone, also while it reconnects', async () => {
+    const { client } = kit({ reconnect: { delayMs: 1, maxDelayMs: 1 } });
+    await client.connect();
+    server.options.mute = true;
+    const over = new Promise<void>((resolve) => void client.on('state', (state) => state === 'disconnected' && resolve()));
+    server.kill();
+    await server.until(() => server.ofType(1).length === 2);
+    server.send({ type: 99, payload: { message: 'revoked', code: 'UNAUTHORIZED' } });
+    for (const socket of server.sockets) socket.close();
+    await over;
+    expect(server.connections).toBe(2);
+  });
+
   it.each(['', 'pubkeeper-2.0', 'mqtt'])('is refused for the subprotocol %j: SUBPROTOCOL_REFUSED, and it is not tried again', async (subprotocol) => {
     server.options.subprotocol = subprotocol;
     const { client } = kit();

@@ -101,7 +101,10 @@ describe('connections', () => {
     const [first] = [await joinRelay(server), await connect(server)];
     expect(await refusal(server.url)).toMatchObject({ status: 429, body: expect.stringContaining('too many') as string });
     expect(await refusal(server.relayUrl)).toMatchObject({ status: 429 });
-    expect((await fetch(`http://127.0.0.1:${server.port}/healthz`)).status).toBe(429);
+    const crowded = await fetch(`http://127.0.0.1:${server.port}/healthz`);
+    expect(crowded.status).toBe(429);
+    expect(crowded.headers.get('content-security-policy')).toContain("default-src 'self'");
+    expect(crowded.headers.get('connection')).toBe('close');
     expect(server.stats().drops).toEqual({ connections: 3 });
     await first.close();
     await until(() => server.stats().relayConnections === 0);

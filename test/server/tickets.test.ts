@@ -82,6 +82,26 @@ describe('a secured relay', () => {
     expect(server.stats().drops).toEqual({});
   }, 20_000);
 
+  it('renews the tickets of many pairs not all at once, but each before it expires', async () => {
+    const server = await start({ profile: 'secured', ticketSeconds: 2 });
+    const [b, p] = [await connect(server), await connect(server)];
+    const brews = [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }];
+    b.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews });
+    await b.expect(22);
+    const patrons = 200;
+    for (let i = 0; i < patrons; i++) p.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'websocket' }] });
+    for (let i = 0; i < patrons; i++) await p.expect(12);
+    const begun = performance.now();
+    const times: number[] = [];
+    for (let i = 0; i < patrons; i++) {
+      await p.expect(12);
+      times.push(performance.now() - begun);
+    }
+    // Half a life after they were given, and over a quarter of one: in many steps.
+    expect(new Set(times.map((ms) => Math.floor(ms / 20))).size).toBeGreaterThan(10);
+    expect(Math.max(...times)).toBeLessThan(2_000);
+  });
+
   it('gives tickets for its own relay only, join to patrons and publish to brewers', async () => {
     const server = await start({ profile: 'secured' });
     const [b, p] = [await connect(server), await connect(server)];
