@@ -1,4 +1,4 @@
-// npm run bench [-- --quick] [-- --only <words of a title>] [-- --readme]: ours and the peers in the same run, in turn.
+// npm run bench [-- --quick | --smoke] [-- --only <words of a title>] [-- --readme]: ours and the peers in the same run, in turn.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
@@ -20,8 +20,9 @@ const { closeBrowsers } = await import('./lib/browsers.mjs');
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const only = args.includes('--only') ? args[args.indexOf('--only') + 1].toLowerCase() : '';
-const runs = quick ? 1 : 3;
-const ms = quick ? 400 : 1000;
+const smoke = args.includes('--smoke'); // all scenes, but once and briefly: do they still run?
+const runs = quick || smoke ? 1 : 3;
+const ms = smoke ? 150 : quick ? 400 : 1000;
 // Where the machine is so slow that all would take longer than this and a bit, scenes are run less often: the last ones too.
 const BUDGET_MS = 9 * 60_000;
 const SLACK_MS = 2 * 60_000;
