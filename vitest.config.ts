@@ -4,8 +4,15 @@ import { defineConfig } from 'vitest/config';
 const fromRoot = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 export default defineConfig({
-  // Tests run from the source; package.json sends #platform to dist.
-  resolve: { alias: { '#platform': fromRoot('src/platform/node.ts') } },
+  // Tests run from the source; package.json sends these to dist.
+  resolve: {
+    alias: {
+      '#platform': fromRoot('src/platform/node.ts'),
+      '#mqtt': fromRoot('src/platform/node-mqtt.ts'),
+      '#scope': fromRoot('src/platform/node-scope.ts'),
+      '#nats': fromRoot('src/platform/node-nats.ts'),
+    },
+  },
   test: {
     pool: 'forks',
     // A test that passes only the second time has found something.
@@ -19,6 +26,19 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
           // A bound for what hangs, not a measure of speed: machines differ, and are busy.
           testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          // The long form of what `unit` runs shortly: `npm run test:faults`. They measure, so one at a time.
+          name: 'faults',
+          include: ['test/faults/*.test.ts'],
+          env: { PUBKEEPER_FAULTS: 'long' },
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+          testTimeout: 1_800_000,
           hookTimeout: 60_000,
         },
       },

@@ -15,6 +15,8 @@ Data goes to stdout, all else to stderr. Exit codes:
 
 Environment:
   PUBKEEPER_SERVER, PUBKEEPER_TOKEN   instead of --server and --token
+  PUBKEEPER_MQTT, PUBKEEPER_NATS      the address for --brew mqtt and --brew nats
+  PUBKEEPER_JWT_KEY                   instead of --jwt-key-file
   NO_COLOR                            no colours (there are none either when stdout is no terminal)
 `;
 
@@ -26,17 +28,39 @@ Who may connect:
   reachable from this machine only. A --token alone may do everything; with rights it may do just that:
     --token 'TOKEN=read:plant.**,write:plant.1.valve'
   A token file is JSON: {"TOKEN": [{"topic": "plant.**", "read": true, "write": true}]}
-  Prefer the file, or PUBKEEPER_TOKEN, where others can list the processes of this machine.
+  where "sha256:HASH", as pubkeeper token create makes it, may stand for a token.
+  Signed tokens (JWT): --jwt-key-file (or PUBKEEPER_JWT_KEY, or --jwt-jwks-url), --jwt-issuer, --jwt-audience and
+  --jwt-algorithms. Their claim "rights" has the form of a token file's list.
+  Prefer files, or PUBKEEPER_TOKEN, where others can list the processes of this machine.
 
 Beyond this machine (--host): the profile is then "secured", in which the relay takes only what the control server has
 matched; clients of the abandoned SDK know no tickets and need --profile open. --tls-cert and --tls-key make it wss:, and
---origin names the pages that may connect besides the server's own.
+--origin names the pages that may connect besides the server's own. Servers that share a relay share --ticket-key-file:
+to change keys put the new one before the old one, SIGHUP all, and take the old one away after --ticket-seconds.
+
+SIGHUP reads token, key and certificate files again. Who may not connect any more is closed; data of the others goes on.
+What is wrong in a file is told, and changes nothing.
+
+The logs (--log-format, --log-level) go to stderr and hold no tokens: json needs tokens that were given, or --json.
 
 Examples:
   $ pubkeeper serve
   $ pubkeeper serve --host 0.0.0.0 --port 9000 --tokens tokens.json
   $ pubkeeper serve --host 0.0.0.0 --tokens tokens.json --tls-cert cert.pem --tls-key key.pem --origin https://app.example
+  $ pubkeeper serve --tokens tokens.json --log-format json --connections-per-address 64 --slow-reader cut
   $ pubkeeper serve --json --port 0 | jq -r .url          a free port, told on stdout
+`;
+
+/** What `patron` and `brew` have in common. */
+const BREWS = `
+--brew says over what the data goes; several of them in order of preference, and the first that both ends have is taken:
+  websocket[=URL]      the relay of the server, or the one at ws://host:port
+  mqtt=URL             an MQTT broker: mqtt://host:1883, ws://host:8083 (needs: npm install mqtt)
+  nats=URL[,URL …]     NATS: nats://host:4222, ws://host:8080 (needs: npm install @nats-io/nats-core, and for nats://
+                       @nats-io/transport-node)
+  local[=DIRECTORY]    Unix sockets, for processes of one host
+Name and password of a broker stand in its address; others can list those of a command line, so prefer PUBKEEPER_MQTT and
+PUBKEEPER_NATS. A patron needs no address of a broker that lets everybody in: brewers say where they are.
 `;
 
 export const PATRON = `
@@ -50,6 +74,8 @@ What is printed for each message:
                                    one line; "base64" instead of "data" for what is not UTF-8; "sequence" only for aes-gcm
   --lines    the data and a line break: what brew --lines has sent comes out as it went in
   --raw      the data, and nothing else: what brew --file has sent comes out byte for byte
+
+${BREWS.trim()}
 
 --timeout counts from the start. When it is over: with --count, exit code 124; without, 0 if a message came, else 124.
 --cipher is the weakest encryption that is accepted: aes-gcm, aes-cbc (that or aes-gcm), or none (whatever comes).
@@ -69,6 +95,8 @@ While nobody listens, --lines reads nothing, so that no line is lost; --timeout 
 exit code 130, but 0 for --lines that somebody listens to: it is how one ends an endless input.
 A text that begins with a dash goes behind two of them: brew demo.x -- --help
 
+${BREWS.trim()}
+
 --cipher: aes-gcm seals messages (tampering, replays and gaps are noticed); aes-cbc is what older peers read.
 
 Examples:
@@ -76,4 +104,10 @@ Examples:
   $ pubkeeper brew demo.x '{ "on": true }' --json
   $ pubkeeper brew files.photo --file photo.jpg --timeout 10
   $ tail -f app.log | pubkeeper brew logs.app --lines
+`;
+
+export const TOKEN = `
+Examples:
+  $ pubkeeper token create --read 'plant.**' --tokens tokens.json
+  $ pubkeeper token verify --tokens tokens.json < token.txt
 `;

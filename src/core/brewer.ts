@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { Brew } from './brew.js';
-import type { CipherName, MakeSealer, Sealer } from './ciphers/cipher.js';
+import { type CipherName, CIPHERS, type MakeSealer, type Sealer } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import { sealerFor } from './ciphers/index.js';
@@ -52,8 +52,6 @@ interface Reader {
   readonly brew: Brew | undefined;
   stop: (() => void) | undefined;
 }
-
-const CIPHERS: readonly unknown[] = ['none', 'aes-cbc', 'aes-gcm'];
 
 /**
  * Publishes on one literal topic, to the patrons that the server matches it with. While there is none it stays silent:
@@ -156,7 +154,8 @@ export class Brewer {
   /**
    * Sends `data` to every matched patron; resolves when the bytes were accepted by their brews, which is later than now
    * only while a connection is being made or its buffer is full. Resolves at once when nobody is matched. What `data`
-   * holds when the call is made counts. Sealed messages that are brewed in one tick leave together.
+   * holds when the call is made counts. Sealed messages that are brewed in one tick leave together: while nothing waits they
+   * count as accepted, and what then goes wrong (`BUFFER_FULL`, `BREW_FAILED`) is only an `error` event.
    *
    * A rejection is also an `error` event, so that it is not lost on those who do not wait; it never is an unhandled one.
    * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL`, `BREW_FAILED` or `CONNECTION_CLOSED`.
@@ -223,18 +222,18 @@ export class Brewer {
     const { topic, brewerId } = this;
     const name = details?.name;
     const brew = this.#host?.brew(name);
-    const reader: Reader = { name, brew, stop: undefined };
-    this.#readers.set(patronId, reader);
-    this.#events.emit('added', { topic, patronId, brew: name });
-    // Without a client there are no brews; and a listener may have removed this very patron.
-    if (!this.#host || this.#readers.get(patronId) !== reader) return;
-    if (!brew) {
+    if (this.#host && !brew) {
       throw new PubkeeperError(
         'BREW_UNKNOWN',
         `A patron reads ${topic} over ${show(name)}, which this client does not have: add that brew to its brews.`,
         { topic, patronId, brew: name },
       );
     }
+    const reader: Reader = { name, brew, stop: undefined };
+    this.#readers.set(patronId, reader);
+    this.#events.emit('added', { topic, patronId, brew: name });
+    // Without a client there are no brews; and a listener may have removed this very patron.
+    if (!brew || this.#readers.get(patronId) !== reader) return;
     reader.stop = brew.startBrewer({ topic, brewerId, patronId, details });
     this.#list();
   }

@@ -10,6 +10,7 @@ import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { after, cancel, defaultLogger, type Timer, wait } from './host.js';
 import { brewerMember, type Member, patronMember } from './member.js';
+import type { Packet } from './packet.js';
 import { Patron, type PatronCallback, type PatronOptions } from './patron.js';
 import { Registry } from './registry.js';
 import { Session } from './session.js';
@@ -61,12 +62,18 @@ export class PubkeeperClient {
       report: (error) => this.#report(error),
       dropped: (reason) => this.#drops.add(reason, undefined),
     };
-    for (const brew of brews) brew.attach(host);
-    this.#brews = new Map(brews.map((brew) => [brew.name, brew]));
+    const send = (packet: Packet): void => {
+      if (this.#ready) this.#run?.session?.send(packet);
+    };
+    const used = brews.find((brew) => brew.failover)?.failover!(host, brews, send) ?? brews;
+    this.#brews = new Map(
+      used.map((brew) => {
+        brew.attach(host);
+        return [brew.name, brew];
+      }),
+    );
     this.#registry = new Registry({
-      send: (packet) => {
-        if (this.#ready) this.#run?.session?.send(packet);
-      },
+      send,
       report: host.report,
       answered: () => this.#settle(),
     });

@@ -73,7 +73,7 @@ interface Payloads {
   32: object;
   33: object;
   40: { brews: readonly string[]; bridge_mode: boolean };
-  41: { brew: string; state: unknown };
+  41: { brew: string; state: unknown; brewer_id?: unknown; patron_id?: unknown; moves?: unknown };
   99: { message: string };
 }
 

@@ -67,7 +67,9 @@ export class Session {
    * @throws {PubkeeperError} `PACKET_TOO_LONG`
    */
   send(packet: Packet): boolean {
-    return this.#authenticated && this.#connection.send(encodePacket(packet, this.#version));
+    // Servers of another kind have a meaning of their own for it; those of this project tell their heartbeat.
+    const isMeant = packet.type !== PacketType.BREW_STATE || this.#heartbeatMs > 0;
+    return isMeant && this.#authenticated && this.#connection.send(encodePacket(packet, this.#version));
   }
 
   close(): void {
@@ -122,8 +124,9 @@ export class Session {
       if (packet.type === 'unknown') {
         if (packet.number !== PING) throw unexpected(packet.number);
       } else if (packet.type === PacketType.CLIENT_AUTHENTICATED) this.#authenticate(packet.payload);
-      else if (!this.#authenticated && packet.type === PacketType.ERROR) this.#refusal = serverError(packet.payload);
-      else onPacket(packet);
+      else if (this.#authenticated) onPacket(packet);
+      else if (packet.type === PacketType.ERROR) this.#refusal = serverError(packet.payload);
+      else throw unexpected(packet.type);
     } catch (error) {
       onError(asPubkeeperError(error, 'PROTOCOL_ERROR', 'A packet from the server could not be handled.'));
     }
@@ -205,6 +208,6 @@ const silent = (server: string, ms: number): PubkeeperError =>
   new PubkeeperError('CONNECTION_LOST', `${server} has not answered for ${Math.round(ms)} ms.`, { silentMs: ms });
 
 const unexpected = (number: number): PubkeeperError =>
-  new PubkeeperError('PROTOCOL_ERROR', `The server sent a packet of an unknown type, which was ignored: ${packetName(number)}.`, {
+  new PubkeeperError('PROTOCOL_ERROR', `The server sent a packet that is unknown or out of turn, which was ignored: ${packetName(number)}.`, {
     type: number,
   });

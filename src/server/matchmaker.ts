@@ -1,22 +1,22 @@
-import type { ErrorCode } from '../core/errors.js';
-import { show } from '../core/id.js';
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { TopicTrie, assertTopic, assertTopicPattern } from '../core/topic.js';
+import { DownBrews, affected, chooseBrew, moveNotices, readBrewState, type BrewState } from './down-brews.js';
 import {
   brewerNotify,
   brewerRemoved,
   brewsByName,
-  errorPacket,
   faultOf,
   patronNotify,
   patronRemoved,
   sameJson,
 } from './match.js';
-import type { ErrorSubject, Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
+import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
+import { forbidden, refusal, taken } from './refusals.js';
 import { TopicIndex } from './topic-index.js';
 
 type Payload<Type extends PacketType> = Extract<Packet, { type: Type }>['payload'];
+type Pair<C> = Pick<Match<C>, 'brewer' | 'patron'>;
 type BrewerRegister = Payload<typeof PacketType.BREWER_REGISTER>;
 type PatronRegister = Payload<typeof PacketType.PATRON_REGISTER>;
 
@@ -26,6 +26,9 @@ interface Client<C> {
   readonly patrons: Set<RegisteredPatron<C>>;
   /** Names of BREWS_REGISTER: kept for whoever asks; matching goes by the brews of each registration. */
   brews: readonly string[];
+  /** Whether it takes a notification of a pair that it has as the word that the pair has moved to another brew. */
+  moves: boolean;
+  readonly down: DownBrews;
 }
 
 /** What wants to hear of matches as they come and go, before the packets about them are handed out. */
@@ -84,7 +87,7 @@ export class Matchmaker<C> {
 
   /** Lets an authenticated client in. Its rights hold for as long as it stays. */
   add(client: C, rights: Rights): void {
-    this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), brews: [] });
+    this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), brews: [], moves: false, down: new DownBrews() });
   }
 
   /** The other live client that holds the id which `packet` would register, if there is one. */
@@ -125,6 +128,9 @@ export class Matchmaker<C> {
       case PacketType.BREWS_REGISTER:
         known.brews = packet.payload.brews;
         return [];
+      case PacketType.BREW_STATE:
+        known.moves ||= packet.payload.moves === true;
+        return this.#state(known, readBrewState(packet.payload));
       default:
         return [];
     }
@@ -258,15 +264,30 @@ export class Matchmaker<C> {
     });
   }
 
+  /** Moves the pairs of a client that a change of a brew's state is about: to the best common brew that is up. */
+  #state(known: Client<C>, state: BrewState | undefined): Outgoing<C>[] {
+    if (!state || !known.down.set(state)) return [];
+    const moved = affected(known, state).filter((match) => {
+      const better = this.#pair(match.brewer, match.patron);
+      // Where all are down the pair stays where it is.
+      if (!better || better.brew.name === match.brew.name || this.#isDown(better, better.brew.name)) return false;
+      this.#unlink(match);
+      match.brew = better.brew;
+      match.patronBrew = better.patronBrew;
+      this.#link(match);
+      return true;
+    });
+    return moveNotices(moved, (client) => !!this.#clients.get(client)?.moves);
+  }
+
+  #isDown({ brewer, patron }: Pair<C>, brew: string): boolean {
+    return [brewer.client, patron.client].some((end) => this.#clients.get(end)?.down.has(brew, brewer.id, patron.id));
+  }
+
   /** The match that these two would make; undefined where the patron may not read, or no brew is common to both. */
   #pair(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): Match<C> | undefined {
-    const { topic } = brewer;
-    if (!this.#clients.get(patron.client)?.rights.mayRead(topic)) return undefined;
-    for (const brew of brewer.brews) {
-      const patronBrew = patron.brews.get(brew.name);
-      if (patronBrew) return { brewer, patron, topic, brew, patronBrew };
-    }
-    return undefined;
+    if (!this.#clients.get(patron.client)?.rights.mayRead(brewer.topic)) return undefined;
+    return chooseBrew(brewer, patron, (brew) => this.#isDown({ brewer, patron }, brew));
   }
 
   #link(match: Match<C>): void {
@@ -283,13 +304,3 @@ export class Matchmaker<C> {
     this.#listener?.unmatched(match);
   }
 }
-
-const forbidden = (topic: string): string =>
-  `This token may not write ${show(topic)}: brew another topic, or use a token with the right "write" for this one.`;
-
-const taken = (what: string, id: string): string =>
-  `Another client has registered ${what} ${id}: give every ${what} an id of its own, or end the other client first.`;
-
-const refusal = <C>(client: C, code: ErrorCode, message: string, subject: ErrorSubject): Outgoing<C>[] => [
-  { client, packet: errorPacket(code, message, subject) },
-];

@@ -6,6 +6,8 @@ import type { LimitSettings } from './limits.js';
 import { bytesOf, countFault } from './outbox.js';
 import type { Outbox } from './outbox.js';
 import type { RelayVersion } from './relay-format.js';
+import { Pacer } from './pacer.js';
+import type { Paced } from './pacer.js';
 import { Permits } from './permits.js';
 import { Relay } from './relay.js';
 import type { RelayMember } from './relay.js';
@@ -14,19 +16,36 @@ import type { Tickets } from './tickets.js';
 import { Throttle } from './throttle.js';
 
 /** A relay connection; to the relay, a handle. */
-class RelayConnection implements Beating, RelayMember {
+class RelayConnection implements Beating, RelayMember, Paced {
   readonly socket: WebSocket;
   /** The connection beneath, to write to what is framed already. */
   readonly tcp: Socket;
   readonly version: RelayVersion;
   readonly #drops: Drops;
   silence = 0;
+  isFull = false;
+  /** Whether nobody else wants its reading paused. */
+  mayRead = (): boolean => true;
 
   constructor(socket: WebSocket, tcp: Socket, version: RelayVersion, drops: Drops) {
     this.socket = socket;
     this.tcp = tcp;
     this.version = version;
     this.#drops = drops;
+  }
+
+  get taken(): number {
+    return this.tcp.bytesWritten - this.tcp.writableLength;
+  }
+
+  hold(): void {
+    this.socket.pause();
+  }
+
+  release(): void {
+    // It was not silent meanwhile, it was not heard.
+    this.silence = 0;
+    if (this.mayRead()) this.socket.resume();
   }
 
   ping(): void {
@@ -55,6 +74,7 @@ export class RelayPlane {
   readonly relay: Relay<RelayConnection>;
   readonly #options: RelayPlaneOptions;
   readonly #connections = new Set<RelayConnection>();
+  readonly #pacer = new Pacer<RelayConnection>();
   /** Sockets that were written to in this tick. */
   readonly #corked = new Set<Socket>();
   #ending = false;
@@ -63,7 +83,8 @@ export class RelayPlane {
     this.#options = options;
     const { drops, outbox, joined, limits } = options;
     this.relay = new Relay({
-      write: ({ socket, tcp }, bytes) => {
+      write: (connection, bytes) => {
+        const { socket, tcp } = connection;
         if (socket.readyState !== WebSocket.OPEN) return true;
         if (!outbox.fits(socket, bytes.length)) return this.#tooSlow(socket, bytes.length);
         // Several writes of one tick leave in one system call.
@@ -73,8 +94,10 @@ export class RelayPlane {
           tcp.cork();
         }
         tcp.write(bytes);
+        connection.isFull = outbox.isFull(socket);
         return true;
       },
+      full: (reader, publishers, others) => this.#pacer.full(reader, publishers, others),
       cork: () => this.#atEndOfTick(),
       dropped: (fault, _connection, count) => drops.add(fault, count),
       ...(options.tickets && { permits: new Permits<RelayConnection>(options.tickets, limits.joinedTopics) }),
@@ -122,7 +145,8 @@ export class RelayPlane {
     const { relayMessagesPerSecond: messages, relayBytesPerSecond: bytes } = limits;
     const budgets = [new Bucket(messages, 2 * messages), new Bucket(bytes, bytes)];
     const connection = new RelayConnection(socket, tcp, version, drops);
-    const throttle = new Throttle(socket, budgets, () => (connection.silence = 0));
+    const throttle = new Throttle(socket, budgets, () => (connection.silence = 0), () => !this.#pacer.isHeld(connection));
+    connection.mayRead = () => !throttle.isResting;
     socket.on('error', (error) => countFault(error, drops));
     socket.on('ping', (data) => {
       connection.silence = 0;
@@ -144,9 +168,14 @@ export class RelayPlane {
       throttle.end();
       this.#connections.delete(connection);
       heartbeat.delete(connection);
+      this.#pacer.gone(connection);
       this.relay.gone(connection);
     });
-    tcp.on('drain', () => this.relay.drained(connection));
+    tcp.on('drain', () => {
+      connection.isFull = false;
+      this.#pacer.drained(connection);
+      this.relay.drained(connection);
+    });
     this.#connections.add(connection);
     heartbeat.add(connection);
   }

@@ -2,6 +2,7 @@ import { isFrame } from '../core/frame.js';
 import { RELAY_BATCH, RelayPacketType, readRelayPacket } from '../core/relay.js';
 import type { RelayPacket } from '../core/relay.js';
 import { LastValues } from './last-values.js';
+import { Reach } from './reach.js';
 import { format, hashKey } from './relay-format.js';
 import type { Permits } from './permits.js';
 import type { RelayVersion } from './relay-format.js';
@@ -17,6 +18,8 @@ export { hashKey } from './relay-format.js';
 /** A connection: only compared, and asked what it speaks. */
 export interface RelayMember {
   readonly version: RelayVersion;
+  /** Whether so much waits for it that those who publish for it should wait. */
+  readonly isFull?: boolean;
 }
 
 /** Why the relay dropped a packet. */
@@ -30,6 +33,8 @@ export interface RelayOptions<C extends RelayMember> {
   write(connection: C, bytes: Buffer): boolean;
   /** Something waits: `flush` is to be called at the end of the tick. */
   cork(): void;
+  /** A reader is full; `others` says of a publisher whether somebody else would feel it if it waited. */
+  full?(reader: C, publishers: ReadonlySet<C>, others: (publisher: C) => boolean): void;
   /** A packet was dropped. The connection may go on. */
   dropped?(fault: RelayFault, connection: C, count?: number): void;
   /** A connection has joined the topic of this key. */
@@ -69,6 +74,7 @@ export class Relay<C extends RelayMember> {
   readonly #topics = new Map<string, Topic<C>>();
   readonly #connections = new Map<C, Set<string>>();
   readonly #dirty = new Set<Topic<C>>();
+  readonly #reach = new Reach<C, Topic<C>>();
   readonly #lastValues: LastValues;
   #published = 0;
   #delivered = 0;
@@ -133,6 +139,7 @@ export class Relay<C extends RelayMember> {
   /** A connection has ended: it has left all its topics. */
   gone(connection: C): void {
     this.#missed.delete(connection);
+    this.#reach.gone(connection);
     this.#options.permits?.gone(connection);
     for (const key of this.#connections.get(connection) ?? NOBODY) this.#leave(connection, key);
   }
@@ -153,8 +160,9 @@ export class Relay<C extends RelayMember> {
     }
   }
 
-  /** Ends what tickets have expired for. */
+  /** Ends what tickets have expired for. To be called every few seconds. */
   expire(): void {
+    this.#reach.age();
     this.#options.permits?.expire((connection, key) => this.#leave(connection, key));
   }
 
@@ -224,8 +232,11 @@ export class Relay<C extends RelayMember> {
       this.#send(topic);
       this.#dirty.add(topic);
     }
+    this.#reach.note(connection, topic);
     topic.pending.push({ frame, from: connection });
     topic.pendingBytes += frame.length;
+    // At once, so that a reader that is full by it is noticed before more is read.
+    if (topic.pendingBytes >= RELAY_BATCH) this.#send(topic);
   }
 
   #send(topic: Topic<C>): void {
@@ -248,6 +259,7 @@ export class Relay<C extends RelayMember> {
       } else {
         this.#give(member, topic.key, frames, false, (formatted[member.version] ??= format(frames, member.version, false)));
       }
+      if (member.isFull) this.#options.full?.(member, publishers, (from) => this.#reach.others(from, member, (one) => one.isFull === true));
     }
   }
 

@@ -1,9 +1,11 @@
 import WebSocket from 'ws';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PubkeeperClient } from '../../src/core/client.js';
+import type { BrewHost } from '../../src/core/brew.js';
 import type { ClientOptions } from '../../src/core/client-options.js';
 import type { WebSocketConstructor } from '../../src/core/connection.js';
 import type { PubkeeperError } from '../../src/core/errors.js';
+import { failover } from '../../src/brews/internal/failover.js';
 import { bytes, id, rejected, unhex } from '../helpers.js';
 import { strictEncode, StrictServer } from '../strict-server.js';
 import { PairBrew } from './scripted-control.js';
@@ -32,6 +34,41 @@ function kit(options: Partial<ClientOptions> = {}) {
   client.on('error', (error) => errors.push(error));
   return { client, errors };
 }
+
+describe('before it is authenticated', () => {
+  it('no packet but the answer and an ERROR counts', async () => {
+    const brewer = { topic: 'a.b', brewer_id: id(2), brewer_config: {}, brew: { name: 'x' } };
+    server.options.mute = true;
+    server.options.answer = ({ type }) => (type === 20 ? [{ type: 12, payload: { patron_id: id(1), brewers: [brewer] } }] : undefined);
+    const { client, errors } = kit();
+    const patron = client.addPatron('a.**', () => undefined, { patronId: id(1) });
+    const connected = client.connect();
+    await server.until(() => server.ofType(1).length === 1);
+    server.send({ type: 12, payload: { patron_id: id(1), brewers: [brewer] } });
+    await vi.waitFor(() => expect(errors.map(({ code }) => code)).toEqual(['PROTOCOL_ERROR']));
+    expect(patron.isMatched).toBe(false);
+    server.send({ type: 2, payload: { authenticated: true } });
+    await connected;
+    expect(patron.isMatched).toBe(true);
+  });
+});
+
+describe('a brew that cannot say what to register', () => {
+  it('is reported, and the other registrations go out', async () => {
+    const brew = new PairBrew();
+    const { client, errors } = kit({ brews: [brew] });
+    let calls = 0;
+    brew.patronDetails = () => {
+      if (!calls++) throw new Error('not ready');
+      return { name: 'x' };
+    };
+    client.addPatron('a', () => undefined);
+    client.addPatron('b', () => undefined);
+    await client.connect();
+    expect(server.ofType(20).map(({ topic }) => topic)).toEqual(['b']);
+    expect(errors).toMatchObject([{ code: 'BREW_FAILED', message: 'a cannot be registered.' }]);
+  });
+});
 
 describe('the handshake', () => {
   it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('by %s: a strict server finds no fault in it', async (subprotocol) => {
@@ -221,6 +258,29 @@ describe('the heartbeat', () => {
     await client.connect();
     await server.until(() => server.ofType(60).length >= 4);
     expect([client.state, server.connections, server.faults]).toEqual(['connected', 1, []]);
+  });
+
+  it.each([
+    [1, 100],
+    [2, 100],
+    [2, undefined],
+  ])('is the sign of a server that can move pairs: %i brews, heartbeat %s', async (count, heartbeat) => {
+    const [x, y] = [new PairBrew(), Object.assign(new PairBrew(), { name: 'y', failover })];
+    let host!: BrewHost;
+    x.attach = (given?: BrewHost) => void (host = given!);
+    if (heartbeat) server.options.heartbeat = heartbeat;
+    const brews = [x, y].slice(0, count);
+    const { client } = kit({ brews });
+    await client.connect();
+    client.addPatron('one', () => undefined);
+    host.state?.('x', false, { patronId: id(1) });
+    client.addPatron('last', () => undefined);
+    await server.until(() => server.ofType(20).length === 2);
+    // To others: the packets of the protocol, and nothing else.
+    expect(server.ofType(40)).toEqual([{ brews: brews.map(({ name }) => name), bridge_mode: false }]);
+    const down = { brew: 'x', state: 'down', patron_id: id(1) };
+    expect(server.ofType(41)).toEqual(count > 1 && heartbeat ? [{ brew: 'x', state: 'up', moves: true }, down] : []);
+    expect(server.faults).toEqual([]);
   });
 
   it('gives up a server that does not answer, and comes back', async () => {

@@ -1,0 +1,108 @@
+import { readId } from '../core/id.js';
+import type { PacketType } from '../core/packet.js';
+import type { Packet } from '../core/packet.js';
+import { brewerNotify, brewerRemoved, patronNotify, patronRemoved } from './match.js';
+import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron } from './match.js';
+
+/** What BREW_STATE says: of all pairs of the client, or of those that have the ids that are given. */
+export interface BrewState {
+  readonly brew: string;
+  readonly isUp: boolean;
+  readonly brewerId: string | undefined;
+  readonly patronId: string | undefined;
+}
+
+/** Undefined for what is in words of another kind of client. */
+export function readBrewState(payload: Extract<Packet, { type: typeof PacketType.BREW_STATE }>['payload']): BrewState | undefined {
+  const { brew, state, brewer_id, patron_id } = payload;
+  const [brewerId, patronId] = [readId(brewer_id), readId(patron_id)];
+  if ((brewer_id != null && !brewerId) || (patron_id != null && !patronId)) return undefined;
+  return state === 'up' || state === 'down' ? { brew, isUp: state === 'up', brewerId, patronId } : undefined;
+}
+
+/** More states of one client are not kept. */
+const MAX_STATES = 10_000;
+
+/** The brews that a client has said to be down, and for which of its pairs. */
+export class DownBrews {
+  readonly #keys = new Set<string>();
+
+  /** False when it changes nothing. */
+  set({ brew, isUp, brewerId, patronId }: BrewState): boolean {
+    const key = keyOf(brew, brewerId, patronId);
+    if (isUp) return this.#keys.delete(key);
+    if (this.#keys.has(key) || this.#keys.size >= MAX_STATES) return false;
+    this.#keys.add(key);
+    return true;
+  }
+
+  has(brew: string, brewerId: string, patronId: string): boolean {
+    if (!this.#keys.size) return false;
+    const scopes = [keyOf(brew), keyOf(brew, brewerId), keyOf(brew, undefined, patronId), keyOf(brew, brewerId, patronId)];
+    return scopes.some((key) => this.#keys.has(key));
+  }
+}
+
+const keyOf = (brew: string, brewerId = '', patronId = ''): string => `${brewerId}/${patronId}/${brew}`;
+
+/**
+ * The match over the first brew in the brewer's list that the patron has too and that is up at both, or else over the first
+ * that both have; undefined when there is none.
+ */
+export function chooseBrew<C>(
+  brewer: RegisteredBrewer<C>,
+  patron: RegisteredPatron<C>,
+  isDown: (brew: string) => boolean,
+): Match<C> | undefined {
+  let first: Match<C> | undefined;
+  for (const brew of brewer.brews) {
+    const patronBrew = patron.brews.get(brew.name);
+    if (!patronBrew) continue;
+    const match = { brewer, patron, topic: brewer.topic, brew, patronBrew };
+    if (!isDown(brew.name)) return match;
+    first ??= match;
+  }
+  return first;
+}
+
+interface Ends<C> {
+  readonly brewers: Iterable<RegisteredBrewer<C>>;
+  readonly patrons: Iterable<RegisteredPatron<C>>;
+}
+
+/** The matches of a client that a state is about. */
+export function affected<C>({ brewers, patrons }: Ends<C>, { brewerId, patronId }: BrewState): Match<C>[] {
+  const matches = new Set<Match<C>>();
+  for (const end of [...brewers, ...patrons]) for (const match of end.matches.values()) matches.add(match);
+  const isAbout = ({ brewer, patron }: Match<C>): boolean =>
+    (brewerId ?? brewer.id) === brewer.id && (patronId ?? patron.id) === patron.id;
+  return [...matches].filter(isAbout);
+}
+
+/**
+ * What to tell of matches that have moved to another brew: patrons first, and each patron and brewer once. Clients that
+ * know of moves get the notification alone, and replace the pair that they have, without a moment between; others are
+ * told of an end and a beginning.
+ */
+export function moveNotices<C>(moved: readonly Match<C>[], knowsMoves: (client: C) => boolean): Outgoing<C>[] {
+  const out: Outgoing<C>[] = [];
+  for (const [patron, matches] of groupBy(moved, ({ patron }) => patron)) {
+    if (!knowsMoves(patron.client)) out.push(...matches.map(brewerRemoved));
+    out.push(brewerNotify(patron, matches));
+  }
+  for (const [brewer, matches] of groupBy(moved, ({ brewer }) => brewer)) {
+    if (!knowsMoves(brewer.client)) out.push(...matches.map(patronRemoved));
+    out.push(patronNotify(brewer, matches, false));
+  }
+  return out;
+}
+
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}
