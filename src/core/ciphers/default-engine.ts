@@ -1,4 +1,4 @@
-import { BLOCK, type CbcKey, type CryptoEngine } from './engine.js';
+import type { CbcKey, CryptoEngine } from './engine.js';
 import { nobleEngine } from './noble.js';
 import { subtle, webCryptoEngine } from './web-crypto.js';
 
@@ -8,23 +8,17 @@ declare const performance: { now(): number };
 let from = 1024;
 let calibration: Promise<void> | undefined;
 
-/** What plain JavaScript gets done in a page, in bytes a millisecond. */
-const SPEED = 60_000;
-
 /**
- * A call into WebCrypto costs 7 µs in Chromium, 30 in WebKit and 100 in Firefox, while plain JavaScript is about as fast
- * in each: so the calls are timed. Clocks of pages are coarse, so many are; pages are busy, so the best of some rounds counts.
+ * A call into WebCrypto costs 7 µs in Chromium, 30 in WebKit and 100 in Firefox, while plain JavaScript does about 60 bytes a
+ * µs in each: so some calls are timed. They are many, since clocks of pages are coarse; a page that is busy has its say up to 8 KiB.
  */
-async function calibrate({ seal }: CbcKey): Promise<void> {
-  const nothing = new Uint8Array(BLOCK);
-  await seal(nothing); // its key is ready now
-  let best = 8192;
-  for (let round = 0; round < 4; round++) {
-    const start = performance.now();
-    for (let call = 0; call < 32; call++) await seal(nothing);
-    best = Math.min(best, ((performance.now() - start) / 32) * SPEED);
+async function calibrate(seal: CbcKey['seal'], any: Uint8Array): Promise<void> {
+  let start = 0;
+  for (let call = 0; call < 101; call++) {
+    await seal(any);
+    start ||= performance.now(); // from then on its key is ready
   }
-  from = Math.max(best, 256);
+  from = Math.min((performance.now() - start) * 600, 8192);
 }
 
 /**
@@ -38,18 +32,17 @@ export function defaultEngine(): CryptoEngine {
   return {
     // GCM in plain JavaScript makes its tables anew for each message, which takes longer than a call at any size.
     ...web,
-    name: 'webcrypto+noble',
     cbc(key) {
       const small = nobleEngine.cbc(key);
       // Chromium's WebCrypto has no 192-bit keys.
       if (key.length === 24) return small;
       const large = web.cbc(key);
-      calibration ??= calibrate(large).catch(() => undefined); // then it stays as it is
+      calibration ??= calibrate(large.seal, key).catch(() => undefined); // then it stays as it is
       const pick = ({ length }: Uint8Array): CbcKey => (length < from ? small : large);
       return {
+        ...large,
         seal: (plaintext) => pick(plaintext).seal(plaintext),
         open: (payload) => pick(payload).open(payload),
-        openAll: large.openAll!,
       };
     },
   };
