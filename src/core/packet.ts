@@ -123,14 +123,19 @@ export function encodePacket(packet: Packet, version: PacketVersion = '1.1'): Ui
  * Reads one control packet of either version; the flags in its header tell which (protocol, section 2).
  * @throws {PubkeeperError} `PACKET_INVALID` when it is truncated, longer than it says, not JSON or of the wrong shape
  */
-export function decodePacket(bytes: Uint8Array): Packet | UnknownPacket {
+export const decodePacket = (bytes: Uint8Array): Packet | UnknownPacket => decode(bytes, PAYLOADS);
+
+/** As {@link decodePacket}, for what servers send: any other type is an unknown one. A page need not bear the rest. */
+export const decodeServerPacket = (bytes: Uint8Array): Packet | UnknownPacket => decode(bytes, FROM_SERVERS);
+
+function decode(bytes: Uint8Array, payloads: Readonly<Partial<Record<PacketType, Reader>>>): Packet | UnknownPacket {
   if (bytes.length < 8) throw invalid('a packet', `has ${bytes.length} bytes; its header alone has 8`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const type = view.getUint16(0, true);
   const name = packetName(type);
   const length = view.getUint16(2, true) + (view.getUint8(4) & 1 ? view.getUint16(5, true) * 0x10000 : 0);
   if (bytes.length - 8 !== length) throw invalid(name, `announces ${length} payload bytes and bears ${bytes.length - 8}`);
-  const read = Object.hasOwn(PAYLOADS, type) ? PAYLOADS[type as PacketType] : undefined;
+  const read = Object.hasOwn(payloads, type) ? payloads[type as PacketType] : undefined;
   if (!read) return { type: 'unknown', number: type };
   let payload: unknown;
   try {
@@ -190,22 +195,26 @@ const brew = /* @__PURE__ */ object({ name: text });
 const brews = /* @__PURE__ */ list(brew);
 const segment = /* @__PURE__ */ object({});
 
-const PAYLOADS: Readonly<Record<PacketType, Reader>> = /* @__PURE__ */ (() => ({
-  1: object({ token: text }),
+const FROM_SERVERS = /* @__PURE__ */ (() => ({
   2: object({ authenticated: flag }),
-  10: object({ topic: text, brewer_id: id, brewer_config: config, brews }),
-  11: object({ topic: text, brewer_id: id }),
   12: object({ patron_id: id, brewers: list(object({ topic: text, brewer_id: id, brewer_config: config, brew })) }),
   13: object({ topic: optionalText, patron_id: id, brewer_id: id }),
-  20: object({ topic: text, patron_id: id, brews }),
-  21: object({ topic: text, patron_id: id }),
   22: object({ brewer_id: id, patrons: list(object({ topic: text, patron_id: id, brew })) }),
   23: object({ topic: optionalText, brewer_id: id, patron_id: id }),
+  99: object({ message: text }),
+}))();
+
+const PAYLOADS: Readonly<Record<PacketType, Reader>> = /* @__PURE__ */ (() => ({
+  ...FROM_SERVERS,
+  1: object({ token: text }),
+  10: object({ topic: text, brewer_id: id, brewer_config: config, brews }),
+  11: object({ topic: text, brewer_id: id }),
+  20: object({ topic: text, patron_id: id, brews }),
+  21: object({ topic: text, patron_id: id }),
   30: segment,
   31: segment,
   32: segment,
   33: segment,
   40: object({ brews: list(text), bridge_mode: flag }),
   41: object({ brew: text, state: anything }),
-  99: object({ message: text }),
 }))();

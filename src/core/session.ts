@@ -1,7 +1,7 @@
 import type { WebSocketConstructor } from './connection.js';
 import { asPubkeeperError, type ErrorCode, PubkeeperError } from './errors.js';
 import { after, cancel, type Timer } from './host.js';
-import { decodePacket, encodePacket, type Packet, packetName, PacketType, type PacketVersion } from './packet.js';
+import { decodeServerPacket, encodePacket, type Packet, packetName, PacketType, type PacketVersion } from './packet.js';
 import { isFatal, ReconnectingConnection, type ReconnectOptions } from './reconnect.js';
 
 /** A token, or what gets one: called for each connection, so that a short-lived one can be renewed. */
@@ -125,7 +125,7 @@ export class Session {
   #received(bytes: Uint8Array): void {
     const { onError, onPacket } = this.#options;
     try {
-      const packet = decodePacket(bytes);
+      const packet = decodeServerPacket(bytes);
       if (packet.type === 'unknown') {
         if (packet.number !== PING) throw unexpected(packet.number);
       } else if (packet.type === PacketType.CLIENT_AUTHENTICATED) this.#authenticate(packet.payload);

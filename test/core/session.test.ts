@@ -252,14 +252,15 @@ describe('what a server may send wrong', () => {
     expect([client.state, server.connections]).toEqual(['connected', 1]);
   });
 
-  it('a notification for somebody who is not there, and packets that are only for servers, do nothing', async () => {
+  it('a notification for somebody who is not there does nothing, and packets that are only for servers are reported', async () => {
     const { client, errors } = kit();
     await client.connect();
     const ids = { patron_id: id(8), brewer_id: id(9) };
     server.sendRaw(notify);
     for (const [type, payload] of [[13, ids], [23, ids], [11, { topic: 'a', ...ids }], [30, {}], [2, { authenticated: false }]] as const) server.send({ type, payload });
     server.send({ type: 99, payload: { message: 'last' } });
-    await vi.waitFor(() => expect(errors.map(({ message }) => message)).toEqual(['last']));
+    await vi.waitFor(() => expect(errors.at(-1)?.message).toBe('last'));
+    expect(errors.map(({ code, details }) => [code, details['type']])).toEqual([['PROTOCOL_ERROR', 11], ['PROTOCOL_ERROR', 30], ['SERVER_ERROR', undefined]]);
     expect(client.state).toBe('connected');
   });
 });
