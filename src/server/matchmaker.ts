@@ -1,5 +1,3 @@
-import type { ErrorCode } from '../core/errors.js';
-import { show } from '../core/id.js';
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { TopicTrie, assertTopic, assertTopicPattern } from '../core/topic.js';
@@ -7,13 +5,13 @@ import {
   brewerNotify,
   brewerRemoved,
   brewsByName,
-  errorPacket,
   faultOf,
   patronNotify,
   patronRemoved,
   sameJson,
 } from './match.js';
-import type { ErrorSubject, Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
+import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
+import { forbidden, refusal, taken } from './refusals.js';
 import { TopicIndex } from './topic-index.js';
 
 type Payload<Type extends PacketType> = Extract<Packet, { type: Type }>['payload'];
@@ -24,9 +22,19 @@ interface Client<C> {
   readonly rights: Rights;
   readonly brewers: Set<RegisteredBrewer<C>>;
   readonly patrons: Set<RegisteredPatron<C>>;
+  readonly places: Places<C>;
   /** Names of BREWS_REGISTER: kept for whoever asks; matching goes by the brews of each registration. */
   brews: readonly string[];
 }
+
+/** Where registrations are found by topic: apart for clients of this server and of others, so that two of those never meet here. */
+interface Places<C> {
+  readonly isFar: boolean;
+  readonly patrons: TopicTrie<RegisteredPatron<C>>;
+  readonly brewers: TopicIndex<RegisteredBrewer<C>>;
+}
+
+const places = <C>(isFar: boolean): Places<C> => ({ isFar, patrons: new TopicTrie(), brewers: new TopicIndex() });
 
 /** What wants to hear of matches as they come and go, before the packets about them are handed out. */
 export interface MatchListener<C> {
@@ -44,8 +52,8 @@ export class Matchmaker<C> {
   readonly #clients = new Map<C, Client<C>>();
   readonly #brewers = new Map<string, RegisteredBrewer<C>>();
   readonly #patrons = new Map<string, RegisteredPatron<C>>();
-  readonly #patronsByPattern = new TopicTrie<RegisteredPatron<C>>();
-  readonly #brewersByTopic = new TopicIndex<RegisteredBrewer<C>>();
+  readonly #near = places<C>(false);
+  readonly #far = places<C>(true);
   readonly #listener: MatchListener<C> | undefined;
   #matches = 0;
 
@@ -53,16 +61,18 @@ export class Matchmaker<C> {
     this.#listener = listener;
   }
 
+  // Of this server: those of others are told of there.
+
   get clients(): number {
-    return this.#clients.size;
+    return this.#clients.size - this.#far.brewers.size - this.#far.patrons.size;
   }
 
   get brewers(): number {
-    return this.#brewers.size;
+    return this.#near.brewers.size;
   }
 
   get patrons(): number {
-    return this.#patrons.size;
+    return this.#near.patrons.size;
   }
 
   get matches(): number {
@@ -82,9 +92,29 @@ export class Matchmaker<C> {
     return this.#patrons.values();
   }
 
-  /** Lets an authenticated client in. Its rights hold for as long as it stays. */
-  add(client: C, rights: Rights): void {
-    this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), brews: [] });
+  brewer(id: string): RegisteredBrewer<C> | undefined {
+    return this.#brewers.get(id);
+  }
+
+  patron(id: string): RegisteredPatron<C> | undefined {
+    return this.#patrons.get(id);
+  }
+
+  /** TODO: brews that the client has said to be down, for a registration of its. */
+  downOf(_client: C, _id: string): readonly (readonly [brew: string, peerId?: string])[] {
+    return [];
+  }
+
+  rightsOf(client: C): Rights | undefined {
+    return this.#clients.get(client)?.rights;
+  }
+
+  /**
+   * Lets an authenticated client in. Its rights hold for as long as it stays. `isFar`: it is connected to another server,
+   * and is matched with this one's clients only.
+   */
+  add(client: C, rights: Rights, isFar = false): void {
+    this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), places: isFar ? this.#far : this.#near, brews: [] });
   }
 
   /** The other live client that holds the id which `packet` would register, if there is one. */
@@ -155,8 +185,8 @@ export class Matchmaker<C> {
 
     const brewer = before ?? { id, client, topic, config, brews, matches: new Map() };
     const told = { topic: brewer.topic, config: brewer.config };
-    this.#brewersByTopic.delete(told.topic, brewer);
-    this.#brewersByTopic.add(topic, brewer);
+    known.places.brewers.delete(told.topic, brewer);
+    known.places.brewers.add(topic, brewer);
     brewer.topic = topic;
     brewer.config = config;
     brewer.brews = brews;
@@ -166,7 +196,7 @@ export class Matchmaker<C> {
     }
 
     const wanted = new Map<RegisteredPatron<C>, Match<C>>();
-    for (const patron of this.#patronsByPattern.match(topic)) {
+    for (const patron of this.#meet(known, ({ patrons }) => patrons.match(topic))) {
       const match = this.#pair(brewer, patron);
       if (match) wanted.set(patron, match);
     }
@@ -206,8 +236,8 @@ export class Matchmaker<C> {
     if (before && before.client !== client) return refusal(client, 'REGISTERED_TWICE', taken('patron', id), subject);
 
     const patron = before ?? { id, client, pattern, brews: new Map(), matches: new Map() };
-    this.#patronsByPattern.delete(patron.pattern, patron);
-    this.#patronsByPattern.add(pattern, patron);
+    known.places.patrons.delete(patron.pattern, patron);
+    known.places.patrons.add(pattern, patron);
     patron.pattern = pattern;
     patron.brews = brewsByName(brews);
     if (!before) {
@@ -216,7 +246,7 @@ export class Matchmaker<C> {
     }
 
     const wanted = new Map<RegisteredBrewer<C>, Match<C>>();
-    for (const brewer of this.#brewersByTopic.match(pattern)) {
+    for (const brewer of this.#meet(known, ({ brewers }) => brewers.match(pattern))) {
       const match = this.#pair(brewer, patron);
       if (match) wanted.set(brewer, match);
     }
@@ -238,9 +268,16 @@ export class Matchmaker<C> {
     return out;
   }
 
+  /** What `find` finds where a client may meet others: those of this server, and for one of this server those of others too. */
+  #meet<T>(known: Client<C>, find: (places: Places<C>) => readonly T[]): readonly T[] {
+    const near = find(this.#near);
+    const far = known.places.isFar ? [] : find(this.#far);
+    return far.length ? [...near, ...far] : near;
+  }
+
   #dropBrewer(known: Client<C>, brewer: RegisteredBrewer<C>): Outgoing<C>[] {
     this.#brewers.delete(brewer.id);
-    this.#brewersByTopic.delete(brewer.topic, brewer);
+    known.places.brewers.delete(brewer.topic, brewer);
     known.brewers.delete(brewer);
     return [...brewer.matches.values()].map((match) => {
       this.#unlink(match);
@@ -250,7 +287,7 @@ export class Matchmaker<C> {
 
   #dropPatron(known: Client<C>, patron: RegisteredPatron<C>): Outgoing<C>[] {
     this.#patrons.delete(patron.id);
-    this.#patronsByPattern.delete(patron.pattern, patron);
+    known.places.patrons.delete(patron.pattern, patron);
     known.patrons.delete(patron);
     return [...patron.matches.values()].map((match) => {
       this.#unlink(match);
@@ -283,13 +320,3 @@ export class Matchmaker<C> {
     this.#listener?.unmatched(match);
   }
 }
-
-const forbidden = (topic: string): string =>
-  `This token may not write ${show(topic)}: brew another topic, or use a token with the right "write" for this one.`;
-
-const taken = (what: string, id: string): string =>
-  `Another client has registered ${what} ${id}: give every ${what} an id of its own, or end the other client first.`;
-
-const refusal = <C>(client: C, code: ErrorCode, message: string, subject: ErrorSubject): Outgoing<C>[] => [
-  { client, packet: errorPacket(code, message, subject) },
-];

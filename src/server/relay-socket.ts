@@ -8,7 +8,7 @@ import type { Outbox } from './outbox.js';
 import type { RelayVersion } from './relay-format.js';
 import { Permits } from './permits.js';
 import { Relay } from './relay.js';
-import type { RelayMember } from './relay.js';
+import type { RelayBridge, RelayMember } from './relay.js';
 import type { Drops } from './stats.js';
 import type { Tickets } from './tickets.js';
 import { Throttle } from './throttle.js';
@@ -46,13 +46,15 @@ export interface RelayPlaneOptions {
   /** In the profile `secured`. */
   readonly tickets: Tickets | undefined;
   readonly heartbeat: Heartbeat;
+  /** The way to the relays of other servers. */
+  readonly bridge: RelayBridge<RelayMember> | undefined;
   /** A connection has joined the topic of this key. */
   readonly joined: (key: string) => void;
 }
 
 /** The relay with its WebSockets. */
 export class RelayPlane {
-  readonly relay: Relay<RelayConnection>;
+  readonly relay: Relay<RelayMember>;
   readonly #options: RelayPlaneOptions;
   readonly #connections = new Set<RelayConnection>();
   /** Sockets that were written to in this tick. */
@@ -63,7 +65,9 @@ export class RelayPlane {
     this.#options = options;
     const { drops, outbox, joined, limits } = options;
     this.relay = new Relay({
-      write: ({ socket, tcp }, bytes) => {
+      write: (member, bytes) => {
+        if (!(member instanceof RelayConnection)) return true;
+        const { socket, tcp } = member;
         if (socket.readyState !== WebSocket.OPEN) return true;
         if (!outbox.fits(socket, bytes.length)) return this.#tooSlow(socket, bytes.length);
         // Several writes of one tick leave in one system call.
@@ -77,11 +81,12 @@ export class RelayPlane {
       },
       cork: () => this.#atEndOfTick(),
       dropped: (fault, _connection, count) => drops.add(fault, count),
-      ...(options.tickets && { permits: new Permits<RelayConnection>(options.tickets, limits.joinedTopics) }),
+      ...(options.tickets && { permits: new Permits<RelayMember>(options.tickets, limits.joinedTopics) }),
       maxJoined: limits.joinedTopics,
       maxRetained: limits.retainedValues,
       maxRetainedBytes: limits.retainedBytes,
       joined,
+      ...(options.bridge && { bridge: options.bridge }),
     });
   }
 

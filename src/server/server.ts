@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import type { WebSocket } from 'ws';
 import { Events } from '../core/events.js';
+import type { Cluster } from './cluster/cluster.js';
 import type { BrewDetails } from '../core/packet.js';
 import { AddressBook } from './address-book.js';
 import { Tokens } from './auth.js';
@@ -15,6 +16,8 @@ import { wait } from '../core/host.js';
 import { isAuthenticator, readOptions } from './options.js';
 import type { ServerOptions, ServerSettings } from './options.js';
 import { Outbox } from './outbox.js';
+import { isSecure } from './own-relay.js';
+import type { Transport } from './own-relay.js';
 import { RelayPlane } from './relay-socket.js';
 import { Drops } from './stats.js';
 import type { ServerStats } from './stats.js';
@@ -41,6 +44,8 @@ export interface ServerEvents {
 const RELAY_OVERHEAD = 40 + 88 + 32;
 const CONTROL_OVERHEAD = 8;
 
+const DRAINING = 'The server shuts down: it takes no more connections.';
+
 /** How long a connection has to give a sign of life when another one wants its id, in milliseconds, at most. */
 const PROBE_MS = 2_000;
 
@@ -49,7 +54,8 @@ export class PubkeeperServer {
   /** The token that was made up because none was given; else undefined. */
   readonly token: string | undefined;
   readonly #settings: ServerSettings;
-  readonly #drops = new Drops();
+  readonly #drops: Drops;
+  readonly #cluster: Cluster | undefined;
   readonly #events = new Events<ServerEvents>();
   readonly #heartbeat = new Heartbeat();
   readonly #control: ControlPlane;
@@ -62,15 +68,16 @@ export class PubkeeperServer {
   #beat: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(settings: ServerSettings) {
+  private constructor(settings: ServerSettings, drops: Drops, cluster: Cluster | undefined) {
     this.#settings = settings;
+    this.#drops = drops;
+    this.#cluster = cluster;
     this.token = settings.token;
     const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes, limits, tickets, ticketSeconds } = settings;
-    const drops = this.#drops;
     const heartbeat = this.#heartbeat;
     const outbox = new Outbox(drops, limits.bufferedBytes);
     this.#addresses = new Set([settings.host, ...localAddresses()]);
-    this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, joined: (key) => this.#control.arrived(key) });
+    this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key) });
     this.#control = new ControlPlane({
       authenticator,
       drops,
@@ -84,7 +91,8 @@ export class PubkeeperServer {
       probeMs: Math.min(PROBE_MS, heartbeatMs),
       holdMs,
       logger,
-      joined: (key) => this.#relay.relay.joined(key),
+      joined: (key) => this.#relay.relay.joined(key) + (cluster?.bridge.joinedElsewhere(key) ?? 0),
+      cluster,
       ownRelay: (brew, authority) => this.#isOwnRelay(brew, authority),
       listener: {
         matched: (match) => this.#events.emit('matched', eventOf(match)),
@@ -118,8 +126,11 @@ export class PubkeeperServer {
 
   /** See `createServer`. */
   static async start(options: ServerOptions): Promise<PubkeeperServer> {
-    const server = new PubkeeperServer(readOptions(options));
+    const settings = readOptions(options);
+    const drops = new Drops();
+    const server = new PubkeeperServer(settings, drops, await connectCluster(settings, drops));
     try {
+      await server.#join();
       await server.#listen();
     } catch (error) {
       await server.close();
@@ -164,6 +175,7 @@ export class PubkeeperServer {
       published: relay.published,
       delivered: relay.delivered,
       drops: this.#drops.toJSON(),
+      ...(this.#cluster && { cluster: this.#cluster.stats() }),
     };
   }
 
@@ -202,6 +214,18 @@ export class PubkeeperServer {
     return this.close();
   }
 
+  async #join(): Promise<void> {
+    const { elsewhere } = this.#control;
+    if (!elsewhere) return;
+    await this.#cluster?.start({
+      relay: this.#relay.relay,
+      set: (record) => elsewhere.set(record),
+      delete: (kind, id) => elsewhere.delete(kind, id),
+      usurped: (kind, id) => elsewhere.usurped(kind, id),
+      arrived: (key) => this.#control.arrived(key),
+    });
+  }
+
   async #listen(): Promise<void> {
     const { port, relayPort, host, heartbeatMs } = this.#settings;
     await this.#main.listen(port, host);
@@ -223,6 +247,7 @@ export class PubkeeperServer {
     this.#relay.relay.flush();
     await Promise.all([this.#main.close(), this.#relayOnly?.close()]);
     this.#control.close();
+    await this.#cluster?.close();
   }
 
   #accept(socket: WebSocket, route: AcceptedRoute, request: IncomingMessage): void {
@@ -233,6 +258,7 @@ export class PubkeeperServer {
     this.#control.accept(socket, {
       version: route.version,
       authority: request.headers.host ?? '',
+      secure: isSecure(transportOf(request, this.#settings.tls !== undefined)),
       address: addressOf(request),
     });
   }
@@ -254,8 +280,9 @@ export class PubkeeperServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const isClosing = this.#closing !== undefined;
+      const problem = isClosing || this.#main.isDraining ? DRAINING : this.#cluster?.problem;
       const stats = this.#settings.metrics ? () => this.stats() : undefined;
-      await answer(request, response, this.#settings.http, { isClosing, isReady: !isClosing && !this.#main.isDraining, stats });
+      await answer(request, response, this.#settings.http, { isClosing, problem, stats });
     } catch (error) {
       this.#settings.logger.error('The handler of plain HTTP requests failed.', error);
       if (!response.headersSent) response.statusCode = 500;
@@ -289,6 +316,20 @@ const eventOf = <C>({ brewer, patron, topic, brew }: Match<C>): MatchEvent => ({
   brewerId: brewer.id,
   patronId: patron.id,
   brew: brew.name,
+});
+
+/** The packages that a cluster needs are loaded only where there is one. */
+async function connectCluster({ cluster, logger, maxMessageBytes }: ServerSettings, drops: Drops): Promise<Cluster | undefined> {
+  if (!cluster) return undefined;
+  const { Cluster } = await import('./cluster/cluster.js');
+  return Cluster.connect(cluster, { logger, drops, maxFrame: maxMessageBytes + RELAY_OVERHEAD });
+}
+
+const transportOf = ({ headers }: IncomingMessage, isTls: boolean): Transport => ({
+  isTls,
+  forwarded: String(headers['x-forwarded-proto'] ?? '') || undefined,
+  origin: headers.origin,
+  authority: headers.host ?? '',
 });
 
 const addressOf = (request: IncomingMessage): string => request.socket.remoteAddress ?? 'an unknown address';
