@@ -32,8 +32,13 @@ Beyond this machine (--host): the profile is then "secured", in which the relay 
 matched; clients of the abandoned SDK know no tickets and need --profile open. --tls-cert and --tls-key make it wss:, and
 --origin names the pages that may connect besides the server's own.
 
+Several servers, one network (--cluster): all of them over a NATS with JetStream that is there already (npm install
+@nats-io/transport-node @nats-io/jetstream @nats-io/kv). Give all of them the same tokens and, in the profile "secured" behind
+one address, the same --ticket-keys. For NATS: --cluster-credentials, or PUBKEEPER_CLUSTER_USER and _PASSWORD, or _TOKEN.
+
 Examples:
   $ pubkeeper serve
+  $ pubkeeper serve --cluster nats://10.0.0.1:4222,nats://10.0.0.2:4222 --host 0.0.0.0 --tokens tokens.json
   $ pubkeeper serve --host 0.0.0.0 --port 9000 --tokens tokens.json
   $ pubkeeper serve --host 0.0.0.0 --tokens tokens.json --tls-cert cert.pem --tls-key key.pem --origin https://app.example
   $ pubkeeper serve --json --port 0 | jq -r .url          a free port, told on stdout

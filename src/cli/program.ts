@@ -67,6 +67,11 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
     .addOption(new Option('--origin <origin>', 'a page origin that may connect; may be repeated').argParser(collect))
     .option('--tls-cert <file>', 'the certificate chain, as PEM: the server speaks wss: and https:')
     .option('--tls-key <file>', 'its private key, as PEM')
+    .addOption(new Option('--cluster <urls>', 'be one of several servers, over NATS at nats://host:port; several with commas').env('PUBKEEPER_CLUSTER'))
+    .addOption(new Option('--cluster-name <name>', 'the name of their network, for several on one NATS').default('pubkeeper').env('PUBKEEPER_CLUSTER_NAME'))
+    .addOption(new Option('--cluster-credentials <file>', 'a credentials file for NATS').env('PUBKEEPER_CLUSTER_CREDENTIALS'))
+    .addOption(new Option('--cluster-replicas <count>', 'how many NATS servers keep the registry').argParser(parseCount))
+    .option('--ticket-keys <file>', 'one or two keys of 64 hex digits, each on a line, that several servers share')
     .option('--json', 'tell address and generated token as one line of JSON on stdout, not on stderr')
     .addOption(verbose())
     .action(async (flags: ServeFlags) => done(await (await import('./serve.js')).serve(flags, tell)));

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dashboardHandler } from '../dashboard/handler.js';
-import type { Authenticator, PubkeeperServer, RequestHandler, Right } from '../server/index.js';
+import type { Authenticator, ClusterOptions, PubkeeperServer, RequestHandler, Right } from '../server/index.js';
 import { createServer, readTokens, Tokens } from '../server/index.js';
 import { isLoopback } from '../server/upgrade.js';
 import { show } from '../core/id.js';
@@ -21,6 +21,11 @@ export interface ServeFlags {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly json?: true;
+  readonly cluster?: string;
+  readonly clusterName: string;
+  readonly clusterCredentials?: string;
+  readonly clusterReplicas?: number;
+  readonly ticketKeys?: string;
 }
 
 /** `pubkeeper serve` */
@@ -28,6 +33,8 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
   const { port, host, relayPort, json, profile, origin } = flags;
   const tokens = await authenticator(flags);
   const tls = await certificate(flags);
+  const cluster = await clusterOf(flags);
+  const ticketKeys = flags.ticketKeys === undefined ? undefined : await readKeys(flags.ticketKeys);
   if (!tokens && !isLoopback(host)) {
     throw usage(`A server on ${show(host)} can be reached from outside: give --token or --tokens, or leave out --host.`);
   }
@@ -46,6 +53,8 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
     ...(origin && { origins: origin }),
     ...(tls && { tls }),
     ...(http && { http }),
+    ...(cluster && { cluster }),
+    ...(ticketKeys && { ticketKeys }),
     logger: {
       debug: (text: unknown) => tell.detail(String(text)),
       warn: (text: unknown) => tell.note(String(text)),
@@ -74,11 +83,38 @@ async function authenticator({ tokens: path, token }: ServeFlags): Promise<Authe
 async function certificate({ tlsCert, tlsKey }: ServeFlags): Promise<{ cert: string; key: string } | undefined> {
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
   if (tlsCert === undefined || tlsKey === undefined) throw usage('--tls-cert and --tls-key go together: give both, or neither.');
-  const read = (path: string): Promise<string> =>
-    readFile(path, 'utf8').catch((cause: unknown) => {
-      throw failure(`The file ${show(path)} cannot be read (${systemCode(cause) || 'unknown reason'}): check its name and its rights.`, cause);
-    });
   return { cert: await read(tlsCert), key: await read(tlsKey) };
+}
+
+const read = (path: string): Promise<string> =>
+  readFile(path, 'utf8').catch((cause: unknown) => {
+    throw failure(`The file ${show(path)} cannot be read (${systemCode(cause) || 'unknown reason'}): check its name and its rights.`, cause);
+  });
+
+/** The cluster, and what it says to NATS: names, passwords and tokens come from the environment, where `ps` does not show them. */
+async function clusterOf(flags: ServeFlags): Promise<ClusterOptions | undefined> {
+  const { cluster, clusterName, clusterCredentials, clusterReplicas } = flags;
+  if (cluster === undefined) return undefined;
+  const env = (name: string): string | undefined => process.env[`PUBKEEPER_CLUSTER_${name}`] || undefined;
+  const [username, password, token] = [env('USER'), env('PASSWORD'), env('TOKEN')];
+  return {
+    servers: cluster,
+    name: clusterName,
+    ...(clusterReplicas !== undefined && { replicas: clusterReplicas }),
+    ...(clusterCredentials !== undefined && { credentials: await read(clusterCredentials) }),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(token !== undefined && { token }),
+  };
+}
+
+async function readKeys(path: string): Promise<Uint8Array[]> {
+  const lines = (await read(path)).split(/\s+/).filter(Boolean);
+  // What is in the file is not shown: these are keys.
+  if (lines.length < 1 || lines.length > 2 || !lines.every((line) => /^([\da-f]{2}){32,}$/i.test(line))) {
+    throw usage(`The file ${show(path)} must hold one or two keys of 64 hex digits, each on a line: make one with openssl rand -hex 32.`);
+  }
+  return lines.map((line) => Buffer.from(line, 'hex'));
 }
 
 const describe = ({ url, relayUrl, port, token }: PubkeeperServer, relayPort: number | undefined): Record<string, unknown> => ({

@@ -298,7 +298,10 @@ export class Matchmaker<C> {
   /** The match that these two would make; undefined where the patron may not read, or no brew is common to both. */
   #pair(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): Match<C> | undefined {
     const { topic } = brewer;
-    if (!this.#clients.get(patron.client)?.rights.mayRead(topic)) return undefined;
+    const rights = this.#clients.get(patron.client)?.rights;
+    if (!rights?.mayRead(topic)) return undefined;
+    // What the other server cannot know it does not match either.
+    if (!rights.reads && patron.pattern.includes('*') && this.#clients.get(brewer.client)?.places.isFar) return undefined;
     for (const brew of brewer.brews) {
       const patronBrew = patron.brews.get(brew.name);
       if (patronBrew) return { brewer, patron, topic, brew, patronBrew };

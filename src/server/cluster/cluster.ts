@@ -17,6 +17,8 @@ import type { ReplicaOwner } from './replica.js';
 // is no leader.
 
 const TICK_MS = 500;
+/** How long the registry is tried at the start, in ms. */
+const START_MS = 20_000;
 /** In ticks: between two signs of life; until a server is taken for dead (6 s); until one that is cut off gives up the others. */
 const BEAT = 3;
 const LEASE = 12;
@@ -166,7 +168,7 @@ export class Cluster {
     this.#timer = setInterval(() => this.#onTick(), TICK_MS);
     this.#timer.unref();
     try {
-      await this.#registry.start();
+      await this.#patiently(() => this.#registry.start());
     } catch (error) {
       if (error instanceof PubkeeperError) throw error;
       throw new PubkeeperError('CLUSTER_FAILED', `The registry in NATS cannot be read: ${String(error)}`, {}, error);
@@ -198,7 +200,21 @@ export class Cluster {
     if (control.status === 'rejected') throw control.reason;
     if (link.status === 'rejected') throw link.reason;
     this.#store = await NatsStore.on(this.#control.connection, `pubkeeper_${name}`, replicas);
-    await this.#store.open();
+    await this.#patiently(() => this.#store.open());
+  }
+
+  /** NATS servers that have just started, or lost one of them, take some seconds to agree on who leads. */
+  async #patiently(run: () => Promise<void>): Promise<void> {
+    const end = performance.now() + START_MS;
+    for (;;) {
+      try {
+        return await run();
+      } catch (error) {
+        if (performance.now() > end || (error instanceof PubkeeperError && error.details['permanent'])) throw error;
+        this.#tell(error instanceof Error ? error.message : String(error));
+        await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+      }
+    }
   }
 
   /** The bridge is made before there is a connection. */

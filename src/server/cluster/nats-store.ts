@@ -90,6 +90,7 @@ const codeOf = (error: unknown): unknown => (typeof error === 'object' && error 
 
 function failed(cause: unknown): PubkeeperError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  const hint = /jetstream not enabled|no responders|503/i.test(why) ? ' Start nats-server with JetStream (-js), and for this account.' : '';
-  return new PubkeeperError('CLUSTER_FAILED', `The registry in NATS cannot be opened (${why}).${hint}`, {}, cause);
+  const permanent = /not enabled|not supported|insufficient permissions/i.test(`${why} ${cause instanceof Error ? cause.name : ''}`);
+  const hint = permanent ? ': start nats-server with JetStream (-js), and allow it for this account' : '';
+  return new PubkeeperError('CLUSTER_FAILED', `The registry in NATS cannot be opened (${why})${hint}.`, { permanent }, cause);
 }

@@ -62,8 +62,6 @@ export async function startNats({ config = '', cluster, name = 'n1', jetstream =
       restarts.add(child);
       child.kill('SIGKILL');
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-      rmSync(join(directory, 'jetstream'), { recursive: true, force: true });
-      writeFileSync(file, lines.join('\n'));
       child = await run(file, port);
     },
   };
