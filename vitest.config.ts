@@ -4,8 +4,15 @@ import { defineConfig } from 'vitest/config';
 const fromRoot = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 export default defineConfig({
-  // Tests run from the source; package.json sends #platform to dist.
-  resolve: { alias: { '#platform': fromRoot('src/platform/node.ts') } },
+  // Tests run from the source; package.json sends these to dist.
+  resolve: {
+    alias: {
+      '#platform': fromRoot('src/platform/node.ts'),
+      '#mqtt': fromRoot('src/platform/node-mqtt.ts'),
+      '#scope': fromRoot('src/platform/node-scope.ts'),
+      '#nats': fromRoot('src/platform/node-nats.ts'),
+    },
+  },
   test: {
     pool: 'forks',
     // A test that passes only the second time has found something.

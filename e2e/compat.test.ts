@@ -4,39 +4,14 @@ import { extname } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PubkeeperClient } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
-import { findChromium, launchChromium } from './browsers.js';
+import { type Engine, engineKinds, type EnginePage, titleOf, warnOfMissing } from './engines.js';
+import { ResultTable } from './table.js';
 
-// The dashboard of demo/compat: the same page once with the script tag of old, and once with ES modules as they are
-// published, joined by nothing but an import map.
+// The dashboard of demo/compat: the same page in each engine, once with the script tag of old, and once with ES modules
+// as they are published, joined by nothing but an import map.
 
-interface Page {
-  /** What an expression, or its promise, comes to. */
-  evaluate<T>(expression: string): Promise<T>;
-}
-
-interface Engine {
-  open(url: string): Promise<Page>;
-  close(): Promise<void>;
-}
-
-/** The browsers, as a table to be added to. */
-const engines: { readonly name: string; missing(): string | null; launch(): Promise<Engine> }[] = [
-  {
-    name: 'Chromium',
-    missing: () => (findChromium() ? null : 'no Chromium is installed'),
-    async launch() {
-      const browser = await launchChromium();
-      return {
-        async open(url) {
-          const page = await browser.newPage();
-          await page.goto(url);
-          return { evaluate: (expression) => page.evaluate(expression) };
-        },
-        close: () => browser.close(),
-      };
-    },
-  },
-];
+warnOfMissing();
+const table = new ResultTable('old dashboard');
 
 const read = (path: string): Buffer => readFileSync(new URL(`../${path}`, import.meta.url));
 const SCRIPT_TAG = '<script src="pubkeeper-compat.umd.min.js"></script>\n  <script src="app.js"></script>';
@@ -67,15 +42,22 @@ function bodyOf(path: string, loading: string): string | Buffer | undefined {
   return read(`demo/compat/public${path}`);
 }
 
-describe.each(engines)('the old dashboard in $name', ({ missing, launch }) => {
-  const isMissing = missing() !== null;
+const settings = engineKinds.map((kind) => ({ kind, title: titleOf(kind) }));
+
+describe.each(settings)('the old dashboard in $title', ({ kind }) => {
+  const isMissing = kind.missing() !== null;
+  // No hook runs for a test that is skipped.
+  if (isMissing) table.set('ALL OF THEM', kind.name, 'SKIPPED');
   let engine: Engine | undefined;
   const clean: (() => Promise<unknown>)[] = [];
   beforeAll(async () => {
-    if (!isMissing) engine = await launch();
+    if (!isMissing) engine = await kind.launch();
   });
-  afterEach(async () => {
+  afterEach(async ({ task }) => {
+    const row = [task.suite?.name, task.name].filter((name) => name && !name.startsWith('the old dashboard')).join(': ');
+    table.set(row, kind.name, 'FAILED');
     for (const run of clean.splice(0).reverse()) await run();
+    if (task.result?.state === 'pass') table.set(row, kind.name, 'ok');
   });
   afterAll(() => engine?.close());
 
@@ -104,8 +86,15 @@ describe.each(engines)('the old dashboard in $name', ({ missing, launch }) => {
     return client;
   }
 
+  /** A page in a tab of its own, which is closed when its server still runs: it does not come back to a later one. */
+  async function open(server: PubkeeperServer): Promise<EnginePage> {
+    const page = await engine!.open(`http://127.0.0.1:${server.port}/`);
+    clean.push(() => page.close());
+    return page;
+  }
+
   /** Waits in the page, at each change of it, until an expression is true. */
-  const until = (page: Page, expression: string): Promise<boolean> =>
+  const until = (page: EnginePage, expression: string): Promise<boolean> =>
     page.evaluate(`new Promise((resolve) => {
       const look = () => (${expression}) && (observer.disconnect(), resolve(true));
       const observer = new MutationObserver(look);
@@ -123,7 +112,7 @@ describe.each(engines)('the old dashboard in $name', ({ missing, launch }) => {
   ])('%s', (_name, loading) => {
     it.skipIf(isMissing)('connects, shows what is brewed, brews, and comes back', async () => {
       const server = await serve(loading);
-      const page = await engine!.open(`http://127.0.0.1:${server.port}/`);
+      const page = await open(server);
       await until(page, status('connected'));
 
       const peer = await peerOf(server);
@@ -162,7 +151,7 @@ describe.each(engines)('the old dashboard in $name', ({ missing, launch }) => {
 
   it.skipIf(isMissing)('the script tag sets the two globals of old, and nothing else', async () => {
     const server = await serve('');
-    const page = await engine!.open(`http://127.0.0.1:${server.port}/`);
+    const page = await open(server);
     const added = await page.evaluate(`(() => {
       const before = Object.getOwnPropertyNames(window);
       return fetch('/pubkeeper-compat.umd.min.js').then(() => new Promise((resolve, reject) => {
@@ -176,3 +165,5 @@ describe.each(engines)('the old dashboard in $name', ({ missing, launch }) => {
     expect(added).toEqual(['PubkeeperClient', 'WebSocketBrew']);
   });
 });
+
+afterAll(() => console.log(`\n${table.toString()}\n`));

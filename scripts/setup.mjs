@@ -112,19 +112,38 @@ const browsers = [
   },
 ];
 
+/** Installs packages of Debian where that is possible; true when everything is there then. */
+async function aptInstall(missing) {
+  if (process.getuid?.() !== 0 || !isOnPath('apt-get')) return false;
+  step(`installing ${missing.map(({ name }) => name).join(', ')} (apt-get)`);
+  // RUNLEVEL=1: services that come with a package do not start; tests start their own, with a configuration of their own.
+  const env = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+  const apt = (...args) => run('apt-get', args, { quiet: true, env });
+  await apt('update');
+  await apt('install', '-y', '--no-install-recommends', ...missing.flatMap(({ packages }) => packages));
+  return missing.every(({ isThere }) => isThere());
+}
+
+// Brokers that tests of brews start. Debian puts daemons where a user's PATH may not lead.
+const isInstalled = (name) => isOnPath(name) || existsSync(join('/usr/sbin', name));
+const brokers = ['mosquitto', 'nats-server'].map((name) => ({ name, isThere: () => isInstalled(name), packages: [name] }));
+
+/** Installs missing brokers. Returns a sentence about what is still missing, or null. */
+export async function ensureBrokers() {
+  const missing = brokers.filter((broker) => !broker.isThere());
+  if (missing.length === 0 || (await aptInstall(missing))) return null;
+  const names = brokers.filter((broker) => !broker.isThere()).map(({ name }) => name);
+  return `Tests that need ${names.join(' and ')} are skipped: install ${names.length > 1 ? 'them' : 'it'} to run them.`;
+}
+
 /** Installs missing browsers. Returns a sentence about what is still missing, or null. */
 export async function ensureBrowsers() {
   const stillMissing = () => browsers.filter((browser) => !browser.isThere());
   let missing = stillMissing();
   if (missing.length === 0) return null;
   const names = () => missing.map((browser) => browser.name).join(', ');
-  if (process.getuid?.() === 0 && isOnPath('apt-get')) {
-    step(`installing ${names()} (apt-get)`);
-    const apt = (...args) => run('apt-get', args, { quiet: true, env: { DEBIAN_FRONTEND: 'noninteractive' } });
-    await apt('update');
-    await apt('install', '-y', '--no-install-recommends', ...missing.flatMap((browser) => browser.packages));
-    missing = stillMissing();
-  }
+  if (await aptInstall(missing)) return null;
+  missing = stillMissing();
   const chromium = missing.find(({ name }) => name === 'Chromium');
   if (chromium) {
     step(`looking for Playwright's chromium (npx playwright install chromium)`);

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runChecks } from './checks.mjs';
-import { SetupError, ensureBrowsers, ensureBuild, ensureDependencies, main, runNode, step } from './setup.mjs';
+import { SetupError, ensureBrokers, ensureBrowsers, ensureBuild, ensureDependencies, main, runNode, step } from './setup.mjs';
 
 const vitestArguments = process.argv.slice(2);
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -14,6 +14,8 @@ await main(async () => {
   await attempt(ensureBuild);
   const browserProblem = await ensureBrowsers();
   if (browserProblem) console.error(`pubkeeper: ${browserProblem}`);
+  const brokerProblem = await ensureBrokers();
+  if (brokerProblem) console.error(`pubkeeper: ${brokerProblem}`);
 
   if (vitestArguments.length > 0) {
     add(await runVitest(vitestArguments));

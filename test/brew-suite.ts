@@ -77,6 +77,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
           logger: undefined,
           report: (error) => errors.push(error),
           dropped: () => undefined,
+          state: () => undefined,
           ...made.host,
         });
         clean.push(() => brew.close());

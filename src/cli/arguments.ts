@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import { isTopic, isTopicPattern } from '../core/topic.js';
 import { show } from '../core/id.js';
+import { brewOption, type BrewFlag } from './brews.js';
 import { usage } from './exit.js';
 
 // Parsers of arguments. They throw sentences of our own: those of commander repeat the value, and that may be a token.
@@ -74,11 +75,13 @@ export interface ClientFlags {
   readonly token?: string;
   readonly cipher: Cipher;
   readonly timeout?: number;
+  readonly brew?: readonly BrewFlag[];
 }
 
 export const clientOptions = (): Option[] => [
   new Option('-s, --server <url>', 'the control server').default(DEFAULT_SERVER).env('PUBKEEPER_SERVER').argParser(parseServer),
   new Option('-t, --token <token>', 'the token that the server knows you by').env('PUBKEEPER_TOKEN').argParser(parseToken),
+  brewOption(),
 ];
 
 /** The token, from wherever it came. */

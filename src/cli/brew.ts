@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Brewer } from '../index.js';
 import type { ClientFlags } from './arguments.js';
+import { makeBrews } from './brews.js';
 import { makeClient } from './connect.js';
 import { ExitCode, failure, usage } from './exit.js';
 import { compactJson, inputError, openInput, readAll, readLines } from './input.js';
@@ -19,7 +20,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   let waiting = true;
   // Ctrl-C is how one ends lines that come without end; it is a failure for what nobody has got.
   const run = new Run(tell, (code) => (lines && !waiting ? ExitCode.OK : code));
-  const client = makeClient(flags, run);
+  const client = makeClient(flags, await makeBrews(flags.brew, true), run);
   const input = text === undefined ? openInput(file) : undefined;
 
   const limit = (): void =>

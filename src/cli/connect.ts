@@ -1,4 +1,4 @@
-import { PubkeeperClient, type DropReason, type PubkeeperError } from '../index.js';
+import { type Brew, PubkeeperClient, type DropReason, type PubkeeperError } from '../index.js';
 import type { ClientFlags } from './arguments.js';
 import { requireToken } from './arguments.js';
 import { failure } from './exit.js';
@@ -6,7 +6,7 @@ import type { Run } from './run.js';
 
 /** Drops that a person can do something about. The others happen in every network, and are details. */
 const TOLD: Partial<Record<DropReason, string>> = {
-  'not-accepted': 'are not encrypted as --cipher asks for',
+  'too-weak': 'are not encrypted as --cipher asks for',
   malformed: 'are no brew frames',
   'wrong-sender': 'bear the name of another brewer',
   undecryptable: 'cannot be decrypted',
@@ -18,11 +18,12 @@ const TOLD: Partial<Record<DropReason, string>> = {
 const TOO_LONG = 1009;
 
 /** A client whose troubles are told on stderr, and end the run when they are final. */
-export function makeClient({ server, token }: ClientFlags, run: Run): PubkeeperClient {
+export function makeClient({ server, token }: ClientFlags, brews: Brew[] | undefined, run: Run): PubkeeperClient {
   const { tell } = run;
   const client = new PubkeeperClient({
     server,
     token: requireToken(token),
+    ...(brews && { brews }),
     logger: {
       debug: (text: unknown) => tell.detail(String(text)),
       warn: (text: unknown) => tell.note(String(text)),
@@ -39,8 +40,9 @@ export function makeClient({ server, token }: ClientFlags, run: Run): PubkeeperC
   client.on('error', (error) => {
     if (run.isOver) return;
     if (error.details['code'] === TOO_LONG) run.fail(failure('A message is longer than the server takes: brew less at once.', error));
-    // Disconnected: it will not be tried again, or what was brewed last did not leave.
-    else if (isRefusal(error) || client.state === 'disconnected') run.fail(error);
+    // Disconnected: it will not be tried again, or what was brewed last did not leave. That a brew was still dialling is no
+    // such thing: what waited for it is told of by itself, or has taken another way.
+    else if (isRefusal(error) || (client.state === 'disconnected' && error.code !== 'CONNECT_FAILED')) run.fail(error);
     // That it reconnects has been said.
     else if (client.state === 'reconnecting') tell.detail(error.message);
     else tell.error(error);
@@ -53,5 +55,6 @@ export function makeClient({ server, token }: ClientFlags, run: Run): PubkeeperC
   return client;
 }
 
-/** Whether the server has refused the patron or the brewer of this command. */
-const isRefusal = ({ details }: PubkeeperError): boolean => 'patron_id' in details || 'brewer_id' in details;
+/** Whether the server has refused the patron or the brewer of this command, or a broker has refused us, or is not to be had. */
+const isRefusal = ({ code, details }: PubkeeperError): boolean =>
+  'patron_id' in details || 'brewer_id' in details || code === 'UNAUTHORIZED' || code === 'BREW_DEPENDENCY';

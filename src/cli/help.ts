@@ -15,6 +15,7 @@ Data goes to stdout, all else to stderr. Exit codes:
 
 Environment:
   PUBKEEPER_SERVER, PUBKEEPER_TOKEN   instead of --server and --token
+  PUBKEEPER_MQTT, PUBKEEPER_NATS      the address for --brew mqtt and --brew nats
   NO_COLOR                            no colours (there are none either when stdout is no terminal)
 `;
 
@@ -44,6 +45,18 @@ Examples:
   $ pubkeeper serve --json --port 0 | jq -r .url          a free port, told on stdout
 `;
 
+/** What `patron` and `brew` have in common. */
+const BREWS = `
+--brew says over what the data goes; several of them in order of preference, and the first that both ends have is taken:
+  websocket[=URL]      the relay of the server, or the one at ws://host:port
+  mqtt=URL             an MQTT broker: mqtt://host:1883, ws://host:8083 (needs: npm install mqtt)
+  nats=URL[,URL …]     NATS: nats://host:4222, ws://host:8080 (needs: npm install @nats-io/nats-core, and for nats://
+                       @nats-io/transport-node)
+  local[=DIRECTORY]    Unix sockets, for processes of one host
+Name and password of a broker stand in its address; others can list those of a command line, so prefer PUBKEEPER_MQTT and
+PUBKEEPER_NATS. A patron needs no address of a broker that lets everybody in: brewers say where they are.
+`;
+
 export const PATRON = `
 Patterns: * stands for one segment, ** for one or more. Quote them, or the shell may expand them.
 Reconnects by itself when the server goes away. Ctrl-C ends it (exit code 0; with --count, 130).
@@ -55,6 +68,8 @@ What is printed for each message:
                                    one line; "base64" instead of "data" for what is not UTF-8; "sequence" only for aes-gcm
   --lines    the data and a line break: what brew --lines has sent comes out as it went in
   --raw      the data, and nothing else: what brew --file has sent comes out byte for byte
+
+${BREWS.trim()}
 
 --timeout counts from the start. When it is over: with --count, exit code 124; without, 0 if a message came, else 124.
 --cipher is the weakest encryption that is accepted: aes-gcm, aes-cbc (that or aes-gcm), or none (whatever comes).
@@ -73,6 +88,8 @@ message, or with --lines each line as one, without its line break, as soon as it
 While nobody listens, --lines reads nothing, so that no line is lost; --timeout limits each such wait. Ctrl-C gives
 exit code 130, but 0 for --lines that somebody listens to: it is how one ends an endless input.
 A text that begins with a dash goes behind two of them: brew demo.x -- --help
+
+${BREWS.trim()}
 
 --cipher: aes-gcm seals messages (tampering, replays and gaps are noticed); aes-cbc is what older peers read.
 

@@ -1,5 +1,6 @@
 import { Patron, type Message } from '../index.js';
-import type { Cipher, ClientFlags } from './arguments.js';
+import type { ClientFlags } from './arguments.js';
+import { makeBrews } from './brews.js';
 import { makeClient } from './connect.js';
 import { ExitCode } from './exit.js';
 import { formatter, wantsColour, type Format } from './format.js';
@@ -21,20 +22,15 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
   const run = new Run(tell, (code) => (count === Infinity ? ExitCode.OK : code));
   const output = new Output(process.stdout, () => run.end(ExitCode.OK), (error) => run.fail(error));
   const format = formatter(formatOf(flags), wantsColour(process.stdout, process.env));
-  const client = makeClient(flags, run);
+  const client = makeClient(flags, await makeBrews(flags.brew, false), run);
   let received = 0;
-  let refused = 0;
 
   const receive = (_data: Uint8Array, message: Message): void => {
     if (run.isOver) return;
-    if (isTooWeak(message, cipher)) {
-      if (!refused++) tell.note(`Not delivered: messages on ${message.topic} are not encrypted as --cipher ${cipher} asks for.`);
-      return;
-    }
     output.write(format(message, new Date()));
     if (++received >= count) run.end(ExitCode.OK);
   };
-  const target = new Patron(pattern, receive, { crypto: cipher === 'none' ? true : 'required' });
+  const target = new Patron(pattern, receive, { minCipher: cipher });
   target.on('gap', ({ topic, missing }) => {
     if (missing > 0) tell.note(`${missing} ${missing === 1 ? 'message' : 'messages'} on ${topic} got lost on the way.`);
   });
@@ -55,6 +51,3 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
 }
 
 const formatOf = ({ json, raw, lines }: PatronFlags): Format => (json ? 'json' : raw ? 'raw' : lines ? 'lines' : 'human');
-
-/** Only sealed messages are numbered: what has no number was encrypted with less, or not at all. */
-const isTooWeak = ({ sequence }: Message, cipher: Cipher): boolean => cipher === 'aes-gcm' && sequence === undefined;

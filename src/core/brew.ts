@@ -19,6 +19,18 @@ export interface BrewHost {
   report(error: PubkeeperError): void;
   /** To be told of data that came and cannot be given to any patron here. */
   dropped(reason: DropReason): void;
+  /**
+   * To say that this brew cannot carry data at present, or that it can again: for all pairs, for those of one brewer or
+   * patron, or for one pair. A pair whose ends share another brew goes on over that one, and comes back. Until it is said,
+   * a brew is up. Say it when it has lasted (half a second), not at each hiccup.
+   */
+  state(brew: string, up: boolean, scope?: BrewScope): void;
+}
+
+/** Which pairs of a client a state is about: those that have all ids that are given. */
+export interface BrewScope {
+  readonly brewerId?: string;
+  readonly patronId?: string;
 }
 
 /** One brewer of this client, matched with one patron over this brew. */
@@ -28,6 +40,13 @@ export interface BrewerPair {
   readonly patronId: string;
   /** What the patron registered about this brew. */
   readonly details: BrewDetails;
+  /**
+   * Where the patron was served over another brew until now: what was brewed last, oldest first. It may have missed
+   * these frames, and knows again those that it has. To be given to it before anything else, if that can be done.
+   */
+  readonly missed?: readonly Uint8Array<ArrayBuffer>[];
+  /** To be told what to wait for until those have been accepted, if that is not at once. A brewer that leaves waits for it. */
+  accepting?(accepted: Promise<void>): void;
 }
 
 /** One patron of this client, matched with one brewer over this brew. */
@@ -77,6 +96,8 @@ export interface Brew {
    * @throws {PubkeeperError} `BUFFER_FULL` when too much waits already, `BREW_FAILED` when it can never be carried
    */
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void>;
+  /** The brewer is not registered any more: what `brewerDetails` began for it can end. */
+  endBrewer?(brewerId: string): void;
   /**
    * The server has told of a running pair again, with details that differ in their `ticket` at most. `brews`: this client is
    * the brewer. Never throws.

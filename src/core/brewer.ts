@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { Brew } from './brew.js';
-import type { CipherName, MakeSealer, Sealer } from './ciphers/cipher.js';
+import { type CipherName, CIPHERS, type MakeSealer, type Sealer } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import { sealerFor } from './ciphers/index.js';
@@ -11,6 +11,7 @@ import { defaultLogger, utf8 } from './host.js';
 import { fromHex, newId, parseId, readId, show } from './id.js';
 import { Outlet } from './outlet.js';
 import type { BrewerConfig, PatronInfo } from './packet.js';
+import { Sent } from './sent.js';
 import { assertTopic } from './topic.js';
 
 /** The options of a {@link Brewer}. */
@@ -44,6 +45,16 @@ export interface BrewerEvents {
 export interface BrewerHost {
   brew(name: string): Brew | undefined;
   readonly engine: CryptoEngine;
+  /** Whether a patron can be moved to another brew: then what was sent last is kept, to be sent to it again. */
+  readonly moves?: boolean;
+}
+
+/** From one configuration to the next. */
+interface Session {
+  readonly sealer: Sealer;
+  readonly outlet: Outlet;
+  /** Only where patrons can tell what they have from what they miss. */
+  readonly sent: Sent | undefined;
 }
 
 /** A matched patron: over which brew, and what ends it. */
@@ -52,8 +63,6 @@ interface Reader {
   readonly brew: Brew | undefined;
   stop: (() => void) | undefined;
 }
-
-const CIPHERS: readonly unknown[] = ['none', 'aes-cbc', 'aes-gcm'];
 
 /**
  * Publishes on one literal topic, to the patrons that the server matches it with. While there is none it stays silent:
@@ -70,7 +79,7 @@ export class Brewer {
   #brews: readonly Brew[] = [];
   #host: BrewerHost | undefined;
   #leave: (() => void) | undefined;
-  #session: { readonly sealer: Sealer; readonly outlet: Outlet } | undefined;
+  #session: Session | undefined;
 
   /** @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
   constructor(topic: string, options: BrewerOptions = {}) {
@@ -112,7 +121,8 @@ export class Brewer {
       (frame) => (this.#session?.outlet === outlet ? this.#carry(frame) : undefined),
       (error) => this.#report(error),
     );
-    this.#session = { sealer, outlet };
+    const sent = this.#host?.moves && this.cipher === 'aes-gcm' ? new Sent() : undefined;
+    this.#session = { sealer, outlet, sent };
   }
 
   /** What patrons are told of this session (`brewer_config` in protocol, section 2). It bears the key. */
@@ -130,8 +140,9 @@ export class Brewer {
     for (const info of patrons) {
       this.#try(() => {
         const patronId = parseId(info.patron_id);
+        const former = this.#readers.get(patronId)?.name;
         this.#end(patronId);
-        this.#begin(patronId, info);
+        this.#begin(patronId, info, former);
       });
     }
     if (!before && this.isMatched) this.#events.emit('matched', { topic: this.topic });
@@ -156,7 +167,8 @@ export class Brewer {
   /**
    * Sends `data` to every matched patron; resolves when the bytes were accepted by their brews, which is later than now
    * only while a connection is being made or its buffer is full. Resolves at once when nobody is matched. What `data`
-   * holds when the call is made counts. Sealed messages that are brewed in one tick leave together.
+   * holds when the call is made counts. Sealed messages that are brewed in one tick leave together: while nothing waits they
+   * count as accepted, and what then goes wrong (`BUFFER_FULL`, `BREW_FAILED`) is only an `error` event.
    *
    * A rejection is also an `error` event, so that it is not lost on those who do not wait; it never is an unhandled one.
    * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL`, `BREW_FAILED` or `CONNECTION_CLOSED`.
@@ -214,28 +226,32 @@ export class Brewer {
     return this.#session?.outlet.flush();
   }
 
-  #configured(): { readonly sealer: Sealer; readonly outlet: Outlet } {
+  #configured(): Session {
     if (!this.#session) this.configure();
     return this.#session!;
   }
 
-  #begin(patronId: string, { brew: details }: PatronInfo): void {
+  /** @param former the name of the brew over which it was served until now */
+  #begin(patronId: string, { brew: details }: PatronInfo, former: string | undefined): void {
     const { topic, brewerId } = this;
     const name = details?.name;
     const brew = this.#host?.brew(name);
-    const reader: Reader = { name, brew, stop: undefined };
-    this.#readers.set(patronId, reader);
-    this.#events.emit('added', { topic, patronId, brew: name });
-    // Without a client there are no brews; and a listener may have removed this very patron.
-    if (!this.#host || this.#readers.get(patronId) !== reader) return;
-    if (!brew) {
+    if (this.#host && !brew) {
       throw new PubkeeperError(
         'BREW_UNKNOWN',
         `A patron reads ${topic} over ${show(name)}, which this client does not have: add that brew to its brews.`,
         { topic, patronId, brew: name },
       );
     }
-    reader.stop = brew.startBrewer({ topic, brewerId, patronId, details });
+    const reader: Reader = { name, brew, stop: undefined };
+    this.#readers.set(patronId, reader);
+    this.#events.emit('added', { topic, patronId, brew: name });
+    // Without a client there are no brews; and a listener may have removed this very patron.
+    if (!brew || this.#readers.get(patronId) !== reader) return;
+    const pair = { topic, brewerId, patronId, details };
+    const { sent, outlet } = (former !== name && this.#session) || {};
+    const moved = former !== undefined && sent && { missed: sent.frames, accepting: (accepted: Promise<void>) => outlet?.wait(accepted) };
+    reader.stop = brew.startBrewer({ ...pair, ...moved });
     this.#list();
   }
 
@@ -257,6 +273,7 @@ export class Brewer {
   /** Hands a frame to each brew; nothing is returned when all took it at once. */
   #carry(frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     let waiting: Promise<void>[] | undefined;
+    this.#session?.sent?.add(frame);
     for (const brew of this.#brews) {
       try {
         const accepted = brew.brew(this.brewerId, frame);

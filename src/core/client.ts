@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { aborted, type AbortSignalLike, type Attempt, newAttempt } from './attempt.js';
 import type { Brew, BrewHost } from './brew.js';
+import { BrewStates } from './brew-states.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
@@ -10,6 +11,7 @@ import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { after, cancel, defaultLogger, type Timer, wait } from './host.js';
 import { brewerMember, type Member, patronMember } from './member.js';
+import type { Packet } from './packet.js';
 import { Patron, type PatronCallback, type PatronOptions } from './patron.js';
 import { Registry } from './registry.js';
 import { Session } from './session.js';
@@ -34,8 +36,9 @@ export class PubkeeperClient {
   readonly #events = new Events<ClientEvents>();
   readonly #drops = new Drops((drop) => void this.#events.emit('dropped', drop));
   readonly #brews: ReadonlyMap<string, Brew>;
-  readonly #lent: { brew(name: string): Brew | undefined; readonly engine: CryptoEngine };
+  readonly #lent: { brew(name: string): Brew | undefined; readonly engine: CryptoEngine; readonly moves: boolean };
   readonly #registry: Registry;
+  readonly #states = new BrewStates((packet) => this.#send(packet));
   #state: ClientState = 'disconnected';
   #run: Run | undefined;
   #closed: Promise<void> = Promise.resolve();
@@ -60,17 +63,16 @@ export class PubkeeperClient {
       logger,
       report: (error) => this.#report(error),
       dropped: (reason) => this.#drops.add(reason, undefined),
+      state: (brew, up, scope) => this.#states.set(brew, up, scope),
     };
     for (const brew of brews) brew.attach(host);
     this.#brews = new Map(brews.map((brew) => [brew.name, brew]));
     this.#registry = new Registry({
-      send: (packet) => {
-        if (this.#ready) this.#run?.session?.send(packet);
-      },
+      send: (packet) => this.#send(packet),
       report: host.report,
       answered: () => this.#settle(),
     });
-    this.#lent = { brew: (name) => this.#brews.get(name), engine };
+    this.#lent = { brew: (name) => this.#brews.get(name), engine, moves: brews.length > 1 };
   }
 
   /** `'disconnected' | 'connecting' | 'connected' | 'reconnecting'` */
@@ -272,6 +274,7 @@ export class PubkeeperClient {
     cancel(this.#answers);
     cancel(this.#grace);
     run.session?.close();
+    this.#states.clear();
     const attempt = this.#attempt;
     this.#attempt = undefined;
     this.#setState('disconnected');
@@ -291,6 +294,7 @@ export class PubkeeperClient {
 
   #registerAll(): void {
     this.#ready = true;
+    this.#states.repeat();
     const { connectTimeoutMs: ms } = this.#settings;
     this.#answers = after(ms, () => {
       const topics = this.#registry.unanswered;
@@ -313,6 +317,10 @@ export class PubkeeperClient {
     this.#attempt = undefined;
     // Peers that the server did not name may be on their way back too.
     this.#grace = after(this.#settings.reconnect.graceMs, () => this.#registry.expire());
+  }
+
+  #send(packet: Packet): void {
+    if (this.#ready) this.#run?.session?.send(packet);
   }
 
   #setState(state: ClientState): void {

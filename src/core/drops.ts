@@ -10,6 +10,8 @@ export type DropReason =
   | 'wrong-sender'
   /** encrypted, and `crypto` is false; or plaintext, and `crypto` is `'required'` */
   | 'not-accepted'
+  /** encrypted with less than the patron's `minCipher`, or not at all where that was set */
+  | 'too-weak'
   /** it cannot be opened with the key that its brewer announced */
   | 'undecryptable'
   /** a sealed message that was delivered before, or one that is too old to tell */

@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'BREW_DUPLICATE'
   | 'BREW_IN_USE'
   | 'BREW_CONFIG_INVALID'
+  | 'BREW_DEPENDENCY'
   | 'BREW_FAILED'
   | 'BUFFER_FULL'
   | 'CALLBACK_FAILED'

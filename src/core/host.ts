@@ -19,7 +19,7 @@ export interface ParsedUrl {
 }
 
 declare const TextEncoder: new () => Pick<TextCodec, 'encode'>;
-declare const TextDecoder: new (label: string, options: { fatal: boolean }) => Pick<TextCodec, 'decode'>;
+declare const TextDecoder: new (label: string, options: { fatal?: boolean; ignoreBOM?: boolean }) => Pick<TextCodec, 'decode'>;
 declare const URL: new (url: string) => ParsedUrl;
 declare const crypto: { getRandomValues(bytes: Uint8Array<ArrayBuffer>): unknown };
 declare const setTimeout: (run: () => void, ms: number) => Timer;
@@ -44,9 +44,9 @@ export const utf8 = (text: string): Uint8Array<ArrayBuffer> => (encoder ??= new 
 export const fromUtf8Strict = (bytes: Uint8Array): string =>
   (strictDecoder ??= new TextDecoder('utf-8', { fatal: true })).decode(bytes);
 
-/** Replaces what is not UTF-8 by U+FFFD, as a browser's `MessageEvent` text would. */
+/** Replaces what is not UTF-8 by U+FFFD, as a browser's `MessageEvent` text would; loses nothing, not even a BOM. */
 export const fromUtf8 = (bytes: Uint8Array): string =>
-  (lenientDecoder ??= new TextDecoder('utf-8', { fatal: false })).decode(bytes);
+  (lenientDecoder ??= new TextDecoder('utf-8', { ignoreBOM: true })).decode(bytes);
 
 /** The only source of randomness: `crypto.getRandomValues`, which plain-http pages have too. */
 export function randomBytes(length: number): Uint8Array<ArrayBuffer> {

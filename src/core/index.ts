@@ -27,7 +27,7 @@ export { Patron, type PatronCallback, type PatronEvents, type PatronOptions } fr
 export { Brewer, type BrewerEvents, type BrewerOptions } from './brewer.js';
 export type { Message } from './message.js';
 export type { Drop, DropReason } from './drops.js';
-export type { Brew, BrewHost, BrewerPair, PatronPair } from './brew.js';
+export type { Brew, BrewHost, BrewScope, BrewerPair, PatronPair } from './brew.js';
 export type { WebSocketConstructor, WebSocketLike } from './connection.js';
 export type { ReconnectOptions } from './reconnect.js';
 export type { TokenSource } from './session.js';

@@ -8,7 +8,7 @@ import { Registration } from './registration.js';
 /** A patron or a brewer of a client: how to register it, and what to do with what the server says of it. */
 export interface Member {
   readonly target: Patron | Brewer;
-  readonly registration: Pick<Registration<never>, 'answered' | 'expectAnswer' | 'removed' | 'expire' | 'clear'>;
+  readonly registration: Pick<Registration<never>, 'answered' | 'expectAnswer' | 'removed' | 'refused' | 'expire' | 'clear'>;
   /** The packet that registers it, once its brews are ready. */
   register(): Promise<Packet>;
   readonly unregister: Packet;
@@ -25,21 +25,21 @@ export function patronMember(target: Patron, brews: Brews, undo: readonly (() =>
   const registration = new Registration<BrewerInfo>(
     (info) => info.brewer_id,
     (infos) => target.newBrewers(infos),
-    (id) => target._retire(id),
+    (id, now) => (now ? target.removeBrewer(id) : target._retire(id)),
     ({ topic, brewer_id, brew }) => brews.get(brew?.name)?.renew?.({ topic, brewerId: brewer_id, details: brew }, false),
   );
   return {
     target,
     registration,
-    register: () =>
-      Promise.resolve({
-        type: PacketType.PATRON_REGISTER,
-        payload: {
-          topic,
-          patron_id: patronId,
-          brews: [...brews.values()].flatMap((brew) => brew.patronDetails({ topic, patronId }) ?? []),
-        },
-      }),
+    // A brew that throws must not keep the others from being registered.
+    register: async () => ({
+      type: PacketType.PATRON_REGISTER,
+      payload: {
+        topic,
+        patron_id: patronId,
+        brews: [...brews.values()].flatMap((brew) => brew.patronDetails({ topic, patronId }) ?? []),
+      },
+    }),
     unregister: { type: PacketType.PATRON_UNREGISTER, payload: { topic, patron_id: patronId } },
     notify({ type, payload }) {
       if (type === PacketType.BREWER_NOTIFY) registration.notify(payload.brewers);
@@ -77,7 +77,10 @@ export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() =>
       if (type === PacketType.PATRON_NOTIFY) registration.notify(payload.patrons);
       if (type === PacketType.PATRON_REMOVED) registration.removed(payload.patron_id);
     },
-    release: () => release(target, undo),
+    release() {
+      release(target, undo);
+      for (const brew of brews.values()) brew.endBrewer?.(brewerId);
+    },
   };
 }
 

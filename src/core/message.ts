@@ -33,7 +33,7 @@ export class Message {
    */
   json(): unknown {
     try {
-      return JSON.parse(this.text()) as unknown;
+      return JSON.parse(this.text().replace(/^\uFEFF/, '')) as unknown;
     } catch (cause) {
       throw new PubkeeperError(
         'DATA_INVALID',

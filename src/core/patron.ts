@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { defaultEngine } from './ciphers/default-engine.js';
-import type { Opener } from './ciphers/cipher.js';
+import { type CipherName, CIPHERS, type Opener, strength } from './ciphers/cipher.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import type { Brew } from './brew.js';
 import { type Drop, Drops, type DropReason } from './drops.js';
@@ -24,6 +24,13 @@ export interface PatronOptions {
    * `'required'`: plaintext is not accepted. What is not accepted is dropped and counted.
    */
   readonly crypto?: boolean | 'required';
+  /**
+   * The weakest cipher that is accepted; what is below is dropped and counted as `too-weak`. A `minCipher` that is given
+   * holds for all brewers: `'aes-cbc'` refuses plaintext, `'aes-gcm'` AES-CBC as well, `'none'` nothing. The default is
+   * `'aes-cbc'` for brewers that encrypt, and leaves it to `crypto` whether plaintext ones are read beside them. Where
+   * `crypto` and `minCipher` differ the stricter one holds. An application's own cipher counts as `'aes-cbc'`.
+   */
+  readonly minCipher?: CipherName;
   /** A UUID to use instead of a generated one, with or without dashes. */
   readonly patronId?: string;
   /** What opens the frames of a brewer with this configuration; undefined for those that the patron can open itself. */
@@ -70,6 +77,7 @@ export class Patron {
   /** 32 hex digits. */
   readonly patronId: string;
   readonly crypto: boolean | 'required';
+  readonly minCipher: CipherName;
   readonly #callback: PatronCallback | undefined;
   readonly #events = new Events<PatronEvents>();
   readonly #sources = new Map<string, Source>();
@@ -90,19 +98,27 @@ export class Patron {
    */
   constructor(topic: string, callback?: PatronCallback, options: PatronOptions = {}) {
     assertTopicPattern(topic);
-    const { crypto = true, patronId, opener } = options;
+    const { crypto = true, minCipher, patronId, opener } = options;
     if (callback != null && typeof callback !== 'function') {
       throw new PubkeeperError('OPTION_INVALID', `A patron's callback must be a function, not ${show(callback)}.`);
     }
     if (typeof crypto !== 'boolean' && crypto !== 'required') {
       throw new PubkeeperError('OPTION_INVALID', `crypto must be true, false or 'required', not ${show(crypto)}.`);
     }
+    if (minCipher != null && !CIPHERS.includes(minCipher)) {
+      throw new PubkeeperError('OPTION_INVALID', `minCipher must be one of ${CIPHERS.join(', ')}, not ${show(minCipher)}.`);
+    }
+    if (minCipher && minCipher !== 'none' && !crypto) {
+      throw new PubkeeperError('OPTION_INVALID', `crypto: false and minCipher: '${minCipher}' together accept nothing: leave one out.`);
+    }
     this.topic = topic;
     this.crypto = crypto;
+    this.minCipher = minCipher ?? 'aes-cbc';
     this.patronId = patronId == null ? newId() : parseId(patronId);
     this.#callback = callback ?? undefined;
     this.#owner = {
       crypto,
+      floor: strength(minCipher ?? 'none'),
       opener,
       resets: () => this.#resets,
       deliver: (message) => this.#deliver(message),
@@ -147,8 +163,9 @@ export class Patron {
     for (const info of brewers) {
       this.#try(() => {
         const brewerId = parseId(info.brewer_id);
+        const former = this.#sources.get(brewerId);
         this.removeBrewer(brewerId);
-        const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
+        const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId), former);
         this.#leaving.delete(brewerId);
         this.#sources.set(brewerId, source);
         added.push(source);
@@ -253,17 +270,19 @@ export class Patron {
   #start(source: Source): void {
     const { topic, brewerId, brew: details } = source;
     if (this.#sources.get(brewerId) !== source) return; // replaced or removed in the meantime
-    this.#events.emit('added', { topic, brewerId, brew: details?.name });
-    // Without a client there are no brews, and whoever runs the patron calls `_handleCallback` itself.
-    if (!this.#host) return;
-    const brew = this.#host.brew(details.name);
-    if (!brew) {
+    const brew = this.#host?.brew(details?.name);
+    if (this.#host && !brew) {
+      this.#sources.delete(brewerId);
       throw new PubkeeperError(
         'BREW_UNKNOWN',
-        `${topic} is brewed over ${show(details.name)}, which this client does not have: add that brew to its brews.`,
-        { topic, brewerId, brew: details.name },
+        `${topic} is brewed over ${show(details?.name)}, which this client does not have: add that brew to its brews.`,
+        { topic, brewerId, brew: details?.name },
       );
     }
+    this.#events.emit('added', { topic, brewerId, brew: details?.name });
+    // Without a client there are no brews, and whoever runs the patron calls `_handleCallback` itself. And a listener may
+    // have removed this very brewer.
+    if (!brew || this.#sources.get(brewerId) !== source) return;
     const stop = brew.startPatron({
       topic,
       brewerId,

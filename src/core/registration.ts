@@ -11,14 +11,17 @@ export class Registration<Info> {
   readonly #missing = new Set<string>();
   readonly #idOf: (info: Info) => string;
   readonly #add: (infos: readonly Info[]) => void;
-  readonly #remove: (id: string) => void;
+  readonly #remove: (id: string, now: boolean) => void;
   readonly #renew: (info: Info) => void;
 
-  /** @param renew told of a pair that has not changed, unless it is by a fresh ticket for its relay */
+  /**
+   * @param remove `now`: not when the data that is under way has come, but at once
+   * @param renew told of a pair that has not changed, unless it is by a fresh ticket for its relay
+   */
   constructor(
     idOf: (info: Info) => string,
     add: (infos: readonly Info[]) => void,
-    remove: (id: string) => void,
+    remove: (id: string, now: boolean) => void,
     renew: (info: Info) => void = () => undefined,
   ) {
     this.#idOf = idOf;
@@ -52,9 +55,14 @@ export class Registration<Info> {
     if (fresh.length) this.#add(fresh);
   }
 
-  removed(id: string): void {
+  removed(id: string, now = false): void {
     this.#missing.delete(id);
-    if (this.#peers.delete(id)) this.#remove(id);
+    if (this.#peers.delete(id)) this.#remove(id, now);
+  }
+
+  /** The server refuses the registration: what a former one led to ends with it. */
+  refused(): void {
+    for (const id of this.#peers.keys()) this.removed(id, true);
   }
 
   /** Removes the peers that have not come back. */

@@ -93,6 +93,7 @@ export class Registry {
         this.#owner.send(packet);
       })
       .catch((cause: unknown) => {
+        if (this.#session !== session) return;
         this.#owner.report(asPubkeeperError(cause, 'BREW_FAILED', `${member.target.topic} cannot be registered.`));
         this.#answered(member);
       });
@@ -110,7 +111,9 @@ export class Registry {
       const { patron_id, brewer_id } = error.details;
       this.#owner.report(error);
       // A refusal is an answer too, where the server says whom it refused.
-      this.#answered(this.#members.get('patron' + (readId(patron_id) ?? '')) ?? this.#members.get('brewer' + (readId(brewer_id) ?? '')));
+      const member = this.#members.get(`patron${readId(patron_id)}`) ?? this.#members.get(`brewer${readId(brewer_id)}`);
+      if (member && this.#awaited.has(member)) member.registration.refused();
+      this.#answered(member);
       return;
     }
     // A notification for one that was just removed has crossed our word of it: nothing is wrong.

@@ -10,6 +10,11 @@ export class ReplayWindow {
   #highest = -1;
   #first = -1;
 
+  /** The highest sequence that was accepted; -1 when none was. */
+  get highest(): number {
+    return this.#highest;
+  }
+
   /** Whether `sequence` was accepted before, or is too old to tell. */
   has(sequence: number): boolean {
     if (sequence > this.#highest) return false;

@@ -41,6 +41,8 @@ export class Session {
   readonly #connection: ReconnectingConnection;
   #version: PacketVersion = '1.1';
   #authenticated = false;
+  /** Whether the server may move pairs from one brew to another. */
+  #moves = false;
   #heartbeatMs = 0;
   #timer: Timer | undefined;
   /** What the server said before it closed: the better explanation. */
@@ -67,6 +69,8 @@ export class Session {
    * @throws {PubkeeperError} `PACKET_TOO_LONG`
    */
   send(packet: Packet): boolean {
+    // Servers of another kind have a meaning of their own for it, and with one brew there is nowhere to move.
+    if (packet.type === PacketType.BREW_STATE && !this.#moves) return false;
     return this.#authenticated && this.#connection.send(encodePacket(packet, this.#version));
   }
 
@@ -122,8 +126,9 @@ export class Session {
       if (packet.type === 'unknown') {
         if (packet.number !== PING) throw unexpected(packet.number);
       } else if (packet.type === PacketType.CLIENT_AUTHENTICATED) this.#authenticate(packet.payload);
-      else if (!this.#authenticated && packet.type === PacketType.ERROR) this.#refusal = serverError(packet.payload);
-      else onPacket(packet);
+      else if (this.#authenticated) onPacket(packet);
+      else if (packet.type === PacketType.ERROR) this.#refusal = serverError(packet.payload);
+      else throw unexpected(packet.type);
     } catch (error) {
       onError(asPubkeeperError(error, 'PROTOCOL_ERROR', 'A packet from the server could not be handled.'));
     }
@@ -142,7 +147,9 @@ export class Session {
     this.#heartbeatMs = typeof payload.heartbeat === 'number' && payload.heartbeat >= 100 ? payload.heartbeat : 0;
     this.#watch();
     const { brews, onReady } = this.#options;
-    this.send({ type: PacketType.BREWS_REGISTER, payload: { brews, bridge_mode: false } });
+    // Servers of this project, which tell their heartbeat, may then move a pair to another brew by a notification alone.
+    const moves = (this.#moves = !!this.#heartbeatMs && brews.length > 1);
+    this.send({ type: PacketType.BREWS_REGISTER, payload: { brews, bridge_mode: false, ...(moves && { moves }) } });
     onReady();
   }
 
@@ -205,6 +212,6 @@ const silent = (server: string, ms: number): PubkeeperError =>
   new PubkeeperError('CONNECTION_LOST', `${server} has not answered for ${Math.round(ms)} ms.`, { silentMs: ms });
 
 const unexpected = (number: number): PubkeeperError =>
-  new PubkeeperError('PROTOCOL_ERROR', `The server sent a packet of an unknown type, which was ignored: ${packetName(number)}.`, {
+  new PubkeeperError('PROTOCOL_ERROR', `The server sent a packet that is unknown or out of turn, which was ignored: ${packetName(number)}.`, {
     type: number,
   });

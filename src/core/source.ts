@@ -1,6 +1,6 @@
 import type { CryptoEngine } from './ciphers/engine.js';
 import { openerFor } from './ciphers/index.js';
-import type { Opener } from './ciphers/cipher.js';
+import { type Opener, strength } from './ciphers/cipher.js';
 import type { DropReason } from './drops.js';
 import { bearsIdentity, frameIdentity, isFrame, readSeal, topicHash } from './frame.js';
 import { microtask } from './host.js';
@@ -13,6 +13,8 @@ import { ReplayWindow } from './replay.js';
 /** What a source needs of the patron that it belongs to. */
 export interface SourceOwner {
   readonly crypto: boolean | 'required';
+  /** The `strength` of the weakest cipher that it accepts. */
+  readonly floor: number;
   readonly opener: ((config: BrewerConfig) => Opener | undefined) | undefined;
   /** How often it was reset. */
   resets(): number;
@@ -49,15 +51,27 @@ export class Source {
   readonly #resets: number;
   readonly #opener: Opener;
   readonly #identity: Uint8Array;
-  readonly #accepted: boolean;
+  /** Why nothing of this brewer is accepted. */
+  readonly #refused: DropReason | undefined;
   readonly #window: ReplayWindow | undefined;
+  readonly #config: string;
+  /** What the brewer may send again, since the pair was moved to this brew: no message up to this sequence is counted as replayed. */
+  readonly #resent: number;
   #burst: Uint8Array[] = [];
 
   /**
    * @param queue that of the same brewer's former session, so that its messages come first
+   * @param former the same brewer until now, perhaps over another brew: what it has delivered is not delivered again
    * @throws {PubkeeperError} `KEY_INVALID` or `CIPHER_UNKNOWN`
    */
-  constructor(owner: SourceOwner, info: BrewerInfo, brewerId: string, engine: CryptoEngine, queue?: SourceQueue) {
+  constructor(
+    owner: SourceOwner,
+    info: BrewerInfo,
+    brewerId: string,
+    engine: CryptoEngine,
+    queue?: SourceQueue,
+    former?: Source,
+  ) {
     this.topic = info.topic;
     this.brewerId = brewerId;
     this.brew = info.brew;
@@ -66,8 +80,12 @@ export class Source {
     const config = info.brewer_config ?? {};
     this.#opener = owner.opener?.(config) ?? openerFor(config, engine);
     this.#identity = frameIdentity(topicHash(info.topic), fromHex(brewerId));
-    this.#accepted = this.#opener.cipher === 'none' ? owner.crypto !== 'required' : owner.crypto !== false;
-    if (this.#opener.cipher === 'aes-gcm') this.#window = new ReplayWindow();
+    this.#config = JSON.stringify(config);
+    const { cipher } = this.#opener;
+    if (owner.crypto === (cipher === 'none' ? 'required' : false)) this.#refused = 'not-accepted';
+    else if (strength(cipher) < owner.floor) this.#refused = 'too-weak';
+    if (cipher === 'aes-gcm') this.#window = former && former.#config === this.#config ? former.#window : new ReplayWindow();
+    this.#resent = this.#window?.highest ?? -1;
     this.queue =
       queue ??
       new OrderedQueue<Opening>(
@@ -81,6 +99,9 @@ export class Source {
     this.received++;
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drop(reason, this.brewerId);
+    // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
+    const seal = this.#window && readSeal(frame);
+    if (seal && !seal.bundle && this.#window!.has(seal.sequence)) return this.#replayed(seal.sequence);
     if (!this.#opener.openAll || retained) return this.#open(frame, retained);
     // What comes in one tick is opened together at its end.
     if (this.#burst.push(frame) === 1) microtask(() => this.flush());
@@ -90,12 +111,9 @@ export class Source {
     // Brews are written by others too, and not all of them by way of a compiler.
     if (!ArrayBuffer.isView(frame) || !(frame instanceof Uint8Array) || !isFrame(frame)) return 'malformed';
     if (!bearsIdentity(frame, this.#identity)) return 'wrong-sender';
-    if (!this.#accepted) return 'not-accepted';
+    if (this.#refused) return this.#refused;
     if (!this.#opener.isWhole(frame)) return 'undecryptable';
-    if (this.queue.size > MAX_OPENING) return 'overflow';
-    // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
-    const seal = this.#window && readSeal(frame);
-    return seal && !seal.bundle && this.#window!.has(seal.sequence) ? 'replayed' : undefined;
+    return this.queue.size > MAX_OPENING ? 'overflow' : undefined;
   }
 
   #open(frame: Uint8Array, retained: boolean): void {
@@ -137,13 +155,17 @@ export class Source {
       return;
     }
     if (this.#window && sequence !== undefined) {
-      if (this.#window.has(sequence)) {
-        this.#owner.drop('replayed', this.brewerId);
-        return;
+      // A last value that is older than what has been delivered is none: a relay kept it while the pair was elsewhere.
+      if (this.#window.has(sequence) || (retained && sequence < this.#window.highest)) {
+        return this.#replayed(sequence);
       }
       const missing = this.#window.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
     this.#owner.deliver(new Message(this.topic, this.brewerId, data, retained, sequence));
+  }
+
+  #replayed(sequence: number): void {
+    if (sequence > this.#resent) this.#owner.drop('replayed', this.brewerId);
   }
 }

@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
-import { type Message, Patron, type PubkeeperClient } from '../index.js';
+import { type Message, Patron, type PatronOptions, type PubkeeperClient } from '../index.js';
 import { useProvided } from './provider.js';
 
 /** The options of {@link usePatron}. */
@@ -9,7 +9,9 @@ export interface UsePatronOptions {
   /** Called with each message as it comes, also with those that are never rendered. May be a new function each time. */
   readonly onMessage?: (message: Message) => void;
   /** As for a `Patron`. Default `true`. */
-  readonly crypto?: boolean | 'required';
+  readonly crypto?: PatronOptions['crypto'];
+  /** As for a `Patron`. */
+  readonly minCipher?: PatronOptions['minCipher'];
 }
 
 /** What {@link usePatron} returns. */
@@ -26,21 +28,21 @@ const NOTHING: PatronView = { messages: [], isMatched: false };
  * Reads a topic pattern while the component is mounted. However many messages come, the component renders at most once
  * a frame.
  */
-export function usePatron(pattern: string, { keep = 100, onMessage, crypto = true }: UsePatronOptions = {}): PatronView {
+export function usePatron(pattern: string, { keep = 100, onMessage, crypto = true, minCipher }: UsePatronOptions = {}): PatronView {
   const { client } = useProvided('usePatron');
   const latest = useRef(onMessage);
   useEffect(() => {
     latest.current = onMessage;
   });
   const store = useMemo(
-    () => patronStore(client, pattern, crypto, keep, (message) => latest.current?.(message)),
-    [client, pattern, crypto, keep],
+    () => patronStore(client, pattern, { crypto, ...(minCipher && { minCipher }) }, keep, (message) => latest.current?.(message)),
+    [client, pattern, crypto, minCipher, keep],
   );
   return useSyncExternalStore(store.subscribe, store.read, nothing);
 }
 
 /** The newest message on a topic, or on any topic of a pattern; undefined until one has come. */
-export const useLatest = (topic: string, options: Pick<UsePatronOptions, 'crypto'> = {}): Message | undefined =>
+export const useLatest = (topic: string, options: Pick<UsePatronOptions, 'crypto' | 'minCipher'> = {}): Message | undefined =>
   usePatron(topic, { ...options, keep: 1 }).messages[0];
 
 const nothing = (): PatronView => NOTHING;
@@ -49,7 +51,7 @@ const nothing = (): PatronView => NOTHING;
 function patronStore(
   client: PubkeeperClient,
   pattern: string,
-  crypto: boolean | 'required',
+  options: PatronOptions,
   keep: number,
   passOn: (message: Message) => void,
 ): { subscribe: (changed: () => void) => () => void; read: () => PatronView } {
@@ -73,7 +75,7 @@ function patronStore(
       if (messages.length > 2 * keep) messages.splice(0, keep);
       later();
     },
-    { crypto },
+    options,
   );
   patron.on('added', later);
   patron.on('removed', later);

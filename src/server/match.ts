@@ -48,7 +48,7 @@ export interface Match<C> {
   /** The brewer's details of the chosen brew: what the patron is told. */
   brew: BrewDetails;
   /** The patron's details of it: what the brewer is told. */
-  readonly patronBrew: BrewDetails;
+  patronBrew: BrewDetails;
 }
 
 /** A packet on its way to a client. */

@@ -1,6 +1,7 @@
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
-import { TopicTrie, assertTopic, assertTopicPattern } from '../core/topic.js';
+import { assertTopic, assertTopicPattern } from '../core/topic.js';
+import { DownBrews, affected, chooseBrew, moveNotices, type BrewState, type Down } from './down-brews.js';
 import {
   brewerNotify,
   brewerRemoved,
@@ -12,9 +13,10 @@ import {
 } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
 import { forbidden, refusal, taken } from './refusals.js';
-import { TopicIndex } from './topic-index.js';
+import { newPlaces, type Places } from './places.js';
 
 type Payload<Type extends PacketType> = Extract<Packet, { type: Type }>['payload'];
+type Pair<C> = Pick<Match<C>, 'brewer' | 'patron'>;
 type BrewerRegister = Payload<typeof PacketType.BREWER_REGISTER>;
 type PatronRegister = Payload<typeof PacketType.PATRON_REGISTER>;
 
@@ -25,16 +27,10 @@ interface Client<C> {
   readonly places: Places<C>;
   /** Names of BREWS_REGISTER: kept for whoever asks; matching goes by the brews of each registration. */
   brews: readonly string[];
+  /** Whether it takes a notification of a pair that it has as the word that the pair has moved to another brew. */
+  moves: boolean;
+  readonly down: DownBrews;
 }
-
-/** Where registrations are found by topic: apart for clients of this server and of others, so that two of those never meet here. */
-interface Places<C> {
-  readonly isFar: boolean;
-  readonly patrons: TopicTrie<RegisteredPatron<C>>;
-  readonly brewers: TopicIndex<RegisteredBrewer<C>>;
-}
-
-const places = <C>(isFar: boolean): Places<C> => ({ isFar, patrons: new TopicTrie(), brewers: new TopicIndex() });
 
 /** What wants to hear of matches as they come and go, before the packets about them are handed out. */
 export interface MatchListener<C> {
@@ -52,8 +48,8 @@ export class Matchmaker<C> {
   readonly #clients = new Map<C, Client<C>>();
   readonly #brewers = new Map<string, RegisteredBrewer<C>>();
   readonly #patrons = new Map<string, RegisteredPatron<C>>();
-  readonly #near = places<C>(false);
-  readonly #far = places<C>(true);
+  readonly #near = newPlaces<C>(false);
+  readonly #far = newPlaces<C>(true);
   readonly #listener: MatchListener<C> | undefined;
   #matches = 0;
 
@@ -100,13 +96,14 @@ export class Matchmaker<C> {
     return this.#patrons.get(id);
   }
 
-  /** TODO: brews that the client has said to be down, for a registration of its. */
-  downOf(_client: C, _id: string): readonly (readonly [brew: string, peerId?: string])[] {
-    return [];
-  }
-
   rightsOf(client: C): Rights | undefined {
     return this.#clients.get(client)?.rights;
+  }
+
+  /** The brews that a client has said to be down, as far as pairs of its registration `id` are concerned: each for all of them, or for that with a peer. */
+  downOf(client: C, id: string): readonly Down[] {
+    const isOther = (other: string): boolean => other !== id && (this.#brewers.get(other) ?? this.#patrons.get(other))?.client === client;
+    return this.#clients.get(client)?.down.of(id, isOther) ?? [];
   }
 
   /**
@@ -114,7 +111,8 @@ export class Matchmaker<C> {
    * and is matched with this one's clients only.
    */
   add(client: C, rights: Rights, isFar = false): void {
-    this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), places: isFar ? this.#far : this.#near, brews: [] });
+    const places = isFar ? this.#far : this.#near;
+    this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), places, brews: [], moves: false, down: new DownBrews() });
   }
 
   /** The other live client that holds the id which `packet` would register, if there is one. */
@@ -154,7 +152,10 @@ export class Matchmaker<C> {
       }
       case PacketType.BREWS_REGISTER:
         known.brews = packet.payload.brews;
+        known.moves = packet.payload.moves === true;
         return [];
+      case PacketType.BREW_STATE:
+        return known.down.set(packet.payload) ? this.#rematch(known, packet.payload) : [];
       default:
         return [];
     }
@@ -295,18 +296,32 @@ export class Matchmaker<C> {
     });
   }
 
+  /** Moves the pairs of a client that a change of a brew's state is about: to the best common brew that is up. */
+  #rematch(known: Client<C>, state: BrewState): Outgoing<C>[] {
+    const moved = affected(known, state).filter((match) => {
+      const better = this.#pair(match.brewer, match.patron);
+      // Where all are down the pair stays where it is.
+      if (!better || better.brew.name === match.brew.name || this.#isDown(better, better.brew.name)) return false;
+      this.#unlink(match);
+      match.brew = better.brew;
+      match.patronBrew = better.patronBrew;
+      this.#link(match);
+      return true;
+    });
+    return moveNotices(moved, (client) => !!this.#clients.get(client)?.moves);
+  }
+
+  #isDown({ brewer, patron }: Pair<C>, brew: string): boolean {
+    return [brewer.client, patron.client].some((end) => this.#clients.get(end)?.down.has(brew, brewer.id, patron.id));
+  }
+
   /** The match that these two would make; undefined where the patron may not read, or no brew is common to both. */
   #pair(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): Match<C> | undefined {
-    const { topic } = brewer;
     const rights = this.#clients.get(patron.client)?.rights;
-    if (!rights?.mayRead(topic)) return undefined;
+    if (!rights?.mayRead(brewer.topic)) return undefined;
     // What the other server cannot know it does not match either.
     if (!rights.reads && patron.pattern.includes('*') && this.#clients.get(brewer.client)?.places.isFar) return undefined;
-    for (const brew of brewer.brews) {
-      const patronBrew = patron.brews.get(brew.name);
-      if (patronBrew) return { brewer, patron, topic, brew, patronBrew };
-    }
-    return undefined;
+    return chooseBrew(brewer, patron, (brew) => this.#isDown({ brewer, patron }, brew));
   }
 
   #link(match: Match<C>): void {

@@ -225,9 +225,8 @@ export class ControlSession implements Beating {
       case PacketType.BREWER_UNREGISTER:
       case PacketType.PATRON_UNREGISTER:
       case PacketType.BREWS_REGISTER:
-        return void this.#plane.receive(this, packet);
       case PacketType.BREW_STATE:
-        return undefined;
+        return void this.#plane.receive(this, packet);
       case PacketType.ERROR:
         return void this.#plane.logger.debug?.(`The client at ${this.handshake.address} reports: ${packet.payload.message}`);
       case PacketType.CLIENT_AUTHENTICATE:

@@ -30,6 +30,7 @@ function attached(more: Partial<BrewHost> = {}, options = { hostname: '127.0.0.1
     WebSocket: WebSocket as unknown as WebSocketConstructor,
     reconnect: quick,
     logger: undefined,
+    state: () => undefined,
     report: (error) => errors.push(error),
     dropped: (reason) => dropped.push(reason),
     ...more,

@@ -51,6 +51,25 @@ describe('while the control server is away', () => {
     expect(brew.faults).toEqual([]);
   });
 
+  it('a registration that is refused now ends the pairs that it had led to, at once, and no others', async () => {
+    const { control, client, running, errors } = await matched([11, 12], [21]);
+    control.answers = false;
+    control.cut();
+    await pass(2000);
+    expect(running()).toEqual(['1/11', '1/12', '2/21']);
+    control.send({ type: 99, payload: { message: 'No more.', code: 'LIMIT_EXCEEDED', patron_id: id(1) } });
+    await pass(0);
+    expect([running(), client.state]).toEqual([['2/21'], 'reconnecting']);
+    control.send({ type: 22, payload: { brewer_id: id(2), patrons: [patronInfo(id(21))] } });
+    await pass(0);
+    expect([running(), client.state]).toEqual([['2/21'], 'connected']);
+    // When no answer is waited for, an ERROR ends nothing.
+    control.send({ type: 99, payload: { message: 'Hm.', brewer_id: id(2) } });
+    await pass(0);
+    expect(running()).toEqual(['2/21']);
+    expect(errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST', 'LIMIT_EXCEEDED', 'SERVER_ERROR']);
+  });
+
   it('registrations go out in order: AUTHENTICATE, BREWS_REGISTER, then the rest, each time', async () => {
     const { control } = await matched([], []);
     control.cut();

@@ -1,8 +1,10 @@
+import { createCipheriv } from 'node:crypto';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { DropReason } from '../../src/core/drops.js';
 import type { BrewerConfig } from '../../src/core/packet.js';
-import { Patron } from '../../src/core/patron.js';
+import type { CipherName } from '../../src/core/ciphers/cipher.js';
+import { Patron, type PatronOptions } from '../../src/core/patron.js';
 import { bytes, dashed, id, rawFrame, settle } from '../helpers.js';
 import { info, patronKit, sealing, slowEngine } from './patron-kit.js';
 
@@ -10,11 +12,12 @@ vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
 const CBC: BrewerConfig = { cipher: { mode: 2, key: '00'.repeat(16) } };
 
+const good = rawFrame('t.1', id(1), 'x');
+
 describe('what is dropped', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(() => void vi.useRealTimers());
 
-  const good = rawFrame('t.1', id(1), 'x');
   const changed = (at: number, value: number): Uint8Array => {
     const frame = good.slice();
     frame[at] = value;
@@ -35,6 +38,8 @@ describe('what is dropped', () => {
     ['wrong-sender', 'bears another topic', {}, {}, id(1), rawFrame('t.2', id(1), 'x')],
     ['not-accepted', 'encrypted for crypto: false', { crypto: false }, CBC, id(1), rawFrame('t.1', id(1), new Uint8Array(32))],
     ['not-accepted', 'plaintext for crypto: required', { crypto: 'required' }, {}, id(1), good],
+    ['too-weak', 'plaintext for minCipher: aes-cbc', { minCipher: 'aes-cbc' }, {}, id(1), good],
+    ['too-weak', 'AES-CBC for minCipher: aes-gcm', { minCipher: 'aes-gcm' }, CBC, id(1), rawFrame('t.1', id(1), new Uint8Array(32))],
     ['undecryptable', 'no whole blocks', {}, CBC, id(1), good],
     ['undecryptable', 'only an IV', {}, CBC, id(1), rawFrame('t.1', id(1), new Uint8Array(16))],
     ['undecryptable', 'wrong padding', {}, CBC, id(1), rawFrame('t.1', id(1), new Uint8Array(32))],
@@ -122,6 +127,79 @@ describe('crypto', () => {
   it('true reads encrypted and plaintext brewers', () => expect(readers(true)).toEqual([['plain', 'NONE', 'sealed'], []]));
   it('false does not accept what is encrypted', () => expect(readers(false)).toEqual([['plain', 'NONE'], ['not-accepted 1']]));
   it('required does not accept plaintext', () => expect(readers('required')).toEqual([['sealed'], ['not-accepted 2']]));
+});
+
+describe('minCipher', () => {
+  /** By node:crypto, not by the code under test. */
+  const cbcFrame = (text: string): Uint8Array => {
+    const iv = Buffer.alloc(16, 7);
+    const aes = createCipheriv('aes-128-cbc', Buffer.alloc(16), iv);
+    return rawFrame('t.2', id(2), Buffer.concat([iv, aes.update(text), aes.final()]));
+  };
+  const read = (options: PatronOptions) => {
+    const { patron, heard, drops } = patronKit(options);
+    const sealed = sealing(3);
+    patron.newBrewers([info(1), info(2, { brewer_config: CBC }), sealed.info]);
+    for (let i = 0; i < 2; i++) {
+      patron._handleCallback(id(1), rawFrame('t.1', id(1), 'none'));
+      patron._handleCallback(id(2), cbcFrame('cbc'));
+      patron._handleCallback(id(3), sealed.seal('gcm'));
+    }
+    patron.reset();
+    return [[...new Set(heard)].sort().join(' '), drops.map(({ reason, count }) => `${reason} ${count}`).join(', ')];
+  };
+
+  it.each<[PatronOptions, string, string]>([
+    // Not given: what encrypts does so with AES-CBC at least, and `crypto` says whether plaintext is read beside it.
+    [{}, 'cbc gcm none', ''],
+    [{ crypto: true }, 'cbc gcm none', ''],
+    [{ crypto: false }, 'none', 'not-accepted 4'],
+    [{ crypto: 'required' }, 'cbc gcm', 'not-accepted 2'],
+    // Given: a floor for all.
+    [{ minCipher: 'none' }, 'cbc gcm none', ''],
+    [{ minCipher: 'aes-cbc' }, 'cbc gcm', 'too-weak 2'],
+    [{ minCipher: 'aes-gcm' }, 'gcm', 'too-weak 4'],
+    // Both: the stricter one holds.
+    [{ crypto: true, minCipher: 'aes-cbc' }, 'cbc gcm', 'too-weak 2'],
+    [{ crypto: 'required', minCipher: 'none' }, 'cbc gcm', 'not-accepted 2'],
+    [{ crypto: 'required', minCipher: 'aes-gcm' }, 'gcm', 'not-accepted 2, too-weak 2'],
+    [{ crypto: false, minCipher: 'none' }, 'none', 'not-accepted 4'],
+  ])('%j reads "%s" and drops "%s"', async (options, heard, dropped) => {
+    expect(read(options)).toEqual([heard, dropped]);
+    await settle();
+  });
+
+  it('holds when a brewer comes back with less than before', () => {
+    const { patron, heard } = patronKit({ minCipher: 'aes-gcm' });
+    const sealed = sealing(1);
+    patron.newBrewers([sealed.info]);
+    patron._handleCallback(id(1), sealed.seal('sealed'));
+    patron.newBrewers([info(1)]);
+    patron._handleCallback(id(1), rawFrame('t.1', id(1), 'plain'));
+    expect(heard).toEqual(['sealed']);
+    expect(patron.dropped).toEqual({ 'too-weak': 1 });
+  });
+
+  it('is aes-cbc by default; another name, or one with which nothing could be read, is refused', () => {
+    expect(new Patron('t').minCipher).toBe('aes-cbc');
+    for (const minCipher of ['aes', '', 2, {}]) {
+      expect(() => new Patron('t', undefined, { minCipher: minCipher as 'none' })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as Error);
+    }
+    for (const minCipher of ['aes-cbc', 'aes-gcm'] as const) {
+      expect(() => new Patron('t', undefined, { crypto: false, minCipher })).toThrow(/together accept nothing/);
+    }
+  });
+
+  it('takes an application\'s own cipher for AES-CBC: nobody knows whether it does more', () => {
+    const opener = () => ({ cipher: 'custom', isWhole: () => true, open: (frame: Uint8Array) => frame.subarray(88), openAll: undefined }) as const;
+    const reads = (minCipher: CipherName) => {
+      const { patron } = patronKit({ minCipher, opener });
+      patron.newBrewers([info(1)]);
+      patron._handleCallback(id(1), good);
+      return patron.dropped;
+    };
+    expect([reads('none'), reads('aes-cbc'), reads('aes-gcm')]).toEqual([{}, {}, { 'too-weak': 1 }]);
+  });
 });
 
 describe('_handleCallback()', () => {

@@ -23,6 +23,16 @@ async function collect(patron: Patron, last?: string): Promise<string[]> {
   return texts;
 }
 
+describe('message.text()', () => {
+  it('gives what was brewed, a byte order mark too, which json() skips', () => {
+    const seen: unknown[] = [];
+    const { patron } = patronKit({ callback: (_, message) => void seen.push(message.text(), message.json()) });
+    patron.newBrewers([info(1)]);
+    send(patron, '\uFEFF{"a":1}');
+    expect(seen).toEqual(['\uFEFF{"a":1}', { a: 1 }]);
+  });
+});
+
 describe('for await (const message of patron)', () => {
   it('reads what comes, in order, beside the callback', async () => {
     const { patron, heard } = kit();

@@ -86,6 +86,7 @@ describe('newBrewers()', () => {
     expect(brew.started.map(({ brewerId }) => brewerId)).toEqual([id(1), id(3)]);
     patron._handleCallback(id(3), rawFrame('t.3', id(3), 'goes on'));
     expect(heard).toEqual(['goes on']);
+    expect([...patron.brewers.keys()]).toEqual([id(1), id(3)]);
     patron.removeBrewer(id(2));
     patron.reset();
     expect(errors.length).toBe(1);
@@ -98,7 +99,7 @@ describe('newBrewers()', () => {
     ['BREW_UNKNOWN', info(2, { brew: { name: '__proto__' } })],
     ['BREW_UNKNOWN', info(2, { brew: { name: 'constructor' } })],
     ['BREW_FAILED', null],
-    ['BREW_FAILED', info(2, { brew: undefined } as unknown as BrewerInfo)],
+    ['BREW_UNKNOWN', info(2, { brew: undefined } as unknown as BrewerInfo)],
   ];
   it.each(bad)('%s for %j, and the others go on', (code, element) => {
     const { patron, errors, brew } = patronKit();

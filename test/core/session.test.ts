@@ -1,6 +1,7 @@
 import WebSocket from 'ws';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PubkeeperClient } from '../../src/core/client.js';
+import type { BrewHost } from '../../src/core/brew.js';
 import type { ClientOptions } from '../../src/core/client-options.js';
 import type { WebSocketConstructor } from '../../src/core/connection.js';
 import type { PubkeeperError } from '../../src/core/errors.js';
@@ -32,6 +33,41 @@ function kit(options: Partial<ClientOptions> = {}) {
   client.on('error', (error) => errors.push(error));
   return { client, errors };
 }
+
+describe('before it is authenticated', () => {
+  it('no packet but the answer and an ERROR counts', async () => {
+    const brewer = { topic: 'a.b', brewer_id: id(2), brewer_config: {}, brew: { name: 'x' } };
+    server.options.mute = true;
+    server.options.answer = ({ type }) => (type === 20 ? [{ type: 12, payload: { patron_id: id(1), brewers: [brewer] } }] : undefined);
+    const { client, errors } = kit();
+    const patron = client.addPatron('a.**', () => undefined, { patronId: id(1) });
+    const connected = client.connect();
+    await server.until(() => server.ofType(1).length === 1);
+    server.send({ type: 12, payload: { patron_id: id(1), brewers: [brewer] } });
+    await vi.waitFor(() => expect(errors.map(({ code }) => code)).toEqual(['PROTOCOL_ERROR']));
+    expect(patron.isMatched).toBe(false);
+    server.send({ type: 2, payload: { authenticated: true } });
+    await connected;
+    expect(patron.isMatched).toBe(true);
+  });
+});
+
+describe('a brew that cannot say what to register', () => {
+  it('is reported, and the other registrations go out', async () => {
+    const brew = new PairBrew();
+    const { client, errors } = kit({ brews: [brew] });
+    let calls = 0;
+    brew.patronDetails = () => {
+      if (!calls++) throw new Error('not ready');
+      return { name: 'x' };
+    };
+    client.addPatron('a', () => undefined);
+    client.addPatron('b', () => undefined);
+    await client.connect();
+    expect(server.ofType(20).map(({ topic }) => topic)).toEqual(['b']);
+    expect(errors).toMatchObject([{ code: 'BREW_FAILED', message: 'a cannot be registered.' }]);
+  });
+});
 
 describe('the handshake', () => {
   it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('by %s: a strict server finds no fault in it', async (subprotocol) => {
@@ -221,6 +257,24 @@ describe('the heartbeat', () => {
     await client.connect();
     await server.until(() => server.ofType(60).length >= 4);
     expect([client.state, server.connections, server.faults]).toEqual(['connected', 1, []]);
+  });
+
+  it.each([
+    [1, 100, {}],
+    [2, 100, { moves: true }],
+    [2, undefined, {}],
+  ])('is the sign of a server that can move pairs: %i brews, heartbeat %s', async (count, heartbeat, extra) => {
+    const host: { state?: BrewHost['state'] } = {};
+    const brews = ['x', 'y'].slice(0, count).map((name) => Object.assign(new PairBrew(), { name, attach: ({ state }: BrewHost) => void (host.state = state) }));
+    if (heartbeat) server.options.heartbeat = heartbeat;
+    const { client } = kit({ brews });
+    await client.connect();
+    host.state!('x', false);
+    client.addPatron('last', () => undefined);
+    await server.until(() => server.ofType(20).length === 1);
+    expect(server.ofType(40)).toEqual([{ brews: brews.map(({ name }) => name), bridge_mode: false, ...extra }]);
+    expect(server.ofType(41)).toEqual('moves' in extra ? [{ brew: 'x', state: 'down' }] : []);
+    expect(server.faults).toEqual([]);
   });
 
   it('gives up a server that does not answer, and comes back', async () => {

@@ -1,7 +1,11 @@
 import type { Awaitable } from './engine.js';
 
 /** The names of the ciphers, weakest first. */
-export type CipherName = 'none' | 'aes-cbc' | 'aes-gcm';
+export const CIPHERS = ['none', 'aes-cbc', 'aes-gcm'] as const;
+export type CipherName = (typeof CIPHERS)[number];
+
+/** The place of a cipher among them. One of an application's own hides, and nobody here knows whether it does more. */
+export const strength = (cipher: CipherName | 'custom'): number => CIPHERS.indexOf(cipher === 'custom' ? 'aes-cbc' : cipher);
 
 /** What a patron does with one brewer's frames, for one session of that brewer. */
 export interface Opener {

@@ -1,5 +1,6 @@
 import type { BrewDetails, BrewerConfig } from '../../core/packet.js';
 import { readId } from '../../core/id.js';
+import type { Down } from '../down-brews.js';
 import { isTopic, isTopicPattern } from '../../core/topic.js';
 
 // A registration as servers tell it each other: JSON under a key of the registry, `<server>.<kind>.<id>`. It was checked by
@@ -7,8 +8,7 @@ import { isTopic, isTopicPattern } from '../../core/topic.js';
 
 export type Kind = 'brewer' | 'patron';
 
-/** A brew that is down at a client: for all pairs of the registration, or for the one with this peer. */
-export type Down = readonly [brew: string, peerId?: string];
+export type { Down } from '../down-brews.js';
 
 interface Common {
   readonly id: string;

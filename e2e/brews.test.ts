@@ -1,0 +1,154 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright';
+import { build } from 'vite';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { MqttBrew } from '../src/brews/mqtt.js';
+import { NatsBrew } from '../src/brews/nats.js';
+import { PubkeeperClient, type Brew } from '../src/index.js';
+import { createServer, type PubkeeperServer } from '../src/server/index.js';
+import { findProgram, mosquitto, nats, type Running } from '../test/brews/processes.js';
+import { launchChromium } from './browsers.js';
+
+// The brews of browsers in a browser, put together by a bundler as an application would: tabs with each other, and with Node.
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const natsServer = findProgram('nats-server');
+const mosquittoServer = findProgram('mosquitto');
+
+let browser: Browser;
+let http: Server;
+let origin: string;
+let server: PubkeeperServer;
+const running: Running[] = [];
+
+beforeAll(async () => {
+  const directory = mkdtempSync(join(root, 'node_modules/.e2e-brews-'));
+  try {
+    const names = ['pubkeeper', ...['broadcast-channel', 'mqtt', 'nats', 'local'].map((name) => `pubkeeper/brews/${name}`)];
+    const entry = join(directory, 'entry.js');
+    writeFileSync(entry, names.map((name) => `export * from '${name}';`).join('\n'));
+    const lib = { entry, formats: ['es' as const], fileName: 'bundle' };
+    const outDir = join(directory, 'out');
+    await build({
+      root: directory,
+      configFile: false,
+      logLevel: 'error',
+      build: { lib, outDir, minify: false, rolldownOptions: { output: { codeSplitting: false } } },
+      // Libraries that were written for Node look for these in vain.
+      define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis' },
+    });
+    const code = readFileSync(join(outDir, 'bundle.js'));
+    http = createHttpServer((request, response) => {
+      const isCode = request.url === '/bundle.js';
+      response.setHeader('content-type', isCode ? 'text/javascript' : 'text/html');
+      response.end(isCode ? code : '<!doctype html><title>brews</title>');
+    });
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  origin = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
+  browser = await launchChromium();
+}, 120_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+  http?.close();
+});
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((each) => each.kill()));
+});
+
+/** Runs `script` in a page of the origin, with `pk` (the bundle) and `server`; it may await. */
+async function inPage(page: Page, script: string): Promise<unknown> {
+  if (page.url() === 'about:blank') await page.goto(origin);
+  return page.evaluate(`(async () => { const pk = await import('/bundle.js'); const server = '${server.url}'; ${script} })()`);
+}
+
+const listen = (brew: string, topic: string): string => `
+  globalThis.client = new pk.PubkeeperClient({ server, token: 'secret', brews: [${brew}] });
+  globalThis.got = [];
+  client.addPatron('${topic}', (data, message) => got.push(message.text()));
+  await client.connect();`;
+const say = (brew: string, topic: string): string => `
+  globalThis.client = new pk.PubkeeperClient({ server, token: 'secret', brews: [${brew}] });
+  const brewer = client.addBrewer('${topic}');
+  await client.connect();
+  if (!brewer.isMatched) await new Promise((resolve) => brewer.on('matched', resolve));
+  for (let i = 0; i < 100; i++) brewer.brewText(String(i));
+  return brewer.patrons.values().next().value.brew;`;
+const all = Array.from({ length: 100 }, (_, i) => String(i));
+const gotAll = async (page: Page): Promise<unknown> => {
+  await page.waitForFunction('got.length >= 100');
+  return page.evaluate('got');
+};
+
+describe('in Chromium', () => {
+  it('BroadcastChannelBrew: two tabs of one origin', async () => {
+    const context = await browser.newContext();
+    const [one, two] = [await context.newPage(), await context.newPage()];
+    const brew = 'new pk.BroadcastChannelBrew()';
+    await inPage(one, listen(brew, 'tabs.one'));
+    expect(await inPage(two, say(brew, 'tabs.one'))).toMatch(/^broadcast-[\da-f]{32}$/);
+    expect(await gotAll(one)).toEqual(all);
+    await context.close();
+  });
+
+  it('BroadcastChannelBrew: a worker of a page, which is told the scope', async () => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await inPage(
+      page,
+      `const brew = new pk.BroadcastChannelBrew();
+       const code = 'import("${origin}/bundle.js").then((pk) => { try { new pk.BroadcastChannelBrew(); } catch (error) { postMessage(error.message); } ' +
+         'self.onmessage = ({ data }) => postMessage(new pk.BroadcastChannelBrew({ scope: data }).name); postMessage("ready"); });';
+       globalThis.worker = new Worker(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })), { type: 'module' });
+       globalThis.said = [];
+       worker.onmessage = ({ data }) => { said.push(data); if (data === 'ready') worker.postMessage(brew.scope); };
+       globalThis.own = brew.name;`,
+    );
+    await page.waitForFunction('said.length === 3');
+    expect(await page.evaluate('said')).toEqual([expect.stringMatching(/workers get that of their page's brew/), 'ready', await page.evaluate('own')]);
+    await context.close();
+  });
+
+  const withNode = async (page: Page, topic: string, inBrowser: string, inNode: Brew): Promise<void> => {
+    await inPage(page, listen(inBrowser, topic));
+    const client = new PubkeeperClient({ server: server.url, token: 'secret', brews: [inNode] });
+    try {
+      const brewer = client.addBrewer(topic);
+      await client.connect();
+      if (!brewer.isMatched) await new Promise((resolve) => brewer.on('matched', resolve));
+      for (const text of all) void brewer.brewText(text);
+      expect(await gotAll(page)).toEqual(all);
+    } finally {
+      await client.disconnect();
+    }
+  };
+
+  it.skipIf(!natsServer)('NatsBrew: by WebSocket, from Node by TCP', async () => {
+    const broker = await nats(natsServer!);
+    running.push(broker);
+    const node = new NatsBrew({ url: broker.tcp, alternatives: [broker.ws] });
+    await withNode(await browser.newPage(), 'nats.one', 'new pk.NatsBrew()', node);
+  });
+
+  it.skipIf(!mosquittoServer)('MqttBrew: by WebSocket, from Node by TCP', async () => {
+    const broker = await mosquitto(mosquittoServer!);
+    running.push(broker);
+    const node = new MqttBrew({ url: broker.tcp, alternatives: [broker.ws] });
+    await withNode(await browser.newPage(), 'mqtt.one', 'new pk.MqttBrew()', node);
+  });
+
+  it('LocalBrew says that it is for Node', async () => {
+    const page = await browser.newPage();
+    const said = await inPage(page, 'try { new pk.LocalBrew(); } catch (error) { return [error.code, error.message]; }');
+    expect(said).toEqual(['OPTION_INVALID', expect.stringMatching(/^LocalBrew needs Node/)]);
+  });
+});

@@ -1,0 +1,183 @@
+import { scope as platformScope } from '#scope';
+import { type Brew, type BrewDetails, type BrewerPair, type BrewHost, type PatronPair, PubkeeperError } from '../core/index.js';
+import { show } from '../core/id.js';
+import { Joining } from './internal/joining.js';
+import { Recent } from './internal/recent.js';
+import { once } from './internal/once.js';
+import { inUse } from './internal/small.js';
+
+/** The options of a {@link BroadcastChannelBrew}. */
+export interface BroadcastChannelBrewOptions {
+  /**
+   * What exactly those share who can reach each other by a BroadcastChannel. Default: in a page, a number kept in the
+   * origin's localStorage; in Node, one of this process. A worker of a browser has no localStorage: hand it the `scope`
+   * of its page's brew.
+   */
+  readonly scope?: string;
+  /** Whether a patron that comes later gets the brewer's last frame first. Default true. */
+  readonly lastValue?: boolean;
+}
+
+/** A patron has come, or has got the answer. */
+interface Asking {
+  readonly ask: string;
+  readonly got?: true;
+}
+
+/** What the brewer has for it. */
+interface Answering {
+  readonly to: string;
+  readonly frames: readonly Uint8Array[];
+  readonly retained: boolean;
+}
+
+interface Outlet {
+  readonly channel: BroadcastChannel;
+  readonly recent: Recent;
+  readonly pairs: Set<string>;
+}
+
+/**
+ * Data between tabs and workers of one origin, or between threads of one Node process, without the network. Each brewer
+ * has a channel, on which frames go as they are.
+ */
+export class BroadcastChannelBrew implements Brew {
+  /** Hand it to workers, as their `scope`. */
+  readonly scope: string;
+  readonly name: string;
+  readonly #lastValue: boolean;
+  readonly #outlets = new Map<string, Outlet>();
+  readonly #patrons = new Set<() => void>();
+  #host: BrewHost | undefined;
+
+  /** @throws {PubkeeperError} `OPTION_INVALID` where there is no BroadcastChannel, and in workers without a `scope` */
+  constructor({ scope = platformScope(), lastValue = true }: BroadcastChannelBrewOptions = {}) {
+    if (typeof BroadcastChannel !== 'function') {
+      throw new PubkeeperError('OPTION_INVALID', 'BroadcastChannelBrew needs BroadcastChannel, which is not there: leave it out.');
+    }
+    if (typeof scope !== 'string' || !/^[\w-]+$/.test(scope)) {
+      throw new PubkeeperError(
+        'OPTION_INVALID',
+        `BroadcastChannelBrew: scope must be letters, digits, _ and -, not ${show(scope)}; workers get that of their page's brew.`,
+      );
+    }
+    this.scope = scope;
+    this.name = `broadcast-${scope}`;
+    this.#lastValue = lastValue;
+  }
+
+  attach(host: BrewHost): void {
+    if (this.#host) throw inUse('BroadcastChannelBrew');
+    this.#host = host;
+  }
+
+  /** Opens the brewer's channel, so that patrons are heard that come before the brewer knows of them. */
+  brewerDetails({ brewerId }: Pick<Parameters<Brew['brewerDetails']>[0], 'brewerId'>): BrewDetails {
+    if (!this.#outlets.has(brewerId)) this.#outlets.set(brewerId, this.#outlet(brewerId));
+    return { name: this.name };
+  }
+
+  patronDetails(): BrewDetails {
+    return { name: this.name };
+  }
+
+  startBrewer({ brewerId, patronId, missed, accepting }: BrewerPair): () => void {
+    this.brewerDetails({ brewerId });
+    const { pairs, recent } = this.#outlets.get(brewerId)!;
+    pairs.add(patronId);
+    const accepted = recent.expect(patronId, missed);
+    if (accepted) accepting?.(accepted);
+    return once(() => {
+      pairs.delete(patronId);
+      recent.left(patronId);
+    });
+  }
+
+  startPatron({ brewerId, patronId, receive }: PatronPair): () => void {
+    const channel = this.#channel(brewerId);
+    let joining: Joining | undefined = new Joining({
+      ask: () => channel.postMessage({ ask: patronId } satisfies Asking),
+      got: () => channel.postMessage({ ask: patronId, got: true } satisfies Asking),
+      deliver: (frame, retained) => receive(frame, retained),
+      done: (answered) => {
+        joining = undefined;
+        // Nobody brews here: the browser keeps the two apart after all, or the brewer's tab is frozen.
+        if (!answered) this.#host!.state(this.name, false, { brewerId, patronId });
+      },
+      last: undefined,
+    });
+    channel.onmessage = ({ data }: { readonly data: unknown }) => {
+      if (data instanceof Uint8Array) {
+        if (joining) joining.live(data, false);
+        else receive(data, false);
+      } else if (isAnswering(data) && data.to === patronId) {
+        joining?.answer(data.frames, data.retained, false);
+      }
+    };
+    joining.begin();
+    const stop = once(() => {
+      joining?.stop();
+      channel.onmessage = null;
+      channel.close();
+      this.#patrons.delete(stop);
+    });
+    this.#patrons.add(stop);
+    return stop;
+  }
+
+  brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    const outlet = this.#outlets.get(brewerId);
+    if (!outlet?.pairs.size) return;
+    const waiting = outlet.recent.add(frame);
+    outlet.channel.postMessage(compact(frame));
+    return waiting;
+  }
+
+  endBrewer(brewerId: string): void {
+    const outlet = this.#outlets.get(brewerId);
+    this.#outlets.delete(brewerId);
+    outlet?.recent.clear();
+    outlet?.channel.close();
+  }
+
+  close(): void {
+    for (const id of this.#outlets.keys()) this.endBrewer(id);
+    for (const stop of this.#patrons) stop();
+  }
+
+  #outlet(brewerId: string): Outlet {
+    const channel = this.#channel(brewerId);
+    const recent = new Recent(this.#lastValue);
+    channel.onmessage = ({ data }: { readonly data: unknown }) => {
+      if (!isAsking(data)) return;
+      if (data.got) return recent.arrived(data.ask);
+      const { frames, retained } = recent.asked(data.ask);
+      channel.postMessage({ to: data.ask, frames: frames.map(compact), retained } satisfies Answering);
+    };
+    return { channel, recent, pairs: new Set() };
+  }
+
+  #channel(brewerId: string): BroadcastChannel {
+    const channel = new BroadcastChannel(`pubkeeper:${this.scope}:${brewerId}`);
+    channel.onmessageerror = () => this.#host!.dropped('malformed');
+    // In Node a channel would keep the process alive; the client's connection does that.
+    (channel as { unref?(): void }).unref?.();
+    return channel;
+  }
+}
+
+/** A clone copies the whole buffer behind a view: it must hold the frame and nothing else. */
+const compact = (frame: Uint8Array): Uint8Array => (frame.length === frame.buffer.byteLength ? frame : frame.slice());
+
+const isAsking = (data: unknown): data is Asking =>
+  typeof data === 'object' && data !== null && 'ask' in data && typeof data.ask === 'string';
+
+const isAnswering = (data: unknown): data is Answering =>
+  typeof data === 'object' &&
+  data !== null &&
+  'to' in data &&
+  'retained' in data &&
+  typeof data.retained === 'boolean' &&
+  'frames' in data &&
+  Array.isArray(data.frames) &&
+  data.frames.every((frame) => frame instanceof Uint8Array);

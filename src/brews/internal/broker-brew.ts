@@ -1,0 +1,236 @@
+import type { Brew, BrewDetails, BrewerPair, BrewHost, PatronPair } from '../../core/index.js';
+import { PubkeeperError } from '../../core/index.js';
+import { asPubkeeperError } from '../../core/errors.js';
+import { after, cancel, fromUtf8, type Timer, utf8 } from '../../core/host.js';
+import { BrokerLink } from './broker-link.js';
+import { BrokerRoute, encodeAnswers } from './broker-route.js';
+import type { Credentials, Dial, Target } from './broker-line.js';
+import { Recent } from './recent.js';
+import { once } from './once.js';
+import { both, inUse } from './small.js';
+
+/** How long a connection that nobody uses any more is kept, in ms: patrons come and go. */
+const LINGER = 5000;
+
+/** What a brewer says about where its frames are: the details of its registration. */
+export interface Place {
+  readonly tcp: readonly string[];
+  readonly ws: readonly string[];
+  /** Where it publishes. Patrons ask at `<address><separator>join`, and are answered at `…to<separator><patron id>`. */
+  readonly address: string;
+  /** Whether it answers those who ask. */
+  readonly join: boolean;
+}
+
+/** What is particular to a kind of broker. */
+export interface BrokerWay {
+  /** As in `new MqttBrew()`, for messages. */
+  readonly kind: string;
+  readonly name: string;
+  /** The own broker's addresses, without credentials; empty for a client that only subscribes. */
+  readonly urls: readonly string[];
+  readonly credentials: Credentials;
+  readonly separator: '/' | '.';
+  /** Whether a newcomer gets the last value, and whether the broker keeps it. */
+  readonly lastValue: 'broker' | 'brewer' | 'none';
+  readonly dial: Dial;
+  /** Rejects with `BREW_DEPENDENCY` when a package is missing. */
+  load(): Promise<void>;
+  addressOf(topic: string, brewerId: string): string;
+  details(place: Omit<Place, 'tcp' | 'ws'>): BrewDetails;
+  /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
+  read(details: BrewDetails, brewerId: string): Place;
+  /** Of the addresses that a brewer names, those that this platform can dial, the best first. */
+  reachable(place: Place): readonly string[];
+}
+
+interface Pooled {
+  readonly key: string;
+  readonly link: BrokerLink;
+  users: number;
+  idle: Timer | undefined;
+}
+
+interface Outlet {
+  readonly address: string;
+  readonly pooled: Pooled;
+  readonly recent: Recent;
+  readonly pairs: Set<string>;
+  readonly end: () => void;
+}
+
+/** A brew over a broker: one address for each brewer, one connection for each broker. */
+export class BrokerBrew implements Brew {
+  readonly name: string;
+  readonly #way: BrokerWay;
+  readonly #links = new Map<string, Pooled>();
+  readonly #outlets = new Map<string, Outlet>();
+  readonly #routes = new Map<string, BrokerRoute>();
+  #host: BrewHost | undefined;
+  #isLoaded = false;
+
+  protected constructor(way: BrokerWay) {
+    this.#way = way;
+    this.name = way.name;
+  }
+
+  attach(host: BrewHost): void {
+    if (this.#host) throw inUse(this.#way.kind);
+    this.#host = host;
+  }
+
+  /** Connects to the own broker, so that a wrong address shows before the first match. */
+  brewerDetails({ topic, brewerId }: { readonly topic: string; readonly brewerId: string }): BrewDetails | undefined {
+    if (!this.#way.urls.length) return undefined;
+    const address = this.#way.addressOf(topic, brewerId);
+    const known = this.#outlets.get(brewerId);
+    if (!known || known.pooled.link.ended || known.address !== address) {
+      known?.end();
+      this.#outlets.set(brewerId, this.#outlet(address));
+    }
+    return this.#way.details({ address, join: true });
+  }
+
+  /** Loads the library, so that its lack shows before the first match, and the first match need not wait for it. */
+  patronDetails(): BrewDetails {
+    if (this.#isLoaded) return { name: this.name, join: true };
+    this.#isLoaded = true;
+    this.#way.load().catch((error: unknown) => {
+      this.#host!.report(asPubkeeperError(error, 'BREW_DEPENDENCY', `A library for ${this.#way.kind} cannot be loaded.`));
+      this.#host!.state(this.name, false);
+    });
+    return { name: this.name, join: true };
+  }
+
+  startBrewer({ brewerId, topic, patronId, details, missed, accepting }: BrewerPair): () => void {
+    if (!this.#outlets.has(brewerId)) this.brewerDetails({ topic, brewerId });
+    const outlet = this.#outlets.get(brewerId);
+    if (!outlet) {
+      throw new PubkeeperError('BREW_CONFIG_INVALID', `This ${this.#way.kind} cannot brew: give it the url of a broker.`);
+    }
+    outlet.pairs.add(patronId);
+    // One that does not ask need not be waited for.
+    const accepted = details.join === true ? outlet.recent.expect(patronId, missed) : undefined;
+    if (accepted) accepting?.(accepted);
+    return once(() => {
+      outlet.pairs.delete(patronId);
+      outlet.recent.left(patronId);
+      if (!outlet.pairs.size) outlet.pooled.link.forget(outlet.address);
+    });
+  }
+
+  startPatron({ brewerId, patronId, details, receive }: PatronPair): () => void {
+    const place = this.#way.read(details, brewerId);
+    const target = this.#targetOf(place);
+    const pooled = this.#open(target);
+    const free = pooled.link.use({ brewerId, patronId });
+    const key = `${pooled.key} ${place.address}`;
+    let route = this.#routes.get(key);
+    if (!route) {
+      const { separator } = this.#way;
+      const ended = (): void => void (this.#routes.get(key) === route && this.#routes.delete(key));
+      route = new BrokerRoute({ link: pooled.link, host: this.#host!, place, separator, ended });
+      this.#routes.set(key, route);
+    }
+    const leave = route.join(patronId, receive);
+    return once(() => {
+      leave();
+      free();
+      this.#release(pooled);
+    });
+  }
+
+  brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    const outlet = this.#outlets.get(brewerId);
+    if (!outlet?.pairs.size) return;
+    const sent = outlet.pooled.link.publish(outlet.address, frame, this.#way.lastValue === 'broker');
+    return both(sent, outlet.recent.add(frame));
+  }
+
+  endBrewer(brewerId: string): void {
+    this.#outlets.get(brewerId)?.end();
+    this.#outlets.delete(brewerId);
+  }
+
+  wake(): void {
+    for (const { link } of this.#links.values()) link.wake();
+  }
+
+  async close(): Promise<void> {
+    for (const id of this.#outlets.keys()) this.endBrewer(id);
+    for (const route of this.#routes.values()) route.stop();
+    this.#routes.clear();
+    this.#isLoaded = false;
+    const links = [...this.#links.values()];
+    this.#links.clear();
+    await Promise.all(links.map((pooled) => (cancel(pooled.idle), pooled.link.close())));
+  }
+
+  #outlet(address: string): Outlet {
+    const { urls, credentials, separator, lastValue } = this.#way;
+    const pooled = this.#open({ urls, credentials });
+    const { link } = pooled;
+    // All of a client's brewers use the own broker, so its state is that of the brew.
+    const free = link.use({});
+    const recent = new Recent(lastValue === 'brewer');
+    const deaf = link.listen(`${address}${separator}join`, {
+      message: (payload) => {
+        const [, patronId, got] = /^([\da-f]{32})(\+?)$/.exec(fromUtf8(payload)) ?? [];
+        if (!patronId) return this.#host!.dropped('malformed');
+        if (got) return recent.arrived(patronId);
+        const to = `${address}${separator}to${separator}${patronId}`;
+        for (const part of encodeAnswers(recent.asked(patronId))) link.say(to, part);
+      },
+    });
+    const end = once(() => {
+      // Its key goes with it: a last value of this brewer is of no use to anybody.
+      if (lastValue === 'broker') link.say(address, utf8(''), true);
+      recent.clear();
+      deaf();
+      free();
+      this.#release(pooled);
+    });
+    return { address, pooled, recent, pairs: new Set(), end };
+  }
+
+  /** The own broker when the brewer names it, or no other that can be reached from here; else the one it names. */
+  #targetOf(place: Place): Target {
+    const { urls, credentials, kind } = this.#way;
+    const named = this.#way.reachable(place);
+    if (urls.length && (!named.length || urls.some((url) => place.tcp.includes(url) || place.ws.includes(url)))) {
+      return { urls, credentials };
+    }
+    if (named.length) return { urls: named, credentials: undefined };
+    throw new PubkeeperError(
+      'BREW_CONFIG_INVALID',
+      `The brewer names no broker that can be reached from here: give this ${kind} the url of the broker.`,
+      { tcp: place.tcp, ws: place.ws },
+    );
+  }
+
+  #open(target: Target): Pooled {
+    const key = `${target.credentials ? 'own ' : ''}${target.urls.join(' ')}`;
+    let pooled = this.#links.get(key);
+    if (!pooled || pooled.link.ended) {
+      const link = new BrokerLink(this.name, target, this.#way.dial, this.#host!);
+      this.#links.set(key, (pooled = { key, link, users: 0, idle: undefined }));
+    }
+    cancel(pooled.idle);
+    pooled.users++;
+    return pooled;
+  }
+
+  #release(pooled: Pooled): void {
+    if (--pooled.users > 0) return;
+    this.#linger(pooled);
+  }
+
+  #linger(pooled: Pooled): void {
+    pooled.idle = after(LINGER, () => {
+      // Those who were moved to another brew come back when this one is up again: it has to be watched until then.
+      if (pooled.link.isMissed) return this.#linger(pooled);
+      if (this.#links.get(pooled.key) === pooled) this.#links.delete(pooled.key);
+      void pooled.link.close();
+    });
+  }
+}

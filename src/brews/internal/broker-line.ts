@@ -1,0 +1,41 @@
+import type { BrewHost, PubkeeperError } from '../../core/index.js';
+
+// What the brews over a broker ask of its client library. Drivers in `platform/` fill it; nothing of a library shows here.
+
+/** One connection to a broker, from the moment it is open. */
+export interface Line {
+  /** Nothing when the broker or the socket took it at once, a promise when that takes time. Throws when it never will. */
+  publish(address: string, payload: Uint8Array, retain: boolean): void | Promise<void>;
+  /** Resolves when the broker has confirmed it: what is published to `address` from then on comes. */
+  subscribe(address: string): Promise<void>;
+  unsubscribe(address: string): void;
+  /** Closes it after what was published has left. */
+  close(): Promise<void>;
+}
+
+/** Whom a line tells. */
+export interface LineOwner {
+  /** `retained`: the broker kept it, and it is not live. */
+  message(address: string, payload: Uint8Array, retained: boolean): void;
+  /** The line has ended, and not by `close`. Told at most once. */
+  ended(error: PubkeeperError): void;
+}
+
+/** Which broker: addresses of one broker or of one cluster, and what to tell it. */
+export interface Target {
+  readonly urls: readonly string[];
+  /** Undefined for a broker that a brewer named: this client's own credentials are for its own broker only. */
+  readonly credentials: Credentials | undefined;
+}
+
+export interface Credentials {
+  readonly username?: string;
+  readonly password?: string;
+  readonly token?: string;
+}
+
+/**
+ * Opens a line. Rejects with {@link PubkeeperError} `CONNECT_FAILED` (may be tried again), `UNAUTHORIZED` or
+ * `BREW_DEPENDENCY` (may not).
+ */
+export type Dial = (target: Target, owner: LineOwner, host: BrewHost) => Promise<Line>;

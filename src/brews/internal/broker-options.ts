@@ -1,0 +1,93 @@
+import { type BrewDetails, PubkeeperError } from '../../core/index.js';
+import { show } from '../../core/id.js';
+import type { Place } from './broker-brew.js';
+import type { Credentials } from './broker-line.js';
+
+// What brews over a broker read of their options, and of what brewers say, which comes from the network.
+
+const WS = ['ws:', 'wss:'];
+const MAX_ADDRESSES = 16;
+
+/** What is told to patrons. */
+interface Advertised {
+  readonly tcp?: readonly string[];
+  readonly ws?: readonly string[];
+}
+
+interface Secrets {
+  readonly username?: string;
+  readonly password?: string;
+  readonly token?: string;
+}
+
+/**
+ * Own addresses, without the credentials that they may bear, and what of them is told to patrons.
+ * @throws {PubkeeperError} `OPTION_INVALID`
+ */
+export function readUrls(
+  kind: string,
+  tcp: readonly string[],
+  given: readonly string[],
+  alternatives: readonly string[],
+  { username, password, token }: Secrets,
+): { urls: readonly string[]; credentials: Credentials; advertised: Advertised } {
+  if (!Array.isArray(given) || !Array.isArray(alternatives)) throw invalidOption(kind, 'addresses must be texts', given);
+  let inUrl: Credentials = {};
+  const clean = (text: unknown): string => {
+    const url = parse(text);
+    // The address is not shown: it may bear a password.
+    if (!url || ![...tcp, ...WS].includes(url.protocol) || !url.hostname) {
+      throw new PubkeeperError('OPTION_INVALID', `${kind}: an address must be like ${tcp[0]}//host:port or wss://host/path.`);
+    }
+    if (url.username) inUrl = { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) };
+    return plain(url);
+  };
+  const urls = given.map(clean);
+  const all = [...new Set([...urls, ...alternatives.map(clean)])];
+  const isWs = (url: string): boolean => WS.some((protocol) => url.startsWith(protocol));
+  if (urls.some(isWs) && !urls.every(isWs)) {
+    throw invalidOption(kind, 'url must be of one kind, TCP or WebSocket; the others are alternatives', urls.join(', '));
+  }
+  const credentials = {
+    ...inUrl,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(token !== undefined && { token }),
+  };
+  const [ofTcp, ofWs] = [all.filter((url) => !isWs(url)), all.filter(isWs)];
+  return { urls, credentials, advertised: { ...(ofTcp.length && { tcp: ofTcp }), ...(ofWs.length && { ws: ofWs }) } };
+}
+
+/**
+ * Where a brewer says that its frames are.
+ * @throws {PubkeeperError} `BREW_CONFIG_INVALID`
+ */
+export function readPlace(details: BrewDetails, address: unknown, brewerId: string, tcp: readonly string[], separator: string): Place {
+  // A patron publishes beside this address with its own rights: it must be the brewer's, and nobody else's.
+  const own = typeof address === 'string' && address.length <= 4096 && address.endsWith(separator + brewerId);
+  if (!own || !/^[\p{L}\p{M}\p{N}_./-]+$/u.test(address)) {
+    throw new PubkeeperError('BREW_CONFIG_INVALID', `A brewer publishes where it should not: ${show(address)}.`, { address });
+  }
+  const read = (list: unknown, protocols: readonly string[]): string[] =>
+    (Array.isArray(list) ? list.slice(0, MAX_ADDRESSES) : []).flatMap((text: unknown) => {
+      const url = parse(text);
+      return url && protocols.includes(url.protocol) && url.hostname ? [plain(url)] : [];
+    });
+  return { address, tcp: read(details.tcp, tcp), ws: read(details.ws, WS), join: details.join === true };
+}
+
+export const invalidOption = (kind: string, why: string, value: unknown): PubkeeperError =>
+  new PubkeeperError('OPTION_INVALID', `${kind}: ${why}, not ${show(value)}.`);
+
+function parse(text: unknown): URL | undefined {
+  try {
+    return typeof text === 'string' ? new URL(text) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The address in the one way of writing it by which two of them are compared; nothing secret is in it. */
+function plain({ protocol, host, pathname }: URL): string {
+  return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
+}

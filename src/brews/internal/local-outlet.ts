@@ -1,0 +1,154 @@
+import { once as event } from 'node:events';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { PubkeeperError } from '../../core/index.js';
+import { cancel, type Timer, wait } from '../../core/host.js';
+import { prefixed } from './length-prefixed.js';
+import { Recent } from './recent.js';
+import { both } from './small.js';
+import { removeAtExit } from './socket-directory.js';
+
+/** From this many bytes on that wait for one reader, `brew` makes its caller wait. */
+const HIGH_WATER = 1024 * 1024;
+/** More is not taken. */
+const MAX_BUFFERED = 16 * HIGH_WATER;
+/** A reader that has taken nothing for so long, in ms, while the high-water mark is passed, is cut off. */
+const STALLED = 5000;
+
+/** Where patrons find a brewer: a path, or host and port (protocol, section 5). */
+export type LocalAddress = string | readonly [host: string, port: number];
+
+interface Reader {
+  readonly drained: Promise<void>;
+  readonly resolve: () => void;
+  readonly stalled: Timer;
+}
+
+/** The socket at which one brewer gives its frames to whoever connects. */
+export class LocalOutlet {
+  readonly address: LocalAddress;
+  readonly #recent: Recent;
+  readonly #pairs = new Set<string>();
+  readonly #server: Server;
+  readonly #report: (error: PubkeeperError) => void;
+  readonly #sockets = new Set<Socket>();
+  /** Readers that lag behind. */
+  readonly #slow = new Map<Socket, Reader>();
+  readonly #forget: () => void;
+
+  private constructor(server: Server, address: LocalAddress, lastValue: boolean, report: (error: PubkeeperError) => void) {
+    this.#server = server;
+    this.address = address;
+    this.#recent = new Recent(lastValue);
+    this.#report = report;
+    this.#forget = typeof address === 'string' ? removeAtExit(address) : () => undefined;
+    server.on('connection', (socket) => this.#accept(socket));
+    server.on('error', (cause) => report(new PubkeeperError('BREW_FAILED', 'A local socket has a fault.', { address }, cause)));
+    // A brewer without readers must not keep the process alive; its client's connection does.
+    server.unref();
+  }
+
+  /**
+   * Listens at a path, or at a free port of the loopback address.
+   * @throws {PubkeeperError} `BREW_FAILED`
+   */
+  static async listen(path: string | undefined, lastValue: boolean, report: (error: PubkeeperError) => void): Promise<LocalOutlet> {
+    const server = createServer({ noDelay: true });
+    try {
+      if (path === undefined) server.listen(0, '127.0.0.1');
+      else server.listen(path);
+      await event(server, 'listening');
+    } catch (cause) {
+      const where = path ?? 'a port of 127.0.0.1';
+      throw new PubkeeperError('BREW_FAILED', `A LocalBrew cannot listen at ${where}.`, { path }, cause);
+    }
+    const address = path ?? (['127.0.0.1', (server.address() as AddressInfo).port] as const);
+    return new LocalOutlet(server, address, lastValue, report);
+  }
+
+  /** A patron was matched, and will connect. */
+  start(patronId: string, missed?: readonly Uint8Array[]): void | Promise<void> {
+    this.#pairs.add(patronId);
+    return this.#recent.expect(patronId, missed);
+  }
+
+  stop(patronId: string): void {
+    this.#pairs.delete(patronId);
+    this.#recent.left(patronId);
+  }
+
+  /**
+   * Sends a frame to all who are connected, and keeps it for those who are on their way.
+   * @throws {PubkeeperError} `BUFFER_FULL`
+   */
+  write(frame: Uint8Array): void | Promise<void> {
+    if (!this.#pairs.size) return;
+    for (const socket of this.#slow.keys()) {
+      if (socket.writableLength > MAX_BUFFERED) throw full();
+    }
+    const waiting = this.#recent.add(frame);
+    const bytes = prefixed(frame);
+    for (const socket of this.#sockets) this.#send(socket, bytes);
+    if (!this.#slow.size) return waiting;
+    return both(waiting, Promise.all([...this.#slow.values()].map(({ drained }) => drained)).then(() => undefined));
+  }
+
+  /** Ends all connections after what was written has left, or after a second. */
+  async close(): Promise<void> {
+    this.#recent.clear();
+    const ended = new Promise((resolve) => this.#server.close(resolve));
+    const timer = wait(1000, () => this.#sockets.forEach((socket) => socket.destroy()));
+    for (const socket of this.#sockets) socket.end();
+    await ended;
+    cancel(timer);
+    this.#forget();
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.unref();
+    // A patron only reads; whatever it says is of no interest, but its end is.
+    socket.resume();
+    socket.on('error', () => socket.destroy());
+    socket.on('end', () => socket.destroy());
+    socket.on('drain', () => this.#drained(socket));
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      this.#drained(socket);
+    });
+    for (const frame of this.#recent.somebody().frames) this.#send(socket, prefixed(frame));
+  }
+
+  #send(socket: Socket, bytes: Uint8Array): void {
+    socket.write(bytes);
+    if (socket.writableLength <= HIGH_WATER || this.#slow.has(socket)) return;
+    let resolve!: () => void;
+    const drained = new Promise<void>((done) => (resolve = done));
+    const stalled = wait(STALLED, () => {
+      this.#report(slow(socket.writableLength));
+      socket.destroy();
+    });
+    this.#slow.set(socket, { drained, resolve, stalled });
+  }
+
+  #drained(socket: Socket): void {
+    const reader = this.#slow.get(socket);
+    if (!reader) return;
+    this.#slow.delete(socket);
+    cancel(reader.stalled);
+    reader.resolve();
+  }
+}
+
+const full = (): PubkeeperError =>
+  new PubkeeperError(
+    'BUFFER_FULL',
+    'A local patron does not read as fast as it is brewed: wait for the promises of brew(), or brew less.',
+    { limit: MAX_BUFFERED },
+  );
+
+const slow = (waiting: number): PubkeeperError =>
+  new PubkeeperError(
+    'BUFFER_FULL',
+    `A local patron was cut off: it did not read for ${STALLED} ms while ${waiting} bytes waited for it.`,
+    { waiting },
+  );

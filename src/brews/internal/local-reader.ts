@@ -1,0 +1,106 @@
+import { connect, type Socket } from 'node:net';
+import { type BrewHost, PubkeeperError } from '../../core/index.js';
+import { cancel, type Timer, wait } from '../../core/host.js';
+import { LengthPrefixed } from './length-prefixed.js';
+import type { LocalAddress } from './local-outlet.js';
+import { backoff, sameBytes } from './small.js';
+
+/** From this many failures in a row on, the pair is said to be down: it may go on over another brew. */
+const FAILURES = 3;
+
+export interface LocalReaderOptions {
+  readonly address: LocalAddress;
+  readonly host: BrewHost;
+  /** The longest frame, in bytes. */
+  readonly limit: number;
+  receive(frame: Uint8Array): void;
+  /** Whether the brewer can be reached; told when that changes. */
+  reachable(up: boolean): void;
+}
+
+/** The connection of one patron to the socket of one brewer. Comes back by itself. */
+export class LocalReader {
+  readonly #options: LocalReaderOptions;
+  #socket: Socket | undefined;
+  #timer: Timer | undefined;
+  #attempts = 0;
+  #told = false;
+  #stopped = false;
+  #last: Uint8Array | undefined;
+  /** Connected anew: the brewer may repeat its last value. */
+  #returned = false;
+
+  constructor(options: LocalReaderOptions) {
+    this.#options = options;
+    this.#dial();
+  }
+
+  /** Tries at once if it is waiting to. */
+  wake(): void {
+    if (this.#timer === undefined) return;
+    cancel(this.#timer);
+    this.#dial();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    cancel(this.#timer);
+    this.#socket?.destroy();
+  }
+
+  #dial(): void {
+    this.#timer = undefined;
+    const { address, limit } = this.#options;
+    const frames = new LengthPrefixed(limit, (frame) => this.#received(frame));
+    const socket = typeof address === 'string' ? connect(address) : connect(address[1], address[0]);
+    this.#socket = socket;
+    let error: PubkeeperError | undefined;
+    socket.on('connect', () => {
+      this.#returned = this.#last !== undefined;
+      if (this.#told) this.#options.reachable(true);
+      this.#told = false;
+    });
+    socket.on('data', (chunk) => {
+      try {
+        // A plain view: what is not encrypted reaches the application as it is, and there a Buffer would be a surprise.
+        frames.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
+        this.#attempts = 0;
+      } catch (cause) {
+        error = cause as PubkeeperError;
+        socket.destroy();
+      }
+    });
+    socket.on('error', (cause) => (error = unreachable(address, cause)));
+    socket.on('close', () => this.#ended(error));
+  }
+
+  #received(frame: Uint8Array): void {
+    if (this.#stopped) return;
+    const repeated = this.#returned && sameBytes(frame, this.#last!);
+    this.#returned = false;
+    if (repeated) return;
+    this.#last = frame;
+    this.#options.receive(frame);
+  }
+
+  #ended(error: PubkeeperError | undefined): void {
+    if (this.#stopped) return;
+    const { host, reachable } = this.#options;
+    this.#attempts++;
+    if (error && !this.#told && (this.#attempts >= FAILURES || error.code === 'FRAME_INVALID')) {
+      this.#told = true;
+      host.report(error);
+      reachable(false);
+    }
+    this.#timer = wait(backoff(this.#attempts, host.reconnect), () => this.#dial());
+  }
+}
+
+function unreachable(address: LocalAddress, cause: NodeJS.ErrnoException): PubkeeperError {
+  const where = typeof address === 'string' ? address : address.join(':');
+  const hint =
+    cause.code === 'EACCES'
+      ? 'it belongs to another user'
+      : `${cause.code ?? cause.message}: the brewer is gone, or its file system is not this one's`;
+  return new PubkeeperError('CONNECT_FAILED', `Cannot read the local brewer at ${where} (${hint}).`, { address }, cause);
+}

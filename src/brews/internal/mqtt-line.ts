@@ -1,0 +1,162 @@
+import type { IClientOptions, MqttClient } from 'mqtt';
+import { PubkeeperError } from '../../core/index.js';
+import { cancel, wait } from '../../core/host.js';
+import { newId } from '../../core/id.js';
+import type { Line, LineOwner, Target } from './broker-line.js';
+
+/** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
+const HIGH_WATER = 1024 * 1024;
+const CONNECT_TIMEOUT = 10_000;
+/** Seconds of silence after which the broker is asked for a sign of life. */
+const KEEPALIVE = 10;
+const CLOSE_TIMEOUT = 1000;
+/** CONNACK codes of a broker that does not let us in, of MQTT 3.1.1 and 5. */
+const REFUSED = [4, 5, 0x86, 0x87, 0x8a, 0x8c];
+
+/** What of MQTT.js is used here, without a type of it in the way in. */
+export type MqttLibrary = () => Promise<{ readonly default: { connect(url: string, options: IClientOptions): MqttClient } }>;
+
+/** Opens a connection by MQTT.js, with everything off that would come back by itself: that is the link's business. */
+export async function openMqtt(
+  library: MqttLibrary,
+  { urls, credentials }: Target,
+  owner: LineOwner,
+  qos: 0 | 1,
+  connected: (client: MqttClient) => void,
+): Promise<Line> {
+  const { connect } = (await loadMqtt(library)).default;
+  const url = urls[0]!;
+  const client = connect(url, {
+    clientId: `pubkeeper-${newId().slice(0, 12)}`, // 3.1.1 brokers need accept no more than 23 characters
+    protocolVersion: 4,
+    clean: true,
+    reconnectPeriod: 0,
+    resubscribe: false,
+    queueQoSZero: false,
+    connectTimeout: CONNECT_TIMEOUT,
+    keepalive: KEEPALIVE,
+    ...(credentials?.username !== undefined && { username: credentials.username }),
+    ...(credentials?.password !== undefined && { password: credentials.password }),
+  });
+  return new Promise((resolve, reject) => {
+    let problem: Error | undefined;
+    let line: MqttLine | undefined;
+    // For good: an 'error' that nobody listens to ends a Node process.
+    client.on('error', (error) => (problem = error));
+    client.on('connect', () => {
+      connected(client);
+      resolve((line = new MqttLine(client, owner, qos)));
+    });
+    client.on('close', () => {
+      client.end(true);
+      if (line) line.ended(lost(url, problem));
+      else reject(refused(url, problem));
+    });
+  });
+}
+
+class MqttLine implements Line {
+  readonly #client: MqttClient;
+  readonly #owner: LineOwner;
+  readonly #qos: 0 | 1;
+  #drained: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #over = false;
+
+  constructor(client: MqttClient, owner: LineOwner, qos: 0 | 1) {
+    this.#client = client;
+    this.#owner = owner;
+    this.#qos = qos;
+    client.on('message', (topic, payload, { retain }) => {
+      owner.message(topic, new Uint8Array(payload.buffer, payload.byteOffset, payload.length), retain);
+    });
+  }
+
+  publish(address: string, payload: Uint8Array, retain: boolean): void | Promise<void> {
+    const qos = this.#qos;
+    const bytes = payload as Buffer; // MQTT.js writes whatever bytes it gets
+    if (qos) {
+      return new Promise((resolve, reject) => {
+        this.#client.publish(address, bytes, { qos, retain }, (error) => (error ? reject(error) : resolve()));
+      });
+    }
+    this.#client.publish(address, bytes, { qos, retain });
+    return this.#client.stream.writableLength > HIGH_WATER ? this.#drain() : undefined;
+  }
+
+  subscribe(address: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#client.subscribe(address, { qos: this.#qos }, (error, granted) => {
+        if (!error && granted?.[0]?.qos !== 128) return resolve();
+        if (this.#over) return resolve(); // it will be subscribed anew
+        reject(
+          new PubkeeperError(
+            'FORBIDDEN',
+            `The MQTT broker does not let this client read ${address}: grant it that topic and those below it.`,
+            { address },
+            error,
+          ),
+        );
+      });
+    });
+  }
+
+  unsubscribe(address: string): void {
+    if (!this.#over) this.#client.unsubscribe(address, () => undefined);
+  }
+
+  close(): Promise<void> {
+    this.#over = true;
+    return new Promise((resolve) => {
+      const timer = wait(CLOSE_TIMEOUT, () => this.#client.end(true, () => resolve()));
+      this.#client.end(false, () => {
+        cancel(timer);
+        resolve();
+      });
+    });
+  }
+
+  ended(error: PubkeeperError): void {
+    this.#drained?.resolve();
+    if (this.#over) return;
+    this.#over = true;
+    this.#owner.ended(error);
+  }
+
+  #drain(): Promise<void> {
+    if (!this.#drained) {
+      let resolve!: () => void;
+      const promise = new Promise<void>((done) => (resolve = done));
+      this.#drained = { promise, resolve };
+      this.#client.stream.once('drain', () => {
+        this.#drained = undefined;
+        resolve();
+      });
+    }
+    return this.#drained.promise;
+  }
+}
+
+export async function loadMqtt(library: MqttLibrary): ReturnType<MqttLibrary> {
+  try {
+    return await library();
+  } catch (cause) {
+    throw new PubkeeperError('BREW_DEPENDENCY', 'MqttBrew needs the package mqtt: run npm install mqtt.', { packages: ['mqtt'] }, cause);
+  }
+}
+
+function refused(url: string, problem: Error | undefined): PubkeeperError {
+  const code: unknown = problem && 'code' in problem ? problem.code : undefined;
+  if (typeof code === 'number' && REFUSED.includes(code)) {
+    return new PubkeeperError(
+      'UNAUTHORIZED',
+      `The MQTT broker at ${url} refuses this client (${problem!.message}): check the brew's username and password.`,
+      { url },
+      problem,
+    );
+  }
+  const why = typeof code === 'string' ? code : problem?.message || 'no answer';
+  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to the MQTT broker at ${url} (${why}): check that it runs there.`, { url }, problem);
+}
+
+const lost = (url: string, cause: Error | undefined): PubkeeperError =>
+  new PubkeeperError('CONNECTION_LOST', `The connection to the MQTT broker at ${url} was lost.`, { url }, cause);

@@ -1,0 +1,150 @@
+import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/nats-core';
+import { type BrewHost, PubkeeperError } from '../../core/index.js';
+import { wait } from '../../core/host.js';
+import type { Line, LineOwner, Target } from './broker-line.js';
+
+/** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
+const HIGH_WATER = 1024 * 1024;
+const CONNECT_TIMEOUT = 10_000;
+/** How often the server is asked for a sign of life, in ms; after two without an answer it is given up. */
+const PING_INTERVAL = 5000;
+const CLOSE_TIMEOUT = 1000;
+
+/** `connect` of the TCP transport, or `wsconnect`. */
+export type NatsConnect = (options: ConnectionOptions) => Promise<NatsConnection>;
+
+/**
+ * Opens a connection by the library of NATS, with everything off that would come back by itself: that is the link's business.
+ * @param known servers that were told of; grows
+ */
+export async function openNats(
+  library: () => Promise<NatsConnect>,
+  packages: readonly string[],
+  { urls, credentials }: Target,
+  owner: LineOwner,
+  host: BrewHost,
+  known: Set<string>,
+): Promise<Line> {
+  const connect = await loadNats(library, packages);
+  const scheme = urls[0]!.slice(0, urls[0]!.indexOf('//') + 2);
+  // Servers that the own ones have told of are trusted as those are; a brewer's are not mixed with them.
+  const servers = credentials ? [...new Set([...urls, ...[...known].map((server) => scheme + server)])] : [...urls];
+  let connection: NatsConnection;
+  try {
+    connection = await connect({
+      servers,
+      reconnect: false,
+      timeout: CONNECT_TIMEOUT,
+      pingInterval: PING_INTERVAL,
+      maxPingOut: 2,
+      ...(scheme === 'tls://' && { tls: {} }),
+      ...(credentials?.username !== undefined && { user: credentials.username }),
+      ...(credentials?.password !== undefined && { pass: credentials.password }),
+      ...(credentials?.token !== undefined && { token: credentials.token }),
+    });
+  } catch (cause) {
+    throw refused(urls, cause);
+  }
+  if (credentials) for (const server of connection.info?.connect_urls ?? []) known.add(server);
+  return new NatsLine(connection, owner, host);
+}
+
+class NatsLine implements Line {
+  readonly #connection: NatsConnection;
+  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #owner: LineOwner;
+  #unflushed = 0;
+  #flushing: Promise<void> | undefined;
+  #closing = false;
+
+  constructor(connection: NatsConnection, owner: LineOwner, host: BrewHost) {
+    this.#connection = connection;
+    this.#owner = owner;
+    const server = connection.getServer();
+    void connection.closed().then((cause) => {
+      if (!this.#closing) owner.ended(lost(server, cause));
+    });
+    void this.#watch(host);
+  }
+
+  publish(address: string, payload: Uint8Array): void | Promise<void> {
+    this.#connection.publish(address, payload);
+    this.#unflushed += payload.length;
+    if (this.#unflushed <= HIGH_WATER) return;
+    return (this.#flushing ??= this.#flush());
+  }
+
+  async subscribe(address: string): Promise<void> {
+    const subscription = this.#connection.subscribe(address, {
+      callback: (error, { data }) => {
+        // A plain view: in Node the library's is a Buffer, which reads differently.
+        if (!error) this.#owner.message(address, new Uint8Array(data.buffer, data.byteOffset, data.length), false);
+      },
+    });
+    // A refusal is told by the connection too, and there in time.
+    subscription.closed.catch(() => undefined);
+    this.#subscriptions.set(address, subscription);
+    await this.#flushed(); // when it ends, it will be subscribed anew
+  }
+
+  unsubscribe(address: string): void {
+    this.#subscriptions.get(address)?.unsubscribe();
+    this.#subscriptions.delete(address);
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.race([this.#flushed(), new Promise<void>((resolve) => wait(CLOSE_TIMEOUT, resolve))]);
+    await this.#connection.close();
+  }
+
+  async #flush(): Promise<void> {
+    const bytes = this.#unflushed;
+    await this.#flushed();
+    this.#unflushed -= bytes;
+    this.#flushing = undefined;
+  }
+
+  /** Resolves when the server has all that was sent, or when the connection has ended, which says so itself. */
+  async #flushed(): Promise<void> {
+    await Promise.race([this.#connection.flush().catch(() => undefined), this.#connection.closed()]);
+  }
+
+  /** Reports what the server refuses. */
+  async #watch(host: BrewHost): Promise<void> {
+    for await (const status of this.#connection.status()) {
+      if (status.type !== 'error') continue;
+      const { message, name } = status.error;
+      const forbidden = name === 'PermissionViolationError';
+      const hint = forbidden ? ': grant this client that subject and those below it' : '';
+      host.report(new PubkeeperError(forbidden ? 'FORBIDDEN' : 'BREW_FAILED', `NATS says ${message}${hint}.`, {}, status.error));
+    }
+  }
+}
+
+export async function loadNats(library: () => Promise<NatsConnect>, packages: readonly string[]): Promise<NatsConnect> {
+  try {
+    return await library();
+  } catch (cause) {
+    const names = packages.join(' ');
+    const what = packages.length > 1 ? 'the packages' : 'the package';
+    throw new PubkeeperError('BREW_DEPENDENCY', `NatsBrew needs ${what} ${names}: run npm install ${names}.`, { packages }, cause);
+  }
+}
+
+function refused(urls: readonly string[], cause: unknown): PubkeeperError {
+  const where = urls.join(', ');
+  if (cause instanceof Error && /Authoriz|Authenticat/i.test(cause.name + cause.message)) {
+    return new PubkeeperError(
+      'UNAUTHORIZED',
+      `NATS at ${where} refuses this client (${cause.message}): check the brew's username, password or token.`,
+      { urls },
+      cause,
+    );
+  }
+  const why = cause instanceof Error && cause.message ? cause.message : 'no answer';
+  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to NATS at ${where} (${why}): check that it runs there.`, { urls }, cause);
+}
+
+const lost = (server: string, cause: unknown): PubkeeperError =>
+  new PubkeeperError('CONNECTION_LOST', `The connection to NATS at ${server} was lost.`, { server }, cause);

@@ -1,0 +1,73 @@
+import type { BrewScope, PubkeeperError } from '../../core/index.js';
+import { cancel, type Timer, wait } from '../../core/host.js';
+
+/** How long a connection may be gone before pairs are moved to another brew, in ms. */
+const TOLERATED = 500;
+
+/**
+ * Tells the state of one connection for all that depend on it. Those for whom it was said to be down may have moved to
+ * another brew by the time it is up again; they are told all the same, so that they come back.
+ */
+export class Outage {
+  readonly #tell: (up: boolean, scope: BrewScope) => void;
+  readonly #users = new Map<string, { readonly scope: BrewScope; count: number }>();
+  readonly #told = new Map<string, BrewScope>();
+  #timer: Timer | undefined;
+  #isDown = false;
+
+  constructor(tell: (up: boolean, scope: BrewScope) => void) {
+    this.#tell = tell;
+  }
+
+  get isMissed(): boolean {
+    return this.#told.size > 0;
+  }
+
+  use(scope: BrewScope): () => void {
+    const key = JSON.stringify(scope);
+    const user = this.#users.get(key) ?? { scope, count: 0 };
+    user.count++;
+    this.#users.set(key, user);
+    if (this.#isDown) this.#down(key, scope);
+    return () => {
+      if (--user.count <= 0 && this.#users.get(key) === user) this.#users.delete(key);
+    };
+  }
+
+  /** The connection is gone: told unless it is back after half a second. */
+  down(toleratedMs = TOLERATED): void {
+    if (this.#isDown) return;
+    const tell = (): void => {
+      this.#isDown = true;
+      for (const [key, { scope }] of this.#users) this.#down(key, scope);
+    };
+    if (toleratedMs) this.#timer ??= wait(toleratedMs, tell);
+    else tell();
+  }
+
+  up(): void {
+    this.#settle();
+    this.#isDown = false;
+    const told = [...this.#told.values()];
+    this.#told.clear();
+    for (const scope of told) this.#tell(true, scope);
+  }
+
+  /** The connection will not come back: by its own wish, or for a reason that lasts. */
+  end({ code }: PubkeeperError): void {
+    if (code !== 'CONNECTION_CLOSED') return this.down(0);
+    this.#settle();
+    this.#told.clear();
+  }
+
+  #settle(): void {
+    cancel(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #down(key: string, scope: BrewScope): void {
+    if (this.#told.has(key)) return;
+    this.#told.set(key, scope);
+    this.#tell(false, scope);
+  }
+}

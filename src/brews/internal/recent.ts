@@ -1,0 +1,122 @@
+import { after, cancel, type Timer } from '../../core/host.js';
+
+/** How long a patron may take from being matched until it asks, in ms: it may have to dial first, for so long at most. */
+const ON_ITS_WAY = 10_000;
+const MAX_FRAMES = 512;
+const MAX_BYTES = 1024 * 1024;
+
+/** What a patron is given that has just arrived. */
+export interface Answer {
+  readonly frames: readonly Uint8Array[];
+  /** Whether it is the last value from before the match, and not what was brewed since. */
+  readonly retained: boolean;
+}
+
+interface Expected {
+  /** Number of the first frame that it should get. */
+  readonly from: number;
+  /** What it may have missed over another brew. */
+  readonly missed: readonly Uint8Array[];
+  readonly timer: Timer;
+}
+
+/**
+ * The brewer's side of a patron's arrival. The server tells both ends of a match at about the same time, so the brewer may
+ * publish before the patron listens: this keeps what is brewed from the match on until the patron has asked for it
+ * (512 frames, 1 MiB, 10 s at most) and has said that it has got it, and the last value for those who come later.
+ */
+export class Recent {
+  readonly #keepLast: boolean;
+  readonly #expected = new Map<string, Expected>();
+  readonly #present = new Set<string>();
+  #last: Uint8Array | undefined;
+  #frames: Uint8Array[] = [];
+  #bytes = 0;
+  /** The number of the first frame in `#frames`. */
+  #first = 0;
+  #somebody: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+
+  /** @param keepLast whether a last value is kept here; false where the broker does it */
+  constructor(keepLast: boolean) {
+    this.#keepLast = keepLast;
+  }
+
+  /** A patron was matched, and will ask. Returns what to wait for until it has what it may have missed. */
+  expect(patronId: string, missed: readonly Uint8Array[] = []): void | Promise<void> {
+    this.left(patronId);
+    const timer = after(ON_ITS_WAY, () => this.#forget(patronId));
+    this.#expected.set(patronId, { from: this.#first + this.#frames.length, missed, timer });
+    if (missed.length) return this.#wait();
+  }
+
+  /** What to give a patron that asks. */
+  asked(patronId: string): Answer {
+    const expected = this.#expected.get(patronId);
+    const frames = expected ? [...expected.missed, ...this.#frames.slice(Math.max(0, expected.from - this.#first))] : [];
+    if (frames.length || !this.#last) return { frames, retained: false };
+    return { frames: [this.#last], retained: true };
+  }
+
+  /** The patron has got the answer. */
+  arrived(patronId: string): void {
+    this.#present.add(patronId);
+    this.#forget(patronId);
+  }
+
+  /** What to give somebody who does not say who it is: as to the one that is expected longest, who has arrived then. */
+  somebody(): Answer {
+    const id = this.#expected.keys().next().value ?? '';
+    const answer = this.asked(id);
+    if (id) this.arrived(id);
+    return answer;
+  }
+
+  /** The match ended. */
+  left(patronId: string): void {
+    this.#present.delete(patronId);
+    this.#forget(patronId);
+  }
+
+  /** A frame leaves. Returns a promise while nobody who is expected has come yet: until one has, or 10 s are over. */
+  add(frame: Uint8Array): void | Promise<void> {
+    if (this.#keepLast) this.#last = frame;
+    if (!this.#expected.size) return;
+    this.#frames.push(frame);
+    this.#bytes += frame.length;
+    while (this.#frames.length > MAX_FRAMES || (this.#bytes > MAX_BYTES && this.#frames.length > 1)) {
+      this.#bytes -= this.#frames.shift()!.length;
+      this.#first++;
+    }
+    if (!this.#present.size) return this.#wait();
+  }
+
+  clear(): void {
+    for (const id of this.#expected.keys()) this.#forget(id);
+    this.#present.clear();
+    this.#last = undefined;
+  }
+
+  #wait(): Promise<void> {
+    if (!this.#somebody) {
+      let resolve!: () => void;
+      const promise = new Promise<void>((done) => (resolve = done));
+      this.#somebody = { promise, resolve };
+    }
+    return this.#somebody.promise;
+  }
+
+  #forget(patronId: string): void {
+    const expected = this.#expected.get(patronId);
+    if (expected) cancel(expected.timer);
+    this.#expected.delete(patronId);
+    if (!this.#expected.size) {
+      this.#first += this.#frames.length;
+      this.#frames = [];
+      this.#bytes = 0;
+    }
+    if (!this.#expected.size || this.#present.size) {
+      this.#somebody?.resolve();
+      this.#somebody = undefined;
+    }
+  }
+}

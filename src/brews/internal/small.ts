@@ -1,0 +1,23 @@
+import { PubkeeperError } from '../../core/index.js';
+
+// Small things that every brew needs.
+
+/** What `attach` throws when the brew belongs to a client already. */
+export const inUse = (kind: string): PubkeeperError =>
+  new PubkeeperError('BREW_IN_USE', `This ${kind} belongs to another client: make one for each client.`);
+
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** One promise for two acceptances; nothing when there is nothing to wait for. */
+export function both(one: void | Promise<void>, other: void | Promise<void>): void | Promise<void> {
+  if (!one || !other) return one ?? other;
+  return Promise.all([one, other]).then(() => undefined);
+}
+
+/** A random wait up to a ceiling that doubles with each attempt (full jitter), in ms. */
+export const backoff = (attempt: number, { delayMs, maxDelayMs }: { delayMs: number; maxDelayMs: number }): number =>
+  Math.random() * Math.min(maxDelayMs, delayMs * 2 ** attempt);

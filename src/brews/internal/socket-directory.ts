@@ -1,0 +1,109 @@
+import { unlinkSync } from 'node:fs';
+import { chmod, lstat, mkdir, readdir, unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PubkeeperError } from '../../core/index.js';
+import { show } from '../../core/id.js';
+
+/** What `sun_path` holds on Linux, without the zero at the end, in bytes; macOS and the BSDs hold 103. */
+const MAX_PATH = process.platform === 'linux' ? 107 : 103;
+/** A socket file that nobody answers at is removed when it is older than this, in ms: a younger one may be in the making. */
+const STALE = 10_000;
+
+/** `$XDG_RUNTIME_DIR/pubkeeper`, or `pubkeeper-<uid>` in the directory for temporary files. */
+export const defaultDirectory = (): string =>
+  process.env.XDG_RUNTIME_DIR ? join(process.env.XDG_RUNTIME_DIR, 'pubkeeper') : join(tmpdir(), `pubkeeper-${uid()}`);
+
+const uid = (): number => process.getuid?.() ?? 0;
+
+/**
+ * Makes the directory, for this user alone, and removes socket files in it that nobody listens at any more.
+ * @throws {PubkeeperError} `BREW_FAILED` when it is somebody else's, or cannot be made
+ */
+export async function prepareDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    // lstat: a link that somebody else has put there would lead elsewhere.
+    const entry = await lstat(directory);
+    if (!entry.isDirectory() || entry.uid !== uid()) throw new Error('it is not a directory of this user');
+    if (entry.mode & 0o077) await chmod(directory, 0o700);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new PubkeeperError(
+      'BREW_FAILED',
+      `The directory ${show(directory)} cannot hold the sockets of a LocalBrew: ${why}. Give it another one as the option directory.`,
+      { directory },
+      cause,
+    );
+  }
+  await removeStale(directory);
+}
+
+/** The path of a brewer's socket. @throws {PubkeeperError} `BREW_FAILED` when it is too long for the system */
+export function socketPath(directory: string, brewerId: string): string {
+  const path = join(directory, `${brewerId}.sock`);
+  if (Buffer.byteLength(path) <= MAX_PATH) return path;
+  throw new PubkeeperError(
+    'BREW_FAILED',
+    `${show(path)} is too long for a Unix socket: give the LocalBrew a directory with a shorter path.`,
+    { path, limit: MAX_PATH },
+  );
+}
+
+/**
+ * Makes room for a socket: what a process has left behind that is gone is removed.
+ * @throws {PubkeeperError} `BREW_FAILED` when somebody listens there
+ */
+export async function makeRoom(path: string): Promise<void> {
+  const state = await probe(path);
+  if (state === 'stale') await unlink(path).catch(() => undefined);
+  if (state !== 'alive') return;
+  throw new PubkeeperError('BREW_FAILED', `Another process brews at ${show(path)}: give each brewer an id of its own.`, { path });
+}
+
+async function removeStale(directory: string): Promise<void> {
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names.filter((each) => each.endsWith('.sock'))) {
+    const path = join(directory, name);
+    const entry = await lstat(path).catch(() => undefined);
+    if (!entry?.isSocket() || Date.now() - entry.mtimeMs < STALE) continue;
+    if ((await probe(path)) === 'stale') await unlink(path).catch(() => undefined);
+  }
+}
+
+function probe(path: string): Promise<'alive' | 'stale' | 'absent'> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve('alive');
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') resolve('absent');
+      // Refused: nobody listens. What cannot be told is left alone.
+      else resolve(error.code === 'ECONNREFUSED' || error.code === 'ENOTSOCK' ? 'stale' : 'alive');
+    });
+  });
+}
+
+const atExit = new Set<string>();
+let watching = false;
+
+/** Removes this file when the process ends by itself; a killed one leaves it for the next to remove. */
+export function removeAtExit(path: string): () => void {
+  if (!watching) {
+    watching = true;
+    process.on('exit', () => {
+      for (const each of atExit) {
+        try {
+          unlinkSync(each);
+        } catch {
+          // It is gone already.
+        }
+      }
+    });
+  }
+  atExit.add(path);
+  return () => void atExit.delete(path);
+}

@@ -1,0 +1,184 @@
+import { createHash } from 'node:crypto';
+import { hostname, networkInterfaces } from 'node:os';
+import { isAbsolute } from 'node:path';
+import { type Brew, type BrewDetails, type BrewerPair, type BrewHost, type PatronPair, PubkeeperError } from '../core/index.js';
+import { asPubkeeperError } from '../core/errors.js';
+import { FRAME_HEADER } from '../core/frame.js';
+import { show } from '../core/id.js';
+import { type LocalAddress, LocalOutlet } from './internal/local-outlet.js';
+import { LocalReader } from './internal/local-reader.js';
+import { once } from './internal/once.js';
+import { inUse } from './internal/small.js';
+import { defaultDirectory, makeRoom, prepareDirectory, socketPath } from './internal/socket-directory.js';
+
+/** The options of a {@link LocalBrew}. */
+export interface LocalBrewOptions {
+  /** What only processes on this host share. Default: `local-` and the host's node id (see {@link localName}). */
+  readonly name?: string;
+  /**
+   * Where socket files are made; it is made for this user alone (0700). Default: `pubkeeper` in `$XDG_RUNTIME_DIR`, else
+   * `pubkeeper-<uid>` in the directory for temporary files. Patrons of other users cannot read it.
+   */
+  readonly directory?: string;
+  /** Default `'unix'`; on Windows `'tcp'`: a port of 127.0.0.1, which every user of this host can connect to. */
+  readonly transport?: 'unix' | 'tcp';
+  /** The longest payload that a patron accepts, in bytes. Default 1 MiB. */
+  readonly maxPayload?: number;
+  /** Whether a patron that comes later gets the last frame first. Default true. */
+  readonly lastValue?: boolean;
+}
+
+/** What a cipher may add to a payload, in bytes. */
+const CIPHER_OVERHEAD = 32;
+
+/** Data between processes of one host (protocol, section 5): each brewer has a socket, and patrons connect to it. Node only. */
+export class LocalBrew implements Brew {
+  readonly name: string;
+  readonly #options: LocalBrewOptions;
+  readonly #limit: number;
+  readonly #outlets = new Map<string, Promise<LocalOutlet>>();
+  /** Those of `#outlets` that listen already. */
+  readonly #open = new Map<string, LocalOutlet>();
+  readonly #readers = new Set<LocalReader>();
+  #host: BrewHost | undefined;
+  #prepared: Promise<void> | undefined;
+
+  /** @throws {PubkeeperError} `OPTION_INVALID` */
+  constructor(options: LocalBrewOptions = {}) {
+    const { name, directory, transport, maxPayload = 1024 * 1024 } = options;
+    if (name !== undefined && (typeof name !== 'string' || !name)) throw invalid('name must be a text', name);
+    if (directory !== undefined && (typeof directory !== 'string' || !isAbsolute(directory))) {
+      throw invalid('directory must be an absolute path', directory);
+    }
+    if (transport !== undefined && transport !== 'unix' && transport !== 'tcp') {
+      throw invalid("transport must be 'unix' or 'tcp'", transport);
+    }
+    if (!Number.isInteger(maxPayload) || maxPayload < 1) throw invalid('maxPayload must be a number of bytes', maxPayload);
+    this.name = name ?? localName();
+    this.#options = options;
+    this.#limit = FRAME_HEADER + CIPHER_OVERHEAD + maxPayload;
+  }
+
+  attach(host: BrewHost): void {
+    if (this.#host) throw inUse('LocalBrew');
+    this.#host = host;
+  }
+
+  /** Starts to listen. When that fails, the brewer is registered without this brew, and the error is reported. */
+  async brewerDetails({ brewerId }: Parameters<Brew['brewerDetails']>[0]): Promise<BrewDetails | undefined> {
+    let outlet = this.#outlets.get(brewerId);
+    if (!outlet) this.#outlets.set(brewerId, (outlet = this.#listen(brewerId)));
+    try {
+      const listening = await outlet;
+      if (this.#outlets.get(brewerId) === outlet) this.#open.set(brewerId, listening);
+      return { name: this.name, sock: listening.address };
+    } catch (error) {
+      if (this.#outlets.get(brewerId) === outlet) this.#outlets.delete(brewerId);
+      this.#host!.report(asPubkeeperError(error, 'BREW_FAILED', 'A LocalBrew cannot listen.'));
+      return undefined;
+    }
+  }
+
+  patronDetails(): BrewDetails {
+    return { name: this.name };
+  }
+
+  startBrewer({ brewerId, patronId, missed, accepting }: BrewerPair): () => void {
+    const outlet = this.#open.get(brewerId);
+    if (!outlet) {
+      throw new PubkeeperError('BREW_FAILED', `The brewer ${brewerId} does not listen for local patrons.`, { brewerId });
+    }
+    const accepted = outlet.start(patronId, missed);
+    if (accepted) accepting?.(accepted);
+    return once(() => outlet.stop(patronId));
+  }
+
+  startPatron({ details, receive, brewerId, patronId }: PatronPair): () => void {
+    const reader = new LocalReader({
+      address: readAddress(details.sock),
+      host: this.#host!,
+      limit: this.#limit,
+      receive,
+      reachable: (up) => this.#host!.state(this.name, up, { brewerId, patronId }),
+    });
+    this.#readers.add(reader);
+    return () => {
+      this.#readers.delete(reader);
+      reader.stop();
+    };
+  }
+
+  brew(brewerId: string, frame: Uint8Array): void | Promise<void> {
+    return this.#open.get(brewerId)?.write(frame);
+  }
+
+  endBrewer(brewerId: string): void {
+    const outlet = this.#outlets.get(brewerId);
+    this.#outlets.delete(brewerId);
+    this.#open.delete(brewerId);
+    outlet?.then((listening) => listening.close()).catch(() => undefined);
+  }
+
+  wake(): void {
+    for (const reader of this.#readers) reader.wake();
+  }
+
+  async close(): Promise<void> {
+    const outlets = [...this.#outlets.values()];
+    this.#outlets.clear();
+    this.#open.clear();
+    for (const reader of this.#readers) reader.stop();
+    this.#readers.clear();
+    await Promise.all(outlets.map((outlet) => outlet.then((listening) => listening.close()).catch(() => undefined)));
+  }
+
+  async #listen(brewerId: string): Promise<LocalOutlet> {
+    const { transport = process.platform === 'win32' ? 'tcp' : 'unix', lastValue = true } = this.#options;
+    const report = (error: PubkeeperError): void => this.#host!.report(error);
+    if (transport === 'tcp') return LocalOutlet.listen(undefined, lastValue, report);
+    const { directory = defaultDirectory() } = this.#options;
+    await (this.#prepared ??= prepareDirectory(directory)).catch((error: unknown) => {
+      this.#prepared = undefined; // it may be put right
+      throw error;
+    });
+    const path = socketPath(directory, brewerId);
+    await makeRoom(path);
+    return LocalOutlet.listen(path, lastValue, report);
+  }
+}
+
+/**
+ * `local-` and a number that is this host's alone, the same in all its processes: the address of its first network
+ * interface with a universally administered MAC, else of the first with any, else one made of the host's name.
+ */
+export function localName(): string {
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter(({ internal, mac }) => !internal && mac !== '00:00:00:00:00:00')
+    .map(({ mac }) => BigInt(`0x${mac.replaceAll(':', '')}`));
+  // Bit 41 of a MAC says that it was chosen locally.
+  const universal = addresses.find((mac) => !(mac & (1n << 41n)));
+  return `local-${universal ?? addresses[0] ?? hostNumber()}`;
+}
+
+/** 48 bits with the multicast bit, which no interface has (RFC 9562, section 6.10). */
+const hostNumber = (): bigint =>
+  BigInt(`0x${createHash('sha256').update(hostname()).digest('hex').slice(0, 12)}`) | (1n << 40n);
+
+/** Comes from the network: nothing but a path, or a port of this very host, may be connected to. */
+function readAddress(sock: unknown): LocalAddress {
+  if (typeof sock === 'string' && isAbsolute(sock) && !sock.includes('\0') && Buffer.byteLength(sock) <= 107) return sock;
+  if (Array.isArray(sock) && sock.length === 2) {
+    const [host, port] = sock as unknown[];
+    const loopback = typeof host === 'string' && /^(127(\.\d{1,3}){3}|::1|localhost)$/.test(host);
+    if (loopback && typeof port === 'number' && Number.isInteger(port) && port > 0 && port < 65536) return [host, port];
+  }
+  throw new PubkeeperError(
+    'BREW_CONFIG_INVALID',
+    `A local brewer must name a socket path or a loopback address [host, port], not ${show(JSON.stringify(sock))}.`,
+    { sock },
+  );
+}
+
+const invalid = (why: string, value: unknown): PubkeeperError =>
+  new PubkeeperError('OPTION_INVALID', `LocalBrew: ${why}, not ${show(value)}.`);

@@ -1,0 +1,60 @@
+import { dial, load, reachable } from '#mqtt';
+import { BrokerBrew, type Place } from './internal/broker-brew.js';
+import { invalidOption, readPlace, readUrls } from './internal/broker-options.js';
+
+/** The options of an {@link MqttBrew}. */
+export interface MqttBrewOptions {
+  /**
+   * The broker: `mqtt://host:1883`, `mqtts://…`, `ws://host:8083/path` or `wss://…`; pages of browsers reach the latter two
+   * only. Without it a client can subscribe, at the brokers that brewers name, and not brew.
+   */
+  readonly url?: string;
+  /** Other addresses of the same broker, told to patrons: that of its WebSocket, if `url` is not one. */
+  readonly alternatives?: readonly string[];
+  readonly username?: string;
+  readonly password?: string;
+  /** `0` (the default): as fast as the connection. `1`: `brew()` resolves when the broker has the message. */
+  readonly qos?: 0 | 1;
+  /** Whether the broker keeps each brewer's last frame (a retained message) for patrons that come later. Default true. */
+  readonly lastValue?: boolean;
+  /** What MQTT topics begin with. Default `pubkeeper`. */
+  readonly prefix?: string;
+  /** What the brew is called in registrations. Default `mqtt`. Another name keeps two brokers apart. */
+  readonly name?: string;
+}
+
+const TCP = ['mqtt:', 'mqtts:', 'tcp:', 'ssl:'];
+const PREFIX = /^[\w-]+(\/[\w-]+)*$/;
+
+/**
+ * Data over an MQTT broker, by MQTT.js (`npm install mqtt`): TCP in Node, WebSocket everywhere. Each brewer publishes to
+ * `<prefix>/<topic>/<brewer id>`, with the topic's dots as slashes, so that a broker can grant topics. Credentials never
+ * leave this client but to its own broker.
+ *
+ * Errors, by the client's `error` event and from `brew()`: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`.
+ */
+export class MqttBrew extends BrokerBrew {
+  /** @throws {PubkeeperError} `OPTION_INVALID` */
+  constructor(options: MqttBrewOptions = {}) {
+    const { url, alternatives = [], qos = 0, lastValue = true, prefix = 'pubkeeper', name = 'mqtt' } = options;
+    if (qos !== 0 && qos !== 1) throw invalidOption('MqttBrew', 'qos must be 0 or 1', qos);
+    if (typeof prefix !== 'string' || !PREFIX.test(prefix)) {
+      throw invalidOption('MqttBrew', 'prefix must be letters, digits, _ and -, divided by slashes', prefix);
+    }
+    const { urls, credentials, advertised } = readUrls('MqttBrew', TCP, url === undefined ? [] : [url], alternatives, options);
+    super({
+      kind: 'MqttBrew',
+      name,
+      urls,
+      credentials,
+      separator: '/',
+      lastValue: lastValue ? 'broker' : 'none',
+      dial: (target, owner, host) => dial(target, owner, host, qos),
+      load,
+      addressOf: (topic, brewerId) => `${prefix}/${topic.replaceAll('.', '/')}/${brewerId}`,
+      details: ({ address, join }) => ({ name, ...advertised, topic: address, join }),
+      read: (details, brewerId) => readPlace(details, details.topic, brewerId, TCP, '/'),
+      reachable: ({ tcp, ws }: Place) => reachable(tcp, ws),
+    });
+  }
+}

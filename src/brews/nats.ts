@@ -1,0 +1,63 @@
+import { dial, load, reachable } from '#nats';
+import { BrokerBrew, type Place } from './internal/broker-brew.js';
+import { invalidOption, readPlace, readUrls } from './internal/broker-options.js';
+
+/** The options of a {@link NatsBrew}. */
+export interface NatsBrewOptions {
+  /**
+   * A server of NATS, or several of one cluster: `nats://host:4222`, `tls://…`, `ws://host:8080` or `wss://…`; pages of
+   * browsers reach the latter two only. All of one kind. Servers that these tell of are used too. Without it a client can
+   * subscribe, at the servers that brewers name, and not brew.
+   */
+  readonly url?: string | readonly string[];
+  /** Other addresses of the same network, told to patrons: those of its WebSockets, if `url` is none. */
+  readonly alternatives?: readonly string[];
+  readonly username?: string;
+  readonly password?: string;
+  /** Instead of name and password. */
+  readonly token?: string;
+  /** Whether a patron that comes later gets the brewer's last frame first. Default true. */
+  readonly lastValue?: boolean;
+  /** What subjects begin with. Default `pubkeeper`. */
+  readonly prefix?: string;
+  /** What the brew is called in registrations. Default `nats`. Another name keeps two networks apart. */
+  readonly name?: string;
+}
+
+const TCP = ['nats:', 'tls:'];
+const PREFIX = /^[\w-]+(\.[\w-]+)*$/;
+
+/**
+ * Data over NATS, by its own library (`npm install @nats-io/nats-core @nats-io/transport-node`): TCP in Node, WebSocket
+ * everywhere. Each brewer publishes to the subject `<prefix>.<topic>.<brewer id>`, so that NATS can grant topics. When the
+ * server that it is connected to is lost, goes on with another of the cluster. Credentials never leave this client but
+ * to its own servers.
+ *
+ * Errors, by the client's `error` event and from `brew()`: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`.
+ */
+export class NatsBrew extends BrokerBrew {
+  /** @throws {PubkeeperError} `OPTION_INVALID` */
+  constructor(options: NatsBrewOptions = {}) {
+    const { url = [], alternatives = [], lastValue = true, prefix = 'pubkeeper', name = 'nats' } = options;
+    if (typeof prefix !== 'string' || !PREFIX.test(prefix)) {
+      throw invalidOption('NatsBrew', 'prefix must be letters, digits, _ and -, divided by dots', prefix);
+    }
+    const given = typeof url === 'string' ? [url] : url;
+    const { urls, credentials, advertised } = readUrls('NatsBrew', TCP, given, alternatives, options);
+    const known = new Set<string>();
+    super({
+      kind: 'NatsBrew',
+      name,
+      urls,
+      credentials,
+      separator: '.',
+      lastValue: lastValue ? 'brewer' : 'none',
+      dial: (target, owner, host) => dial(target, owner, host, known),
+      load: () => load(urls[0]?.startsWith('ws') ?? false),
+      addressOf: (topic, brewerId) => `${prefix}.${topic}.${brewerId}`,
+      details: ({ address, join }) => ({ name, ...advertised, subject: address, join }),
+      read: (details, brewerId) => readPlace(details, details.subject, brewerId, TCP, '.'),
+      reachable: ({ tcp, ws }: Place) => reachable(tcp, ws),
+    });
+  }
+}

@@ -1,0 +1,71 @@
+import { Option } from 'commander';
+import { type Brew, WebSocketBrew } from '../index.js';
+import { show } from '../core/id.js';
+import { usage } from './exit.js';
+
+// --brew: over what the data goes. Each brew is loaded only when it is asked for.
+
+/** A brew as it was asked for: a name, and where it is. */
+export interface BrewFlag {
+  readonly name: BrewName;
+  readonly address: string | undefined;
+}
+
+const NAMES = ['websocket', 'mqtt', 'nats', 'local'] as const;
+type BrewName = (typeof NAMES)[number];
+
+/** Addresses that are better not shown on a command line: they may bear a password. */
+const ENVIRONMENT: Partial<Record<BrewName, string>> = { mqtt: 'PUBKEEPER_MQTT', nats: 'PUBKEEPER_NATS' };
+
+export const brewOption = (): Option =>
+  new Option('-b, --brew <name[=address]>', 'over what the data goes; may be repeated, the best first (default: websocket)').argParser(
+    parseBrew,
+  );
+
+/** One `--brew`, added to those before it. */
+export function parseBrew(text: string, before: readonly BrewFlag[] = []): readonly BrewFlag[] {
+  const at = text.indexOf('=');
+  const word = at < 0 ? text : text.slice(0, at);
+  const name = NAMES.find((known) => known === word);
+  if (!name) throw usage(`The brew must be one of ${NAMES.join(', ')}, perhaps with =ADDRESS, not ${show(word)}.`);
+  if (before.some((flag) => flag.name === name)) throw usage(`There are two --brew ${name}: give only one of them.`);
+  return [...before, { name, address: at < 0 ? undefined : text.slice(at + 1) }];
+}
+
+/**
+ * The brews that were asked for. A client that brews needs the address of a broker; one that listens may go by what
+ * brewers say.
+ * @throws {PubkeeperError} `OPTION_INVALID` for an address that is none
+ */
+export async function makeBrews(flags: readonly BrewFlag[] | undefined, brews: boolean): Promise<Brew[] | undefined> {
+  return flags && Promise.all(flags.map((flag) => makeBrew(flag, brews)));
+}
+
+async function makeBrew({ name, address }: BrewFlag, brews: boolean): Promise<Brew> {
+  const variable = ENVIRONMENT[name];
+  const url = address ?? (variable && process.env[variable]) ?? undefined;
+  if (variable && !url && brews) {
+    throw usage(`--brew ${name} needs the address of a broker: give --brew ${name}=URL, or set ${variable}.`);
+  }
+  switch (name) {
+    case 'websocket':
+      return new WebSocketBrew(url === undefined ? {} : readRelay(url));
+    case 'mqtt':
+      return new (await import('../brews/mqtt.js')).MqttBrew(url === undefined ? {} : { url });
+    case 'nats':
+      return new (await import('../brews/nats.js')).NatsBrew(url === undefined ? {} : { url: url.split(',') });
+    case 'local':
+      return new (await import('../brews/local.js')).LocalBrew(url === undefined ? {} : { directory: url });
+  }
+}
+
+function readRelay(text: string): { hostname: string; port: number; secure: boolean } {
+  try {
+    const { protocol, hostname, port } = new URL(text);
+    const secure = protocol === 'wss:';
+    if (secure || protocol === 'ws:') return { hostname, port: port ? Number(port) : secure ? 443 : 80, secure };
+  } catch {
+    // told below
+  }
+  throw usage(`The relay must be a URL like ws://127.0.0.1:8000, not ${show(text)}.`);
+}

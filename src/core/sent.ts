@@ -1,0 +1,20 @@
+/** Within the replay window of patrons, which tell by it what they have. */
+const MAX_FRAMES = 512;
+const MAX_BYTES = 1024 * 1024;
+
+/** The frames that left last, for a patron that is moved to another brew: it may have missed some of them. */
+export class Sent {
+  #frames: Uint8Array<ArrayBuffer>[] = [];
+  #bytes = 0;
+
+  add(frame: Uint8Array<ArrayBuffer>): void {
+    this.#frames.push(frame);
+    this.#bytes += frame.length;
+    while (this.#frames.length > MAX_FRAMES || this.#bytes > MAX_BYTES) this.#bytes -= this.#frames.shift()!.length;
+  }
+
+  /** Oldest first. */
+  get frames(): readonly Uint8Array<ArrayBuffer>[] {
+    return [...this.#frames];
+  }
+}

@@ -1,0 +1,18 @@
+import type { BrewHost } from '../core/index.js';
+import type { Line, LineOwner, Target } from '../brews/internal/broker-line.js';
+import { loadNats, type NatsConnect, openNats } from '../brews/internal/nats-line.js';
+
+// NATS in a browser; `node-nats.ts` beside this file has the same names. package.json chooses by export condition.
+
+/** Of a network's addresses, those to use here: pages have no TCP. */
+export const reachable = (_tcp: readonly string[], ws: readonly string[]): readonly string[] => ws;
+
+const PACKAGES = ['@nats-io/nats-core'];
+
+const library = async (): Promise<NatsConnect> => (await import('@nats-io/nats-core')).wsconnect;
+
+/** Rejects with `BREW_DEPENDENCY` when the package is missing. */
+export const load = async (_isWs: boolean): Promise<void> => void (await loadNats(library, PACKAGES));
+
+export const dial = (target: Target, owner: LineOwner, host: BrewHost, known: Set<string>): Promise<Line> =>
+  openNats(library, PACKAGES, target, owner, host, known);

@@ -1,0 +1,112 @@
+import type { PacketType } from '../core/packet.js';
+import type { Packet } from '../core/packet.js';
+import { brewerNotify, brewerRemoved, patronNotify, patronRemoved } from './match.js';
+import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron } from './match.js';
+
+/** What BREW_STATE says: of all pairs of the client, or of those that have the ids that are given. */
+export type BrewState = Extract<Packet, { type: typeof PacketType.BREW_STATE }>['payload'];
+
+/** More states of one client are not kept. */
+const MAX_STATES = 10_000;
+
+/** A brew that is down for all pairs of a registration, or for that with a peer. */
+export type Down = readonly [brew: string, peerId?: string];
+
+/** The brews that a client has said to be down, and for which of its pairs. */
+export class DownBrews {
+  readonly #keys = new Set<string>();
+
+  /** Takes a BREW_STATE; false when it changes nothing, or is in words of another kind of client. */
+  set({ brew, state, brewer_id, patron_id }: BrewState): boolean {
+    const key = keyOf(brew, brewer_id, patron_id);
+    if (state === 'up') return this.#keys.delete(key);
+    if (state !== 'down' || this.#keys.has(key) || this.#keys.size >= MAX_STATES) return false;
+    this.#keys.add(key);
+    return true;
+  }
+
+  /**
+   * What concerns pairs of the registration of this id, whichever kind it is.
+   * @param isOther whether an id is that of another registration of the same client
+   */
+  of(id: string, isOther: (id: string) => boolean): Down[] {
+    return [...this.#keys].flatMap((key): Down[] => {
+      const [brewerId = '', patronId = '', ...brew] = key.split('/');
+      const name = brew.join('/');
+      const ids = [brewerId, patronId].filter(Boolean);
+      if (ids.some(isOther) || (ids.length === 2 && !ids.includes(id))) return [];
+      const peer = ids.find((one) => one !== id);
+      return [peer === undefined ? [name] : [name, peer]];
+    });
+  }
+
+  has(brew: string, brewerId: string, patronId: string): boolean {
+    if (!this.#keys.size) return false;
+    const scopes = [keyOf(brew), keyOf(brew, brewerId), keyOf(brew, undefined, patronId), keyOf(brew, brewerId, patronId)];
+    return scopes.some((key) => this.#keys.has(key));
+  }
+}
+
+const keyOf = (brew: string, brewerId = '', patronId = ''): string => `${brewerId}/${patronId}/${brew}`;
+
+/**
+ * The match over the first brew in the brewer's list that the patron has too and that is up at both, or else over the first
+ * that both have; undefined when there is none.
+ */
+export function chooseBrew<C>(
+  brewer: RegisteredBrewer<C>,
+  patron: RegisteredPatron<C>,
+  isDown: (brew: string) => boolean,
+): Match<C> | undefined {
+  let first: Match<C> | undefined;
+  for (const brew of brewer.brews) {
+    const patronBrew = patron.brews.get(brew.name);
+    if (!patronBrew) continue;
+    const match = { brewer, patron, topic: brewer.topic, brew, patronBrew };
+    if (!isDown(brew.name)) return match;
+    first ??= match;
+  }
+  return first;
+}
+
+interface Ends<C> {
+  readonly brewers: Iterable<RegisteredBrewer<C>>;
+  readonly patrons: Iterable<RegisteredPatron<C>>;
+}
+
+/** The matches of a client that a state is about. */
+export function affected<C>({ brewers, patrons }: Ends<C>, { brewer_id, patron_id }: BrewState): Match<C>[] {
+  const matches = new Set<Match<C>>();
+  for (const end of [...brewers, ...patrons]) for (const match of end.matches.values()) matches.add(match);
+  const isAbout = ({ brewer, patron }: Match<C>): boolean =>
+    (brewer_id ?? brewer.id) === brewer.id && (patron_id ?? patron.id) === patron.id;
+  return [...matches].filter(isAbout);
+}
+
+/**
+ * What to tell of matches that have moved to another brew: patrons first, and each patron and brewer once. Clients that
+ * know of moves get the notification alone, and replace the pair that they have, without a moment between; others are
+ * told of an end and a beginning.
+ */
+export function moveNotices<C>(moved: readonly Match<C>[], knowsMoves: (client: C) => boolean): Outgoing<C>[] {
+  const out: Outgoing<C>[] = [];
+  for (const [patron, matches] of groupBy(moved, ({ patron }) => patron)) {
+    if (!knowsMoves(patron.client)) out.push(...matches.map(brewerRemoved));
+    out.push(brewerNotify(patron, matches));
+  }
+  for (const [brewer, matches] of groupBy(moved, ({ brewer }) => brewer)) {
+    if (!knowsMoves(brewer.client)) out.push(...matches.map(patronRemoved));
+    out.push(patronNotify(brewer, matches, false));
+  }
+  return out;
+}
+
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}

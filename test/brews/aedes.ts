@@ -1,0 +1,52 @@
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { Aedes } from 'aedes';
+import { createWebSocketStream, WebSocketServer } from 'ws';
+
+/** A broker, by whichever program: what tests need of one. */
+export interface Broker {
+  readonly tcp: string;
+  readonly ws: string;
+  readonly ports: [number, number];
+  kill(): Promise<void>;
+}
+
+/** Aedes in this process, by TCP and by WebSocket. `login`: only `me` with the password `right` is let in. */
+export async function aedes({ tcp = 0, ws = 0, login = false }: { tcp?: number; ws?: number; login?: boolean } = {}): Promise<Broker> {
+  const broker = await Aedes.createBroker();
+  if (login) {
+    broker.authenticate = (_client, name, password, done) => {
+      const right = name === 'me' && password?.toString() === 'right';
+      if (right) done(null, true);
+      else done(Object.assign(new Error('Refused'), { returnCode: 5 }), false);
+    };
+  }
+  const sockets = new Set<{ destroy(): unknown }>();
+  const track = <T extends { destroy(): unknown; on(name: 'close', run: () => void): unknown }>(socket: T): T => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    return socket;
+  };
+  const listen = async (server: Server, port: number): Promise<number> => {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const byTcp = createServer((socket) => broker.handle(track(socket)));
+  const byWs = createHttpServer();
+  byWs.on('connection', track);
+  const upgrades = new WebSocketServer({ server: byWs });
+  upgrades.on('connection', (socket, request) => {
+    const stream = createWebSocketStream(socket);
+    stream.on('error', () => undefined);
+    broker.handle(stream, request);
+  });
+  const ports: [number, number] = [await listen(byTcp, tcp), await listen(byWs, ws)];
+  const kill = async (): Promise<void> => {
+    for (const socket of sockets) socket.destroy();
+    await Promise.all([byTcp, byWs].map((server) => new Promise((resolve) => server.close(resolve))));
+    await new Promise<void>((resolve) => broker.close(resolve));
+  };
+  return { tcp: `mqtt://127.0.0.1:${ports[0]}`, ws: `ws://127.0.0.1:${ports[1]}`, ports, kill };
+}

@@ -1,0 +1,126 @@
+import { Worker } from 'node:worker_threads';
+import { once } from 'node:events';
+import { afterEach, describe, expect, it } from 'vitest';
+import { BroadcastChannelBrew } from '../../src/brews/broadcast-channel.js';
+import { newId } from '../../src/core/index.js';
+import { rawFrame, thrown } from '../helpers.js';
+import { attached, pair, receiver, TOPIC } from './rig.js';
+
+const clean: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const run of clean.splice(0).reverse()) await run();
+});
+
+function channel(options: ConstructorParameters<typeof BroadcastChannelBrew>[0] = {}) {
+  const rig = attached(new BroadcastChannelBrew(options));
+  clean.push(() => rig.brew.close());
+  return rig;
+}
+
+describe('BroadcastChannelBrew', () => {
+  it('carries frames in order, and what was brewed before the patron listened', async () => {
+    const box = await pair(channel().brew, channel().brew);
+    for (let i = 0; i < 100; i++) void box.say(String(i));
+    expect(await box.take(100)).toEqual(Array.from({ length: 100 }, (_, i) => String(i)));
+    expect(box.all.some(({ retained }) => retained)).toBe(false);
+  });
+
+  it('gives a newcomer the last value, once, and nothing when there is none or it is not wanted', async () => {
+    const writer = channel();
+    const reader = channel();
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    await box.say('two');
+    await box.take(2);
+    const late = await pair(writer.brew, reader.brew, box.brewerId);
+    expect(await late.next()).toBe('two');
+    expect(late.all[0]!.retained).toBe(true);
+    void box.say('three');
+    expect([await late.next(), await box.next()]).toEqual(['three', 'three']);
+
+    const forgetful = channel({ lastValue: false });
+    const first = await pair(forgetful.brew, reader.brew);
+    await first.say('gone');
+    const second = await pair(forgetful.brew, reader.brew, first.brewerId);
+    await second.say('now');
+    expect(await second.next()).toBe('now');
+  });
+
+  it('reaches other threads', async () => {
+    const { brew } = channel();
+    const brewerId = newId();
+    const module = new URL('../../dist/brews/broadcast-channel.js', import.meta.url).href;
+    const worker = new Worker(
+      `import(${JSON.stringify(module)}).then(({ BroadcastChannelBrew }) => {
+        const { parentPort } = require('node:worker_threads');
+        const brew = new BroadcastChannelBrew();
+        brew.attach({ report: console.error, state: () => undefined });
+        const receive = (frame) => parentPort.postMessage(Buffer.from(frame.subarray(88)).toString());
+        brew.startPatron({ topic: 'x', brewerId: '${brewerId}', patronId: '${newId()}', details: {}, receive });
+        parentPort.postMessage(brew.name);
+      });
+      setInterval(() => undefined, 1000);`,
+      { eval: true },
+    );
+    clean.push(() => worker.terminate());
+    expect(await once(worker, 'message')).toEqual([brew.name]);
+    brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: { name: brew.name } });
+    const told = once(worker, 'message');
+    void brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'across'));
+    expect(await told).toEqual(['across']);
+  });
+
+  it('keeps scopes apart, and says of a pair that cannot meet that it is down', async () => {
+    const writer = channel({ scope: 'here' });
+    const reader = channel({ scope: 'there' });
+    const brewerId = newId();
+    const patronId = newId();
+    const details = writer.brew.brewerDetails({ brewerId });
+    expect(details.name).not.toBe(reader.brew.name);
+    clean.push(reader.brew.startPatron({ topic: TOPIC, brewerId, patronId, details, receive: () => expect.unreachable() }));
+    expect(await reader.state(false)).toEqual({ brew: reader.brew.name, up: false, scope: { brewerId, patronId } });
+  });
+
+  it('copies a frame that is part of a larger buffer before the clone does', async () => {
+    const box = await pair(channel().brew, channel().brew);
+    const frame = rawFrame(TOPIC, box.brewerId, 'small');
+    const large = new Uint8Array(100_000);
+    large.set(frame, 500);
+    const { brew } = channel();
+    brew.startBrewer({ topic: TOPIC, brewerId: box.brewerId, patronId: box.patronId, details: { name: brew.name } });
+    await box.say('first');
+    void brew.brew(box.brewerId, large.subarray(500, 500 + frame.length));
+    expect(await box.take(2)).toEqual(['first', 'small']);
+    expect(box.all[1]!.frame.buffer.byteLength).toBe(frame.length);
+  });
+
+  it('ends with the patron, the brewer and the brew', async () => {
+    const writer = channel();
+    const reader = channel();
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    const other = await pair(writer.brew, reader.brew, box.brewerId);
+    await other.next();
+    box.stop();
+    box.stop();
+    await other.say('two');
+    expect(await other.next()).toBe('two');
+    expect(box.all).toHaveLength(1);
+    writer.brew.endBrewer(box.brewerId);
+    expect(other.say('nobody hears')).toBeUndefined();
+    const again = receiver();
+    writer.brew.close();
+    reader.brew.close();
+    const third = await pair(writer.brew, reader.brew, box.brewerId);
+    await third.say('three');
+    expect(await third.next()).toBe('three');
+    expect(again.all).toEqual([]);
+  });
+
+  it('refuses a scope that is no word, and a second client', () => {
+    thrown(() => new BroadcastChannelBrew({ scope: 'a b' }), 'OPTION_INVALID');
+    const { brew, host } = channel();
+    thrown(() => brew.attach(host), 'BREW_IN_USE');
+  });
+});

@@ -1,0 +1,332 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { once } from 'node:events';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { LocalBrew, type LocalBrewOptions, localName } from '../../src/brews/local.js';
+import { LengthPrefixed } from '../../src/brews/internal/length-prefixed.js';
+import { newId, PubkeeperError } from '../../src/core/index.js';
+import { rawFrame, thrown } from '../helpers.js';
+import { attached, pair, receiver, TOPIC } from './rig.js';
+
+const clean: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const run of clean.splice(0).reverse()) await run();
+});
+
+function directory(): string {
+  const made = mkdtempSync(join(tmpdir(), 'pk-local-'));
+  clean.push(() => rmSync(made, { recursive: true, force: true }));
+  return join(made, 'sockets');
+}
+
+function local(options: LocalBrewOptions = {}) {
+  const rig = attached(new LocalBrew(options));
+  clean.push(() => rig.brew.close());
+  return rig;
+}
+
+/** What a process leaves behind that was killed: a socket file at which nobody listens. */
+function leaveStale(path: string): void {
+  const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  expect(spawnSync(process.execPath, ['-e', script]).signal).toBe('SIGKILL');
+  expect(existsSync(path)).toBe(true);
+}
+
+const padded = (length: number, frame: Uint8Array): Buffer => {
+  const bytes = Buffer.alloc(4 + frame.length);
+  bytes.writeUInt32LE(length);
+  bytes.set(frame, 4);
+  return bytes;
+};
+
+describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
+  it('carries frames in order, and what was brewed before the patron had connected', async () => {
+    const shared = { transport, directory: directory() };
+    const writer = local(shared);
+    const reader = local(shared);
+    const box = await pair(writer.brew, reader.brew);
+    for (let i = 0; i < 100; i++) void box.say(String(i));
+    expect(await box.take(100)).toEqual(Array.from({ length: 100 }, (_, i) => String(i)));
+    expect(reader.errors).toEqual([]);
+  });
+
+  it('resolves only when a matched patron has it, so that a brewer may leave then', async () => {
+    const shared = { transport, directory: directory() };
+    const writer = local(shared);
+    const box = await pair(writer.brew, local(shared).brew);
+    await box.say('last words');
+    await writer.brew.close();
+    expect(await box.next()).toBe('last words');
+  });
+
+  it('is read as the protocol says, by whoever connects: u32 length and frame, and the last value first', async () => {
+    const { brew } = local({ transport, directory: directory() });
+    const brewerId = newId();
+    const details = await brew.brewerDetails({ topic: TOPIC, brewerId });
+    const sock = details!.sock as string | [string, number];
+    if (transport === 'unix') expect(sock).toMatch(/^\/.*\.sock$/);
+    else expect(sock).toEqual(['127.0.0.1', expect.any(Number)]);
+    const read = async (bytes: number): Promise<Buffer> => {
+      const socket = typeof sock === 'string' ? connect(sock) : connect(sock[1], sock[0]);
+      clean.push(() => socket.destroy());
+      const chunks: Buffer[] = [];
+      for await (const chunk of socket) {
+        chunks.push(chunk as Buffer);
+        if (Buffer.concat(chunks).length >= bytes) break;
+      }
+      return Buffer.concat(chunks);
+    };
+    brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: { name: brew.name } });
+    const [one, two] = ['one', 'two'].map((text) => rawFrame(TOPIC, brewerId, text));
+    const first = read(4 + one!.length + 4 + two!.length);
+    void brew.brew(brewerId, one!);
+    void brew.brew(brewerId, two!);
+    expect(await first).toEqual(Buffer.concat([padded(one!.length, one!), padded(two!.length, two!)]));
+    expect(await read(4 + two!.length)).toEqual(padded(two!.length, two!));
+  });
+
+  it('reads what a foreign brewer sends, in whatever pieces it comes', async () => {
+    const { brew } = local();
+    const brewerId = newId();
+    const frames = ['a', 'bb', 'ccc'].map((text) => rawFrame(TOPIC, brewerId, text));
+    const bytes = Buffer.concat(frames.map((frame) => padded(frame.length, frame)));
+    const sock = await foreign(transport, (socket) => {
+      let at = 0;
+      const send = (): void => {
+        if (at < bytes.length) socket.write(bytes.subarray(at, (at += 7)), () => setImmediate(send));
+      };
+      send();
+    });
+    const box = receiver();
+    const details = { name: brew.name, sock: sock.address };
+    clean.push(brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details, receive: box.receive }));
+    expect(await box.take(3)).toEqual(['a', 'bb', 'ccc']);
+    expect(box.all[0]!.retained).toBeUndefined();
+    expect(Buffer.isBuffer(box.all[0]!.frame)).toBe(false);
+  });
+
+  it('comes back when the brewer does, and does not repeat the last value', async () => {
+    const { brew } = local();
+    const brewerId = newId();
+    const [one, two] = ['one', 'two'].map((text) => rawFrame(TOPIC, brewerId, text));
+    let connections = 0;
+    const sock = await foreign(transport, (socket) => {
+      socket.write(padded(one!.length, one!));
+      if (++connections === 1) socket.end();
+      else socket.write(padded(two!.length, two!));
+    });
+    const box = receiver();
+    const details = { name: brew.name, sock: sock.address };
+    clean.push(brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details, receive: box.receive }));
+    expect(await box.take(2)).toEqual(['one', 'two']);
+    expect(connections).toBe(2);
+  });
+
+  it.each([
+    ['more than the limit', 0xffffffff],
+    ['one more than the limit', 88 + 32 + 1000 + 1],
+    ['less than a header', 87],
+  ])('drops a connection that announces %s, and says so once', async (_, length) => {
+    const rig = local({ maxPayload: 1000 });
+    const brewerId = newId();
+    let connections = 0;
+    const sock = await foreign(transport, (socket) => {
+      connections++;
+      socket.write(padded(length, new Uint8Array(50)));
+    });
+    const details = { name: rig.brew.name, sock: sock.address };
+    const patron = { topic: TOPIC, brewerId, patronId: newId(), details, receive: () => expect.unreachable() };
+    clean.push(rig.brew.startPatron(patron));
+    const error = await rig.error('FRAME_INVALID');
+    expect(error.details).toMatchObject({ length, limit: 1120 });
+    expect(rig.states).toEqual([{ brew: rig.brew.name, up: false, scope: { brewerId, patronId: patron.patronId } }]);
+    expect(connections).toBe(1);
+    expect(rig.errors).toHaveLength(1);
+  });
+});
+
+/** A brewer that is not ours. */
+async function foreign(transport: 'unix' | 'tcp', talk: (socket: Socket) => void): Promise<{ server: Server; address: unknown }> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    clean.push(() => socket.destroy());
+    talk(socket);
+  });
+  const path = join(mkdtempSync(join(tmpdir(), 'pk-foreign-')), 's');
+  if (transport === 'unix') server.listen(path);
+  else server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  clean.push(() => server.close());
+  return { server, address: transport === 'unix' ? path : ['127.0.0.1', (server.address() as AddressInfo).port] };
+}
+
+describe('socket files', () => {
+  it('lie in a directory of the user alone, and are gone when the brewer or the brew is', async () => {
+    const dir = directory();
+    const { brew } = local({ directory: dir });
+    const [one, two] = [newId(), newId()];
+    await brew.brewerDetails({ topic: TOPIC, brewerId: one });
+    await brew.brewerDetails({ topic: TOPIC, brewerId: two });
+    expect(statSync(dir).mode & 0o777).toBe(0o700);
+    expect(readdirSync(dir).sort()).toEqual([`${one}.sock`, `${two}.sock`].sort());
+    brew.endBrewer(one);
+    await brew.close();
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
+  it('are made private again when the directory was open to others', async () => {
+    const dir = directory();
+    await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    chmodSync(dir, 0o777);
+    await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    expect(statSync(dir).mode & 0o777).toBe(0o700);
+  });
+
+  it('replace a stale one of the same brewer, and remove old stale ones of others', async () => {
+    const dir = directory();
+    const { brew } = local({ directory: dir });
+    await brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    await brew.close();
+    const [mine, young, old] = [newId(), newId(), newId()];
+    for (const id of [mine, young, old]) leaveStale(join(dir, `${id}.sock`));
+    const past = Date.now() / 1000 - 60;
+    utimesSync(join(dir, `${old}.sock`), past, past);
+    const writer = local({ directory: dir });
+    expect(await writer.brew.brewerDetails({ topic: TOPIC, brewerId: mine })).toBeDefined();
+    expect(readdirSync(dir).sort()).toEqual([`${mine}.sock`, `${young}.sock`].sort());
+    const box = await pair(writer.brew, local({ directory: dir }).brew, mine);
+    void box.say('alive');
+    expect(await box.next()).toBe('alive');
+  });
+
+  it('are left alone while their brewer lives: the second one is registered without this brew', async () => {
+    const dir = directory();
+    const brewerId = newId();
+    await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId });
+    const other = local({ directory: dir });
+    expect(await other.brew.brewerDetails({ topic: TOPIC, brewerId })).toBeUndefined();
+    expect(other.errors[0]).toMatchObject({ code: 'BREW_FAILED', message: expect.stringContaining('Another process brews at') });
+  });
+
+  it('are removed when the process exits by itself', async () => {
+    const dir = directory();
+    const script = `
+      import { LocalBrew } from ${JSON.stringify(new URL('../../dist/brews/local.js', import.meta.url).href)};
+      const brew = new LocalBrew({ directory: ${JSON.stringify(dir)} });
+      brew.attach({ report: console.error });
+      const details = await brew.brewerDetails({ topic: 'demo.one', brewerId: '0'.repeat(32) });
+      process.stdout.write(String((await import('node:fs')).existsSync(details.sock)));
+      process.exit(0);`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect(stdout, stderr).toBe('true');
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
+  it.each([
+    ['a link to elsewhere', (dir: string) => symlinkSync(tmpdir(), dir), 'is not a directory'],
+    ['too long a path', () => undefined, 'too long'],
+  ])('are not made in %s', async (what, make, words) => {
+    const dir = what === 'too long a path' ? join(directory(), 'x'.repeat(100)) : directory();
+    make(dir);
+    const { brew, errors } = local({ directory: dir });
+    expect(await brew.brewerDetails({ topic: TOPIC, brewerId: newId() })).toBeUndefined();
+    expect(errors[0]?.code).toBe('BREW_FAILED');
+    expect(errors[0]?.message).toContain(words);
+  });
+});
+
+describe('a patron', () => {
+  it('reports a brewer that it cannot reach, as a sentence and as a state, and that it can again', async () => {
+    const dir = directory();
+    const rig = local({ directory: dir });
+    const brewerId = newId();
+    const details = { name: rig.brew.name, sock: join(dir, `${brewerId}.sock`) };
+    const box = receiver();
+    clean.push(rig.brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details, receive: box.receive }));
+    const error = await rig.error('CONNECT_FAILED');
+    expect(error.message).toMatch(/ENOENT: the brewer is gone/);
+    expect((await rig.state(false)).scope).toMatchObject({ brewerId });
+    const writer = local({ directory: dir });
+    await writer.brew.brewerDetails({ topic: TOPIC, brewerId });
+    await rig.state(true);
+    expect(rig.errors).toHaveLength(1);
+  });
+
+  it.each([
+    [undefined],
+    ['relative/path'],
+    ['/a\0b'],
+    ['/' + 'x'.repeat(107)],
+    [['example.com', 80]],
+    [['10.0.0.1', 80]],
+    [['127.0.0.1', 0]],
+    [['127.0.0.1', '80']],
+    [['127.0.0.1', 80, 1]],
+    [{}],
+  ])('refuses to connect to %j', (sock) => {
+    const { brew } = local();
+    const details = { name: brew.name, sock };
+    const start = () => brew.startPatron({ topic: TOPIC, brewerId: newId(), patronId: newId(), details, receive: () => undefined });
+    thrown(start, 'BREW_CONFIG_INVALID');
+  });
+});
+
+describe('a reader that does not read', () => {
+  it('makes brew() wait, then refuse', async () => {
+    const { brew } = local({ directory: directory() });
+    const brewerId = newId();
+    const details = await brew.brewerDetails({ topic: TOPIC, brewerId });
+    brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: { name: brew.name } });
+    const socket = connect(details!.sock as string);
+    clean.push(() => socket.destroy());
+    await brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'hello'));
+    await once(socket, 'data');
+    socket.pause();
+    const frame = rawFrame(TOPIC, brewerId, Buffer.alloc(1024 * 1024));
+    let waits = 0;
+    const fill = (): void => {
+      for (let i = 0; i < 40; i++) if (brew.brew(brewerId, frame)) waits++;
+    };
+    expect(thrown(fill, 'BUFFER_FULL').message).toMatch(/does not read as fast/);
+    expect(waits).toBeGreaterThan(10);
+    expect(waits).toBeLessThan(20);
+  });
+});
+
+describe('the reader of length-prefixed frames', () => {
+  it('finds the frames again, however they are cut', () => {
+    const frames = [0, 1, 2, 300].map((length) => rawFrame(TOPIC, newId(), new Uint8Array(length)));
+    const bytes = Buffer.concat(frames.map((frame) => padded(frame.length, frame)));
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1 }), (cuts) => {
+        const found: Buffer[] = [];
+        const reader = new LengthPrefixed(1000, (frame) => found.push(Buffer.from(frame)));
+        for (let at = 0, i = 0; at < bytes.length; i++) {
+          reader.push(new Uint8Array(bytes.subarray(at, (at += cuts[i % cuts.length]!))));
+        }
+        expect(found).toEqual(frames.map((frame) => Buffer.from(frame)));
+      }),
+    );
+  });
+});
+
+describe('options', () => {
+  it('default to a name that only this host has', () => {
+    expect(localName()).toMatch(/^local-\d+$/);
+    expect(new LocalBrew().name).toBe(localName());
+    expect(new LocalBrew({ name: 'local-7' }).name).toBe('local-7');
+  });
+
+  it.each([{ name: '' }, { directory: 'relative' }, { transport: 'pipe' as never }, { maxPayload: 0 }])('%j is refused', (options) => {
+    expect(thrown(() => new LocalBrew(options), 'OPTION_INVALID')).toBeInstanceOf(PubkeeperError);
+  });
+
+  it('one brew serves one client', () => {
+    const { brew, host } = local();
+    thrown(() => brew.attach(host), 'BREW_IN_USE');
+  });
+});

@@ -1,0 +1,214 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
+import { newId, PubkeeperError } from '../../src/core/index.js';
+import { rawFrame, rejected, thrown } from '../helpers.js';
+import { findProgram, nats, type NatsOptions } from './processes.js';
+import { attached, freePort, pair, TOPIC } from './rig.js';
+
+const program = findProgram('nats-server');
+
+const clean: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const run of clean.splice(0).reverse()) await run();
+});
+
+async function serve(options?: NatsOptions) {
+  const server = await nats(program!, options);
+  clean.push(() => server.kill());
+  return server;
+}
+
+function brew(options: NatsBrewOptions) {
+  const rig = attached(new NatsBrew(options));
+  clean.push(() => rig.brew.close());
+  return rig;
+}
+
+const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i));
+
+describe.skipIf(!program)('NatsBrew and nats-server', () => {
+  it.each(['tcp', 'ws'] as const)('carries frames in order by %s, also those brewed before the patron had subscribed', async (way) => {
+    const server = await serve();
+    const writer = brew({ url: server[way] });
+    const reader = brew({ url: server[way] });
+    const box = await pair(writer.brew, reader.brew);
+    for (let i = 0; i < 200; i++) void box.say(String(i));
+    expect(await box.take(200)).toEqual(numbers(200));
+    expect([...writer.errors, ...reader.errors]).toEqual([]);
+  });
+
+  it('lets TCP and WebSocket read each other', async () => {
+    const server = await serve();
+    const tcp = brew({ url: server.tcp, alternatives: [server.ws] });
+    const ws = brew({ url: server.ws });
+    const [one, two] = [await pair(tcp.brew, ws.brew), await pair(ws.brew, tcp.brew)];
+    await Promise.all([one.say('one'), two.say('two')]);
+    expect([await one.next(), await two.next()]).toEqual(['one', 'two']);
+  });
+
+  it('gives a newcomer the last value, also by a client that has no server of its own', async () => {
+    const server = await serve();
+    const writer = brew({ url: server.tcp });
+    const box = await pair(writer.brew, brew({ url: server.tcp }).brew);
+    await box.say('one');
+    await box.say('two');
+    expect(await box.take(2)).toEqual(['one', 'two']);
+    const guest = brew({});
+    expect(guest.brew.brewerDetails({ topic: TOPIC, brewerId: newId() })).toBeUndefined();
+    const late = await pair(writer.brew, guest.brew, box.brewerId);
+    expect(await late.next()).toBe('two');
+    expect(late.all[0]!.retained).toBe(true);
+    expect(Buffer.isBuffer(late.all[0]!.frame)).toBe(false);
+  });
+
+  it('two patrons of one client share a subscription, and end apart', async () => {
+    const server = await serve();
+    const writer = brew({ url: server.tcp });
+    const reader = brew({ url: server.tcp });
+    const one = await pair(writer.brew, reader.brew);
+    await one.say('first');
+    expect(await one.next()).toBe('first');
+    const two = await pair(writer.brew, reader.brew, one.brewerId);
+    expect(await two.next()).toBe('first');
+    one.stop();
+    await two.say('second');
+    expect(await two.next()).toBe('second');
+    expect(one.all).toHaveLength(1);
+  });
+
+  it('comes back when the server does, tells its state, and sends then what was brewed meanwhile', async () => {
+    const server = await serve();
+    const writer = brew({ url: server.tcp });
+    const reader = brew({ url: server.tcp });
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('before');
+    expect(await box.next()).toBe('before');
+    await server.kill();
+    await Promise.all([writer.state(false), reader.state(false)]);
+    expect(writer.states[0]).toEqual({ brew: 'nats', up: false, scope: {} });
+    expect(reader.states[0]?.scope).toEqual({ brewerId: box.brewerId, patronId: box.patronId });
+    const meanwhile = box.say('meanwhile');
+    await serve({ tcp: server.ports[0] });
+    await meanwhile;
+    await Promise.all([writer.state(true), reader.state(true)]);
+    await box.say('after');
+    expect(['after', 'meanwhile']).toContain((await box.take(1))[0]);
+    expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
+  });
+
+  it('goes on in a cluster of three when the server dies that both ends use', async () => {
+    const [a, b, c] = [await freePort(), await freePort(), await freePort()];
+    const routes = [a, b, c];
+    const first = await serve({ cluster: { port: a, routes } });
+    await serve({ cluster: { port: b, routes } });
+    await serve({ cluster: { port: c, routes } });
+    // They know one server only; of the others they are told.
+    const writer = brew({ url: first.tcp });
+    const reader = brew({ url: first.tcp });
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('before');
+    expect(await box.next()).toBe('before');
+    await first.kill();
+    await writer.error('CONNECTION_LOST');
+    await reader.error('CONNECTION_LOST');
+    // What is brewed reaches whoever has subscribed anew; the last value, at the latest.
+    await box.say('after');
+    for (;;) if ((await box.next()) === 'after') break;
+    const late = await pair(writer.brew, reader.brew, box.brewerId);
+    await late.say('and on');
+    for (;;) if ((await late.next()) === 'and on') break;
+    expect([...writer.errors, ...reader.errors].every(({ code }) => code === 'CONNECTION_LOST')).toBe(true);
+  }, 20_000);
+
+  it('says that credentials are refused, does not try again, and refuses what is brewed', async () => {
+    const server = await serve({ user: { name: 'me', password: 'right' } });
+    const wrong = brew({ url: server.tcp, username: 'me', password: 'wrong' });
+    const box = await pair(wrong.brew, brew({}).brew);
+    const error = await wrong.error('UNAUTHORIZED');
+    expect(error.message).toMatch(/^NATS at nats:\/\/127\.0\.0\.1:\d+ refuses this client .*: check the brew's username, password or token\.$/);
+    expect(JSON.stringify([error.message, error.details])).not.toContain('wrong');
+    expect(await wrong.state(false)).toMatchObject({ up: false, scope: {} });
+    await rejected(Promise.resolve().then(() => box.say('x')), 'UNAUTHORIZED');
+    const right = brew({ url: server.tcp.replace('//', '//me:right@') });
+    const good = await pair(right.brew, brew({ url: server.tcp, username: 'me', password: 'right' }).brew);
+    expect(JSON.stringify(good.details)).not.toMatch(/me:|right/);
+    await good.say('let in');
+    expect(await good.next()).toBe('let in');
+  });
+
+  it('refuses a message that is longer than the server takes, and goes on', async () => {
+    const server = await serve();
+    const box = await pair(brew({ url: server.tcp }).brew, brew({ url: server.tcp }).brew);
+    await box.say('one');
+    await expect(Promise.resolve().then(() => box.say('x'.repeat(1024 * 1024)))).rejects.toThrow();
+    await box.say('two');
+    expect(await box.take(2)).toEqual(['one', 'two']);
+  });
+
+  it('waits when the server does not take data as fast as it is brewed, and refuses more than 16 MiB', async () => {
+    const server = await serve();
+    const box = await pair(brew({ url: server.tcp }).brew, brew({ url: server.tcp }).brew);
+    await box.say('one');
+    const text = 'x'.repeat(512 * 1024);
+    let waits = 0;
+    const fill = (): void => {
+      for (let i = 0; i < 200; i++) if (box.say(text)) waits++;
+    };
+    thrown(fill, 'BUFFER_FULL');
+    expect(waits).toBeGreaterThan(10);
+  });
+});
+
+describe('NatsBrew', () => {
+  it('says that there is no server at an address, once, and goes on trying', async () => {
+    const port = await freePort();
+    const rig = brew({ url: `nats://127.0.0.1:${port}` });
+    rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const error = await rig.error('CONNECT_FAILED');
+    expect(error.message).toMatch(/^Cannot connect to NATS at nats:\/\/127\.0\.0\.1:\d+ \(.*\): check that it runs there\.$/);
+    await rig.state(false);
+    expect(rig.errors).toHaveLength(1);
+  });
+
+  it.each([
+    [{ url: 'http://x' }],
+    [{ url: 'nats://' }],
+    [{ url: ['nats://a', 'ws://b'] }],
+    [{ url: 'nats://a', prefix: 'a b' }],
+    [{ url: 7 as never }],
+  ])('refuses the options %j', (options) => {
+    thrown(() => new NatsBrew(options), 'OPTION_INVALID');
+  });
+
+  it('shows no password of an address that it refuses', () => {
+    const { message, details } = thrown(() => new NatsBrew({ url: 'http://me:secret@x' }), 'OPTION_INVALID');
+    expect(JSON.stringify([message, details])).not.toContain('secret');
+  });
+
+  it.each([
+    ['another address than the brewer\'s', { subject: `pubkeeper.${TOPIC}.${'0'.repeat(32)}` }],
+    ['wildcards', (id: string) => ({ subject: `pubkeeper.>.${id}` })],
+    ['nothing', {}],
+  ])('refuses details with %s', (_, details) => {
+    const { brew: reader } = brew({ url: 'nats://127.0.0.1:1' });
+    const brewerId = newId();
+    const given = { name: 'nats', ...(typeof details === 'function' ? details(brewerId) : details) };
+    const start = () => reader.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details: given, receive: () => undefined });
+    thrown(start, 'BREW_CONFIG_INVALID');
+  });
+
+  it('says so when a brewer names no server that can be reached, and it has none itself', () => {
+    const { brew: reader } = brew({});
+    const brewerId = newId();
+    const details = { name: 'nats', subject: `pubkeeper.${TOPIC}.${brewerId}`, tcp: ['http://x'] };
+    const start = () => reader.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details, receive: () => undefined });
+    expect(thrown(start, 'BREW_CONFIG_INVALID').message).toMatch(/give this NatsBrew the url/);
+  });
+
+  it('cannot brew without a server', () => {
+    const { brew: guest } = brew({});
+    const start = () => guest.startBrewer({ topic: TOPIC, brewerId: newId(), patronId: newId(), details: { name: 'nats' } });
+    expect(thrown(start, 'BREW_CONFIG_INVALID')).toBeInstanceOf(PubkeeperError);
+    expect(guest.brew(newId(), rawFrame(TOPIC, newId(), 'x'))).toBeUndefined();
+  });
+});

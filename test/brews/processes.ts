@@ -1,0 +1,116 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { once } from 'node:events';
+import { freePort } from './rig.js';
+
+// Brokers for tests: processes of their own, on free ports, with a configuration of their own.
+
+const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
+
+/** Where a program is; undefined when it is not installed, which is said loudly. */
+export function findProgram(name: string): string | undefined {
+  const found = directories.map((directory) => join(directory, name)).find((path) => existsSync(path));
+  if (!found) console.warn(`\n*** ${name} is not installed: its tests are SKIPPED. Install it with: apt-get install ${name} ***\n`);
+  return found;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  /** Ends it as a crash would, and waits until it is gone. */
+  kill(): Promise<void>;
+}
+
+async function run(program: string, args: readonly string[], ports: readonly number[]): Promise<Running> {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout!.on('data', (chunk) => (output += String(chunk)));
+  child.stderr!.on('data', (chunk) => (output += String(chunk)));
+  const gone = once(child, 'exit');
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await gone;
+  };
+  const ready = async (): Promise<boolean> => (await Promise.all(ports.map(answers))).every(Boolean);
+  for (let tries = 0; !(await ready()); tries++) {
+    if (child.exitCode !== null || tries > 200) throw new Error(`${program} did not start: ${output}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  return { child, kill };
+}
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = createConnection(port, '127.0.0.1');
+    socket.on('connect', () => (socket.destroy(), resolve(true)));
+    socket.on('error', () => resolve(false));
+  });
+
+/** A directory with files in it, and what removes it. */
+export function files(contents: Record<string, string>): { path: (name: string) => string; remove: () => void } {
+  const directory = mkdtempSync(join(tmpdir(), 'pk-broker-'));
+  const path = (name: string): string => join(directory, name);
+  for (const [name, text] of Object.entries(contents)) writeFileSync(path(name), text);
+  return { path, remove: () => rmSync(directory, { recursive: true, force: true }) };
+}
+
+export interface MosquittoOptions {
+  readonly tcp?: number;
+  readonly ws?: number;
+  /** `name:hash` as mosquitto_passwd makes them; with it, nobody else is let in. */
+  readonly passwords?: string;
+}
+
+export async function mosquitto(program: string, options: MosquittoOptions = {}): Promise<Running & { tcp: string; ws: string; ports: [number, number] }> {
+  const { tcp = await freePort(), ws = await freePort(), passwords } = options;
+  const made = files({
+    passwords: passwords ?? '',
+    conf: '',
+  });
+  const config = [
+    'persistence false',
+    'max_queued_messages 0',
+    'set_tcp_nodelay true',
+    'user root',
+    passwords === undefined ? 'allow_anonymous true' : `allow_anonymous false\npassword_file ${made.path('passwords')}`,
+    `listener ${tcp} 127.0.0.1`,
+    `listener ${ws} 127.0.0.1\nprotocol websockets`,
+  ].join('\n');
+  writeFileSync(made.path('conf'), config + '\n');
+  const running = await run(program, ['-c', made.path('conf')], [tcp, ws]);
+  const kill = async (): Promise<void> => {
+    await running.kill();
+    made.remove();
+  };
+  return { ...running, kill, tcp: `mqtt://127.0.0.1:${tcp}`, ws: `ws://127.0.0.1:${ws}`, ports: [tcp, ws] };
+}
+
+export interface NatsOptions {
+  readonly tcp?: number;
+  readonly ws?: number;
+  /** In bytes; default 1 MiB, as nats-server has it. */
+  readonly maxPayload?: number;
+  readonly user?: { readonly name: string; readonly password: string };
+  readonly cluster?: { readonly port: number; readonly routes: readonly number[] };
+}
+
+export async function nats(program: string, options: NatsOptions = {}): Promise<Running & { tcp: string; ws: string; ports: [number, number] }> {
+  const { tcp = await freePort(), ws = await freePort(), user, cluster, maxPayload } = options;
+  const routes = cluster?.routes.map((port) => `nats://127.0.0.1:${port}`).join(', ');
+  const config = [
+    `listen: 127.0.0.1:${tcp}`,
+    ...(maxPayload === undefined ? [] : [`max_payload: ${maxPayload}`]),
+    `websocket { listen: "127.0.0.1:${ws}", no_tls: true }`,
+    user ? `authorization { user: "${user.name}", password: "${user.password}" }` : '',
+    cluster ? `cluster { name: test, listen: "127.0.0.1:${cluster.port}", routes: [${routes}] }` : '',
+  ].join('\n');
+  const made = files({ conf: config });
+  const running = await run(program, ['-c', made.path('conf')], [tcp, ws]);
+  const kill = async (): Promise<void> => {
+    await running.kill();
+    made.remove();
+  };
+  return { ...running, kill, tcp: `nats://127.0.0.1:${tcp}`, ws: `ws://127.0.0.1:${ws}`, ports: [tcp, ws] };
+}

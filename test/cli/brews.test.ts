@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseBrew } from '../../src/cli/brews.js';
+import { createServer, type PubkeeperServer } from '../../src/server/index.js';
+import { findProgram, mosquitto, nats } from '../brews/processes.js';
+import { freePort } from '../brews/rig.js';
+
+// `--brew`: the built command line, over each brew.
+
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const natsServer = findProgram('nats-server');
+const mosquittoServer = findProgram('mosquitto');
+
+let server: PubkeeperServer;
+beforeAll(async () => {
+  server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
+});
+afterAll(() => server.close());
+
+function run(args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { ...process.env, PUBKEEPER_SERVER: server.url, PUBKEEPER_TOKEN: 'secret', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => (stdout += String(chunk)));
+  child.stderr.on('data', (chunk) => (stderr += String(chunk)));
+  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) =>
+    child.on('close', (code) => resolve({ code, stdout, stderr })),
+  );
+}
+
+/** A message from one process to another. */
+async function exchange(patron: readonly string[], brew: readonly string[], env: Record<string, string> = {}) {
+  const read = run(['patron', 'demo.*', '--raw', '--count', '1', '--timeout', '15', ...patron], env);
+  const written = await run(['brew', 'demo.x', 'hello', '--timeout', '15', ...brew], env);
+  return { written, read: await read };
+}
+
+const delivered = { written: expect.objectContaining({ code: 0 }), read: { code: 0, stdout: 'hello', stderr: expect.any(String) } };
+
+describe('--brew', () => {
+  it('local', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pk-cli-'));
+    try {
+      expect(await exchange(['--brew', 'local'], ['--brew', `local=${directory}`])).toEqual(delivered);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  }, 20_000);
+
+  it.skipIf(!natsServer)('nats, by the address of the brewer, or by that of the environment', async () => {
+    const broker = await nats(natsServer!);
+    try {
+      expect(await exchange(['--brew', 'nats'], ['--brew', `nats=${broker.tcp}`])).toEqual(delivered);
+      expect(await exchange(['--brew', 'nats'], ['--brew', 'nats'], { PUBKEEPER_NATS: broker.tcp })).toEqual(delivered);
+    } finally {
+      await broker.kill();
+    }
+  }, 30_000);
+
+  it.skipIf(!mosquittoServer)('mqtt, by TCP to WebSocket', async () => {
+    const broker = await mosquitto(mosquittoServer!);
+    try {
+      expect(await exchange(['--brew', `mqtt=${broker.ws}`], ['--brew', `mqtt=${broker.tcp}`])).toEqual(delivered);
+    } finally {
+      await broker.kill();
+    }
+  }, 20_000);
+
+  it('several: goes on with the second when the first is not there', async () => {
+    const dead = `nats=nats://127.0.0.1:${await freePort()}`;
+    const flags = ['--brew', dead, '--brew', 'websocket'];
+    expect(await exchange(flags, flags)).toEqual(delivered);
+  }, 20_000);
+
+  it.skipIf(!natsServer)('ends with a sentence when the credentials are refused', async () => {
+    const broker = await nats(natsServer!, { user: { name: 'me', password: 'right' } });
+    try {
+      const { code, stderr } = await run(['brew', 'demo.x', 'hello', '--brew', `nats=${broker.tcp.replace('//', '//me:wrong@')}`]);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/refuses this client/);
+      expect(stderr).not.toContain('wrong');
+    } finally {
+      await broker.kill();
+    }
+  }, 20_000);
+
+  it.each([
+    [['--brew', 'carrier-pigeon'], /must be one of websocket, mqtt, nats, local/],
+    [['--brew', 'mqtt'], /needs the address of a broker: give --brew mqtt=URL, or set PUBKEEPER_MQTT/],
+    [['--brew', 'local', '--brew', 'local'], /two --brew local/],
+    [['--brew', 'websocket=http://x'], /must be a URL like ws:/],
+  ])('%j is wrong', async (flags, words) => {
+    const { code, stderr } = await run(['brew', 'demo.x', 'hello', ...flags]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(words)]);
+  });
+
+  it('is read in order', () => {
+    expect(parseBrew('websocket', parseBrew('nats=nats://a:1,nats://b:2'))).toEqual([
+      { name: 'nats', address: 'nats://a:1,nats://b:2' },
+      { name: 'websocket', address: undefined },
+    ]);
+  });
+});

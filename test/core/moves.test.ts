@@ -1,0 +1,197 @@
+import { describe, expect, it } from 'vitest';
+import type { Brew, BrewerPair, PatronPair } from '../../src/core/brew.js';
+import { BrewStates } from '../../src/core/brew-states.js';
+import { Brewer, type BrewerOptions } from '../../src/core/brewer.js';
+import { nobleEngine } from '../../src/core/ciphers/noble.js';
+import { readSeal } from '../../src/core/frame.js';
+import type { Packet } from '../../src/core/packet.js';
+import { Patron } from '../../src/core/patron.js';
+import { Sent } from '../../src/core/sent.js';
+import { deferred, id, settle } from '../helpers.js';
+
+// A pair that is moved to another brew: what the brewer sends again, and what the patron makes of it.
+
+/** A brew in memory that delivers only while `connected`. */
+class Wire {
+  connected = true;
+  readonly starts: BrewerPair[] = [];
+  receive: PatronPair['receive'] | undefined;
+  constructor(readonly name: string) {}
+  startBrewer(pair: BrewerPair): () => void {
+    this.starts.push(pair);
+    for (const frame of pair.missed ?? []) void this.brew('', frame);
+    return () => undefined;
+  }
+  startPatron({ receive }: PatronPair): () => void {
+    this.receive = receive;
+    return () => undefined;
+  }
+  brew(_brewerId: string, frame: Uint8Array): void | Promise<void> {
+    if (this.connected) this.receive?.(frame);
+  }
+}
+
+function moving(options: BrewerOptions = {}, moves = true) {
+  const [one, two] = [new Wire('one'), new Wire('two')];
+  const lent = { brew: (name: string) => [one, two].find((wire) => wire.name === name) as Partial<Brew> as Brew, engine: nobleEngine, moves };
+  const brewer = new Brewer('a.b', options);
+  const got: string[] = [];
+  const patron = new Patron('a.*', (_data, message) => got.push(message.text()));
+  const dropped: unknown[] = [];
+  const gaps: number[] = [];
+  patron.on('dropped', (drop) => dropped.push(drop));
+  patron.on('gap', ({ missing }) => gaps.push(missing));
+  brewer._lend(lent);
+  patron._lend(lent);
+  const info = { topic: 'a.b', brewer_id: brewer.brewerId, brewer_config: brewer.getConfig() };
+  const over = (name: string): void => {
+    patron.newBrewers([{ ...info, brew: { name } }]);
+    brewer.newPatrons([{ topic: 'a.b', patron_id: id(1), brew: { name } }]);
+  };
+  const say = async (text: string): Promise<void> => {
+    await brewer.brewText(text);
+    await settle();
+  };
+  return { one, two, brewer, patron, got, dropped, gaps, over, say };
+}
+
+describe('a pair that moves', () => {
+  it('loses nothing, repeats nothing, and is not without its patron for a moment', async () => {
+    const { one, over, say, got, gaps, dropped, patron, brewer } = moving();
+    const unmatched: unknown[] = [];
+    over('one');
+    brewer.on('unmatched', (event) => unmatched.push(event));
+    await say('1');
+    one.connected = false;
+    await say('2');
+    await say('3');
+    over('two');
+    await say('4');
+    expect(got).toEqual(['1', '2', '3', '4']);
+    over('one');
+    one.connected = true;
+    await say('5');
+    expect(got).toEqual(['1', '2', '3', '4', '5']);
+    patron.reset();
+    expect([gaps, dropped, unmatched]).toEqual([[], [], []]);
+  });
+
+  it('reports as a gap what cannot be sent again', async () => {
+    const { one, two, over, say, got, gaps } = moving();
+    over('one');
+    await say('1');
+    one.connected = false;
+    await say('2');
+    await say('3');
+    two.connected = false; // what is sent again gets lost too
+    over('two');
+    two.connected = true;
+    await say('4');
+    expect([got, gaps]).toEqual([['1', '4'], [2]]);
+  });
+
+  it('takes no last value that is older than what has come', async () => {
+    const { one, two, over, say, got } = moving();
+    over('one');
+    one.connected = false;
+    let old: Uint8Array | undefined;
+    one.brew = (_id, frame) => void (old ??= frame);
+    await say('kept by a relay, never delivered');
+    over('two');
+    two.connected = true;
+    await say('2');
+    got.length = 0;
+    over('one');
+    one.receive!(old!, true);
+    await settle();
+    expect(got).toEqual([]);
+  });
+
+  it.each([[{ cipher: 'aes-cbc' as const }, true], [{ crypto: false }, true], [{}, false]])(
+    'sends nothing again with %j and moves: %s',
+    async (options, moves) => {
+      const { two, over, say, got } = moving(options, moves);
+      over('one');
+      await say('1');
+      over('two');
+      await say('2');
+      expect(got).toEqual(['1', '2']);
+      expect(two.starts[0]!.missed).toBeUndefined();
+    },
+  );
+
+  it('sends nothing again to a patron that is new', async () => {
+    const { one, brewer, over, say } = moving();
+    over('one');
+    await say('1');
+    brewer.newPatrons([{ topic: 'a.b', patron_id: id(2), brew: { name: 'one' } }]);
+    expect(one.starts.map(({ missed }) => missed)).toEqual([undefined, undefined]);
+  });
+
+  it('starts anew with a new session: another epoch, and the sequence from 0', async () => {
+    const { two, brewer, over, say } = moving();
+    over('one');
+    await say('1');
+    brewer.configure();
+    over('two');
+    expect(two.starts[0]!.missed).toEqual([]);
+    const frames: Uint8Array[] = [];
+    two.brew = (_id, frame) => void frames.push(frame);
+    await say('2');
+    expect(readSeal(frames[0]!)?.sequence).toBe(0);
+  });
+});
+
+describe('Sent', () => {
+  it('keeps the last 512 frames, and 1 MiB', () => {
+    const sent = new Sent();
+    for (let i = 0; i < 600; i++) sent.add(Uint8Array.of(i & 255));
+    expect(sent.frames).toHaveLength(512);
+    expect(sent.frames.at(-1)).toEqual(Uint8Array.of(599 & 255));
+    for (let i = 0; i < 3; i++) sent.add(new Uint8Array(400_000));
+    expect(sent.frames).toHaveLength(2);
+  });
+});
+
+it('lets a brewer that leaves wait for what moved while it was leaving', async () => {
+  const { one, two, over, brewer } = moving();
+  over('one');
+  // Both brews are still dialling: the first gives up what waits when its pair is moved, the second has it accepted later.
+  const [left, arrived] = [deferred<void>(), deferred<void>()];
+  one.brew = () => left.promise;
+  two.startBrewer = ({ missed, accepting }) => {
+    if (missed?.length) accepting?.(arrived.promise);
+    return () => undefined;
+  };
+  await brewer.brewText('last');
+  let gone = false;
+  const leaving = brewer._flush()!.then(() => (gone = true));
+  over('two');
+  left.resolve();
+  await settle();
+  expect(gone).toBe(false);
+  arrived.resolve();
+  await leaving;
+});
+
+describe('BrewStates', () => {
+  it('tells changes once, and a new server what is down', () => {
+    const told: unknown[] = [];
+    const states = new BrewStates(({ payload }: Packet) => told.push(payload));
+    states.set('x', true);
+    states.set('x', false);
+    states.set('x', false);
+    states.set('x', false, { brewerId: 'b', patronId: 'p' });
+    expect(told.splice(0)).toEqual([
+      { brew: 'x', state: 'down' },
+      { brew: 'x', state: 'down', brewer_id: 'b', patron_id: 'p' },
+    ]);
+    states.set('x', true);
+    expect(told.splice(0)).toEqual([{ brew: 'x', state: 'up' }]);
+    states.repeat();
+    expect(told.splice(0)).toEqual([{ brew: 'x', state: 'down', brewer_id: 'b', patron_id: 'p' }]);
+    states.clear();
+    states.repeat();
+    expect(told).toEqual([]);
+  });
+});

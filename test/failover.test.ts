@@ -1,0 +1,193 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { Brewer, Patron, PubkeeperClient, WebSocketBrew, type Brew, type ClientOptions, type Message } from '../src/index.js';
+import { MqttBrew } from '../src/brews/mqtt.js';
+import { NatsBrew } from '../src/brews/nats.js';
+import { LocalBrew } from '../src/brews/local.js';
+import { createServer, type PubkeeperServer } from '../src/server/index.js';
+import { findProgram, mosquitto, nats } from './brews/processes.js';
+import { freePort } from './brews/rig.js';
+
+// A pair whose brew is down goes on over the next one that both have, and comes back: with real brokers that are killed
+// while messages flow.
+
+const natsServer = findProgram('nats-server');
+const mosquittoServer = findProgram('mosquitto');
+
+const clean: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const run of clean.splice(0).reverse()) await run();
+});
+
+async function serve(relayPort?: number): Promise<PubkeeperServer> {
+  const server = await createServer({
+    port: 0,
+    ...(relayPort !== undefined && { relayPort }),
+    tokens: { secret: [{ topic: '**', read: true, write: true }] },
+  });
+  clean.push(() => server.close());
+  return server;
+}
+
+function client(server: string, brews: Brew[], options: Partial<ClientOptions> = {}): PubkeeperClient {
+  const made = new PubkeeperClient({ server, token: 'secret', brews, reconnect: { delayMs: 20, maxDelayMs: 50 }, ...options });
+  made.on('error', () => undefined); // brokers die here
+  clean.push(() => made.disconnect());
+  return made;
+}
+
+/** Resolves when `look` is true; looks at each of these events. */
+function until(look: () => boolean, ...events: ((listener: () => void) => () => void)[]): Promise<void> {
+  return new Promise((resolve) => {
+    const check = (): void => {
+      if (!look()) return;
+      for (const undo of undos) undo();
+      resolve();
+    };
+    const undos = events.map((subscribe) => subscribe(check));
+    check();
+  });
+}
+
+/** A brewer that counts without end, and a patron that writes down what comes. */
+function flow(writer: PubkeeperClient, reader: PubkeeperClient) {
+  const got: number[] = [];
+  const gaps: number[] = [];
+  const waiting = new Set<() => void>();
+  const patron = new Patron('demo.**', (_data: Uint8Array, message: Message) => {
+    got.push(Number(message.text()));
+    for (const run of waiting) run();
+  });
+  patron.on('gap', ({ missing }) => gaps.push(missing));
+  const brewer = new Brewer('demo.flow');
+  let next = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const start = async (): Promise<void> => {
+    reader.addPatron(patron);
+    writer.addBrewer(brewer);
+    await Promise.all([reader.connect(), writer.connect()]);
+    await until(() => brewer.isMatched && patron.isMatched, (run) => brewer.on('added', run), (run) => patron.on('added', run));
+    timer = setInterval(() => void brewer.brewText(String(next++)).catch(() => undefined), 2);
+    clean.push(async () => clearInterval(timer));
+  };
+  const over = (name: string): Promise<void> =>
+    until(
+      () => [...brewer.patrons.values(), ...patron.brewers.values()].every(({ brew }) => brew === name),
+      (run) => brewer.on('added', run),
+      (run) => patron.on('added', run),
+    );
+  /** Resolves when this many more have come than now. */
+  const more = (count: number): Promise<void> => {
+    const wanted = got.length + count;
+    return until(
+      () => got.length >= wanted,
+      (run) => (waiting.add(run), () => waiting.delete(run)),
+    );
+  };
+  return { got, gaps, patron, brewer, start, over, more, stop: () => clearInterval(timer) };
+}
+
+const expectAll = (got: readonly number[]): void => expect(got).toEqual(got.map((_, index) => index));
+
+describe('failing over', () => {
+  it.skipIf(!natsServer)('goes from NATS to the relay and back, and neither loses, nor repeats, nor reorders', async () => {
+    const broker = await nats(natsServer!);
+    let alive: { kill(): Promise<void> } = broker;
+    clean.push(() => alive.kill());
+    const { url } = await serve();
+    const brews = (): Brew[] => [new NatsBrew({ url: broker.tcp }), new WebSocketBrew()];
+    const pair = flow(client(url, brews()), client(url, brews()));
+    const replayed: unknown[] = [];
+    pair.patron.on('dropped', (drop) => replayed.push(drop));
+    await pair.start();
+    await pair.over('nats');
+    await pair.more(100);
+    await broker.kill();
+    await pair.over('websocket');
+    await pair.more(100);
+    const [tcp, ws] = broker.ports;
+    alive = await nats(natsServer!, { tcp, ws });
+    await pair.over('nats');
+    await pair.more(100);
+    expectAll(pair.got);
+    expect([pair.gaps, replayed]).toEqual([[], []]);
+  }, 20_000);
+
+  it.skipIf(!mosquittoServer)('goes from MQTT to NATS and back', async ({ skip }) => {
+    if (!natsServer) return skip();
+    const broker = await mosquitto(mosquittoServer!);
+    const other = await nats(natsServer);
+    let alive: { kill(): Promise<void> } = broker;
+    clean.push(() => alive.kill(), () => other.kill());
+    const { url } = await serve();
+    const brews = (): Brew[] => [new MqttBrew({ url: broker.tcp }), new NatsBrew({ url: other.tcp })];
+    const pair = flow(client(url, brews()), client(url, brews()));
+    await pair.start();
+    await pair.over('mqtt');
+    await pair.more(100);
+    await broker.kill();
+    await pair.over('nats');
+    await pair.more(100);
+    const [tcp, ws] = broker.ports;
+    alive = await mosquitto(mosquittoServer!, { tcp, ws });
+    await pair.over('mqtt');
+    await pair.more(100);
+    expectAll(pair.got);
+    expect(pair.gaps).toEqual([]);
+  }, 20_000);
+
+  it('goes from a relay that is gone to the local brew, and back', async () => {
+    const relayPort = await freePort();
+    const relays = await createServer({ port: relayPort, tokens: { x: [] } });
+    let relay: PubkeeperServer = relays;
+    clean.push(() => relay.close());
+    const { url } = await serve();
+    const options = { hostname: '127.0.0.1', port: relayPort };
+    const pair = flow(client(url, [new WebSocketBrew(options), new LocalBrew()]), client(url, [new LocalBrew(), new WebSocketBrew(options)]));
+    await pair.start();
+    await pair.over('websocket');
+    await pair.more(100);
+    await relay.close();
+    await until(() => [...pair.patron.brewers.values()][0]!.brew.startsWith('local-'), (run) => pair.patron.on('added', run));
+    await pair.more(100);
+    relay = await createServer({ port: relayPort, tokens: { x: [] } });
+    await pair.over('websocket');
+    await pair.more(100);
+    const sorted = [...pair.got].sort((a, b) => a - b);
+    expect(pair.got).toEqual(sorted);
+    expect(new Set(pair.got).size).toBe(pair.got.length);
+  }, 20_000);
+
+  it('does not choose a brew that was down from the start, and comes to it when it is there', async ({ skip }) => {
+    if (!natsServer) return skip();
+    const port = await freePort();
+    const { url } = await serve();
+    const brews = (): Brew[] => [new NatsBrew({ url: `nats://127.0.0.1:${port}` }), new WebSocketBrew()];
+    const pair = flow(client(url, brews()), client(url, brews()));
+    await pair.start();
+    await pair.over('websocket');
+    await pair.more(50);
+    const broker = await nats(natsServer, { tcp: port });
+    clean.push(() => broker.kill());
+    await pair.over('nats');
+    await pair.more(50);
+    expect(pair.got).toEqual(pair.got.map((_, index) => index + pair.got[0]!));
+  }, 20_000);
+
+  it('stays where it is when there is no other brew', async ({ skip }) => {
+    if (!natsServer) return skip();
+    const broker = await nats(natsServer);
+    let alive: { kill(): Promise<void> } = broker;
+    clean.push(() => alive.kill());
+    const { url } = await serve();
+    const brews = (): Brew[] => [new NatsBrew({ url: broker.tcp })];
+    const pair = flow(client(url, brews()), client(url, brews()));
+    await pair.start();
+    await pair.more(50);
+    await broker.kill();
+    const [tcp, ws] = broker.ports;
+    alive = await nats(natsServer, { tcp, ws });
+    await pair.more(50);
+    expect(new Set(pair.got).size).toBe(pair.got.length);
+    expect(pair.patron.brewers.size).toBe(1);
+  }, 20_000);
+});

@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import type { Packet } from '../../src/core/packet.js';
+import { rightsOf } from '../../src/server/auth.js';
+import { DownBrews } from '../../src/server/down-brews.js';
+import { Matchmaker } from '../../src/server/matchmaker.js';
+import type { Outgoing } from '../../src/server/match.js';
+
+// BREW_STATE: pairs move to the next common brew, and back.
+
+const brews = ['nats', 'websocket', 'local-1'].map((name) => ({ name }));
+const brewer = (id: string, list = brews): Packet => ({
+  type: 10,
+  payload: { topic: 'a.b', brewer_id: id, brewer_config: {}, brews: list },
+});
+const patron = (id: string, list = brews): Packet => ({ type: 20, payload: { topic: 'a.*', patron_id: id, brews: list } });
+const state = (brew: string, state: unknown, ids: { brewer_id?: string; patron_id?: string } = {}): Packet => ({
+  type: 41,
+  payload: { brew, state, ...ids },
+});
+const knows = (moves: boolean): Packet => ({ type: 40, payload: { brews: [], bridge_mode: false, moves } });
+
+/** `client: type brew…` of each packet. */
+const said = (items: readonly Outgoing<string>[]): string[] =>
+  items.map(({ client, packet }) => {
+    const { payload } = packet;
+    const infos = 'brewers' in payload ? payload.brewers : 'patrons' in payload ? payload.patrons : [];
+    return [`${client}:`, packet.type, ...infos.map(({ brew }) => brew.name)].join(' ');
+  });
+
+function matched({ moves = true, own = brews }: { moves?: boolean; own?: typeof brews } = {}) {
+  const matchmaker = new Matchmaker<string>();
+  for (const client of ['B', 'P']) {
+    matchmaker.add(client, rightsOf([{ topic: '**', read: true, write: true }]));
+    matchmaker.receive(client, knows(moves));
+  }
+  matchmaker.receive('B', brewer('b1'));
+  matchmaker.receive('P', patron('p1', own));
+  return { matchmaker, receive: (client: string, packet: Packet) => said(matchmaker.receive(client, packet)) };
+}
+
+describe('a brew that is down', () => {
+  it.each(['B', 'P'])('at %s: the pair moves to the next common one, the patron first, and back when it is up', (end) => {
+    const { receive, matchmaker } = matched();
+    expect(receive(end, state('nats', 'down'))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
+    expect(matchmaker.matches).toBe(1);
+    expect(receive(end, state('nats', 'down'))).toEqual([]);
+    expect(receive(end, state('nats', 'up'))).toEqual(['P: 12 nats', 'B: 22 nats']);
+    expect(receive(end, state('nats', 'up'))).toEqual([]);
+  });
+
+  it('ends and begins anew for clients that do not know of moves', () => {
+    const { receive } = matched({ moves: false });
+    expect(receive('B', state('nats', 'down'))).toEqual(['P: 13', 'P: 12 websocket', 'B: 23', 'B: 22 websocket']);
+  });
+
+  it('leaves the pair where it is when no other brew is common, or all are down', () => {
+    const only = matched({ own: [{ name: 'nats' }] });
+    expect(only.receive('B', state('nats', 'down'))).toEqual([]);
+    const { receive } = matched();
+    receive('B', state('nats', 'down'));
+    expect(receive('P', state('websocket', 'down'))).toEqual(['P: 12 local-1', 'B: 22 local-1']);
+    expect(receive('P', state('local-1', 'down'))).toEqual([]);
+    expect(receive('P', state('websocket', 'up'))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
+  });
+
+  it('is not chosen for new pairs, unless there is nothing else', () => {
+    const { receive } = matched();
+    receive('B', state('nats', 'down'));
+    expect(receive('P', patron('p2'))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
+    expect(receive('P', patron('p3', [{ name: 'nats' }]))).toEqual(['P: 12 nats', 'B: 22 nats']);
+  });
+
+  it('for one brewer, one patron or one pair moves only those; one notification for each end', () => {
+    const { receive } = matched();
+    receive('B', brewer('b2'));
+    receive('P', patron('p2'));
+    expect(receive('B', state('nats', 'down', { brewer_id: 'b1' }))).toEqual([
+      'P: 12 websocket',
+      'P: 12 websocket',
+      'B: 22 websocket websocket',
+    ]);
+    expect(receive('P', state('nats', 'down', { brewer_id: 'b2', patron_id: 'p2' }))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
+    expect(receive('P', state('nats', 'down', { patron_id: 'p1' }))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
+    expect(receive('P', state('nats', 'down', { patron_id: 'unknown' }))).toEqual([]);
+    // Each reason keeps it where it is.
+    expect(receive('B', state('nats', 'up', { brewer_id: 'b1' }))).toEqual(['P: 12 nats', 'B: 22 nats']);
+  });
+
+  it('is forgotten with the client, and words of other clients change nothing', () => {
+    const { receive, matchmaker } = matched();
+    expect(receive('B', state('nats', 3))).toEqual([]);
+    expect(receive('B', state('nats', { some: 'thing' }))).toEqual([]);
+    receive('P', state('nats', 'down'));
+    matchmaker.gone('P');
+    matchmaker.add('P', rightsOf([{ topic: '**', read: true, write: true }]));
+    expect(receive('P', patron('p1'))).toEqual(['P: 12 nats', 'B: 22 nats']);
+  });
+});
+
+describe('DownBrews', () => {
+  it('is bounded', () => {
+    const down = new DownBrews();
+    for (let i = 0; i < 10_000; i++) expect(down.set({ brew: String(i), state: 'down' })).toBe(true);
+    expect(down.set({ brew: 'one more', state: 'down' })).toBe(false);
+    expect(down.has('one more', 'b', 'p')).toBe(false);
+    expect(down.set({ brew: '7', state: 'up' })).toBe(true);
+    expect(down.set({ brew: 'one more', state: 'down' })).toBe(true);
+  });
+});
