@@ -77,7 +77,9 @@ export class WebSocketBrew implements Brew {
   startBrewer({ brewerId, topic, details, missed, accepting }: BrewerPair): () => void {
     const pooled = this.#open(relayUrl(this.brewerDetails()!));
     const free = pooled.link.outage.use({ brewerId });
-    const outlet = this.#outlets.get(brewerId) ?? { link: pooled.link, hash: topicHash(topic), pairs: 0 };
+    const known = this.#outlets.get(brewerId);
+    // The own relay is another one after the client has gone to another server.
+    const outlet = known?.link === pooled.link ? known : { link: pooled.link, hash: topicHash(topic), pairs: 0 };
     this.#outlets.set(brewerId, outlet);
     outlet.link.grant(brewerId, outlet.hash, readTicket(details));
     // To all of this brewer's patrons at once: one that comes over later, when others read here, may notice a gap.

@@ -22,6 +22,10 @@ interface Run {
   session: Session | undefined;
   /** Not connected yet: a failure is what `connect()` rejects with, and is not tried again. */
   first: boolean;
+  /** How many servers it has failed to reach until then. */
+  failed: number;
+  /** The server at which all is registered. */
+  server?: string;
 }
 
 /** How long `disconnect()` waits for what was brewed to be accepted, in ms. */
@@ -49,15 +53,20 @@ export class PubkeeperClient {
   #grace: Timer | undefined;
   /** Stops listening to the life of the page. */
   #unbind: (() => void) | undefined;
+  /** Which of the servers is used, or tried. */
+  #turn = 0;
   /** The page is just being put away: what ends now is not lost. */
   #resting = false;
 
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_IN_USE` */
   constructor(options: ClientOptions) {
     this.#settings = readOptions(options);
-    const { server, WebSocket, reconnect, logger, brews, engine = defaultEngine() } = this.#settings;
+    const { WebSocket, reconnect, logger, brews, engine = defaultEngine() } = this.#settings;
+    const server = (): string => this.#server;
     const host: BrewHost = {
-      server,
+      get server() {
+        return server();
+      },
       WebSocket,
       reconnect,
       logger,
@@ -195,7 +204,7 @@ export class PubkeeperClient {
 
   #begin(): void {
     const { lifecycle } = this.#settings;
-    const run: Run = (this.#run = { session: undefined, first: true });
+    const run: Run = (this.#run = { session: undefined, first: true, failed: 0 });
     this.#setState('connecting');
     if (this.#run !== run) return; // a listener has disconnected; likewise below
     this.#registry.configure();
@@ -218,11 +227,14 @@ export class PubkeeperClient {
   }
 
   #open(run: Run): void {
-    const { server, token, WebSocket, reconnect, connectTimeoutMs } = this.#settings;
+    const { token, WebSocket, reconnect, connectTimeoutMs } = this.#settings;
+    const server = (): string => this.#server;
     let closed: (() => void) | undefined;
     this.#closed = new Promise((resolve) => (closed = resolve));
     run.session = new Session({
-      server,
+      get server() {
+        return server();
+      },
       token,
       WebSocket,
       reconnect,
@@ -248,7 +260,9 @@ export class PubkeeperClient {
     cancel(this.#answers);
     const { silentMs } = error.details;
     if (silentMs) this.#wakeBrews(silentMs as number);
-    if (this.#run?.first && !this.#resting) return this.#settings.retryFirst ? this.#report(error) : this.#end(error);
+    const { retryFirst, servers } = this.#settings;
+    if (!this.#resting) this.#turn++;
+    if (this.#run?.first && !this.#resting) return retryFirst || ++this.#run.failed < servers.length ? this.#report(error) : this.#end(error);
     if (this.#state !== 'connected') return;
     const run = this.#run;
     this.#setState('reconnecting');
@@ -294,6 +308,9 @@ export class PubkeeperClient {
 
   #registerAll(): void {
     this.#ready = true;
+    const run = this.#run!;
+    // What brewers have of a server, as its relay, is another one's now.
+    if (run.server !== (run.server = this.#server)) this.#registry.doubt();
     this.#states.repeat();
     const { connectTimeoutMs: ms } = this.#settings;
     this.#answers = after(ms, () => {
@@ -317,6 +334,11 @@ export class PubkeeperClient {
     this.#attempt = undefined;
     // Peers that the server did not name may be on their way back too.
     this.#grace = after(this.#settings.reconnect.graceMs, () => this.#registry.expire());
+  }
+
+  get #server(): string {
+    const { servers } = this.#settings;
+    return servers[this.#turn % servers.length]!;
   }
 
   #send(packet: Packet): void {

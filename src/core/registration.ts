@@ -65,6 +65,11 @@ export class Registration<Info> {
     for (const id of this.#peers.keys()) this.removed(id, true);
   }
 
+  /** Takes the peers that are told of again for changed. */
+  doubt(): void {
+    for (const id of this.#peers.keys()) this.#peers.set(id, '');
+  }
+
   /** Removes the peers that have not come back. */
   expire(): void {
     for (const id of this.#missing) this.removed(id);

@@ -71,6 +71,11 @@ export class Registry {
     for (const { registration } of this.#members.values()) registration.expire();
   }
 
+  /** The server is another one: pairs that it tells of begin anew. */
+  doubt(): void {
+    for (const { registration } of this.#members.values()) registration.doubt();
+  }
+
   /** The connection is new: registers all. */
   registerAll(): void {
     this.#session++;

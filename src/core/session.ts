@@ -9,6 +9,7 @@ export type TokenSource = string | (() => string | Promise<string>);
 
 /** What a session is made of, and whom it tells. */
 export interface SessionOptions {
+  /** Asked each time that it dials. */
   readonly server: string;
   readonly token: TokenSource;
   readonly WebSocket: WebSocketConstructor;
@@ -51,7 +52,9 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#connection = new ReconnectingConnection({
-      url: options.server,
+      get url() {
+        return options.server;
+      },
       protocols: ['pubkeeper-1.1', 'pubkeeper-1.0'],
       WebSocket: options.WebSocket,
       timeoutMs: options.timeoutMs,

@@ -210,3 +210,53 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     await until(() => right.stats().cluster!.ready, 'readiness');
   });
 });
+
+describe.skipIf(!NATS)('clients that know several servers', { timeout: 90_000 }, () => {
+  it('go to another one when theirs was killed, and data goes on', async () => {
+    const nats = stage.own(await startNats());
+    const [a, b, c] = [stage.own(await serve(nats.url)), stage.own(await serve(nats.url)), await stage.server(nats.url)];
+    const reader = stage.client('', { server: [a.url, c.url] });
+    const writer = stage.client('', { server: [b.url, c.url] });
+    const box = inbox();
+    const second = inbox();
+    reader.addPatron('go.*', box.callback);
+    // Two patrons of one brewer: both its pairs have to move to the relay of the new server.
+    reader.addPatron('go.x', second.callback);
+    const brewer = writer.addBrewer('go.x');
+    await Promise.all([reader.connect(), writer.connect()]);
+    await until(() => brewer.isMatched, 'the match');
+    await brewer.brewText('before');
+    expect(await box.upTo('before')).toContain('before');
+    for (const dead of [b, a]) {
+      await dead.kill();
+      const begun = performance.now();
+      let number = 0;
+      // Says on and on what it has to say, as a sensor would; each message once.
+      const texts = box.texts.length;
+      await until(async () => {
+        void brewer.brewText(`${dead.url} ${number++}`).catch(() => undefined);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        return box.texts.length > texts;
+      }, 'a message by way of the other server');
+      expect(performance.now() - begun).toBeLessThan(10_000);
+    }
+    await until(() => c.stats().brewers === 1 && c.stats().patrons === 2, 'all at the server that is left');
+    await brewer.brewText('after');
+    expect(await box.upTo('after')).toContain('after');
+    expect(await second.upTo('after')).toContain('after');
+    expect(new Set(box.texts).size).toBe(box.texts.length);
+  });
+
+  it('try all of them at first, and reject when there is none', async () => {
+    const nats = stage.own(await startNats());
+    const c = await stage.server(nats.url);
+    const client = stage.client('', { server: ['ws://127.0.0.1:1/ws', 'ws://127.0.0.1:2/ws', c.url] });
+    await client.connect();
+    expect(client.state).toBe('connected');
+    const nowhere = stage.client('', { server: ['ws://127.0.0.1:1/ws', 'ws://127.0.0.1:2/ws'] });
+    await expect(nowhere.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+    for (const server of [[], ['http://x'], [c.url, ''], null]) {
+      expect(() => stage.client('', { server: server as never })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
+    }
+  });
+});

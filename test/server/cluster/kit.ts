@@ -6,7 +6,7 @@ import type { PubkeeperServer, ServerOptions } from '../../../src/server/index.j
 // Servers of a cluster and their clients, and what ends them all after a test.
 
 export const TOKEN = 'token-of-the-tests';
-export const QUIET = process.env.SHOW ? console : { warn: () => undefined, error: () => undefined };
+export const QUIET = { warn: () => undefined, error: () => undefined };
 
 export interface Scene {
   server(cluster: string | readonly string[], options?: Partial<ServerOptions>): Promise<PubkeeperServer>;
