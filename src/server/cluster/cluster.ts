@@ -82,7 +82,8 @@ export class Cluster {
   private constructor(settings: ClusterSettings, hooks: ClusterHooks) {
     this.#settings = settings;
     this.#hooks = hooks;
-    this.#prefix = `pubkeeper.${settings.name}`;
+    // Not below "pubkeeper", which clients of NatsBrew are granted.
+    this.#prefix = `pubkeeper-cluster.${settings.name}`;
     this.bridge = new Bridge({
       server: this.server,
       bus: this.#lazyLink(),
