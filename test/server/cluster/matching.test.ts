@@ -240,6 +240,30 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     await until(() => !patron.isMatched, 'the end');
   });
 
+  it('move a pair to another brew when either side says that one is down, and back', async () => {
+    const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
+    const [patron, brewer] = [await RawControl.open(a.url), await RawControl.open(b.url)];
+    const [patronId, brewerId] = [newId(), newId()];
+    const brews = [{ name: 'mqtt', url: 'x' }, { name: 'other' }];
+    for (const raw of [patron, brewer]) {
+      await raw.authenticate(TOKEN);
+      raw.send(40, { brews: ['mqtt', 'other'], bridge_mode: false, moves: true });
+    }
+    const first = ({ brewers, patrons }: Record<string, unknown>): unknown => ((brewers ?? patrons) as { brew: { name: string } }[])[0]?.brew.name;
+    patron.send(20, { topic: 'down.*', patron_id: patronId, brews });
+    await patron.expect(12);
+    await until(() => b.stats().cluster!.registrations === 1, 'the registration');
+    brewer.send(10, { topic: 'down.x', brewer_id: brewerId, brewer_config: {}, brews });
+    expect([first(await brewer.expect(22)), first(await patron.expect(12))]).toEqual(['mqtt', 'mqtt']);
+    for (const [side, ids] of [[brewer, {}], [patron, { brewer_id: brewerId }], [patron, { patron_id: patronId }], [brewer, { patron_id: patronId }]] as const) {
+      side.send(41, { brew: 'mqtt', state: 'down', ...ids });
+      expect([first(await brewer.expect(22)), first(await patron.expect(12))]).toEqual(['other', 'other']);
+      side.send(41, { brew: 'mqtt', state: 'up', ...ids });
+      expect([first(await brewer.expect(22)), first(await patron.expect(12))]).toEqual(['mqtt', 'mqtt']);
+    }
+    await Promise.all([patron.close(), brewer.close()]);
+  });
+
   it('keep networks of different names apart', async () => {
     const a = await stage.server(nats.url);
     const b = await stage.server(nats.url, { cluster: { servers: nats.url, name: 'other' } });
