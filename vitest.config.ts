@@ -32,6 +32,19 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          // The long form of what `unit` runs shortly: `npm run test:faults`. They measure, so one at a time.
+          name: 'faults',
+          include: ['test/faults/*.test.ts'],
+          env: { PUBKEEPER_FAULTS: 'long' },
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+          testTimeout: 1_800_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           // Browsers measure and render: one at a time, and never beside the unit tests.

@@ -1,10 +1,11 @@
-// npm run bench [-- --quick] [-- --only <words of a title>]: ours and the peers in the same run, in turn.
+// npm run bench [-- --quick] [-- --only <words of a title>] [-- --readme]: ours and the peers in the same run, in turn.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { human, spread } from './lib/numbers.mjs';
 import { page } from './lib/page.mjs';
+import { intoReadme } from './lib/readme.mjs';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 if (!existsSync(here('node_modules'))) {
@@ -14,41 +15,73 @@ if (!existsSync(here('node_modules'))) {
 if (!existsSync(here('../dist/index.js')) && spawnSync('npm', ['run', 'build'], { cwd: here('..'), stdio: 'inherit' }).status) process.exit(1);
 const { peers } = await import('./peers/index.mjs');
 const { scenes } = await import('./scenes/index.mjs');
+const { closeBrowsers } = await import('./lib/browsers.mjs');
 
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const only = args.includes('--only') ? args[args.indexOf('--only') + 1].toLowerCase() : '';
-const runs = quick ? 1 : 5;
-const ms = quick ? 400 : 1500;
+const runs = quick ? 1 : 3;
+const ms = quick ? 400 : 1000;
+// Where the machine is so slow that all would take longer than this and a bit, scenes are run less often: the last ones too.
+const BUDGET_MS = 9 * 60_000;
+const SLACK_MS = 2 * 60_000;
 
 const missing = new Map();
 for (const [name, peer] of Object.entries(peers)) {
   const why = peer.missing();
   if (why) missing.set(name, why);
 }
-for (const why of new Set(missing.values())) console.log(`bench: skipped: ${why}`);
+const skipped = new Set(missing.values());
+const planned = scenes(quick).filter((scene) => {
+  const why = scene.missing?.();
+  if (why) skipped.add(why);
+  return !why && scene.title.toLowerCase().includes(only);
+});
+for (const why of skipped) console.log(`bench: SKIPPED: ${why}`);
 
+const total = planned.reduce((sum, { names }) => sum + names.length, 0);
+const began = Date.now();
+let begun = 0;
 const results = [];
-for (const scene of scenes(quick)) {
-  if (!scene.title.toLowerCase().includes(only)) continue;
+for (const scene of planned) {
   const names = scene.names.filter((name) => !missing.has(name));
-  const values = new Map(names.map((name) => [name, []]));
-  // In turn, so that a machine that slows down does so for everybody.
-  for (let run = 0; run < runs; run++) for (const name of names) values.get(name).push(await scene.run(name, { ms }));
-  const rows = names.map((name) => ({ name, label: peers[name]?.name ?? name, ...spread(values.get(name)) }));
+  begun += scene.names.length;
+  const late = began + BUDGET_MS * (begun / total) + SLACK_MS;
+  const values = await measure(scene, names, late).catch((error) => {
+    // One scene that cannot be had must not cost the others.
+    console.log(`\n${scene.title}: FAILED: ${error.stack}`);
+    process.exitCode = 1;
+    return undefined;
+  });
+  if (!values) continue;
+  const rows = names.map((name) => ({ name, label: scene.labels?.[name] ?? peers[name]?.name ?? name, ...spread(values.get(name)) }));
   const first = rows[0]?.median;
   for (const row of rows) row.ratio = scene.better === 'more' ? first / row.median : row.median / first;
-  results.push({ title: scene.title, unit: scene.unit, better: scene.better, rows });
-  console.log(`\n${scene.title} (${scene.unit}, ${scene.better} is better)`);
-  for (const { label, min, median, max, ratio } of rows) {
-    console.log(`  ${label.padEnd(36)} ${human(median).padStart(8)}   ${`${human(min)} … ${human(max)}`.padEnd(22)} ours is ${ratio.toFixed(2)} ×`);
+  const { title, unit, better, isOurs = false, brief = true } = scene;
+  results.push({ title, unit, better, isOurs, brief, rows });
+  console.log(`\n${title} (${unit}, ${better} is better)`);
+  for (const [index, { label, min, median, max, ratio }] of rows.entries()) {
+    const beside = index && !isOurs ? `ours is ${ratio.toFixed(2)} ×` : '';
+    console.log(`  ${label.padEnd(36)} ${human(median).padStart(8)}   ${`${human(min)} … ${human(max)}`.padEnd(22)} ${beside}`);
   }
 }
 
 const machine = `${cpus().length} × ${cpus()[0].model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`;
-const report = { date: new Date().toISOString(), machine, runs, ms, skipped: [...new Set(missing.values())], results };
+const report = { date: new Date().toISOString(), machine, runs, ms, skipped: [...skipped], results };
 mkdirSync(here('results'), { recursive: true });
 writeFileSync(here('results/results.json'), JSON.stringify(report, undefined, 2));
 writeFileSync(here('results/results.html'), page(report));
-console.log(`\n${machine}\nbench/results/results.json and results.html hold the same.`);
+if (args.includes('--readme')) writeFileSync(here('../README.md'), intoReadme(readFileSync(here('../README.md'), 'utf8'), report));
+console.log(`\n${machine}; ${Math.round((Date.now() - began) / 1000)} s\nbench/results/results.json and results.html hold the same.`);
+await closeBrowsers();
 process.exit();
+
+/** The values of each name; in turn, so that a machine that slows down does so for everybody. */
+async function measure(scene, names, late) {
+  if (scene.all) return scene.all(names, { ms });
+  const values = new Map(names.map((name) => [name, []]));
+  for (let run = 0; run < (scene.runs ?? runs) && (!run || Date.now() < late); run++) {
+    for (const name of names) values.get(name).push(await scene.run(name, { ms }));
+  }
+  return values;
+}

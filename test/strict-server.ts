@@ -170,10 +170,9 @@ export class StrictServer {
     if (type === 60 && this.options.heartbeat) return; // what a server that announces a heartbeat answers
     const keys = KEYS[type];
     if (!keys) return fault(`type ${type} is not for a client to send`);
-    const has = Object.keys(payload);
     // An extension of this project's: to a server that announces a heartbeat, from a client with a choice of brews.
-    const several = type === 40 && this.options.heartbeat && (payload['brews'] as unknown[] | undefined)?.length !== 1;
-    if (several && payload['moves'] === true) has.splice(has.indexOf('moves'), 1);
+    const extra = type === 41 && this.options.heartbeat && state.brews!.length > 1 ? ['moves', 'brewer_id', 'patron_id'] : [];
+    const has = Object.keys(payload).filter((key) => !extra.includes(key));
     if (JSON.stringify(has.sort()) !== JSON.stringify([...keys].sort())) fault(`type ${type} has the keys ${has.join(', ')}`);
     if (state.authenticated === (type === 1)) fault(`type ${type} ${state.authenticated ? 'after' : 'before'} authentication`);
     if (type === 1) state.authenticated = true;

@@ -1,6 +1,7 @@
 // Processes in their roles, seen from the process that gives the orders.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { profiled } from './forked.mjs';
 
 const ROLE = new URL('./role.mjs', import.meta.url);
 
@@ -10,7 +11,7 @@ export class Actor {
   #waiting;
 
   constructor(peer, role, options) {
-    this.#child = fork(ROLE, [peer, role]);
+    this.#child = fork(ROLE, [peer, role], { execArgv: profiled(role) });
     this.#child.on('message', (message) => {
       if (this.#waiting) this.#waiting(message);
       else this.#said.push(message);
@@ -40,7 +41,7 @@ export class Actor {
   }
 }
 
-/** Runs `scene` with a server of that peer and actors that are ended afterwards. */
+/** Runs `scene` with actors of that peer, and its server; they are ended afterwards. */
 export async function withPeer(peers, name, scene) {
   const server = await peers[name].server();
   const actors = [];
@@ -51,7 +52,7 @@ export async function withPeer(peers, name, scene) {
     return actor;
   };
   try {
-    return await scene(cast);
+    return await scene(cast, server);
   } finally {
     for (const actor of actors) await actor.end();
     await server.close();

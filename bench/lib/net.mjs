@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { spawn, spawnSync } from 'node:child_process';
+import { residentBytes } from './forked.mjs';
 
 /** A TCP port that nobody listens on. */
 export async function freePort() {
@@ -16,7 +17,7 @@ export async function freePort() {
 /** Whether a program is on the PATH. */
 export const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 
-/** Runs a program until `ready` stands in what it says; returns what ends it. */
+/** Runs a program until `ready` stands in what it says; returns what weighs and what ends it. */
 export async function daemon(program, args, ready) {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   await new Promise((resolve, reject) => {
@@ -31,7 +32,10 @@ export async function daemon(program, args, ready) {
     child.once('exit', (code) => reject(new Error(`${program} ended with ${code}: ${said.slice(-500)}`)));
   });
   child.removeAllListeners('exit');
-  return { close: () => new Promise((resolve) => (child.once('exit', resolve), child.kill())) };
+  return {
+    memory: async () => residentBytes(child.pid),
+    close: () => new Promise((resolve) => (child.once('exit', resolve), child.kill())),
+  };
 }
 
 /** Lets sockets be read and written. */

@@ -16,7 +16,7 @@ const order = () => (orders.length ? orders.shift() : new Promise((resolve) => (
 const tell = (message) => process.send(message);
 
 const { info, ...options } = await order();
-await { publish, subscribe, rawSubscribe, echo, spaced }[role](options);
+await { publish, subscribe, rawSubscribe, echo, spaced, idle }[role](options);
 
 /** Publishes for `ms`, in windows that are drained, or `count` messages at a time when it is told to. */
 async function publish({ size, ms, burst }) {
@@ -119,4 +119,18 @@ async function spaced({ size, perSecond, ms }) {
   tell({ sent });
   await order();
   process.exit();
+}
+
+/** Opens connections that do nothing, a hundred at a time. */
+async function idle({ connections }) {
+  tell('ready');
+  await order();
+  const start = performance.now();
+  const kept = [];
+  for (let opened = 0; opened < connections; opened += 100) {
+    kept.push(...(await Promise.all(Array.from({ length: Math.min(100, connections - opened) }, () => peer.idle(info)))));
+  }
+  tell({ ms: performance.now() - start });
+  await order();
+  process.exit(kept.length ? 0 : 1);
 }

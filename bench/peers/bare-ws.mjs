@@ -1,19 +1,17 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { forkServer } from '../lib/forked.mjs';
 
 /** The naive limit: `ws`, a message in, a `send()` to everybody else. */
 export const bareWs = () => ({
   name: 'bare ws relay',
   missing: () => undefined,
-  async server() {
-    const child = fork(new URL('../lib/bare-ws-server.mjs', import.meta.url));
-    const [info] = await once(child, 'message');
-    return { info, close: () => new Promise((resolve) => (child.once('exit', resolve), child.kill())) };
-  },
+  server: () => forkServer('bare-ws-server.mjs'),
   async subscribe({ port }, onMessage) {
     const socket = await open(port);
     socket.on('message', onMessage);
   },
+  idle: ({ port }) => open(port),
+
   async publisher({ port }) {
     const socket = await open(port);
     return {

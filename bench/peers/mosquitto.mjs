@@ -26,7 +26,7 @@ export const mosquitto = (transport) => {
           'max_queued_messages 0\nset_tcp_nodelay true\n',
       );
       const server = await daemon('mosquitto', ['-c', file, '-v'], 'running');
-      return { info: { tcp, ws }, close: server.close };
+      return { info: { tcp, ws }, ...server };
     },
 
     async subscribe(info, onMessage) {

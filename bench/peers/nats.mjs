@@ -24,7 +24,7 @@ export const nats = (transport) => {
       const file = join(mkdtempSync(join(tmpdir(), 'bench-')), 'nats.conf');
       writeFileSync(file, `host: 127.0.0.1\nport: ${tcp}\nwebsocket { host: 127.0.0.1, port: ${ws}, no_tls: true }\n`);
       const server = await daemon('nats-server', ['-c', file], 'Server is ready');
-      return { info: { tcp, ws }, close: server.close };
+      return { info: { tcp, ws }, ...server };
     },
 
     async subscribe(info, onMessage) {
@@ -32,6 +32,8 @@ export const nats = (transport) => {
       connection.subscribe(SUBJECT, { callback: (_, message) => onMessage(message.data) });
       await connection.flush();
     },
+
+    idle: (info) => open(info),
 
     async publisher(info) {
       const connection = await open(info);

@@ -1,8 +1,9 @@
 // Ours, by one of its ciphers. The server runs in a process of its own, as every peer's does.
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { createHash, randomBytes } from 'node:crypto';
+import { forkServer } from '../lib/forked.mjs';
+import { openControl } from '../lib/raw-control.mjs';
 
 const TOPIC = 'bench.a.b';
 
@@ -10,11 +11,7 @@ export const pubkeeper = (cipher) => ({
   name: `pubkeeper, ${{ 'aes-gcm': 'sealed', 'aes-cbc': 'AES-CBC', none: 'plaintext' }[cipher]}`,
   missing: () => undefined,
 
-  async server() {
-    const child = fork(new URL('../lib/our-server.mjs', import.meta.url));
-    const [info] = await once(child, 'message');
-    return { info, close: () => new Promise((resolve) => (child.once('exit', resolve), child.kill())) };
-  },
+  server: () => forkServer('our-server.mjs'),
 
   async subscribe({ url, token }, onMessage) {
     const { PubkeeperClient } = await import('../../dist/index.js');
@@ -50,6 +47,9 @@ export const pubkeeper = (cipher) => ({
     socket.on('data', (chunk) => onBytes(chunk.length));
     return socket;
   },
+  /** A connection that is let in, and then does nothing. */
+  idle: (info) => openControl(info),
+
   // A server has to have somebody to match the brewer with.
   needsPatron: true,
 });

@@ -1,20 +1,17 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
+import { forkServer } from '../lib/forked.mjs';
 
 /** socket.io as a relay of one event, WebSocket only. */
 export const socketIo = () => ({
   name: 'socket.io',
   missing: () => undefined,
-  async server() {
-    const child = fork(new URL('../lib/socket-io-server.mjs', import.meta.url));
-    const [info] = await once(child, 'message');
-    return { info, close: () => new Promise((resolve) => (child.once('exit', resolve), child.kill())) };
-  },
+  server: () => forkServer('socket-io-server.mjs'),
   async subscribe({ port }, onMessage) {
     const socket = await open(port);
     socket.on('b', onMessage);
     await socket.emitWithAck('join');
   },
+  idle: ({ port }) => open(port),
+
   async publisher({ port }) {
     const socket = await open(port);
     return { send: (bytes) => socket.emit('a', bytes), flush: () => socket.emitWithAck('sync') };

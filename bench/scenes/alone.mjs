@@ -1,58 +1,65 @@
-// What a patron does with the frames of one brewer, without any network: frame in, callback out.
-import { Brewer, Patron } from '../../dist/index.js';
+// A patron without any network, in Node and in pages.
+import { createDecipheriv } from 'node:crypto';
+import { missingBrowser, openPage } from '../lib/browsers.mjs';
+import { bundle } from '../lib/bundle.mjs';
+import { cryptoJs, nobleKept, webCrypto } from '../lib/openers.mjs';
+import * as measures from '../lib/patron-alone.mjs';
 import { nodeEngine } from '../../dist/platform/node-engine.js';
-import { defaultEngine, nobleEngine } from '../../dist/core/index.js';
 
-const BREW = { name: 'bench' };
-const PATRON = '0'.repeat(32);
-
-/** Frames of `count` messages of `size` bytes, as a brewer of that cipher makes them. */
-async function frames(cipher, size, count, perTick) {
-  const made = [];
-  const brewer = new Brewer('bench.alone', { cipher });
-  const brew = { startBrewer: () => () => undefined, brew: (_, frame) => void made.push(frame) };
-  brewer._lend({ brew: () => brew, engine: nodeEngine });
-  brewer.configure();
-  brewer.newPatrons([{ topic: brewer.topic, patron_id: PATRON, brew: BREW }]);
-  const payload = new Uint8Array(size).fill(97);
-  for (let i = 0; i < count; i++) {
-    void brewer.brew(payload);
-    if (i % perTick === perTick - 1) await new Promise((resolve) => setImmediate(resolve));
-  }
-  await new Promise((resolve) => setImmediate(resolve));
-  return { brewer, made };
+/** One decipher of node:crypto, kept for all messages: what the IV decrypts to is dropped. */
+function nodeKept(key) {
+  const decipher = createDecipheriv('aes-128-cbc', key, Buffer.alloc(16)).setAutoPadding(false);
+  return (payload) => {
+    const plain = decipher.update(payload).subarray(16);
+    return plain.subarray(0, plain.length - plain[plain.length - 1]);
+  };
 }
 
-const ENGINES = { node: () => nodeEngine, page: defaultEngine, noble: () => nobleEngine };
+const openers = { webCrypto, nobleKept, cryptoJs, nodeKept };
+const pages = new Map();
 
-/** Messages a second through a patron, in bursts of `perTick`. */
-export const patronAlone = (cipher, size, engine, perTick = 64) => ({
-  title: `patron alone, ${cipher}, ${size} B, bursts of ${perTick}`,
+/** Runs a measure of lib/patron-alone.mjs where `place` says. */
+async function measure(place, name, options) {
+  if (place === 'Node') return measures[name]({ ...options, engine: nodeEngine, opener: openers[options.opener] });
+  if (!pages.has(place)) pages.set(place, openPage(place, await bundle('alone', `export * from './alone.mjs';`)));
+  return (await pages.get(place)).evaluate(`alone.measure('${name}', ${JSON.stringify(options)})`);
+}
+
+const LABELS = {
+  ours: 'pubkeeper',
+  webCrypto: 'one WebCrypto call a message',
+  cryptoJs: 'crypto-js',
+  nobleKept: 'noble, key schedule kept',
+  nodeKept: 'node:crypto, decipher kept',
+};
+const missing = (place) => () => (place === 'Node' ? undefined : missingBrowser(place));
+const SHARE = 3; // these need no long run
+
+/** Messages a second, frame in, callback out; `others` are handed the same payloads without a patron. */
+export const patronAlone = (place, cipher, size, others = []) => ({
+  title: `patron alone in ${place}, ${cipher === 'aes-gcm' ? 'sealed' : 'AES-128-CBC'}, ${size} B, bursts of 64`,
   unit: 'messages/s',
   better: 'more',
-  names: [engine],
-  run: async (_, { ms }) => {
-    const count = 64 * 20;
-    const { brewer, made } = await frames(cipher, size, count, perTick);
-    const rounds = [];
-    for (const start = performance.now(); performance.now() - start < ms; ) {
-      let heard = 0;
-      let done;
-      const all = new Promise((resolve) => (done = resolve));
-      const patron = new Patron('**', () => {
-        if (++heard === count) done();
-      });
-      patron._lend({ brew: () => ({ startPatron: () => () => undefined }), engine: ENGINES[engine]() });
-      patron.newBrewers([{ topic: brewer.topic, brewer_id: brewer.brewerId, brewer_config: brewer.getConfig(), brew: BREW }]);
-      const began = performance.now();
-      const group = Math.max(1, Math.round((made.length / count) * perTick));
-      for (let at = 0; at < made.length; at += group) {
-        for (const frame of made.slice(at, at + group)) patron._handleCallback(brewer.brewerId, frame);
-        await undefined;
-      }
-      await all;
-      rounds.push(count / ((performance.now() - began) / 1000));
-    }
-    return rounds.sort((a, b) => a - b)[Math.floor(rounds.length / 2)];
-  },
+  names: ['ours', ...others],
+  labels: LABELS,
+  missing: missing(place),
+  run: (name, { ms }) =>
+    name === 'ours'
+      ? measure(place, 'burstRate', { cipher, size, ms: ms / SHARE })
+      : measure(place, 'othersRate', { opener: name, size, ms: ms / SHARE }),
+});
+
+/** µs from frame in to callback out for messages that come one by one, beside the engines alone. */
+export const patronSpaced = (place, size) => ({
+  title: `patron alone in ${place}, AES-128-CBC, ${size} B, one by one`,
+  unit: 'µs',
+  better: 'less',
+  brief: size === 64 && place !== 'WebKit',
+  names: ['ours', 'nobleKept', 'webCrypto', ...(place === 'Node' ? ['nodeKept'] : [])],
+  labels: LABELS,
+  missing: missing(place),
+  run: (name, { ms }) =>
+    name === 'ours'
+      ? measure(place, 'spacedTime', { cipher: 'aes-cbc', size, ms: ms / SHARE })
+      : measure(place, 'bareTime', { opener: name, size, ms: ms / SHARE }),
 });

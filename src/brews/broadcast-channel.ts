@@ -1,6 +1,7 @@
 import { scope as platformScope } from '#scope';
 import { type Brew, type BrewDetails, type BrewerPair, type BrewHost, type PatronPair, PubkeeperError } from '../core/index.js';
 import { show } from '../core/id.js';
+import { failover } from './internal/failover.js';
 import { Joining } from './internal/joining.js';
 import { Recent } from './internal/recent.js';
 import { once } from './internal/once.js';
@@ -66,6 +67,9 @@ export class BroadcastChannelBrew implements Brew {
     this.#lastValue = lastValue;
   }
 
+  /** @internal */
+  readonly failover = failover;
+
   attach(host: BrewHost): void {
     if (this.#host) throw inUse('BroadcastChannelBrew');
     this.#host = host;
@@ -102,7 +106,7 @@ export class BroadcastChannelBrew implements Brew {
       done: (answered) => {
         joining = undefined;
         // Nobody brews here: the browser keeps the two apart after all, or the brewer's tab is frozen.
-        if (!answered) this.#host!.state(this.name, false, { brewerId, patronId });
+        if (!answered) this.#host!.state?.(this.name, false, { brewerId, patronId });
       },
       last: undefined,
     });

@@ -5,6 +5,7 @@ import { type Brew, type BrewDetails, type BrewerPair, type BrewHost, type Patro
 import { asPubkeeperError } from '../core/errors.js';
 import { FRAME_HEADER } from '../core/frame.js';
 import { show } from '../core/id.js';
+import { failover } from './internal/failover.js';
 import { type LocalAddress, LocalOutlet } from './internal/local-outlet.js';
 import { LocalReader } from './internal/local-reader.js';
 import { once } from './internal/once.js';
@@ -59,6 +60,9 @@ export class LocalBrew implements Brew {
     this.#limit = FRAME_HEADER + CIPHER_OVERHEAD + maxPayload;
   }
 
+  /** @internal */
+  readonly failover = failover;
+
   attach(host: BrewHost): void {
     if (this.#host) throw inUse('LocalBrew');
     this.#host = host;
@@ -99,7 +103,7 @@ export class LocalBrew implements Brew {
       host: this.#host!,
       limit: this.#limit,
       receive,
-      reachable: (up) => this.#host!.state(this.name, up, { brewerId, patronId }),
+      reachable: (up) => this.#host!.state?.(this.name, up, { brewerId, patronId }),
     });
     this.#readers.add(reader);
     return () => {

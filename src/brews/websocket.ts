@@ -6,7 +6,6 @@ import {
   type PatronPair,
   PubkeeperError,
   topicHash,
-  frameIdentity,
 } from '../core/index.js';
 import { after, cancel, parseUrl, type Timer } from '../core/host.js';
 import { fromHex, show } from '../core/id.js';
@@ -74,34 +73,28 @@ export class WebSocketBrew implements Brew {
     return { name: this.name };
   }
 
-  startBrewer({ brewerId, topic, details, missed, accepting }: BrewerPair): () => void {
+  startBrewer({ brewerId, topic, details }: BrewerPair): () => void {
     const pooled = this.#open(relayUrl(this.brewerDetails()!));
-    const free = pooled.link.outage.use({ brewerId });
     const known = this.#outlets.get(brewerId);
     // The own relay is another one after the client has gone to another server.
     const outlet = known?.link === pooled.link ? known : { link: pooled.link, hash: topicHash(topic), pairs: 0 };
+    outlet.pairs++;
     this.#outlets.set(brewerId, outlet);
     outlet.link.grant(brewerId, outlet.hash, readTicket(details));
-    // To all of this brewer's patrons at once: one that comes over later, when others read here, may notice a gap.
-    if (!outlet.pairs++) for (const frame of missed ?? []) repeat(outlet, frame, accepting);
     return once(() => {
       if (!--outlet.pairs && this.#outlets.get(brewerId) === outlet) {
         this.#outlets.delete(brewerId);
         outlet.link.revoke(brewerId);
-        outlet.link.forget(frameIdentity(outlet.hash, fromHex(brewerId)));
       }
-      free();
       this.#release(pooled);
     });
   }
 
-  startPatron({ brewerId, patronId, topic, details, receive }: PatronPair): () => void {
+  startPatron({ brewerId, topic, details, receive }: PatronPair): () => void {
     const pooled = this.#open(relayUrl(details));
-    const free = pooled.link.outage.use({ brewerId, patronId });
     const leave = pooled.link.join(topic, brewerId, receive, readTicket(details));
     return once(() => {
       leave();
-      free();
       this.#release(pooled);
     });
   }
@@ -148,27 +141,13 @@ export class WebSocketBrew implements Brew {
   }
 
   #release(pooled: Pooled): void {
-    if (--pooled.users <= 0 && this.#links.get(pooled.link.url) === pooled) this.#linger(pooled);
-  }
-
-  #linger(pooled: Pooled): void {
+    const { link } = pooled;
+    if (--pooled.users > 0 || this.#links.get(link.url) !== pooled) return;
     pooled.idle = after(LINGER, () => {
-      // Pairs that went on over another brew come back when the relay does: it has to be watched until then.
-      if (pooled.link.outage.isMissed) return this.#linger(pooled);
       // At once, so that nobody is given a connection that is being closed.
-      this.#links.delete(pooled.link.url);
-      void pooled.link.close();
+      this.#links.delete(link.url);
+      void link.close();
     });
-  }
-}
-
-/** What cannot be sent again shows as a gap, and is no failure of what is brewed now. */
-function repeat({ link, hash }: Outlet, frame: Uint8Array<ArrayBuffer>, accepting: BrewerPair['accepting']): void {
-  try {
-    const accepted = link.publish(hash, frame);
-    if (accepted) accepting?.(accepted.catch(() => undefined));
-  } catch {
-    // as above
   }
 }
 

@@ -54,7 +54,7 @@ export function parseSeconds(text: string): number {
   throw usage(`The timeout must be a number of seconds above 0 and up to ${MAX_SECONDS}, not ${show(text)}.`);
 }
 
-function wholeNumber(text: string, what: string, least: number, most: number): number {
+export function wholeNumber(text: string, what: string, least: number, most: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
   if (value >= least && value <= most) return value;
   throw usage(`${what} must be a whole number from ${least} to ${most}, not ${show(text)}.`);

@@ -16,6 +16,7 @@ Data goes to stdout, all else to stderr. Exit codes:
 Environment:
   PUBKEEPER_SERVER, PUBKEEPER_TOKEN   instead of --server and --token
   PUBKEEPER_MQTT, PUBKEEPER_NATS      the address for --brew mqtt and --brew nats
+  PUBKEEPER_JWT_KEY                   instead of --jwt-key-file
   NO_COLOR                            no colours (there are none either when stdout is no terminal)
 `;
 
@@ -27,21 +28,31 @@ Who may connect:
   reachable from this machine only. A --token alone may do everything; with rights it may do just that:
     --token 'TOKEN=read:plant.**,write:plant.1.valve'
   A token file is JSON: {"TOKEN": [{"topic": "plant.**", "read": true, "write": true}]}
-  Prefer the file, or PUBKEEPER_TOKEN, where others can list the processes of this machine.
+  where "sha256:HASH", as pubkeeper token create makes it, may stand for a token.
+  Signed tokens (JWT): --jwt-key-file (or PUBKEEPER_JWT_KEY, or --jwt-jwks-url), --jwt-issuer, --jwt-audience and
+  --jwt-algorithms. Their claim "rights" has the form of a token file's list.
+  Prefer files, or PUBKEEPER_TOKEN, where others can list the processes of this machine.
 
 Beyond this machine (--host): the profile is then "secured", in which the relay takes only what the control server has
 matched; clients of the abandoned SDK know no tickets and need --profile open. --tls-cert and --tls-key make it wss:, and
---origin names the pages that may connect besides the server's own.
+--origin names the pages that may connect besides the server's own. Servers that share a relay share --ticket-key-file:
+to change keys put the new one before the old one, SIGHUP all, and take the old one away after --ticket-seconds.
+
+SIGHUP reads token, key and certificate files again. Who may not connect any more is closed; data of the others goes on.
+What is wrong in a file is told, and changes nothing.
+
+The logs (--log-format, --log-level) go to stderr and hold no tokens: json needs tokens that were given, or --json.
 
 Several servers, one network (--cluster): all of them over a NATS with JetStream that is there already (npm install
 @nats-io/transport-node @nats-io/jetstream @nats-io/kv). Give all of them the same tokens and, in the profile "secured" behind
-one address, the same --ticket-keys. For NATS: --cluster-credentials, or PUBKEEPER_CLUSTER_USER and _PASSWORD, or _TOKEN.
+one address, the same --ticket-key-file. For NATS: --cluster-credentials, or PUBKEEPER_CLUSTER_USER and _PASSWORD, or _TOKEN.
 
 Examples:
   $ pubkeeper serve
   $ pubkeeper serve --cluster nats://10.0.0.1:4222,nats://10.0.0.2:4222 --host 0.0.0.0 --tokens tokens.json
   $ pubkeeper serve --host 0.0.0.0 --port 9000 --tokens tokens.json
   $ pubkeeper serve --host 0.0.0.0 --tokens tokens.json --tls-cert cert.pem --tls-key key.pem --origin https://app.example
+  $ pubkeeper serve --tokens tokens.json --log-format json --connections-per-address 64 --slow-reader cut
   $ pubkeeper serve --json --port 0 | jq -r .url          a free port, told on stdout
 `;
 
@@ -98,4 +109,10 @@ Examples:
   $ pubkeeper brew demo.x '{ "on": true }' --json
   $ pubkeeper brew files.photo --file photo.jpg --timeout 10
   $ tail -f app.log | pubkeeper brew logs.app --lines
+`;
+
+export const TOKEN = `
+Examples:
+  $ pubkeeper token create --read 'plant.**' --tokens tokens.json
+  $ pubkeeper token verify --tokens tokens.json < token.txt
 `;

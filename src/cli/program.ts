@@ -5,17 +5,17 @@ import {
   parseCipher,
   parseCount,
   parsePattern,
-  parsePort,
   parseSeconds,
   parseTopic,
 } from './arguments.js';
 import type { BrewFlags } from './brew.js';
 import { ExitCode, ExitError, usage } from './exit.js';
-import { BREW, GENERAL, PATRON, SERVE } from './help.js';
+import { BREW, GENERAL, PATRON, SERVE, TOKEN } from './help.js';
 import type { PatronFlags } from './patron.js';
-import type { ServeFlags } from './serve.js';
+import { addServeFlags } from './serve-flags.js';
+import type { ServeFlags } from './serve-flags.js';
+import { addTokenCommands } from './token-flags.js';
 import type { Tell } from './tell.js';
-import { collectTokens } from './tokens.js';
 
 /** Runs the command line; resolves to the exit code. Never rejects. */
 export async function runCommandLine(args: readonly string[], tell: Tell): Promise<number> {
@@ -44,8 +44,8 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
     // Told by `runCommandLine`, in the form that all errors have here.
     .configureOutput({ outputError: () => undefined, writeErr: (text) => tell.text(text) })
     .addHelpText('after', GENERAL);
-  const command = (usage: string, description: string, help: string): Command =>
-    program
+  const command = (parent: Command, usage: string, description: string, help: string): Command =>
+    parent
       .command(usage)
       .description(description)
       .addHelpText('after', help)
@@ -55,28 +55,11 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
         tell.verbose = verbose === true;
       });
 
-  command('serve', 'Run a server: control server, relay and dashboard on one port', SERVE)
-    .addOption(new Option('-p, --port <port>', 'the TCP port; 0 for any that is free').default(9898).argParser(parsePort))
-    .option('--host <address>', 'the address to listen on; 0.0.0.0 for all', '127.0.0.1')
-    .addOption(new Option('--relay-port <port>', 'also open a port for the relay alone, as older clients expect').argParser(parsePort))
-    .option('--tokens <file>', 'a JSON file of tokens and their rights')
-    .addOption(new Option('-t, --token <token>', 'a token that may connect; may be repeated').argParser(collectTokens))
-    .addOption(
-      new Option('--profile <name>', 'what the relay asks for: tickets of the control server, or nothing').choices(['open', 'secured']),
-    )
-    .addOption(new Option('--origin <origin>', 'a page origin that may connect; may be repeated').argParser(collect))
-    .option('--tls-cert <file>', 'the certificate chain, as PEM: the server speaks wss: and https:')
-    .option('--tls-key <file>', 'its private key, as PEM')
-    .addOption(new Option('--cluster <urls>', 'be one of several servers, over NATS at nats://host:port; several with commas').env('PUBKEEPER_CLUSTER'))
-    .addOption(new Option('--cluster-name <name>', 'the name of their network, for several on one NATS').default('pubkeeper').env('PUBKEEPER_CLUSTER_NAME'))
-    .addOption(new Option('--cluster-credentials <file>', 'a credentials file for NATS').env('PUBKEEPER_CLUSTER_CREDENTIALS'))
-    .addOption(new Option('--cluster-replicas <count>', 'how many NATS servers keep the registry').argParser(parseCount))
-    .option('--ticket-keys <file>', 'one or two keys of 64 hex digits, each on a line, that several servers share')
-    .option('--json', 'tell address and generated token as one line of JSON on stdout, not on stderr')
+  addServeFlags(command(program, 'serve', 'Run a server: control server, relay and dashboard on one port', SERVE))
     .addOption(verbose())
     .action(async (flags: ServeFlags) => done(await (await import('./serve.js')).serve(flags, tell)));
 
-  client(command('patron', 'Listen to the topics that a pattern matches, and print what comes', PATRON))
+  client(command(program, 'patron', 'Listen to the topics that a pattern matches, and print what comes', PATRON))
     .argument('<pattern>', "a topic, or a pattern such as 'demo.**'", parsePattern)
     .addOption(new Option('--cipher <name>', 'the weakest encryption to accept').default('none').argParser(parseCipher))
     .addOption(new Option('--json', 'print one JSON object a line').conflicts(['raw', 'lines']))
@@ -88,7 +71,7 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
     .addOption(verbose())
     .action(async (pattern: string, flags: PatronFlags) => done(await (await import('./patron.js')).patron(pattern, flags, tell)));
 
-  client(command('brew', 'Send messages on a topic', BREW))
+  client(command(program, 'brew', 'Send messages on a topic', BREW))
     .argument('<topic>', 'a literal topic, such as demo.x', parseTopic)
     .argument('[text]', 'the message; without it, --file or stdin')
     .addOption(new Option('--cipher <name>', 'how to encrypt: aes-gcm, aes-cbc or none').default('aes-gcm').argParser(parseCipher))
@@ -103,12 +86,11 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
       if (text !== undefined && flags.lines) throw usage('There is a text and --lines: lines are read from stdin or from --file.');
       done(await (await import('./brew.js')).brew(topic, text, flags, tell));
     });
+  addTokenCommands(command(program, 'token', 'Make and check the tokens that let clients in', TOKEN), command, done, tell);
   return program;
 }
 
 const client = (command: Command): Command => clientOptions().reduce((it, option) => it.addOption(option), command);
-
-const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
 
 const quiet = (): Option => new Option('-q, --quiet', 'no notes on stderr, only errors');
 const verbose = (): Option => new Option('--verbose', 'more on stderr: details, and the stacks of errors');

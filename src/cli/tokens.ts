@@ -42,4 +42,8 @@ export const tokenTable = (tokens: ReadonlyMap<string, readonly Right[]>): Token
 /** Whoever the first authenticator does not know is shown to the second. */
 export const either = (first: Authenticator, second: Authenticator): Authenticator => ({
   authenticate: async (token) => (await first.authenticate(token)) ?? (await second.authenticate(token)),
+  compare(tokenHash, former) {
+    const verdict = first.compare?.(tokenHash, former) ?? 'changed';
+    return verdict === 'unknown' ? (second.compare?.(tokenHash, former) ?? 'changed') : verdict;
+  },
 });

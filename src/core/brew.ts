@@ -2,7 +2,7 @@ import type { WebSocketConstructor } from './connection.js';
 import type { DropReason } from './drops.js';
 import type { PubkeeperError } from './errors.js';
 import type { Logger } from './host.js';
-import type { BrewDetails } from './packet.js';
+import type { BrewDetails, Packet } from './packet.js';
 import type { ReconnectOptions } from './reconnect.js';
 
 // The Brew contract: what a transport must offer. `test/brew-suite.ts` checks all of it, for third parties too.
@@ -22,9 +22,10 @@ export interface BrewHost {
   /**
    * To say that this brew cannot carry data at present, or that it can again: for all pairs, for those of one brewer or
    * patron, or for one pair. A pair whose ends share another brew goes on over that one, and comes back. Until it is said,
-   * a brew is up. Say it when it has lasted (half a second), not at each hiccup.
+   * a brew is up. Say it when it has lasted (half a second), not at each hiccup. Missing where there is no other brew, or
+   * none that brings failover along.
    */
-  state(brew: string, up: boolean, scope?: BrewScope): void;
+  state?(brew: string, up: boolean, scope?: BrewScope): void;
 }
 
 /** Which pairs of a client a state is about: those that have all ids that are given. */
@@ -44,7 +45,7 @@ export interface BrewerPair {
    * Where the patron was served over another brew until now: what was brewed last, oldest first. It may have missed
    * these frames, and knows again those that it has. To be given to it before anything else, if that can be done.
    */
-  readonly missed?: readonly Uint8Array<ArrayBuffer>[];
+  readonly missed?: readonly Uint8Array<ArrayBuffer>[] | undefined;
   /** To be told what to wait for until those have been accepted, if that is not at once. A brewer that leaves waits for it. */
   accepting?(accepted: Promise<void>): void;
 }
@@ -110,8 +111,17 @@ export interface Brew {
    * answered for that long, so that a connection on which nothing came since is dead too.
    */
   wake?(silentMs?: number): void;
+  /** Failover, if this brew is made to stand beside others. Such a brew knows what to do with what a pair `missed`. */
+  readonly failover?: Failover;
   /** Closes everything, after what was accepted has left. The brew can be started again afterwards. */
   close(): Awaitable<void>;
 }
+
+/**
+ * Makes brews of which one takes over when another is down, to be used in place of those of the client, and completes `host`.
+ * It is no part of the core, so that a client with one brew does not bear it.
+ * @param send sends a packet to the server, if that is one that can move pairs
+ */
+export type Failover = (host: BrewHost, brews: readonly Brew[], send: (packet: Packet) => void) => readonly Brew[];
 
 type Awaitable<T> = T | Promise<T>;

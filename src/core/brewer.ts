@@ -11,7 +11,6 @@ import { defaultLogger, utf8 } from './host.js';
 import { fromHex, newId, parseId, readId, show } from './id.js';
 import { Outlet } from './outlet.js';
 import type { BrewerConfig, PatronInfo } from './packet.js';
-import { Sent } from './sent.js';
 import { assertTopic } from './topic.js';
 
 /** The options of a {@link Brewer}. */
@@ -45,16 +44,6 @@ export interface BrewerEvents {
 export interface BrewerHost {
   brew(name: string): Brew | undefined;
   readonly engine: CryptoEngine;
-  /** Whether a patron can be moved to another brew: then what was sent last is kept, to be sent to it again. */
-  readonly moves?: boolean;
-}
-
-/** From one configuration to the next. */
-interface Session {
-  readonly sealer: Sealer;
-  readonly outlet: Outlet;
-  /** Only where patrons can tell what they have from what they miss. */
-  readonly sent: Sent | undefined;
 }
 
 /** A matched patron: over which brew, and what ends it. */
@@ -79,7 +68,7 @@ export class Brewer {
   #brews: readonly Brew[] = [];
   #host: BrewerHost | undefined;
   #leave: (() => void) | undefined;
-  #session: Session | undefined;
+  #session: { readonly sealer: Sealer; readonly outlet: Outlet } | undefined;
 
   /** @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
   constructor(topic: string, options: BrewerOptions = {}) {
@@ -121,8 +110,7 @@ export class Brewer {
       (frame) => (this.#session?.outlet === outlet ? this.#carry(frame) : undefined),
       (error) => this.#report(error),
     );
-    const sent = this.#host?.moves && this.cipher === 'aes-gcm' ? new Sent() : undefined;
-    this.#session = { sealer, outlet, sent };
+    this.#session = { sealer, outlet };
   }
 
   /** What patrons are told of this session (`brewer_config` in protocol, section 2). It bears the key. */
@@ -140,9 +128,8 @@ export class Brewer {
     for (const info of patrons) {
       this.#try(() => {
         const patronId = parseId(info.patron_id);
-        const former = this.#readers.get(patronId)?.name;
         this.#end(patronId);
-        this.#begin(patronId, info, former);
+        this.#begin(patronId, info);
       });
     }
     if (!before && this.isMatched) this.#events.emit('matched', { topic: this.topic });
@@ -226,13 +213,12 @@ export class Brewer {
     return this.#session?.outlet.flush();
   }
 
-  #configured(): Session {
+  #configured(): { readonly sealer: Sealer; readonly outlet: Outlet } {
     if (!this.#session) this.configure();
     return this.#session!;
   }
 
-  /** @param former the name of the brew over which it was served until now */
-  #begin(patronId: string, { brew: details }: PatronInfo, former: string | undefined): void {
+  #begin(patronId: string, { brew: details }: PatronInfo): void {
     const { topic, brewerId } = this;
     const name = details?.name;
     const brew = this.#host?.brew(name);
@@ -248,10 +234,7 @@ export class Brewer {
     this.#events.emit('added', { topic, patronId, brew: name });
     // Without a client there are no brews; and a listener may have removed this very patron.
     if (!brew || this.#readers.get(patronId) !== reader) return;
-    const pair = { topic, brewerId, patronId, details };
-    const { sent, outlet } = (former !== name && this.#session) || {};
-    const moved = former !== undefined && sent && { missed: sent.frames, accepting: (accepted: Promise<void>) => outlet?.wait(accepted) };
-    reader.stop = brew.startBrewer({ ...pair, ...moved });
+    reader.stop = brew.startBrewer({ topic, brewerId, patronId, details });
     this.#list();
   }
 
@@ -273,7 +256,6 @@ export class Brewer {
   /** Hands a frame to each brew; nothing is returned when all took it at once. */
   #carry(frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     let waiting: Promise<void>[] | undefined;
-    this.#session?.sent?.add(frame);
     for (const brew of this.#brews) {
       try {
         const accepted = brew.brew(this.brewerId, frame);

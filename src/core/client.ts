@@ -1,7 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { aborted, type AbortSignalLike, type Attempt, newAttempt } from './attempt.js';
 import type { Brew, BrewHost } from './brew.js';
-import { BrewStates } from './brew-states.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
@@ -40,9 +39,8 @@ export class PubkeeperClient {
   readonly #events = new Events<ClientEvents>();
   readonly #drops = new Drops((drop) => void this.#events.emit('dropped', drop));
   readonly #brews: ReadonlyMap<string, Brew>;
-  readonly #lent: { brew(name: string): Brew | undefined; readonly engine: CryptoEngine; readonly moves: boolean };
+  readonly #lent: { brew(name: string): Brew | undefined; readonly engine: CryptoEngine };
   readonly #registry: Registry;
-  readonly #states = new BrewStates((packet) => this.#send(packet));
   #state: ClientState = 'disconnected';
   #run: Run | undefined;
   #closed: Promise<void> = Promise.resolve();
@@ -72,16 +70,23 @@ export class PubkeeperClient {
       logger,
       report: (error) => this.#report(error),
       dropped: (reason) => this.#drops.add(reason, undefined),
-      state: (brew, up, scope) => this.#states.set(brew, up, scope),
     };
-    for (const brew of brews) brew.attach(host);
-    this.#brews = new Map(brews.map((brew) => [brew.name, brew]));
+    const send = (packet: Packet): void => {
+      if (this.#ready) this.#run?.session?.send(packet);
+    };
+    const used = brews.find((brew) => brew.failover)?.failover!(host, brews, send) ?? brews;
+    this.#brews = new Map(
+      used.map((brew) => {
+        brew.attach(host);
+        return [brew.name, brew];
+      }),
+    );
     this.#registry = new Registry({
-      send: (packet) => this.#send(packet),
+      send,
       report: host.report,
       answered: () => this.#settle(),
     });
-    this.#lent = { brew: (name) => this.#brews.get(name), engine, moves: brews.length > 1 };
+    this.#lent = { brew: (name) => this.#brews.get(name), engine };
   }
 
   /** `'disconnected' | 'connecting' | 'connected' | 'reconnecting'` */
@@ -288,7 +293,6 @@ export class PubkeeperClient {
     cancel(this.#answers);
     cancel(this.#grace);
     run.session?.close();
-    this.#states.clear();
     const attempt = this.#attempt;
     this.#attempt = undefined;
     this.#setState('disconnected');
@@ -311,7 +315,6 @@ export class PubkeeperClient {
     const run = this.#run!;
     // What brewers have of a server, as its relay, is another one's now.
     if (run.server !== (run.server = this.#server)) this.#registry.doubt();
-    this.#states.repeat();
     const { connectTimeoutMs: ms } = this.#settings;
     this.#answers = after(ms, () => {
       const topics = this.#registry.unanswered;
@@ -339,10 +342,6 @@ export class PubkeeperClient {
   get #server(): string {
     const { servers } = this.#settings;
     return servers[this.#turn % servers.length]!;
-  }
-
-  #send(packet: Packet): void {
-    if (this.#ready) this.#run?.session?.send(packet);
   }
 
   #setState(state: ClientState): void {

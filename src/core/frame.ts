@@ -40,9 +40,9 @@ export function frameIdentity(hash: Uint8Array, brewerId: Uint8Array): Uint8Arra
   return identity;
 }
 
-/** The header of a frame whose payload will have `length` bytes. */
-export function frameHeader(identity: Uint8Array, length: number, seal?: Seal): Uint8Array<ArrayBuffer> {
-  const header = new Uint8Array(FRAME_HEADER);
+/** The header of a frame whose payload will have `length` bytes; with `room` for that many behind it. */
+export function frameHeader(identity: Uint8Array, length: number, seal?: Seal, room = 0): Uint8Array<ArrayBuffer> {
+  const header = new Uint8Array(FRAME_HEADER + room);
   header[0] = 1;
   header.set(identity, HASH_AT);
   const view = new DataView(header.buffer);
@@ -59,8 +59,7 @@ export function frameHeader(identity: Uint8Array, length: number, seal?: Seal): 
 
 /** A whole frame: header and payload in one piece. */
 export function encodeFrame(identity: Uint8Array, payload: Uint8Array, seal?: Seal): Uint8Array<ArrayBuffer> {
-  const frame = new Uint8Array(FRAME_HEADER + payload.length);
-  frame.set(frameHeader(identity, payload.length, seal));
+  const frame = frameHeader(identity, payload.length, seal, payload.length);
   frame.set(payload, FRAME_HEADER);
   return frame;
 }

@@ -79,7 +79,7 @@ export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() =>
     },
     release() {
       release(target, undo);
-      for (const brew of brews.values()) brew.endBrewer?.(brewerId);
+      brews.forEach((brew) => brew.endBrewer?.(brewerId));
     },
   };
 }

@@ -67,19 +67,8 @@ export class Outlet {
   /** Sends what was gathered now; resolves when all that was sent is accepted. Nothing when that is so already. */
   flush(): Promise<void> | undefined {
     this.#leave();
-    if (this.#waiting.size) return this.#settled();
-  }
-
-  /** `flush` waits for this too. */
-  wait(accepted: Promise<void>): void {
-    this.#waiting.add(accepted);
-    const done = (): void => void this.#waiting.delete(accepted);
-    accepted.then(done, done);
-  }
-
-  /** What is given up by one brew may wait in another by then. */
-  async #settled(): Promise<void> {
-    while (this.#waiting.size) await Promise.allSettled(this.#waiting);
+    if (!this.#waiting.size) return;
+    return Promise.allSettled(this.#waiting).then(() => undefined);
   }
 
   #leave(): void {
@@ -116,8 +105,12 @@ export class Outlet {
         this.#queue.push(now ? outgoing(frame as Frame) : Promise.resolve(frame).then(outgoing, failed));
       });
     }
-    if (accepted) this.wait(accepted);
-    return accepted;
+    if (!accepted) return;
+    const waiting = accepted;
+    this.#waiting.add(waiting);
+    const done = (): void => void this.#waiting.delete(waiting);
+    waiting.then(done, done);
+    return waiting;
   }
 
   #hand(frame: Frame): void | Promise<void> {

@@ -72,8 +72,8 @@ interface Payloads {
   31: object;
   32: object;
   33: object;
-  40: { brews: readonly string[]; bridge_mode: boolean; moves?: boolean };
-  41: { brew: string; state: unknown; brewer_id?: string; patron_id?: string };
+  40: { brews: readonly string[]; bridge_mode: boolean };
+  41: { brew: string; state: unknown; brewer_id?: unknown; patron_id?: unknown; moves?: unknown };
   99: { message: string };
 }
 
@@ -153,7 +153,6 @@ const text: Reader = (value, path) => {
   return value;
 };
 const optionalText: Reader = (value, path) => (value == null ? undefined : text(value, path));
-const optionalId: Reader = (value, path) => (value == null ? undefined : id(value, path));
 const flag: Reader = (value, path) => {
   if (typeof value !== 'boolean') throw invalid(path, 'is not true or false');
   return value;
@@ -207,6 +206,6 @@ const PAYLOADS: Readonly<Record<PacketType, Reader>> = /* @__PURE__ */ (() => ({
   32: segment,
   33: segment,
   40: object({ brews: list(text), bridge_mode: flag }),
-  41: object({ brew: text, state: anything, brewer_id: optionalId, patron_id: optionalId }),
+  41: object({ brew: text, state: anything }),
   99: object({ message: text }),
 }))();

@@ -7,18 +7,14 @@ const WINDOW = 1024;
  */
 export class ReplayWindow {
   readonly #seen = new Uint32Array(WINDOW / 32);
-  #highest = -1;
+  /** The highest sequence that was accepted; -1 when none was. To be read only. */
+  highest = -1;
   #first = -1;
-
-  /** The highest sequence that was accepted; -1 when none was. */
-  get highest(): number {
-    return this.#highest;
-  }
 
   /** Whether `sequence` was accepted before, or is too old to tell. */
   has(sequence: number): boolean {
-    if (sequence > this.#highest) return false;
-    return this.#highest - sequence >= WINDOW || (this.#seen[word(sequence)]! & bit(sequence)) !== 0;
+    if (sequence > this.highest) return false;
+    return this.highest - sequence >= WINDOW || (this.#seen[word(sequence)]! & bit(sequence)) !== 0;
   }
 
   /**
@@ -26,11 +22,11 @@ export class ReplayWindow {
    * -1 when this one fills an earlier gap. What was brewed before the first message ever accepted is no gap, and fills none.
    */
   accept(sequence: number): number {
-    const jump = sequence - this.#highest;
+    const jump = sequence - this.highest;
     if (jump > 0) {
       if (jump >= WINDOW) this.#seen.fill(0);
-      else for (let i = this.#highest + 1; i < sequence; i++) this.#seen[word(i)]! &= ~bit(i);
-      this.#highest = sequence;
+      else for (let i = this.highest + 1; i < sequence; i++) this.#seen[word(i)]! &= ~bit(i);
+      this.highest = sequence;
       this.#seen[word(sequence)]! |= bit(sequence);
       if (this.#first >= 0) return jump - 1;
       this.#first = sequence;

@@ -42,8 +42,6 @@ export class Session {
   readonly #connection: ReconnectingConnection;
   #version: PacketVersion = '1.1';
   #authenticated = false;
-  /** Whether the server may move pairs from one brew to another. */
-  #moves = false;
   #heartbeatMs = 0;
   #timer: Timer | undefined;
   /** What the server said before it closed: the better explanation. */
@@ -72,9 +70,9 @@ export class Session {
    * @throws {PubkeeperError} `PACKET_TOO_LONG`
    */
   send(packet: Packet): boolean {
-    // Servers of another kind have a meaning of their own for it, and with one brew there is nowhere to move.
-    if (packet.type === PacketType.BREW_STATE && !this.#moves) return false;
-    return this.#authenticated && this.#connection.send(encodePacket(packet, this.#version));
+    // Servers of another kind have a meaning of their own for it; those of this project tell their heartbeat.
+    const isMeant = packet.type !== PacketType.BREW_STATE || this.#heartbeatMs > 0;
+    return isMeant && this.#authenticated && this.#connection.send(encodePacket(packet, this.#version));
   }
 
   close(): void {
@@ -150,9 +148,7 @@ export class Session {
     this.#heartbeatMs = typeof payload.heartbeat === 'number' && payload.heartbeat >= 100 ? payload.heartbeat : 0;
     this.#watch();
     const { brews, onReady } = this.#options;
-    // Servers of this project, which tell their heartbeat, may then move a pair to another brew by a notification alone.
-    const moves = (this.#moves = !!this.#heartbeatMs && brews.length > 1);
-    this.send({ type: PacketType.BREWS_REGISTER, payload: { brews, bridge_mode: false, ...(moves && { moves }) } });
+    this.send({ type: PacketType.BREWS_REGISTER, payload: { brews, bridge_mode: false } });
     onReady();
   }
 

@@ -53,8 +53,9 @@ export class Source {
   readonly #identity: Uint8Array;
   /** Why nothing of this brewer is accepted. */
   readonly #refused: DropReason | undefined;
-  readonly #window: ReplayWindow | undefined;
-  readonly #config: string;
+  readonly window: ReplayWindow | undefined;
+  /** A sealed session is known by its key. */
+  readonly key: unknown;
   /** What the brewer may send again, since the pair was moved to this brew: no message up to this sequence is counted as replayed. */
   readonly #resent: number;
   #burst: Uint8Array[] = [];
@@ -80,12 +81,12 @@ export class Source {
     const config = info.brewer_config ?? {};
     this.#opener = owner.opener?.(config) ?? openerFor(config, engine);
     this.#identity = frameIdentity(topicHash(info.topic), fromHex(brewerId));
-    this.#config = JSON.stringify(config);
     const { cipher } = this.#opener;
     if (owner.crypto === (cipher === 'none' ? 'required' : false)) this.#refused = 'not-accepted';
     else if (strength(cipher) < owner.floor) this.#refused = 'too-weak';
-    if (cipher === 'aes-gcm') this.#window = former && former.#config === this.#config ? former.#window : new ReplayWindow();
-    this.#resent = this.#window?.highest ?? -1;
+    this.key = config.cipher?.key;
+    if (cipher === 'aes-gcm') this.window = (former?.key === this.key && former?.window) || new ReplayWindow();
+    this.#resent = this.window?.highest ?? -1;
     this.queue =
       queue ??
       new OrderedQueue<Opening>(
@@ -100,8 +101,8 @@ export class Source {
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drop(reason, this.brewerId);
     // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
-    const seal = this.#window && readSeal(frame);
-    if (seal && !seal.bundle && this.#window!.has(seal.sequence)) return this.#replayed(seal.sequence);
+    const seal = this.window && readSeal(frame);
+    if (seal && !seal.bundle && this.window!.has(seal.sequence)) return this.#replayed(seal.sequence);
     if (!this.#opener.openAll || retained) return this.#open(frame, retained);
     // What comes in one tick is opened together at its end.
     if (this.#burst.push(frame) === 1) microtask(() => this.flush());
@@ -118,7 +119,7 @@ export class Source {
 
   #open(frame: Uint8Array, retained: boolean): void {
     this.flush();
-    const sequence = this.#window && readSeal(frame)?.sequence;
+    const sequence = this.window && readSeal(frame)?.sequence;
     const opening = (messages: Opening['messages']): Opening => ({ messages, sequence, retained, source: this });
     try {
       const opened = this.#opener.open(frame);
@@ -150,16 +151,11 @@ export class Source {
 
   #deliver(data: Uint8Array, sequence: number | undefined, retained: boolean): void {
     // The callback of the message before it in a bundle may have reset the patron.
-    if (this.#resets !== this.#owner.resets()) {
-      this.#owner.drop('reset', this.brewerId);
-      return;
-    }
-    if (this.#window && sequence !== undefined) {
-      // A last value that is older than what has been delivered is none: a relay kept it while the pair was elsewhere.
-      if (this.#window.has(sequence) || (retained && sequence < this.#window.highest)) {
-        return this.#replayed(sequence);
-      }
-      const missing = this.#window.accept(sequence);
+    if (this.#resets !== this.#owner.resets()) return this.#owner.drop('reset', this.brewerId);
+    if (sequence !== undefined) {
+      const window = this.window!;
+      if (window.has(sequence)) return this.#replayed(sequence);
+      const missing = window.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
     this.#owner.deliver(new Message(this.topic, this.brewerId, data, retained, sequence));

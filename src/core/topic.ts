@@ -60,31 +60,43 @@ export function matchTopic(pattern: string, topic: string): boolean {
   return at === want.length;
 }
 
+/** A place in the trie: what patterns begin with, up to a wildcard or on the way to one. */
 interface Node<T> {
   readonly parent: Node<T> | undefined;
   readonly segment: string;
-  readonly children: Map<string, Node<T>>;
-  values: Set<T> | undefined;
-  /** The lookup that this node was last made active in, so that no state is followed twice. */
+  /** Whether its segment is `**`, which may eat more than one. */
+  readonly isDeep: boolean;
+  /** By what patterns end with after their last wildcard, which is here: nothing, or a dot and the rest. */
+  tails: Map<string, Set<T>> | undefined;
+  children: Map<string, Node<T>> | undefined;
+  /** The child of `*`. */
+  one: Node<T> | undefined;
+  /** The child of `**`. */
+  some: Node<T> | undefined;
+  /** The step in which this node was last made active, so that no state is followed twice. */
   seen: number;
 }
 
 const NONE: readonly never[] = Object.freeze([]);
 
+/** Of this many topics that the cache does not know it takes one: those that come again are in it soon, and the others cost little. */
+const CACHE_EVERY = 8;
+
 /**
  * Patterns and the values filed under them; one lookup per topic, whose cost grows with the topic's segments and what
  * matches, not with how many patterns are filed. The same value may be filed under many patterns; a lookup returns it once.
  *
- * Literal patterns are kept in a map, wildcards in a trie that is walked over the set of active states (no recursion, no
- * regular expression, so no pattern can blow up). Results of the last `cacheSize` topics (default 4,096; 0: none) are kept.
+ * Patterns are kept in a trie up to their last wildcard, and what follows it (of a literal pattern: all) in a map there. The
+ * trie is walked over the set of active states: no recursion, no regular expression, so no pattern can blow up. Results for
+ * up to `cacheSize` topics (default 4,096; 0: none) are kept.
  */
 export class TopicTrie<T> {
-  readonly #exact = new Map<string, Set<T>>();
   readonly #root: Node<T> = node(undefined, '');
   readonly #cache = new Map<string, readonly T[]>();
   readonly #cacheSize: number;
   #size = 0;
-  #lookup = 0;
+  #steps = 0;
+  #misses = 0;
 
   constructor({ cacheSize = 4096 }: { cacheSize?: number } = {}) {
     this.#cacheSize = cacheSize;
@@ -101,7 +113,16 @@ export class TopicTrie<T> {
    */
   add(pattern: string, value: T): boolean {
     assertTopicPattern(pattern);
-    const values = pattern.includes('*') ? this.#grow(pattern) : this.#literal(pattern);
+    const [head, tail] = divide(pattern);
+    let at = this.#root;
+    for (const segment of head) {
+      let next = childOf(at, segment);
+      if (!next) setChild(at, segment, (next = node(at, segment)));
+      at = next;
+    }
+    const tails = (at.tails ??= new Map());
+    let values = tails.get(tail);
+    if (!values) tails.set(tail, (values = new Set()));
     if (values.has(value)) return false;
     values.add(value);
     this.#size++;
@@ -111,14 +132,15 @@ export class TopicTrie<T> {
 
   /** Takes `value` back from under `pattern`; false when it was not filed there. */
   delete(pattern: string, value: T): boolean {
-    const wild = pattern.includes('*');
-    const found = wild ? this.#find(pattern) : undefined;
-    const values = wild ? found?.values : this.#exact.get(pattern);
+    const [head, tail] = divide(pattern);
+    let at: Node<T> | undefined = this.#root;
+    for (const segment of head) at = at && childOf(at, segment);
+    const values = at?.tails?.get(tail);
     if (!values?.delete(value)) return false;
     this.#size--;
     if (!values.size) {
-      if (found) prune(found);
-      else this.#exact.delete(pattern);
+      at!.tails!.delete(tail);
+      prune(at!);
     }
     this.#forget(pattern);
     return true;
@@ -128,65 +150,41 @@ export class TopicTrie<T> {
   match(topic: string): readonly T[] {
     const known = this.#cache.get(topic);
     if (known) return known;
-    if (!isTopic(topic)) return NONE;
-    const result = this.#search(topic);
-    if (this.#cacheSize) {
-      // A map remembers insertion order, so its first key is the oldest.
-      if (this.#cache.size >= this.#cacheSize) this.#cache.delete(this.#cache.keys().next().value as string);
+    const sets = this.#search(topic);
+    // That it is a topic is looked at late: most of what matches nothing need not be.
+    const result = !sets.length || !isTopic(topic) ? NONE : sets.length === 1 ? [...sets[0]!] : [...union(sets)];
+    if (this.#cacheSize && ++this.#misses % CACHE_EVERY === 0) {
+      if (this.#cache.size >= this.#cacheSize) this.#cache.clear();
       this.#cache.set(topic, result);
     }
     return result;
   }
 
-  #search(topic: string): readonly T[] {
-    const exact = this.#exact.get(topic);
-    if (!this.#root.children.size) return exact ? [...exact] : NONE;
+  #search(topic: string): readonly Set<T>[] {
+    const sets: Set<T>[] = [];
+    collect(this.#root, topic, sets);
     let active: Node<T>[] = [this.#root];
     let next: Node<T>[] = [];
-    let start = 0;
-    while (start <= topic.length && active.length) {
+    for (let start = 0; start <= topic.length && active.length; ) {
       const dot = topic.indexOf('.', start);
       const end = dot < 0 ? topic.length : dot;
       const segment = topic.slice(start, end);
-      const lookup = ++this.#lookup;
+      const rest = topic.slice(end);
+      const step = ++this.#steps;
       for (const state of active) {
-        follow(state.children.get(segment), lookup, next);
-        follow(state.children.get('*'), lookup, next);
-        follow(state.children.get('**'), lookup, next);
-        // `**` that has eaten a segment may eat the next one too.
-        if (state.segment === '**') follow(state, lookup, next);
+        const { children, one, some } = state;
+        const child = children?.get(segment);
+        if (child) next.push(child);
+        if (one) enter(one, step, rest, sets, next);
+        // Only `**` has two ways in, and has to be kept from being followed twice in one step.
+        if (some && some.seen !== step) enter(some, step, rest, sets, next);
+        if (state.isDeep && state.seen !== step) enter(state, step, rest, sets, next);
       }
       [active, next] = [next, active];
       next.length = 0;
       start = end + 1;
     }
-    const found = active.filter((state) => state.values);
-    if (!found.length) return exact ? [...exact] : NONE;
-    const result = new Set(exact);
-    for (const state of found) for (const value of state.values!) result.add(value);
-    return [...result];
-  }
-
-  #literal(topic: string): Set<T> {
-    let values = this.#exact.get(topic);
-    if (!values) this.#exact.set(topic, (values = new Set()));
-    return values;
-  }
-
-  #grow(pattern: string): Set<T> {
-    let at = this.#root;
-    for (const segment of pattern.split('.')) {
-      let child = at.children.get(segment);
-      if (!child) at.children.set(segment, (child = node(at, segment)));
-      at = child;
-    }
-    return (at.values ??= new Set());
-  }
-
-  #find(pattern: string): Node<T> | undefined {
-    let at: Node<T> | undefined = this.#root;
-    for (const segment of pattern.split('.')) at = at?.children.get(segment);
-    return at;
+    return sets;
   }
 
   /** A literal pattern can change the result of its own topic only; a wildcard that of any. */
@@ -196,20 +194,54 @@ export class TopicTrie<T> {
   }
 }
 
-function node<T>(parent: Node<T> | undefined, segment: string): Node<T> {
-  return { parent, segment, children: new Map(), values: undefined, seen: 0 };
+/** The segments of a pattern up to its last wildcard, and what follows. */
+function divide(pattern: string): [head: string[], tail: string] {
+  const cut = pattern.lastIndexOf('*') + 1;
+  return [cut ? pattern.slice(0, cut).split('.') : [], pattern.slice(cut)];
 }
 
-function follow<T>(state: Node<T> | undefined, lookup: number, next: Node<T>[]): void {
-  if (!state || state.seen === lookup) return;
-  state.seen = lookup;
-  next.push(state);
+const node = <T>(parent: Node<T> | undefined, segment: string): Node<T> => ({
+  parent,
+  segment,
+  isDeep: segment === '**',
+  tails: undefined,
+  children: undefined,
+  one: undefined,
+  some: undefined,
+  seen: 0,
+});
+
+const childOf = <T>(at: Node<T>, segment: string): Node<T> | undefined =>
+  segment === '*' ? at.one : segment === '**' ? at.some : at.children?.get(segment);
+
+function setChild<T>(at: Node<T>, segment: string, child: Node<T> | undefined): void {
+  if (segment === '*') at.one = child;
+  else if (segment === '**') at.some = child;
+  else if (child) (at.children ??= new Map()).set(segment, child);
+  else at.children?.delete(segment);
+}
+
+/** A wildcard has eaten a segment: what may follow, and what ends here. */
+function enter<T>(state: Node<T>, step: number, rest: string, sets: Set<T>[], next: Node<T>[]): void {
+  state.seen = step;
+  collect(state, rest, sets);
+  if (state.isDeep || state.children || state.one || state.some) next.push(state);
+}
+
+function collect<T>(state: Node<T>, rest: string, sets: Set<T>[]): void {
+  const values = state.tails?.get(rest);
+  if (values) sets.push(values);
+}
+
+function union<T>(sets: readonly Set<T>[]): Set<T> {
+  const all = new Set<T>();
+  for (const values of sets) for (const value of values) all.add(value);
+  return all;
 }
 
 /** Removes what holds nothing any more, from `leaf` upwards, so that patterns that come and go leave no trace. */
 function prune<T>(leaf: Node<T>): void {
-  leaf.values = undefined;
-  for (let at: Node<T> = leaf; at.parent && !at.values && !at.children.size; at = at.parent) {
-    at.parent.children.delete(at.segment);
+  for (let at = leaf; at.parent && !at.tails?.size && !at.children?.size && !at.one && !at.some; at = at.parent) {
+    setChild(at.parent, at.segment, undefined);
   }
 }

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomFillSync } from 'node:crypto';
-import { BLOCK, bursts, type CryptoEngine, divide, join, unpad } from '../core/ciphers/engine.js';
+import { BLOCK, bursts, type CryptoEngine, divide, join, pad, unpad } from '../core/ciphers/engine.js';
 
 const TAG = 16;
 const ZERO_IV = Buffer.alloc(BLOCK);
@@ -28,12 +28,7 @@ export const nodeEngine: CryptoEngine = {
           randomFillSync(pool);
           used = 0;
         }
-        const padding = BLOCK - (plaintext.length % BLOCK);
-        const blocks = new Uint8Array(BLOCK + plaintext.length + padding);
-        blocks.set(pool.subarray(used, (used += BLOCK)));
-        blocks.set(plaintext, BLOCK);
-        blocks.fill(padding, BLOCK + plaintext.length);
-        return bytesOf(cipher.update(blocks));
+        return bytesOf(cipher.update(pad(pool.subarray(used, (used += BLOCK)), plaintext)));
       },
       open: (payload) => unpad(bytesOf(decipher.update(payload)).subarray(BLOCK)),
       openAll: (payloads) =>

@@ -16,7 +16,10 @@ export interface Right {
   readonly write?: boolean;
 }
 
-/** Tokens and their rights, as `createServer` and token files have them. */
+/**
+ * Tokens and their rights, as `createServer` and token files have them. Instead of a token may stand `sha256:` and the 64
+ * hex digits of its hash, as `pubkeeper token create` makes it: then who reads the table cannot connect.
+ */
 export type TokenTable = Readonly<Record<string, readonly Right[]>>;
 
 /** Decides who is let in, and what they may do. */
@@ -30,12 +33,15 @@ export interface Authenticator {
   compare?(tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown';
 }
 
+const HASHED = /^sha256:([0-9a-f]{64})$/i;
+
 /**
  * A table of tokens. Only their SHA-256 hashes are kept and looked up, so that neither a dump of the memory nor the
  * time that a look-up takes tells a token.
  */
 export class Tokens implements Authenticator {
   readonly #rights = new Map<string, Rights>();
+  readonly #lists = new Map<string, readonly Right[]>();
   /** What rights were made of, to know whether they change. */
   static readonly #sources = new WeakMap<Rights, string>();
 
@@ -53,13 +59,22 @@ export class Tokens implements Authenticator {
       if (!Array.isArray(rights)) throw invalid(source, `must have a list of rights ${place}`);
       const checked = rights.map((right: unknown, at) => checkRight(right, source, `${place}, right number ${at + 1}`));
       const made = rightsOf(checked);
-      this.#rights.set(hashToken(token), made);
+      const [, hash] = HASHED.exec(token) ?? [];
+      if (!hash && token.startsWith('sha256:')) throw invalid(source, `must have 64 hex digits behind "sha256:" ${place}`);
+      const key = hash ? Buffer.from(hash, 'hex').toString('base64') : hashToken(token);
+      this.#rights.set(key, made);
+      this.#lists.set(key, checked);
       Tokens.#sources.set(made, JSON.stringify(checked));
     });
   }
 
   authenticate(token: string): Rights | undefined {
     return this.#rights.get(hashToken(token));
+  }
+
+  /** What a token may do, as the table has it; undefined when it is not known. */
+  list(token: string): readonly Right[] | undefined {
+    return this.#lists.get(hashToken(token));
   }
 
   compare(tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown' {

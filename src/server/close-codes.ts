@@ -4,7 +4,7 @@
  * | code | name | connection | when | again |
  * | --- | --- | --- | --- | --- |
  * | 1001 | `GOING_AWAY` | both | the server shuts down | yes, after a pause with jitter |
- * | 1002, 1007 | (by `ws`) | both | the bytes break the WebSocket protocol itself | yes |
+ * | 1002, 1007, 1008 | (by `ws`) | both | the bytes break the WebSocket protocol itself | yes |
  * | 1009 | `TOO_LONG` (by `ws`) | both | a message is longer than `maxMessageBytes` | yes, without it |
  * | 4400 | `BAD_PACKET` | control | before authentication: anything but CLIENT_AUTHENTICATE | no: it is at fault |
  * | 4401 | `UNAUTHORIZED` | control | the token is not known, or not any more; an ERROR said so before | no |

@@ -1,10 +1,24 @@
+import { readId } from '../core/id.js';
 import type { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { brewerNotify, brewerRemoved, patronNotify, patronRemoved } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron } from './match.js';
 
 /** What BREW_STATE says: of all pairs of the client, or of those that have the ids that are given. */
-export type BrewState = Extract<Packet, { type: typeof PacketType.BREW_STATE }>['payload'];
+export interface BrewState {
+  readonly brew: string;
+  readonly isUp: boolean;
+  readonly brewerId: string | undefined;
+  readonly patronId: string | undefined;
+}
+
+/** Undefined for what is in words of another kind of client. */
+export function readBrewState(payload: Extract<Packet, { type: typeof PacketType.BREW_STATE }>['payload']): BrewState | undefined {
+  const { brew, state, brewer_id, patron_id } = payload;
+  const [brewerId, patronId] = [readId(brewer_id), readId(patron_id)];
+  if ((brewer_id != null && !brewerId) || (patron_id != null && !patronId)) return undefined;
+  return state === 'up' || state === 'down' ? { brew, isUp: state === 'up', brewerId, patronId } : undefined;
+}
 
 /** More states of one client are not kept. */
 const MAX_STATES = 10_000;
@@ -16,11 +30,11 @@ export type Down = readonly [brew: string, peerId?: string];
 export class DownBrews {
   readonly #keys = new Set<string>();
 
-  /** Takes a BREW_STATE; false when it changes nothing, or is in words of another kind of client. */
-  set({ brew, state, brewer_id, patron_id }: BrewState): boolean {
-    const key = keyOf(brew, brewer_id, patron_id);
-    if (state === 'up') return this.#keys.delete(key);
-    if (state !== 'down' || this.#keys.has(key) || this.#keys.size >= MAX_STATES) return false;
+  /** False when it changes nothing. */
+  set({ brew, isUp, brewerId, patronId }: BrewState): boolean {
+    const key = keyOf(brew, brewerId, patronId);
+    if (isUp) return this.#keys.delete(key);
+    if (this.#keys.has(key) || this.#keys.size >= MAX_STATES) return false;
     this.#keys.add(key);
     return true;
   }
@@ -75,11 +89,11 @@ interface Ends<C> {
 }
 
 /** The matches of a client that a state is about. */
-export function affected<C>({ brewers, patrons }: Ends<C>, { brewer_id, patron_id }: BrewState): Match<C>[] {
+export function affected<C>({ brewers, patrons }: Ends<C>, { brewerId, patronId }: BrewState): Match<C>[] {
   const matches = new Set<Match<C>>();
   for (const end of [...brewers, ...patrons]) for (const match of end.matches.values()) matches.add(match);
   const isAbout = ({ brewer, patron }: Match<C>): boolean =>
-    (brewer_id ?? brewer.id) === brewer.id && (patron_id ?? patron.id) === patron.id;
+    (brewerId ?? brewer.id) === brewer.id && (patronId ?? patron.id) === patron.id;
   return [...matches].filter(isAbout);
 }
 

@@ -3,7 +3,7 @@ import { PubkeeperServer } from './server.js';
 
 export { PubkeeperServer } from './server.js';
 export type { MatchEvent, ServerEvents } from './server.js';
-export type { ServerOptions } from './options.js';
+export type { ReloadOptions, ServerOptions } from './options.js';
 export type { ClusterOptions } from './cluster/options.js';
 export type { ClusterStats } from './cluster/cluster.js';
 export type { Limits } from './limits.js';

@@ -3,7 +3,7 @@ import { compactVerify, createLocalJWKSet, createRemoteJWKSet, errors, importSPK
 import type { CompactVerifyGetKey, CryptoKey, JSONWebKeySet, JWK } from 'jose';
 import { PubkeeperError } from '../core/errors.js';
 import { show } from '../core/id.js';
-import { readRights, rightsOf } from './auth.js';
+import { hashToken, readRights, rightsOf } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
 
 /** The signatures that are taken. */
@@ -46,8 +46,13 @@ export class JwtAuthenticator implements Authenticator {
   readonly #options: JwtOptions;
   readonly #leeway: number;
 
-  private constructor(options: JwtOptions, keys: Keys) {
+  /** What a change of would make another authenticator of it: keys and options. */
+  readonly #fingerprint: string;
+  static readonly #made = new WeakMap<Rights, string>();
+
+  private constructor(options: JwtOptions, keys: Keys, source: string) {
     this.#options = options;
+    this.#fingerprint = hashToken(JSON.stringify([source, { ...options, key: undefined, keyFile: undefined }]));
     this.#keys = keys;
     this.#algorithms = [...options.algorithms];
     this.#leeway = options.leewaySeconds ?? 60;
@@ -63,7 +68,7 @@ export class JwtAuthenticator implements Authenticator {
       if (typeof value !== 'string' || !value) throw invalid(`"${name}" must say what that claim of a token has to be`);
     }
     if (!Number.isFinite(leewaySeconds) || leewaySeconds < 0) throw invalid('"leewaySeconds" must be a number, 0 or more');
-    return new JwtAuthenticator(options, await readKeys(options));
+    return new JwtAuthenticator(options, ...(await readKeys(options)));
   }
 
   /** The rights of a token; undefined when anything is wrong with it. Rejects when the keys cannot be fetched. */
@@ -79,11 +84,21 @@ export class JwtAuthenticator implements Authenticator {
         requiredClaims: ['exp'],
       });
       const rights = readRights(payload['rights']);
-      return rights && { ...rightsOf(rights), expiresAt: (payload.exp! + this.#leeway) * 1000 };
+      if (!rights) return undefined;
+      const made = { ...rightsOf(rights), expiresAt: (payload.exp! + this.#leeway) * 1000 };
+      JwtAuthenticator.#made.set(made, this.#fingerprint);
+      return made;
     } catch (error) {
       if (error instanceof PubkeeperError) throw error;
       return undefined;
     }
+  }
+
+  /** Tokens are not kept: those that were taken by the same keys and options are good still, others are to come again. */
+  compare(_tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown' {
+    const by = JwtAuthenticator.#made.get(former);
+    if (by === undefined) return 'unknown';
+    return by === this.#fingerprint ? 'same' : 'changed';
   }
 
   /** What a token's signature covers, if that is good; its claims are not looked at. */
@@ -102,12 +117,13 @@ export class JwtAuthenticator implements Authenticator {
 // whether it fits the algorithm.
 const getter = (keys: Keys): CompactVerifyGetKey => (typeof keys === 'function' ? keys : () => keys);
 
-async function readKeys({ key, keyFile, jwksUrl, algorithms }: JwtOptions): Promise<Keys> {
+/** The keys, and the text or the URL that they come from. */
+async function readKeys({ key, keyFile, jwksUrl, algorithms }: JwtOptions): Promise<[Keys, string]> {
   if ([key, keyFile, jwksUrl].filter((source) => source !== undefined).length !== 1) {
     throw invalid('give one of "key", "keyFile" and "jwksUrl"');
   }
-  if (jwksUrl !== undefined) return remote(jwksUrl);
-  if (key !== undefined) return parseKey(key, algorithms, '"key"');
+  if (jwksUrl !== undefined) return [remote(jwksUrl), jwksUrl];
+  if (key !== undefined) return [await parseKey(key, algorithms, '"key"'), key];
   const source = `the file ${show(keyFile)}`;
   let text: string;
   try {
@@ -115,7 +131,7 @@ async function readKeys({ key, keyFile, jwksUrl, algorithms }: JwtOptions): Prom
   } catch (cause) {
     throw new PubkeeperError('OPTION_INVALID', `Tokens cannot be checked: ${source} cannot be read.`, { keyFile }, cause);
   }
-  return parseKey(text.trim(), algorithms, source);
+  return [await parseKey(text.trim(), algorithms, source), text];
 }
 
 function remote(jwksUrl: string): CompactVerifyGetKey {
@@ -142,6 +158,7 @@ async function parseKey(text: string, algorithms: readonly JwtAlgorithm[], sourc
   if (symmetric && algorithms.length > 1) throw invalid('HS256 has a secret, the others have public keys: take one kind');
   if (text.startsWith('{')) {
     const parsed = parseJson(text, source);
+    if (isPrivate(parsed)) throw invalid(`${source} holds a private key: give the public one, by which tokens are only checked`);
     if (isKeySet(parsed)) {
       if (symmetric) throw invalid(`${source} is a set of public keys, and HS256 needs a secret`);
       return createLocalJWKSet(parsed);
@@ -152,6 +169,7 @@ async function parseKey(text: string, algorithms: readonly JwtAlgorithm[], sourc
     return parsed;
   }
   if (text.startsWith('-----BEGIN')) {
+    if (/^-----BEGIN [A-Z ]*PRIVATE/.test(text)) throw invalid(`${source} is a private key: give the public one, by which tokens are only checked`);
     if (symmetric || algorithms.length > 1) throw invalid(`${source} is one public key: name its one algorithm`);
     try {
       const read = text.startsWith('-----BEGIN CERTIFICATE') ? importX509 : importSPKI;
@@ -177,6 +195,9 @@ function parseJson(text: string, source: string): unknown {
 
 const isKeySet = (value: unknown): value is JSONWebKeySet =>
   typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys);
+
+const isPrivate = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && ('d' in value || (isKeySet(value) && value.keys.some((key) => 'd' in key)));
 
 const isKey = (value: unknown): value is JWK & { readonly kty: string } =>
   typeof value === 'object' && value !== null && 'kty' in value && typeof value.kty === 'string';

@@ -35,8 +35,9 @@ export interface Limits {
   /** Bytes of last values that the relay keeps; default 64 MiB. */
   readonly retainedBytes?: number;
   /**
-   * Bytes that may wait for one reader, unless a single message is longer; default 16 MiB: room for a burst that a healthy
-   * reader takes a moment for. Who lets more wait on control, where nothing can be left out, is cut.
+   * Bytes that may wait for one reader of the relay, unless a single message is longer; default 1 MiB. Where a quarter of
+   * them waits the publisher is read later, as long as the reader reads: a burst is not lost. Who lets 16 times as many
+   * wait on control, where nothing can be left out, is cut.
    */
   readonly bufferedBytes?: number;
   /**
@@ -56,29 +57,35 @@ type Count = (name: string, value: unknown, fallback: number, least: number, mos
 
 const MiB = 1024 * 1024;
 const MOST = 1e9;
+const MOST_BYTES = 1e12;
+
+type Numbers = Exclude<keyof Limits, 'slowReader'>;
+
+/** Each number of `limits`: its default, the least and the most that it may be. */
+export const LIMITS: Readonly<Record<Numbers, readonly [fallback: number, least: number, most: number]>> = {
+  packetsBeforeAuth: [1, 1, MOST],
+  connectionsPerAddress: [256, 1, MOST],
+  registrations: [10_000, 1, MOST],
+  joinedTopics: [10_000, 1, MOST],
+  topicLength: [255, 1, MOST],
+  topicSegments: [32, 1, MOST],
+  doubleWildcards: [8, 0, MOST],
+  packetsPerSecond: [2_000, 1, MOST],
+  packetBurst: [40_000, 1, MOST],
+  relayMessagesPerSecond: [100_000, 1, MOST],
+  relayBytesPerSecond: [512 * MiB, 1024, MOST_BYTES],
+  retainedValues: [10_000, 0, MOST],
+  retainedBytes: [64 * MiB, 0, MOST_BYTES],
+  bufferedBytes: [MiB, 1024, MOST_BYTES],
+};
 
 /** The numbers of `limits`, checked by `count`; `slowReader` is checked by the caller. */
 export function readLimits(limits: Limits, count: Count): LimitSettings {
-  const read = (key: Exclude<keyof Limits, 'slowReader'>, fallback: number, least = 1): number =>
-    count(`limits.${key}`, limits[key], fallback, least, key.endsWith('ytes') || key.endsWith('BytesPerSecond') ? 1e12 : MOST);
-  return {
-    packetsBeforeAuth: read('packetsBeforeAuth', 1),
-    connectionsPerAddress:
-      limits.connectionsPerAddress === undefined ? undefined : read('connectionsPerAddress', 256),
-    registrations: read('registrations', 10_000),
-    joinedTopics: read('joinedTopics', 10_000),
-    topicLength: read('topicLength', 255),
-    topicSegments: read('topicSegments', 32),
-    doubleWildcards: read('doubleWildcards', 8, 0),
-    packetsPerSecond: read('packetsPerSecond', 2_000),
-    packetBurst: read('packetBurst', 40_000),
-    relayMessagesPerSecond: read('relayMessagesPerSecond', 100_000),
-    relayBytesPerSecond: read('relayBytesPerSecond', 512 * MiB, 1024),
-    retainedValues: read('retainedValues', 10_000, 0),
-    retainedBytes: read('retainedBytes', 64 * MiB, 0),
-    bufferedBytes: read('bufferedBytes', 16 * MiB, 1024),
-    slowReader: limits.slowReader ?? 'drop',
-  };
+  const read = Object.fromEntries(
+    Object.entries(LIMITS).map(([key, bounds]) => [key, count(`limits.${key}`, limits[key as Numbers], ...bounds)]),
+  ) as Record<Numbers, number>;
+  const { connectionsPerAddress, slowReader = 'drop' } = limits;
+  return { ...read, connectionsPerAddress: connectionsPerAddress === undefined ? undefined : read.connectionsPerAddress, slowReader };
 }
 
 /** A limit that a packet is beyond. */

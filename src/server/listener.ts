@@ -1,8 +1,11 @@
 import { createServer as createHttp } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createHttps } from 'node:https';
+import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { createSecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { PubkeeperError } from '../core/errors.js';
@@ -34,7 +37,7 @@ export interface ListenerHooks {
   fault(error: unknown): void;
   /** The longest message of a kind of connection, in bytes. */
   readonly addresses: AddressBook;
-  readonly tls: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array } | undefined;
+  readonly tls: TlsFiles | undefined;
   readonly maxPayload: { readonly control: number; readonly relay: number };
 }
 
@@ -56,7 +59,7 @@ export class Listener {
     this.#control = this.#webSockets(hooks.maxPayload.control);
     this.#relay = this.#webSockets(hooks.maxPayload.relay);
     const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answer(request, response);
-    this.#http = hooks.tls ? secure(hooks.tls, answer) : createHttp(answer);
+    this.#http = hooks.tls ? secured(hooks.tls, answer) : createHttp(answer);
     this.#http.on('tlsClientError', (_error, socket: Duplex) => socket.destroy());
     this.#http.on('connection', (socket) => {
       const { addresses } = hooks;
@@ -104,6 +107,11 @@ export class Listener {
     }
   }
 
+  /** Serves other certificates from now on. */
+  secure(tls: TlsFiles): void {
+    if ('setSecureContext' in this.#http) (this.#http as HttpsServer).setSecureContext(pem(tls));
+  }
+
   /** Closes every WebSocket with 1001 and frees the port. Connections that do not end within a second are cut. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
@@ -128,6 +136,9 @@ export class Listener {
     return new WebSocketServer({
       noServer: true,
       maxPayload,
+      // Each part holds on to more memory than it has bytes. Browsers send long messages in parts too, but not in so many.
+      maxFragments: 256,
+      maxBufferedChunks: 16_384,
       // Costs a lot of memory, and ciphertext does not shrink.
       perMessageDeflate: false,
       autoPong: false,
@@ -180,14 +191,33 @@ export class Listener {
   }
 }
 
-function secure({ cert, key }: NonNullable<ListenerHooks['tls']>, answer: (request: IncomingMessage, response: ServerResponse) => void): Server {
+/** Certificate chain and private key, both in PEM. */
+export interface TlsFiles {
+  readonly cert: string | Uint8Array;
+  readonly key: string | Uint8Array;
+}
+
+function pem({ cert, key }: TlsFiles): { cert: string | Buffer; key: string | Buffer } {
+  const text = (file: string | Uint8Array): string | Buffer => (typeof file === 'string' ? file : Buffer.from(file));
+  return { cert: text(cert), key: text(key) };
+}
+
+/**
+ * What a TLS server works with.
+ * @throws {PubkeeperError} `OPTION_INVALID`
+ */
+export function secureContext(tls: TlsFiles): SecureContext {
   try {
-    const pem = (text: string | Uint8Array): string | Buffer => (typeof text === 'string' ? text : Buffer.from(text));
-    return createHttps({ cert: pem(cert), key: pem(key) }, answer);
+    return createSecureContext(pem(tls));
   } catch {
     // What OpenSSL says is not passed on: it may quote the key.
     throw new PubkeeperError('OPTION_INVALID', 'The option "tls" must hold a certificate and its private key, both in PEM.');
   }
+}
+
+function secured(tls: TlsFiles, answer: (request: IncomingMessage, response: ServerResponse) => void): Server {
+  secureContext(tls);
+  return createHttps(pem(tls), answer);
 }
 
 function listenError(cause: unknown, port: number, host: string): PubkeeperError {

@@ -1,7 +1,7 @@
 import type { Logger } from '../core/host.js';
 
 /** From the most to the least. */
-export const LOG_LEVELS = ['debug', 'warn', 'error'] as const;
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
@@ -12,7 +12,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export function jsonLogger(
   level: LogLevel = 'warn',
   write: (line: string) => void = (line) => void process.stderr.write(line),
-): Required<Logger> {
+): Required<Logger> & { info(...data: unknown[]): void } {
   const least = LOG_LEVELS.indexOf(level);
   const at =
     (own: LogLevel) =>
@@ -23,7 +23,7 @@ export function jsonLogger(
       const entry = { time: new Date().toISOString(), level: own, message, ...(error && { error: describe(error) }) };
       write(`${JSON.stringify(entry)}\n`);
     };
-  return { debug: at('debug'), warn: at('warn'), error: at('error') };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
 function describe(error: Error): Record<string, unknown> {

@@ -1,7 +1,7 @@
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { assertTopic, assertTopicPattern } from '../core/topic.js';
-import { DownBrews, affected, chooseBrew, moveNotices, type BrewState, type Down } from './down-brews.js';
+import { DownBrews, affected, chooseBrew, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
 import {
   brewerNotify,
   brewerRemoved,
@@ -152,10 +152,10 @@ export class Matchmaker<C> {
       }
       case PacketType.BREWS_REGISTER:
         known.brews = packet.payload.brews;
-        known.moves = packet.payload.moves === true;
         return [];
       case PacketType.BREW_STATE:
-        return known.down.set(packet.payload) ? this.#rematch(known, packet.payload) : [];
+        known.moves ||= packet.payload.moves === true;
+        return this.#state(known, readBrewState(packet.payload));
       default:
         return [];
     }
@@ -297,7 +297,8 @@ export class Matchmaker<C> {
   }
 
   /** Moves the pairs of a client that a change of a brew's state is about: to the best common brew that is up. */
-  #rematch(known: Client<C>, state: BrewState): Outgoing<C>[] {
+  #state(known: Client<C>, state: BrewState | undefined): Outgoing<C>[] {
+    if (!state || !known.down.set(state)) return [];
     const moved = affected(known, state).filter((match) => {
       const better = this.#pair(match.brewer, match.patron);
       // Where all are down the pair stays where it is.

@@ -64,6 +64,9 @@ export interface ServerOptions {
   readonly allowOrigin?: (origin: string, request: UpgradeRequest) => boolean;
 }
 
+/** What `server.reload()` takes: as in {@link ServerOptions}. */
+export type ReloadOptions = Pick<ServerOptions, 'tokens' | 'ticketKeys' | 'tls'>;
+
 /** The options as the server works with them. */
 export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits' | 'tls' | 'origins' | 'ticketKeys' | 'cluster'> {
   readonly cluster: ClusterSettings | undefined;

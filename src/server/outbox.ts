@@ -6,6 +6,9 @@ import type { Drops } from './stats.js';
 /** How long the other end has to answer a close, in milliseconds, before the socket is cut. */
 const CLOSE_MS = 2_000;
 
+/** The part of the bound from which on a reader counts as full. */
+const FULL = 1 / 4;
+
 /** The one place where bytes leave for a WebSocket, and where it is decided that a reader is too slow. */
 export class Outbox {
   readonly #drops: Drops;
@@ -36,10 +39,15 @@ export class Outbox {
     return false;
   }
 
-  /** Whether `length` more bytes may wait for this reader. One message may, however long, where nothing else waits. */
+  /** Whether `length` more bytes may wait for this reader. One message may, however long, where little else waits. */
   fits(socket: WebSocket, length: number): boolean {
     const waiting = socket.bufferedAmount;
-    return waiting === 0 || waiting + length <= this.#maxBuffered;
+    return waiting <= this.#maxBuffered * FULL || waiting + length <= this.#maxBuffered;
+  }
+
+  /** Whether so much waits for this reader that those who publish for it should wait: well before anything is dropped. */
+  isFull(socket: WebSocket): boolean {
+    return socket.bufferedAmount > this.#maxBuffered * FULL;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { PacketType } from '../core/packet.js';
 import type { BrewDetails, Packet } from '../core/packet.js';
 
@@ -42,3 +43,10 @@ export function isSecure({ isTls, forwarded, origin, authority }: Transport): bo
   if (origin?.startsWith('https:') && origin.slice('https://'.length).toLowerCase() === authority.toLowerCase()) return true;
   return authority.endsWith(':443');
 }
+
+export const transportOf = ({ headers }: IncomingMessage, isTls: boolean): Transport => ({
+  isTls,
+  forwarded: String(headers['x-forwarded-proto'] ?? '') || undefined,
+  origin: headers.origin,
+  authority: headers.host ?? '',
+});

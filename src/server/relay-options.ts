@@ -4,6 +4,8 @@ import type { RelayVersion } from './relay-format.js';
 /** A connection: only compared, and asked what it speaks. */
 export interface RelayMember {
   readonly version: RelayVersion;
+  /** Whether so much waits for it that those who publish for it should wait. */
+  readonly isFull?: boolean;
   /**
    * Takes frames as they are instead of what `write` would write; the last one was published at `stamp`. False when it takes
    * none now, as with `write`.
@@ -37,6 +39,8 @@ export interface RelayOptions<C extends RelayMember> {
   write(connection: C, bytes: Buffer): boolean;
   /** Something waits: `flush` is to be called at the end of the tick. */
   cork(): void;
+  /** A reader is full; `others` says of a publisher whether somebody else would feel it if it waited. */
+  full?(reader: C, publishers: ReadonlySet<C>, others: (publisher: C) => boolean): void;
   /** A packet was dropped. The connection may go on. */
   dropped?(fault: RelayFault, connection?: C, count?: number): void;
   /** A connection has joined the topic of this key. */

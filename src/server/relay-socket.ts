@@ -6,6 +6,8 @@ import type { LimitSettings } from './limits.js';
 import { bytesOf, countFault } from './outbox.js';
 import type { Outbox } from './outbox.js';
 import type { RelayVersion } from './relay-format.js';
+import { Pacer } from './pacer.js';
+import type { Paced } from './pacer.js';
 import { Permits } from './permits.js';
 import { Relay } from './relay.js';
 import type { RelayBridge, RelayMember } from './relay.js';
@@ -14,19 +16,36 @@ import type { Tickets } from './tickets.js';
 import { Throttle } from './throttle.js';
 
 /** A relay connection; to the relay, a handle. */
-class RelayConnection implements Beating, RelayMember {
+class RelayConnection implements Beating, RelayMember, Paced {
   readonly socket: WebSocket;
   /** The connection beneath, to write to what is framed already. */
   readonly tcp: Socket;
   readonly version: RelayVersion;
   readonly #drops: Drops;
   silence = 0;
+  isFull = false;
+  /** Whether nobody else wants its reading paused. */
+  mayRead = (): boolean => true;
 
   constructor(socket: WebSocket, tcp: Socket, version: RelayVersion, drops: Drops) {
     this.socket = socket;
     this.tcp = tcp;
     this.version = version;
     this.#drops = drops;
+  }
+
+  get taken(): number {
+    return this.tcp.bytesWritten - this.tcp.writableLength;
+  }
+
+  hold(): void {
+    this.socket.pause();
+  }
+
+  release(): void {
+    // It was not silent meanwhile, it was not heard.
+    this.silence = 0;
+    if (this.mayRead()) this.socket.resume();
   }
 
   ping(): void {
@@ -57,6 +76,7 @@ export class RelayPlane {
   readonly relay: Relay<RelayMember>;
   readonly #options: RelayPlaneOptions;
   readonly #connections = new Set<RelayConnection>();
+  readonly #pacer = new Pacer<RelayConnection>();
   /** Sockets that were written to in this tick. */
   readonly #corked = new Set<Socket>();
   #ending = false;
@@ -65,9 +85,10 @@ export class RelayPlane {
     this.#options = options;
     const { drops, outbox, joined, limits } = options;
     this.relay = new Relay({
-      write: (member, bytes) => {
-        if (!(member instanceof RelayConnection)) return true;
-        const { socket, tcp } = member;
+      write: (connection, bytes) => {
+        // What stands for other servers takes frames in another way.
+        if (!(connection instanceof RelayConnection)) return true;
+        const { socket, tcp } = connection;
         if (socket.readyState !== WebSocket.OPEN) return true;
         if (!outbox.fits(socket, bytes.length)) return this.#tooSlow(socket, bytes.length);
         // Several writes of one tick leave in one system call.
@@ -77,7 +98,13 @@ export class RelayPlane {
           tcp.cork();
         }
         tcp.write(bytes);
+        connection.isFull = outbox.isFull(socket);
         return true;
+      },
+      full: (reader, publishers, others) => {
+        // Other servers do not wait for readers of this one.
+        const near = [...publishers].filter((from) => from instanceof RelayConnection);
+        if (reader instanceof RelayConnection) this.#pacer.full(reader, near, others);
       },
       cork: () => this.#atEndOfTick(),
       dropped: (fault, _connection, count) => drops.add(fault, count),
@@ -127,7 +154,8 @@ export class RelayPlane {
     const { relayMessagesPerSecond: messages, relayBytesPerSecond: bytes } = limits;
     const budgets = [new Bucket(messages, 2 * messages), new Bucket(bytes, bytes)];
     const connection = new RelayConnection(socket, tcp, version, drops);
-    const throttle = new Throttle(socket, budgets, () => (connection.silence = 0));
+    const throttle = new Throttle(socket, budgets, () => (connection.silence = 0), () => !this.#pacer.isHeld(connection));
+    connection.mayRead = () => !throttle.isResting;
     socket.on('error', (error) => countFault(error, drops));
     socket.on('ping', (data) => {
       connection.silence = 0;
@@ -149,9 +177,14 @@ export class RelayPlane {
       throttle.end();
       this.#connections.delete(connection);
       heartbeat.delete(connection);
+      this.#pacer.gone(connection);
       this.relay.gone(connection);
     });
-    tcp.on('drain', () => this.relay.drained(connection));
+    tcp.on('drain', () => {
+      connection.isFull = false;
+      this.#pacer.drained(connection);
+      this.relay.drained(connection);
+    });
     this.#connections.add(connection);
     heartbeat.add(connection);
   }

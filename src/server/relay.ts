@@ -2,6 +2,7 @@ import { isFrame } from '../core/frame.js';
 import { RELAY_BATCH, RelayPacketType, readRelayPacket } from '../core/relay.js';
 import type { RelayPacket } from '../core/relay.js';
 import { LastValues } from './last-values.js';
+import { Reach } from './reach.js';
 import { format, hashKey } from './relay-format.js';
 import type { RelayBridge, RelayMember, RelayOptions } from './relay-options.js';
 import { file, unfile } from './sets.js';
@@ -44,6 +45,7 @@ export class Relay<C extends RelayMember> {
   readonly #bridge: RelayBridge<C> | undefined;
   /** Those who wait for the last value of a topic that they have joined: other relays are asked for theirs. */
   readonly #waiting = new Map<string, Set<C>>();
+  readonly #reach = new Reach<C, Topic<C>>();
   readonly #lastValues: LastValues;
   #published = 0;
   #delivered = 0;
@@ -111,6 +113,7 @@ export class Relay<C extends RelayMember> {
   /** A connection has ended: it has left all its topics. */
   gone(connection: C): void {
     this.#missed.delete(connection);
+    this.#reach.gone(connection);
     this.#options.permits?.gone(connection);
     for (const key of this.#connections.get(connection) ?? NOBODY) this.#leave(connection, key);
   }
@@ -170,8 +173,9 @@ export class Relay<C extends RelayMember> {
     if (this.#bridge) this.#leave(this.#bridge.member, key);
   }
 
-  /** Ends what tickets have expired for. */
+  /** Ends what tickets have expired for. To be called every few seconds. */
   expire(): void {
+    this.#reach.age();
     this.#options.permits?.expire((connection, key) => this.#leave(connection, key));
   }
 
@@ -241,8 +245,11 @@ export class Relay<C extends RelayMember> {
       this.#send(topic);
       this.#dirty.add(topic);
     }
+    this.#reach.note(from, topic);
     topic.pending.push({ frame, from, stamp });
     topic.pendingBytes += frame.length;
+    // At once, so that a reader that is full by it is noticed before more is read.
+    if (topic.pendingBytes >= RELAY_BATCH) this.#send(topic);
   }
 
   #settle(key: string): Topic<C> | undefined {
@@ -273,6 +280,7 @@ export class Relay<C extends RelayMember> {
         const bytes = member.take ? undefined : (formatted[member.version] ??= format(frames, member.version, false));
         this.#give(member, topic.key, frames, false, bytes);
       }
+      if (member.isFull) this.#options.full?.(member, publishers, (from) => this.#reach.others(from, member, (one) => one.isFull === true));
     }
   }
 

@@ -1,27 +1,25 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { networkInterfaces } from 'node:os';
 import type { WebSocket } from 'ws';
+import { PubkeeperError } from '../core/errors.js';
 import { Events } from '../core/events.js';
 import type { Cluster } from './cluster/cluster.js';
-import type { BrewDetails } from '../core/packet.js';
+import { after, cancel } from '../core/host.js';
 import { AddressBook } from './address-book.js';
 import { Tokens } from './auth.js';
 import { ControlPlane } from './control.js';
 import { Heartbeat } from './heartbeat.js';
 import { answer, answerRelayPort } from './http.js';
-import { Listener } from './listener.js';
+import { Listener, secureContext } from './listener.js';
 import type { Match } from './match.js';
-import { wait } from '../core/host.js';
-import { isAuthenticator, readOptions } from './options.js';
-import type { ServerOptions, ServerSettings } from './options.js';
+import { isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
 import { Outbox } from './outbox.js';
-import { isSecure } from './own-relay.js';
-import type { Transport } from './own-relay.js';
+import { addressOf, isOwnRelay, localAddresses, urlHost } from './own-address.js';
+import { isSecure, transportOf } from './own-relay.js';
 import { RelayPlane } from './relay-socket.js';
-import { Drops } from './stats.js';
-import type { ServerStats } from './stats.js';
-import { authorityOf, isLoopback, mayConnect, routeMain, routeRelay } from './upgrade.js';
+import { Drops, type ServerStats } from './stats.js';
+import { checkKeys } from './tickets.js';
+import { mayConnect, routeMain, routeRelay } from './upgrade.js';
 import type { AcceptedRoute, Route, UpgradeRequest } from './upgrade.js';
 
 /** A pair that has been matched, or has come apart. */
@@ -34,15 +32,17 @@ export interface MatchEvent {
   readonly brew: string;
 }
 
-export interface ServerEvents {
-  matched: MatchEvent;
-  unmatched: MatchEvent;
-}
+export type ServerEvents = Record<'matched' | 'unmatched', MatchEvent>;
 
 // A message is the payload and the headers around it: 40 bytes for the relay, 88 of the brew frame and room for what a
 // cipher adds; 8 on control.
 const RELAY_OVERHEAD = 40 + 88 + 32;
 const CONTROL_OVERHEAD = 8;
+
+/** How much more may wait on control, where nothing can be left out: a client that comes back registers all at once. */
+const CONTROL_BUFFER = 16;
+/** How much more may wait for a reader of the relay in a cluster. */
+const CLUSTER_BUFFER = 16;
 
 const DRAINING = 'The server shuts down: it takes no more connections.';
 
@@ -67,6 +67,7 @@ export class PubkeeperServer {
   #relayPort: number | undefined;
   #beat: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
+  readonly #impatient: (() => void)[] = [];
 
   private constructor(settings: ServerSettings, drops: Drops, cluster: Cluster | undefined) {
     this.#settings = settings;
@@ -75,13 +76,14 @@ export class PubkeeperServer {
     this.token = settings.token;
     const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes, limits, tickets, ticketSeconds } = settings;
     const heartbeat = this.#heartbeat;
-    const outbox = new Outbox(drops, limits.bufferedBytes);
+    // Publishers at other servers cannot be made to wait for a reader here: a burst of theirs needs room.
+    const outbox = new Outbox(drops, (cluster ? CLUSTER_BUFFER : 1) * limits.bufferedBytes);
     this.#addresses = new Set([settings.host, ...localAddresses()]);
     this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key) });
     this.#control = new ControlPlane({
       authenticator,
       drops,
-      outbox: new Outbox(drops, limits.bufferedBytes),
+      outbox: new Outbox(drops, CONTROL_BUFFER * limits.bufferedBytes),
       limits,
       tickets,
       ticketSeconds,
@@ -93,7 +95,7 @@ export class PubkeeperServer {
       logger,
       joined: (key) => this.#relay.relay.joined(key) + (cluster?.bridge.joinedElsewhere(key) ?? 0),
       cluster,
-      ownRelay: (brew, authority) => this.#isOwnRelay(brew, authority),
+      ownRelay: (brew, authority) => isOwnRelay(brew, authority, this.#port, this.#addresses),
       listener: {
         matched: (match) => this.#events.emit('matched', eventOf(match)),
         unmatched: (match) => this.#events.emit('unmatched', eventOf(match)),
@@ -124,7 +126,6 @@ export class PubkeeperServer {
           });
   }
 
-  /** See `createServer`. */
   static async start(options: ServerOptions): Promise<PubkeeperServer> {
     const settings = readOptions(options);
     const drops = new Drops();
@@ -146,14 +147,14 @@ export class PubkeeperServer {
 
   /** Where clients connect: `ws://127.0.0.1:9898/ws`. When bound to all addresses, the loopback one is named. */
   get url(): string {
-    return `${this.#scheme}://${this.#urlHost()}:${this.#port}/ws`;
+    return `${this.#scheme}://${urlHost(this.#settings.host)}:${this.#port}/ws`;
   }
 
   /** Where the relay is: on the same port, or on its own one in the split layout. */
   get relayUrl(): string {
     return this.#relayPort === undefined
-      ? `${this.#scheme}://${this.#urlHost()}:${this.#port}/brew`
-      : `${this.#scheme}://${this.#urlHost()}:${this.#relayPort}/`;
+      ? `${this.#scheme}://${urlHost(this.#settings.host)}:${this.#port}/brew`
+      : `${this.#scheme}://${urlHost(this.#settings.host)}:${this.#relayPort}/`;
   }
 
   /** Counts of what is there and of what has been dropped. */
@@ -186,23 +187,46 @@ export class PubkeeperServer {
 
   /**
    * Closes every connection with 1001 and frees the ports. Resolves within about a second after `drainMs`, for which it
-   * only takes no more connections and says so at /readyz, so that whoever sends clients here stops. May be called twice.
+   * only takes no more connections and says so at /readyz, so that whoever sends clients here stops. May be called twice:
+   * without `drainMs` that ends the wait.
    */
   async close({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
     if (drainMs > 0 && !this.#closing) {
       this.#drain();
-      await new Promise<void>((over) => wait(drainMs, over));
+      await new Promise<void>((over) => {
+        const drained = after(drainMs, over);
+        this.#impatient.push(() => (cancel(drained), over()));
+      });
     }
+    // Who still waits for the time to drain waits no more.
+    for (const hurry of this.#impatient.splice(0)) hurry();
     return await (this.#closing ??= this.#close());
   }
 
   /**
-   * Takes other tokens. Connections whose token is not known any more are closed with 4401; those with other rights, and
-   * all those of an authenticator that cannot tell, with 4403: their clients come back by themselves. Data goes on meanwhile.
+   * Takes other tokens, ticket keys or certificates; what is left out stays. Data goes on meanwhile.
+   *
+   * `tokens`: connections whose token is not known any more are closed with 4401; those with other rights, and all those of
+   * an authenticator that cannot tell, with 4403: their clients come back by themselves. `ticketKeys`: keep the former first
+   * one as the second until its tickets have expired (`ticketSeconds`). `tls`: for connections that come from now on.
    * @throws {PubkeeperError} `OPTION_INVALID`: then everything stays as it was
    */
-  reload({ tokens }: { readonly tokens: NonNullable<ServerOptions['tokens']> }): void {
-    this.#control.reload(isAuthenticator(tokens) ? tokens : new Tokens(tokens));
+  reload({ tokens, ticketKeys, tls }: ReloadOptions): void {
+    const authenticator = tokens === undefined || isAuthenticator(tokens) ? tokens : new Tokens(tokens);
+    const { tickets } = this.#settings;
+    const keys = ticketKeys && checkKeys(ticketKeys);
+    if (keys && !tickets) {
+      throw new PubkeeperError('OPTION_INVALID', 'There are no ticket keys in the profile "open": start the server with "secured".');
+    }
+    if (tls) {
+      if (!this.#settings.tls) throw new PubkeeperError('OPTION_INVALID', 'The server does not speak TLS: start it with the option "tls".');
+      // Checked for all ports before any takes it.
+      secureContext(tls);
+      this.#main.secure(tls);
+      this.#relayOnly?.secure(tls);
+    }
+    if (keys) tickets?.replace(keys);
+    if (authenticator) this.#control.reload(authenticator);
   }
 
   #drain(): void {
@@ -290,25 +314,10 @@ export class PubkeeperServer {
     }
   }
 
-  /** Whether details name the relay on the main port: by the name that the client knows us by, or by one of ours. */
-  #isOwnRelay({ name, hostname, port, secure }: BrewDetails, authority: string): boolean {
-    if (name !== 'websocket' || typeof hostname !== 'string') return false;
-    const bare = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
-    const host = bare.includes(':') ? `[${bare}]` : bare;
-    if (`${host}:${String(port)}` === authorityOf(secure ? 'wss' : 'ws', authority)) return true;
-    return Number(port) === this.#port && (isLoopback(bare) || this.#addresses.has(bare));
-  }
-
   get #scheme(): string {
     return this.#settings.tls ? 'wss' : 'ws';
   }
 
-  #urlHost(): string {
-    const { host } = this.#settings;
-    if (host === '0.0.0.0') return '127.0.0.1';
-    if (host === '::') return '[::1]';
-    return host.includes(':') ? `[${host}]` : host;
-  }
 }
 
 const eventOf = <C>({ brewer, patron, topic, brew }: Match<C>): MatchEvent => ({
@@ -324,15 +333,3 @@ async function connectCluster({ cluster, logger, maxMessageBytes }: ServerSettin
   const { Cluster } = await import('./cluster/cluster.js');
   return Cluster.connect(cluster, { logger, drops, maxFrame: maxMessageBytes + RELAY_OVERHEAD });
 }
-
-const transportOf = ({ headers }: IncomingMessage, isTls: boolean): Transport => ({
-  isTls,
-  forwarded: String(headers['x-forwarded-proto'] ?? '') || undefined,
-  origin: headers.origin,
-  authority: headers.host ?? '',
-});
-
-const addressOf = (request: IncomingMessage): string => request.socket.remoteAddress ?? 'an unknown address';
-
-const localAddresses = (): string[] =>
-  Object.values(networkInterfaces()).flatMap((list) => list?.map(({ address }) => address.toLowerCase()) ?? []);

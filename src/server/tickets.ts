@@ -69,7 +69,8 @@ function body(grant: Grant, expires: number): Buffer {
   return bytes;
 }
 
-function checkKeys(keys: readonly Uint8Array[]): readonly Uint8Array[] {
+/** @throws {PubkeeperError} `OPTION_INVALID` */
+export function checkKeys(keys: readonly Uint8Array[]): readonly Uint8Array[] {
   if (keys.length < 1 || keys.length > 2 || keys.some((key) => !(key instanceof Uint8Array) || key.length < 32)) {
     throw new PubkeeperError('OPTION_INVALID', 'The ticket keys must be one or two, of 32 random bytes or more each.');
   }

@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { runCommandLine } from '../../src/cli/program.js';
 import { Tell } from '../../src/cli/tell.js';
+import { LIMITS } from '../../src/server/limits.js';
 import { result } from './harness.js';
 
 // What is wrong with a command line is found before anything is started, so this process can find it as well.
@@ -59,6 +60,25 @@ describe('the command line that is wrong', () => {
     [['serve', '--token', ''], /An empty token/],
     [['serve', '--host', '0.0.0.0', '--port', '0'], /can be reached from outside: give --token or --tokens/],
     [['serve', 'now'], /Too many arguments/],
+    [['serve', '--topic-length', '0'], /--topic-length must be a whole number from 1 to \d+, not "0"/],
+    [['serve', '--buffered-bytes', '1MiB'], /--buffered-bytes must be a whole number/],
+    [['serve', '--max-message-bytes', '1'], /--max-message-bytes must be a whole number from 1024/],
+    [['serve', '--slow-reader', 'wait'], /Allowed choices are drop, cut/],
+    [['serve', '--log-format', 'xml'], /Allowed choices are text, json/],
+    [['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn, error/],
+    [['serve', '--log-format', 'json'], /A token that is made here must not stand in a log/],
+    [['serve', '--drain-ms', 'long'], /--drain-ms must be a whole number/],
+    [['serve', '--jwt-algorithms', 'none'], /--jwt-algorithms takes one or more of HS256, RS256, ES256, EdDSA/],
+    [['serve', '--jwt-issuer', 'me'], /Signed tokens need a key: give --jwt-key-file/],
+    [['serve', '--jwt-key-file', 'k', '--jwt-issuer', 'me'], /need --jwt-issuer, --jwt-audience and --jwt-algorithms/],
+    [['serve', '--jwt-key-file', 'k', '--jwt-jwks-url', 'u'], /exclude each other/],
+    [['token', 'create'], /A token without rights is of no use/],
+    [['token', 'create', '--read', 'a..b'], /is not a topic pattern/],
+    [['token', 'create', '--all', '--read', 'a'], /--all is every right/],
+    [['token', 'create', '--all', '--expires', '60'], /--expires and --subject are for signed tokens/],
+    [['token', 'create', '--all', '--jwt-key-file', 'k'], /A signed token needs --jwt-issuer/],
+    [['token', 'create', '--all', '--jwt-key-file', 'k', '--tokens', 'f'], /A signed token stands in no file/],
+    [['token', 'verify'], /Nothing says what the token must be/],
   ])('%j is told in one sentence, with exit code 2', async (args, sentence) => {
     const { code, stdout, stderr } = await run(args);
     expect(stderr).toMatch(sentence);
@@ -67,15 +87,21 @@ describe('the command line that is wrong', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   });
 
-  it('without a command shows the help on stderr', async () => {
-    const { code, stdout, stderr } = await run([]);
+  it('tells that --verbose is a level of its own, with the stack that it asks for', async () => {
+    const { code, stderr } = await run(['serve', '--verbose', '--log-level', 'error']);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^pubkeeper: --verbose is --log-level debug: leave one of them out\.\n/);
+  });
+
+  it.each([[[]], [['token']]])('%j without a command shows the help on stderr', async (args) => {
+    const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain('Usage: pubkeeper');
   });
 });
 
 describe('help', () => {
-  it.each([[['--help']], [['help', 'serve']], [['serve', '--help']], [['patron', '--help']], [['brew', '-h']]])('%j is on stdout, with examples', async (args) => {
+  it.each([[['--help']], [['help', 'serve']], [['serve', '--help']], [['patron', '--help']], [['brew', '-h']], [['token', '--help']], [['token', 'create', '--help']], [['token', 'verify', '--help']]])('%j is on stdout, with examples', async (args) => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('Usage: pubkeeper');
@@ -84,7 +110,11 @@ describe('help', () => {
   });
 
   it('names every flag of every command', async () => {
-    expect((await run(['serve', '--help'])).stdout).toMatch(/--port[^]*9898[^]*--host[^]*--relay-port[^]*--tokens[^]*--token[^]*--json/);
+    const { stdout } = await run(['serve', '--help']);
+    for (const name of [...Object.keys(LIMITS), 'maxMessageBytes', 'authMs', 'heartbeatMs', 'holdMs', 'ticketSeconds', 'slowReader']) {
+      expect(stdout).toContain(`  --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} `);
+    }
+    expect(stdout).toMatch(/--port[^]*9898[^]*--host[^]*--relay-port[^]*--tokens[^]*--token[^]*--json/);
     expect((await run(['patron', '--help'])).stdout).toMatch(
       /--server[^]*ws:\/\/127\.0\.0\.1:9898\/ws[^]*PUBKEEPER_SERVER[^]*--token[^]*PUBKEEPER_TOKEN[^]*--cipher[^]*--json[^]*--raw[^]*-n, --count[^]*--timeout/,
     );

@@ -183,6 +183,37 @@ describe('the engine of a page', () => {
     const engine = defaultEngine();
     const isSync = (bits: number, size: number) => engine.cbc(new Uint8Array(bits / 8)).seal(new Uint8Array(size)) instanceof Uint8Array;
     expect([isSync(128, 100), isSync(128, 100_000), isSync(192, 100_000), isSync(256, 100_000)]).toEqual([true, false, true, false]);
+    // Plain JavaScript takes longer for GCM at any size.
+    const seal = (size: number) => engine.gcm(new Uint8Array(32)).seal(new Uint8Array(12), new Uint8Array(88), new Uint8Array(size));
+    expect([seal(1) instanceof Promise, seal(100_000) instanceof Promise]).toEqual([true, true]);
+  });
+
+  it.each([
+    [1, 256],
+    [10, 600],
+    [30, 1800],
+    [100, 6000],
+    [5000, 8192],
+  ])('leaves payloads to plain JavaScript by what a call costs: %i µs, below %i bytes', async (cost, from) => {
+    let now = 0;
+    let calls = 0;
+    const encrypt = async (...args: Parameters<typeof webcrypto.subtle.encrypt>) => {
+      now += cost / 1000;
+      const ciphertext = await webcrypto.subtle.encrypt(...args);
+      calls++;
+      return ciphertext;
+    };
+    vi.stubGlobal('performance', { now: () => now });
+    vi.stubGlobal('crypto', {
+      getRandomValues: webcrypto.getRandomValues.bind(webcrypto),
+      subtle: { importKey: webcrypto.subtle.importKey.bind(webcrypto.subtle), encrypt },
+    });
+    vi.resetModules(); // it is measured once
+    const aes = (await import('../../src/core/ciphers/default-engine.js')).defaultEngine().cbc(new Uint8Array(16));
+    while (calls < 129) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    const isSync = (size: number) => aes.seal(new Uint8Array(size)) instanceof Uint8Array;
+    expect([isSync(from - 10), isSync(from + 10)]).toEqual([true, false]);
   });
 
   it('a key that WebCrypto refuses rejects the call that needs it, and nothing else', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Message } from '../../src/core/message.js';
 import type { BrewerInfo } from '../../src/core/packet.js';
 import { Patron } from '../../src/core/patron.js';
-import { bytes, dashed, id, rawFrame, settle, thrown } from '../helpers.js';
+import { bytes, dashed, deferred, id, rawFrame, settle, thrown } from '../helpers.js';
 import { info, patronKit, sealing, slowEngine } from './patron-kit.js';
 
 describe('new Patron()', () => {
@@ -236,15 +236,18 @@ describe('reset()', () => {
 });
 
 describe('a message', () => {
-  it('has topic, brewer, data, text, JSON and sequence', () => {
+  it('has topic, brewer, data, text, JSON and sequence', async () => {
     const messages: Message[] = [];
+    const first = deferred<void>();
     const patron = new Patron('t.*', (data, message) => {
       expect(data).toBe(message.data);
       messages.push(message);
+      first.resolve();
     });
     const brewer = sealing(1);
     patron.newBrewers([brewer.info, info(2)]);
     patron._handleCallback(id(1), brewer.seal('{"a":1}'));
+    await first.promise;
     patron._handleCallback(id(2), rawFrame('t.2', id(2), 'no JSON'), true);
     expect(messages[0]).toMatchObject({ topic: 't.1', brewerId: id(1), retained: false, sequence: 0 });
     expect(messages[0]!.data).toEqual(bytes('{"a":1}'));

@@ -58,7 +58,7 @@ export class ScriptedControl {
 
 /** A brew that knows which pairs run, and notices when one is started or stopped twice. */
 export class PairBrew implements Brew {
-  readonly name = 'x';
+  readonly name: string = 'x';
   readonly running = new Map<string, PatronPair | BrewerPair>();
   readonly log: string[] = [];
   readonly faults: string[] = [];

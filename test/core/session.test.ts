@@ -5,6 +5,7 @@ import type { BrewHost } from '../../src/core/brew.js';
 import type { ClientOptions } from '../../src/core/client-options.js';
 import type { WebSocketConstructor } from '../../src/core/connection.js';
 import type { PubkeeperError } from '../../src/core/errors.js';
+import { failover } from '../../src/brews/internal/failover.js';
 import { bytes, id, rejected, unhex } from '../helpers.js';
 import { strictEncode, StrictServer } from '../strict-server.js';
 import { PairBrew } from './scripted-control.js';
@@ -260,20 +261,25 @@ describe('the heartbeat', () => {
   });
 
   it.each([
-    [1, 100, {}],
-    [2, 100, { moves: true }],
-    [2, undefined, {}],
-  ])('is the sign of a server that can move pairs: %i brews, heartbeat %s', async (count, heartbeat, extra) => {
-    const host: { state?: BrewHost['state'] } = {};
-    const brews = ['x', 'y'].slice(0, count).map((name) => Object.assign(new PairBrew(), { name, attach: ({ state }: BrewHost) => void (host.state = state) }));
+    [1, 100],
+    [2, 100],
+    [2, undefined],
+  ])('is the sign of a server that can move pairs: %i brews, heartbeat %s', async (count, heartbeat) => {
+    const [x, y] = [new PairBrew(), Object.assign(new PairBrew(), { name: 'y', failover })];
+    let host!: BrewHost;
+    x.attach = (given?: BrewHost) => void (host = given!);
     if (heartbeat) server.options.heartbeat = heartbeat;
+    const brews = [x, y].slice(0, count);
     const { client } = kit({ brews });
     await client.connect();
-    host.state!('x', false);
+    client.addPatron('one', () => undefined);
+    host.state?.('x', false, { patronId: id(1) });
     client.addPatron('last', () => undefined);
-    await server.until(() => server.ofType(20).length === 1);
-    expect(server.ofType(40)).toEqual([{ brews: brews.map(({ name }) => name), bridge_mode: false, ...extra }]);
-    expect(server.ofType(41)).toEqual('moves' in extra ? [{ brew: 'x', state: 'down' }] : []);
+    await server.until(() => server.ofType(20).length === 2);
+    // To others: the packets of the protocol, and nothing else.
+    expect(server.ofType(40)).toEqual([{ brews: brews.map(({ name }) => name), bridge_mode: false }]);
+    const down = { brew: 'x', state: 'down', patron_id: id(1) };
+    expect(server.ofType(41)).toEqual(count > 1 && heartbeat ? [{ brew: 'x', state: 'up', moves: true }, down] : []);
     expect(server.faults).toEqual([]);
   });
 

@@ -119,6 +119,8 @@ describe('TopicTrie', () => {
             const found = [...list].map((item) => item.split(' ')).filter(([wild]) => reference(wild!.split('.'), one.topic.split('.')));
             const expected = new Set(found.map(([, value]) => Number(value)));
             const matched = trie.match(one.topic);
+            // One miss in eight is remembered: now this one is, and has to be forgotten in time.
+            for (let i = 0; i < 8; i++) trie.match(one.topic);
             expect(matched.length).toBe(expected.size);
             expect(new Set(matched)).toEqual(expected);
           } else {

@@ -8,16 +8,18 @@ import type { Outgoing } from '../../src/server/match.js';
 // BREW_STATE: pairs move to the next common brew, and back.
 
 const brews = ['nats', 'websocket', 'local-1'].map((name) => ({ name }));
+/** An id that is made of a name. */
+const idOf = (name: string): string => Buffer.from(name).toString('hex').padEnd(32, '0');
 const brewer = (id: string, list = brews): Packet => ({
   type: 10,
-  payload: { topic: 'a.b', brewer_id: id, brewer_config: {}, brews: list },
+  payload: { topic: 'a.b', brewer_id: idOf(id), brewer_config: {}, brews: list },
 });
-const patron = (id: string, list = brews): Packet => ({ type: 20, payload: { topic: 'a.*', patron_id: id, brews: list } });
+const patron = (id: string, list = brews): Packet => ({ type: 20, payload: { topic: 'a.*', patron_id: idOf(id), brews: list } });
 const state = (brew: string, state: unknown, ids: { brewer_id?: string; patron_id?: string } = {}): Packet => ({
   type: 41,
-  payload: { brew, state, ...ids },
+  payload: { brew, state, ...Object.fromEntries(Object.entries(ids).map(([key, name]) => [key, idOf(name)])) },
 });
-const knows = (moves: boolean): Packet => ({ type: 40, payload: { brews: [], bridge_mode: false, moves } });
+const knows = (moves: boolean): Packet => ({ type: 41, payload: { brew: 'nats', state: 'up', moves } });
 
 /** `client: type brew…` of each packet. */
 const said = (items: readonly Outgoing<string>[]): string[] =>
@@ -90,6 +92,8 @@ describe('a brew that is down', () => {
     const { receive, matchmaker } = matched();
     expect(receive('B', state('nats', 3))).toEqual([]);
     expect(receive('B', state('nats', { some: 'thing' }))).toEqual([]);
+    expect(receive('B', { type: 41, payload: { brew: 'nats', state: 'down', brewer_id: 'no id' } })).toEqual([]);
+    expect(receive('B', { type: 41, payload: { brew: 'nats', state: 'down', patron_id: 7 } })).toEqual([]);
     receive('P', state('nats', 'down'));
     matchmaker.gone('P');
     matchmaker.add('P', rightsOf([{ topic: '**', read: true, write: true }]));
@@ -100,10 +104,11 @@ describe('a brew that is down', () => {
 describe('DownBrews', () => {
   it('is bounded', () => {
     const down = new DownBrews();
-    for (let i = 0; i < 10_000; i++) expect(down.set({ brew: String(i), state: 'down' })).toBe(true);
-    expect(down.set({ brew: 'one more', state: 'down' })).toBe(false);
+    const set = (brew: string, isUp: boolean): boolean => down.set({ brew, isUp, brewerId: undefined, patronId: undefined });
+    for (let i = 0; i < 10_000; i++) expect(set(String(i), false)).toBe(true);
+    expect(set('one more', false)).toBe(false);
     expect(down.has('one more', 'b', 'p')).toBe(false);
-    expect(down.set({ brew: '7', state: 'up' })).toBe(true);
-    expect(down.set({ brew: 'one more', state: 'down' })).toBe(true);
+    expect(set('7', true)).toBe(true);
+    expect(set('one more', false)).toBe(true);
   });
 });

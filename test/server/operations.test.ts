@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, createServer, jsonLogger } from '../../src/server/index.js';
 import type { ServerOptions, TokenTable } from '../../src/server/index.js';
 import { PubkeeperError } from '../../src/core/errors.js';
+import { Tickets } from '../../src/server/tickets.js';
 import { connect, joinRelay, later, start, until } from './harness.js';
-import { RawControl, newId, refusal } from './raw-client.js';
+import { RawControl, encodeRelay, newId, refusal, sha256 } from './raw-client.js';
 
 const get = async (port: number, path: string): Promise<{ status: number; type: string | null; body: string }> => {
   const answer = await fetch(`http://127.0.0.1:${port}${path}`);
@@ -54,7 +56,8 @@ describe('close', () => {
     await server.close();
     expect((await client.closed).code).toBe(CloseCode.GOING_AWAY);
     expect((await relay.closed).code).toBe(CloseCode.GOING_AWAY);
-    void drained;
+    // And nothing waits for the minute.
+    await drained;
   });
 
   it('ends after the time to drain', async () => {
@@ -99,6 +102,33 @@ describe('reload', () => {
     expect(() => server.reload({ tokens: {} })).toThrow(PubkeeperError);
     await connect(server, { token: 'revoked' });
     expect(server.stats().clients).toBe(2);
+  });
+
+  it('takes other ticket keys; there are none in the profile open, and wrong ones change nothing', async () => {
+    const [old, next] = [randomBytes(32), randomBytes(32)];
+    const server = await start({ profile: 'secured', ticketKeys: [old], ticketSeconds: 60 });
+    const hash = sha256('a');
+    const joined = async (key: Uint8Array): Promise<boolean> => {
+      const relay = await joinRelay(server);
+      const ticket = new Tickets([key]).issue({ operation: 'join', topicHash: hash }, Date.now() / 1000 + 30);
+      const before = server.stats().topics;
+      relay.socket.send(encodeRelay(0, 'a', ticket));
+      await relay.settled();
+      const is = server.stats().topics > before;
+      await relay.close();
+      await until(() => server.stats().relayConnections === 0);
+      return is;
+    };
+    expect([await joined(old), await joined(next)]).toEqual([true, false]);
+    server.reload({ ticketKeys: [next, old] });
+    expect([await joined(old), await joined(next)]).toEqual([true, true]);
+    server.reload({ ticketKeys: [next] });
+    expect([await joined(old), await joined(next)]).toEqual([false, true]);
+    for (const ticketKeys of [[], [randomBytes(31)], [old, next, old]]) expect(() => server.reload({ ticketKeys })).toThrow(PubkeeperError);
+    expect([await joined(old), await joined(next)]).toEqual([false, true]);
+    const open = await start();
+    expect(() => open.reload({ ticketKeys: [old] })).toThrow(/profile "open"/);
+    expect(() => open.reload({ tls: { cert: '', key: '' } })).toThrow(/does not speak TLS/);
   });
 
   it('holds for a token that is being checked', async () => {

@@ -5,6 +5,7 @@ import { after, cancel, fromUtf8, type Timer, utf8 } from '../../core/host.js';
 import { BrokerLink } from './broker-link.js';
 import { BrokerRoute, encodeAnswers } from './broker-route.js';
 import type { Credentials, Dial, Target } from './broker-line.js';
+import { failover } from './failover.js';
 import { Recent } from './recent.js';
 import { once } from './once.js';
 import { both, inUse } from './small.js';
@@ -74,6 +75,9 @@ export class BrokerBrew implements Brew {
     this.name = way.name;
   }
 
+  /** @internal */
+  readonly failover = failover;
+
   attach(host: BrewHost): void {
     if (this.#host) throw inUse(this.#way.kind);
     this.#host = host;
@@ -97,7 +101,7 @@ export class BrokerBrew implements Brew {
     this.#isLoaded = true;
     this.#way.load().catch((error: unknown) => {
       this.#host!.report(asPubkeeperError(error, 'BREW_DEPENDENCY', `A library for ${this.#way.kind} cannot be loaded.`));
-      this.#host!.state(this.name, false);
+      this.#host!.state?.(this.name, false);
     });
     return { name: this.name, join: true };
   }

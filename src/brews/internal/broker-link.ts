@@ -55,7 +55,7 @@ export class BrokerLink {
     this.#target = target;
     this.#dial = dial;
     this.#host = host;
-    this.#outage = new Outage((up, scope) => host.state(brew, up, scope));
+    this.#outage = new Outage((up, scope) => host.state?.(brew, up, scope));
     void this.#open();
   }
 

@@ -6,7 +6,6 @@ import { ReconnectingConnection } from '../../core/reconnect.js';
 import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
 import { join } from '../../core/ciphers/engine.js';
 import { Cork } from '../../core/cork.js';
-import { Outage } from './outage.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -29,7 +28,6 @@ interface Route {
 }
 
 interface Queued {
-  readonly frame: Uint8Array;
   readonly packet: Uint8Array<ArrayBuffer>;
   readonly resolve: () => void;
   readonly reject: (error: PubkeeperError) => void;
@@ -62,8 +60,6 @@ export class RelayLink {
   #poll: Timer | undefined;
   #told = false;
   #closed: (() => void) | undefined;
-  /** Who is told when the relay is down, so that pairs can go on over another brew. */
-  readonly outage: Outage;
   /** Why it has come to its end. */
   #over: PubkeeperError | undefined;
   /** Settles when the link has come to its final end. */
@@ -72,7 +68,6 @@ export class RelayLink {
   constructor(url: string, host: BrewHost) {
     this.url = url;
     this.#host = host;
-    this.outage = new Outage((up, scope) => host.state('websocket', up, scope));
     this.ended = new Promise((resolve) => (this.#closed = resolve));
     this.#connection = new ReconnectingConnection({
       url,
@@ -162,17 +157,7 @@ export class RelayLink {
       return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
     }
     this.#queuedBytes += packet.length;
-    return new Promise((resolve, reject) => this.#queue.push({ frame, packet, resolve, reject }));
-  }
-
-  /** The brewer has no patron here any more: what waits for a connection is for nobody. */
-  forget(identity: Uint8Array): void {
-    const mine = this.#queue.filter(({ frame }) => bearsIdentity(frame, identity));
-    this.#queue = this.#queue.filter((queued) => !mine.includes(queued));
-    for (const { packet, resolve } of mine) {
-      this.#queuedBytes -= packet.length;
-      resolve();
-    }
+    return new Promise((resolve, reject) => this.#queue.push({ packet, resolve, reject }));
   }
 
   /** Lets go of the socket until `wake`. What is published meanwhile waits. */
@@ -235,7 +220,6 @@ export class RelayLink {
       this.#send(packet);
       resolve();
     }
-    this.outage.up();
   }
 
   #received(frame: Uint8Array, retained?: boolean): void {
@@ -260,10 +244,7 @@ export class RelayLink {
   #down(error: PubkeeperError): void {
     this.#settleDrain();
     for (const routes of this.#routes.values()) for (const route of routes) route.repeat = route.last;
-    if (!this.#told) {
-      this.#host.report(error);
-      this.outage.down();
-    }
+    if (!this.#told) this.#host.report(error);
     this.#told = true;
   }
 
@@ -271,7 +252,6 @@ export class RelayLink {
     this.#over = error;
     this.#settleDrain();
     if (error.code !== 'CONNECTION_CLOSED') this.#host.report(error);
-    this.outage.end(error);
     for (const { reject } of this.#queue.splice(0)) reject(error);
     this.#queuedBytes = 0;
     this.#closed?.();

@@ -34,6 +34,16 @@ export interface CryptoEngine {
 /** The length of an AES block, in bytes. */
 export const BLOCK = 16;
 
+/** A block to begin with, `plaintext`, and its PKCS#7 padding, in memory of their own. */
+export function pad(iv: Uint8Array, plaintext: Uint8Array): Uint8Array<ArrayBuffer> {
+  const padding = BLOCK - (plaintext.length % BLOCK);
+  const end = BLOCK + plaintext.length;
+  const bytes = new Uint8Array(end + padding).fill(padding, end);
+  bytes.set(iv);
+  bytes.set(plaintext, BLOCK);
+  return bytes;
+}
+
 /**
  * What is before the PKCS#7 padding of decrypted blocks.
  * @throws {RangeError} when there is no such padding

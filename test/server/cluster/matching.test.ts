@@ -247,7 +247,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     const brews = [{ name: 'mqtt', url: 'x' }, { name: 'other' }];
     for (const raw of [patron, brewer]) {
       await raw.authenticate(TOKEN);
-      raw.send(40, { brews: ['mqtt', 'other'], bridge_mode: false, moves: true });
+      raw.send(41, { brew: 'mqtt', state: 'up', moves: true });
     }
     const first = ({ brewers, patrons }: Record<string, unknown>): unknown => ((brewers ?? patrons) as { brew: { name: string } }[])[0]?.brew.name;
     patron.send(20, { topic: 'down.*', patron_id: patronId, brews });

@@ -1,0 +1,24 @@
+import { human } from './numbers.mjs';
+
+const BEGIN = '<!-- bench: written by `npm run bench -- --readme` -->';
+const END = '<!-- /bench -->';
+
+/** The README with a table of these results between its markers. */
+export function intoReadme(readme, report) {
+  const [from, to] = [readme.indexOf(BEGIN), readme.indexOf(END)];
+  if (from < 0 || to < from) throw new Error(`bench: README.md must have the lines ${BEGIN} and ${END}`);
+  return `${readme.slice(0, from + BEGIN.length)}\n${table(report)}\n${readme.slice(to)}`;
+}
+
+function table({ date, machine, runs, results, skipped }) {
+  const rows = results.filter(({ brief }) => brief).map(({ title, unit, isOurs, rows: [first, ...others] }) => {
+    if (isOurs) return `| ${title} | ${[first, ...others].map((row) => `${row.label}: ${figure(row, unit)}`).join(' · ')} | |`;
+    const beside = others.map((row) => `${row.label} ${figure(row, unit)} (**${row.ratio.toFixed(2)} ×**)`).join(' · ');
+    return `| ${title} | ${first.label.replace('pubkeeper, ', '')} ${figure(first, unit)} | ${beside} |`;
+  });
+  const when = `${date.slice(0, 10)}, ${machine}, loopback; medians of ${runs} interleaved runs.`;
+  const without = skipped.length ? ` Skipped: ${skipped.join('; ')}.` : '';
+  return `${when} In brackets: how many times better ours is.${without}\n\n| measure | pubkeeper | beside it |\n| --- | --- | --- |\n${rows.join('\n')}`;
+}
+
+const figure = ({ median }, unit) => `${human(median)}${unit.includes('/s') ? '/s' : ` ${unit}`}`;

@@ -1,0 +1,12 @@
+// What a page does in the scene of that name: counts what comes, and when.
+
+let count = 0;
+let first = 0;
+let last = 0;
+
+export function onMessage() {
+  last = performance.now();
+  if (!count++) first = last;
+}
+
+export const counted = () => ({ count, ms: last - first });

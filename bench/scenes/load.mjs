@@ -1,0 +1,58 @@
+// What it takes until a library is there: imported by Node, taken in by a page.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { missingBrowser, openPage } from '../lib/browsers.mjs';
+import { bundle } from '../lib/bundle.mjs';
+
+const here = fileURLToPath(new URL('..', import.meta.url));
+
+/** What an application would import: in Node, and in a page. */
+const LIBRARIES = {
+  pubkeeper: { node: '../dist/index.js', page: `export { PubkeeperClient } from '../../dist/index.js';` },
+  'nats-core': { node: '@nats-io/transport-node', page: `export { wsconnect } from '@nats-io/nats-core';` },
+  mqtt: { node: 'mqtt', page: `import mqtt from 'mqtt'; export const { connect } = mqtt;` },
+  'socket.io-client': { node: 'socket.io-client', page: `export { io } from 'socket.io-client';` },
+};
+const names = Object.keys(LIBRARIES);
+
+/** ms of the import, in a process that has done nothing else. */
+export const importInNode = () => ({
+  title: 'import in Node, cold',
+  unit: 'ms',
+  better: 'less',
+  names,
+  run: async (name) => {
+    const path = LIBRARIES[name].node;
+    const code = `const s = performance.now(); await import(${JSON.stringify(path.startsWith('.') ? new URL(path, import.meta.url.replace('scenes/', '')).href : path)}); console.log(performance.now() - s); process.exit();`;
+    const times = Array.from({ length: 3 }, () => Number(spawnSync(process.execPath, ['--input-type=module', '-e', code], { cwd: here, encoding: 'utf8' }).stdout));
+    return Math.min(...times);
+  },
+});
+
+/** ms in which a page parses and runs the minified bundle: a script in the page itself, which no cache knows. */
+export const parseInPage = (browser) => ({
+  title: `parse and run in ${browser}`,
+  unit: 'ms',
+  better: 'less',
+  names,
+  missing: () => missingBrowser(browser),
+  run: async (name) => {
+    const code = await bundle('library', LIBRARIES[name].page);
+    const page = await openPage(browser);
+    try {
+      const times = await page.evaluate(`(() => {
+        const code = ${JSON.stringify(code)};
+        return Array.from({ length: 5 }, (_, at) => {
+          const script = document.createElement('script');
+          script.textContent = '/*' + at + performance.timeOrigin + '*/' + code;
+          const start = performance.now();
+          document.head.append(script);
+          return performance.now() - start;
+        });
+      })()`);
+      return times.sort((a, b) => a - b)[2];
+    } finally {
+      await page.close();
+    }
+  },
+});

@@ -1,0 +1,191 @@
+import type { Brew, BrewerPair, BrewHost, PatronPair } from '../../core/brew.js';
+import type { BrewDetails } from '../../core/packet.js';
+import { relayUrl } from '../websocket.js';
+import type { BrewStates } from './brew-states.js';
+import { once } from './once.js';
+import type { Parting } from './parting.js';
+import type { Relays } from './relays.js';
+import { both } from './small.js';
+
+/** How long a client that leaves waits for what was sent again to be accepted, in ms. */
+const LEAVE_TIMEOUT = 1000;
+
+export interface MovingBrewOptions {
+  readonly brew: Brew;
+  readonly states: BrewStates;
+  readonly parting: Parting;
+  /** Where the brew's connections are seen, if it does not tell their state itself. */
+  readonly relays: Relays | undefined;
+}
+
+/** A brewer that has pairs here. */
+interface Brewing {
+  pairs: number;
+  /** Resolves when the last of them has left. */
+  readonly left: Promise<void>;
+  readonly leave: () => void;
+}
+
+/**
+ * A brew among others: the same to its client, but a pair that comes here from another brew is given again what was sent
+ * last, and what waits in a brew that the pair has left is not waited for.
+ */
+export class MovingBrew implements Brew {
+  readonly name: string;
+  readonly #options: MovingBrewOptions;
+  readonly #brewers = new Map<string, Brewing>();
+  /** Pairs that went on over another brew, but keep their connection here, so that it is seen when it is back. */
+  readonly #parked = new Map<string, () => void>();
+
+  constructor(options: MovingBrewOptions) {
+    this.#options = options;
+    this.name = options.brew.name;
+  }
+
+  attach(host: BrewHost): void {
+    this.#options.brew.attach(host);
+  }
+
+  brewerDetails(brewer: Parameters<Brew['brewerDetails']>[0]): ReturnType<Brew['brewerDetails']> {
+    this.#options.states.repeat();
+    return this.#options.brew.brewerDetails(brewer);
+  }
+
+  patronDetails(patron: Parameters<Brew['patronDetails']>[0]): BrewDetails | undefined {
+    this.#options.states.repeat();
+    return this.#options.brew.patronDetails(patron);
+  }
+
+  startBrewer(pair: BrewerPair): () => void {
+    const { brew, parting, relays } = this.#options;
+    const { topic, brewerId, patronId } = pair;
+    const key = `> ${brewerId} ${patronId}`;
+    const missed = parting.begin(key, this.name, brewerId) && parting.missed(brewerId);
+    const accepting = (accepted: Promise<void>): void => parting.accept(brewerId, accepted);
+    const stop = this.#start(key, () => brew.startBrewer(missed && brew.failover ? { ...pair, missed, accepting } : pair));
+    const brewer = this.#brewer(brewerId);
+    // To all of the brewer's patrons here at once: one that comes over later, when others read here, may notice a gap.
+    if (!brewer.pairs++ && missed && !brew.failover) accepting(this.#repeat(brewerId, missed));
+    const details = relays && (brew.brewerDetails({ topic, brewerId }) as BrewDetails);
+    const free = details && relays.use(relayUrl(details), { brewerId });
+    return once(() => {
+      if (!--brewer.pairs) {
+        this.#brewers.delete(brewerId);
+        brewer.leave();
+      }
+      free?.();
+      this.#end(key, stop, details, parting.accepting(brewerId));
+    });
+  }
+
+  startPatron(pair: PatronPair): () => void {
+    const { brew, parting, relays } = this.#options;
+    const { brewerId, patronId, details } = pair;
+    const key = `< ${brewerId} ${patronId}`;
+    let isHere = true;
+    parting.begin(key, this.name);
+    const receive: PatronPair['receive'] = (frame, retained) => {
+      if (isHere && parting.mayBeNews(key, frame, retained)) pair.receive(frame, retained);
+    };
+    const stop = this.#start(key, () => brew.startPatron({ ...pair, receive }));
+    const free = relays?.use(relayUrl(details), { brewerId, patronId });
+    return once(() => {
+      isHere = false;
+      free?.();
+      this.#end(key, stop, details);
+    });
+  }
+
+  brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    const { brew, parting } = this.#options;
+    parting.add(brewerId, frame);
+    const accepted = both(brew.brew(brewerId, frame), parting.accepting(brewerId));
+    const left = this.#brewers.get(brewerId)?.left;
+    if (!accepted || !left) return accepted;
+    // What this brew has not accepted when the last pair leaves was sent again where that has gone, if anywhere.
+    return Promise.race([accepted, left]).then(() => parting.accepting(brewerId));
+  }
+
+  endBrewer(brewerId: string): void {
+    this.#options.brew.endBrewer?.(brewerId);
+  }
+
+  renew(pair: Pick<BrewerPair, 'topic' | 'brewerId' | 'details'>, brews: boolean): void {
+    this.#options.brew.renew?.(pair, brews);
+  }
+
+  rest(): void {
+    const { relays, brew } = this.#options;
+    if (relays) relays.resting = true;
+    brew.rest?.();
+  }
+
+  wake(silentMs?: number): void {
+    const { relays, brew } = this.#options;
+    if (relays) relays.resting = false;
+    brew.wake?.(silentMs);
+  }
+
+  async close(): Promise<void> {
+    const { brew, states, parting, relays } = this.#options;
+    if (this.#parked.size) await parting.allAccepted(LEAVE_TIMEOUT);
+    for (const key of [...this.#parked.keys()]) this.#unpark(key);
+    await brew.close();
+    states.clear(this.name);
+    relays?.clear();
+  }
+
+  #brewer(brewerId: string): Brewing {
+    let brewer = this.#brewers.get(brewerId);
+    if (!brewer) {
+      let leave!: () => void;
+      const left = new Promise<void>((resolve) => (leave = resolve));
+      this.#brewers.set(brewerId, (brewer = { pairs: 0, left, leave }));
+    }
+    return brewer;
+  }
+
+  /** What cannot be sent again shows as a gap, and is no failure of what is brewed now. */
+  async #repeat(brewerId: string, frames: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
+    const all = frames.map((frame) => {
+      try {
+        return this.#options.brew.brew(brewerId, frame);
+      } catch {
+        return undefined; // as above
+      }
+    });
+    await Promise.allSettled(all);
+  }
+
+  /** Starts a pair; what it has kept here while it was elsewhere ends then. */
+  #start(key: string, start: () => () => void): () => void {
+    try {
+      const stop = start();
+      this.#unpark(key);
+      return stop;
+    } catch (error) {
+      this.#options.parting.end(key, this.name, () => this.#unpark(key));
+      throw error;
+    }
+  }
+
+  /** Ends a pair here, though not at once while what was sent again waits, or while its relay is watched. */
+  #end(key: string, stop: () => void, details: BrewDetails | undefined, accepting?: Promise<void>): void {
+    const { parting, relays } = this.#options;
+    const unpark = (): void => this.#unpark(key);
+    const isWatched = !!details && !!relays?.watch(relayUrl(details), unpark);
+    if (accepting || isWatched) this.#parked.set(key, stop);
+    else stop();
+    parting.end(key, this.name, (hasMoved) => {
+      if (hasMoved && isWatched) parting.whenLeft(key, unpark);
+      else if (!hasMoved && accepting) void accepting.then(unpark);
+      else unpark();
+    });
+  }
+
+  #unpark(key: string): void {
+    const stop = this.#parked.get(key);
+    this.#parked.delete(key);
+    stop?.();
+  }
+}

@@ -1,0 +1,119 @@
+import { cancel, microtask, type Timer, wait } from '../../core/host.js';
+import { isFrame, readSeal } from '../../core/frame.js';
+import { Sent } from './sent.js';
+import { both, sameBytes } from './small.js';
+
+/** What the brews of a client have to know of each other when a pair moves from one to another. */
+export class Parting {
+  /** The brew of each pair that has one. A pair is one for each of its ends, since both may be here. */
+  readonly #current = new Map<string, string>();
+  /** That from which a pair has just been taken: within the same tick it is given to the next. */
+  readonly #former = new Map<string, string>();
+  readonly #whenLeft = new Map<string, () => void>();
+  /** The brewer of each pair at its brewer's end. */
+  readonly #brewers = new Map<string, string>();
+  /** How many pairs each brewer has, over whatever brew. */
+  readonly #pairs = new Map<string, number>();
+  readonly #sent = new Map<string, { readonly epoch: Uint8Array; readonly frames: Sent; last: Uint8Array }>();
+  /** The latest frame of each pair of a patron, by its session and sequence. */
+  readonly #heard = new Map<string, { readonly epoch: Uint8Array; highest: number }>();
+  readonly #accepting = new Map<string, Promise<void>>();
+
+  /**
+   * A pair begins over a brew. Returns the brew from which it comes.
+   * @param brewerId for the brewer's end
+   */
+  begin(key: string, brew: string, brewerId?: string): string | undefined {
+    const former = this.#former.get(key);
+    this.#former.delete(key);
+    if (brewerId && former === undefined) {
+      this.#brewers.set(key, brewerId);
+      this.#pairs.set(brewerId, (this.#pairs.get(brewerId) ?? 0) + 1);
+    }
+    this.#current.set(key, brew);
+    return former === brew ? undefined : former;
+  }
+
+  /** @param done told at the end of the tick whether the pair has been given to another brew, or back */
+  end(key: string, brew: string, done: (hasMoved: boolean) => void): void {
+    this.#current.delete(key);
+    this.#former.set(key, brew);
+    microtask(() => {
+      const hasMoved = this.#current.has(key);
+      this.#former.delete(key);
+      if (!hasMoved) this.#left(key);
+      done(hasMoved);
+    });
+  }
+
+  /** Calls `run` when the pair has ended for good. */
+  whenLeft(key: string, run: () => void): void {
+    this.#whenLeft.set(key, run);
+  }
+
+  /** A frame leaves. Kept is only what patrons know again: sealed frames, of the present session. */
+  add(brewerId: string, frame: Uint8Array<ArrayBuffer>): void {
+    let sent = this.#sent.get(brewerId);
+    // Each of several brews is given the same one.
+    if (sent?.last === frame) return;
+    const epoch = readSeal(frame)?.epoch;
+    if (!epoch) return;
+    if (!sent || !sameBytes(sent.epoch, epoch)) this.#sent.set(brewerId, (sent = { epoch: epoch.slice(), frames: new Sent(), last: frame }));
+    sent.last = frame;
+    sent.frames.add(frame);
+  }
+
+  /**
+   * Whether a frame that comes to a patron may be news. A last value that is older than what has come already is none: a
+   * relay kept it while the pair was elsewhere. What is forged can suppress last values at most.
+   */
+  mayBeNews(key: string, frame: Uint8Array, retained: boolean | undefined): boolean {
+    const seal = isFrame(frame) && readSeal(frame);
+    if (!seal) return true;
+    let heard = this.#heard.get(key);
+    if (!heard || !sameBytes(heard.epoch, seal.epoch)) {
+      heard = { epoch: seal.epoch.slice(), highest: -1 };
+      this.#heard.set(key, heard);
+    }
+    if (retained && seal.sequence < heard.highest) return false;
+    heard.highest = Math.max(heard.highest, seal.sequence);
+    return true;
+  }
+
+  missed(brewerId: string): readonly Uint8Array<ArrayBuffer>[] | undefined {
+    return this.#sent.get(brewerId)?.frames.frames;
+  }
+
+  /** What a brewer's frames wait for, besides their own acceptance: what was sent again. */
+  accepting(brewerId: string): Promise<void> | undefined {
+    return this.#accepting.get(brewerId);
+  }
+
+  accept(brewerId: string, accepted: Promise<void>): void {
+    const all = Promise.resolve(both(this.#accepting.get(brewerId), accepted.catch(() => undefined))).then(() => {
+      if (this.#accepting.get(brewerId) === all) this.#accepting.delete(brewerId);
+    });
+    this.#accepting.set(brewerId, all);
+  }
+
+  #left(key: string): void {
+    this.#heard.delete(key);
+    this.#whenLeft.get(key)?.();
+    this.#whenLeft.delete(key);
+    const brewerId = this.#brewers.get(key);
+    if (!brewerId) return;
+    this.#brewers.delete(key);
+    const pairs = this.#pairs.get(brewerId)! - 1;
+    if (pairs) return void this.#pairs.set(brewerId, pairs);
+    // What comes next may be another session, whose patrons do not know these frames.
+    this.#pairs.delete(brewerId);
+    this.#sent.delete(brewerId);
+  }
+
+  /** Resolves when all of it is accepted, or after so many milliseconds. */
+  async allAccepted(ms: number): Promise<void> {
+    let timer: Timer | undefined;
+    await Promise.race([Promise.all(this.#accepting.values()), new Promise<void>((over) => (timer = wait(ms, over)))]);
+    cancel(timer);
+  }
+}

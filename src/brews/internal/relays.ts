@@ -1,0 +1,96 @@
+import type { BrewScope } from '../../core/brew.js';
+import type { WebSocketConstructor, WebSocketLike } from '../../core/connection.js';
+import { PubkeeperError } from '../../core/errors.js';
+import { Outage } from './outage.js';
+
+const OPEN = 1;
+const CLOSED = 3;
+
+type Observed = WebSocketLike & { addEventListener?(type: 'open' | 'close', listener: () => void): void };
+
+interface Relay {
+  readonly outage: Outage;
+  readonly waiting: Set<() => void>;
+  socket: Observed | undefined;
+  users: number;
+}
+
+/** Which relays are there, as seen from the sockets that the WebSocket brew opens: it need not know of failover. */
+export class Relays {
+  /** To be used instead of the client's. */
+  readonly WebSocket: WebSocketConstructor;
+  readonly #tell: (up: boolean, scope: BrewScope) => void;
+  readonly #relays = new Map<string, Relay>();
+  /** Sockets are closed on purpose: the page is put away. */
+  resting = false;
+
+  constructor(WebSocket: WebSocketConstructor, tell: (up: boolean, scope: BrewScope) => void) {
+    this.#tell = tell;
+    const dialled = (url: string, socket: Observed): void => this.#dialled(url, socket);
+    // A constructor that returns an object makes that one.
+    this.WebSocket = function (url: string, protocols?: string | string[]) {
+      const socket: Observed = new WebSocket(url, protocols);
+      dialled(url, socket);
+      return socket;
+    } as unknown as WebSocketConstructor;
+  }
+
+  /** A pair depends on this relay, until the returned function is called. */
+  use(url: string, scope: BrewScope): () => void {
+    const relay = this.#relay(url);
+    relay.users++;
+    const free = relay.outage.use(scope);
+    return () => {
+      free();
+      relay.users--;
+      this.#tidy(url, relay);
+    };
+  }
+
+  /** Whether it has been said that this relay is down. Then `back` is called when it is there again. */
+  watch(url: string, back: () => void): boolean {
+    const relay = this.#relays.get(url);
+    if (!relay?.outage.isMissed) return false;
+    relay.waiting.add(back);
+    return true;
+  }
+
+  /** Nobody waits any more. */
+  clear(): void {
+    for (const { outage } of this.#relays.values()) outage.end(new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.'));
+    this.#relays.clear();
+  }
+
+  #dialled(url: string, socket: Observed): void {
+    const relay = this.#relay(url);
+    // A connection that is given up without an answer to its end is over when the next one is dialled.
+    if (relay.socket?.readyState === OPEN) relay.outage.down();
+    relay.socket = socket;
+    const isCurrent = (): boolean => relay.socket === socket && this.#relays.get(url) === relay;
+    socket.addEventListener?.('open', () => {
+      if (!isCurrent()) return;
+      relay.outage.up();
+      for (const back of relay.waiting) back();
+      relay.waiting.clear();
+    });
+    socket.addEventListener?.('close', () => {
+      if (isCurrent() && !this.resting) relay.outage.down();
+      this.#tidy(url, relay);
+    });
+  }
+
+  #relay(url: string): Relay {
+    let relay = this.#relays.get(url);
+    if (!relay) {
+      relay = { outage: new Outage((up, scope) => this.#tell(up, scope)), waiting: new Set(), socket: undefined, users: 0 };
+      this.#relays.set(url, relay);
+    }
+    return relay;
+  }
+
+  #tidy(url: string, relay: Relay): void {
+    const { users, outage, socket } = relay;
+    const isIdle = !users && !outage.isMissed && (socket?.readyState ?? CLOSED) > OPEN;
+    if (isIdle && this.#relays.get(url) === relay) this.#relays.delete(url);
+  }
+}

@@ -1,0 +1,140 @@
+import { Option, type Command } from 'commander';
+import { show } from '../core/id.js';
+import type { JwtAlgorithm, Limits, LogLevel, Right } from '../server/index.js';
+// Not the whole server: that is loaded when it is to run.
+import { LIMITS } from '../server/limits.js';
+import { LOG_LEVELS } from '../server/log.js';
+import { parsePort, wholeNumber } from './arguments.js';
+import { usage } from './exit.js';
+import { collectTokens } from './tokens.js';
+
+const ALGORITHMS: readonly JwtAlgorithm[] = ['HS256', 'RS256', 'ES256', 'EdDSA'];
+
+/** Numbers of `createServer` beside its `limits`: what is said of each, its default, the least and the most. */
+const NUMBERS = {
+  maxMessageBytes: ['the longest message, in bytes', 1024 * 1024, 1024, 1024 ** 3],
+  authMs: ['how long a connection may take to authenticate, in ms', 5_000, 1, 3_600_000],
+  heartbeatMs: ['the time between two pings, in ms; who is silent for 2.5 of them is cut', 15_000, 20, 3_600_000],
+  holdMs: ['how long a brewer is not told of a patron that has not joined the relay yet, in ms', 250, 0, 60_000],
+  ticketSeconds: ['how long a relay ticket holds, in seconds', 600, 1, 86_400],
+} as const satisfies Record<string, readonly [string, number, number, number]>;
+
+/** What is said of each limit. */
+const LIMIT_HELP: Readonly<Record<keyof typeof LIMITS, string>> = {
+  packetsBeforeAuth: 'packets that a client may send before it is let in',
+  connectionsPerAddress: 'connections from one address (IPv6: one /64); on loopback only when given',
+  registrations: 'patrons and brewers of one connection',
+  joinedTopics: 'topics that one relay connection has joined',
+  topicLength: 'characters of a topic or pattern',
+  topicSegments: 'segments of a topic or pattern',
+  doubleWildcards: '** in a pattern',
+  packetsPerSecond: 'control packets a second of one connection; more are read later',
+  packetBurst: 'control packets that may come at once before that counts',
+  relayMessagesPerSecond: 'relay messages a second of one connection; more are read later',
+  relayBytesPerSecond: 'relay bytes a second of one connection; more are read later',
+  retainedValues: 'last values that the relay keeps',
+  retainedBytes: 'bytes of last values that the relay keeps',
+  bufferedBytes: 'bytes that may wait for one reader',
+};
+
+type Numbers = { readonly [Name in keyof typeof NUMBERS]?: number } & Omit<Limits, 'slowReader'>;
+
+/** How tokens that are signed (JWT) are checked, or made. */
+export interface JwtFlags {
+  readonly jwtKeyFile?: string;
+  readonly jwtJwksUrl?: string;
+  readonly jwtIssuer?: string;
+  readonly jwtAudience?: string;
+  readonly jwtAlgorithms?: readonly JwtAlgorithm[];
+  readonly jwtLeeway?: number;
+}
+
+export interface ServeFlags extends JwtFlags, Numbers {
+  readonly port: number;
+  readonly host: string;
+  readonly relayPort?: number;
+  readonly tokens?: string;
+  readonly token?: ReadonlyMap<string, readonly Right[]>;
+  readonly profile?: 'open' | 'secured';
+  readonly ticketKeyFile?: string;
+  readonly origin?: readonly string[];
+  readonly cluster?: string;
+  readonly clusterName: string;
+  readonly clusterCredentials?: string;
+  readonly clusterReplicas?: number;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly slowReader?: 'drop' | 'cut';
+  readonly metrics?: true;
+  readonly drainMs: number;
+  readonly logFormat: 'text' | 'json';
+  readonly logLevel?: LogLevel;
+  readonly json?: true;
+  readonly verbose?: true;
+}
+
+/** `maxMessageBytes` as a flag: `--max-message-bytes`. */
+export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+type Bounds = readonly [fallback: number, least: number, most: number];
+
+const number = (name: string, help: string, [fallback, least, most]: Bounds): Option =>
+  new Option(`${flagOf(name)} <number>`, `${help} (default: ${fallback})`).argParser((text) => wholeNumber(text, flagOf(name), least, most));
+
+const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
+
+function parseAlgorithms(text: string): JwtAlgorithm[] {
+  return text.split(',').map((name) => {
+    const algorithm = ALGORITHMS.find((known) => known === name.trim());
+    if (algorithm) return algorithm;
+    throw usage(`--jwt-algorithms takes one or more of ${ALGORITHMS.join(', ')}, joined by commas, not ${show(text)}.`);
+  });
+}
+
+/** The flags for signed tokens. `key`: what the key file is for. */
+export const jwtOptions = (key: string): Option[] => [
+  new Option('--jwt-key-file <file>', key),
+  new Option('--jwt-jwks-url <url>', 'an https URL of a JWKS that checks signed tokens'),
+  new Option('--jwt-issuer <text>', 'what the claim "iss" must be'),
+  new Option('--jwt-audience <text>', 'what the claim "aud" must be or hold'),
+  new Option('--jwt-algorithms <list>', `what signatures are taken: ${ALGORITHMS.join(', ')}`).argParser(parseAlgorithms),
+  new Option('--jwt-leeway <seconds>', 'how much clocks may differ (default: 60)').argParser((text) => wholeNumber(text, '--jwt-leeway', 0, 86_400)),
+];
+
+/** Adds the flags of `pubkeeper serve`, except those that every command has. */
+export function addServeFlags(command: Command): Command {
+  const options = [
+    new Option('-p, --port <port>', 'the TCP port; 0 for any that is free').default(9898).argParser(parsePort),
+    new Option('--host <address>', 'the address to listen on; 0.0.0.0 for all').default('127.0.0.1'),
+    new Option('--relay-port <port>', 'also open a port for the relay alone, as older clients expect').argParser(parsePort),
+    new Option('--tokens <file>', 'a JSON file of tokens, or of their hashes, and their rights'),
+    new Option('-t, --token <token>', 'a token that may connect; may be repeated').argParser(collectTokens),
+    ...jwtOptions('a PEM public key or certificate, a JWK, a JWKS or an HS256 secret that checks signed tokens'),
+    new Option('--profile <name>', 'what the relay asks for: tickets of the control server, or nothing').choices(['open', 'secured']),
+    new Option('--ticket-key-file <file>', 'one or two keys for relay tickets, as lines of 64 hex digits; the first signs'),
+    new Option('--cluster <urls>', 'be one of several servers, over NATS at nats://host:port; several with commas').env('PUBKEEPER_CLUSTER'),
+    new Option('--cluster-name <name>', 'the name of their network, for several on one NATS').default('pubkeeper').env('PUBKEEPER_CLUSTER_NAME'),
+    new Option('--cluster-credentials <file>', 'a credentials file for NATS').env('PUBKEEPER_CLUSTER_CREDENTIALS'),
+    new Option('--cluster-replicas <number>', 'how many NATS servers keep the registry (default: 3, or 1 where there is one)').argParser((text) => wholeNumber(text, '--cluster-replicas', 1, 5)),
+    new Option('--origin <origin>', 'a page origin that may connect; may be repeated').argParser(collect),
+    new Option('--tls-cert <file>', 'the certificate chain, as PEM: the server speaks wss: and https:'),
+    new Option('--tls-key <file>', 'its private key, as PEM'),
+    ...Object.entries(NUMBERS).map(([name, [help, ...bounds]]) => number(name, help, bounds)),
+    ...Object.entries(LIMITS).map(([name, bounds]) => number(name, LIMIT_HELP[name as keyof typeof LIMITS], bounds)),
+    new Option('--slow-reader <what>', 'what a relay connection gets that does not read: the newest frames later, or 4413').choices(['drop', 'cut']),
+    new Option('--metrics', 'answer /metrics also beyond loopback'),
+    new Option('--drain-ms <number>', 'how long, when it ends, connections are only refused at first').default(0).argParser((text) => wholeNumber(text, '--drain-ms', 0, 3_600_000)),
+    new Option('--log-format <format>', 'text for people, or json: one object a line').default('text').choices(['text', 'json']),
+    new Option('--log-level <level>', 'the least that is logged (default: info)').choices(LOG_LEVELS),
+    new Option('--json', 'tell address and generated token as one line of JSON on stdout, not on stderr'),
+  ];
+  for (const option of options) command.addOption(option);
+  return command;
+}
+
+/** The numbers among the flags, as `createServer` takes them. */
+export function numbersOf(flags: ServeFlags): { readonly [Name in keyof typeof NUMBERS]?: number } & { readonly limits: Limits } {
+  const pick = (names: object): Record<string, number> =>
+    Object.fromEntries(Object.entries(flags).filter(([name, value]) => Object.hasOwn(names, name) && value !== undefined));
+  return { ...pick(NUMBERS), limits: { ...pick(LIMITS), ...(flags.slowReader && { slowReader: flags.slowReader }) } };
+}

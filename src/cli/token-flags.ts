@@ -1,0 +1,53 @@
+import { Option, type Command } from 'commander';
+import { parsePattern, parseToken, wholeNumber } from './arguments.js';
+import { jwtOptions } from './serve-flags.js';
+import type { CreateFlags, VerifyFlags } from './token.js';
+import type { Tell } from './tell.js';
+
+const collectPatterns = (text: string, before: readonly string[] = []): string[] => [...before, parsePattern(text)];
+
+const CREATE = `
+A static token is random; a server keeps only its hash. A signed one (JWT) carries its rights and its expiry, and the
+server needs just the key that checks it. The token goes to stdout; without --tokens a second line holds the entry for a
+token file.
+
+Examples:
+  $ pubkeeper token create --read 'plant.**' --write plant.1.valve --tokens tokens.json
+  $ pubkeeper token create --all --expires 600 --jwt-key-file private.pem --jwt-algorithms ES256 \\
+      --jwt-issuer me --jwt-audience pubkeeper
+`;
+
+const VERIFY = `
+Reads the token from stdin, or from PUBKEEPER_TOKEN. Prints what it may do as a line of JSON;
+exit code 1 when it is not good.
+
+Examples:
+  $ pubkeeper token verify --tokens tokens.json < token.txt
+  $ pubkeeper token verify --jwt-key-file public.pem --jwt-algorithms ES256 \\
+      --jwt-issuer me --jwt-audience pubkeeper < token.txt
+`;
+
+/** `pubkeeper token create` and `pubkeeper token verify`. */
+export function addTokenCommands(
+  parent: Command,
+  command: (parent: Command, usage: string, description: string, help: string) => Command,
+  done: (exitCode: number) => void,
+  tell: Tell,
+): void {
+  const create = command(parent, 'create', 'Make a token, and print it once', CREATE)
+    .addOption(new Option('--read <pattern>', 'topics that it may read; may be repeated').argParser(collectPatterns))
+    .addOption(new Option('--write <pattern>', 'topics that it may write; may be repeated').argParser(collectPatterns))
+    .option('--all', 'it may read and write every topic')
+    .option('--tokens <file>', 'add its hash to this token file, which is made where there is none')
+    .addOption(new Option('--expires <seconds>', 'a signed token: how long it holds (default: 3600)').argParser((text) => wholeNumber(text, '--expires', 1, 1e9)))
+    .option('--subject <text>', 'a signed token: whom it is for')
+    .option('-q, --quiet', 'no notes on stderr, only errors');
+  for (const option of jwtOptions('the private key, as PEM or JWK, or the HS256 secret that signs')) create.addOption(option);
+  create.action(async (flags: CreateFlags) => done(await (await import('./token.js')).createToken(flags, tell)));
+
+  const verify = command(parent, 'verify', 'Check a token, and print what it may do', VERIFY)
+    .option('--tokens <file>', 'the token file of the server')
+    .addOption(new Option('-t, --token <token>', 'the token; better on stdin').env('PUBKEEPER_TOKEN').argParser(parseToken));
+  for (const option of jwtOptions('what checks signed tokens, as for pubkeeper serve')) verify.addOption(option);
+  verify.action(async (flags: VerifyFlags) => done(await (await import('./token.js')).verifyToken(flags)));
+}

@@ -1,0 +1,149 @@
+import { createPrivateKey, createSecretKey, randomBytes } from 'node:crypto';
+import { rename, stat, writeFile } from 'node:fs/promises';
+import { decodeJwt, importJWK, SignJWT } from 'jose';
+import { show } from '../core/id.js';
+import type { JwtAlgorithm, Right, TokenTable } from '../server/index.js';
+import { readTokens, Tokens } from '../server/index.js';
+import { hashToken, readRights } from '../server/auth.js';
+import { ExitCode, failure, systemCode, usage } from './exit.js';
+import { readAll } from './input.js';
+import { jwtAuthenticator, readText } from './serve-files.js';
+import type { JwtFlags } from './serve-flags.js';
+import type { Tell } from './tell.js';
+import { EVERYTHING } from './tokens.js';
+
+export interface TokenFlags extends JwtFlags {
+  readonly tokens?: string;
+}
+
+export interface CreateFlags extends TokenFlags {
+  readonly read?: readonly string[];
+  readonly write?: readonly string[];
+  readonly all?: true;
+  readonly expires?: number;
+  readonly subject?: string;
+}
+
+export interface VerifyFlags extends TokenFlags {
+  readonly token?: string;
+}
+
+/** How long a signed token holds, in seconds, where nothing else is asked for. */
+const HOUR = 3600;
+
+/** `pubkeeper token create` */
+export async function createToken(flags: CreateFlags, tell: Tell): Promise<number> {
+  const rights = rightsOf(flags);
+  const isSigned = [flags.jwtKeyFile, flags.jwtIssuer, flags.jwtAudience, flags.jwtAlgorithms].some((flag) => flag !== undefined);
+  if (isSigned) {
+    if (flags.tokens !== undefined) throw usage('A signed token stands in no file: leave out --tokens, or the flags that begin with --jwt.');
+    process.stdout.write(`${await sign(rights, flags)}\n`);
+    return ExitCode.OK;
+  }
+  if (flags.expires !== undefined || flags.subject !== undefined) throw usage('--expires and --subject are for signed tokens: give --jwt-key-file.');
+  const token = randomBytes(32).toString('base64url');
+  const entry = { [`sha256:${Buffer.from(hashToken(token), 'base64').toString('hex')}`]: rights };
+  if (flags.tokens === undefined) {
+    tell.note('The token is told only now; the second line is what a token file holds of it.');
+    process.stdout.write(`${token}\n${JSON.stringify(entry)}\n`);
+    return ExitCode.OK;
+  }
+  await addTo(flags.tokens, entry);
+  tell.note(`Added to ${flags.tokens}; a server that runs reads it at SIGHUP. The token is told only now.`);
+  process.stdout.write(`${token}\n`);
+  return ExitCode.OK;
+}
+
+/** `pubkeeper token verify` */
+export async function verifyToken(flags: VerifyFlags): Promise<number> {
+  const { tokens: path } = flags;
+  const jwt = await jwtAuthenticator(flags);
+  if (path === undefined && !jwt) throw usage('Nothing says what the token must be: give --tokens, or --jwt-key-file or --jwt-jwks-url.');
+  const token = flags.token ?? (await readAll(process.stdin, 64 * 1024).then((bytes) => Buffer.from(bytes).toString().trim()));
+  if (!token) throw usage('There is no token: give it on stdin, or set PUBKEEPER_TOKEN.');
+  const listed = path === undefined ? undefined : (await readTokens(path)).list(token);
+  const signed = listed ? undefined : await jwt?.authenticate(token);
+  if (!listed && !signed) throw failure('The token is not good: it is not in the file, or its signature, issuer, audience, expiry or rights are wrong.');
+  const claims = listed ? { rights: listed } : claimsOf(token);
+  process.stdout.write(`${JSON.stringify(claims)}\n`);
+  return ExitCode.OK;
+}
+
+function claimsOf(token: string): Record<string, unknown> {
+  const { rights, exp, sub } = decodeJwt(token);
+  return { rights: readRights(rights), expires: new Date((exp ?? 0) * 1000).toISOString(), ...(sub !== undefined && { subject: sub }) };
+}
+
+function rightsOf({ read = [], write = [], all }: CreateFlags): readonly Right[] {
+  if (all && (read.length || write.length)) throw usage('--all is every right: leave it out, or --read and --write.');
+  if (all) return EVERYTHING;
+  if (!read.length && !write.length) throw usage('A token without rights is of no use: give --read or --write with a pattern, or --all.');
+  const both = read.filter((topic) => write.includes(topic));
+  return [
+    ...both.map((topic) => ({ topic, read: true, write: true })),
+    ...read.filter((topic) => !both.includes(topic)).map((topic) => ({ topic, read: true })),
+    ...write.filter((topic) => !both.includes(topic)).map((topic) => ({ topic, write: true })),
+  ];
+}
+
+/** Adds an entry to a token file. Whoever reads the file meanwhile sees it as it was, or as it is then. */
+async function addTo(path: string, entry: TokenTable): Promise<void> {
+  const mode = await stat(path).then((found) => found.mode & 0o777, (error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw failure(`The token file ${show(path)} cannot be read (${systemCode(error)}).`, error);
+  });
+  let table: TokenTable = {};
+  if (mode !== undefined) {
+    await readTokens(path);
+    table = JSON.parse(await readText(path)) as TokenTable;
+  }
+  const all = { ...table, ...entry };
+  new Tokens(all);
+  const next = `${path}.${randomBytes(4).toString('hex')}`;
+  try {
+    // For its owner only, unless it was for others before.
+    await writeFile(next, `${JSON.stringify(all, null, 2)}\n`, { mode: mode ?? 0o600, flag: 'wx' });
+    await rename(next, path);
+  } catch (error) {
+    throw failure(`The token file ${show(path)} cannot be written (${systemCode(error) || 'unknown reason'}).`, error);
+  }
+}
+
+async function sign(rights: readonly Right[], flags: CreateFlags): Promise<string> {
+  const { jwtKeyFile: path, jwtIssuer: issuer, jwtAudience: audience, jwtAlgorithms = [], expires = HOUR, subject } = flags;
+  const [algorithm] = jwtAlgorithms;
+  if (!issuer || !audience || !algorithm || jwtAlgorithms.length > 1) {
+    throw usage('A signed token needs --jwt-issuer, --jwt-audience and one algorithm by --jwt-algorithms.');
+  }
+  if (flags.jwtJwksUrl !== undefined) throw usage('--jwt-jwks-url has public keys: a token is signed by --jwt-key-file or PUBKEEPER_JWT_KEY.');
+  const own = process.env['PUBKEEPER_JWT_KEY'];
+  if (path === undefined && !own) throw usage('There is no key to sign with: give --jwt-key-file, or set PUBKEEPER_JWT_KEY.');
+  const key = await signingKey((path === undefined ? own! : await readText(path)).trim(), algorithm);
+  const token = new SignJWT({ rights })
+    .setProtectedHeader({ alg: algorithm, typ: 'JWT' })
+    .setIssuedAt()
+    .setIssuer(issuer)
+    .setAudience(audience)
+    .setExpirationTime(Math.floor(Date.now() / 1000) + expires);
+  if (subject !== undefined) token.setSubject(subject);
+  try {
+    return await token.sign(key);
+  } catch {
+    throw failure(`The key does not fit ${algorithm}: give the private key for it.`);
+  }
+}
+
+type SigningKey = Parameters<SignJWT['sign']>[0];
+
+async function signingKey(text: string, algorithm: JwtAlgorithm): Promise<SigningKey> {
+  try {
+    if (text.startsWith('{')) return await importJWK(JSON.parse(text) as Parameters<typeof importJWK>[0], algorithm);
+    if (algorithm !== 'HS256') return createPrivateKey(text);
+  } catch {
+    // What the parsers say is not passed on: it may quote the key.
+    throw failure(`The key is no private key for ${algorithm}: a PEM or a JWK is needed.`);
+  }
+  const secret = Buffer.from(text);
+  if (secret.length < 32 || text.startsWith('-----BEGIN')) throw failure('HS256 needs a secret of at least 32 bytes, and no other kind of key.');
+  return createSecretKey(secret);
+}

@@ -1,0 +1,129 @@
+import { after, cancel } from '../core/host.js';
+import type { Timer } from '../core/host.js';
+import { Bucket } from './bucket.js';
+
+// Back-pressure. A burst is faster than any reader, and a healthy one must not lose it; but nobody may wait for long for a
+// reader that does not read. So whoever publishes for a full reader is not read from until that has drained:
+// - where nobody else reads what it publishes: until the reader has taken nothing at all for 2 s;
+// - where somebody does: until the reader has taken nothing for 20 ms, and no more than a second at first and then a
+//   hundredth of the time. Neighbours are to feel a slow reader in less than one of a hundred messages.
+// After that the reader is slow, and nobody waits for it until it has drained.
+
+const ALONE_MS = 2_000;
+const BESIDE_MS = 20;
+const CREDIT_MS = 1_000;
+const CREDIT_MS_PER_SECOND = 10;
+const LOOK_MS = 20;
+
+/** A connection, as it is paced. */
+export interface Paced {
+  /** Bytes that its other end has taken. */
+  readonly taken: number;
+  /** Stops reading what it publishes. */
+  hold(): void;
+  /** Reads on. */
+  release(): void;
+}
+
+/** A reader that is full, and those who wait for it. */
+interface Full<C> {
+  readonly waiting: Set<C>;
+  timer: Timer | undefined;
+  taken: number;
+  takenAt: number;
+  lookedAt: number;
+  others: (publisher: C) => boolean;
+  beside: boolean;
+  isSlow: boolean;
+}
+
+export class Pacer<C extends Paced> {
+  readonly #full = new Map<C, Full<C>>();
+  readonly #credits = new WeakMap<C, Bucket>();
+  /** How many readers each publisher waits for. */
+  readonly #held = new Map<C, number>();
+
+  /** Whether a publisher is not read from now. */
+  isHeld(publisher: C): boolean {
+    return this.#held.has(publisher);
+  }
+
+  /**
+   * `reader` is full, by what these publishers have sent.
+   * @param others whether anybody else would feel it if this publisher waited
+   */
+  full(reader: C, publishers: Iterable<C>, others: (publisher: C) => boolean): void {
+    const now = performance.now();
+    let full = this.#full.get(reader);
+    if (!full) {
+      full = { waiting: new Set(), timer: undefined, taken: reader.taken, takenAt: now, lookedAt: now, others, beside: false, isSlow: false };
+      this.#full.set(reader, full);
+    }
+    if (full.isSlow) return;
+    for (const publisher of publishers) {
+      if (publisher === reader || full.waiting.has(publisher)) continue;
+      full.beside ||= others(publisher);
+      if (full.beside && this.#credit(reader).take(0)) return this.#giveUp(full);
+      full.waiting.add(publisher);
+      const held = this.#held.get(publisher) ?? 0;
+      this.#held.set(publisher, held + 1);
+      if (!held) publisher.hold();
+    }
+    if (full.waiting.size) full.timer ??= after(LOOK_MS, () => this.#look(reader, full));
+  }
+
+  /** `reader` has drained. */
+  drained(reader: C): void {
+    const full = this.#full.get(reader);
+    if (!full) return;
+    this.#full.delete(reader);
+    this.#pay(reader, full);
+    this.#giveUp(full);
+  }
+
+  gone(connection: C): void {
+    this.drained(connection);
+    for (const { waiting } of this.#full.values()) waiting.delete(connection);
+    this.#held.delete(connection);
+  }
+
+  #look(reader: C, full: Full<C>): void {
+    full.timer = undefined;
+    // Neighbours that were full as well may have drained.
+    if (!full.beside) for (const publisher of full.waiting) full.beside ||= full.others(publisher);
+    if (reader.taken > full.taken) {
+      full.taken = reader.taken;
+      full.takenAt = performance.now();
+    }
+    const broke = this.#pay(reader, full) && full.beside;
+    const quiet = performance.now() - full.takenAt;
+    if (broke || quiet >= (full.beside ? BESIDE_MS : ALONE_MS)) this.#giveUp(full);
+    else full.timer = after(LOOK_MS, () => this.#look(reader, full));
+  }
+
+  /** Takes from the reader's credit for the time that others have waited; whether nothing is left. */
+  #pay(reader: C, full: Full<C>): boolean {
+    const now = performance.now();
+    const cost = full.waiting.size ? now - full.lookedAt : 0;
+    full.lookedAt = now;
+    return full.beside && this.#credit(reader).take(cost) > 0;
+  }
+
+  #giveUp(full: Full<C>): void {
+    full.isSlow = true;
+    cancel(full.timer);
+    for (const publisher of full.waiting) {
+      const held = (this.#held.get(publisher) ?? 1) - 1;
+      if (held) this.#held.set(publisher, held);
+      else this.#held.delete(publisher);
+      if (!held) publisher.release();
+    }
+    full.waiting.clear();
+  }
+
+  #credit(reader: C): Bucket {
+    let credit = this.#credits.get(reader);
+    if (!credit) this.#credits.set(reader, (credit = new Bucket(CREDIT_MS_PER_SECOND, CREDIT_MS)));
+    return credit;
+  }
+}

@@ -1,0 +1,134 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listen, pubkeeper, result, type Cli } from './harness.js';
+
+let directory: string;
+beforeAll(() => void (directory = mkdtempSync(join(tmpdir(), 'pubkeeper-reload-'))));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const ALL = [{ topic: '**', read: true, write: true }];
+const file = (name: string, content: unknown): string => {
+  const path = join(directory, name);
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+};
+const urlOf = async (server: Cli): Promise<string> => ((await server.says(/Serving at (\w+:[^\s"]+)/)) as unknown as [string, string])[1];
+
+describe.concurrent('SIGHUP', () => {
+  it('reads the token file again: who is left stays, who is gone is refused, who is new is let in; what is wrong changes nothing', async () => {
+    const tokens = file('tokens.json', { stays: ALL, goes: ALL });
+    const server = pubkeeper(['serve', '--port', '0', '--tokens', tokens]);
+    const url = await urlOf(server);
+    const env = (token: string) => ({ env: { PUBKEEPER_SERVER: url, PUBKEEPER_TOKEN: token } });
+    const [stays, goes] = await Promise.all([listen('a', ['-n', '1', '--lines'], env('stays')), listen('a', [], env('goes'))]);
+
+    file('tokens.json', '{ broken');
+    server.kill('SIGHUP');
+    await server.says(/What is in use stays, because not all could be read again: [^\n]+is not JSON\.\n/);
+    expect(await result(['token', 'verify', '--tokens', tokens], { input: 'stays' })).toMatchObject({ code: 1 });
+
+    file('tokens.json', { stays: ALL, comes: ALL });
+    server.kill('SIGHUP');
+    await server.says(/were read again\.\n/);
+    expect(await goes.exit).toBe(1);
+    expect(await result(['brew', 'a', 'hello'], env('comes'))).toMatchObject({ code: 0 });
+    expect(await stays.exit).toBe(0);
+    // It was never away.
+    expect(stays.stderr.all).not.toMatch(/reconnecting/);
+    expect(server.stderr.all).not.toMatch(/stays"|goes|comes/);
+    server.kill('SIGTERM');
+    expect(await server.exit).toBe(0);
+  });
+
+  it('takes other ticket keys: relays that share the new one take its tickets, and those of the old one while that is second', async () => {
+    const [old, next] = [randomBytes(32).toString('hex'), randomBytes(32).toString('hex')];
+    const tokens = file('shared.json', { t: ALL });
+    const keys = file('keys', `${old}\n`);
+    const server = pubkeeper(['serve', '--port', '0', '--tokens', tokens, '--profile', 'secured', '--ticket-key-file', keys]);
+    const url = await urlOf(server);
+    const env = { PUBKEEPER_SERVER: url, PUBKEEPER_TOKEN: 't' };
+    const patron = await listen('a', ['-n', '2', '--lines'], { env });
+    expect(await result(['brew', 'a', 'one'], { env })).toMatchObject({ code: 0 });
+    file('keys', `${next}\n${old}\n`);
+    server.kill('SIGHUP');
+    await server.says(/were read again\.\n/);
+    expect(await result(['brew', 'a', 'two'], { env })).toMatchObject({ code: 0 });
+    expect(await patron.exit).toBe(0);
+    expect(patron.stdout.lines).toEqual(['one', 'two']);
+    file('keys', 'SECRET-KEY\n');
+    server.kill('SIGHUP');
+    await server.says(/must hold one or two lines of 64 hex digits/);
+    expect(server.stderr.all).not.toMatch(/SECRET/);
+  });
+
+  it('takes another certificate, for connections that come', async () => {
+    const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
+    const make = (name: string): void =>
+      void execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', `/CN=${name}`, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+    const shown = async (port: number): Promise<unknown> => {
+      const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      const { subject } = socket.getPeerCertificate();
+      socket.destroy();
+      return subject.CN;
+    };
+    make('before.example');
+    const server = pubkeeper(['serve', '--port', '0', '--tokens', file('tls.json', { t: ALL }), '--tls-cert', cert, '--tls-key', key]);
+    const port = Number(new URL(await urlOf(server)).port);
+    expect(await shown(port)).toBe('before.example');
+    make('after.example');
+    server.kill('SIGHUP');
+    await server.says(/were read again\.\n/);
+    expect(await shown(port)).toBe('after.example');
+    file('key.pem', 'nonsense');
+    server.kill('SIGHUP');
+    await server.says(/What is in use stays[^\n]+certificate and its private key/);
+    expect(await shown(port)).toBe('after.example');
+  });
+});
+
+describe.concurrent('logs', () => {
+  const text = async (args: string[]): Promise<string> => {
+    const server = pubkeeper(['serve', '--port', '0', '--json', '--tokens', file('log.json', { 'log-token': ALL }), ...args]);
+    await server.prints(/\n/);
+    const { url } = JSON.parse(server.stdout.all) as { url: string };
+    expect(await result(['patron', 'a', '--server', url, '--token', 'wrong-token'])).toMatchObject({ code: 1 });
+    server.kill('SIGTERM');
+    expect(await server.exit).toBe(0);
+    expect(server.stderr.all).not.toMatch(/wrong-token|log-token/);
+    return server.stderr.all;
+  };
+
+  it('are lines of JSON by --log-format json', async () => {
+    const server = pubkeeper(['serve', '--port', '0', '--log-format', 'json', '--tokens', file('json.json', { t: ALL })]);
+    const url = await urlOf(server);
+    await result(['patron', 'a', '--server', url, '--token', 'wrong']);
+    await server.says(/was refused/);
+    server.kill('SIGTERM');
+    expect(await server.exit).toBe(0);
+    const entries = server.stderr.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(entries.map(({ level }) => level)).toEqual(expect.arrayContaining(['info', 'warn']));
+    expect(server.stdout.all).toBe('');
+  });
+
+  it('have what --log-level says, and more', async () => {
+    expect(await text([])).toMatch(/^pubkeeper: A token from [^\n]+ was refused\.\n/);
+    expect(await text(['--log-level', 'warn'])).toMatch(/was refused/);
+    expect(await text(['--log-level', 'error'])).toBe('');
+    expect(await text(['--log-level', 'error', '--log-format', 'json'])).toBe('');
+  });
+});
+
+it('limits by flags hold', async () => {
+  const server = pubkeeper(['serve', '--port', '0', '--tokens', file('limits.json', { t: ALL }), '--topic-length', '5', '--log-level', 'error', '--metrics']);
+  await server.says(/Serving at/);
+  const refused = await result(['patron', 'too.long', '--server', await urlOf(server), '--token', 't']);
+  expect(refused).toMatchObject({ code: 1, stdout: '' });
+  expect(refused.stderr).toMatch(/at most 5 characters/);
+});

@@ -1,0 +1,113 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listen, pubkeeper, result } from './harness.js';
+
+let directory: string;
+beforeAll(() => void (directory = mkdtempSync(join(tmpdir(), 'pubkeeper-token-'))));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const file = (name: string, text: string): string => {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+};
+const RIGHTS = ['--read', 'plant.**', '--write', 'plant.1', '--write', 'plant.**'];
+const RIGHTS_LIST = [{ topic: 'plant.**', read: true, write: true }, { topic: 'plant.1', read: false, write: true }];
+
+describe.concurrent('pubkeeper token, static', () => {
+  it('tells a token once, and of its hash an entry for the token file', async () => {
+    const made = await result(['token', 'create', ...RIGHTS]);
+    expect(made.code).toBe(0);
+    expect(made.stderr).toMatch(/^pubkeeper: The token is told only now[^\n]+\n$/);
+    const [token = '', entry = ''] = made.stdout.split('\n');
+    expect(token).toMatch(/^[\w-]{43}$/);
+    expect(entry).toMatch(/^\{"sha256:[0-9a-f]{64}":\[/);
+    expect(entry).not.toContain(token);
+    const tokens = file('entry.json', entry);
+    const checked = await result(['token', 'verify', '--tokens', tokens], { input: `${token}\n` });
+    expect(JSON.parse(checked.stdout)).toEqual({ rights: RIGHTS_LIST });
+    // The hash is no token.
+    const [hash] = Object.keys(JSON.parse(entry) as object);
+    expect(await result(['token', 'verify', '--tokens', tokens], { input: hash! })).toMatchObject({ code: 1, stdout: '' });
+  });
+
+  it('adds the hash to a token file, which is for its owner only; a server takes it', async () => {
+    const tokens = join(directory, 'made.json');
+    const first = (await result(['token', 'create', '--all', '--tokens', tokens, '--quiet'])).stdout.trim();
+    expect(statSync(tokens).mode & 0o777).toBe(0o600);
+    const second = (await result(['token', 'create', '--read', 'a', '--tokens', tokens, '--quiet'])).stdout.trim();
+    expect(Object.keys(JSON.parse(readFileSync(tokens, 'utf8')) as object)).toHaveLength(2);
+    expect(readFileSync(tokens, 'utf8')).not.toMatch(new RegExp(`${first}|${second}`));
+    const server = pubkeeper(['serve', '--port', '0', '--tokens', tokens]);
+    const [, url] = (await server.says(/Serving at (\S+)\n/)) as unknown as [string, string];
+    const patron = await listen('a', ['-n', '1', '--lines'], { env: { PUBKEEPER_SERVER: url, PUBKEEPER_TOKEN: second } });
+    expect(await result(['brew', 'a', 'x', '--server', url], { env: { PUBKEEPER_TOKEN: first } })).toMatchObject({ code: 0 });
+    expect(await patron.exit).toBe(0);
+  });
+
+  it('leaves a file alone that is none', async () => {
+    const tokens = file('broken.json', '["secret-token"]');
+    const { code, stdout, stderr } = await result(['token', 'create', '--all', '--tokens', tokens]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^pubkeeper: The token file [^\n]+ must be an object[^\n]+\n$/);
+    expect(readFileSync(tokens, 'utf8')).toBe('["secret-token"]');
+  });
+});
+
+describe.concurrent('pubkeeper token, signed', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const CLAIMS = ['--jwt-issuer', 'me', '--jwt-audience', 'them', '--jwt-algorithms'];
+  const pem = (): [string, string] => [
+    file('private.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()),
+    file('public.pem', publicKey.export({ type: 'spki', format: 'pem' }).toString()),
+  ];
+
+  it('is signed by a private key, checked by the public one, and let in by a server that has this one', async () => {
+    const [secret, open] = pem();
+    const made = await result(['token', 'create', ...RIGHTS, '--subject', 'pump', '--jwt-key-file', secret, ...CLAIMS, 'ES256']);
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    const env = { PUBKEEPER_TOKEN: made.stdout.trim() };
+    const checked = await result(['token', 'verify', '--jwt-key-file', open, ...CLAIMS, 'ES256'], { env });
+    expect(JSON.parse(checked.stdout)).toEqual({ rights: RIGHTS_LIST, expires: expect.stringMatching(/^\d{4}-/) as string, subject: 'pump' });
+    const server = pubkeeper(['serve', '--port', '0', '--jwt-key-file', open, ...CLAIMS, 'ES256']);
+    const [, url] = (await server.says(/Serving at (\S+)\n/)) as unknown as [string, string];
+    const patron = await listen('plant.1', ['-n', '1', '--lines'], { env: { ...env, PUBKEEPER_SERVER: url } });
+    expect(await result(['brew', 'plant.1', 'x', '--server', url], { env })).toMatchObject({ code: 0 });
+    expect(await patron.exit).toBe(0);
+    // Of another audience: not good.
+    const other = await result(['token', 'verify', '--jwt-key-file', open, '--jwt-issuer', 'me', '--jwt-audience', 'us', '--jwt-algorithms', 'ES256'], { env });
+    expect(other).toMatchObject({ code: 1, stdout: '' });
+    expect(other.stderr).toMatch(/^pubkeeper: The token is not good[^\n]+\n$/);
+    expect(other.stderr).not.toContain(env.PUBKEEPER_TOKEN);
+  });
+
+  it('takes the secret of HS256 from the environment', async () => {
+    const env = { PUBKEEPER_JWT_KEY: 'a secret of more than thirty-two bytes' };
+    const { stdout } = await result(['token', 'create', '--all', '--expires', '60', ...CLAIMS, 'HS256'], { env });
+    expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env, input: stdout })).toMatchObject({ code: 0, stderr: '' });
+    const wrong = { PUBKEEPER_JWT_KEY: 'another secret of more than thirty-two bytes' };
+    expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env: wrong, input: stdout })).toMatchObject({ code: 1, stdout: '' });
+  });
+
+  it('wants a key that fits, and never repeats one', async () => {
+    const [secret, open] = pem();
+    const hopeless: [string[], RegExp][] = [
+      [['token', 'create', '--all', '--jwt-key-file', open, ...CLAIMS, 'ES256'], /no private key for ES256/],
+      [['token', 'create', '--all', '--jwt-key-file', secret, ...CLAIMS, 'RS256'], /does not fit RS256/],
+      [['token', 'create', '--all', '--jwt-key-file', secret, ...CLAIMS, 'HS256'], /HS256 needs a secret/],
+      [['token', 'create', '--all', '--jwt-key-file', file('json', '{"kty":"SECRET"}'), ...CLAIMS, 'ES256'], /no private key for ES256/],
+      [['serve', '--port', '0', '--jwt-key-file', secret, ...CLAIMS, 'ES256'], /is a private key: give the public one/],
+      [['token', 'verify', '--jwt-key-file', secret, ...CLAIMS, 'ES256'], /is a private key: give the public one/],
+    ];
+    for (const [args, sentence] of hopeless) {
+      const { code, stdout, stderr } = await result(args, { input: 'x' });
+      expect(stderr).toMatch(sentence);
+      expect(stderr).toMatch(/^pubkeeper: [^\n]+\n$/);
+      expect(stderr).not.toMatch(/SECRET|BEGIN/);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    }
+  });
+});

@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest';
+import { PubkeeperClient } from '../../src/index.js';
+import type { PubkeeperServer } from '../../src/server/index.js';
+import { connect, later, start, until } from '../server/harness.js';
+import { newId } from '../server/raw-client.js';
+import { FaultProxy } from './proxy.js';
+import { report, scale } from './kit.js';
+
+// A link that breaks in the ways in which links break, between real clients and a real server.
+
+const HEARTBEAT = 200;
+/** 2.5 heartbeats and the half one by which they are looked at; and what a busy machine adds. */
+const FOUND = 3 * HEARTBEAT;
+const BUSY = 400;
+
+async function network() {
+  const server = await start({ heartbeatMs: HEARTBEAT, logger: { warn: () => undefined, error: () => undefined } });
+  const proxy = await FaultProxy.listen(() => server.port);
+  later(() => proxy.close());
+  return { server, proxy };
+}
+
+function join(proxy: FaultProxy, token: string) {
+  const client = new PubkeeperClient({ server: `ws://127.0.0.1:${proxy.port}/ws`, token, reconnect: { delayMs: 20, maxDelayMs: 50 }, logger: { warn: () => undefined, error: () => undefined } });
+  client.on('error', () => undefined);
+  later(() => client.disconnect());
+  return client;
+}
+
+const stateOf = (client: PubkeeperClient, wanted: string): Promise<number> =>
+  new Promise((resolve) => {
+    const begun = performance.now();
+    const undo = client.on('state', (state) => {
+      if (state !== wanted) return;
+      undo();
+      resolve(performance.now() - begun);
+    });
+  });
+
+/** Resolves when so many control connections have been found dead by the server, or have ended. */
+async function left(server: PubkeeperServer, count: number): Promise<void> {
+  const gone = new Set<string>();
+  await new Promise<void>((resolve) => {
+    server.on('unmatched', ({ patronId }) => void (gone.add(patronId), gone.size === count && resolve()));
+  });
+}
+
+describe('a link', () => {
+  it.each<[string, 'up' | 'down' | 'both']>([
+    ['half open: packets vanish both ways, and no FIN comes', 'both'],
+    ['a blackhole towards the server', 'up'],
+    ['a blackhole towards the client', 'down'],
+  ])('%s: is found by both sides in 2.5 heartbeats, each time', async (name, way) => {
+    const clients = scale(10, 100);
+    const { server, proxy } = await network();
+    const brewer = await connect(server, { token: server.token! });
+    brewer.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }] });
+    const all = Array.from({ length: clients }, () => join(proxy, server.token!));
+    for (const client of all) client.addPatron('a', () => undefined);
+    await Promise.all(all.map((client) => client.connect()));
+    const found = all.map((client) => stateOf(client, 'reconnecting'));
+    const begun = performance.now();
+    const gone = left(server, clients).then(() => performance.now() - begun);
+    proxy.blackhole(way);
+    const times = await Promise.all(found);
+    const served = await gone;
+    await until(() => all.every(({ state }) => state === 'connected') && server.stats().matches === clients);
+    const worst = Math.max(...times);
+    report(`link, ${name}`, { clients, found: times.length, clientWorstMs: worst, serverWorstMs: served, heartbeatMs: HEARTBEAT });
+    expect(times).toHaveLength(clients);
+    expect(worst).toBeLessThan(FOUND + BUSY);
+    // Where only this way is dead, the client's goodbye is the sign; else the server's own heartbeat.
+    expect(served).toBeLessThan(2 * FOUND + BUSY);
+    expect(server.stats()).toMatchObject({ clients: clients + 1, patrons: clients });
+  });
+
+  it('whose packets come one byte at a time, and late: everything is matched and delivered', async () => {
+    const { server, proxy } = await network();
+    proxy.way = 'slice';
+    proxy.delayMs = 5;
+    const [reading, writing] = [join(proxy, server.token!), join(proxy, server.token!)];
+    const heard: string[] = [];
+    reading.addPatron('sliced.**', (_, message) => heard.push(message.text()));
+    const brewer = writing.addBrewer('sliced.x');
+    await Promise.all([reading.connect(), writing.connect()]);
+    await until(() => brewer.isMatched);
+    const count = scale(20, 100);
+    for (let i = 0; i < count; i++) await brewer.brewText(`message ${i}`);
+    await until(() => heard.length === count);
+    expect(heard).toEqual(Array.from({ length: count }, (_, i) => `message ${i}`));
+    expect(server.stats().drops).toEqual({});
+  });
+
+  it('that is reset comes back each time, with what is matched', async () => {
+    const times = scale(10, 100);
+    const { server, proxy } = await network();
+    const client = join(proxy, server.token!);
+    client.addPatron('a', () => undefined);
+    await client.connect();
+    for (let i = 0; i < times; i++) {
+      const [down, back] = [stateOf(client, 'reconnecting'), stateOf(client, 'connected')];
+      proxy.reset();
+      await down;
+      await back;
+      await until(() => server.stats().patrons === 1);
+    }
+    report('link, reset', { times, dials: proxy.dials.length });
+    expect(server.stats()).toMatchObject({ clients: 1, patrons: 1 });
+  });
+
+  it('to the relay that is half open is found by the relay, and joined anew by its client', async () => {
+    const { server, proxy } = await network();
+    const reading = join(proxy, server.token!);
+    const writing = join(proxy, server.token!);
+    const heard: string[] = [];
+    reading.addPatron('r', (_, message) => heard.push(message.text()));
+    const brewer = writing.addBrewer('r');
+    await Promise.all([reading.connect(), writing.connect()]);
+    await until(() => brewer.isMatched);
+    await brewer.brewText('before');
+    await until(() => heard.includes('before'));
+    proxy.blackhole('both');
+    // Both links are dead; what is brewed once they are back is delivered.
+    await Promise.all([stateOf(reading, 'connected'), stateOf(writing, 'connected')]);
+    for (let i = 0; !heard.some((text) => text.startsWith('after')); i++) {
+      await brewer.brewText(`after ${i}`).catch(() => undefined);
+      await new Promise<void>((resolve) => void setTimeout(resolve, 20));
+    }
+    await until(() => (server.stats().drops.silent ?? 0) > 0);
+  });
+});

@@ -1,0 +1,103 @@
+import { createServer, connect, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+
+/** What happens to the bytes of one direction. */
+export type Way = 'pass' | 'vanish' | 'slice';
+
+interface Pair {
+  readonly near: Socket;
+  readonly far: Socket;
+  up: Way;
+  down: Way;
+}
+
+/** A TCP proxy on which a network's faults are made. Up: from the client to the server. */
+export class FaultProxy {
+  /** What happens to the bytes of connections that come from now on. */
+  way: Way = 'pass';
+  /** How long bytes take, in ms. */
+  delayMs = 0;
+  /** When each connection was dialled, in ms. */
+  readonly dials: number[] = [];
+  /** Whether new connections are taken. */
+  refuses = false;
+  readonly #pairs = new Set<Pair>();
+  readonly #sockets = new Set<Socket>();
+  readonly #server: Server;
+  readonly #target: () => number;
+
+  private constructor(target: () => number) {
+    this.#target = target;
+    this.#server = createServer({ noDelay: true }, (near) => this.#accept(near));
+  }
+
+  /** @param target the port that it leads to, on this machine */
+  static async listen(target: () => number, port = 0): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target);
+    proxy.#server.listen({ port, host: '127.0.0.1', backlog: 8_192 });
+    await once(proxy.#server, 'listening');
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get connections(): number {
+    return this.#pairs.size;
+  }
+
+  /** Ends all connections by RST, which no goodbye precedes. */
+  reset(): void {
+    for (const { near, far } of this.#pairs) {
+      near.resetAndDestroy();
+      far.resetAndDestroy();
+    }
+  }
+
+  /** The connections that are there lead nowhere from now on, in one direction or in both; those that come are well. */
+  blackhole(way: 'up' | 'down' | 'both'): void {
+    for (const pair of this.#pairs) {
+      if (way !== 'down') pair.up = 'vanish';
+      if (way !== 'up') pair.down = 'vanish';
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise<void>((done) => void this.#server.close(() => done()));
+  }
+
+  #accept(near: Socket): void {
+    this.dials.push(performance.now());
+    if (this.refuses) return void near.resetAndDestroy();
+    const far = connect({ port: this.#target(), host: '127.0.0.1', noDelay: true });
+    const pair: Pair = { near, far, up: this.way, down: this.way };
+    this.#pairs.add(pair);
+    const end = (): void => {
+      this.#pairs.delete(pair);
+      // A link whose packets vanish brings no FIN either.
+      if (pair.up !== 'vanish') far.destroy();
+      if (pair.down !== 'vanish') near.destroy();
+    };
+    for (const socket of [near, far]) {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    }
+    for (const socket of [near, far]) socket.on('error', () => undefined).on('close', end);
+    near.on('data', (bytes: Buffer) => this.#carry(bytes, pair.up, far));
+    far.on('data', (bytes: Buffer) => this.#carry(bytes, pair.down, near));
+  }
+
+  #carry(bytes: Buffer, way: Way, to: Socket): void {
+    if (way === 'vanish') return;
+    const write = (): void => {
+      if (to.destroyed) return;
+      if (way === 'pass') to.write(bytes);
+      else for (const byte of bytes) to.write(Buffer.of(byte));
+    };
+    if (this.delayMs) setTimeout(write, this.delayMs);
+    else write();
+  }
+}

@@ -1,0 +1,197 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Brew } from '../src/core/brew.js';
+import { Brewer } from '../src/core/brewer.js';
+import type { CipherName } from '../src/core/ciphers/cipher.js';
+import { Patron } from '../src/core/patron.js';
+import { encodeRelayPacket, RelayPacketType } from '../src/core/relay.js';
+import { PubkeeperClient } from '../src/index.js';
+import { nodeEngine } from '../src/platform/node-engine.js';
+import { Relay } from '../src/server/relay.js';
+import { id, rawFrame, settle, sha256 } from './helpers.js';
+import { later, start } from './server/harness.js';
+
+// What the speed rests on, in counts and not in times: they are the same on every machine, however busy. Each bound is
+// about twice what was counted when it was written, and far from what a careless change would make of it.
+
+const COUNT = 1000;
+const PAYLOAD = new Uint8Array(64).fill(97);
+const CIPHERS: readonly CipherName[] = ['aes-gcm', 'aes-cbc', 'none'];
+
+type Methods = Record<string, (this: object, ...args: unknown[]) => unknown>;
+
+describe('system calls', () => {
+  const undo: (() => void)[] = [];
+  /** Writes to TCP sockets in this process: of server and clients alike. */
+  let writes = 0;
+
+  beforeAll(async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    await once(socket, 'connect');
+    // Beneath Node's streams: what is called here asks the kernel.
+    const { constructor } = (socket as unknown as { _handle: { constructor: { prototype: object } } })._handle;
+    const stream = Object.getPrototypeOf(constructor.prototype) as Methods;
+    for (const name of Object.getOwnPropertyNames(stream).filter((key) => key.startsWith('write') && key !== 'writeQueueSize')) {
+      const write = stream[name]!;
+      undo.push(() => void (stream[name] = write));
+      stream[name] = function (...args) {
+        if (this instanceof (constructor as unknown as new () => object)) writes++;
+        return write.apply(this, args);
+      };
+    }
+    socket.destroy();
+    server.close();
+  });
+  afterEach(() => void (writes = 0));
+  afterAll(() => undo.forEach((run) => run()));
+
+  it.each(CIPHERS)('per 1,000 messages that are brewed, relayed and received (%s)', async (cipher) => {
+    const { brewer, heard } = await exchange(cipher, 1);
+    const before = writes;
+    const all = heard(COUNT);
+    for (let i = 0; i < COUNT; i++) await brewer.brew(PAYLOAD);
+    await all;
+    // Out of the client and out of the server; one by one they would be 2,000.
+    expect(writes - before).toBeGreaterThanOrEqual(2);
+    expect(writes - before).toBeLessThanOrEqual(20);
+  });
+
+  it('per 1,000 messages to 20 patrons on connections of their own: a few for each connection', async () => {
+    const { brewer, heard } = await exchange('aes-gcm', 20);
+    const before = writes;
+    const all = heard(20 * COUNT);
+    for (let i = 0; i < COUNT; i++) await brewer.brew(PAYLOAD);
+    await all;
+    expect(writes - before).toBeGreaterThanOrEqual(21);
+    expect(writes - before).toBeLessThanOrEqual(21 * 4);
+  });
+
+  it('one for each message and each end where messages come one by one: nothing else is sent', async () => {
+    const { brewer, heard } = await exchange('aes-gcm', 1);
+    const before = writes;
+    for (let i = 1; i <= 50; i++) {
+      const one = heard(i);
+      await brewer.brew(PAYLOAD);
+      await one;
+    }
+    expect(writes - before).toBeGreaterThanOrEqual(100);
+    expect(writes - before).toBeLessThanOrEqual(105);
+  });
+
+  /** A brewer matched with patrons on clients of their own; `heard(n)` resolves when n messages have come in all. */
+  async function exchange(cipher: CipherName, patrons: number) {
+    const server = await start();
+    const open = (): PubkeeperClient => {
+      const client = new PubkeeperClient({ server: server.url, token: server.token! });
+      later(() => client.disconnect());
+      return client;
+    };
+    let count = 0;
+    let wanted = Infinity;
+    let reached = (): void => undefined;
+    for (let i = 0; i < patrons; i++) {
+      const client = open();
+      client.addPatron('guard.*', () => {
+        if (++count >= wanted) reached();
+      });
+      await client.connect();
+    }
+    const client = open();
+    const brewer = client.addBrewer('guard.x', { cipher });
+    let added = 0;
+    const matched = new Promise<void>((resolve) => brewer.on('added', () => void (++added === patrons && resolve())));
+    await client.connect();
+    await matched;
+    const heard = (number: number): Promise<void> => {
+      wanted = number;
+      return count >= number ? Promise.resolve() : new Promise((resolve) => (reached = resolve));
+    };
+    return { brewer, heard };
+  }
+});
+
+describe('framings', () => {
+  interface Member {
+    readonly version: 1 | 2;
+  }
+  const publish = (payload: Uint8Array) => encodeRelayPacket(RelayPacketType.PUBLISH, sha256('guard.x'), rawFrame('guard.x', id(1), payload));
+  const join = encodeRelayPacket(RelayPacketType.JOIN, sha256('guard.x'));
+
+  it('per fan-out: one for all connections that speak the same', () => {
+    const written: Buffer[] = [];
+    const relay = new Relay<Member>({ cork: () => undefined, write: (_, bytes) => (written.push(bytes), true) });
+    for (let i = 0; i < 100; i++) relay.receive({ version: i < 90 ? 2 : 1 }, join);
+    const publisher: Member = { version: 2 };
+    for (let burst = 0; burst < 10; burst++) {
+      for (let i = 0; i < 50; i++) relay.receive(publisher, publish(PAYLOAD));
+      relay.flush();
+    }
+    expect(written).toHaveLength(10 * 100);
+    // Two for each burst of 50 messages, not one for each message or connection.
+    expect(new Set(written).size).toBe(20);
+  });
+});
+
+describe('allocations', () => {
+  /** Bytes of heap for each message: the median over rounds, since now and then garbage is collected in between. */
+  async function bytesEach(round: () => Promise<void> | void, messages: number): Promise<number> {
+    const taken: number[] = [];
+    for (let i = 0; i < 60; i++) {
+      const before = process.memoryUsage().heapUsed;
+      await round();
+      taken.push((process.memoryUsage().heapUsed - before) / messages);
+    }
+    // The first ones are not compiled yet.
+    return taken.slice(20).sort((a, b) => a - b)[20]!;
+  }
+
+  it.each([
+    // A promise for each message would take 200 and more.
+    ['none', 650],
+    ['aes-cbc', 750],
+    ['aes-gcm', 350],
+  ] as const)('per message that a patron delivers (%s): at most %i bytes', async (cipher, most) => {
+    const frames: Uint8Array[] = [];
+    const brew = { startBrewer: () => () => undefined, brew: (_: unknown, frame: Uint8Array) => void frames.push(frame) };
+    const brewer = new Brewer('guard.x', { cipher });
+    brewer._lend({ brew: () => brew as unknown as Brew, engine: nodeEngine } as never);
+    brewer.configure();
+    brewer.newPatrons([{ topic: 'guard.x', patron_id: id(2), brew: { name: 'x' } }]);
+    let count = 0;
+    const patron = new Patron('guard.*', () => void count++);
+    patron._lend({ brew: () => ({ startPatron: () => () => undefined }) as unknown as Brew, engine: nodeEngine } as never);
+    patron.newBrewers([{ topic: 'guard.x', brewer_id: brewer.brewerId, brewer_config: brewer.getConfig(), brew: { name: 'x' } }]);
+    let brewed = 0;
+    const sets: Uint8Array[][] = [];
+    for (let i = 0; i < 60; i++) {
+      for (let n = 0; n < COUNT; n++, brewed++) void brewer.brew(PAYLOAD);
+      await settle();
+      sets.push(frames.splice(0));
+    }
+    const each = await bytesEach(async () => {
+      for (const frame of sets.shift()!) patron._handleCallback(brewer.brewerId, frame);
+      await Promise.resolve();
+    }, COUNT);
+    expect(count).toBe(brewed);
+    expect(each).toBeLessThan(most);
+  });
+
+  it('per delivery of a fan-out', async () => {
+    const relay = new Relay<{ version: 2 }>({ cork: () => undefined, write: () => true });
+    const topic = sha256('guard.x');
+    for (let i = 0; i < 100; i++) relay.receive({ version: 2 }, encodeRelayPacket(RelayPacketType.JOIN, topic));
+    const packet = encodeRelayPacket(RelayPacketType.PUBLISH, topic, rawFrame('guard.x', id(1), PAYLOAD));
+    const publisher = { version: 2 } as const;
+    const each = await bytesEach(() => {
+      for (let i = 0; i < 100; i++) {
+        relay.receive(publisher, packet);
+        if (i % 10 === 9) relay.flush();
+      }
+    }, 100 * 100);
+    // A frame for each connection would take 250.
+    expect(each).toBeLessThan(40);
+  });
+});
