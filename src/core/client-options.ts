@@ -62,8 +62,8 @@ export interface Settings extends ClientOptions {
 /** @throws {PubkeeperError} `OPTION_INVALID` or `BREW_DUPLICATE` */
 export function readOptions(options: ClientOptions): Settings {
   const { server, token, brews, reconnect, connectTimeoutMs = 10_000 } = options ?? {};
-  const servers = typeof server === 'object' ? server : [server];
-  if (!Array.isArray(servers) || !servers.length) assertServer(server);
+  const servers = [server].flat() as string[];
+  if (!servers.length) assertServer(server);
   servers.forEach(assertServer);
   if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
     throw invalid("token must be the text that the server knows this client by, or a function that gets it");

@@ -51,7 +51,8 @@ export class PubkeeperClient {
   #grace: Timer | undefined;
   /** Stops listening to the life of the page. */
   #unbind: (() => void) | undefined;
-  /** Which of the servers is used, or tried. */
+  /** What brews are lent; its server is the one that is used, or tried. */
+  readonly #host: BrewHost & { server: string };
   #turn = 0;
   /** The page is just being put away: what ends now is not lost. */
   #resting = false;
@@ -59,18 +60,15 @@ export class PubkeeperClient {
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_IN_USE` */
   constructor(options: ClientOptions) {
     this.#settings = readOptions(options);
-    const { WebSocket, reconnect, logger, brews, engine = defaultEngine() } = this.#settings;
-    const server = (): string => this.#server;
-    const host: BrewHost = {
-      get server() {
-        return server();
-      },
+    const { servers, WebSocket, reconnect, logger, brews, engine = defaultEngine() } = this.#settings;
+    const host = (this.#host = {
+      server: servers[0]!,
       WebSocket,
       reconnect,
       logger,
       report: (error) => this.#report(error),
       dropped: (reason) => this.#drops.add(reason, undefined),
-    };
+    } as BrewHost & { server: string });
     const send = (packet: Packet): void => {
       if (this.#ready) this.#run?.session?.send(packet);
     };
@@ -233,13 +231,10 @@ export class PubkeeperClient {
 
   #open(run: Run): void {
     const { token, WebSocket, reconnect, connectTimeoutMs } = this.#settings;
-    const server = (): string => this.#server;
     let closed: (() => void) | undefined;
     this.#closed = new Promise((resolve) => (closed = resolve));
     run.session = new Session({
-      get server() {
-        return server();
-      },
+      place: this.#host,
       token,
       WebSocket,
       reconnect,
@@ -266,7 +261,7 @@ export class PubkeeperClient {
     const { silentMs } = error.details;
     if (silentMs) this.#wakeBrews(silentMs as number);
     const { retryFirst, servers } = this.#settings;
-    if (!this.#resting) this.#turn++;
+    if (!this.#resting) this.#host.server = servers[++this.#turn % servers.length]!;
     if (this.#run?.first && !this.#resting) return retryFirst || ++this.#run.failed < servers.length ? this.#report(error) : this.#end(error);
     if (this.#state !== 'connected') return;
     const run = this.#run;
@@ -313,15 +308,13 @@ export class PubkeeperClient {
   #registerAll(): void {
     this.#ready = true;
     const run = this.#run!;
-    // What brewers have of a server, as its relay, is another one's now.
-    if (run.server !== (run.server = this.#server)) this.#registry.doubt();
     const { connectTimeoutMs: ms } = this.#settings;
     this.#answers = after(ms, () => {
       const topics = this.#registry.unanswered;
       const message = `The server did not answer the registration of ${topics.join(', ')} within ${ms} ms.`;
       this.#run?.session?.abandon(new PubkeeperError('TIMEOUT', message, { topics }));
     });
-    this.#registry.registerAll();
+    this.#registry.registerAll(run.server !== (run.server = this.#host.server));
   }
 
   /** Connected, once every registration was answered. */
@@ -337,11 +330,6 @@ export class PubkeeperClient {
     this.#attempt = undefined;
     // Peers that the server did not name may be on their way back too.
     this.#grace = after(this.#settings.reconnect.graceMs, () => this.#registry.expire());
-  }
-
-  get #server(): string {
-    const { servers } = this.#settings;
-    return servers[this.#turn % servers.length]!;
   }
 
   #setState(state: ClientState): void {

@@ -8,7 +8,7 @@ import { Registration } from './registration.js';
 /** A patron or a brewer of a client: how to register it, and what to do with what the server says of it. */
 export interface Member {
   readonly target: Patron | Brewer;
-  readonly registration: Pick<Registration<never>, 'answered' | 'expectAnswer' | 'removed' | 'refused' | 'expire' | 'doubt' | 'clear'>;
+  readonly registration: Pick<Registration<never>, 'answered' | 'expectAnswer' | 'removed' | 'refused' | 'expire' | 'clear'>;
   /** The packet that registers it, once its brews are ready. */
   register(): Promise<Packet>;
   readonly unregister: Packet;

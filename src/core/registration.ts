@@ -30,9 +30,10 @@ export class Registration<Info> {
     this.#renew = renew;
   }
 
-  /** The next notification is the answer to a registration, and lists all peers. */
-  expectAnswer(): void {
+  /** The next notification is the answer to a registration, and lists all peers. `isOther`: by another server, so that they begin anew. */
+  expectAnswer(isOther = false): void {
     this.answered = false;
+    if (isOther) for (const id of this.#peers.keys()) this.#peers.set(id, '');
   }
 
   /** Takes a notification. */
@@ -63,11 +64,6 @@ export class Registration<Info> {
   /** The server refuses the registration: what a former one led to ends with it. */
   refused(): void {
     for (const id of this.#peers.keys()) this.removed(id, true);
-  }
-
-  /** Takes the peers that are told of again for changed. */
-  doubt(): void {
-    for (const id of this.#peers.keys()) this.#peers.set(id, '');
   }
 
   /** Removes the peers that have not come back. */

@@ -9,8 +9,8 @@ export type TokenSource = string | (() => string | Promise<string>);
 
 /** What a session is made of, and whom it tells. */
 export interface SessionOptions {
-  /** Asked each time that it dials. */
-  readonly server: string;
+  /** Where the server is: looked at each time that it dials. */
+  readonly place: { readonly server: string };
   readonly token: TokenSource;
   readonly WebSocket: WebSocketConstructor;
   readonly reconnect: Required<ReconnectOptions>;
@@ -51,7 +51,7 @@ export class Session {
     this.#options = options;
     this.#connection = new ReconnectingConnection({
       get url() {
-        return options.server;
+        return options.place.server;
       },
       protocols: ['pubkeeper-1.1', 'pubkeeper-1.0'],
       WebSocket: options.WebSocket,
@@ -97,7 +97,8 @@ export class Session {
 
   #opened(protocol: string): void {
     this.#version = protocol === 'pubkeeper-1.0' ? '1.0' : '1.1';
-    const { timeoutMs, token, server } = this.#options;
+    const { timeoutMs, token, place } = this.#options;
+    const { server } = place;
     const deadline = after(timeoutMs, () =>
       this.abandon(new PubkeeperError('TIMEOUT', `${server} did not authenticate within ${timeoutMs} ms.`, { timeoutMs })),
     );
@@ -172,7 +173,7 @@ export class Session {
     this.#connection.send(ping(this.#version));
     this.#timer = after(timeoutMs, () => {
       if (this.#connection.heardAt >= asked) this.#watch();
-      else this.abandon(silent(this.#options.server, Date.now() - asked));
+      else this.abandon(silent(this.#options.place.server, Date.now() - asked));
     });
   }
 
