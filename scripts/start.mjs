@@ -1,4 +1,4 @@
-// `npm start`: sets up what is missing, then hands the terminal to the demo.
+// `npm start`: sets up what is missing, then hands the terminal to the demo. `npm run demo:cluster`: to that of a cluster.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,9 +8,11 @@ await main(async () => {
   await ensureDependencies();
   await ensureBuild();
 
-  const demo = join(root, 'demo/start.mjs');
-  if (!existsSync(demo)) throw new SetupError('The demo is missing: there is no demo/start.mjs.');
-  const child = spawn(process.execPath, [demo, ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' });
+  const isCluster = process.argv[2] === 'cluster';
+  const name = isCluster ? 'demo/cluster.mjs' : 'demo/start.mjs';
+  const demo = join(root, name);
+  if (!existsSync(demo)) throw new SetupError(`The demo is missing: there is no ${name}.`);
+  const child = spawn(process.execPath, [demo, ...process.argv.slice(isCluster ? 3 : 2)], { cwd: root, stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => {
       // A terminal sends Ctrl-C to the whole group: the demo has it already, and may take a second one for "at once".

@@ -75,7 +75,9 @@ export class WebSocketBrew implements Brew {
 
   startBrewer({ brewerId, topic, details }: BrewerPair): () => void {
     const pooled = this.#open(relayUrl(this.brewerDetails()!));
-    const outlet = this.#outlets.get(brewerId) ?? { link: pooled.link, hash: topicHash(topic), pairs: 0 };
+    const known = this.#outlets.get(brewerId);
+    // The own relay is another one after the client has gone to another server.
+    const outlet = known?.link === pooled.link ? known : { link: pooled.link, hash: topicHash(topic), pairs: 0 };
     outlet.pairs++;
     this.#outlets.set(brewerId, outlet);
     outlet.link.grant(brewerId, outlet.hash, readTicket(details));

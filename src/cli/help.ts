@@ -43,8 +43,13 @@ What is wrong in a file is told, and changes nothing.
 
 The logs (--log-format, --log-level) go to stderr and hold no tokens: json needs tokens that were given, or --json.
 
+Several servers, one network (--cluster): all of them over a NATS with JetStream that is there already (npm install
+@nats-io/transport-node @nats-io/jetstream @nats-io/kv). Give all of them the same tokens and, in the profile "secured" behind
+one address, the same --ticket-key-file. For NATS: --cluster-credentials, or PUBKEEPER_CLUSTER_USER and _PASSWORD, or _TOKEN.
+
 Examples:
   $ pubkeeper serve
+  $ pubkeeper serve --cluster nats://10.0.0.1:4222,nats://10.0.0.2:4222 --host 0.0.0.0 --tokens tokens.json
   $ pubkeeper serve --host 0.0.0.0 --port 9000 --tokens tokens.json
   $ pubkeeper serve --host 0.0.0.0 --tokens tokens.json --tls-cert cert.pem --tls-key key.pem --origin https://app.example
   $ pubkeeper serve --tokens tokens.json --log-format json --connections-per-address 64 --slow-reader cut

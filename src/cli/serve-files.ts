@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { show } from '../core/id.js';
-import type { Authenticator, JwtOptions, ServerOptions } from '../server/index.js';
+import type { Authenticator, ClusterOptions, JwtOptions, ServerOptions } from '../server/index.js';
 import { JwtAuthenticator, readTokens, Tokens } from '../server/index.js';
 import { failure, systemCode, usage } from './exit.js';
 import type { JwtFlags, ServeFlags } from './serve-flags.js';
@@ -57,6 +57,22 @@ async function certificate({ tlsCert, tlsKey }: ServeFlags): Promise<{ cert: str
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
   if (tlsCert === undefined || tlsKey === undefined) throw usage('--tls-cert and --tls-key go together: give both, or neither.');
   return { cert: await readText(tlsCert), key: await readText(tlsKey) };
+}
+
+/** The cluster, and what it says to NATS: names, passwords and tokens come from the environment, where `ps` does not show them. */
+export async function clusterOf({ cluster, clusterName, clusterCredentials, clusterReplicas }: ServeFlags): Promise<ClusterOptions | undefined> {
+  if (cluster === undefined) return undefined;
+  const env = (name: string): string | undefined => process.env[`PUBKEEPER_CLUSTER_${name}`] || undefined;
+  const [username, password, token] = [env('USER'), env('PASSWORD'), env('TOKEN')];
+  return {
+    servers: cluster,
+    name: clusterName,
+    ...(clusterReplicas !== undefined && { replicas: clusterReplicas }),
+    ...(clusterCredentials !== undefined && { credentials: await readText(clusterCredentials) }),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(token !== undefined && { token }),
+  };
 }
 
 async function ticketKeysOf({ ticketKeyFile: path }: ServeFlags): Promise<Uint8Array[] | undefined> {

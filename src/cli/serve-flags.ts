@@ -58,6 +58,10 @@ export interface ServeFlags extends JwtFlags, Numbers {
   readonly profile?: 'open' | 'secured';
   readonly ticketKeyFile?: string;
   readonly origin?: readonly string[];
+  readonly cluster?: string;
+  readonly clusterName: string;
+  readonly clusterCredentials?: string;
+  readonly clusterReplicas?: number;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly slowReader?: 'drop' | 'cut';
@@ -108,6 +112,10 @@ export function addServeFlags(command: Command): Command {
     ...jwtOptions('a PEM public key or certificate, a JWK, a JWKS or an HS256 secret that checks signed tokens'),
     new Option('--profile <name>', 'what the relay asks for: tickets of the control server, or nothing').choices(['open', 'secured']),
     new Option('--ticket-key-file <file>', 'one or two keys for relay tickets, as lines of 64 hex digits; the first signs'),
+    new Option('--cluster <urls>', 'be one of several servers, over NATS at nats://host:port; several with commas').env('PUBKEEPER_CLUSTER'),
+    new Option('--cluster-name <name>', 'the name of their network, for several on one NATS').default('pubkeeper').env('PUBKEEPER_CLUSTER_NAME'),
+    new Option('--cluster-credentials <file>', 'a credentials file for NATS').env('PUBKEEPER_CLUSTER_CREDENTIALS'),
+    new Option('--cluster-replicas <number>', 'how many NATS servers keep the registry (default: 3, or 1 where there is one)').argParser((text) => wholeNumber(text, '--cluster-replicas', 1, 5)),
     new Option('--origin <origin>', 'a page origin that may connect; may be repeated').argParser(collect),
     new Option('--tls-cert <file>', 'the certificate chain, as PEM: the server speaks wss: and https:'),
     new Option('--tls-key <file>', 'its private key, as PEM'),

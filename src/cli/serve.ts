@@ -8,7 +8,7 @@ import { show } from '../core/id.js';
 import { ExitCode, usage } from './exit.js';
 import { Output } from './output.js';
 import { Run } from './run.js';
-import { readSecrets, readsFiles } from './serve-files.js';
+import { clusterOf, readSecrets, readsFiles } from './serve-files.js';
 import { numbersOf } from './serve-flags.js';
 import type { ServeFlags } from './serve-flags.js';
 import type { Tell } from './tell.js';
@@ -20,6 +20,7 @@ type ServeLogger = Required<Logger> & { info(sentence: string): void };
 export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
   const { port, host, relayPort, json, profile, origin, drainMs } = flags;
   const secrets = await readSecrets(flags);
+  const cluster = await clusterOf(flags);
   check(flags, secrets.tokens !== undefined);
   const run = new Run(tell, () => ExitCode.OK);
   // Whoever reads the address has read it and may go.
@@ -38,6 +39,7 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
     ...(origin && { origins: origin }),
     ...(flags.metrics && { metrics: true }),
     ...(http && { http }),
+    ...(cluster && { cluster }),
     logger,
   });
   generated = server.token;

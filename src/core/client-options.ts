@@ -25,8 +25,11 @@ export interface ClientEvents {
 
 /** The options of a client. */
 export interface ClientOptions {
-  /** The URL of the control server: `ws://host:9898/ws`, or `wss://…`. */
-  readonly server: string;
+  /**
+   * The URL of the control server: `ws://host:9898/ws`, or `wss://…`. Of several, which must be one network, the next one is
+   * tried when one is lost or cannot be reached; the first `connect()` rejects when all have been tried.
+   */
+  readonly server: string | readonly string[];
   /** What the server knows this client by; a function is called for each connection. */
   readonly token: TokenSource;
   /** The transports that both ends must share, in order of preference. At least one. */
@@ -51,6 +54,7 @@ export interface ClientOptions {
 
 /** Options, checked and complete. */
 export interface Settings extends ClientOptions {
+  readonly servers: readonly string[];
   readonly reconnect: Required<ReconnectOptions>;
   readonly connectTimeoutMs: number;
 }
@@ -58,7 +62,9 @@ export interface Settings extends ClientOptions {
 /** @throws {PubkeeperError} `OPTION_INVALID` or `BREW_DUPLICATE` */
 export function readOptions(options: ClientOptions): Settings {
   const { server, token, brews, reconnect, connectTimeoutMs = 10_000 } = options ?? {};
-  assertServer(server);
+  const servers = [server].flat() as string[];
+  if (!servers.length) assertServer(server);
+  servers.forEach(assertServer);
   if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
     throw invalid("token must be the text that the server knows this client by, or a function that gets it");
   }
@@ -74,7 +80,7 @@ export function readOptions(options: ClientOptions): Settings {
   for (const [name, ms] of Object.entries({ ...settings, connectTimeoutMs })) {
     if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number from 0 on, not ${show(ms)}`);
   }
-  return { ...options, reconnect: settings, connectTimeoutMs };
+  return { ...options, servers, reconnect: settings, connectTimeoutMs };
 }
 
 function assertServer(server: unknown): void {

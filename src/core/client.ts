@@ -21,6 +21,10 @@ interface Run {
   session: Session | undefined;
   /** Not connected yet: a failure is what `connect()` rejects with, and is not tried again. */
   first: boolean;
+  /** How many servers it has failed to reach until then. */
+  failed: number;
+  /** The server at which all is registered. */
+  server?: string;
 }
 
 /** How long `disconnect()` waits for what was brewed to be accepted, in ms. */
@@ -47,21 +51,24 @@ export class PubkeeperClient {
   #grace: Timer | undefined;
   /** Stops listening to the life of the page. */
   #unbind: (() => void) | undefined;
+  /** What brews are lent; its server is the one that is used, or tried. */
+  readonly #host: BrewHost & { server: string };
+  #turn = 0;
   /** The page is just being put away: what ends now is not lost. */
   #resting = false;
 
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_IN_USE` */
   constructor(options: ClientOptions) {
     this.#settings = readOptions(options);
-    const { server, WebSocket, reconnect, logger, brews, engine = defaultEngine() } = this.#settings;
-    const host: BrewHost = {
-      server,
+    const { servers, WebSocket, reconnect, logger, brews, engine = defaultEngine() } = this.#settings;
+    const host = (this.#host = {
+      server: servers[0]!,
       WebSocket,
       reconnect,
       logger,
       report: (error) => this.#report(error),
       dropped: (reason) => this.#drops.add(reason, undefined),
-    };
+    } as BrewHost & { server: string });
     const send = (packet: Packet): void => {
       if (this.#ready) this.#run?.session?.send(packet);
     };
@@ -200,7 +207,7 @@ export class PubkeeperClient {
 
   #begin(): void {
     const { lifecycle } = this.#settings;
-    const run: Run = (this.#run = { session: undefined, first: true });
+    const run: Run = (this.#run = { session: undefined, first: true, failed: 0 });
     this.#setState('connecting');
     if (this.#run !== run) return; // a listener has disconnected; likewise below
     this.#registry.configure();
@@ -223,11 +230,11 @@ export class PubkeeperClient {
   }
 
   #open(run: Run): void {
-    const { server, token, WebSocket, reconnect, connectTimeoutMs } = this.#settings;
+    const { token, WebSocket, reconnect, connectTimeoutMs } = this.#settings;
     let closed: (() => void) | undefined;
     this.#closed = new Promise((resolve) => (closed = resolve));
     run.session = new Session({
-      server,
+      place: this.#host,
       token,
       WebSocket,
       reconnect,
@@ -253,7 +260,9 @@ export class PubkeeperClient {
     cancel(this.#answers);
     const { silentMs } = error.details;
     if (silentMs) this.#wakeBrews(silentMs as number);
-    if (this.#run?.first && !this.#resting) return this.#settings.retryFirst ? this.#report(error) : this.#end(error);
+    const { retryFirst, servers } = this.#settings;
+    if (!this.#resting) this.#host.server = servers[++this.#turn % servers.length]!;
+    if (this.#run?.first && !this.#resting) return retryFirst || ++this.#run.failed < servers.length ? this.#report(error) : this.#end(error);
     if (this.#state !== 'connected') return;
     const run = this.#run;
     this.#setState('reconnecting');
@@ -298,13 +307,14 @@ export class PubkeeperClient {
 
   #registerAll(): void {
     this.#ready = true;
+    const run = this.#run!;
     const { connectTimeoutMs: ms } = this.#settings;
     this.#answers = after(ms, () => {
       const topics = this.#registry.unanswered;
       const message = `The server did not answer the registration of ${topics.join(', ')} within ${ms} ms.`;
       this.#run?.session?.abandon(new PubkeeperError('TIMEOUT', message, { topics }));
     });
-    this.#registry.registerAll();
+    this.#registry.registerAll(run.server !== (run.server = this.#host.server));
   }
 
   /** Connected, once every registration was answered. */

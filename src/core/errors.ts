@@ -33,6 +33,8 @@ export type ErrorCode =
   | 'PROTOCOL_ERROR'
   | 'SERVER_ERROR'
   | 'PORT_IN_USE'
+  | 'CLUSTER_DEPENDENCY'
+  | 'CLUSTER_FAILED'
   | 'TIMEOUT'
   | 'TOKEN_FAILED'
   | 'ABORTED';

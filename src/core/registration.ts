@@ -30,9 +30,10 @@ export class Registration<Info> {
     this.#renew = renew;
   }
 
-  /** The next notification is the answer to a registration, and lists all peers. */
-  expectAnswer(): void {
+  /** The next notification is the answer to a registration, and lists all peers. `isOther`: by another server, so that they begin anew. */
+  expectAnswer(isOther = false): void {
     this.answered = false;
+    if (isOther) for (const id of this.#peers.keys()) this.#peers.set(id, '');
   }
 
   /** Takes a notification. */

@@ -71,19 +71,19 @@ export class Registry {
     for (const { registration } of this.#members.values()) registration.expire();
   }
 
-  /** The connection is new: registers all. */
-  registerAll(): void {
+  /** The connection is new: registers all. `isOther`: what brewers have of a server, as its relay, is another one's now. */
+  registerAll(isOther: boolean): void {
     this.#session++;
     this.#awaited.clear();
     this.#sent.clear();
-    for (const [key, member] of this.#members) this.register(key, member);
+    for (const [key, member] of this.#members) this.register(key, member, isOther);
     if (!this.#awaited.size) this.#owner.answered();
   }
 
-  register(key: string, member: Member): void {
+  register(key: string, member: Member, isOther = false): void {
     const session = this.#session;
     this.#awaited.add(member);
-    member.registration.expectAnswer();
+    member.registration.expectAnswer(isOther);
     member
       .register()
       .then((packet) => {

@@ -9,7 +9,8 @@ export type TokenSource = string | (() => string | Promise<string>);
 
 /** What a session is made of, and whom it tells. */
 export interface SessionOptions {
-  readonly server: string;
+  /** Where the server is: looked at each time that it dials. */
+  readonly place: { readonly server: string };
   readonly token: TokenSource;
   readonly WebSocket: WebSocketConstructor;
   readonly reconnect: Required<ReconnectOptions>;
@@ -49,7 +50,9 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#connection = new ReconnectingConnection({
-      url: options.server,
+      get url() {
+        return options.place.server;
+      },
       protocols: ['pubkeeper-1.1', 'pubkeeper-1.0'],
       WebSocket: options.WebSocket,
       timeoutMs: options.timeoutMs,
@@ -99,7 +102,8 @@ export class Session {
 
   #opened(protocol: string): void {
     this.#version = protocol === 'pubkeeper-1.0' ? '1.0' : '1.1';
-    const { timeoutMs, token, server } = this.#options;
+    const { timeoutMs, token, place } = this.#options;
+    const { server } = place;
     const deadline = after(timeoutMs, () =>
       this.abandon(new PubkeeperError('TIMEOUT', `${server} did not authenticate within ${timeoutMs} ms.`, { timeoutMs })),
     );
@@ -174,7 +178,7 @@ export class Session {
     this.#connection.send(ping(this.#version));
     this.#timer = after(timeoutMs, () => {
       if (this.#connection.heardAt >= asked) this.#watch();
-      else this.abandon(silent(this.#options.server, Date.now() - asked));
+      else this.abandon(silent(this.#options.place.server, Date.now() - asked));
     });
   }
 

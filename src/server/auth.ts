@@ -109,8 +109,10 @@ export async function readTokens(path: string): Promise<Tokens> {
 
 /** The rights that a list of them adds up to. */
 export function rightsOf(rights: readonly Right[]): Rights {
+  const reads = rights.filter(({ read }) => read).map(({ topic }) => topic);
   return {
-    mayRead: allowed(rights.filter(({ read }) => read).map(({ topic }) => topic)),
+    reads,
+    mayRead: allowed(reads),
     mayWrite: allowed(rights.filter(({ write }) => write).map(({ topic }) => topic)),
   };
 }

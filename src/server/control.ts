@@ -3,11 +3,18 @@ import type { Logger } from '../core/host.js';
 import type { BrewDetails, Packet } from '../core/packet.js';
 import type { Authenticator } from './auth.js';
 import { Barrier } from './barrier.js';
+import type { Cluster } from './cluster/cluster.js';
+import { Directory } from './cluster/directory.js';
+import type { RemotePeer } from './cluster/directory.js';
+import type { Kind, RegistryRecord } from './cluster/records.js';
 import type { Heartbeat } from './heartbeat.js';
 import type { LimitSettings } from './limits.js';
 import { Matchmaker } from './matchmaker.js';
 import type { MatchListener } from './matchmaker.js';
+import { errorPacket } from './match.js';
 import type { Match, Outgoing } from './match.js';
+import { isNowhere, reachedBy } from './own-relay.js';
+import { taken } from './refusals.js';
 import type { Outbox } from './outbox.js';
 import { ControlSession } from './session.js';
 import type { Handshake } from './session.js';
@@ -38,11 +45,16 @@ export interface ControlPlaneOptions {
   /** Whether brewer's details name the own relay; `authority` is the Host by which the brewer's client reached us. */
   readonly ownRelay: (brew: BrewDetails, authority: string) => boolean;
   /** Hears of every match. */
-  readonly listener: MatchListener<ControlSession>;
+  readonly listener: MatchListener<Peer>;
+  /** The network that this server is part of. */
+  readonly cluster: Cluster | undefined;
 }
 
 /** In how many steps all tickets are renewed. */
 const RENEWAL_STEPS = 100;
+
+/** An end of a match: at this server, or at another one of its cluster. */
+export type Peer = ControlSession | RemotePeer;
 
 /** The control server: its connections, the matchmaker that they share and the barrier behind it. */
 export class ControlPlane {
@@ -54,10 +66,11 @@ export class ControlPlane {
   readonly authMs: number;
   readonly probeMs: number;
   readonly logger: Logger;
-  readonly matchmaker: Matchmaker<ControlSession>;
-  readonly #barrier: Barrier<ControlSession>;
+  readonly matchmaker: Matchmaker<Peer>;
+  readonly #barrier: Barrier<Peer>;
+  readonly #directory: Directory<ControlSession> | undefined;
   readonly #heartbeat: Heartbeat;
-  readonly #stamp: Stamp<ControlSession> | undefined;
+  readonly #stamp: Stamp<Peer> | undefined;
   readonly #renewal: NodeJS.Timeout | undefined;
   readonly #tickets: Tickets | undefined;
   readonly #ticketSeconds: number;
@@ -76,14 +89,16 @@ export class ControlPlane {
     this.#heartbeat = options.heartbeat;
     this.#tickets = options.tickets;
     this.#ticketSeconds = options.ticketSeconds;
-    const { listener, joined, ownRelay, holdMs, tickets, ticketSeconds } = options;
-    const own = ({ brew, brewer }: Match<ControlSession>): boolean => ownRelay(brew, brewer.client.handshake.authority);
+    const { listener, joined, ownRelay, holdMs, tickets, ticketSeconds, cluster } = options;
+    const isOwn = (brew: BrewDetails, client: Peer): boolean =>
+      isNowhere(brew) || (client instanceof ControlSession && ownRelay(brew, client.handshake.authority));
+    const own = ({ brew, brewer }: Match<Peer>): boolean => isOwn(brew, brewer.client);
     if (tickets) {
       this.#stamp = new Stamp(tickets, ticketSeconds, own);
       this.#renewal = setInterval(() => this.#renew(), ticketSeconds * 500);
       this.#renewal.unref();
     }
-    const barrier = new Barrier<ControlSession>({
+    const barrier = new Barrier<Peer>({
       send: (item) => this.#send(item),
       joined,
       holdMs,
@@ -98,6 +113,28 @@ export class ControlPlane {
       unmatched(match) {
         barrier.unmatched(match);
         listener.unmatched(match);
+      },
+    });
+    this.#directory = cluster && this.#join(cluster, isOwn);
+  }
+
+  #join(cluster: Cluster, isOwn: (brew: BrewDetails, client: Peer) => boolean): Directory<ControlSession> {
+    let isTold = false;
+    return new Directory<ControlSession>({
+      matchmaker: this.matchmaker,
+      clock: cluster.clock,
+      pass: (items) => this.#pass(items),
+      isOwn,
+      share: (record) => cluster.registry.share(record),
+      claim: (kind, id, at) => cluster.registry.claim(kind, id, at),
+      unshare: (kind, id) => cluster.registry.unshare(kind, id),
+      opaque: () => {
+        if (!isTold) this.logger.warn('The authenticator does not say which patterns its rights allow to read ("reads"): patrons with wildcards are matched at this server only.');
+        isTold = true;
+      },
+      tell: (session, kind, id) => {
+        const subject = kind === 'brewer' ? { brewer_id: id } : { patron_id: id };
+        session.deliver(errorPacket('REGISTERED_TWICE', taken(kind, id), subject));
       },
     });
   }
@@ -120,14 +157,28 @@ export class ControlPlane {
 
   /** Takes a packet of an authenticated client. */
   receive(session: ControlSession, packet: Packet): void {
-    this.#barrier.pass(this.matchmaker.receive(session, packet));
+    this.#directory?.before(packet);
+    this.#pass(this.matchmaker.receive(session, packet));
+    this.#directory?.after(session, packet);
+  }
+
+  /** The other connection to this server that holds the id which `packet` would register, if there is one. */
+  rival(session: ControlSession, packet: Packet): ControlSession | undefined {
+    const rival = this.matchmaker.rival(session, packet);
+    return rival instanceof ControlSession ? rival : undefined;
+  }
+
+  /** What other servers of the cluster tell. */
+  get elsewhere(): { set(record: RegistryRecord): void; delete(kind: Kind, id: string): void; usurped(kind: Kind, id: string): void } | undefined {
+    return this.#directory;
   }
 
   /** A connection has ended. May be called twice. */
   gone(session: ControlSession): void {
     this.#sessions.delete(session);
     this.#heartbeat.delete(session);
-    this.#barrier.pass(this.matchmaker.gone(session));
+    this.#pass(this.matchmaker.gone(session));
+    this.#directory?.gone(session);
   }
 
   /** Takes another authenticator: those whom it does not know are closed, those with other rights have to come again. */
@@ -141,8 +192,13 @@ export class ControlPlane {
     this.#barrier.arrived(key);
   }
 
-  #send({ client, packet }: Outgoing<ControlSession>): void {
-    client.deliver(this.#stamp?.put(packet, this.matchmaker) ?? packet);
+  #pass(items: readonly Outgoing<Peer>[]): void {
+    // What concerns clients of other servers they are told there.
+    this.#barrier.pass(items.filter(({ client }) => client instanceof ControlSession));
+  }
+
+  #send({ client, packet }: Outgoing<Peer>): void {
+    if (client instanceof ControlSession) client.deliver(reachedBy(client.handshake, this.#stamp?.put(packet, this.matchmaker) ?? packet));
   }
 
   /** Takes other ticket keys, and gives everybody tickets that are signed by the first of them. */

@@ -23,6 +23,9 @@ export function readBrewState(payload: Extract<Packet, { type: typeof PacketType
 /** More states of one client are not kept. */
 const MAX_STATES = 10_000;
 
+/** A brew that is down for all pairs of a registration, or for that with a peer. */
+export type Down = readonly [brew: string, peerId?: string];
+
 /** The brews that a client has said to be down, and for which of its pairs. */
 export class DownBrews {
   readonly #keys = new Set<string>();
@@ -34,6 +37,21 @@ export class DownBrews {
     if (this.#keys.has(key) || this.#keys.size >= MAX_STATES) return false;
     this.#keys.add(key);
     return true;
+  }
+
+  /**
+   * What concerns pairs of the registration of this id, whichever kind it is.
+   * @param isOther whether an id is that of another registration of the same client
+   */
+  of(id: string, isOther: (id: string) => boolean): Down[] {
+    return [...this.#keys].flatMap((key): Down[] => {
+      const [brewerId = '', patronId = '', ...brew] = key.split('/');
+      const name = brew.join('/');
+      const ids = [brewerId, patronId].filter(Boolean);
+      if (ids.some(isOther) || (ids.length === 2 && !ids.includes(id))) return [];
+      const peer = ids.find((one) => one !== id);
+      return [peer === undefined ? [name] : [name, peer]];
+    });
   }
 
   has(brew: string, brewerId: string, patronId: string): boolean {

@@ -40,8 +40,8 @@ export function serveFiles(directory: string): RequestHandler {
 export interface OwnPages {
   /** It has ended, or is about to: /healthz. */
   readonly isClosing: boolean;
-  /** It takes connections: /readyz. */
-  readonly isReady: boolean;
+  /** Why no clients should be sent here: /readyz; undefined when they may. */
+  readonly problem: string | undefined;
   /** /metrics; undefined where that is not to be told. */
   readonly stats: (() => ServerStats) | undefined;
 }
@@ -51,7 +51,7 @@ export function answer(
   request: IncomingMessage,
   response: ServerResponse,
   handler: RequestHandler | undefined,
-  { isClosing, isReady, stats }: OwnPages,
+  { isClosing, problem, stats }: OwnPages,
 ): void | Promise<void> {
   for (const [name, value] of HEADERS) response.setHeader(name, value);
   const path = readPath(request.url);
@@ -59,8 +59,8 @@ export function answer(
     if (isClosing) say(response, 503, 'The server is shutting down.');
     else say(response, 200, 'ok');
   } else if (path === '/readyz') {
-    if (isReady) say(response, 200, 'ok');
-    else say(response, 503, 'The server shuts down: it takes no more connections.');
+    if (problem === undefined) say(response, 200, 'ok');
+    else say(response, 503, problem);
   } else if (path === '/metrics' && stats) {
     say(response, 200, metricsText(stats()).trimEnd(), 'text/plain; version=0.0.4; charset=utf-8');
   } else if (path === '/ws' || path === '/brew') {

@@ -4,6 +4,8 @@ import { PubkeeperServer } from './server.js';
 export { PubkeeperServer } from './server.js';
 export type { MatchEvent, ServerEvents } from './server.js';
 export type { ReloadOptions, ServerOptions } from './options.js';
+export type { ClusterOptions } from './cluster/options.js';
+export type { ClusterStats } from './cluster/cluster.js';
 export type { Limits } from './limits.js';
 export type { DropReason, ServerStats } from './stats.js';
 export { Tokens, readTokens } from './auth.js';

@@ -2,6 +2,7 @@
 interface Retained {
   bytes: Uint8Array<ArrayBuffer>;
   length: number;
+  stamp: number;
 }
 
 /** The last frame of each topic, up to a number and a number of bytes: the one not used for the longest time goes first. */
@@ -34,13 +35,24 @@ export class LastValues {
     return last.bytes.subarray(0, last.length);
   }
 
-  set(key: string, frame: Uint8Array): void {
+  /** When the frame of a key was published. */
+  stamp(key: string): number | undefined {
+    return this.#values.get(key)?.stamp;
+  }
+
+  /**
+   * Keeps a frame, unless one that was published later is kept already.
+   * @param stamp when it was published, by whatever clock; one that is the same counts as later
+   */
+  set(key: string, frame: Uint8Array, stamp = 0): boolean {
+    let last = this.#values.get(key);
+    if (last && stamp < last.stamp) return false;
     if (frame.length > this.#mostBytes) {
       this.#forget(key);
-      return;
+      return true;
     }
-    let last = this.#values.get(key);
-    if (!last) this.#values.set(key, (last = { bytes: new Uint8Array(0), length: 0 }));
+    if (!last) this.#values.set(key, (last = { bytes: new Uint8Array(0), length: 0, stamp }));
+    last.stamp = stamp;
     // Copied, because the frame may be a small view of a large receive buffer, which would be kept whole. The bytes are
     // used again for the next frame, unless that wastes more than half of them.
     if (last.bytes.length < frame.length || last.bytes.length > 2 * frame.length) {
@@ -53,6 +65,7 @@ export class LastValues {
     while (this.#values.size > this.#most || this.#bytes > this.#mostBytes) {
       this.#forget(this.#values.keys().next().value!);
     }
+    return true;
   }
 
   #touch(key: string, last: Retained): void {

@@ -8,6 +8,11 @@ import type { BrewDetails, BrewerConfig, BrewerInfo, Packet, PatronInfo } from '
 export interface Rights {
   mayRead(topic: string): boolean;
   mayWrite(topic: string): boolean;
+  /**
+   * The patterns that `mayRead` goes by, for the other servers of a cluster. Without them a patron with a wildcard is matched
+   * only with brewers of its own server.
+   */
+  readonly reads?: readonly string[];
   /** When they end, as `Date.now()`: the connection is closed then, and its client may come back with a new token. */
   readonly expiresAt?: number;
 }

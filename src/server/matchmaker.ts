@@ -1,7 +1,7 @@
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
-import { TopicTrie, assertTopic, assertTopicPattern } from '../core/topic.js';
-import { DownBrews, affected, chooseBrew, moveNotices, readBrewState, type BrewState } from './down-brews.js';
+import { assertTopic, assertTopicPattern } from '../core/topic.js';
+import { DownBrews, affected, chooseBrew, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
 import {
   brewerNotify,
   brewerRemoved,
@@ -13,7 +13,7 @@ import {
 } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
 import { forbidden, refusal, taken } from './refusals.js';
-import { TopicIndex } from './topic-index.js';
+import { newPlaces, type Places } from './places.js';
 
 type Payload<Type extends PacketType> = Extract<Packet, { type: Type }>['payload'];
 type Pair<C> = Pick<Match<C>, 'brewer' | 'patron'>;
@@ -24,6 +24,7 @@ interface Client<C> {
   readonly rights: Rights;
   readonly brewers: Set<RegisteredBrewer<C>>;
   readonly patrons: Set<RegisteredPatron<C>>;
+  readonly places: Places<C>;
   /** Names of BREWS_REGISTER: kept for whoever asks; matching goes by the brews of each registration. */
   brews: readonly string[];
   /** Whether it takes a notification of a pair that it has as the word that the pair has moved to another brew. */
@@ -47,8 +48,8 @@ export class Matchmaker<C> {
   readonly #clients = new Map<C, Client<C>>();
   readonly #brewers = new Map<string, RegisteredBrewer<C>>();
   readonly #patrons = new Map<string, RegisteredPatron<C>>();
-  readonly #patronsByPattern = new TopicTrie<RegisteredPatron<C>>();
-  readonly #brewersByTopic = new TopicIndex<RegisteredBrewer<C>>();
+  readonly #near = newPlaces<C>(false);
+  readonly #far = newPlaces<C>(true);
   readonly #listener: MatchListener<C> | undefined;
   #matches = 0;
 
@@ -56,16 +57,18 @@ export class Matchmaker<C> {
     this.#listener = listener;
   }
 
+  // Of this server: those of others are told of there.
+
   get clients(): number {
-    return this.#clients.size;
+    return this.#clients.size - this.#far.brewers.size - this.#far.patrons.size;
   }
 
   get brewers(): number {
-    return this.#brewers.size;
+    return this.#near.brewers.size;
   }
 
   get patrons(): number {
-    return this.#patrons.size;
+    return this.#near.patrons.size;
   }
 
   get matches(): number {
@@ -85,9 +88,31 @@ export class Matchmaker<C> {
     return this.#patrons.values();
   }
 
-  /** Lets an authenticated client in. Its rights hold for as long as it stays. */
-  add(client: C, rights: Rights): void {
-    this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), brews: [], moves: false, down: new DownBrews() });
+  brewer(id: string): RegisteredBrewer<C> | undefined {
+    return this.#brewers.get(id);
+  }
+
+  patron(id: string): RegisteredPatron<C> | undefined {
+    return this.#patrons.get(id);
+  }
+
+  rightsOf(client: C): Rights | undefined {
+    return this.#clients.get(client)?.rights;
+  }
+
+  /** The brews that a client has said to be down, as far as pairs of its registration `id` are concerned: each for all of them, or for that with a peer. */
+  downOf(client: C, id: string): readonly Down[] {
+    const isOther = (other: string): boolean => other !== id && (this.#brewers.get(other) ?? this.#patrons.get(other))?.client === client;
+    return this.#clients.get(client)?.down.of(id, isOther) ?? [];
+  }
+
+  /**
+   * Lets an authenticated client in. Its rights hold for as long as it stays. `isFar`: it is connected to another server,
+   * and is matched with this one's clients only.
+   */
+  add(client: C, rights: Rights, isFar = false): void {
+    const places = isFar ? this.#far : this.#near;
+    this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), places, brews: [], moves: false, down: new DownBrews() });
   }
 
   /** The other live client that holds the id which `packet` would register, if there is one. */
@@ -161,8 +186,8 @@ export class Matchmaker<C> {
 
     const brewer = before ?? { id, client, topic, config, brews, matches: new Map() };
     const told = { topic: brewer.topic, config: brewer.config };
-    this.#brewersByTopic.delete(told.topic, brewer);
-    this.#brewersByTopic.add(topic, brewer);
+    known.places.brewers.delete(told.topic, brewer);
+    known.places.brewers.add(topic, brewer);
     brewer.topic = topic;
     brewer.config = config;
     brewer.brews = brews;
@@ -172,7 +197,7 @@ export class Matchmaker<C> {
     }
 
     const wanted = new Map<RegisteredPatron<C>, Match<C>>();
-    for (const patron of this.#patronsByPattern.match(topic)) {
+    for (const patron of this.#meet(known, ({ patrons }) => patrons.match(topic))) {
       const match = this.#pair(brewer, patron);
       if (match) wanted.set(patron, match);
     }
@@ -212,8 +237,8 @@ export class Matchmaker<C> {
     if (before && before.client !== client) return refusal(client, 'REGISTERED_TWICE', taken('patron', id), subject);
 
     const patron = before ?? { id, client, pattern, brews: new Map(), matches: new Map() };
-    this.#patronsByPattern.delete(patron.pattern, patron);
-    this.#patronsByPattern.add(pattern, patron);
+    known.places.patrons.delete(patron.pattern, patron);
+    known.places.patrons.add(pattern, patron);
     patron.pattern = pattern;
     patron.brews = brewsByName(brews);
     if (!before) {
@@ -222,7 +247,7 @@ export class Matchmaker<C> {
     }
 
     const wanted = new Map<RegisteredBrewer<C>, Match<C>>();
-    for (const brewer of this.#brewersByTopic.match(pattern)) {
+    for (const brewer of this.#meet(known, ({ brewers }) => brewers.match(pattern))) {
       const match = this.#pair(brewer, patron);
       if (match) wanted.set(brewer, match);
     }
@@ -244,9 +269,16 @@ export class Matchmaker<C> {
     return out;
   }
 
+  /** What `find` finds where a client may meet others: those of this server, and for one of this server those of others too. */
+  #meet<T>(known: Client<C>, find: (places: Places<C>) => readonly T[]): readonly T[] {
+    const near = find(this.#near);
+    const far = known.places.isFar ? [] : find(this.#far);
+    return far.length ? [...near, ...far] : near;
+  }
+
   #dropBrewer(known: Client<C>, brewer: RegisteredBrewer<C>): Outgoing<C>[] {
     this.#brewers.delete(brewer.id);
-    this.#brewersByTopic.delete(brewer.topic, brewer);
+    known.places.brewers.delete(brewer.topic, brewer);
     known.brewers.delete(brewer);
     return [...brewer.matches.values()].map((match) => {
       this.#unlink(match);
@@ -256,7 +288,7 @@ export class Matchmaker<C> {
 
   #dropPatron(known: Client<C>, patron: RegisteredPatron<C>): Outgoing<C>[] {
     this.#patrons.delete(patron.id);
-    this.#patronsByPattern.delete(patron.pattern, patron);
+    known.places.patrons.delete(patron.pattern, patron);
     known.patrons.delete(patron);
     return [...patron.matches.values()].map((match) => {
       this.#unlink(match);
@@ -286,7 +318,10 @@ export class Matchmaker<C> {
 
   /** The match that these two would make; undefined where the patron may not read, or no brew is common to both. */
   #pair(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): Match<C> | undefined {
-    if (!this.#clients.get(patron.client)?.rights.mayRead(brewer.topic)) return undefined;
+    const rights = this.#clients.get(patron.client)?.rights;
+    if (!rights?.mayRead(brewer.topic)) return undefined;
+    // What the other server cannot know it does not match either.
+    if (!rights.reads && patron.pattern.includes('*') && this.#clients.get(brewer.client)?.places.isFar) return undefined;
     return chooseBrew(brewer, patron, (brew) => this.#isDown({ brewer, patron }, brew));
   }
 

@@ -1,9 +1,11 @@
+import type { ClusterStats } from './cluster/cluster.js';
 import type { ServerStats } from './stats.js';
 
-type Count = Exclude<keyof ServerStats, 'drops'>;
+type Count = Exclude<keyof ServerStats, 'drops' | 'cluster'>;
+type Metric = readonly [name: string, type: 'gauge' | 'counter', help: string];
 
 /** What /metrics tells of each count: its name there, whether it only grows, and what it is. */
-const METRICS: Readonly<Record<Count, readonly [name: string, type: 'gauge' | 'counter', help: string]>> = {
+const METRICS: Readonly<Record<Count, Metric>> = {
   controlConnections: ['control_connections', 'gauge', 'Control connections, authenticated or not.'],
   clients: ['clients', 'gauge', 'Authenticated control connections.'],
   relayConnections: ['relay_connections', 'gauge', 'Relay connections.'],
@@ -19,15 +21,31 @@ const METRICS: Readonly<Record<Count, readonly [name: string, type: 'gauge' | 'c
   delivered: ['delivered_total', 'counter', 'Frames that the relay gave.'],
 };
 
+const CLUSTER_METRICS: Readonly<Record<keyof ClusterStats, Metric>> = {
+  ready: ['cluster_ready', 'gauge', 'Whether NATS is there and the registry works: 1 or 0.'],
+  servers: ['cluster_servers', 'gauge', 'Other servers that are there.'],
+  registrations: ['cluster_registrations', 'gauge', 'Patrons and brewers at other servers.'],
+  pending: ['cluster_pending_writes', 'gauge', 'Changes that are not in the registry yet.'],
+  resyncs: ['cluster_resyncs_total', 'counter', 'How often the whole registry was read.'],
+  topics: ['cluster_relay_topics', 'gauge', 'Topics whose frames are taken from other servers.'],
+  sent: ['cluster_frames_sent_total', 'counter', 'Frames sent to the relays of other servers.'],
+  received: ['cluster_frames_received_total', 'counter', 'Frames that came from the relays of other servers.'],
+  waitingBytes: ['cluster_waiting_bytes', 'gauge', 'Bytes that wait to be sent to NATS.'],
+};
+
 /** Counts in the text format of Prometheus. */
 export function metricsText(stats: ServerStats): string {
   const lines: string[] = [];
   const family = (name: string, type: string, help: string): void =>
     void lines.push(`# HELP pubkeeper_${name} ${help}`, `# TYPE pubkeeper_${name} ${type}`);
-  for (const [key, [name, type, help]] of Object.entries(METRICS)) {
-    family(name, type, help);
-    lines.push(`pubkeeper_${name} ${stats[key as Count]}`);
-  }
+  const tell = (metrics: Readonly<Record<string, Metric>>, values: Readonly<Record<string, unknown>>): void => {
+    for (const [key, [name, type, help]] of Object.entries(metrics)) {
+      family(name, type, help);
+      lines.push(`pubkeeper_${name} ${Number(values[key])}`);
+    }
+  };
+  tell(METRICS, { ...stats });
+  if (stats.cluster) tell(CLUSTER_METRICS, { ...stats.cluster });
   family('drops_total', 'counter', 'What was dropped, refused or cut, by reason.');
   for (const [reason, count] of Object.entries(stats.drops)) lines.push(`pubkeeper_drops_total{reason="${reason}"} ${count}`);
   return `${lines.join('\n')}\n`;

@@ -7,6 +7,8 @@ import type { Authenticator, TokenTable } from './auth.js';
 import type { RequestHandler } from './http.js';
 import { readLimits } from './limits.js';
 import type { LimitSettings, Limits } from './limits.js';
+import { readClusterOptions } from './cluster/options.js';
+import type { ClusterOptions, ClusterSettings } from './cluster/options.js';
 import { Tickets } from './tickets.js';
 import { isLoopback } from './upgrade.js';
 import type { UpgradeRequest } from './upgrade.js';
@@ -50,6 +52,8 @@ export interface ServerOptions {
   readonly ticketKeys?: readonly Uint8Array[];
   /** How long a ticket holds, in seconds; default 600. It is renewed between half and three quarters of that. */
   readonly ticketSeconds?: number;
+  /** Makes this server one of several that are one network, over NATS. Default: it is alone. */
+  readonly cluster?: ClusterOptions;
   /** What one client may use of the server. */
   readonly limits?: Limits;
   /** Serves TLS (`wss:`, `https:`): certificate chain and private key in PEM. Default: neither. */
@@ -64,7 +68,8 @@ export interface ServerOptions {
 export type ReloadOptions = Pick<ServerOptions, 'tokens' | 'ticketKeys' | 'tls'>;
 
 /** The options as the server works with them. */
-export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits' | 'tls' | 'origins' | 'ticketKeys'> {
+export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits' | 'tls' | 'origins' | 'ticketKeys' | 'cluster'> {
+  readonly cluster: ClusterSettings | undefined;
   readonly tickets: Tickets | undefined;
   readonly tls: ServerOptions['tls'];
   readonly limits: LimitSettings;
@@ -128,6 +133,7 @@ export function readOptions(options: ServerOptions): ServerSettings {
     tickets: profile === 'secured' ? new Tickets(options.ticketKeys) : undefined,
     ticketSeconds: count('ticketSeconds', options.ticketSeconds, 600, 1, 86_400),
     allowOrigin,
+    cluster: readClusterOptions(options.cluster),
   };
 }
 

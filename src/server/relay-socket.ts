@@ -10,7 +10,7 @@ import { Pacer } from './pacer.js';
 import type { Paced } from './pacer.js';
 import { Permits } from './permits.js';
 import { Relay } from './relay.js';
-import type { RelayMember } from './relay.js';
+import type { RelayBridge, RelayMember } from './relay.js';
 import type { Drops } from './stats.js';
 import type { Tickets } from './tickets.js';
 import { Throttle } from './throttle.js';
@@ -65,13 +65,15 @@ export interface RelayPlaneOptions {
   /** In the profile `secured`. */
   readonly tickets: Tickets | undefined;
   readonly heartbeat: Heartbeat;
+  /** The way to the relays of other servers. */
+  readonly bridge: RelayBridge<RelayMember> | undefined;
   /** A connection has joined the topic of this key. */
   readonly joined: (key: string) => void;
 }
 
 /** The relay with its WebSockets. */
 export class RelayPlane {
-  readonly relay: Relay<RelayConnection>;
+  readonly relay: Relay<RelayMember>;
   readonly #options: RelayPlaneOptions;
   readonly #connections = new Set<RelayConnection>();
   readonly #pacer = new Pacer<RelayConnection>();
@@ -84,6 +86,8 @@ export class RelayPlane {
     const { drops, outbox, joined, limits } = options;
     this.relay = new Relay({
       write: (connection, bytes) => {
+        // What stands for other servers takes frames in another way.
+        if (!(connection instanceof RelayConnection)) return true;
         const { socket, tcp } = connection;
         if (socket.readyState !== WebSocket.OPEN) return true;
         if (!outbox.fits(socket, bytes.length)) return this.#tooSlow(socket, bytes.length);
@@ -97,14 +101,19 @@ export class RelayPlane {
         connection.isFull = outbox.isFull(socket);
         return true;
       },
-      full: (reader, publishers, others) => this.#pacer.full(reader, publishers, others),
+      full: (reader, publishers, others) => {
+        // Other servers do not wait for readers of this one.
+        const near = [...publishers].filter((from) => from instanceof RelayConnection);
+        if (reader instanceof RelayConnection) this.#pacer.full(reader, near, others);
+      },
       cork: () => this.#atEndOfTick(),
       dropped: (fault, _connection, count) => drops.add(fault, count),
-      ...(options.tickets && { permits: new Permits<RelayConnection>(options.tickets, limits.joinedTopics) }),
+      ...(options.tickets && { permits: new Permits<RelayMember>(options.tickets, limits.joinedTopics) }),
       maxJoined: limits.joinedTopics,
       maxRetained: limits.retainedValues,
       maxRetainedBytes: limits.retainedBytes,
       joined,
+      ...(options.bridge && { bridge: options.bridge }),
     });
   }
 

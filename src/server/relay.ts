@@ -4,50 +4,17 @@ import type { RelayPacket } from '../core/relay.js';
 import { LastValues } from './last-values.js';
 import { Reach } from './reach.js';
 import { format, hashKey } from './relay-format.js';
-import type { Permits } from './permits.js';
-import type { RelayVersion } from './relay-format.js';
+import type { RelayBridge, RelayMember, RelayOptions } from './relay-options.js';
+import { file, unfile } from './sets.js';
 
 export { hashKey } from './relay-format.js';
+export type { RelayBridge, RelayFault, RelayMember, RelayOptions } from './relay-options.js';
 
 // The relay of the WebSocket brew (protocol, section 4; design, "Relay protocol 2"), without sockets: messages of
 // connections go in, bytes for their sockets come out.
 //
 // System calls decide how much a relay can do. So what is published on a topic in one tick is gathered, brought into the
 // form of the wire once, and written once to each connection that has joined.
-
-/** A connection: only compared, and asked what it speaks. */
-export interface RelayMember {
-  readonly version: RelayVersion;
-  /** Whether so much waits for it that those who publish for it should wait. */
-  readonly isFull?: boolean;
-}
-
-/** Why the relay dropped a packet. */
-export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic' | 'joined-topics' | 'no-ticket' | 'slow-reader-frame';
-
-export interface RelayOptions<C extends RelayMember> {
-  /**
-   * Writes bytes to a connection's socket: whole WebSocket messages. The same object may go to many; it is not changed.
-   * False when it takes none now: `drained` is to be called when it does again.
-   */
-  write(connection: C, bytes: Buffer): boolean;
-  /** Something waits: `flush` is to be called at the end of the tick. */
-  cork(): void;
-  /** A reader is full; `others` says of a publisher whether somebody else would feel it if it waited. */
-  full?(reader: C, publishers: ReadonlySet<C>, others: (publisher: C) => boolean): void;
-  /** A packet was dropped. The connection may go on. */
-  dropped?(fault: RelayFault, connection: C, count?: number): void;
-  /** A connection has joined the topic of this key. */
-  joined?(key: string): void;
-  /** What connections may do; default: everything. */
-  permits?: Permits<C>;
-  /** How many topics a connection may have joined; default: any number. */
-  maxJoined?: number;
-  /** How many last values are kept; default 10,000. The one not used for the longest time goes first. */
-  maxRetained?: number;
-  /** How many bytes of last values are kept; default 64 MiB. */
-  maxRetainedBytes?: number;
-}
 
 /** Who has joined a topic, and what was published on it in this tick. */
 interface Topic<C> {
@@ -60,6 +27,7 @@ interface Topic<C> {
 interface Pending<C> {
   readonly frame: Uint8Array;
   readonly from: C;
+  readonly stamp: number;
 }
 
 const HASH_IN_FRAME = 2;
@@ -74,6 +42,9 @@ export class Relay<C extends RelayMember> {
   readonly #topics = new Map<string, Topic<C>>();
   readonly #connections = new Map<C, Set<string>>();
   readonly #dirty = new Set<Topic<C>>();
+  readonly #bridge: RelayBridge<C> | undefined;
+  /** Those who wait for the last value of a topic that they have joined: other relays are asked for theirs. */
+  readonly #waiting = new Map<string, Set<C>>();
   readonly #reach = new Reach<C, Topic<C>>();
   readonly #lastValues: LastValues;
   #published = 0;
@@ -81,6 +52,7 @@ export class Relay<C extends RelayMember> {
 
   constructor(options: RelayOptions<C>) {
     this.#options = options;
+    this.#bridge = options.bridge;
     this.#lastValues = new LastValues(options.maxRetained ?? 10_000, options.maxRetainedBytes ?? 64 * 1024 * 1024);
     this.#maxJoined = options.maxJoined ?? Infinity;
   }
@@ -110,7 +82,9 @@ export class Relay<C extends RelayMember> {
 
   /** How many connections have joined the topic of this key. */
   joined(key: string): number {
-    return this.#topics.get(key)?.members.size ?? 0;
+    const members = this.#topics.get(key)?.members;
+    if (!members) return 0;
+    return this.#bridge && members.has(this.#bridge.member) ? members.size - 1 : members.size;
   }
 
   /**
@@ -160,6 +134,45 @@ export class Relay<C extends RelayMember> {
     }
   }
 
+  /** Gives everybody who has joined a topic what was published on another relay. */
+  inject(key: string, frame: Uint8Array, stamp: number): void {
+    if (!this.#bridge || !isFrame(frame)) this.#options.dropped?.('cluster-frame');
+    else this.#accept(key, frame, this.#bridge.member, stamp);
+  }
+
+  /** The last value that another relay has. Where it is newer than what is known here, everybody has missed it. */
+  refresh(key: string, frame: Uint8Array, stamp: number): void {
+    const topic = this.#settle(key);
+    if (!isFrame(frame)) return this.#options.dropped?.('cluster-frame');
+    if (stamp <= (this.#lastValues.stamp(key) ?? -1)) return;
+    this.#lastValues.set(key, frame, stamp);
+    const waiting = this.#waiting.get(key);
+    for (const member of topic?.members ?? NOBODY) {
+      if (member !== this.#bridge?.member && !waiting?.has(member)) this.#give(member, key, [frame], false);
+    }
+  }
+
+  /** No newer last value of a topic will come: those who wait for it get what there is. */
+  welcome(key: string): void {
+    const waiting = this.#waiting.get(key);
+    if (!waiting) return;
+    this.#waiting.delete(key);
+    const last = this.#lastValues.get(key);
+    if (last) for (const member of waiting) this.#give(member, key, [last], true);
+  }
+
+  /** The last value of a topic, and when it was published. The bytes are good until the next one. */
+  last(key: string): { readonly frame: Uint8Array; readonly stamp: number } | undefined {
+    this.#settle(key);
+    const frame = this.#lastValues.get(key);
+    return frame && { frame, stamp: this.#lastValues.stamp(key) ?? 0 };
+  }
+
+  /** Other relays have no use for what is published on a topic. */
+  unbridge(key: string): void {
+    if (this.#bridge) this.#leave(this.#bridge.member, key);
+  }
+
   /** Ends what tickets have expired for. To be called every few seconds. */
   expire(): void {
     this.#reach.age();
@@ -177,20 +190,19 @@ export class Relay<C extends RelayMember> {
     if (permits && !permits.join(connection, topicHash, payload)) return dropped?.('no-ticket', connection);
     // A fresh ticket for what goes on anyway.
     if (permits && joined?.has(key)) return;
-    if (joined && joined.size >= this.#maxJoined && !joined.has(key)) {
-      this.#options.dropped?.('joined-topics', connection);
-      return;
-    }
-    const topic = this.#topic(key);
+    if (joined && joined.size >= this.#maxJoined && !joined.has(key)) return dropped?.('joined-topics', connection);
     // What was published before goes to those who had joined before; its last frame is this one's last value.
-    this.#send(topic);
-    topic.members.add(connection);
-    let topics = this.#connections.get(connection);
-    if (!topics) this.#connections.set(connection, (topics = new Set()));
-    topics.add(key);
+    this.#settle(key);
+    this.#enter(connection, this.#topic(key));
     const last = this.#lastValues.get(key);
-    if (last) this.#give(connection, key, [last], true);
+    if (this.#bridge?.changed(key, this.joined(key), true)) file(this.#waiting, key, connection);
+    else if (last) this.#give(connection, key, [last], true);
     this.#options.joined?.(key);
+  }
+
+  #enter(connection: C, topic: Topic<C>): void {
+    topic.members.add(connection);
+    file(this.#connections, connection, topic.key);
   }
 
   #leave(connection: C, key: string): void {
@@ -200,29 +212,30 @@ export class Relay<C extends RelayMember> {
     this.#send(topic);
     topic.members.delete(connection);
     if (!topic.members.size) this.#topics.delete(key);
-    const topics = this.#connections.get(connection)!;
-    topics.delete(key);
-    if (!topics.size) this.#connections.delete(connection);
+    unfile(this.#connections, connection, key);
+    unfile(this.#waiting, key, connection);
+    if (connection !== this.#bridge?.member) this.#bridge?.changed(key, this.joined(key), false);
   }
 
   #publish(connection: C, key: string, { topicHash, payload: frame }: RelayPacket): void {
-    if (!isFrame(frame)) {
-      this.#options.dropped?.('relay-frame', connection);
-      return;
-    }
+    if (!isFrame(frame)) return this.#options.dropped?.('relay-frame', connection);
     for (let i = 0; i < topicHash.length; i++) {
-      if (topicHash[i] === frame[HASH_IN_FRAME + i]) continue;
-      this.#options.dropped?.('relay-topic', connection);
-      return;
+      if (topicHash[i] !== frame[HASH_IN_FRAME + i]) return this.#options.dropped?.('relay-topic', connection);
     }
-    if (this.#options.permits && !this.#options.permits.publish(connection, frame)) {
-      this.#options.dropped?.('no-ticket', connection);
-      return;
-    }
+    const { permits, dropped } = this.#options;
+    if (permits && !permits.publish(connection, frame)) return dropped?.('no-ticket', connection);
     this.#published++;
-    const topic = this.#topics.get(key);
+    this.#accept(key, frame, connection, this.#bridge?.stamp() ?? 0);
+  }
+
+  #accept(key: string, frame: Uint8Array, from: C, stamp: number): void {
+    const bridge = this.#bridge;
+    let topic = this.#topics.get(key);
+    if (bridge && from !== bridge.member && !topic?.members.has(bridge.member) && bridge.wants(key)) {
+      this.#enter(bridge.member, (topic ??= this.#topic(key)));
+    }
     if (!topic) {
-      this.#lastValues.set(key, frame);
+      this.#lastValues.set(key, frame, stamp);
       return;
     }
     if (!topic.pending.length) {
@@ -232,11 +245,17 @@ export class Relay<C extends RelayMember> {
       this.#send(topic);
       this.#dirty.add(topic);
     }
-    this.#reach.note(connection, topic);
-    topic.pending.push({ frame, from: connection });
+    this.#reach.note(from, topic);
+    topic.pending.push({ frame, from, stamp });
     topic.pendingBytes += frame.length;
     // At once, so that a reader that is full by it is noticed before more is read.
     if (topic.pendingBytes >= RELAY_BATCH) this.#send(topic);
+  }
+
+  #settle(key: string): Topic<C> | undefined {
+    const topic = this.#topics.get(key);
+    if (topic) this.#send(topic);
+    return topic;
   }
 
   #send(topic: Topic<C>): void {
@@ -245,7 +264,8 @@ export class Relay<C extends RelayMember> {
     if (!pending.length) return;
     topic.pending = [];
     topic.pendingBytes = 0;
-    this.#lastValues.set(topic.key, pending[pending.length - 1]!.frame);
+    const newest = pending.reduce((best, one) => (one.stamp >= best.stamp ? one : best));
+    this.#lastValues.set(topic.key, newest.frame, newest.stamp);
     const frames = pending.map(({ frame }) => frame);
     const publishers = new Set(pending.map(({ from }) => from));
     const formatted: (Buffer | undefined)[] = [];
@@ -257,28 +277,28 @@ export class Relay<C extends RelayMember> {
         // Where the newest is its own it has missed nothing that is of use still.
         if (pending[pending.length - 1]!.from === member) this.#missed.get(member)?.delete(topic.key);
       } else {
-        this.#give(member, topic.key, frames, false, (formatted[member.version] ??= format(frames, member.version, false)));
+        const bytes = member.take ? undefined : (formatted[member.version] ??= format(frames, member.version, false));
+        this.#give(member, topic.key, frames, false, bytes);
       }
       if (member.isFull) this.#options.full?.(member, publishers, (from) => this.#reach.others(from, member, (one) => one.isFull === true));
     }
   }
 
-  #give(
-    member: C,
-    key: string,
-    frames: readonly Uint8Array[],
-    retained: boolean,
-    bytes = format(frames, member.version, retained),
-  ): void {
+  #give(member: C, key: string, frames: readonly Uint8Array[], retained: boolean, bytes?: Buffer): void {
+    // What comes now is newer than the last value that it may wait for.
+    if (this.#waiting.size) unfile(this.#waiting, key, member);
     // One that has missed something gets nothing until it has drained: what it gets then is the newest.
-    const missed = this.#missed.get(member);
-    if (!missed && this.#options.write(member, bytes)) {
-      this.#delivered += frames.length;
-      return;
-    }
-    this.#options.dropped?.('slow-reader-frame', member, frames.length);
-    if (missed) missed.add(key);
-    else this.#missed.set(member, new Set([key]));
+    if (!this.#missed.has(member) && this.#hand(member, key, frames, bytes ?? retained)) return;
+    this.#options.dropped?.(member.take ? 'cluster-frame' : 'slow-reader-frame', member, frames.length);
+    file(this.#missed, member, key);
+  }
+
+  #hand(member: C, key: string, frames: readonly Uint8Array[], bytes: Buffer | boolean): boolean {
+    if (member.take) return member.take(key, frames, this.#lastValues.stamp(key) ?? this.#bridge?.stamp() ?? 0);
+    const message = typeof bytes === 'boolean' ? format(frames, member.version, bytes) : bytes;
+    if (!this.#options.write(member, message)) return false;
+    this.#delivered += frames.length;
+    return true;
   }
 
   #topic(key: string): Topic<C> {

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { WebSocket } from 'ws';
 import { PubkeeperError } from '../core/errors.js';
 import { Events } from '../core/events.js';
+import type { Cluster } from './cluster/cluster.js';
 import { after, cancel } from '../core/host.js';
 import { AddressBook } from './address-book.js';
 import { Tokens } from './auth.js';
@@ -14,6 +15,7 @@ import type { Match } from './match.js';
 import { isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
 import { Outbox } from './outbox.js';
 import { addressOf, isOwnRelay, localAddresses, urlHost } from './own-address.js';
+import { isSecure, transportOf } from './own-relay.js';
 import { RelayPlane } from './relay-socket.js';
 import { Drops, type ServerStats } from './stats.js';
 import { checkKeys } from './tickets.js';
@@ -39,6 +41,10 @@ const CONTROL_OVERHEAD = 8;
 
 /** How much more may wait on control, where nothing can be left out: a client that comes back registers all at once. */
 const CONTROL_BUFFER = 16;
+/** How much more may wait for a reader of the relay in a cluster. */
+const CLUSTER_BUFFER = 16;
+
+const DRAINING = 'The server shuts down: it takes no more connections.';
 
 /** How long a connection has to give a sign of life when another one wants its id, in milliseconds, at most. */
 const PROBE_MS = 2_000;
@@ -48,7 +54,8 @@ export class PubkeeperServer {
   /** The token that was made up because none was given; else undefined. */
   readonly token: string | undefined;
   readonly #settings: ServerSettings;
-  readonly #drops = new Drops();
+  readonly #drops: Drops;
+  readonly #cluster: Cluster | undefined;
   readonly #events = new Events<ServerEvents>();
   readonly #heartbeat = new Heartbeat();
   readonly #control: ControlPlane;
@@ -62,15 +69,17 @@ export class PubkeeperServer {
   #closing: Promise<void> | undefined;
   readonly #impatient: (() => void)[] = [];
 
-  private constructor(settings: ServerSettings) {
+  private constructor(settings: ServerSettings, drops: Drops, cluster: Cluster | undefined) {
     this.#settings = settings;
+    this.#drops = drops;
+    this.#cluster = cluster;
     this.token = settings.token;
     const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes, limits, tickets, ticketSeconds } = settings;
-    const drops = this.#drops;
     const heartbeat = this.#heartbeat;
-    const outbox = new Outbox(drops, limits.bufferedBytes);
+    // Publishers at other servers cannot be made to wait for a reader here: a burst of theirs needs room.
+    const outbox = new Outbox(drops, (cluster ? CLUSTER_BUFFER : 1) * limits.bufferedBytes);
     this.#addresses = new Set([settings.host, ...localAddresses()]);
-    this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, joined: (key) => this.#control.arrived(key) });
+    this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key) });
     this.#control = new ControlPlane({
       authenticator,
       drops,
@@ -84,7 +93,8 @@ export class PubkeeperServer {
       probeMs: Math.min(PROBE_MS, heartbeatMs),
       holdMs,
       logger,
-      joined: (key) => this.#relay.relay.joined(key),
+      joined: (key) => this.#relay.relay.joined(key) + (cluster?.bridge.joinedElsewhere(key) ?? 0),
+      cluster,
       ownRelay: (brew, authority) => isOwnRelay(brew, authority, this.#port, this.#addresses),
       listener: {
         matched: (match) => this.#events.emit('matched', eventOf(match)),
@@ -117,8 +127,11 @@ export class PubkeeperServer {
   }
 
   static async start(options: ServerOptions): Promise<PubkeeperServer> {
-    const server = new PubkeeperServer(readOptions(options));
+    const settings = readOptions(options);
+    const drops = new Drops();
+    const server = new PubkeeperServer(settings, drops, await connectCluster(settings, drops));
     try {
+      await server.#join();
       await server.#listen();
     } catch (error) {
       await server.close();
@@ -163,6 +176,7 @@ export class PubkeeperServer {
       published: relay.published,
       delivered: relay.delivered,
       drops: this.#drops.toJSON(),
+      ...(this.#cluster && { cluster: this.#cluster.stats() }),
     };
   }
 
@@ -223,6 +237,18 @@ export class PubkeeperServer {
     return this.close();
   }
 
+  async #join(): Promise<void> {
+    const { elsewhere } = this.#control;
+    if (!elsewhere) return;
+    await this.#cluster?.start({
+      relay: this.#relay.relay,
+      set: (record) => elsewhere.set(record),
+      delete: (kind, id) => elsewhere.delete(kind, id),
+      usurped: (kind, id) => elsewhere.usurped(kind, id),
+      arrived: (key) => this.#control.arrived(key),
+    });
+  }
+
   async #listen(): Promise<void> {
     const { port, relayPort, host, heartbeatMs } = this.#settings;
     await this.#main.listen(port, host);
@@ -244,6 +270,7 @@ export class PubkeeperServer {
     this.#relay.relay.flush();
     await Promise.all([this.#main.close(), this.#relayOnly?.close()]);
     this.#control.close();
+    await this.#cluster?.close();
   }
 
   #accept(socket: WebSocket, route: AcceptedRoute, request: IncomingMessage): void {
@@ -254,6 +281,7 @@ export class PubkeeperServer {
     this.#control.accept(socket, {
       version: route.version,
       authority: request.headers.host ?? '',
+      secure: isSecure(transportOf(request, this.#settings.tls !== undefined)),
       address: addressOf(request),
     });
   }
@@ -275,8 +303,9 @@ export class PubkeeperServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const isClosing = this.#closing !== undefined;
+      const problem = isClosing || this.#main.isDraining ? DRAINING : this.#cluster?.problem;
       const stats = this.#settings.metrics ? () => this.stats() : undefined;
-      await answer(request, response, this.#settings.http, { isClosing, isReady: !isClosing && !this.#main.isDraining, stats });
+      await answer(request, response, this.#settings.http, { isClosing, problem, stats });
     } catch (error) {
       this.#settings.logger.error('The handler of plain HTTP requests failed.', error);
       if (!response.headersSent) response.statusCode = 500;
@@ -297,3 +326,9 @@ const eventOf = <C>({ brewer, patron, topic, brew }: Match<C>): MatchEvent => ({
   brew: brew.name,
 });
 
+/** The packages that a cluster needs are loaded only where there is one. */
+async function connectCluster({ cluster, logger, maxMessageBytes }: ServerSettings, drops: Drops): Promise<Cluster | undefined> {
+  if (!cluster) return undefined;
+  const { Cluster } = await import('./cluster/cluster.js');
+  return Cluster.connect(cluster, { logger, drops, maxFrame: maxMessageBytes + RELAY_OVERHEAD });
+}

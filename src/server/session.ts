@@ -22,6 +22,8 @@ export interface Handshake {
   readonly version: PacketVersion;
   /** The Host header: host and port by which this client reaches the server. */
   readonly authority: string;
+  /** Whether it does so by TLS, to this server or to a proxy before it. */
+  readonly secure: boolean;
   /** The address of the other end, for the log. */
   readonly address: string;
 }
@@ -216,7 +218,7 @@ export class ControlSession implements Beating {
       case PacketType.PATRON_REGISTER: {
         const excess = excessOf(packet, this.#plane.limits, matchmaker.registrations(this, packet));
         if (excess) return void this.#refuseExcess(excess);
-        const rival = matchmaker.rival(this, packet);
+        const rival = this.#plane.rival(this, packet);
         if (rival) return this.#contend(rival, packet);
         return void this.#plane.receive(this, packet);
       }

@@ -1,3 +1,5 @@
+import type { ClusterStats } from './cluster/cluster.js';
+
 /** Why the server dropped something, refused it or cut a connection. */
 export type DropReason =
   | 'control-packet' // not a control packet, or not one that a client may send
@@ -16,6 +18,9 @@ export type DropReason =
   | 'silent' // a connection without a sign of life for 2.5 heartbeats
   | 'slow-reader' // a connection that does not take what is sent to it
   | 'slow-reader-frame' // a frame that such a connection did not get
+  | 'cluster-frame' // a frame for or of another server of the cluster that did not get through
+  | 'cluster-message' // a message of another server that is malformed
+  | 'cluster-record' // a registration of another server that is malformed, or one of this server that is too long
   | 'no-ticket' // a JOIN, GRANT or PUBLISH without a valid ticket, in the profile `secured`
   | 'before-auth' // more packets than one may send before being let in
   | 'connections' // more connections from one address than it may have
@@ -51,6 +56,8 @@ export interface ServerStats {
   readonly delivered: number;
   /** What was dropped since the start, by reason. A reason that never occurred is missing. */
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;
+  /** In a cluster: its side of things. */
+  readonly cluster?: ClusterStats;
 }
 
 /** Counts drops by reason. */

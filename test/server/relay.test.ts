@@ -57,13 +57,13 @@ class Bench {
   corks = 0;
   readonly #members = new Map<string, Member>();
   readonly #relay: Relay<Member>;
-  readonly relay: Omit<Relay<Member>, 'receive' | 'gone' | 'drained' | 'expire'> & { drained(name: string): void; receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
+  readonly relay: Omit<Relay<Member>, 'receive' | 'gone' | 'drained' | 'expire' | 'inject' | 'refresh' | 'welcome' | 'last' | 'unbridge'> & { drained(name: string): void; receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
 
   constructor(options: Partial<RelayOptions<Member>> = {}) {
     const relay = new Relay<Member>({
       write: (to, bytes) => this.written.push({ to, bytes }) > 0,
       cork: () => void this.corks++,
-      dropped: (fault, { name }) => void this.faults.push(`${name} ${fault}`),
+      dropped: (fault, member) => void this.faults.push(`${member?.name} ${fault}`),
       joined: (key) => void this.joins.push(key),
       ...options,
     });

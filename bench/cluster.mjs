@@ -1,0 +1,102 @@
+// node bench/cluster.mjs [patrons]: what a registration costs in a cluster. One server of three has all the patrons; measured are
+// the time until the others know of them, what each server and NATS need for it, and how long a fourth server takes to start.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pass } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import WebSocket from 'ws';
+import { PacketType, encodePacket, newId } from '../dist/core/index.js';
+import { find, freePort } from '../demo/cluster/processes.mjs';
+
+const patrons = Number(process.argv[2] ?? 100_000);
+const TOKEN = 'bench';
+const PER_CONNECTION = 10_000;
+const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+const children = new Set();
+const start = (command, args) => {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  children.add(child);
+  return child;
+};
+
+const nats = async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-bench-'));
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  const port = await freePort();
+  const file = join(directory, 'nats.conf');
+  writeFileSync(file, `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${directory}", max_mem: 4GB, max_file: 64MB }`);
+  const child = start(find('nats-server'), ['-c', file]);
+  await pass(1000);
+  return { pid: child.pid, url: `nats://127.0.0.1:${port}` };
+};
+
+const serve = async (cluster) => {
+  const begun = performance.now();
+  const child = start(process.execPath, [main, 'serve', '--json', '--port', '0', '--token', TOKEN, '--cluster', cluster]);
+  let text = '';
+  for await (const chunk of child.stdout) if ((text += String(chunk)).includes('\n')) break;
+  child.stdout.resume();
+  const { url } = JSON.parse(text);
+  const metrics = url.replace(/^ws/, 'http').replace(/ws$/, 'metrics');
+  const metric = async (name) => Number(new RegExp(`^pubkeeper_${name} (.*)$`, 'm').exec(await (await fetch(metrics)).text())?.[1]);
+  return { pid: child.pid, url, metric, startMs: performance.now() - begun };
+};
+
+const megabytes = (pid) => Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024);
+const until = async (look) => {
+  while (!(await look())) await pass(50);
+};
+
+/** A connection with so many patrons; resolves when all are answered. */
+const register = (url, count, offset) =>
+  new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, ['pubkeeper-1.1'], { perMessageDeflate: false });
+    let answers = 0;
+    socket.on('error', reject);
+    socket.on('open', () => {
+      socket.send(encodePacket({ type: PacketType.CLIENT_AUTHENTICATE, payload: { token: TOKEN } }));
+    });
+    socket.on('message', (data) => {
+      const type = data.readUInt16LE(0);
+      if (type === PacketType.CLIENT_AUTHENTICATED) {
+        for (let i = 0; i < count; i++) {
+          const topic = `site.${(offset + i) % 1000}.device.${offset + i}.*`;
+          socket.send(encodePacket({ type: PacketType.PATRON_REGISTER, payload: { topic, patron_id: newId(), brews: [{ name: 'websocket' }] } }));
+        }
+      } else if (type === PacketType.BREWER_NOTIFY && ++answers === count) {
+        resolve(socket);
+      }
+    });
+  });
+
+const broker = await nats();
+const servers = [await serve(broker.url), await serve(broker.url), await serve(broker.url)];
+const before = { nats: megabytes(broker.pid), servers: servers.map(({ pid }) => megabytes(pid)) };
+const begun = performance.now();
+const sockets = [];
+for (let offset = 0; offset < patrons; offset += PER_CONNECTION) {
+  sockets.push(await register(servers[0].url, Math.min(PER_CONNECTION, patrons - offset), offset));
+}
+const answered = performance.now() - begun;
+await until(async () => (await servers[0].metric('cluster_pending_writes')) === 0);
+const written = performance.now() - begun;
+await until(async () => (await servers[1].metric('cluster_registrations')) >= patrons && (await servers[2].metric('cluster_registrations')) >= patrons);
+const known = performance.now() - begun;
+const fourth = await serve(broker.url);
+const after = { nats: megabytes(broker.pid), servers: servers.map(({ pid }) => megabytes(pid)) };
+const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
+const each = (mb) => `${((mb * 1024) / patrons).toFixed(2)} KiB each`;
+console.log(`${patrons} patrons at one of three servers`);
+console.log(`  answered after ${seconds(answered)}, in the registry after ${seconds(written)} (${Math.round(patrons / (written / 1000))} a second), known everywhere after ${seconds(known)}`);
+console.log(`  own server: ${after.servers[0] - before.servers[0]} MiB more, ${each(after.servers[0] - before.servers[0])}`);
+console.log(`  another server: ${after.servers[1] - before.servers[1]} MiB more, ${each(after.servers[1] - before.servers[1])}`);
+console.log(`  NATS: ${after.nats - before.nats} MiB more, ${each(after.nats - before.nats)}`);
+console.log(`  a fourth server: started after ${seconds(fourth.startMs)}, ${megabytes(fourth.pid)} MiB`);
+const dying = performance.now();
+for (const child of children) if (child.pid === servers[0].pid) child.kill('SIGKILL');
+await until(async () => (await servers[1].metric('cluster_registrations')) === 0);
+console.log(`  its death: forgotten by another server after ${seconds(performance.now() - dying)}`);
+for (const socket of sockets) socket.terminate();
+for (const child of children) child.kill('SIGKILL');

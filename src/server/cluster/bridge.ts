@@ -1,0 +1,329 @@
+import { after, cancel } from '../../core/host.js';
+import type { Timer } from '../../core/host.js';
+import { hashKey } from '../relay-format.js';
+import type { RelayBridge, RelayMember } from '../relay-options.js';
+import { FrameReader, MOST_INTERESTS, decodeInterest, encodeFrames, encodeInterest } from './bridge-format.js';
+import type { Bus } from './bus.js';
+import type { SharedClock } from './clock.js';
+
+// Joins the relays of a network. A relay subscribes to the subjects of the topics that somebody has joined on it, and
+// publishes what is published on it: to every topic once, and again only where that has not come back as "nobody wants it".
+// What comes from other relays is given to those who have joined here and to nobody else, so that nothing goes in circles.
+
+/** What a bridge does with its relay. */
+export interface BridgedRelay {
+  inject(key: string, frame: Uint8Array, stamp: number): void;
+  refresh(key: string, frame: Uint8Array, stamp: number): void;
+  welcome(key: string): void;
+  last(key: string): { readonly frame: Uint8Array; readonly stamp: number } | undefined;
+  unbridge(key: string): void;
+  drained(member: RelayMember): void;
+}
+
+export interface BridgeOptions {
+  /** This server's id: 12 characters. */
+  readonly server: string;
+  readonly bus: Bus;
+  readonly clock: SharedClock;
+  /** What all subjects begin with. */
+  readonly prefix: string;
+  /** How long a frame may be, in bytes. */
+  readonly maxFrame: number;
+  /** The other servers that are there. */
+  others(): ReadonlySet<string>;
+  /** Other servers have other numbers of connections that have joined a topic. */
+  arrived(key: string): void;
+  /** Something came that makes no sense. */
+  malformed(): void;
+  /** Calls `run` at the end of this tick. */
+  later(run: () => void): void;
+}
+
+interface Joined {
+  count: number;
+  /** Who joins now has to wait: other relays are being asked for the last value. */
+  isAsking: boolean;
+  readonly stop: () => void;
+}
+
+interface Question {
+  readonly keys: readonly string[];
+  readonly servers: Set<string>;
+  readonly timer: Timer;
+}
+
+/** How long other relays have to say what last values they have, in ms. */
+const ANSWER_MS = 500;
+/** For how many ticks nothing is sent where nobody wanted it. */
+const IDLE_TICKS = 20;
+/** After how many ticks without a frame a topic is tried anew, so that what nobody publishes any more is forgotten. */
+const UNUSED_TICKS = 120;
+/** Of how many topics such things are remembered. */
+const MOST_TOPICS = 100_000;
+
+export class Bridge implements RelayBridge<RelayMember> {
+  readonly member: RelayMember;
+  readonly #options: BridgeOptions;
+  readonly #reader: FrameReader;
+  #relay: BridgedRelay | undefined;
+  readonly #joined = new Map<string, Joined>();
+  /** Topics to tell of at the end of the tick; true: with the question for their last values. */
+  readonly #changes = new Map<string, boolean>();
+  readonly #questions = new Map<number, Question>();
+  /** Topics that no other relay wants, until when; and those that one did, when they were used. Oldest first. */
+  readonly #idle = new Map<string, number>();
+  readonly #used = new Map<string, number>();
+  /** How many have joined a topic, by server. */
+  readonly #elsewhere = new Map<string, Map<string, number>>();
+  readonly #stops: (() => void)[] = [];
+  #question = 0;
+  #tick = 0;
+  #sent = 0;
+  #received = 0;
+
+  constructor(options: BridgeOptions) {
+    this.#options = options;
+    this.#reader = new FrameReader(options.maxFrame);
+    this.member = { version: 2, take: (key, frames, stamp) => this.#send(key, frames, stamp) };
+  }
+
+  /** Frames that were sent to other relays, and that came from there. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Topics that this relay has subscribed to. */
+  get topics(): number {
+    return this.#joined.size;
+  }
+
+  attach(relay: BridgedRelay): void {
+    this.#relay = relay;
+    const { bus, prefix, server } = this.#options;
+    const checked = (run: (subject: string, message: Uint8Array) => void) => (subject: string, message: Uint8Array): void => {
+      try {
+        run(subject, message);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        this.#options.malformed();
+      }
+    };
+    this.#stops.push(
+      bus.subscribe(`${prefix}.join`, checked((_subject, message) => this.#interested(message))),
+      bus.subscribe(`${prefix}.last.${server}.*`, checked((subject, message) => this.#value(tail(subject), message))),
+      bus.subscribe(`${prefix}.done.${server}`, checked((_subject, message) => this.#done(message))),
+      bus.subscribe(`${prefix}.void.${server}.*`, (subject, _message, isNobody) => {
+        if (isNobody) this.#unwanted(keyOfToken(tail(subject)));
+      }),
+    );
+  }
+
+  stamp(): number {
+    return this.#options.clock.next();
+  }
+
+  wants(key: string): boolean {
+    const { bus, others } = this.#options;
+    return bus.isUp && others().size > 0 && !this.#idle.has(key);
+  }
+
+  changed(key: string, count: number, joins: boolean): boolean {
+    let joined = this.#joined.get(key);
+    if (!count) {
+      joined?.stop();
+      this.#joined.delete(key);
+    } else if (joined) {
+      joined.count = count;
+    } else {
+      joined = { count, isAsking: this.#hasOthers, stop: this.#subscribe(key) };
+      this.#joined.set(key, joined);
+    }
+    this.#announce(key, !!count && !!joined?.isAsking && count === 1);
+    return joins && !!joined?.isAsking;
+  }
+
+  /** How many connections have joined a topic on other relays, as far as they have told. */
+  joinedElsewhere(key: string): number {
+    let sum = 0;
+    for (const count of this.#elsewhere.get(key)?.values() ?? []) sum += count;
+    return sum;
+  }
+
+  /** The bus is there again, or another server is: what was missed is to be had from those who have it. */
+  resync(): void {
+    this.#idle.clear();
+    this.#relay?.drained(this.member);
+    for (const key of this.#joined.keys()) this.#announce(key, true);
+  }
+
+  /** The bus has gone: nobody will answer. */
+  interrupted(): void {
+    for (const [number, question] of this.#questions) this.#answered(number, question);
+  }
+
+  /** A server has gone: it answers no more. */
+  gone(server: string): void {
+    for (const [key, counts] of this.#elsewhere) if (counts.delete(server) && !counts.size) this.#elsewhere.delete(key);
+    for (const number of this.#questions.keys()) this.#told(number, server);
+  }
+
+  /** The bus takes bytes again. */
+  drained(): void {
+    this.#relay?.drained(this.member);
+  }
+
+  /** Half a second is over. */
+  tick(): void {
+    this.#tick++;
+    for (const [key, until] of this.#idle) {
+      if (until > this.#tick) break;
+      this.#idle.delete(key);
+    }
+    for (const [key, at] of this.#used) {
+      if (at + UNUSED_TICKS > this.#tick) break;
+      this.#used.delete(key);
+      this.#relay?.unbridge(key);
+    }
+  }
+
+  close(): void {
+    for (const { timer } of this.#questions.values()) cancel(timer);
+    this.#questions.clear();
+    for (const stop of this.#stops) stop();
+    for (const { stop } of this.#joined.values()) stop();
+    this.#joined.clear();
+  }
+
+  get #hasOthers(): boolean {
+    return this.#options.bus.isUp && this.#options.others().size > 0;
+  }
+
+  #subscribe(key: string): () => void {
+    const { bus, prefix, server, malformed, clock } = this.#options;
+    const token = tokenOf(key);
+    return bus.subscribe(`${prefix}.t.${token}`, (_subject, message) => {
+      try {
+        const read = this.#reader.read(token, message);
+        if (!read || read.server === server) return;
+        clock.heard(read.stamp);
+        this.#received += read.frames.length;
+        for (const frame of read.frames) this.#relay?.inject(key, frame, read.stamp);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        malformed();
+      }
+    });
+  }
+
+  #send(key: string, frames: readonly Uint8Array[], stamp: number): boolean {
+    const { bus, prefix, server } = this.#options;
+    const size = frames.reduce((sum, { length }) => sum + length, 0);
+    if (!bus.isUp || !bus.fits(size)) return false;
+    const token = tokenOf(key);
+    for (const message of encodeFrames(server, stamp, frames, bus.maxMessage)) {
+      bus.publish(`${prefix}.t.${token}`, message, `${prefix}.void.${server}.${token}`);
+    }
+    this.#sent += frames.length;
+    remember(this.#used, key, this.#tick);
+    return true;
+  }
+
+  /** What was published on a topic has reached nobody. */
+  #unwanted(key: string): void {
+    this.#used.delete(key);
+    remember(this.#idle, key, this.#tick + IDLE_TICKS);
+    this.#relay?.unbridge(key);
+  }
+
+  #announce(key: string, asks: boolean): void {
+    if (!this.#hasOthers) return;
+    if (!this.#changes.size) this.#options.later(() => this.#tell());
+    this.#changes.set(key, asks || this.#changes.get(key) === true);
+  }
+
+  #tell(): void {
+    const { bus, prefix, server, others } = this.#options;
+    const changes = [...this.#changes];
+    this.#changes.clear();
+    for (let at = 0; at < changes.length; at += MOST_INTERESTS) {
+      const some = changes.slice(at, at + MOST_INTERESTS);
+      const keys = some.filter(([, asks]) => asks).map(([key]) => key);
+      const number = keys.length ? (this.#question = (this.#question + 1) % 0xffff_ffff) : 0;
+      if (keys.length) {
+        const timer = after(ANSWER_MS, () => this.#answered(number, question));
+        const question: Question = { keys, servers: new Set(others()), timer };
+        this.#questions.set(number, question);
+        if (!bus.isUp || !question.servers.size) this.#answered(number, question);
+      }
+      const topics = some.map(([key, asks]) => ({ hash: Buffer.from(key, 'latin1'), count: this.#joined.get(key)?.count ?? 0, asks }));
+      if (bus.isUp) bus.publish(`${prefix}.join`, encodeInterest(server, number, topics));
+    }
+  }
+
+  #interested(message: Uint8Array): void {
+    const { bus, prefix, arrived, server: own } = this.#options;
+    const { server, question, topics } = decodeInterest(message);
+    if (server === own) return;
+    for (const { hash, count, asks } of topics) {
+      const key = hashKey(hash);
+      if (count) this.#idle.delete(key);
+      this.#count(key, server, count);
+      arrived(key);
+      const last = asks ? this.#relay?.last(key) : undefined;
+      // One for which there is no room is asked for again with the next interruption at the latest; a live one may come first.
+      if (!last || !bus.fits(last.frame.length)) continue;
+      for (const part of encodeFrames(own, last.stamp, [last.frame], bus.maxMessage)) bus.publish(`${prefix}.last.${server}.${tokenOf(key)}`, part);
+    }
+    if (question) bus.publish(`${prefix}.done.${server}`, encodeInterest(own, question, []));
+  }
+
+  #count(key: string, server: string, count: number): void {
+    const counts = this.#elsewhere.get(key) ?? new Map<string, number>();
+    if (count) counts.set(server, count);
+    else counts.delete(server);
+    if (counts.size) remember(this.#elsewhere, key, counts);
+    else this.#elsewhere.delete(key);
+  }
+
+  #value(token: string, message: Uint8Array): void {
+    const read = this.#reader.read(`last ${token}`, message);
+    if (!read) return;
+    this.#options.clock.heard(read.stamp);
+    for (const frame of read.frames) this.#relay?.refresh(keyOfToken(token), frame, read.stamp);
+  }
+
+  #done(message: Uint8Array): void {
+    const { server, question } = decodeInterest(message);
+    this.#told(question, server);
+  }
+
+  #told(number: number, server: string): void {
+    const question = this.#questions.get(number);
+    if (question?.servers.delete(server) && !question.servers.size) this.#answered(number, question);
+  }
+
+  #answered(number: number, { keys, timer }: Question): void {
+    cancel(timer);
+    this.#questions.delete(number);
+    for (const key of keys) {
+      const joined = this.#joined.get(key);
+      if (joined) joined.isAsking = false;
+      this.#relay?.welcome(key);
+    }
+  }
+}
+
+/** Sets a key as the newest; what was not set for the longest time goes when there are too many. */
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > MOST_TOPICS) map.delete(map.keys().next().value!);
+}
+
+const tail = (subject: string): string => subject.slice(subject.lastIndexOf('.') + 1);
+const tokenOf = (key: string): string => Buffer.from(key, 'latin1').toString('base64url');
+const keyOfToken = (token: string): string => Buffer.from(token, 'base64url').toString('latin1');

@@ -1,0 +1,198 @@
+import { PacketType } from '../../core/packet.js';
+import type { BrewDetails, Packet } from '../../core/packet.js';
+import { rightsOf } from '../auth.js';
+import type { Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from '../match.js';
+import type { Matchmaker } from '../matchmaker.js';
+import type { Down, Kind, RegistryRecord } from './records.js';
+import type { SharedClock } from './clock.js';
+
+/** A patron or brewer at another server, as the matchmaker knows it: a client that is told nothing, because its own server does that. */
+export class RemotePeer {
+  /** The record that the matchmaker was told of last. */
+  record: RegistryRecord | undefined;
+  rights: Rights = NOTHING;
+}
+
+const NOTHING: Rights = { mayRead: () => false, mayWrite: () => false };
+
+export interface DirectoryOptions<C extends object> {
+  readonly matchmaker: Matchmaker<C | RemotePeer>;
+  readonly clock: SharedClock;
+  /** Passes packets on to clients of this server. */
+  pass(items: readonly Outgoing<C | RemotePeer>[]): void;
+  /** Whether a brewer's details name the relay of this server. */
+  isOwn(brew: BrewDetails, client: C): boolean;
+  share(record: RegistryRecord): void;
+  claim(kind: Kind, id: string, at: number): void;
+  unshare(kind: Kind, id: string): void;
+  /** A patron cannot be matched at other servers: its rights cannot be told. */
+  opaque(): void;
+  /** The client's registration was taken over by one at another server. */
+  tell(client: C, kind: Kind, id: string): void;
+}
+
+/** Between a matchmaker and the registrations of all servers: the other servers' go in, those of its own clients go out. */
+export class Directory<C extends object> {
+  readonly #options: DirectoryOptions<C>;
+  readonly #peers = new Map<string, RemotePeer>();
+  /** What was shared of each client of this server. */
+  readonly #shared = new Map<C, Map<string, readonly [Kind, string]>>();
+  /** Rights by the list that they come from: most have the same. */
+  readonly #rights = new Map<string, Rights>();
+
+  constructor(options: DirectoryOptions<C>) {
+    this.#options = options;
+  }
+
+  /** A client is about to register something: what another server has under that id is out of date. */
+  before(packet: Packet): void {
+    const name = registered(packet);
+    if (name && this.#peers.has(name.kind + name.id)) this.#options.claim(name.kind, name.id, this.#options.clock.next());
+  }
+
+  /** The matchmaker has taken a packet of a client. */
+  after(client: C, packet: Packet): void {
+    const name = registered(packet) ?? unregistered(packet);
+    if (name) this.#follow(client, name.kind, name.id);
+    else if (packet.type === PacketType.BREW_STATE) for (const [kind, id] of this.#shared.get(client)?.values() ?? []) this.#follow(client, kind, id);
+  }
+
+  /** A client has gone. */
+  gone(client: C): void {
+    const shared = this.#shared.get(client);
+    this.#shared.delete(client);
+    for (const [kind, id] of shared?.values() ?? []) this.#options.unshare(kind, id);
+  }
+
+  /** A registration at another server counts. */
+  set(record: RegistryRecord): void {
+    const { matchmaker, pass } = this.#options;
+    const name = record.kind + record.id;
+    let peer = this.#peers.get(name);
+    if (!peer) {
+      const made = new RemotePeer();
+      this.#peers.set(name, (peer = made));
+      const rights: Rights = { mayRead: (topic) => made.rights.mayRead(topic), mayWrite: () => true };
+      matchmaker.add(made, rights, true);
+    }
+    peer.rights = record.kind === 'patron' ? this.#rightsTo(record.reads) : NOTHING;
+    const before = peer.record?.down ?? [];
+    peer.record = record;
+    for (const packet of states(record, before, record.down)) pass(matchmaker.receive(peer, packet));
+    pass(matchmaker.receive(peer, packetOf(record)));
+  }
+
+  /** No registration at another server counts for this id any more. */
+  delete(kind: Kind, id: string): void {
+    const peer = this.#peers.get(kind + id);
+    if (!peer) return;
+    this.#peers.delete(kind + id);
+    this.#options.pass(this.#options.matchmaker.gone(peer));
+  }
+
+  /** Another server has a later registration of an id than a client here. */
+  usurped(kind: Kind, id: string): void {
+    const { matchmaker, pass, tell } = this.#options;
+    const client = this.#find(kind, id)?.client;
+    if (!client || client instanceof RemotePeer) return;
+    tell(client, kind, id);
+    pass(matchmaker.receive(client, unregister(kind, id)));
+    this.#follow(client, kind, id);
+  }
+
+  #follow(client: C, kind: Kind, id: string): void {
+    const { share, unshare } = this.#options;
+    const found = this.#find(kind, id);
+    const record = found?.client === client ? this.#record(client, found) : undefined;
+    if (record) {
+      const shared = this.#shared.get(client) ?? new Map<string, readonly [Kind, string]>();
+      this.#shared.set(client, shared.set(kind + id, [kind, id]));
+      share(record);
+    } else if (found?.client !== client && found && !(found.client instanceof RemotePeer)) {
+      // It belongs to another client of this server.
+    } else {
+      this.#shared.get(client)?.delete(kind + id);
+      unshare(kind, id);
+    }
+  }
+
+  #find(kind: Kind, id: string): RegisteredBrewer<C | RemotePeer> | RegisteredPatron<C | RemotePeer> | undefined {
+    const { matchmaker } = this.#options;
+    return kind === 'brewer' ? matchmaker.brewer(id) : matchmaker.patron(id);
+  }
+
+  #record(client: C, end: RegisteredBrewer<C | RemotePeer> | RegisteredPatron<C | RemotePeer>): RegistryRecord | undefined {
+    const { matchmaker, clock, isOwn, opaque } = this.#options;
+    const { id } = end;
+    const at = clock.next();
+    const down = matchmaker.downOf(client, id);
+    if ('topic' in end) {
+      // Every relay passes on what is published on any: so each patron joins the one that it reaches its own server by.
+      const brews = end.brews.map((brew) => (isOwn(brew, client) ? { ...brew, hostname: null, port: null } : brew));
+      return { kind: 'brewer', id, topic: end.topic, config: end.config, brews, down, at };
+    }
+    const { mayRead, reads } = matchmaker.rightsOf(client) ?? NOTHING;
+    const literal = !end.pattern.includes('*') && mayRead(end.pattern) ? [end.pattern] : undefined;
+    const patterns = reads ?? literal;
+    if (!patterns) {
+      opaque();
+      return undefined;
+    }
+    return { kind: 'patron', id, topic: end.pattern, brews: [...end.brews.values()], reads: patterns, down, at };
+  }
+
+  #rightsTo(reads: readonly string[]): Rights {
+    const key = JSON.stringify(reads);
+    let rights = this.#rights.get(key);
+    if (!rights) {
+      if (this.#rights.size >= MOST_RIGHTS) this.#rights.delete(this.#rights.keys().next().value!);
+      rights = rightsOf(reads.map((topic) => ({ topic, read: true })));
+      this.#rights.set(key, rights);
+    }
+    return rights;
+  }
+}
+
+const MOST_RIGHTS = 10_000;
+
+interface Name {
+  readonly kind: Kind;
+  readonly id: string;
+}
+
+function registered({ type, payload }: Packet): Name | undefined {
+  if (type === PacketType.BREWER_REGISTER) return { kind: 'brewer', id: payload.brewer_id };
+  return type === PacketType.PATRON_REGISTER ? { kind: 'patron', id: payload.patron_id } : undefined;
+}
+
+function unregistered({ type, payload }: Packet): Name | undefined {
+  if (type === PacketType.BREWER_UNREGISTER) return { kind: 'brewer', id: payload.brewer_id };
+  return type === PacketType.PATRON_UNREGISTER ? { kind: 'patron', id: payload.patron_id } : undefined;
+}
+
+const unregister = (kind: Kind, id: string): Packet =>
+  kind === 'brewer'
+    ? { type: PacketType.BREWER_UNREGISTER, payload: { topic: '', brewer_id: id } }
+    : { type: PacketType.PATRON_UNREGISTER, payload: { topic: '', patron_id: id } };
+
+const packetOf = (record: RegistryRecord): Packet =>
+  record.kind === 'brewer'
+    ? {
+        type: PacketType.BREWER_REGISTER,
+        payload: { topic: record.topic, brewer_id: record.id, brewer_config: record.config, brews: record.brews },
+      }
+    : { type: PacketType.PATRON_REGISTER, payload: { topic: record.topic, patron_id: record.id, brews: record.brews } };
+
+/** The packets by which the states of a registration's brews become others. */
+function states({ kind, id }: RegistryRecord, before: readonly Down[], now: readonly Down[]): Packet[] {
+  const has = (list: readonly Down[], [brew, peer]: Down): boolean => list.some((one) => one[0] === brew && one[1] === peer);
+  const packet = ([brew, peer]: Down, state: 'up' | 'down'): Packet => {
+    const other = peer === undefined ? {} : kind === 'brewer' ? { patron_id: peer } : { brewer_id: peer };
+    const own = kind === 'brewer' ? { brewer_id: id } : { patron_id: id };
+    return { type: PacketType.BREW_STATE, payload: { brew, state, ...own, ...other } };
+  };
+  return [
+    ...before.filter((down) => !has(now, down)).map((down) => packet(down, 'up')),
+    ...now.filter((down) => !has(before, down)).map((down) => packet(down, 'down')),
+  ];
+}

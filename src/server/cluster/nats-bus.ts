@@ -1,0 +1,172 @@
+import type { ConnectionOptions, NatsConnection } from '@nats-io/nats-core';
+import { PubkeeperError } from '../../core/errors.js';
+import type { Logger } from '../../core/host.js';
+import type { Bus, Receive } from './bus.js';
+import type { ClusterSettings } from './options.js';
+
+/** More than this many bytes may not wait to be sent to NATS. */
+const MOST_WAITING = 16 * 1024 * 1024;
+/** After this many bytes NATS is asked whether it has them. */
+const ASK_AFTER = 128 * 1024;
+const NOBODY = 503;
+
+export interface NatsBusOptions {
+  /** Whether what is published comes back to this connection's own subscriptions. */
+  readonly echo: boolean;
+  readonly name: string;
+  readonly logger: Logger;
+  /** The connection has been lost, or is there again. */
+  changed(isUp: boolean): void;
+  /** There is room again. */
+  drained(): void;
+}
+
+/** One connection to NATS. It comes back by itself, for ever. */
+export class NatsBus implements Bus {
+  readonly connection: NatsConnection;
+  readonly #options: NatsBusOptions;
+  #isUp = true;
+  #waiting = 0;
+  #unasked = 0;
+  #isFull = false;
+  /** Grows with each connection: what a former one had to send is lost. */
+  #epoch = 0;
+
+  private constructor(connection: NatsConnection, options: NatsBusOptions) {
+    this.connection = connection;
+    this.#options = options;
+    void this.#follow();
+  }
+
+  /** @throws {PubkeeperError} `CLUSTER_DEPENDENCY`, `CONNECT_FAILED` or `UNAUTHORIZED` */
+  static async connect(settings: ClusterSettings, options: NatsBusOptions): Promise<NatsBus> {
+    const { connect, credsAuthenticator } = await loadNats(() => import('@nats-io/transport-node'));
+    const { servers, username, password, token, credentials } = settings;
+    const connectionOptions: ConnectionOptions = {
+      servers: [...servers],
+      name: options.name,
+      noEcho: !options.echo,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 250,
+      reconnectJitter: 250,
+      pingInterval: 2000,
+      maxPingOut: 2,
+      timeout: 5000,
+      ...(username !== undefined && { user: username }),
+      ...(password !== undefined && { pass: password }),
+      ...(token !== undefined && { token }),
+      ...(credentials && { authenticator: credsAuthenticator(credentials) }),
+      ...(servers.some((server) => server.startsWith('tls:')) && { tls: {} }),
+    };
+    try {
+      return new NatsBus(await connect(connectionOptions), options);
+    } catch (cause) {
+      throw refused(servers, cause);
+    }
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  get maxMessage(): number {
+    return Math.min(this.connection.info?.max_payload ?? 1024 * 1024, 1024 * 1024);
+  }
+
+  /** Bytes that wait to be sent. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  fits(length: number): boolean {
+    const fits = this.#isUp && (this.#waiting === 0 || this.#waiting + length <= MOST_WAITING);
+    if (!fits) this.#isFull = true;
+    return fits;
+  }
+
+  publish(subject: string, message: Uint8Array, answerTo?: string): void {
+    if (!this.#isUp || this.connection.isClosed()) return;
+    this.connection.publish(subject, message, answerTo === undefined ? {} : { reply: answerTo });
+    this.#waiting += message.length;
+    this.#unasked += message.length;
+    if (this.#unasked >= ASK_AFTER) void this.#ask();
+  }
+
+  subscribe(subject: string, receive: Receive): () => void {
+    const subscription = this.connection.subscribe(subject, {
+      callback: (error, { subject: own, data, headers }) => {
+        if (!error) receive(own, data, headers?.code === NOBODY);
+      },
+    });
+    // A refusal is told by the connection too.
+    subscription.closed.catch(() => undefined);
+    return () => {
+      if (!this.connection.isClosed()) subscription.unsubscribe();
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#isUp = false;
+    await this.connection.close();
+  }
+
+  /** NATS answers when it has all that was sent before. */
+  async #ask(): Promise<void> {
+    const bytes = this.#unasked;
+    const epoch = this.#epoch;
+    this.#unasked = 0;
+    await this.connection.flush().catch(() => undefined);
+    if (epoch !== this.#epoch) return;
+    this.#waiting -= bytes;
+    // What is below the threshold is never asked for: it counts as sent when all that was asked for is.
+    if (this.#waiting === this.#unasked) this.#waiting = this.#unasked = 0;
+    if (!this.#isFull || this.#waiting > MOST_WAITING / 2) return;
+    this.#isFull = false;
+    this.#options.drained();
+  }
+
+  async #follow(): Promise<void> {
+    const { logger, changed } = this.#options;
+    for await (const status of this.connection.status()) {
+      if (status.type === 'disconnect') {
+        if (!this.#isUp) continue;
+        this.#isUp = false;
+        this.#epoch++;
+        this.#waiting = this.#unasked = 0;
+        logger.warn(`The connection to NATS at ${status.server} was lost; it is tried again.`);
+        changed(false);
+      } else if (status.type === 'reconnect') {
+        this.#isUp = true;
+        logger.warn(`Connected to NATS at ${status.server} again.`);
+        changed(true);
+      } else if (status.type === 'error') {
+        logger.warn(`NATS says: ${status.error.message}`);
+      }
+    }
+  }
+}
+
+/**
+ * The packages of NATS are optional: who does not use a cluster does not have to have them.
+ * @throws {PubkeeperError} `CLUSTER_DEPENDENCY`
+ */
+export async function loadNats<T>(library: () => Promise<T>): Promise<T> {
+  try {
+    return await library();
+  } catch (cause) {
+    const packages = ['@nats-io/transport-node', '@nats-io/jetstream', '@nats-io/kv'];
+    const message = `A cluster needs the packages ${packages.join(', ')}: run npm install ${packages.join(' ')}.`;
+    throw new PubkeeperError('CLUSTER_DEPENDENCY', message, { packages }, cause);
+  }
+}
+
+function refused(servers: readonly string[], cause: unknown): PubkeeperError {
+  const where = servers.join(', ');
+  const why = cause instanceof Error ? cause.message : '';
+  if (cause instanceof Error && /authoriz|authenticat|nkey|jwt/i.test(cause.name + why)) {
+    const message = `NATS at ${where} refuses this server (${why}): check the cluster's user and password, token or credentials file.`;
+    return new PubkeeperError('UNAUTHORIZED', message, { servers }, cause);
+  }
+  const message = `Cannot connect to NATS at ${where} (${why || 'no answer'}): check that it runs there, and that the address begins with nats:// or tls://.`;
+  return new PubkeeperError('CONNECT_FAILED', message, { servers }, cause);
+}

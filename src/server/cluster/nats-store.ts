@@ -1,0 +1,96 @@
+import type { JetStreamManager } from '@nats-io/jetstream';
+import type { KV } from '@nats-io/kv';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { PubkeeperError } from '../../core/errors.js';
+import { loadNats } from './nats-bus.js';
+import type { RegistryStore, Watcher } from './registry.js';
+
+/** JetStream's words for: there is only one NATS server. */
+const NOT_CLUSTERED = 10074;
+const TIMEOUT_MS = 3000;
+
+/**
+ * The registry in a bucket of JetStream. It is kept in memory: what it holds is of use only while the servers are there that
+ * have written it, and these write it anew where it has been lost.
+ */
+export class NatsStore implements RegistryStore {
+  readonly #manager: JetStreamManager;
+  readonly #bucket: string;
+  readonly #open: (replicas: number) => Promise<KV>;
+  readonly #replicas: number | undefined;
+  #kv: KV | undefined;
+
+  private constructor(manager: JetStreamManager, bucket: string, replicas: number | undefined, open: (replicas: number) => Promise<KV>) {
+    this.#manager = manager;
+    this.#bucket = bucket;
+    this.#replicas = replicas;
+    this.#open = open;
+  }
+
+  /** @throws {PubkeeperError} `CLUSTER_DEPENDENCY`; `CLUSTER_FAILED` where there is no JetStream */
+  static async on(connection: NatsConnection, bucket: string, replicas: number | undefined): Promise<NatsStore> {
+    const { jetstream, jetstreamManager } = await loadNats(() => import('@nats-io/jetstream'));
+    const { Kvm } = await loadNats(() => import('@nats-io/kv'));
+    // Not asked whether JetStream is there: in a cluster that has just lost a server the answer may take its time.
+    const manager = await jetstreamManager(connection, { checkAPI: false, timeout: TIMEOUT_MS });
+    const kvm = new Kvm(jetstream(connection, { timeout: TIMEOUT_MS }));
+    const open = (count: number): Promise<KV> =>
+      kvm.create(bucket, { history: 1, storage: 'memory' as never, replicas: count, allow_direct: false, description: 'Pubkeeper: who is registered at which server' });
+    return new NatsStore(manager, bucket, replicas, open);
+  }
+
+  async open(): Promise<void> {
+    try {
+      this.#kv = await this.#open(this.#replicas ?? 3);
+    } catch (error) {
+      if (this.#replicas !== undefined || codeOf(error) !== NOT_CLUSTERED) throw failed(error);
+      this.#kv = await this.#open(1).catch((cause: unknown) => {
+        throw failed(cause);
+      });
+    }
+  }
+
+  async put(key: string, value: string): Promise<void> {
+    await this.#bucketNow().put(key, value);
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#bucketNow().delete(key);
+  }
+
+  async erase(key: string): Promise<void> {
+    await this.#manager.streams.purge(`KV_${this.#bucket}`, { filter: `$KV.${this.#bucket}.${key}` });
+  }
+
+  async purge(server: string): Promise<void> {
+    await this.#manager.streams.purge(`KV_${this.#bucket}`, { filter: `$KV.${this.#bucket}.${server}.>` });
+  }
+
+  async watch(watcher: Watcher): Promise<() => void> {
+    const entries = await this.#bucketNow().watch();
+    void (async () => {
+      for await (const entry of entries) {
+        watcher.key(entry.key, entry.operation === 'PUT' ? entry.string() : undefined);
+        if (entry.isUpdate || !entry.delta) watcher.complete();
+      }
+    })().then(
+      () => watcher.ended(),
+      (error: unknown) => watcher.ended(error),
+    );
+    return () => entries.stop();
+  }
+
+  #bucketNow(): KV {
+    if (!this.#kv) throw new PubkeeperError('CLUSTER_FAILED', 'The registry in NATS is not open yet.');
+    return this.#kv;
+  }
+}
+
+const codeOf = (error: unknown): unknown => (typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined);
+
+function failed(cause: unknown): PubkeeperError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const permanent = /not enabled|not supported|insufficient permissions/i.test(`${why} ${cause instanceof Error ? cause.name : ''}`);
+  const hint = permanent ? ': start nats-server with JetStream (-js), and allow it for this account' : '';
+  return new PubkeeperError('CLUSTER_FAILED', `The registry in NATS cannot be opened (${why})${hint}.`, { permanent }, cause);
+}

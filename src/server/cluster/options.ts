@@ -1,0 +1,86 @@
+import { PubkeeperError } from '../../core/errors.js';
+import { show } from '../../core/id.js';
+
+/** Several servers that are one network, over a NATS that is there already. All of them are given the same. */
+export interface ClusterOptions {
+  /** The addresses of NATS servers, `nats://host:4222` or `tls://…`; a text may hold several, with commas between. */
+  readonly servers: string | readonly string[];
+  /** The name of the network, for several on one NATS: 1 to 32 letters, digits, `-` and `_`. Default `pubkeeper`. */
+  readonly name?: string;
+  readonly username?: string;
+  readonly password?: string;
+  readonly token?: string;
+  /** The text of a credentials file, as `nsc` makes them. */
+  readonly credentials?: string | Uint8Array;
+  /** How many NATS servers keep the registry, 1 to 5. Default: 3, or 1 where NATS is a single server. */
+  readonly replicas?: number;
+}
+
+/** The options as the cluster works with them. */
+export interface ClusterSettings {
+  readonly servers: readonly string[];
+  readonly name: string;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly token: string | undefined;
+  readonly credentials: Uint8Array | undefined;
+  readonly replicas: number | undefined;
+}
+
+/** @throws {PubkeeperError} `OPTION_INVALID` */
+export function readClusterOptions(options: ClusterOptions | undefined): ClusterSettings | undefined {
+  if (options === undefined) return undefined;
+  if (typeof options !== 'object' || options === null) throw invalid('', 'must be an object like {servers: "nats://127.0.0.1:4222"}', options);
+  const { servers, name = 'pubkeeper', replicas } = options;
+  const given = (typeof servers === 'string' ? servers.split(',') : Array.isArray(servers) ? servers : []) as readonly unknown[];
+  if (!given.length) throw invalid('servers', 'must be an address like nats://127.0.0.1:4222, or a list of them', servers);
+  const urls = given.map((server) => address(server));
+  if (typeof name !== 'string' || !/^[A-Za-z0-9_-]{1,32}$/.test(name)) {
+    throw invalid('name', 'must be 1 to 32 letters, digits, "-" and "_"', name);
+  }
+  if (replicas !== undefined && !(Number.isInteger(replicas) && replicas >= 1 && replicas <= 5)) {
+    throw invalid('replicas', 'must be a whole number from 1 to 5', replicas);
+  }
+  const text = (key: 'username' | 'password' | 'token'): string | undefined => {
+    const value: unknown = options[key];
+    if (value === undefined || (typeof value === 'string' && value)) return value;
+    // The value is not shown: it may be a secret of another kind.
+    throw new PubkeeperError('OPTION_INVALID', `The option "cluster.${key}" must be a text that is not empty.`, { option: `cluster.${key}` });
+  };
+  const { credentials } = options;
+  const [first] = urls;
+  return {
+    servers: urls.map(({ server }) => server),
+    name,
+    username: text('username') ?? first?.username,
+    password: text('password') ?? first?.password,
+    token: text('token'),
+    credentials: typeof credentials === 'string' ? new TextEncoder().encode(credentials) : credentials,
+    replicas,
+  };
+}
+
+/** An address without the name and password that may be in it: those must not get into messages. */
+function address(given: unknown): { server: string; username?: string; password?: string } {
+  let url: URL | undefined;
+  const text = typeof given === 'string' ? given.trim() : '';
+  try {
+    url = new URL(text.includes('://') ? text : `nats://${text}`);
+  } catch {
+    // told below
+  }
+  if (!url || !text || !url.hostname || (url.protocol !== 'nats:' && url.protocol !== 'tls:')) {
+    // A text with an @ may hold a password.
+    const shown = text.includes('@') ? 'what was given' : given;
+    throw invalid('servers', 'must hold addresses like nats://127.0.0.1:4222 or tls://…', shown);
+  }
+  const { protocol, host, username, password } = url;
+  return {
+    server: `${protocol}//${host}`,
+    ...(username && { username: decodeURIComponent(username) }),
+    ...(password && { password: decodeURIComponent(password) }),
+  };
+}
+
+const invalid = (name: string, why: string, value: unknown): PubkeeperError =>
+  new PubkeeperError('OPTION_INVALID', `The option "cluster${name && `.${name}`}" ${why}, not ${show(value)}.`, { option: `cluster.${name}` });

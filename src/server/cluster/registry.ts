@@ -1,0 +1,248 @@
+import type { Kind, RegistryRecord } from './records.js';
+import { decodeRecord, encodeRecord, pulseKey, readKey, serverOf } from './records.js';
+import { Replica } from './replica.js';
+import type { ReplicaOwner } from './replica.js';
+import { Writer } from './writer.js';
+import type { KeyStore } from './writer.js';
+
+/** The keys that all servers share. Promises reject while they cannot be reached. */
+export interface RegistryStore extends KeyStore {
+  /** Makes sure that there is one. */
+  open(): Promise<void>;
+  /** Removes all keys of a server, and tells nobody. */
+  purge(server: string): Promise<void>;
+  /** Tells of all keys, then `complete`, then of each change, until the returned function is called. */
+  watch(watcher: Watcher): Promise<() => void>;
+}
+
+export interface Watcher {
+  /** `value` undefined: it was deleted. */
+  key(key: string, value: string | undefined): void;
+  complete(): void;
+  /** It has ended by itself, perhaps by an error. */
+  ended(error?: unknown): void;
+}
+
+export interface RegistryOptions extends ReplicaOwner {
+  readonly server: string;
+  readonly store: RegistryStore;
+  isAlive(server: string): boolean;
+  /** Whether this server is in no position to say who is there. */
+  isCutOff(): boolean;
+  failed(error: unknown): void;
+  /** A registration that makes no sense, or is too long. */
+  malformed(): void;
+  later(run: () => void): void;
+  after(ms: number, run: () => void): void;
+  /** How long a registration may be, in bytes. */
+  maxRecord(): number;
+}
+
+/** A pulse is written every fourth tick; without its echo for so many ticks the watch is begun anew. */
+const PULSE_TICKS = 4;
+const STALL_TICKS = 20;
+/** After how many ticks without a sign of life the keys of a server are removed. */
+const PURGE_TICKS = 120;
+const RETRY_MS = 500;
+/** How many changes are handled before others have their turn. */
+const SLICE = 500;
+
+/** The registrations of all servers: tells this one's, and learns those of the others. Heals itself by comparing. */
+export class Registry {
+  readonly #options: RegistryOptions;
+  readonly #replica: Replica;
+  readonly #writer: Writer;
+  #watch: { readonly stop: () => void } | undefined;
+  /** Grows with each watch: what a former one tells is out of date. */
+  #epoch = 0;
+  #syncing: Promise<void> | undefined;
+  #again = false;
+  #closed = false;
+  #working = false;
+  #silent = 0;
+  #complete = false;
+  #pulse = 0;
+  #tick = 0;
+  #resyncs = 0;
+  /** For how many ticks the servers of which there are keys have been away. */
+  readonly #absent = new Map<string, number>();
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.#replica = new Replica(options.server, options);
+    this.#writer = new Writer(options.store, { failed: (error) => options.failed(error), after: (ms, run) => options.after(ms, run) });
+  }
+
+  /** How many registrations at other servers count here. */
+  get size(): number {
+    return this.#replica.size;
+  }
+
+  /** Writes that wait. */
+  get pending(): number {
+    return this.#writer.pending;
+  }
+
+  /** How often all was read. */
+  get resyncs(): number {
+    return this.#resyncs;
+  }
+
+  /** Whether what is written here comes back in time. */
+  get isWorking(): boolean {
+    return this.#complete && this.#silent <= STALL_TICKS;
+  }
+
+  share(record: RegistryRecord): void {
+    const { server, malformed, maxRecord } = this.#options;
+    const name = { server, kind: record.kind, id: record.id };
+    const text = encodeRecord(record);
+    this.#replica.claim(record.kind, record.id, record.at);
+    if (Buffer.byteLength(text) <= maxRecord()) return this.#writer.set(name, text);
+    malformed();
+    this.#writer.delete(name);
+  }
+
+  /** An id is about to be registered here: what another server has under it counts no more. */
+  claim(kind: Kind, id: string, at: number): void {
+    this.#replica.claim(kind, id, at);
+  }
+
+  unshare(kind: Kind, id: string): void {
+    this.#replica.release(kind, id);
+    this.#writer.delete({ server: this.#options.server, kind, id });
+    this.#work();
+  }
+
+  /** A server has come or gone. */
+  setAlive(server: string, isAlive: boolean): void {
+    this.#replica.setAlive(server, isAlive);
+    this.#work();
+  }
+
+  /** Reads all anew and compares; resolves when that has been done. Tries until it works. */
+  sync(): Promise<void> {
+    if (this.#syncing) this.#again = true;
+    return (this.#syncing ??= this.#sync().finally(() => (this.#syncing = undefined)));
+  }
+
+  /** One attempt, for the start: rejects when it fails. */
+  async start(): Promise<void> {
+    await this.#attempt();
+  }
+
+  tick(): void {
+    this.#tick++;
+    this.#silent++;
+    this.#writer.tick();
+    const { store, server } = this.#options;
+    if (this.#tick % PULSE_TICKS === 0 && this.#complete) void store.put(pulseKey(server), String(++this.#pulse)).catch(() => undefined);
+    if (this.#complete && this.#silent > STALL_TICKS) void this.sync();
+    this.#sweep();
+  }
+
+  /** Takes back what this server has told. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#writer.pause();
+    this.#watch?.stop();
+    await this.#options.store.purge(this.#options.server).catch(() => undefined);
+  }
+
+  async #sync(): Promise<void> {
+    do {
+      this.#again = false;
+      try {
+        await this.#attempt();
+      } catch (error) {
+        if (this.#closed) return;
+        this.#options.failed(error);
+        await new Promise<void>((resolve) => this.#options.after(RETRY_MS, resolve));
+        this.#again = true;
+      }
+    } while (this.#again && !this.#closed);
+  }
+
+  async #attempt(): Promise<void> {
+    const { store, server } = this.#options;
+    const epoch = ++this.#epoch;
+    this.#writer.pause();
+    this.#watch?.stop();
+    this.#watch = undefined;
+    this.#resyncs++;
+    await store.open();
+    // So that there is something to be told of: an empty registry says nothing.
+    await store.put(pulseKey(server), String(++this.#pulse));
+    this.#replica.beginSnapshot();
+    const present = new Map<string, string>();
+    await new Promise<void>((resolve, reject) => {
+      let isComplete = false;
+      const isOld = (): boolean => this.#epoch !== epoch || this.#closed;
+      const watcher: Watcher = {
+        key: (key, value) => {
+          if (isOld()) return;
+          if (serverOf(key) !== server) this.#apply(key, value);
+          else if (key === pulseKey(server)) this.#silent = 0;
+          else if (!isComplete && value !== undefined) present.set(key, value);
+        },
+        complete: () => {
+          if (isComplete || isOld()) return;
+          isComplete = true;
+          this.#replica.endSnapshot();
+          this.#complete = true;
+          this.#silent = 0;
+          this.#writer.reconcile(present);
+          present.clear();
+          this.#work();
+          resolve();
+        },
+        ended: (error) => {
+          if (isOld()) return resolve();
+          if (!isComplete) return reject(error ?? new Error('The watch of the registry has ended before it was complete.'));
+          if (error) this.#options.failed(error);
+          void this.sync();
+        },
+      };
+      // One that is neither completed nor ended has got stuck.
+      this.#options.after(60_000, () => reject(new Error('The registry has not told all of its keys within a minute.')));
+      store.watch(watcher).then((stop) => {
+        if (isOld()) stop();
+        else this.#watch = { stop };
+      }, reject);
+    });
+  }
+
+  #apply(key: string, value: string | undefined): void {
+    const name = readKey(key);
+    if (!this.#absent.has(serverOf(key))) this.#absent.set(serverOf(key), 0);
+    if (!name) return;
+    const record = value === undefined ? undefined : decodeRecord(name, value);
+    if (value !== undefined && !record) this.#options.malformed();
+    this.#replica.apply(name, record);
+    this.#work();
+  }
+
+  /** Tells what follows from what was learned, a slice at a time. */
+  #work(): void {
+    if (this.#working) return;
+    this.#working = true;
+    this.#options.later(() => {
+      this.#working = false;
+      if (!this.#closed && this.#replica.work(SLICE)) this.#work();
+    });
+  }
+
+  /** Removes the keys of servers that have been away for long. Whoever is first does it; others find nothing to do. */
+  #sweep(): void {
+    const { isCutOff, isAlive } = this.#options;
+    for (const [server, before] of this.#absent) {
+      const ticks = isCutOff() || isAlive(server) ? 0 : before + 1;
+      this.#absent.set(server, ticks);
+      if (ticks < PURGE_TICKS) continue;
+      this.#replica.forget(server);
+      this.#absent.delete(server);
+      this.#work();
+      void this.#options.store.purge(server).catch(() => undefined);
+    }
+  }
+}

@@ -1,0 +1,177 @@
+import { sameJson } from '../match.js';
+import type { Kind, RecordName, RegistryRecord } from './records.js';
+
+// What the registry holds, as one server sees it, and what follows from it. No network here, and no clock.
+
+/** Whom a replica tells of what counts. */
+export interface ReplicaOwner {
+  /** A registration at another server counts: it is new, or has changed. */
+  set(record: RegistryRecord, server: string): void;
+  /** No registration at another server counts for this id any more. */
+  delete(kind: Kind, id: string): void;
+  /** Another server has a later registration of an id that is registered here: the one here is to be taken back. */
+  usurped(kind: Kind, id: string): void;
+}
+
+interface Entry {
+  readonly server: string;
+  readonly record: RegistryRecord;
+  /** The snapshot in which it was seen last. */
+  seen: number;
+}
+
+type Name = string;
+
+const nameOf = (kind: Kind, id: string): Name => kind + id;
+
+/**
+ * The registrations at all servers. Those of a server count while it is there; of several of one id the latest counts, and
+ * where two are of the same time, that of the server whose id sorts last: so that all servers agree.
+ *
+ * Changes are only noted; `work` tells what follows from them, as much at a time as one wants.
+ */
+export class Replica {
+  readonly #own: string;
+  readonly #owner: ReplicaOwner;
+  readonly #servers = new Map<string, Map<Name, Entry>>();
+  readonly #alive = new Set<string>();
+  /** All entries of an id. */
+  readonly #byName = new Map<Name, Entry[]>();
+  /** When ids were registered here. */
+  readonly #local = new Map<Name, number>();
+  /** What was told last. */
+  readonly #told = new Map<Name, Entry>();
+  readonly #dirty = new Set<Name>();
+  #snapshot = 0;
+
+  constructor(own: string, owner: ReplicaOwner) {
+    this.#own = own;
+    this.#owner = owner;
+  }
+
+  /** How many registrations at other servers count. */
+  get size(): number {
+    return this.#told.size;
+  }
+
+  /** How many registrations at other servers are known, whether or not they count. */
+  get known(): number {
+    let count = 0;
+    for (const entries of this.#servers.values()) count += entries.size;
+    return count;
+  }
+
+  /** A key of the registry has been set or, without a record, deleted. One's own keys are not of interest. */
+  apply({ server, kind, id }: RecordName, record: RegistryRecord | undefined): void {
+    if (server === this.#own) return;
+    const name = nameOf(kind, id);
+    if (record) this.#put(name, { server, record, seen: this.#snapshot });
+    else this.#drop(name, server);
+  }
+
+  /** All that is in the registry follows. */
+  beginSnapshot(): void {
+    this.#snapshot++;
+  }
+
+  /** All that is in the registry has been told: what was not among it is gone. */
+  endSnapshot(): void {
+    for (const [server, entries] of this.#servers) {
+      for (const [name, { seen }] of entries) if (seen !== this.#snapshot) this.#drop(name, server);
+    }
+  }
+
+  /** A server has come or gone. What is known of one that has gone is kept, in case that it comes back. */
+  setAlive(server: string, isAlive: boolean): void {
+    if (this.#alive.has(server) === isAlive) return;
+    if (isAlive) this.#alive.add(server);
+    else this.#alive.delete(server);
+    for (const name of this.#servers.get(server)?.keys() ?? []) this.#dirty.add(name);
+  }
+
+  /** What is known of a server that has gone is not needed any more. */
+  forget(server: string): void {
+    this.#alive.delete(server);
+    for (const name of this.#servers.get(server)?.keys() ?? []) this.#drop(name, server);
+  }
+
+  /** An id has been registered here. Takes back at once what was told of another server's registration of it. */
+  claim(kind: Kind, id: string, at: number): void {
+    const name = nameOf(kind, id);
+    this.#local.set(name, at);
+    this.#settle(name);
+  }
+
+  /** An id is not registered here any more. */
+  release(kind: Kind, id: string): void {
+    const name = nameOf(kind, id);
+    if (this.#local.delete(name) && this.#byName.has(name)) this.#dirty.add(name);
+  }
+
+  /** Tells what follows for up to `most` ids; true while there are more. */
+  work(most = Infinity): boolean {
+    let left = most;
+    for (const name of this.#dirty) {
+      if (left-- <= 0) return true;
+      this.#settle(name);
+    }
+    return this.#dirty.size > 0;
+  }
+
+  #put(name: Name, entry: Entry): void {
+    const { server } = entry;
+    let entries = this.#servers.get(server);
+    if (!entries) this.#servers.set(server, (entries = new Map()));
+    const before = entries.get(name);
+    if (before && sameJson(before.record, entry.record)) {
+      before.seen = entry.seen;
+      return;
+    }
+    entries.set(name, entry);
+    const others = this.#byName.get(name);
+    if (!others) this.#byName.set(name, [entry]);
+    else if (before) others[others.indexOf(before)] = entry;
+    else others.push(entry);
+    this.#dirty.add(name);
+  }
+
+  #drop(name: Name, server: string): void {
+    const entries = this.#servers.get(server);
+    const entry = entries?.get(name);
+    if (!entries || !entry) return;
+    entries.delete(name);
+    if (!entries.size) this.#servers.delete(server);
+    const others = this.#byName.get(name)!.filter((other) => other !== entry);
+    if (others.length) this.#byName.set(name, others);
+    else this.#byName.delete(name);
+    this.#dirty.add(name);
+  }
+
+  #settle(name: Name): void {
+    this.#dirty.delete(name);
+    let best: Entry | undefined;
+    for (const entry of this.#byName.get(name) ?? []) {
+      if (this.#alive.has(entry.server) && (!best || isLater(entry.record.at, entry.server, best.record.at, best.server))) best = entry;
+    }
+    const at = this.#local.get(name);
+    if (at !== undefined && best) {
+      if (isLater(best.record.at, best.server, at, this.#own)) {
+        const { kind, id } = best.record;
+        this.#local.delete(name);
+        this.#owner.usurped(kind, id);
+      } else {
+        best = undefined;
+      }
+    }
+    const told = this.#told.get(name);
+    if (best) {
+      this.#told.set(name, best);
+      if (told?.record !== best.record) this.#owner.set(best.record, best.server);
+    } else if (told) {
+      this.#told.delete(name);
+      this.#owner.delete(told.record.kind, told.record.id);
+    }
+  }
+}
+
+const isLater = (at: number, server: string, than: number, other: string): boolean => at > than || (at === than && server > other);

@@ -1,0 +1,143 @@
+import { keyOf } from './records.js';
+import type { RecordName } from './records.js';
+
+/** Where a writer writes: the registry's keys. Promises reject while it cannot be reached. */
+export interface KeyStore {
+  put(key: string, value: string): Promise<void>;
+  /** Leaves a mark in place of the value, by which everybody learns that it is gone. */
+  delete(key: string): Promise<void>;
+  /** Removes the mark too. Nobody is told. */
+  erase(key: string): Promise<void>;
+}
+
+export interface WriterOptions {
+  /** Something could not be written; it is tried again in `retryMs`. */
+  failed(error: unknown): void;
+  /** Calls `run` after so many milliseconds. */
+  after(ms: number, run: () => void): void;
+  /** How many writes are on the way at most; default 256. */
+  window?: number;
+  retryMs?: number;
+}
+
+/** For how many ticks the mark of what was deleted is kept, for those who are slow to learn of it. */
+const MARK_TICKS = 20;
+
+/**
+ * Keeps the registry the way that this server wants its own keys to be. Knows the wanted state and what of it is not
+ * written yet, and nothing of the order of changes: so what was missed in an outage is made up for by comparing, and a key
+ * that changes ten times while it cannot be written is written once.
+ */
+export class Writer {
+  readonly #store: KeyStore;
+  readonly #options: WriterOptions;
+  readonly #window: number;
+  readonly #wanted = new Map<string, string>();
+  /** Keys that differ from what is wanted, or may. */
+  readonly #dirty = new Set<string>();
+  readonly #writing = new Set<string>();
+  /** Marks to be removed, by the tick at which they may be. */
+  readonly #marks = new Map<string, number>();
+  #tick = 0;
+  #paused = true;
+  #resting = false;
+
+  constructor(store: KeyStore, options: WriterOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#window = options.window ?? 256;
+  }
+
+  /** How many keys are wanted. */
+  get size(): number {
+    return this.#wanted.size;
+  }
+
+  /** How many writes are waiting or on their way. */
+  get pending(): number {
+    return this.#dirty.size + this.#writing.size;
+  }
+
+  set(name: RecordName, value: string): void {
+    const key = keyOf(name);
+    if (this.#wanted.get(key) === value && !this.#dirty.has(key) && !this.#writing.has(key)) return;
+    this.#wanted.set(key, value);
+    this.#touch(key);
+  }
+
+  delete(name: RecordName): void {
+    const key = keyOf(name);
+    if (this.#wanted.delete(key)) this.#touch(key);
+  }
+
+  /** Compares the own keys with what the registry holds, and goes on. */
+  reconcile(present: ReadonlyMap<string, string>): void {
+    for (const [key, value] of this.#wanted) if (present.get(key) !== value) this.#dirty.add(key);
+    for (const key of present.keys()) if (!this.#wanted.has(key)) this.#dirty.add(key);
+    this.#paused = false;
+    this.#pump();
+  }
+
+  /** The registry cannot be reached: nothing is written until `reconcile`. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** Some time is over: marks are removed that everybody had time to read. */
+  tick(): void {
+    this.#tick++;
+    let erased = 0;
+    for (const [key, due] of this.#marks) {
+      if (this.#paused || due > this.#tick || ++erased > this.#window) return;
+      this.#marks.delete(key);
+      if (this.#wanted.has(key) || this.#writing.has(key)) continue;
+      // One that stays does no harm: it goes with all that belongs to this server.
+      this.#store.erase(key).catch(() => undefined);
+    }
+  }
+
+  #touch(key: string): void {
+    this.#dirty.add(key);
+    this.#pump();
+  }
+
+  #pump(): void {
+    if (this.#paused || this.#resting) return;
+    for (const key of this.#dirty) {
+      if (this.#writing.size >= this.#window) return;
+      if (this.#writing.has(key)) continue;
+      this.#dirty.delete(key);
+      this.#writing.add(key);
+      void this.#write(key);
+    }
+  }
+
+  async #write(key: string): Promise<void> {
+    const value = this.#wanted.get(key);
+    try {
+      if (value === undefined) {
+        await this.#store.delete(key);
+        this.#marks.delete(key);
+        this.#marks.set(key, this.#tick + MARK_TICKS);
+      } else {
+        await this.#store.put(key, value);
+      }
+      this.#writing.delete(key);
+    } catch (error) {
+      this.#writing.delete(key);
+      this.#dirty.add(key);
+      this.#rest(error);
+    }
+    this.#pump();
+  }
+
+  #rest(error: unknown): void {
+    if (this.#resting || this.#paused) return;
+    this.#resting = true;
+    this.#options.failed(error);
+    this.#options.after(this.#options.retryMs ?? 500, () => {
+      this.#resting = false;
+      this.#pump();
+    });
+  }
+}

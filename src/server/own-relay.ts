@@ -1,0 +1,52 @@
+import type { IncomingMessage } from 'node:http';
+import { PacketType } from '../core/packet.js';
+import type { BrewDetails, Packet } from '../core/packet.js';
+
+// Details of the WebSocket brew that name no host: "the relay of the server that you are connected to". The servers of a
+// cluster have them of each other's brewers; clients are told host and port.
+
+/** How a client reaches its server. */
+export interface Reach {
+  /** The Host header: host and, unless it is the scheme's own, port. */
+  readonly authority: string;
+  readonly secure: boolean;
+}
+
+/** Whether details of a brew name the relay of whichever server one is connected to. */
+export const isNowhere = ({ name, hostname }: BrewDetails): boolean => name === 'websocket' && hostname === null;
+
+/** A packet with the relay that this client reaches its server by, wherever details name none. */
+export function reachedBy(reach: Reach, packet: Packet): Packet {
+  if (packet.type !== PacketType.BREWER_NOTIFY || !packet.payload.brewers.some(({ brew }) => isNowhere(brew))) return packet;
+  const { patron_id, brewers } = packet.payload;
+  const located = brewers.map((info) => (isNowhere(info.brew) ? { ...info, brew: { ...info.brew, ...locate(reach) } } : info));
+  return { type: packet.type, payload: { patron_id, brewers: located } };
+}
+
+function locate({ authority, secure }: Reach): { hostname: string; port: number; secure: boolean } {
+  const [, hostname = authority, port] = /^(.*?)(?::(\d+))?$/.exec(authority) ?? [];
+  return { hostname, port: port === undefined ? (secure ? 443 : 80) : Number(port), secure };
+}
+
+/** What of a handshake tells whether the client speaks TLS: to this server, or to a proxy before it. */
+export interface Transport {
+  readonly isTls: boolean;
+  readonly forwarded: string | undefined;
+  readonly origin: string | undefined;
+  readonly authority: string;
+}
+
+/** A proxy says it by X-Forwarded-Proto; a page of https: opens nothing but wss:, unless on its own machine. */
+export function isSecure({ isTls, forwarded, origin, authority }: Transport): boolean {
+  if (isTls) return true;
+  if (forwarded !== undefined) return /^\s*(https|wss)\b/i.test(forwarded);
+  if (origin?.startsWith('https:') && origin.slice('https://'.length).toLowerCase() === authority.toLowerCase()) return true;
+  return authority.endsWith(':443');
+}
+
+export const transportOf = ({ headers }: IncomingMessage, isTls: boolean): Transport => ({
+  isTls,
+  forwarded: String(headers['x-forwarded-proto'] ?? '') || undefined,
+  origin: headers.origin,
+  authority: headers.host ?? '',
+});

@@ -1,0 +1,52 @@
+import { connect, createServer } from 'node:net';
+import type { Server, Socket } from 'node:net';
+
+/** A way to a port that can be cut and opened again. */
+export class Proxy {
+  readonly #target: number;
+  readonly #sockets = new Set<Socket>();
+  #server!: Server;
+  #isOpen = true;
+  port = 0;
+
+  private constructor(target: number) {
+    this.#target = target;
+  }
+
+  static async to(target: number): Promise<Proxy> {
+    const proxy = new Proxy(target);
+    proxy.#server = createServer((near) => proxy.#join(near));
+    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
+    proxy.port = (proxy.#server.address() as { port: number }).port;
+    return proxy;
+  }
+
+  cut(): void {
+    this.#isOpen = false;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  heal(): void {
+    this.#isOpen = true;
+  }
+
+  async kill(): Promise<void> {
+    this.cut();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #join(near: Socket): void {
+    near.on('error', () => undefined);
+    if (!this.#isOpen) return void near.destroy();
+    const far = connect(this.#target, '127.0.0.1');
+    far.on('error', () => undefined);
+    for (const [socket, other] of [[near, far], [far, near]] as const) {
+      this.#sockets.add(socket);
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        other.destroy();
+      });
+      socket.pipe(other);
+    }
+  }
+}
