@@ -91,6 +91,9 @@ export const BREW = `
 Waits until somebody listens, sends, and leaves. What is sent without a [text] is --file, or else stdin: all of it as one
 message, or with --lines each line as one, without its line break, as soon as it comes.
 
+It leaves when a patron has, or a broker or relay has taken, all that was sent; what is not taken within 15 s at the end,
+or gets lost, gives exit code 1.
+
 While nobody listens, --lines reads nothing, so that no line is lost; --timeout limits each such wait. Ctrl-C gives
 exit code 130, but 0 for --lines that somebody listens to: it is how one ends an endless input.
 A text that begins with a dash goes behind two of them: brew demo.x -- --help
