@@ -109,6 +109,24 @@ Examples:
   $ tail -f app.log | pubkeeper brew logs.app --lines
 `;
 
+export const BENCH = `
+Connects a brewer and a patron, as two clients in this process, and prints for each --brew:
+  messages/s  as fast as they go, with at most 512 messages or 256 KiB under way
+  p50, p99    from brew() to the callback, of messages that are sent one at a time: half of them, and 99 in 100, came within
+
+--json prints {"brew", "cipher", "size", "seconds", "messagesPerSecond", "p50Ms", "p99Ms"}, one line for each --brew.
+Both ends share one processor, and what a server limits (--relay-messages-per-second) shows: two machines may do better.
+The token needs to read and to write bench.**, or --topic. Exit code 124 when the two ends do not meet within --timeout,
+1 when messages get lost.
+
+${BREWS.trim()}
+
+Examples:
+  $ pubkeeper bench
+  $ pubkeeper bench --brew websocket --brew local --brew mqtt=mqtt://127.0.0.1:1883 --size 1000
+  $ pubkeeper bench --seconds 10 --json | jq .p99Ms
+`;
+
 export const TOKEN = `
 Examples:
   $ pubkeeper token create --read 'plant.**' --tokens tokens.json
