@@ -151,7 +151,7 @@ export class BroadcastChannelBrew implements Brew {
 
   #outlet(brewerId: string): Outlet {
     const channel = this.#channel(brewerId);
-    const recent = new Recent(this.#lastValue);
+    const recent = new Recent(this.#lastValue, (error) => this.#host!.report(error));
     channel.onmessage = ({ data }: { readonly data: unknown }) => {
       if (!isAsking(data)) return;
       if (data.got) return recent.arrived(data.ask);

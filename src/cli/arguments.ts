@@ -3,6 +3,7 @@ import { isTopic, isTopicPattern } from '../core/topic.js';
 import { show } from '../core/id.js';
 import { brewOption, type BrewFlag } from './brews.js';
 import { usage } from './exit.js';
+import { MAX_MESSAGE } from './input.js';
 
 // Parsers of arguments. They throw sentences of our own: those of commander repeat the value, and that may be a token.
 
@@ -43,6 +44,11 @@ export function parsePort(text: string): number {
 
 export function parseCount(text: string): number {
   return wholeNumber(text, 'The count', 1, Number.MAX_SAFE_INTEGER);
+}
+
+/** The length of a message in bytes. */
+export function parseSize(text: string): number {
+  return wholeNumber(text, 'The size', 1, MAX_MESSAGE);
 }
 
 /** The longest time that a timer can measure, rounded down to whole days, in seconds. */

@@ -14,6 +14,11 @@ export interface BrewFlags extends ClientFlags {
   readonly lines?: true;
 }
 
+/** How long the end waits for what was sent to be taken, in seconds: a patron that was matched may be 10 s on its way. */
+const ACCEPT = 15;
+/** Errors that mean that something did not leave, or did not arrive. */
+const LOST: readonly string[] = ['BREW_FAILED', 'BUFFER_FULL'];
+
 /** `pubkeeper brew <topic> [text]` */
 export async function brew(topic: string, text: string | undefined, flags: BrewFlags, tell: Tell): Promise<number> {
   const { lines, file, timeout, cipher } = flags;
@@ -22,6 +27,8 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   const run = new Run(tell, (code) => (lines && !waiting ? ExitCode.OK : code));
   const client = makeClient(flags, await makeBrews(flags.brew, true), run);
   const input = text === undefined ? openInput(file) : undefined;
+  let isLost = false;
+  client.on('error', ({ code }) => (isLost ||= LOST.includes(code)));
 
   const limit = (): void =>
     run.after(timeout, () => {
@@ -49,8 +56,17 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
     await patronOf(brewer);
     if (message) await brewer.brew(message);
     else await sendLines(brewer);
+    if (run.isOver) return;
+    await taken(brewer);
     // Before it counts as done: the relay may still refuse what came last.
     await client.disconnect();
+  };
+
+  // brew() resolves before, and disconnect() waits for a second only: less than a patron may need to come over a broker.
+  const taken = async (brewer: Brewer): Promise<void> => {
+    run.after(ACCEPT, () => run.fail(failure(`What was sent on ${topic} was not taken within ${ACCEPT} s: nobody may have got it.`)));
+    await brewer._flush();
+    run.after(undefined);
   };
 
   const sendLines = async (brewer: Brewer): Promise<void> => {
@@ -69,7 +85,8 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   };
 
   send().then(
-    () => run.end(ExitCode.OK),
+    // What was lost has been told.
+    () => run.end(isLost ? ExitCode.FAILURE : ExitCode.OK),
     (error: unknown) => run.fail(input ? inputError(error, file) : error),
   );
   const code = await run.ended;

@@ -96,6 +96,9 @@ export const BREW = `
 Waits until somebody listens, sends, and leaves. What is sent without a [text] is --file, or else stdin: all of it as one
 message, or with --lines each line as one, without its line break, as soon as it comes.
 
+It leaves when a patron has, or a broker or relay has taken, all that was sent; what is not taken within 15 s at the end,
+or gets lost, gives exit code 1.
+
 While nobody listens, --lines reads nothing, so that no line is lost; --timeout limits each such wait. Ctrl-C gives
 exit code 130, but 0 for --lines that somebody listens to: it is how one ends an endless input.
 A text that begins with a dash goes behind two of them: brew demo.x -- --help
@@ -109,6 +112,24 @@ Examples:
   $ pubkeeper brew demo.x '{ "on": true }' --json
   $ pubkeeper brew files.photo --file photo.jpg --timeout 10
   $ tail -f app.log | pubkeeper brew logs.app --lines
+`;
+
+export const BENCH = `
+Connects a brewer and a patron, as two clients in this process, and prints for each --brew:
+  messages/s  as fast as they go, with at most 512 messages or 256 KiB under way
+  p50, p99    from brew() to the callback, of messages that are sent one at a time: half of them, and 99 in 100, came within
+
+--json prints {"brew", "cipher", "size", "seconds", "messagesPerSecond", "p50Ms", "p99Ms"}, one line for each --brew.
+Both ends share one processor, and what a server limits (--relay-messages-per-second) shows: two machines may do better.
+The token needs to read and to write bench.**, or --topic. Exit code 124 when the two ends do not meet within --timeout,
+1 when messages get lost.
+
+${BREWS.trim()}
+
+Examples:
+  $ pubkeeper bench
+  $ pubkeeper bench --brew websocket --brew local --brew mqtt=mqtt://127.0.0.1:1883 --size 1000
+  $ pubkeeper bench --seconds 10 --json | jq .p99Ms
 `;
 
 export const TOKEN = `

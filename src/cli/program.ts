@@ -6,11 +6,13 @@ import {
   parseCount,
   parsePattern,
   parseSeconds,
+  parseSize,
   parseTopic,
 } from './arguments.js';
+import type { BenchFlags } from './bench.js';
 import type { BrewFlags } from './brew.js';
 import { ExitCode, ExitError, usage } from './exit.js';
-import { BREW, GENERAL, PATRON, SERVE, TOKEN } from './help.js';
+import { BENCH, BREW, GENERAL, PATRON, SERVE, TOKEN } from './help.js';
 import type { PatronFlags } from './patron.js';
 import { addServeFlags } from './serve-flags.js';
 import type { ServeFlags } from './serve-flags.js';
@@ -86,6 +88,17 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
       if (text !== undefined && flags.lines) throw usage('There is a text and --lines: lines are read from stdin or from --file.');
       done(await (await import('./brew.js')).brew(topic, text, flags, tell));
     });
+
+  client(command(program, 'bench', 'Measure a server or a broker: how many messages a second, and how late they come', BENCH))
+    .addOption(new Option('--topic <topic>', 'on which topic (default: bench. and a new id)').argParser(parseTopic))
+    .addOption(new Option('--size <bytes>', 'how long a message is').default(100).argParser(parseSize))
+    .addOption(new Option('--seconds <seconds>', 'how long each of the two measures takes').default(3).argParser(parseSeconds))
+    .addOption(new Option('--cipher <name>', 'how to encrypt: aes-gcm, aes-cbc or none').default('aes-gcm').argParser(parseCipher))
+    .option('--json', 'print one JSON object a line')
+    .addOption(new Option('--timeout <seconds>', 'give up when the two ends do not meet for so long').default(15).argParser(parseSeconds))
+    .addOption(quiet())
+    .addOption(verbose())
+    .action(async (flags: BenchFlags) => done(await (await import('./bench.js')).bench(flags, tell)));
   addTokenCommands(command(program, 'token', 'Make and check the tokens that let clients in', TOKEN), command, done, tell);
   return program;
 }

@@ -121,12 +121,13 @@ export class PubkeeperClient {
     });
   }
 
-  /** Sends what was brewed (for up to a second), closes all connections, resets all patrons and brewers; they stay registered for the next `connect()`. Never rejects. */
+  /** Sends what was brewed (for up to a second; an `error` event, `BREW_FAILED`, tells that it was not enough), closes all connections, resets all patrons and brewers; they stay registered for the next `connect()`. Never rejects. */
   async disconnect(): Promise<void> {
     const leaving = this.#registry.flush();
     if (leaving) {
       let timer: Timer | undefined;
-      await Promise.race([leaving, new Promise<void>((over) => (timer = wait(FLUSH_TIMEOUT, over)))]);
+      const lost = (): void => this.#report(new PubkeeperError('BREW_FAILED', 'What was brewed last was not accepted within 1 s.'));
+      await Promise.race([leaving, new Promise<void>((over) => (timer = wait(FLUSH_TIMEOUT, () => over(lost()))))]);
       cancel(timer);
     }
     this.#end(new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.'));

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,6 +43,34 @@ async function exchange(patron: readonly string[], brew: readonly string[], env:
   return { written, read: await read };
 }
 
+/** How long the second connection through a gate takes, in ms: longer than a client that leaves waits. */
+const SLOW = 3000;
+
+/** A way to a broker that the first to connect, the brewer, finds open, and the next only later; or when `left` says that the brewer is gone. */
+async function slowGate(port: number, left: AbortSignal): Promise<{ port: number; close: () => void }> {
+  let connections = 0;
+  const sockets = new Set<Socket>();
+  const gate = createTcpServer((socket) => {
+    const open = (): void => {
+      const onward = connect(port, '127.0.0.1');
+      for (const end of [socket, onward]) {
+        sockets.add(end.on('error', () => undefined));
+        end.on('close', () => (socket.destroy(), onward.destroy()));
+      }
+      socket.pipe(onward).pipe(socket);
+    };
+    if (!connections++) return open();
+    const timer = setTimeout(open, SLOW);
+    left.addEventListener('abort', () => (clearTimeout(timer), socket.destroy()));
+  });
+  await new Promise<void>((resolve) => gate.listen(0, '127.0.0.1', resolve));
+  const close = (): void => {
+    gate.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return { port: (gate.address() as AddressInfo).port, close };
+}
+
 const delivered = { written: expect.objectContaining({ code: 0 }), read: { code: 0, stdout: 'hello', stderr: expect.any(String) } };
 
 describe('--brew', () => {
@@ -72,6 +101,21 @@ describe('--brew', () => {
       await broker.kill();
     }
   }, 20_000);
+
+  it.skipIf(!mosquittoServer)('mqtt: leaves only when a patron has come that takes its time', async () => {
+    const broker = await mosquitto(mosquittoServer!);
+    const left = new AbortController();
+    const gate = await slowGate(broker.ports[0], left.signal);
+    try {
+      const read = run(['patron', 'demo.*', '--raw', '--count', '1', '--timeout', '30', '--brew', 'mqtt']);
+      const written = run(['brew', 'demo.x', 'hello', '--timeout', '30', '--brew', `mqtt=mqtt://127.0.0.1:${gate.port}`]);
+      void written.then(() => left.abort());
+      expect({ written: await written, read: await read }).toEqual(delivered);
+    } finally {
+      gate.close();
+      await broker.kill();
+    }
+  }, 60_000);
 
   it('several: goes on with the second when the first is not there', async () => {
     const dead = `nats=nats://127.0.0.1:${await freePort()}`;

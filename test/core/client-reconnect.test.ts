@@ -232,9 +232,9 @@ describe('disconnect()', () => {
     expect(control.network.sockets.length).toBe(1);
   });
 
-  it('waits for what was brewed to be accepted, and no longer than a second', async () => {
+  it('waits for what was brewed to be accepted, no longer than a second, and says when that was not enough', async () => {
     for (const accepts of [true, false]) {
-      const { client, brew, brewer } = await matched([], [21]);
+      const { client, brew, brewer, errors } = await matched([], [21]);
       let accept!: () => void;
       brew.brew = () => new Promise<void>((resolve) => (accept = resolve));
       void brewer.brewText('last words');
@@ -245,6 +245,8 @@ describe('disconnect()', () => {
       if (accepts) accept();
       await pass(accepts ? 1 : 600);
       await ending;
+      const error = { code: 'BREW_FAILED', message: 'What was brewed last was not accepted within 1 s.' };
+      expect(errors).toEqual(accepts ? [] : [expect.objectContaining(error)]);
       expect(brew.running.size).toBe(0);
       expect(vi.getTimerCount()).toBe(0);
     }

@@ -176,7 +176,7 @@ export class BrokerBrew implements Brew {
     const { link } = pooled;
     // All of a client's brewers use the own broker, so its state is that of the brew.
     const free = link.use({});
-    const recent = new Recent(lastValue === 'brewer');
+    const recent = new Recent(lastValue === 'brewer', (error) => this.#host!.report(error));
     const deaf = link.listen(`${address}${separator}join`, {
       message: (payload) => {
         const [, patronId, got] = /^([\da-f]{32})(\+?)$/.exec(fromUtf8(payload)) ?? [];

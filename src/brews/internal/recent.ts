@@ -1,9 +1,12 @@
+import { PubkeeperError } from '../../core/errors.js';
 import { after, cancel, type Timer } from '../../core/host.js';
 
 /** How long a patron may take from being matched until it asks, in ms: it may have to dial first, for so long at most. */
 const ON_ITS_WAY = 10_000;
 const MAX_FRAMES = 512;
 const MAX_BYTES = 1024 * 1024;
+/** So many are remembered that say they have come; further ones only if they are expected. */
+const MAX_EARLY = 1024;
 
 /** What a patron is given that has just arrived. */
 export interface Answer {
@@ -27,6 +30,7 @@ interface Expected {
  */
 export class Recent {
   readonly #keepLast: boolean;
+  readonly #report: ((error: PubkeeperError) => void) | undefined;
   readonly #expected = new Map<string, Expected>();
   readonly #present = new Set<string>();
   #last: Uint8Array | undefined;
@@ -36,15 +40,22 @@ export class Recent {
   #first = 0;
   #somebody: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
-  /** @param keepLast whether a last value is kept here; false where the broker does it */
-  constructor(keepLast: boolean) {
+  /**
+   * @param keepLast whether a last value is kept here; false where the broker does it
+   * @param report told (`BREW_FAILED`) of a patron that did not come in time for what was kept for it; for brews that know
+   * who comes
+   */
+  constructor(keepLast: boolean, report?: (error: PubkeeperError) => void) {
     this.#keepLast = keepLast;
+    this.#report = report;
   }
 
   /** A patron was matched, and will ask. Returns what to wait for until it has what it may have missed. */
   expect(patronId: string, missed: readonly Uint8Array[] = []): void | Promise<void> {
+    // It may have been told of the match before this end was.
+    if (this.#present.has(patronId) && !missed.length) return;
     this.left(patronId);
-    const timer = after(ON_ITS_WAY, () => this.#forget(patronId));
+    const timer = after(ON_ITS_WAY, () => this.#late(patronId));
     this.#expected.set(patronId, { from: this.#first + this.#frames.length, missed, timer });
     if (missed.length) return this.#wait();
   }
@@ -59,7 +70,7 @@ export class Recent {
 
   /** The patron has got the answer. */
   arrived(patronId: string): void {
-    this.#present.add(patronId);
+    if (this.#expected.has(patronId) || this.#present.size < MAX_EARLY) this.#present.add(patronId);
     this.#forget(patronId);
   }
 
@@ -105,6 +116,14 @@ export class Recent {
     return this.#somebody.promise;
   }
 
+  /** Those who wait are not told by a rejection each: it is one fault, however much was brewed. */
+  #late(patronId: string): void {
+    const { frames, retained } = this.asked(patronId);
+    const count = retained ? 0 : frames.length;
+    if (count) this.#report?.(late(patronId, count));
+    this.#forget(patronId);
+  }
+
   #forget(patronId: string): void {
     const expected = this.#expected.get(patronId);
     if (expected) cancel(expected.timer);
@@ -120,3 +139,10 @@ export class Recent {
     }
   }
 }
+
+const late = (patronId: string, frames: number): PubkeeperError =>
+  new PubkeeperError(
+    'BREW_FAILED',
+    `A patron that was matched has not come within ${ON_ITS_WAY / 1000} s and misses what was brewed since: check that it reaches this brew.`,
+    { patronId, frames },
+  );

@@ -1,0 +1,169 @@
+import { Brewer, Patron } from '../index.js';
+import { newId } from '../core/id.js';
+import type { ClientFlags } from './arguments.js';
+import { type BrewFlag, makeBrews } from './brews.js';
+import { makeClient } from './connect.js';
+import { ExitCode, failure } from './exit.js';
+import { Output } from './output.js';
+import { Run } from './run.js';
+import type { Tell } from './tell.js';
+
+export interface BenchFlags extends ClientFlags {
+  readonly topic?: string;
+  /** Of one message, in bytes. */
+  readonly size: number;
+  /** How long each measure takes. */
+  readonly seconds: number;
+  readonly timeout: number;
+  readonly json?: true;
+}
+
+/** What was measured over one brew. */
+interface Figures {
+  readonly messagesPerSecond: number;
+  /** From `brew()` to the callback, of messages that are sent one at a time, in ms. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** So much is under way at once while the rate is measured: less than any relay or broker begins to drop or refuse at. */
+const WINDOW_MESSAGES = 512;
+const WINDOW_BYTES = 256 * 1024;
+/** So many messages pass before the latency counts: code is compiled, and a broker's patron arrives. */
+const WARM_UP = 50;
+/** More latencies are not kept. */
+const MAX_SAMPLES = 100_000;
+/** When nothing comes for so long while something is under way, in ms, it got lost. */
+const STALLED = 10_000;
+
+/** `pubkeeper bench` */
+export async function bench(flags: BenchFlags, tell: Tell): Promise<number> {
+  const run = new Run(tell, (code) => code);
+  const output = new Output(process.stdout, () => run.end(ExitCode.OK), (error) => run.fail(error));
+  let leave = async (): Promise<void> => undefined;
+
+  const all = async (): Promise<void> => {
+    if (!flags.json) output.write(row('brew', 'messages/s', 'p50 ms', 'p99 ms'));
+    for (const flag of flags.brew ?? [{ name: 'websocket', address: undefined } as const]) {
+      const { brewer, patron, end } = await meet(flag);
+      const figures = await measure(brewer, patron, flags, run);
+      await end();
+      if (run.isOver) return;
+      output.write(flags.json ? asJson(flag, flags, figures) : asRow(flag, figures));
+    }
+  };
+
+  /** A brewer and a patron, of a client each, that have met over the brew. */
+  const meet = async (flag: BrewFlag) => {
+    const [reads, writes] = await Promise.all([makeBrews([flag], true), makeBrews([flag], true)]);
+    const reader = makeClient(flags, reads, run);
+    const writer = makeClient(flags, writes, run);
+    const end = (leave = async () => void (await Promise.all([writer.disconnect(), reader.disconnect()])));
+    const topic = flags.topic ?? `bench.${newId()}`;
+    const patron = new Arrivals(topic, flags);
+    const brewer = new Brewer(topic, { cipher: flags.cipher });
+    reader.addPatron(patron.patron);
+    writer.addBrewer(brewer);
+    tell.note(`Measuring ${flag.name} on ${topic}: ${flags.seconds} s one message at a time, then ${flags.seconds} s as fast as it goes …`);
+    run.after(flags.timeout, () => {
+      tell.note(`The brewer and the patron did not meet over ${flag.name} within ${flags.timeout} s.`);
+      run.end(ExitCode.TIMEOUT);
+    });
+    const matched = new Promise<void>((resolve) => brewer.on('matched', () => resolve()));
+    await reader.connect();
+    await writer.connect();
+    await matched;
+    run.after(undefined);
+    return { brewer, patron, end };
+  };
+
+  all().then(
+    () => run.end(ExitCode.OK),
+    (error: unknown) => run.fail(error),
+  );
+  const code = await run.ended;
+  await Promise.all([leave(), output.flush()]);
+  return code;
+}
+
+/** The patron's end: how many have come, and who waits for them. */
+class Arrivals {
+  readonly patron: Patron;
+  received = 0;
+  #wanted = Infinity;
+  #wake: (() => void) | undefined;
+
+  constructor(topic: string, { cipher }: BenchFlags) {
+    this.patron = new Patron(topic, () => this.#receive(), { minCipher: cipher });
+  }
+
+  /** Resolves when so many have come since the beginning. */
+  until(count: number): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.received >= count) return resolve();
+      this.#wanted = count;
+      this.#wake = resolve;
+    });
+  }
+
+  #receive(): void {
+    if (++this.received < this.#wanted) return;
+    this.#wanted = Infinity;
+    this.#wake?.();
+  }
+}
+
+async function measure(brewer: Brewer, patron: Arrivals, { size, seconds }: BenchFlags, run: Run): Promise<Figures> {
+  const message = new Uint8Array(size);
+  let sent = 0;
+  const send = (): void => {
+    sent++;
+    void brewer.brew(message);
+  };
+  let before = -1;
+  const watch = setInterval(() => {
+    if (patron.received === before && sent > before) {
+      run.fail(failure(`Nothing came for ${STALLED / 1000} s: ${sent - before} of ${sent} messages are missing.`));
+    }
+    before = patron.received;
+  }, STALLED);
+  try {
+    const latencies: number[] = [];
+    let end = Infinity;
+    for (let count = 0; !run.isOver && performance.now() < end && latencies.length < MAX_SAMPLES; count++) {
+      const began = performance.now();
+      send();
+      await patron.until(sent);
+      if (count >= WARM_UP) latencies.push(performance.now() - began);
+      else end = performance.now() + seconds * 1000;
+      // The next one is not to profit from what is still to be done for this one.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const window = Math.max(1, Math.min(WINDOW_MESSAGES, Math.floor(WINDOW_BYTES / size)));
+    const first = sent;
+    const began = performance.now();
+    while (!run.isOver && performance.now() - began < seconds * 1000) {
+      while (sent - patron.received < window) send();
+      await patron.until(sent - Math.floor(window / 2));
+    }
+    await patron.until(sent);
+    const took = (performance.now() - began) / 1000;
+    latencies.sort((a, b) => a - b);
+    return { messagesPerSecond: Math.round((sent - first) / took), p50Ms: part(latencies, 0.5), p99Ms: part(latencies, 0.99) };
+  } finally {
+    clearInterval(watch);
+  }
+}
+
+/** The least of `sorted` that so many of them do not exceed, in ms, to the microsecond. */
+const part = (sorted: readonly number[], share: number): number =>
+  Number((sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN).toFixed(3));
+
+const row = (brew: string, rate: string, p50: string, p99: string): string =>
+  `${brew.padEnd(10)}${rate.padStart(14)}${p50.padStart(10)}${p99.padStart(10)}\n`;
+
+const asRow = ({ name }: BrewFlag, { messagesPerSecond, p50Ms, p99Ms }: Figures): string =>
+  row(name, messagesPerSecond.toLocaleString('en'), p50Ms.toFixed(3), p99Ms.toFixed(3));
+
+const asJson = ({ name }: BrewFlag, { cipher, size, seconds }: BenchFlags, figures: Figures): string =>
+  `${JSON.stringify({ brew: name, cipher, size, seconds, ...figures })}\n`;

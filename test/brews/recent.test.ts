@@ -1,0 +1,74 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Recent } from '../../src/brews/internal/recent.js';
+import type { PubkeeperError } from '../../src/index.js';
+
+// The brewer's side of a patron's arrival, by an injected clock.
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+afterEach(() => void vi.useRealTimers());
+
+const PATRON = '1'.repeat(32);
+const frame = (byte: number): Uint8Array => Uint8Array.of(byte);
+
+function recent(keepLast = true) {
+  const errors: PubkeeperError[] = [];
+  return { errors, it: new Recent(keepLast, (error) => errors.push(error)) };
+}
+
+describe('a patron that was matched', () => {
+  it('and does not come: whoever brewed goes on after 10 s, and is told once what it misses', async () => {
+    const { errors, it } = recent();
+    void it.expect(PATRON);
+    const waiting = [it.add(frame(1)), it.add(frame(2))];
+    expect(waiting).toEqual([expect.any(Promise), expect.any(Promise)]);
+    vi.advanceTimersByTime(9_999);
+    expect(errors).toEqual([]);
+    vi.advanceTimersByTime(1);
+    await Promise.all(waiting);
+    expect(errors).toEqual([
+      expect.objectContaining({
+        code: 'BREW_FAILED',
+        message: expect.stringMatching(/has not come within 10 s .*: check that it reaches this brew\.$/),
+        details: { patronId: PATRON, frames: 2 },
+      }),
+    ]);
+    expect(it.add(frame(3))).toBeUndefined();
+  });
+
+  it('and does not come, while nothing is brewed: misses nothing', () => {
+    const { errors, it } = recent();
+    void it.add(frame(1));
+    void it.expect(PATRON);
+    vi.advanceTimersByTime(20_000);
+    expect(errors).toEqual([]);
+  });
+
+  it('and leaves, or comes: nothing is told', async () => {
+    const { errors, it } = recent();
+    void it.expect(PATRON);
+    const first = it.add(frame(1));
+    it.left(PATRON);
+    await first;
+    void it.expect(PATRON);
+    const second = it.add(frame(2));
+    expect(it.asked(PATRON)).toEqual({ frames: [frame(2)], retained: false });
+    it.arrived(PATRON);
+    await second;
+    vi.advanceTimersByTime(20_000);
+    expect(errors).toEqual([]);
+  });
+
+  it('and has come before this end knew of the match: is not waited for', () => {
+    const { errors, it } = recent();
+    it.arrived(PATRON);
+    void it.expect(PATRON);
+    expect(it.add(frame(1))).toBeUndefined();
+    vi.advanceTimersByTime(20_000);
+    expect(errors).toEqual([]);
+    // The next match is another arrival.
+    it.left(PATRON);
+    void it.expect(PATRON);
+    expect(it.add(frame(2))).toBeInstanceOf(Promise);
+    it.clear();
+  });
+});

@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { result, serve } from './harness.js';
+
+// `pubkeeper bench`: the built command line against a server of its own, over real sockets.
+
+const SHORT = ['bench', '--seconds', '0.3'];
+
+describe('pubkeeper bench', () => {
+  it('prints the rate and the latency over each brew as JSON', async () => {
+    const served = await serve();
+    const directory = mkdtempSync(join(tmpdir(), 'pk-bench-'));
+    try {
+      const flags = ['--json', '--size', '1000', '--brew', 'websocket', '--brew', `local=${directory}`];
+      const { code, stdout, stderr } = await result([...SHORT, ...flags], served);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^pubkeeper: Measuring websocket .*\npubkeeper: Measuring local .*\n$/) });
+      const figures = stdout.trim().split('\n').map((line) => JSON.parse(line) as Record<string, number>);
+      expect(figures).toEqual(
+        ['websocket', 'local'].map((brew) => ({
+          brew,
+          cipher: 'aes-gcm',
+          size: 1000,
+          seconds: 0.3,
+          messagesPerSecond: expect.any(Number),
+          p50Ms: expect.any(Number),
+          p99Ms: expect.any(Number),
+        })),
+      );
+      for (const { messagesPerSecond, p50Ms, p99Ms } of figures) {
+        expect(messagesPerSecond).toBeGreaterThan(0);
+        expect(p50Ms).toBeGreaterThan(0);
+        expect(p99Ms).toBeGreaterThanOrEqual(p50Ms!);
+      }
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it('prints a table for people, over the relay unless told otherwise', async () => {
+    const { code, stdout } = await result([...SHORT, '--quiet', '--cipher', 'none'], await serve());
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^brew +messages\/s +p50 ms +p99 ms\nwebsocket +[\d,]+ +\d+\.\d{3} +\d+\.\d{3}\n$/);
+  });
+
+  it('ends with 1 and a sentence when the server is not there, or does not let it brew', async () => {
+    const absent = await result([...SHORT, '--server', 'ws://127.0.0.1:1/ws', '--token', 'T']);
+    expect([absent.code, absent.stdout]).toEqual([1, expect.not.stringContaining('websocket')]);
+    expect(absent.stderr).toMatch(/Cannot connect to .*127\.0\.0\.1:1/);
+    const served = await serve({ args: ['--token', 'token-of-the-tests=read:bench.**'] });
+    const refused = await result(SHORT, served);
+    expect([refused.code, refused.stdout]).toEqual([1, expect.not.stringContaining('websocket')]);
+    expect(refused.stderr).toMatch(/bench\.\w+/);
+  });
+
+  it('ends with 124 when the two ends have not met when --timeout is over', async () => {
+    const { code, stderr } = await result(['bench', '--timeout', '0.001'], await serve());
+    expect([code, stderr]).toEqual([124, expect.stringMatching(/did not meet over websocket within 0\.001 s/)]);
+  });
+
+  it.each([
+    [['--size', '0'], /The size must be a whole number from 1/],
+    [['--seconds', '0'], /must be a number of seconds above 0/],
+    [['--brew', 'mqtt'], /needs the address of a broker/],
+    [['--topic', 'a.*'], /is a pattern/],
+    [['now'], /Too many arguments/],
+  ])('%j is wrong', async (flags, words) => {
+    const { code, stdout, stderr } = await result(['bench', ...flags], { env: { PUBKEEPER_TOKEN: 'T' } });
+    expect([code, stdout.includes('websocket'), stderr]).toEqual([2, false, expect.stringMatching(words)]);
+  });
+});
