@@ -43,13 +43,14 @@ export async function bench(flags: BenchFlags, tell: Tell): Promise<number> {
   let leave = async (): Promise<void> => undefined;
 
   const all = async (): Promise<void> => {
-    if (!flags.json) output.write(row('brew', 'messages/s', 'p50 ms', 'p99 ms'));
+    let head = flags.json ? '' : row('brew', 'messages/s', 'p50 ms', 'p99 ms');
     for (const flag of flags.brew ?? [{ name: 'websocket', address: undefined } as const]) {
       const { brewer, patron, end } = await meet(flag);
       const figures = await measure(brewer, patron, flags, run);
       await end();
       if (run.isOver) return;
-      output.write(flags.json ? asJson(flag, flags, figures) : asRow(flag, figures));
+      output.write(head + (flags.json ? asJson(flag, flags, figures) : asRow(flag, figures)));
+      head = '';
     }
   };
 

@@ -116,7 +116,7 @@ Examples:
 
 export const BENCH = `
 Connects a brewer and a patron, as two clients in this process, and prints for each --brew:
-  messages/s  as fast as they go, with at most 512 messages or 256 KiB under way
+  messages/s  as fast as they go, with at most 512 messages or 256 KiB under way (those of one tick leave together)
   p50, p99    from brew() to the callback, of messages that are sent one at a time: half of them, and 99 in 100, came within
 
 --json prints {"brew", "cipher", "size", "seconds", "messagesPerSecond", "p50Ms", "p99Ms"}, one line for each --brew.

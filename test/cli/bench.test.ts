@@ -46,17 +46,17 @@ describe('pubkeeper bench', () => {
 
   it('ends with 1 and a sentence when the server is not there, or does not let it brew', async () => {
     const absent = await result([...SHORT, '--server', 'ws://127.0.0.1:1/ws', '--token', 'T']);
-    expect([absent.code, absent.stdout]).toEqual([1, expect.not.stringContaining('websocket')]);
+    expect([absent.code, absent.stdout]).toEqual([1, '']);
     expect(absent.stderr).toMatch(/Cannot connect to .*127\.0\.0\.1:1/);
     const served = await serve({ args: ['--token', 'token-of-the-tests=read:bench.**'] });
     const refused = await result(SHORT, served);
-    expect([refused.code, refused.stdout]).toEqual([1, expect.not.stringContaining('websocket')]);
+    expect([refused.code, refused.stdout]).toEqual([1, '']);
     expect(refused.stderr).toMatch(/bench\.\w+/);
   });
 
   it('ends with 124 when the two ends have not met when --timeout is over', async () => {
-    const { code, stderr } = await result(['bench', '--timeout', '0.001'], await serve());
-    expect([code, stderr]).toEqual([124, expect.stringMatching(/did not meet over websocket within 0\.001 s/)]);
+    const { code, stdout, stderr } = await result(['bench', '--timeout', '0.001'], await serve());
+    expect([code, stdout, stderr]).toEqual([124, '', expect.stringMatching(/did not meet over websocket within 0\.001 s/)]);
   });
 
   it.each([
@@ -67,6 +67,6 @@ describe('pubkeeper bench', () => {
     [['now'], /Too many arguments/],
   ])('%j is wrong', async (flags, words) => {
     const { code, stdout, stderr } = await result(['bench', ...flags], { env: { PUBKEEPER_TOKEN: 'T' } });
-    expect([code, stdout.includes('websocket'), stderr]).toEqual([2, false, expect.stringMatching(words)]);
+    expect([code, stdout, stderr]).toEqual([2, '', expect.stringMatching(words)]);
   });
 });
