@@ -44,8 +44,9 @@ What is wrong in a file is told, and changes nothing.
 The logs (--log-format, --log-level) go to stderr and hold no tokens: json needs tokens that were given, or --json.
 
 Several servers, one network (--cluster): all of them over a NATS with JetStream that is there already (npm install
-@nats-io/transport-node @nats-io/jetstream @nats-io/kv). Give all of them the same tokens and, in the profile "secured" behind
-one address, the same --ticket-key-file. For NATS: --cluster-credentials, or PUBKEEPER_CLUSTER_USER and _PASSWORD, or _TOKEN.
+@nats-io/transport-node @nats-io/jetstream @nats-io/kv). Give all of them the same tokens and, in the profile "secured"
+behind one address, the same --ticket-key-file. For NATS: --cluster-credentials, or PUBKEEPER_CLUSTER_USER and _PASSWORD,
+or _TOKEN.
 
 Examples:
   $ pubkeeper serve
