@@ -40,10 +40,12 @@ it('thousands of clients that are thrown off at once come back within 15 s, and 
     while (to < dials.length && dials[to]! < dials[from]! + 100) to++;
     densest = Math.max(densest, to - from);
   }
-  report('thrown off at once', { clients: count, back, ms, dials: dials.length, most100ms: densest });
+  // Without the first and the last tenth: even chances over 1.5 s make that 1.2 s.
+  const span = dials[Math.floor(dials.length * 0.9)]! - dials[Math.floor(dials.length * 0.1)]!;
+  report('thrown off at once', { clients: count, back, ms, dials: dials.length, most100ms: densest, span });
   expect(back).toBe(count);
   expect(ms).toBeLessThan(15_000);
-  // Spread evenly over 1.5 s, give or take what chance does: for 5,000 that is fewer than 500.
-  const even = count / 15;
-  expect(densest).toBeLessThanOrEqual(Math.min(500, even + 6 * Math.sqrt(even)));
+  expect(densest).toBeLessThanOrEqual(500);
+  // A busy machine bunches what comes due while it is held up; it cannot spread what comes at once.
+  expect(span).toBeGreaterThan(600);
 }, LONG ? 300_000 : 60_000);
