@@ -103,7 +103,7 @@ export function encodePacket(packet: Packet, version: PacketVersion = '1.1'): Ui
   if (version === '1.0' && length > 0xffff) {
     throw new PubkeeperError(
       'PACKET_TOO_LONG',
-      `${packetName(packet.type)} has ${length} bytes; control protocol 1.0 carries 65,535: shorten it or connect by 1.1.`,
+      `A packet of type ${packet.type} has ${length} bytes; control protocol 1.0 carries 65,535: shorten it or connect by 1.1.`,
       { type: packet.type, length },
     );
   }
@@ -123,16 +123,20 @@ export function encodePacket(packet: Packet, version: PacketVersion = '1.1'): Ui
  * Reads one control packet of either version; the flags in its header tell which (protocol, section 2).
  * @throws {PubkeeperError} `PACKET_INVALID` when it is truncated, longer than it says, not JSON or of the wrong shape
  */
-export const decodePacket = (bytes: Uint8Array): Packet | UnknownPacket => decode(bytes, PAYLOADS);
+export const decodePacket = (bytes: Uint8Array): Packet | UnknownPacket => decode(bytes, PAYLOADS, packetName);
 
-/** As {@link decodePacket}, for what servers send: any other type is an unknown one. A page need not bear the rest. */
-export const decodeServerPacket = (bytes: Uint8Array): Packet | UnknownPacket => decode(bytes, FROM_SERVERS);
+/** As {@link decodePacket}, for what servers send: any other type is an unknown one. A page need not bear the rest, nor the names. */
+export const decodeServerPacket = (bytes: Uint8Array): Packet | UnknownPacket => decode(bytes, FROM_SERVERS, (type) => `packet ${type}`);
 
-function decode(bytes: Uint8Array, payloads: Readonly<Partial<Record<PacketType, Reader>>>): Packet | UnknownPacket {
+function decode(
+  bytes: Uint8Array,
+  payloads: Readonly<Partial<Record<PacketType, Reader>>>,
+  nameOf: (type: number) => string,
+): Packet | UnknownPacket {
   if (bytes.length < 8) throw invalid('a packet', `has ${bytes.length} bytes; its header alone has 8`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const type = view.getUint16(0, true);
-  const name = packetName(type);
+  const name = nameOf(type);
   const length = view.getUint16(2, true) + (view.getUint8(4) & 1 ? view.getUint16(5, true) * 0x10000 : 0);
   if (bytes.length - 8 !== length) throw invalid(name, `announces ${length} payload bytes and bears ${bytes.length - 8}`);
   const read = Object.hasOwn(payloads, type) ? payloads[type as PacketType] : undefined;

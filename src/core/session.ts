@@ -1,7 +1,7 @@
 import type { WebSocketConstructor } from './connection.js';
 import { asPubkeeperError, type ErrorCode, PubkeeperError } from './errors.js';
 import { after, cancel, type Timer } from './host.js';
-import { decodeServerPacket, encodePacket, type Packet, packetName, PacketType, type PacketVersion } from './packet.js';
+import { decodeServerPacket, encodePacket, type Packet, PacketType, type PacketVersion } from './packet.js';
 import { isFatal, ReconnectingConnection, type ReconnectOptions } from './reconnect.js';
 
 /** A token, or what gets one: called for each connection, so that a short-lived one can be renewed. */
@@ -217,6 +217,6 @@ const silent = (server: string, ms: number): PubkeeperError =>
   new PubkeeperError('CONNECTION_LOST', `${server} has not answered for ${Math.round(ms)} ms.`, { silentMs: ms });
 
 const unexpected = (number: number): PubkeeperError =>
-  new PubkeeperError('PROTOCOL_ERROR', `The server sent a packet that is unknown or out of turn, which was ignored: ${packetName(number)}.`, {
+  new PubkeeperError('PROTOCOL_ERROR', `The server sent a packet that is unknown or out of turn, which was ignored: type ${number}.`, {
     type: number,
   });
