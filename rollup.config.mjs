@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import nodeResolve from '@rollup/plugin-node-resolve';
 import terser from '@rollup/plugin-terser';
+import { shortPrivateNames } from './scripts/short-private-names.mjs';
 
 // tsc has compiled the source: Rollup only joins its output for pages that have no bundler of their own.
 const output = (format, file, options) => ({
@@ -28,7 +29,7 @@ const inputSourceMaps = {
 
 const shared = {
   // Without `browser: true` the bundle swallows ws and the Node platform.
-  plugins: [nodeResolve({ browser: true }), inputSourceMaps],
+  plugins: [nodeResolve({ browser: true }), inputSourceMaps, shortPrivateNames],
   onwarn(warning) {
     // An import left unresolved makes a bundle that no page can load.
     throw new Error(warning.message);
