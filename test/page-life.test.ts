@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { decodePacket, encodePacket, type Packet, PacketType, type PubkeeperError } from '../src/core/index.js';
+import { decodePacket, encodePacket, type Packet, PacketType, type PubkeeperError, RelayPacketType } from '../src/core/index.js';
 import { PubkeeperClient } from '../src/index.js';
 
 // What page life does to a client, with time and network in the hands of the test. e2e/page-life.test.ts shows the same
@@ -12,6 +12,10 @@ class Network {
   readonly sockets: FakeSocket[] = [];
   /** When false, nothing comes back any more, as after the loss of a Wi-Fi: no answer, and no end either. */
   isUp = true;
+  /** When false, the relay alone is silent. */
+  isRelayUp = true;
+  /** Where the brewer says that the relay is: by default not on the control server's own host, so that it cannot be asked. */
+  relay = { hostname: 'relay', port: 1 };
   readonly WebSocket: new (url: string, protocols?: string | string[]) => FakeSocket;
 
   constructor() {
@@ -40,6 +44,8 @@ class FakeSocket {
   onerror: ((event: never) => void) | null = null;
   onclose: ((event: never) => void) | null = null;
   readonly kind: 'control' | 'relay';
+  /** How often it was asked for a sign of life on the relay. */
+  pings = 0;
   readonly received: (PacketType | 'unknown')[] = [];
   readonly #network: Network;
 
@@ -55,7 +61,13 @@ class FakeSocket {
   }
 
   send(bytes: Uint8Array<ArrayBuffer>): void {
-    if (!this.#network.isUp || this.kind === 'relay') return;
+    if (!this.#network.isUp) return;
+    if (this.kind === 'relay') {
+      const asks = (bytes[0] ?? 0) === RelayPacketType.PING;
+      if (asks) this.pings++;
+      if (asks && this.#network.isRelayUp) this.say(Uint8Array.of(RelayPacketType.PING, 0, 0, 0, 0, 0, 0, 0));
+      return;
+    }
     const packet = decodePacket(bytes);
     this.received.push(packet.type);
     if (packet.type === 'unknown') this.say(bytes); // a ping
@@ -64,7 +76,7 @@ class FakeSocket {
     }
     if (packet.type === PacketType.PATRON_REGISTER) {
       const { topic, patron_id } = packet.payload;
-      const brewer = { topic, brewer_id: 'b'.repeat(32), brewer_config: {}, brew: { name: 'websocket', hostname: 'relay', port: 1 } };
+      const brewer = { topic, brewer_id: 'b'.repeat(32), brewer_config: {}, brew: { name: 'websocket', ...this.#network.relay } };
       this.#answer({ type: PacketType.BREWER_NOTIFY, payload: { patron_id, brewers: [brewer] } as never });
     }
   }
@@ -151,6 +163,43 @@ describe('the heartbeat', () => {
   });
 });
 
+describe('the heartbeat of the control server’s own relay', () => {
+  beforeEach(async () => {
+    network.relay = { hostname: 'server', port: 80 };
+    client.addPatron('page.*', () => undefined);
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(0);
+  });
+
+  it('is asked for when the connection opens and in silence, and keeps it while it is answered', async () => {
+    const [relay] = network.open('relay');
+    expect(relay!.pings).toBe(1);
+    await vi.advanceTimersByTimeAsync(60 * HEARTBEAT);
+    expect(relay!.pings).toBe(31);
+    expect(network.sockets).toHaveLength(2);
+    expect(errors).toEqual([]);
+  });
+
+  it('gives the relay up that does not answer, within three heartbeats, and the relay alone', async () => {
+    network.isRelayUp = false;
+    await vi.advanceTimersByTimeAsync(3 * HEARTBEAT);
+    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', message: 'ws://server:80 has not answered for 1500 ms.' }]);
+    expect(states).toEqual(['connecting', 'connected']);
+    network.isRelayUp = true;
+    await vi.advanceTimersByTimeAsync(1);
+    expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
+    await vi.advanceTimersByTimeAsync(60 * HEARTBEAT);
+    expect(network.sockets).toHaveLength(3);
+  });
+
+  it('is not asked for at another relay, which may know no such packet', async () => {
+    network.relay = { hostname: 'relay', port: 1 };
+    client.addPatron('other.*', () => undefined);
+    await vi.advanceTimersByTimeAsync(60 * HEARTBEAT);
+    expect(network.open('relay').map(({ pings }) => pings)).toEqual([31, 0]);
+  });
+});
+
 describe('a page that is put away', () => {
   it('holds no socket, and has them back at once when it returns', async () => {
     client.addPatron('page.*', () => undefined);
@@ -232,6 +281,24 @@ describe('a page that wakes up', () => {
     await vi.advanceTimersByTimeAsync(1); // the least that a timer takes
     expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
     expect(client.state).toBe('connected');
+    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', details: { silentMs: 3000 } }]);
+  });
+
+  it('has a new socket to the relay within seconds when that alone has died', async () => {
+    network.relay = { hostname: 'server', port: 80 };
+    client.addPatron('page.*', () => undefined);
+    await client.connect();
+    await vi.advanceTimersByTimeAsync(0);
+    const [relay] = network.open('relay');
+    network.isRelayUp = false;
+    await vi.advanceTimersByTimeAsync(1); // what came in the millisecond of the question might be an answer
+    wake();
+    await vi.advanceTimersByTimeAsync(2999);
+    expect(network.open('relay')).toEqual([relay]);
+    await vi.advanceTimersByTimeAsync(2);
+    expect(relay!.readyState).toBe(3);
+    expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
+    expect(states).toEqual(['connecting', 'connected']);
     expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', details: { silentMs: 3000 } }]);
   });
 

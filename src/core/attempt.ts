@@ -1,4 +1,5 @@
 import { PubkeeperError } from './errors.js';
+import { cancel, type Timer, wait } from './host.js';
 
 /** A `connect()` that somebody waits for. */
 export interface Attempt {
@@ -24,6 +25,25 @@ export function newAttempt(): Attempt {
   });
   promise.catch(() => undefined); // whoever called connect() is told; nobody else must be
   return { promise, resolve, reject };
+}
+
+/** What `attempt` comes to, or before that `ABORTED` when the signal is; `onAbort` is called then. */
+export function abortable(attempt: Promise<void>, signal: AbortSignalLike, onAbort: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      onAbort();
+      reject(aborted(signal));
+    };
+    signal.addEventListener('abort', abort);
+    attempt.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+/** Waits for what is being sent, but no longer than `ms`: then `late` is called. */
+export async function within(ms: number, sending: Promise<unknown>, late: () => void): Promise<void> {
+  let timer: Timer | undefined;
+  await Promise.race([sending, new Promise<void>((over) => (timer = wait(ms, () => over(late()))))]);
+  cancel(timer);
 }
 
 export const aborted = ({ reason }: AbortSignalLike): PubkeeperError =>

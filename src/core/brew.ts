@@ -11,6 +11,8 @@ import type { ReconnectOptions } from './reconnect.js';
 export interface BrewHost {
   /** The URL of the control server, as given to the client. */
   readonly server: string;
+  /** How often that server gives a sign of life when it is asked, in ms; 0 or missing where it has not said so. */
+  readonly heartbeatMs?: number;
   /** The WebSocket implementation that the client uses. */
   readonly WebSocket: WebSocketConstructor;
   readonly reconnect: Required<ReconnectOptions>;

@@ -13,6 +13,7 @@ interface TextCodec {
 /** The few members of the WHATWG `URL` that are used here. */
 export interface ParsedUrl {
   readonly protocol: string;
+  readonly host: string;
   readonly hostname: string;
   readonly port: string;
   readonly href: string;

@@ -1,61 +1,20 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { defaultEngine } from './ciphers/default-engine.js';
-import { type CipherName, CIPHERS, type Opener, strength } from './ciphers/cipher.js';
+import { type CipherName, strength } from './ciphers/cipher.js';
 import type { CryptoEngine } from './ciphers/engine.js';
-import type { Brew } from './brew.js';
-import { type Drop, Drops, type DropReason } from './drops.js';
+import { Drops, type DropReason } from './drops.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { after, defaultLogger } from './host.js';
-import { newId, parseId, readId, show } from './id.js';
+import { parseId, readId, show } from './id.js';
 import type { Message } from './message.js';
-import type { BrewerConfig, BrewerInfo } from './packet.js';
+import type { BrewerInfo } from './packet.js';
+import { type PatronCallback, type PatronEvents, type PatronHost, type PatronOptions, readPatronOptions } from './patron-options.js';
 import { Source, type SourceOwner, type SourceQueue } from './source.js';
 import { BoundedStream } from './stream.js';
 import { assertTopicPattern } from './topic.js';
 
-/** What a patron calls for each message. What it returns is awaited only to catch a rejection. */
-export type PatronCallback = (data: Uint8Array, message: Message) => unknown;
-
-/** The options of a {@link Patron}. */
-export interface PatronOptions {
-  /**
-   * `true` (the default): encrypted and plaintext brewers are both read. `false`: encrypted data is not accepted.
-   * `'required'`: plaintext is not accepted. What is not accepted is dropped and counted.
-   */
-  readonly crypto?: boolean | 'required';
-  /**
-   * The weakest cipher that is accepted; what is below is dropped and counted as `too-weak`. A `minCipher` that is given
-   * holds for all brewers: `'aes-cbc'` refuses plaintext, `'aes-gcm'` AES-CBC as well, `'none'` nothing. The default is
-   * `'aes-cbc'` for brewers that encrypt, and leaves it to `crypto` whether plaintext ones are read beside them. Where
-   * `crypto` and `minCipher` differ the stricter one holds. An application's own cipher counts as `'aes-cbc'`.
-   */
-  readonly minCipher?: CipherName;
-  /** A UUID to use instead of a generated one, with or without dashes. */
-  readonly patronId?: string;
-  /** What opens the frames of a brewer with this configuration; undefined for those that the patron can open itself. */
-  readonly opener?: (config: BrewerConfig) => Opener | undefined;
-}
-
-/** What a patron emits: `patron.on(name, listener)`. */
-export interface PatronEvents {
-  /** A brewer was matched; its data may come from now on. */
-  added: { readonly topic: string; readonly brewerId: string; readonly brew: string };
-  /** A match ended. */
-  removed: { readonly topic: string; readonly brewerId: string };
-  /** Data was not passed on: one event per reason and burst. */
-  dropped: Drop;
-  /** Messages of a sealed brewer are missing (`missing` > 0), or one that was reported missing came late (-1). */
-  gap: { readonly topic: string; readonly brewerId: string; readonly missing: number };
-  /** An exception in the callback, a brewer that cannot be read, a brew that is not there. */
-  error: PubkeeperError;
-}
-
-/** What a client lends its patrons. */
-export interface PatronHost {
-  brew(name: string): Brew | undefined;
-  readonly engine: CryptoEngine;
-}
+export type { PatronCallback, PatronEvents, PatronHost, PatronOptions } from './patron-options.js';
 
 /** How many messages a `for await` loop may lag behind before it loses the oldest. */
 const STREAM_LIMIT = 1024;
@@ -98,23 +57,11 @@ export class Patron {
    */
   constructor(topic: string, callback?: PatronCallback, options: PatronOptions = {}) {
     assertTopicPattern(topic);
-    const { crypto = true, minCipher, patronId, opener } = options;
-    if (callback != null && typeof callback !== 'function') {
-      throw new PubkeeperError('OPTION_INVALID', `A patron's callback must be a function, not ${show(callback)}.`);
-    }
-    if (typeof crypto !== 'boolean' && crypto !== 'required') {
-      throw new PubkeeperError('OPTION_INVALID', `crypto must be true, false or 'required', not ${show(crypto)}.`);
-    }
-    if (minCipher != null && !CIPHERS.includes(minCipher)) {
-      throw new PubkeeperError('OPTION_INVALID', `minCipher must be one of ${CIPHERS.join(', ')}, not ${show(minCipher)}.`);
-    }
-    if (minCipher && minCipher !== 'none' && !crypto) {
-      throw new PubkeeperError('OPTION_INVALID', `crypto: false and minCipher: '${minCipher}' together accept nothing: leave one out.`);
-    }
+    const { crypto, minCipher, patronId, opener } = readPatronOptions(options, callback);
     this.topic = topic;
     this.crypto = crypto;
     this.minCipher = minCipher ?? 'aes-cbc';
-    this.patronId = patronId == null ? newId() : parseId(patronId);
+    this.patronId = patronId;
     this.#callback = callback ?? undefined;
     this.#owner = {
       crypto,

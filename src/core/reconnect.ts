@@ -1,6 +1,7 @@
 import { Connection, type ConnectionOptions } from './connection.js';
 import { PubkeeperError } from './errors.js';
 import { cancel, type Timer, wait } from './host.js';
+import { Pulse } from './pulse.js';
 
 /** How a connection comes back. Times in ms. */
 export interface ReconnectOptions {
@@ -36,6 +37,7 @@ export class ReconnectingConnection {
   #connection: Connection | undefined;
   #timer: Timer | undefined;
   #stable: Timer | undefined;
+  #pulse: Pulse | undefined;
   #attempts = 0;
   #closed = false;
 
@@ -60,6 +62,21 @@ export class ReconnectingConnection {
     return !!this.#connection?.send(bytes);
   }
 
+  /**
+   * Watches the present connection. `beatMs`: how often the other side gives a sign of life, in ms; 0 where it has not said
+   * so, and then nothing is watched. `ping`: what it answers.
+   */
+  watch(beatMs: number, ping: Uint8Array<ArrayBuffer>): void {
+    if (!beatMs) return;
+    const { url } = this.#options;
+    this.#pulse = new Pulse(
+      this,
+      beatMs,
+      () => this.send(ping),
+      (silentMs) => this.abandon(new PubkeeperError('CONNECTION_LOST', `${url} has not answered for ${Math.round(silentMs)} ms.`, { silentMs })),
+    );
+  }
+
   /** Gives the present connection up and, unless the error is fatal, tries again. */
   abandon(error: PubkeeperError): void {
     this.#connection?.abandon(error);
@@ -71,8 +88,14 @@ export class ReconnectingConnection {
     cancel(this.#timer);
   }
 
-  /** Tries at once if it is waiting to try again, or rests. */
+  /** As `hurry`; and a connection that is watched is asked whether it is still there. */
   wake(): void {
+    this.#pulse?.ask();
+    this.hurry();
+  }
+
+  /** Tries at once if it is waiting to try again, or rests. */
+  hurry(): void {
     if (this.#timer === undefined) return;
     cancel(this.#timer);
     this.#dial();
@@ -105,6 +128,8 @@ export class ReconnectingConnection {
     const { reconnect, onClose, onDown } = this.#options;
     this.#connection = undefined;
     cancel(this.#stable);
+    this.#pulse?.stop();
+    this.#pulse = undefined;
     if (this.#closed || isFatal(error) || this.#attempts >= reconnect.maxRetries) {
       this.#closed = true;
       onClose(error);

@@ -11,9 +11,14 @@ export const RELAY_2 = 'pubkeeper-relay-2';
 /** Packets and records are put together up to this many bytes. */
 export const RELAY_BATCH = 64 * 1024;
 
-/** The types of relay packets. */
-export const RelayPacketType = { JOIN: 0, LEAVE: 1, PUBLISH: 2, GRANT: 4 } as const;
+/**
+ * The types of relay packets. PING is known to relays of this project alone, and in protocol 2: they answer with a record of
+ * the same number, at once and from then on with each heartbeat.
+ */
+export const RelayPacketType = { JOIN: 0, LEAVE: 1, PUBLISH: 2, GRANT: 4, PING: 60 } as const;
 export type RelayPacketType = (typeof RelayPacketType)[keyof typeof RelayPacketType];
+
+const TYPES: readonly number[] = /* @__PURE__ */ Object.values(RelayPacketType);
 
 /** The length of a relay packet's header, in bytes. */
 export const RELAY_HEADER = 40;
@@ -66,7 +71,7 @@ export function readRelayPacket(bytes: Uint8Array, at: number): [packet: RelayPa
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, RELAY_HEADER);
   const type = view.getUint16(0, true);
   const length = view.getUint32(LENGTH_AT, true);
-  if (type > RelayPacketType.PUBLISH && type !== RelayPacketType.GRANT) throw invalid(`has the unknown type ${type}`);
+  if (!TYPES.includes(type)) throw invalid(`has the unknown type ${type}`);
   if (length > left - RELAY_HEADER) throw invalid(`announces ${length} payload bytes and bears ${left - RELAY_HEADER}`);
   const next = at + RELAY_HEADER + length;
   return [

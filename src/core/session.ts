@@ -9,8 +9,8 @@ export type TokenSource = string | (() => string | Promise<string>);
 
 /** What a session is made of, and whom it tells. */
 export interface SessionOptions {
-  /** Where the server is: looked at each time that it dials. */
-  readonly place: { readonly server: string };
+  /** Where the server is: looked at each time that it dials. And how often it gives a sign of life, in ms, if it has said so. */
+  readonly place: { readonly server: string; heartbeatMs?: number };
   readonly token: TokenSource;
   readonly WebSocket: WebSocketConstructor;
   readonly reconnect: Required<ReconnectOptions>;
@@ -33,8 +33,6 @@ export interface SessionOptions {
 const PING = 60;
 const ping = (version: PacketVersion): Uint8Array<ArrayBuffer> =>
   Uint8Array.of(PING, 0, 2, 0, version === '1.0' ? 0 : 1, 0, 0, 0, 123, 125);
-/** After a wake-up an answer must come within this time, in ms. */
-const WAKE_TIMEOUT = 3000;
 
 /** The control connection (protocol, section 2): authenticates, notices silence, and comes back when it is lost. */
 export class Session {
@@ -42,7 +40,6 @@ export class Session {
   readonly #connection: ReconnectingConnection;
   #version: PacketVersion = '1.1';
   #authenticated = false;
-  #heartbeatMs = 0;
   #timer: Timer | undefined;
   /** What the server said before it closed: the better explanation. */
   #refusal: PubkeeperError | undefined;
@@ -76,7 +73,7 @@ export class Session {
    */
   send(packet: Packet): boolean {
     // Servers of another kind have a meaning of their own for it; those of this project tell their heartbeat.
-    const isMeant = packet.type !== PacketType.BREW_STATE || this.#heartbeatMs > 0;
+    const isMeant = packet.type !== PacketType.BREW_STATE || !!this.#options.place.heartbeatMs;
     return isMeant && this.#authenticated && this.#connection.send(encodePacket(packet, this.#version));
   }
 
@@ -97,7 +94,6 @@ export class Session {
   /** The network may have changed: dials now, or asks the server whether it is still there. */
   wake(): void {
     this.#connection.wake();
-    if (this.#authenticated && this.#heartbeatMs) this.#ask(WAKE_TIMEOUT);
   }
 
   #opened(protocol: string): void {
@@ -151,35 +147,11 @@ export class Session {
     cancel(this.#timer);
     this.#refusal = undefined;
     this.#authenticated = true;
-    this.#heartbeatMs = typeof payload.heartbeat === 'number' && payload.heartbeat >= 100 ? payload.heartbeat : 0;
-    this.#watch();
-    const { brews, onReady } = this.#options;
+    const { brews, onReady, place } = this.#options;
+    const beat = (place.heartbeatMs = typeof payload.heartbeat === 'number' && payload.heartbeat >= 100 ? payload.heartbeat : 0);
+    this.#connection.watch(beat, ping(this.#version));
     this.send({ type: PacketType.BREWS_REGISTER, payload: { brews, bridge_mode: false } });
     onReady();
-  }
-
-  /** Asks after a heartbeat of silence. */
-  #watch(): void {
-    const beat = this.#heartbeatMs;
-    if (!beat) return;
-    this.#timer = after(beat / 2, () => {
-      if (Date.now() - this.#connection.heardAt >= beat) this.#ask(1.5 * beat);
-      else this.#watch();
-    });
-  }
-
-  /**
-   * Asks for a sign of life, and gives up when none comes in time. Silence without a question proves nothing: in a
-   * hidden tab, whose timers run once a minute, it is this side that was silent.
-   */
-  #ask(timeoutMs: number): void {
-    const asked = Date.now();
-    cancel(this.#timer);
-    this.#connection.send(ping(this.#version));
-    this.#timer = after(timeoutMs, () => {
-      if (this.#connection.heardAt >= asked) this.#watch();
-      else this.abandon(silent(this.#options.place.server, Date.now() - asked));
-    });
   }
 
   /** Forgets the connection that ended; returns the best word on why. */
@@ -212,9 +184,6 @@ const SERVER_CODES: readonly ErrorCode[] = [
   'TOPIC_INVALID',
   'UNAUTHORIZED',
 ];
-
-const silent = (server: string, ms: number): PubkeeperError =>
-  new PubkeeperError('CONNECTION_LOST', `${server} has not answered for ${Math.round(ms)} ms.`, { silentMs: ms });
 
 const unexpected = (number: number): PubkeeperError =>
   new PubkeeperError('PROTOCOL_ERROR', `The server sent a packet that is unknown or out of turn, which was ignored: type ${number}.`, {

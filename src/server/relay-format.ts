@@ -1,4 +1,4 @@
-import { RECORD_HEADER, RELAY_BATCH, writeRecordHeader } from '../core/relay.js';
+import { RECORD_HEADER, RELAY_BATCH, RelayPacketType, writeRecordHeader } from '../core/relay.js';
 import { headerLength, writeHeader } from './socket-frame.js';
 
 /** A topic's hash as a key for maps: 32 latin1 characters. Cheaper to make than hex, and half as long. */
@@ -14,6 +14,15 @@ export type RelayVersion = 1 | 2;
  */
 export const format = (frames: readonly Uint8Array[], version: RelayVersion, retained: boolean): Buffer =>
   version === 1 ? eachByItself(frames) : inBatches(frames, retained);
+
+/** A sign of life (protocol 2): a record without a frame, which clients skip. */
+export const BEAT = message(Buffer.of(RelayPacketType.PING, 0, 0, 0, 0, 0, 0, 0));
+
+function message(payload: Buffer): Buffer {
+  const bytes = Buffer.alloc(headerLength(payload.length) + payload.length);
+  payload.copy(bytes, writeHeader(bytes, 0, payload.length));
+  return bytes;
+}
 
 function eachByItself(frames: readonly Uint8Array[]): Buffer {
   let size = 0;

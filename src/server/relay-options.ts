@@ -41,6 +41,8 @@ export interface RelayOptions<C extends RelayMember> {
   cork(): void;
   /** A reader is full; `others` says of a publisher whether somebody else would feel it if it waited. */
   full?(reader: C, publishers: ReadonlySet<C>, others: (publisher: C) => boolean): void;
+  /** A connection asks for a sign of life (protocol 2). */
+  pinged?(connection: C): void;
   /** A packet was dropped. The connection may go on. */
   dropped?(fault: RelayFault, connection?: C, count?: number): void;
   /** A connection has joined the topic of this key. */

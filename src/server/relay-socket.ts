@@ -5,7 +5,7 @@ import { Bucket } from './bucket.js';
 import type { LimitSettings } from './limits.js';
 import { bytesOf, countFault } from './outbox.js';
 import type { Outbox } from './outbox.js';
-import type { RelayVersion } from './relay-format.js';
+import { BEAT, type RelayVersion } from './relay-format.js';
 import { Pacer } from './pacer.js';
 import type { Paced } from './pacer.js';
 import { Permits } from './permits.js';
@@ -15,6 +15,8 @@ import type { Drops } from './stats.js';
 import type { Tickets } from './tickets.js';
 import { Throttle } from './throttle.js';
 
+type Write = (connection: RelayConnection, bytes: Buffer) => boolean;
+
 /** A relay connection; to the relay, a handle. */
 class RelayConnection implements Beating, RelayMember, Paced {
   readonly socket: WebSocket;
@@ -22,16 +24,20 @@ class RelayConnection implements Beating, RelayMember, Paced {
   readonly tcp: Socket;
   readonly version: RelayVersion;
   readonly #drops: Drops;
+  readonly #write: Write;
+  /** Whether it wants signs of life that its application can see: a page sees no pings. */
+  #beats = false;
   silence = 0;
   isFull = false;
   /** Whether nobody else wants its reading paused. */
   mayRead = (): boolean => true;
 
-  constructor(socket: WebSocket, tcp: Socket, version: RelayVersion, drops: Drops) {
+  constructor(socket: WebSocket, tcp: Socket, version: RelayVersion, drops: Drops, write: Write) {
     this.socket = socket;
     this.tcp = tcp;
     this.version = version;
     this.#drops = drops;
+    this.#write = write;
   }
 
   get taken(): number {
@@ -49,7 +55,16 @@ class RelayConnection implements Beating, RelayMember, Paced {
   }
 
   ping(): void {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.ping();
+    if (this.socket.readyState !== WebSocket.OPEN) return;
+    this.socket.ping();
+    // Also while its own packets are not read, because somebody is slow.
+    if (this.#beats) this.beat();
+  }
+
+  /** Gives a sign of life, now and with each ping from now on. One that is full has enough to read. */
+  beat(): void {
+    this.#beats = true;
+    if (!this.isFull) this.#write(this, BEAT);
   }
 
   cut(): void {
@@ -83,24 +98,11 @@ export class RelayPlane {
 
   constructor(options: RelayPlaneOptions) {
     this.#options = options;
-    const { drops, outbox, joined, limits } = options;
+    const { drops, joined, limits } = options;
     this.relay = new Relay({
-      write: (connection, bytes) => {
-        // What stands for other servers takes frames in another way.
-        if (!(connection instanceof RelayConnection)) return true;
-        const { socket, tcp } = connection;
-        if (socket.readyState !== WebSocket.OPEN) return true;
-        if (!outbox.fits(socket, bytes.length)) return this.#tooSlow(socket, bytes.length);
-        // Several writes of one tick leave in one system call.
-        if (!this.#corked.has(tcp)) {
-          if (!this.#corked.size) this.#atEndOfTick();
-          this.#corked.add(tcp);
-          tcp.cork();
-        }
-        tcp.write(bytes);
-        connection.isFull = outbox.isFull(socket);
-        return true;
-      },
+      // What stands for other servers takes frames in another way.
+      write: (connection, bytes) => !(connection instanceof RelayConnection) || this.#write(connection, bytes),
+      pinged: (connection) => connection instanceof RelayConnection && connection.beat(),
       full: (reader, publishers, others) => {
         // Other servers do not wait for readers of this one.
         const near = [...publishers].filter((from) => from instanceof RelayConnection);
@@ -128,6 +130,22 @@ export class RelayPlane {
     return most;
   }
 
+  readonly #write: Write = (connection, bytes) => {
+    const { outbox } = this.#options;
+    const { socket, tcp } = connection;
+    if (socket.readyState !== WebSocket.OPEN) return true;
+    if (!outbox.fits(socket, bytes.length)) return this.#tooSlow(socket, bytes.length);
+    // Several writes of one tick leave in one system call.
+    if (!this.#corked.has(tcp)) {
+      if (!this.#corked.size) this.#atEndOfTick();
+      this.#corked.add(tcp);
+      tcp.cork();
+    }
+    tcp.write(bytes);
+    connection.isFull = outbox.isFull(socket);
+    return true;
+  };
+
   /** False when the connection is to get what it missed once it has drained; else it is being closed. */
   #tooSlow(socket: WebSocket, length: number): boolean {
     const { drops, limits, outbox } = this.#options;
@@ -153,7 +171,7 @@ export class RelayPlane {
     const { drops, heartbeat, outbox, limits } = this.#options;
     const { relayMessagesPerSecond: messages, relayBytesPerSecond: bytes } = limits;
     const budgets = [new Bucket(messages, 2 * messages), new Bucket(bytes, bytes)];
-    const connection = new RelayConnection(socket, tcp, version, drops);
+    const connection = new RelayConnection(socket, tcp, version, drops, this.#write);
     const throttle = new Throttle(socket, budgets, () => (connection.silence = 0), () => !this.#pacer.isHeld(connection));
     connection.mayRead = () => !throttle.isResting;
     socket.on('error', (error) => countFault(error, drops));

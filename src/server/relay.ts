@@ -97,7 +97,7 @@ export class Relay<C extends RelayMember> {
       let packet: RelayPacket;
       try {
         [packet, at] = readRelayPacket(bytes, at);
-        if (connection.version === 1 && at !== bytes.length) throw new RangeError('one packet a message');
+        if (connection.version === 1 && (at !== bytes.length || packet.type === RelayPacketType.PING)) throw new RangeError('protocol 2');
       } catch {
         this.#options.dropped?.('relay-packet', connection);
         return;
@@ -106,6 +106,7 @@ export class Relay<C extends RelayMember> {
       if (packet.type === RelayPacketType.PUBLISH) this.#publish(connection, key, packet);
       else if (packet.type === RelayPacketType.JOIN) this.#join(connection, key, packet);
       else if (packet.type === RelayPacketType.GRANT) this.#grant(connection, packet);
+      else if (packet.type === RelayPacketType.PING) this.#options.pinged?.(connection);
       else this.#leave(connection, key);
     } while (at < bytes.length);
   }

@@ -4,7 +4,7 @@ import type { PubkeeperServer } from '../../src/server/index.js';
 import { connect, later, start, until } from '../server/harness.js';
 import { newId } from '../server/raw-client.js';
 import { FaultProxy } from './proxy.js';
-import { report, scale } from './kit.js';
+import { LONG, report, scale } from './kit.js';
 
 // A link that breaks in the ways in which links break, between real clients and a real server.
 
@@ -89,6 +89,34 @@ describe('a link', () => {
     await until(() => heard.length === count);
     expect(heard).toEqual(Array.from({ length: count }, (_, i) => `message ${i}`));
     expect(server.stats().drops).toEqual({});
+  });
+
+  it('to the relay alone that is half open is found by its client in 2.5 heartbeats, each time, and what is brewed next arrives', async () => {
+    const times = scale(10, 100);
+    const { server, proxy } = await network();
+    const reading = join(proxy, server.token!);
+    const heard: string[] = [];
+    reading.addPatron('r', (_, message) => heard.push(message.text()));
+    const writing = join(proxy, server.token!);
+    const lost: number[] = [];
+    let begun = 0;
+    for (const client of [reading, writing]) client.on('error', ({ details }) => details['silentMs'] && lost.push(performance.now() - begun));
+    const brewer = writing.addBrewer('r');
+    await Promise.all([reading.connect(), writing.connect()]);
+    await until(() => brewer.isMatched);
+    for (let i = 0; i < times; i++) {
+      await brewer.brewText(`before ${i}`);
+      await until(() => heard.includes(`before ${i}`));
+      begun = performance.now();
+      proxy.blackhole('both', (path) => path !== '/ws');
+      await until(() => lost.length === 2 * (i + 1));
+      await brewer.brewText(`after ${i}`);
+      await until(() => heard.includes(`after ${i}`));
+    }
+    report('link, relay alone half open', { times, worstMs: Math.max(...lost), heartbeatMs: HEARTBEAT });
+    // A busy process may put the question before what it has not read yet, and takes that for the answer: then it asks again.
+    expect(Math.max(...lost)).toBeLessThan((LONG ? 1 : 2) * FOUND + BUSY);
+    expect([reading.state, writing.state]).toEqual(['connected', 'connected']);
   });
 
   it('that is reset comes back each time, with what is matched', async () => {

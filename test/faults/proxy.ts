@@ -10,6 +10,8 @@ interface Pair {
   readonly far: Socket;
   up: Way;
   down: Way;
+  /** What the first request asked for: `/ws` is control. */
+  path: string;
 }
 
 /** A TCP proxy on which a network's faults are made. Up: from the client to the server. */
@@ -56,9 +58,13 @@ export class FaultProxy {
     }
   }
 
-  /** The connections that are there lead nowhere from now on, in one direction or in both; those that come are well. */
-  blackhole(way: 'up' | 'down' | 'both'): void {
+  /**
+   * The connections that are there lead nowhere from now on, in one direction or in both; those that come are well. `isMeant`:
+   * which of them, by what was asked for at their beginning.
+   */
+  blackhole(way: 'up' | 'down' | 'both', isMeant: (path: string) => boolean = () => true): void {
     for (const pair of this.#pairs) {
+      if (!isMeant(pair.path)) continue;
       if (way !== 'down') pair.up = 'vanish';
       if (way !== 'up') pair.down = 'vanish';
     }
@@ -73,7 +79,7 @@ export class FaultProxy {
     this.dials.push(performance.now());
     if (this.refuses) return void near.resetAndDestroy();
     const far = connect({ port: this.#target(), host: '127.0.0.1', noDelay: true });
-    const pair: Pair = { near, far, up: this.way, down: this.way };
+    const pair: Pair = { near, far, up: this.way, down: this.way, path: '' };
     this.#pairs.add(pair);
     const end = (): void => {
       this.#pairs.delete(pair);
@@ -86,6 +92,7 @@ export class FaultProxy {
       socket.on('close', () => this.#sockets.delete(socket));
     }
     for (const socket of [near, far]) socket.on('error', () => undefined).on('close', end);
+    near.once('data', (bytes: Buffer) => (pair.path = bytes.toString('latin1').split(' ', 2)[1] ?? ''));
     near.on('data', (bytes: Buffer) => this.#carry(bytes, pair.up, far));
     far.on('data', (bytes: Buffer) => this.#carry(bytes, pair.down, near));
   }

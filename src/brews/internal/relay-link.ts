@@ -1,11 +1,12 @@
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
-import { brewerKey, FRAME_HEADER, frameIdentity, bearsIdentity, isFrame, topicHash } from '../../core/frame.js';
-import { cancel, type Timer, wait } from '../../core/host.js';
+import { frameIdentity, isFrame, topicHash } from '../../core/frame.js';
+import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
 import { fromHex } from '../../core/id.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
 import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
 import { join } from '../../core/ciphers/engine.js';
 import { Cork } from '../../core/cork.js';
+import { type Receive, Routes } from './routes.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -14,18 +15,7 @@ const MAX_BUFFERED = 16 * HIGH_WATER;
 /** How often a full socket is looked at, in ms: WebSockets have no event for it. */
 const DRAIN_POLL = 5;
 const DIAL_TIMEOUT = 10_000;
-
-type Receive = (frame: Uint8Array, retained?: boolean) => void;
-
-/** One brewer that patrons of this client read through this relay. */
-interface Route {
-  readonly identity: Uint8Array;
-  readonly receivers: Set<Receive>;
-  /** The last frame that came or was published here, to give to a later patron. */
-  last: Uint8Array | undefined;
-  /** That of before the connection was lost, until the next frame comes: the relay repeats it to who joins again. */
-  repeat: Uint8Array | undefined;
-}
+const PING = encodeRelayPacket(RelayPacketType.PING, new Uint8Array(0));
 
 interface Queued {
   readonly packet: Uint8Array<ArrayBuffer>;
@@ -43,8 +33,7 @@ export class RelayLink {
   /** Tickets for joining, by topic, and for publishing, by brewer id. */
   readonly #tickets = new Map<string, Uint8Array>();
   readonly #grants = new Map<string, readonly [hash: Uint8Array, ticket: Uint8Array]>();
-  /** Routes by the first four bytes of the brewer's id; ids that share them stand in one list. */
-  readonly #routes = new Map<number, Route[]>();
+  readonly #routes = new Routes();
   /** Whether the relay takes many packets in a message (relay protocol 2). */
   #batches = false;
   /** Packets of this tick, which leave in one message. */
@@ -54,8 +43,6 @@ export class RelayLink {
   /** What was brewed while there was no connection. */
   #queue: Queued[] = [];
   #queuedBytes = 0;
-  /** Routes whose last frame is a view of the message that is being read. */
-  readonly #fresh = new Set<Route>();
   #draining: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #poll: Timer | undefined;
   #told = false;
@@ -79,7 +66,7 @@ export class RelayLink {
       onMessage: (bytes) => {
         if (!this.#batches) this.#received(bytes);
         else if (!readRecords(bytes, (frame, retained) => this.#received(frame, retained))) host.dropped('malformed');
-        this.#releaseBatch(bytes);
+        this.#routes.release(bytes);
       },
       onFault: (error) => host.report(error),
       onDown: (error) => this.#down(error),
@@ -92,18 +79,16 @@ export class RelayLink {
     if (ticket) this.#tickets.set(topic, ticket);
     const hash = topicHash(topic);
     const identity = frameIdentity(hash, fromHex(brewerId));
-    const route = this.#route(identity);
-    route.receivers.add(receive);
+    const route = this.#routes.add(identity, receive);
     const wanted = this.#topics.get(topic) ?? 0;
     this.#topics.set(topic, wanted + 1);
     // A brewer that has just come says that the relay is there again: what it sends first must not wait for the backoff.
-    this.#connection.wake();
+    this.#connection.hurry();
     if (!wanted) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash, ticket));
     // The relay repeats the last value only to who joins anew.
     else if (route.last) receive(route.last, true);
     return () => {
-      if (!route.receivers.delete(receive)) return;
-      if (!route.receivers.size) this.#unroute(route);
+      if (!this.#routes.delete(route, receive)) return;
       const left = this.#topics.get(topic)! - 1;
       if (left) this.#topics.set(topic, left);
       else {
@@ -149,9 +134,7 @@ export class RelayLink {
     }
     const packet = encodeRelayPacket(RelayPacketType.PUBLISH, hash, frame);
     // The relay does not send a frame back to the connection that it came from.
-    const route = this.#find(frame);
-    if (route) route.last = frame;
-    route?.receivers.forEach((receive) => receive(frame, false));
+    this.#routes.deliver(frame, false, true);
     if (this.#connection.isOpen) {
       this.#send(packet);
       return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
@@ -168,7 +151,7 @@ export class RelayLink {
     this.#told = false;
   }
 
-  /** Dials now, if it has to dial. The relay cannot be asked for a sign of life: when `silentMs` passed without one, anew. */
+  /** Dials now, if it has to dial; also where nothing has come for `silentMs`, since not every relay can be asked for a sign of life. */
   wake(silentMs = Infinity): void {
     if (Date.now() - this.#connection.heardAt > silentMs) this.rest();
     this.#connection.wake();
@@ -213,6 +196,7 @@ export class RelayLink {
     for (const topic of this.#topics.keys()) {
       this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), this.#tickets.get(topic)));
     }
+    this.#watch();
     const queue = this.#queue;
     this.#queue = [];
     this.#queuedBytes = 0;
@@ -222,28 +206,23 @@ export class RelayLink {
     }
   }
 
-  #received(frame: Uint8Array, retained?: boolean): void {
-    if (!isFrame(frame)) return this.#host.dropped('malformed');
-    const route = this.#find(frame);
-    if (!route) return this.#host.dropped('unknown-brewer');
-    const { repeat } = route;
-    route.repeat = undefined;
-    if (repeat && sameBytes(repeat, frame)) return;
-    route.last = frame;
-    this.#fresh.add(route);
-    for (const receive of route.receivers) receive(frame, retained);
+  /** The control server's own relay gives signs of life as often as it: at once asked for one, it gives them also while it does not read. */
+  #watch(): void {
+    const { server, heartbeatMs } = this.#host;
+    if (!heartbeatMs || !this.#batches || parseUrl(server).host !== parseUrl(this.url).host) return;
+    this.#connection.watch(heartbeatMs, PING);
+    this.#connection.send(PING);
   }
 
-  /** A last frame must not keep the whole message alive that it came in. */
-  #releaseBatch({ length }: Uint8Array): void {
-    for (const route of this.#fresh) if (route.last && route.last.length < length / 2) route.last = route.last.slice();
-    this.#fresh.clear();
+  #received(frame: Uint8Array, retained?: boolean): void {
+    if (!isFrame(frame)) return this.#host.dropped('malformed');
+    if (!this.#routes.deliver(frame, retained)) this.#host.dropped('unknown-brewer');
   }
 
   /** Tells once per outage; it is tried again meanwhile. */
   #down(error: PubkeeperError): void {
     this.#settleDrain();
-    for (const routes of this.#routes.values()) for (const route of routes) route.repeat = route.last;
+    this.#routes.interrupted();
     if (!this.#told) this.#host.report(error);
     this.#told = true;
   }
@@ -255,31 +234,6 @@ export class RelayLink {
     for (const { reject } of this.#queue.splice(0)) reject(error);
     this.#queuedBytes = 0;
     this.#closed?.();
-  }
-
-  #route(identity: Uint8Array): Route {
-    const frame = new Uint8Array(FRAME_HEADER);
-    frame.set(identity, 2);
-    const known = this.#find(frame);
-    if (known) return known;
-    const route: Route = { identity, receivers: new Set(), last: undefined, repeat: undefined };
-    const key = brewerKey(frame);
-    this.#routes.set(key, [...(this.#routes.get(key) ?? []), route]);
-    return route;
-  }
-
-  #unroute(route: Route): void {
-    for (const [key, routes] of this.#routes) {
-      if (!routes.includes(route)) continue;
-      const left = routes.filter((other) => other !== route);
-      if (left.length) this.#routes.set(key, left);
-      else this.#routes.delete(key);
-      return;
-    }
-  }
-
-  #find(frame: Uint8Array): Route | undefined {
-    return this.#routes.get(brewerKey(frame))?.find(({ identity }) => bearsIdentity(frame, identity));
   }
 
   /** Resolves when the socket's buffer has shrunk below the high-water mark, or is gone with its connection. */
@@ -306,7 +260,3 @@ export class RelayLink {
 
 export const closed = (url: string): PubkeeperError =>
   new PubkeeperError('CONNECTION_CLOSED', `The connection to the relay ${url} was closed.`, { url });
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
-}

@@ -1,0 +1,33 @@
+import type { Brew, BrewHost } from './brew.js';
+import { asPubkeeperError } from './errors.js';
+import type { Packet } from './packet.js';
+
+/** The brews of a client, by name: what they are told together. */
+export class BrewSet extends Map<string, Brew> {
+  readonly #host: BrewHost;
+
+  /** @throws {PubkeeperError} `BREW_IN_USE` */
+  constructor(host: BrewHost, brews: readonly Brew[], send: (packet: Packet) => void) {
+    super();
+    this.#host = host;
+    for (const brew of brews.find(({ failover }) => failover)?.failover!(host, brews, send) ?? brews) {
+      brew.attach(host);
+      this.set(brew.name, brew);
+    }
+  }
+
+  rest(): void {
+    for (const brew of this.values()) brew.rest?.();
+  }
+
+  wake(silentMs?: number): void {
+    for (const brew of this.values()) brew.wake?.(silentMs);
+  }
+
+  /** Resolves when all have closed. A brew that fails to is reported. */
+  close(): Promise<unknown> {
+    return Promise.all([...this.values()].map((brew) => brew.close())).catch((cause: unknown) =>
+      this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', 'A brew failed to close.')),
+    );
+  }
+}

@@ -1,0 +1,227 @@
+import { abortable, aborted, type AbortSignalLike, type Attempt, newAttempt, within } from './attempt.js';
+import type { BrewHost } from './brew.js';
+import type { BrewSet } from './brew-set.js';
+import type { ClientState, Settings } from './client-options.js';
+import { PubkeeperError } from './errors.js';
+import { after, cancel, type Timer } from './host.js';
+import type { Packet } from './packet.js';
+import type { Registry } from './registry.js';
+import { Session } from './session.js';
+
+/** What brews are lent, and the session writes to. */
+export type Place = BrewHost & { server: string; heartbeatMs?: number };
+
+/** What `connect()` begins and `disconnect()` ends. */
+interface Run {
+  /** Made when the brews of a former run have closed. */
+  session: Session | undefined;
+  /** Not connected yet: a failure is what `connect()` rejects with, and is not tried again. */
+  first: boolean;
+  /** How many servers it has failed to reach until then. */
+  failed: number;
+  /** The server at which all is registered. */
+  server?: string;
+}
+
+/** How long `disconnect()` waits for what was brewed to be accepted, in ms. */
+const FLUSH_TIMEOUT = 1000;
+
+/** From `connect()` to `disconnect()`: the states of a client, and what happens when one follows the other. */
+export class Lifecycle {
+  readonly #settings: Settings;
+  readonly #brews: BrewSet;
+  readonly #registry: Registry;
+  readonly #tell: { state(state: ClientState): void; reset(): void };
+  #state: ClientState = 'disconnected';
+  #run: Run | undefined;
+  #closed: Promise<void> = Promise.resolve();
+  #attempt: Attempt | undefined;
+  /** Authenticated: registrations can be sent. */
+  #ready = false;
+  #answers: Timer | undefined;
+  #grace: Timer | undefined;
+  /** Stops listening to the life of the page. */
+  #unbind: (() => void) | undefined;
+  /** What brews are lent; its server is the one that is used, or tried. */
+  readonly #place: Place;
+  #turn = 0;
+  /** The page is just being put away: what ends now is not lost. */
+  #resting = false;
+
+  /** `tell`: of a new state, and that all was reset. */
+  constructor(settings: Settings, place: Place, brews: BrewSet, registry: Registry, tell: { state(state: ClientState): void; reset(): void }) {
+    this.#settings = settings;
+    this.#place = place;
+    this.#brews = brews;
+    this.#registry = registry;
+    this.#tell = tell;
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  /** Between `connect()` and its end. */
+  get isRunning(): boolean {
+    return !!this.#run;
+  }
+
+  /** Authenticated: registrations can be sent. */
+  get isReady(): boolean {
+    return this.#ready;
+  }
+
+  send(packet: Packet): void {
+    if (this.#ready) this.#run?.session?.send(packet);
+  }
+
+  connect(signal?: AbortSignalLike): Promise<void> {
+    if (signal?.aborted) return Promise.reject(aborted(signal));
+    if (this.#state === 'connected') return Promise.resolve();
+    const { promise } = (this.#attempt ??= newAttempt());
+    if (!this.#run) this.#begin();
+    if (!signal) return promise;
+    return abortable(promise, signal, () => {
+      // What was begun by a connect() ends with it; a client that only has to come back goes on doing so.
+      if (this.#run?.first) this.#end(aborted(signal));
+    });
+  }
+
+  async disconnect(): Promise<void> {
+    const leaving = this.#registry.flush();
+    if (leaving) {
+      await within(FLUSH_TIMEOUT, leaving, () =>
+        this.#place.report(new PubkeeperError('BREW_FAILED', 'What was brewed last was not accepted within 1 s.')),
+      );
+    }
+    this.#end(new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.'));
+    await this.#closed;
+  }
+
+  #begin(): void {
+    const { lifecycle } = this.#settings;
+    const run: Run = (this.#run = { session: undefined, first: true, failed: 0 });
+    this.#setState('connecting');
+    if (this.#run !== run) return; // a listener has disconnected; likewise below
+    this.#registry.configure();
+    this.#unbind = lifecycle?.(
+      () => {
+        this.#run?.session?.wake();
+        this.#brews.wake();
+      },
+      () => {
+        this.#resting = true;
+        this.#run?.session?.rest();
+        this.#brews.rest();
+        this.#resting = false;
+      },
+    );
+    // The brews of a former session may still be closing.
+    void this.#closed.then(() => {
+      if (this.#run === run) this.#open(run);
+    });
+  }
+
+  #open(run: Run): void {
+    const { token, WebSocket, reconnect, connectTimeoutMs } = this.#settings;
+    let closed: (() => void) | undefined;
+    this.#closed = new Promise((resolve) => (closed = resolve));
+    run.session = new Session({
+      place: this.#place,
+      token,
+      WebSocket,
+      reconnect,
+      timeoutMs: connectTimeoutMs,
+      brews: [...this.#brews.keys()],
+      onReady: () => this.#registerAll(),
+      onPacket: (packet) => this.#registry.received(packet),
+      onError: (error) => this.#place.report(error),
+      onDown: (error) => this.#down(error),
+      onClose: (error) => {
+        if (this.#run === run) this.#end(error);
+        // The brews close after the control connection, so that what was brewed last still leaves.
+        void this.#brews.close().then(closed);
+      },
+    });
+  }
+
+  /** The connection was lost, and is tried again: matched pairs go on for `graceMs`. */
+  #down(error: PubkeeperError): void {
+    this.#ready = false;
+    cancel(this.#answers);
+    const { silentMs } = error.details;
+    if (silentMs) this.#brews.wake(silentMs as number);
+    const { retryFirst, servers } = this.#settings;
+    if (!this.#resting) this.#place.server = servers[++this.#turn % servers.length]!;
+    if (this.#run?.first && !this.#resting) return retryFirst || ++this.#run.failed < servers.length ? this.#place.report(error) : this.#end(error);
+    if (this.#state !== 'connected') return;
+    const run = this.#run;
+    this.#setState('reconnecting');
+    if (!this.#resting) this.#place.report(error);
+    if (this.#run !== run) return;
+    cancel(this.#grace);
+    this.#grace = after(this.#settings.reconnect.graceMs, () => {
+      this.#setState('disconnected');
+      if (this.#run === run) this.#reset();
+      if (this.#run !== run) return;
+      this.#registry.configure();
+      this.#setState('connecting');
+    });
+  }
+
+  /** Back to `disconnected`: by `disconnect()`, by a refused token, by a first attempt that failed. */
+  #end(error: PubkeeperError): void {
+    const run = this.#run;
+    if (!run) return;
+    this.#run = undefined;
+    this.#ready = false;
+    this.#unbind?.();
+    cancel(this.#answers);
+    cancel(this.#grace);
+    run.session?.close();
+    const attempt = this.#attempt;
+    this.#attempt = undefined;
+    this.#setState('disconnected');
+    this.#reset();
+    if (attempt) attempt.reject(error);
+    else if (error.code !== 'CONNECTION_CLOSED') this.#place.report(error);
+  }
+
+  #reset(): void {
+    this.#registry.reset();
+    this.#tell.reset();
+  }
+
+  #registerAll(): void {
+    this.#ready = true;
+    const run = this.#run!;
+    const { connectTimeoutMs: ms } = this.#settings;
+    this.#answers = after(ms, () => {
+      const topics = this.#registry.unanswered;
+      const message = `The server did not answer the registration of ${topics.join(', ')} within ${ms} ms.`;
+      this.#run?.session?.abandon(new PubkeeperError('TIMEOUT', message, { topics }));
+    });
+    this.#registry.registerAll(run.server !== (run.server = this.#place.server));
+  }
+
+  /** Connected, once every registration was answered. */
+  settle(): void {
+    if (!this.#ready || this.#state === 'connected') return;
+    cancel(this.#answers);
+    cancel(this.#grace);
+    const run = this.#run!;
+    run.first = false;
+    this.#setState('connected');
+    if (this.#run !== run) return;
+    this.#attempt?.resolve();
+    this.#attempt = undefined;
+    // Peers that the server did not name may be on their way back too.
+    this.#grace = after(this.#settings.reconnect.graceMs, () => this.#registry.expire());
+  }
+
+  #setState(state: ClientState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#tell.state(state);
+  }
+}
