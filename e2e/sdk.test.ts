@@ -276,8 +276,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await expectSilence();
   });
 
-  // Known: about one run in thirty hangs after the restart, and it is not found yet why; it is tried again then.
-  test('reconnect after the server dies', { retry: 2, timeout: 20_000 }, async () => {
+  test('reconnect after the server dies', async () => {
     const first = await start();
     const { port } = first;
     const node = await peerOf(first);

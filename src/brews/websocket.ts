@@ -10,7 +10,7 @@ import {
 import { after, cancel, parseUrl, type Timer } from '../core/host.js';
 import { fromHex, show } from '../core/id.js';
 import { once } from './internal/once.js';
-import { RelayLink } from './internal/relay-link.js';
+import { type Outlet, RelayLink } from './internal/relay-link.js';
 
 /** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
 export interface WebSocketBrewOptions {
@@ -30,9 +30,9 @@ interface Pooled {
   idle: Timer | undefined;
 }
 
-interface Outlet {
+/** A brewer of this client, and the relay that it publishes through. */
+interface Publisher extends Outlet {
   readonly link: RelayLink;
-  readonly hash: Uint8Array;
   pairs: number;
 }
 
@@ -44,7 +44,7 @@ export class WebSocketBrew implements Brew {
   readonly name: string = 'websocket';
   readonly #options: WebSocketBrewOptions;
   readonly #links = new Map<string, Pooled>();
-  readonly #outlets = new Map<string, Outlet>();
+  readonly #outlets = new Map<string, Publisher>();
   #host: BrewHost | undefined;
 
   /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
@@ -77,14 +77,14 @@ export class WebSocketBrew implements Brew {
     const pooled = this.#open(relayUrl(this.brewerDetails()!));
     const known = this.#outlets.get(brewerId);
     // The own relay is another one after the client has gone to another server.
-    const outlet = known?.link === pooled.link ? known : { link: pooled.link, hash: topicHash(topic), pairs: 0 };
+    const outlet = known?.link === pooled.link ? known : { link: pooled.link, hash: topicHash(topic), pairs: 0, toldAfter: 0 };
     outlet.pairs++;
     this.#outlets.set(brewerId, outlet);
-    outlet.link.grant(brewerId, outlet.hash, readTicket(details));
+    outlet.link.grant(brewerId, outlet, readTicket(details));
     return once(() => {
       if (!--outlet.pairs && this.#outlets.get(brewerId) === outlet) {
         this.#outlets.delete(brewerId);
-        outlet.link.revoke(brewerId);
+        outlet.link.revoke(brewerId, outlet);
       }
       this.#release(pooled);
     });
@@ -101,13 +101,13 @@ export class WebSocketBrew implements Brew {
 
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     const outlet = this.#outlets.get(brewerId);
-    return outlet?.link.publish(outlet.hash, frame);
+    return outlet?.link.publish(outlet, frame);
   }
 
   renew({ topic, brewerId, details }: Pick<BrewerPair, 'topic' | 'brewerId' | 'details'>, brews: boolean): void {
     const ticket = readTicket(details);
     const outlet = this.#outlets.get(brewerId);
-    if (brews) outlet?.link.grant(brewerId, outlet.hash, ticket);
+    if (brews) outlet?.link.grant(brewerId, outlet, ticket);
     else if (ticket) this.#links.get(relayUrl(details))?.link.renew(topic, ticket);
   }
 

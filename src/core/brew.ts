@@ -13,6 +13,8 @@ export interface BrewHost {
   readonly server: string;
   /** How often that server gives a sign of life when it is asked, in ms; 0 or missing where it has not said so. */
   readonly heartbeatMs?: number;
+  /** How often the connection to that server was lost so far. */
+  readonly losses?: number;
   /** The WebSocket implementation that the client uses. */
   readonly WebSocket: WebSocketConstructor;
   readonly reconnect: Required<ReconnectOptions>;

@@ -153,9 +153,10 @@ export class Brewer {
 
   /**
    * Sends `data` to every matched patron; resolves when the bytes were accepted by their brews, which is later than now
-   * only while a connection is being made or its buffer is full. Resolves at once when nobody is matched. What `data`
-   * holds when the call is made counts. Sealed messages that are brewed in one tick leave together: while nothing waits they
-   * count as accepted, and what then goes wrong (`BUFFER_FULL`, `BREW_FAILED`) is only an `error` event.
+   * only while a connection is being made, its buffer is full or, after a restart of the server, a patron is not back yet.
+   * Resolves at once when nobody is matched. What `data` holds when the call is made counts. Sealed messages that are brewed in
+   * one tick leave together: while nothing waits they count as accepted, and what then goes wrong (`BUFFER_FULL`,
+   * `BREW_FAILED`) is only an `error` event.
    *
    * A rejection is also an `error` event, so that it is not lost on those who do not wait; it never is an unhandled one.
    * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL`, `BREW_FAILED` or `CONNECTION_CLOSED`.

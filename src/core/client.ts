@@ -35,6 +35,7 @@ export class PubkeeperClient {
     const { servers, WebSocket, reconnect, logger, brews, engine = defaultEngine() } = this.#settings;
     const host: Place = {
       server: servers[0]!,
+      losses: 0,
       WebSocket,
       reconnect,
       logger,

@@ -9,7 +9,7 @@ import type { Registry } from './registry.js';
 import { Session } from './session.js';
 
 /** What brews are lent, and the session writes to. */
-export type Place = BrewHost & { server: string; heartbeatMs?: number };
+export type Place = BrewHost & { server: string; heartbeatMs?: number; losses: number };
 
 /** What `connect()` begins and `disconnect()` ends. */
 interface Run {
@@ -148,6 +148,7 @@ export class Lifecycle {
   /** The connection was lost, and is tried again: matched pairs go on for `graceMs`. */
   #down(error: PubkeeperError): void {
     this.#ready = false;
+    this.#place.losses++;
     cancel(this.#answers);
     const { silentMs } = error.details;
     if (silentMs) this.#brews.wake(silentMs as number);

@@ -1,6 +1,6 @@
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { frameIdentity, isFrame, topicHash } from '../../core/frame.js';
-import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
+import { cancel, microtask, parseUrl, type Timer, wait } from '../../core/host.js';
 import { fromHex } from '../../core/id.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
 import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
@@ -17,7 +17,15 @@ const DRAIN_POLL = 5;
 const DIAL_TIMEOUT = 10_000;
 const PING = encodeRelayPacket(RelayPacketType.PING, new Uint8Array(0));
 
+/** A brewer that publishes through a link. */
+export interface Outlet {
+  readonly hash: Uint8Array;
+  /** How often control had been lost when the server told of its pairs last. */
+  toldAfter: number;
+}
+
 interface Queued {
+  readonly outlet: Outlet;
   readonly packet: Uint8Array<ArrayBuffer>;
   readonly resolve: () => void;
   readonly reject: (error: PubkeeperError) => void;
@@ -40,7 +48,9 @@ export class RelayLink {
   #batch: Uint8Array[] = [];
   #batchBytes = 0;
   readonly #cork = new Cork(() => this.#flush());
-  /** What was brewed while there was no connection. */
+  /** How often control had been lost when the connection was made. */
+  #losses = 0;
+  /** What was brewed while there was no connection, or for patrons that are not back yet. */
   #queue: Queued[] = [];
   #queuedBytes = 0;
   #draining: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
@@ -106,22 +116,30 @@ export class RelayLink {
     this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), ticket));
   }
 
-  /** A ticket by which a brewer may publish. */
-  grant(brewerId: string, hash: Uint8Array, ticket: Uint8Array | undefined): void {
-    if (!ticket) return;
-    this.#grants.set(brewerId, [hash, ticket]);
-    this.#send(encodeRelayPacket(RelayPacketType.GRANT, hash, ticket));
+  /** The server has told of a pair of this brewer; with a ticket by which it may publish, if it gives any. */
+  grant(brewerId: string, outlet: Outlet, ticket: Uint8Array | undefined): void {
+    outlet.toldAfter = this.#host.losses ?? 0;
+    if (ticket) {
+      this.#grants.set(brewerId, [outlet.hash, ticket]);
+      this.#send(encodeRelayPacket(RelayPacketType.GRANT, outlet.hash, ticket));
+    }
+    this.#release();
   }
 
-  revoke(brewerId: string): void {
+  /** The brewer has no pairs here any more: what it has brewed is not held any longer, but follows a next grant that is given at once. */
+  revoke(brewerId: string, outlet: Outlet): void {
     this.#grants.delete(brewerId);
+    microtask(() => {
+      outlet.toldAfter = Infinity;
+      this.#release();
+    });
   }
 
   /**
    * Publishes a frame; nothing is returned when the socket took it and is not full.
    * @throws {PubkeeperError} `BUFFER_FULL`; `BREW_FAILED` when the link has come to its end
    */
-  publish(hash: Uint8Array, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+  publish(outlet: Outlet, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     if (this.#over) {
       throw new PubkeeperError('BREW_FAILED', `${this.url} is not connected any more.`, { url: this.url }, this.#over);
     }
@@ -132,15 +150,15 @@ export class RelayLink {
         { url: this.url, limit: MAX_BUFFERED },
       );
     }
-    const packet = encodeRelayPacket(RelayPacketType.PUBLISH, hash, frame);
+    const packet = encodeRelayPacket(RelayPacketType.PUBLISH, outlet.hash, frame);
     // The relay does not send a frame back to the connection that it came from.
     this.#routes.deliver(frame, false, true);
-    if (this.#connection.isOpen) {
+    if (this.#takes(outlet)) {
       this.#send(packet);
       return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
     }
     this.#queuedBytes += packet.length;
-    return new Promise((resolve, reject) => this.#queue.push({ packet, resolve, reject }));
+    return new Promise((resolve, reject) => this.#queue.push({ outlet, packet, resolve, reject }));
   }
 
   /** Lets go of the socket until `wake`. What is published meanwhile waits. */
@@ -189,6 +207,7 @@ export class RelayLink {
 
   #opened(batches: boolean): void {
     this.#batches = batches;
+    this.#losses = this.#host.losses ?? 0;
     this.#batch = [];
     this.#batchBytes = 0;
     this.#told = false;
@@ -197,10 +216,28 @@ export class RelayLink {
       this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), this.#tickets.get(topic)));
     }
     this.#watch();
+    this.#release();
+  }
+
+  /**
+   * A connection that was made after control was lost leads to a relay that may have been started anew, as part of a server:
+   * then it knows neither the tickets of before nor the patrons. So a brewer waits until the server tells of its pairs.
+   */
+  #takes({ toldAfter }: Outlet): boolean {
+    return this.#connection.isOpen && toldAfter >= this.#losses;
+  }
+
+  /** Sends what waited, and need not wait any longer. */
+  #release(): void {
     const queue = this.#queue;
     this.#queue = [];
-    this.#queuedBytes = 0;
-    for (const { packet, resolve } of queue) {
+    for (const queued of queue) {
+      const { outlet, packet, resolve } = queued;
+      if (!this.#takes(outlet)) {
+        this.#queue.push(queued);
+        continue;
+      }
+      this.#queuedBytes -= packet.length;
       this.#send(packet);
       resolve();
     }

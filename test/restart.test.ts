@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { type CipherName, PubkeeperClient, type PubkeeperError } from '../src/index.js';
+import { later, start, until } from './server/harness.js';
+
+// A server with its relay is started anew: the brewer is back before the patron. Neither its tickets nor its patrons are known
+// there then, and what it brews must wait for them.
+
+const TOKEN = 'restart-secret';
+const QUICK = { delayMs: 5, maxDelayMs: 20 };
+const NOWHERE = 'ws://127.0.0.1:1';
+
+/** A client whose sockets reach the server only while its way is open. */
+function join(server: string, reconnect: Partial<Record<'delayMs' | 'maxDelayMs' | 'graceMs', number>> = QUICK) {
+  const way = { isOpen: true };
+  class Gated extends WebSocket {
+    constructor(url: string, protocols?: string | string[]) {
+      super(way.isOpen ? url : NOWHERE, protocols);
+    }
+  }
+  const errors: PubkeeperError[] = [];
+  const client = new PubkeeperClient({ server, token: TOKEN, WebSocket: Gated as never, reconnect });
+  client.on('error', (error) => errors.push(error));
+  later(() => client.disconnect());
+  return { client, way, errors };
+}
+
+async function pair(profile: 'open' | 'secured', cipher: CipherName, reconnect: Parameters<typeof join>[1] = QUICK) {
+  const options = { profile, tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] } };
+  const first = await start(options);
+  const writing = join(first.url, reconnect);
+  const reading = join(first.url);
+  const heard: string[] = [];
+  const gaps: number[] = [];
+  const patron = reading.client.addPatron('r.*', (_, message) => heard.push(message.text()));
+  patron.on('gap', ({ missing }) => gaps.push(missing));
+  const brewer = writing.client.addBrewer('r.x', { cipher });
+  // In this order, so that the server takes leave of the brewer first: its pair goes on then.
+  await writing.client.connect();
+  await reading.client.connect();
+  await until(() => brewer.isMatched);
+  await brewer.brewText('before');
+  await until(() => heard.length === 1);
+
+  /** Started anew on the same port; the brewer is back, the patron not yet. */
+  const restart = async () => {
+    reading.way.isOpen = false;
+    await first.close();
+    await until(() => writing.client.state === 'reconnecting' && reading.client.state === 'reconnecting');
+    const second = await start({ ...options, port: first.port });
+    await until(() => writing.client.state === 'connected' && second.stats().relayConnections === 1);
+    return second;
+  };
+  return { writing, reading, brewer, heard, gaps, restart };
+}
+
+describe.each(['open', 'secured'] as const)('after a restart of the server, %s', (profile) => {
+  it.each(['aes-gcm', 'aes-cbc', 'none'] as const)('what a brewer sends before its patron is back arrives when it is, in order: %s', async (cipher) => {
+    const { reading, brewer, heard, gaps, restart } = await pair(profile, cipher);
+    const second = await restart();
+    let accepted = 0;
+    expect(brewer.isMatched).toBe(true);
+    const brewed = Array.from({ length: 20 }, (_, i) => brewer.brewText(`after ${i}`).then(() => accepted++));
+    await new Promise((resolve) => setImmediate(resolve));
+    reading.way.isOpen = true;
+    await until(() => reading.client.state === 'connected');
+    await Promise.all(brewed);
+    expect(accepted).toBe(20);
+    await until(() => heard.length === 21);
+    expect(heard).toEqual(['before', ...Array.from({ length: 20 }, (_, i) => `after ${i}`)]);
+    expect(gaps).toEqual([]);
+    expect(second.stats().drops['no-ticket'] ?? 0).toBeLessThanOrEqual(2); // JOIN and GRANT by the tickets of before
+  });
+
+  it('what a brewer sends for a patron that does not come back is accepted when that is given up', async () => {
+    const { brewer, writing, restart } = await pair(profile, 'aes-gcm', { ...QUICK, graceMs: 300 });
+    await restart();
+    expect(brewer.isMatched).toBe(true);
+    const [one, two] = [brewer.brewText('one'), brewer.brewText('two')];
+    const unmatched = new Promise((resolve) => brewer.on('unmatched', resolve));
+    await Promise.all([one, two, unmatched]);
+    expect(writing.errors.map(({ code }) => code)).not.toContain('BREW_FAILED');
+  });
+});
