@@ -58,6 +58,27 @@ export class Dashboard {
     return expect.poll(() => this.page.locator('#state').textContent(), patient).toBe(state);
   }
 
+  /** Resolves when the panels have stayed as they are for longer than any view waits before it draws again. */
+  async settled(): Promise<void> {
+    // A string: vitest rewrites functions. 15 frames are 250 ms where frames come fast, and more elsewhere; views wait 160 ms.
+    await this.page.evaluate(`new Promise((resolve) => {
+      const measure = () => {
+        const panels = [...document.querySelectorAll('main, .topics, .message, .card, .chart, canvas')];
+        return JSON.stringify([innerWidth, panels.map((panel) => panel.getBoundingClientRect())]);
+      };
+      let last = '';
+      let same = 0;
+      const look = () => {
+        const now = measure();
+        same = now === last ? same + 1 : 0;
+        last = now;
+        if (same < 15) requestAnimationFrame(look);
+        else resolve();
+      };
+      requestAnimationFrame(look);
+    })`);
+  }
+
   /** A row of the tree, by its whole topic. */
   row(topic: string) {
     return this.page.locator(`.row[title="${topic}"]`);

@@ -9,7 +9,9 @@ const picture = process.env['UPDATE_SCREENSHOTS'] === '1';
 describe('the dashboard under load', () => {
   const dashboard = new Dashboard();
   const screenshot = async (name: string) => {
-    await dashboard.page.waitForTimeout(8000);
+    // By then the charts have something to show.
+    const before = await dashboard.messages('plant');
+    await expect.poll(() => dashboard.messages('plant'), { timeout: 40_000 }).toBeGreaterThan(before + 16_000);
     const directory = fileURLToPath(new URL('../docs/', import.meta.url));
     mkdirSync(directory, { recursive: true });
     await dashboard.page.screenshot({ path: `${directory}${name}` });

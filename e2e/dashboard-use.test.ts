@@ -63,7 +63,7 @@ describe('the dashboard is for everybody', () => {
     await page.getByText('Ciphertext').click();
     for (const name of ['Topics', 'Message', 'Brew', 'Network']) {
       await page.locator('#tabs').getByRole('button', { name }).click();
-      await page.waitForTimeout(300);
+      await dashboard.settled();
       const { scroll, wide } = await page.evaluate(() => ({
         scroll: document.documentElement.scrollWidth,
         wide: [...document.querySelectorAll('main *, header *')].filter((element) => element.getBoundingClientRect().right > 361 && element.closest('pre, .payload, .sr-only') === null).map((element) => element.className),
@@ -79,7 +79,7 @@ describe('the dashboard is for everybody', () => {
     await page.getByRole('button', { name: 'Chart percent' }).click();
     for (const width of [1920, 1200, 1180, 1000, 761]) {
       await page.setViewportSize({ width, height: 900 });
-      await page.waitForTimeout(300);
+      await dashboard.settled();
       const boxes = await page.locator('.topics, .message, .card').evaluateAll((elements) => elements.map((element) => element.getBoundingClientRect().toJSON() as DOMRect));
       const overlaps = boxes.flatMap((a, index) => boxes.slice(index + 1).filter((b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1));
       expect({ width, overlaps, scroll: await page.evaluate(() => document.documentElement.scrollWidth) }).toEqual({ width, overlaps: [], scroll: width });

@@ -44,14 +44,20 @@ export async function startDemo(port = 0): Promise<Demo> {
   };
 }
 
-/** The topics that are brewed within a second and a half. */
+/** The topics that are brewed. */
 async function watch(server: string, token: string): Promise<string[]> {
   const client = new PubkeeperClient({ server, token });
-  const topics = new Set<string>();
-  client.addPatron('host.**', (_data, message) => topics.add(message.topic));
+  const live = new Map<string, number>();
+  const known = new Promise<void>((resolve) => {
+    client.addPatron('host.**', (_data, { topic, retained }) => {
+      const count = (live.get(topic) ?? 0) + (retained ? 0 : 1);
+      live.set(topic, count);
+      // All are brewed once a second, in a row: by the third time of one, each of the others has had its turn.
+      if (count === 3) resolve();
+    });
+  });
   await client.connect();
-  while (topics.size === 0) await new Promise((resolve) => setTimeout(resolve, 50));
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await known;
   await client.disconnect();
-  return [...topics];
+  return [...live.keys()];
 }

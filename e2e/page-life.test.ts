@@ -138,12 +138,14 @@ describe('page life in Chromium', () => {
     await hide();
     await life.ticks();
     const timers = await life.timersStarted();
+    // The time is what is tested: so long that timers have been throttled for most of it.
     const begun = Date.now();
     while (Date.now() - begun < 8000) {
       const text = String(Date.now());
       await toPage.brewText(text);
       expect(await sdk.take(1)).toMatchObject([{ text }]);
-      await new Promise((resolve) => setTimeout(resolve, 100)); // the pace of the messages
+      // The pace of the messages, and not a wait for anything.
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
     // Throttled indeed: these would have been eighty.
     expect(await life.ticks()).toBeLessThan(12);

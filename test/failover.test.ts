@@ -5,7 +5,7 @@ import { NatsBrew } from '../src/brews/nats.js';
 import { LocalBrew } from '../src/brews/local.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { findProgram, mosquitto, nats } from './brews/processes.js';
-import { freePort } from './brews/rig.js';
+import { freePort } from './free-port.js';
 
 // A pair whose brew is down goes on over the next one that both have, and comes back: with real brokers that are killed
 // while messages flow.

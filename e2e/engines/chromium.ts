@@ -1,5 +1,6 @@
 import { findChromium, launchChromium } from '../browsers.js';
-import { type Engine, type EngineKind, type EnginePage, guarded, unguard } from './engine.js';
+import type { Engine, EngineKind } from './engine.js';
+import { openTab } from './tab.js';
 
 export const chromiumKind: EngineKind = {
   name: 'Chromium',
@@ -8,24 +9,10 @@ export const chromiumKind: EngineKind = {
     const browser = await launchChromium();
     return {
       version: `Chromium ${browser.version()}`,
-      async open(url): Promise<EnginePage> {
+      async open(url) {
         const context = await browser.newContext({ ignoreHTTPSErrors: true });
         const page = await context.newPage();
-        let problems: string[] = [];
-        page.on('console', (message) => {
-          if (message.type() === 'warning' || message.type() === 'error') problems.push(`${message.type()}: ${message.text()}`);
-        });
-        page.on('pageerror', (error) => problems.push(`uncaught: ${String(error)}`));
-        await page.goto(url);
-        return {
-          evaluate: async (expression) => unguard(await page.evaluate(guarded(expression)), expression),
-          async go(next) {
-            problems = [];
-            await page.goto(next);
-          },
-          problems: () => problems,
-          close: () => context.close(),
-        };
+        return openTab(page, url, (on) => page.on('console', on.console).on('pageerror', on.pageerror), () => context.close());
       },
       close: () => browser.close(),
     };

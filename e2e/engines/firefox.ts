@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import puppeteer from 'puppeteer-core';
-import { type Engine, type EngineKind, type EnginePage, guarded, INSECURE_NAME, SCRIPT_TIMEOUT, unguard } from './engine.js';
+import { type Engine, type EngineKind, INSECURE_NAME, SCRIPT_TIMEOUT } from './engine.js';
+import { openTab } from './tab.js';
 
 const find = (): string | undefined =>
   [process.env['FIREFOX_PATH'], '/usr/bin/firefox-esr', '/usr/bin/firefox'].find((path) => path && existsSync(path));
@@ -27,23 +28,9 @@ export const firefoxKind: EngineKind = {
     });
     return {
       version: (await browser.version()).replace('/', ' ').replace(/^firefox/, 'Firefox'),
-      async open(url): Promise<EnginePage> {
+      async open(url) {
         const page = await browser.newPage();
-        let problems: string[] = [];
-        page.on('console', (message) => {
-          if (message.type() === 'warn' || message.type() === 'error') problems.push(`${message.type()}: ${message.text()}`);
-        });
-        page.on('pageerror', (error) => problems.push(`uncaught: ${String(error)}`));
-        await page.goto(url);
-        return {
-          evaluate: async (expression) => unguard(await page.evaluate(guarded(expression)), expression),
-          async go(next) {
-            problems = [];
-            await page.goto(next);
-          },
-          problems: () => problems,
-          close: () => page.close(),
-        };
+        return openTab(page, url, (on) => page.on('console', on.console).on('pageerror', on.pageerror), () => page.close());
       },
       close: () => browser.close(),
     };

@@ -116,7 +116,8 @@ async function startDriver(processes: ChildProcess[], display: string): Promise<
     if (!response.ok) throw new Error(`WebKitWebDriver, ${method} ${path}: ${value.error}: ${value.message}`);
     return value;
   };
-  // It says nowhere that it is ready: asked until it answers, or until it is dead.
+  // It says nowhere that it is ready, not even by its output: asked until it answers, or until it is dead. The
+  // pause decides nothing; it leaves the processor to the driver.
   while (child.exitCode === null) {
     const ready = await driver<{ ready: boolean }>('GET', '/status').catch(() => undefined);
     if (ready?.ready) return driver;

@@ -1,6 +1,6 @@
 import { dial, load, reachable } from '#mqtt';
 import { BrokerBrew, type Place } from './internal/broker-brew.js';
-import { invalidOption, readPlace, readUrls } from './internal/broker-options.js';
+import { checkPrefix, invalidOption, readPlace, readUrls } from './internal/broker-options.js';
 
 /** The options of an {@link MqttBrew}. */
 export interface MqttBrewOptions {
@@ -24,7 +24,6 @@ export interface MqttBrewOptions {
 }
 
 const TCP = ['mqtt:', 'mqtts:', 'tcp:', 'ssl:'];
-const PREFIX = /^[\w-]+(\/[\w-]+)*$/;
 
 /**
  * Data over an MQTT broker, by MQTT.js (`npm install mqtt`): TCP in Node, WebSocket everywhere. Each brewer publishes to
@@ -38,9 +37,7 @@ export class MqttBrew extends BrokerBrew {
   constructor(options: MqttBrewOptions = {}) {
     const { url, alternatives = [], qos = 0, lastValue = true, prefix = 'pubkeeper', name = 'mqtt' } = options;
     if (qos !== 0 && qos !== 1) throw invalidOption('MqttBrew', 'qos must be 0 or 1', qos);
-    if (typeof prefix !== 'string' || !PREFIX.test(prefix)) {
-      throw invalidOption('MqttBrew', 'prefix must be letters, digits, _ and -, divided by slashes', prefix);
-    }
+    checkPrefix('MqttBrew', prefix, '/');
     const { urls, credentials, advertised } = readUrls('MqttBrew', TCP, url === undefined ? [] : [url], alternatives, options);
     super({
       kind: 'MqttBrew',

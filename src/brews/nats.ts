@@ -1,6 +1,6 @@
 import { dial, load, reachable } from '#nats';
 import { BrokerBrew, type Place } from './internal/broker-brew.js';
-import { invalidOption, readPlace, readUrls } from './internal/broker-options.js';
+import { checkPrefix, readPlace, readUrls } from './internal/broker-options.js';
 
 /** The options of a {@link NatsBrew}. */
 export interface NatsBrewOptions {
@@ -25,7 +25,6 @@ export interface NatsBrewOptions {
 }
 
 const TCP = ['nats:', 'tls:'];
-const PREFIX = /^[\w-]+(\.[\w-]+)*$/;
 
 /**
  * Data over NATS, by its own library (`npm install @nats-io/nats-core @nats-io/transport-node`): TCP in Node, WebSocket
@@ -39,9 +38,7 @@ export class NatsBrew extends BrokerBrew {
   /** @throws {PubkeeperError} `OPTION_INVALID` */
   constructor(options: NatsBrewOptions = {}) {
     const { url = [], alternatives = [], lastValue = true, prefix = 'pubkeeper', name = 'nats' } = options;
-    if (typeof prefix !== 'string' || !PREFIX.test(prefix)) {
-      throw invalidOption('NatsBrew', 'prefix must be letters, digits, _ and -, divided by dots', prefix);
-    }
+    checkPrefix('NatsBrew', prefix, '.');
     const given = typeof url === 'string' ? [url] : url;
     const { urls, credentials, advertised } = readUrls('NatsBrew', TCP, given, alternatives, options);
     const known = new Set<string>();

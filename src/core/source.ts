@@ -54,7 +54,7 @@ export class Source {
   /** Why nothing of this brewer is accepted. */
   readonly #refused: DropReason | undefined;
   /** What has come of a sealed session, which is known by its key; it goes on over another brew. */
-  readonly #window: ReplayWindow | undefined;
+  readonly #replays: ReplayWindow | undefined;
   readonly #key: unknown;
   #burst: Uint8Array[] = [];
 
@@ -83,7 +83,7 @@ export class Source {
     if (owner.crypto === (cipher === 'none' ? 'required' : false)) this.#refused = 'not-accepted';
     else if (strength(cipher) < owner.floor) this.#refused = 'too-weak';
     this.#key = config.cipher?.key;
-    if (cipher === 'aes-gcm') this.#window = (former && former.#key === this.#key && former.#window) || new ReplayWindow();
+    if (cipher === 'aes-gcm') this.#replays = (former && former.#key === this.#key && former.#replays) || new ReplayWindow();
     this.queue =
       queue ??
       new OrderedQueue<Opening>(
@@ -110,14 +110,14 @@ export class Source {
     if (!this.#opener.isWhole(frame)) return 'undecryptable';
     if (this.queue.size > MAX_OPENING) return 'overflow';
     // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
-    const seal = this.#window && readSeal(frame);
-    return seal && !seal.bundle && this.#window!.has(seal.sequence) ? 'replayed' : undefined;
+    const seal = this.#replays && readSeal(frame);
+    return seal && !seal.bundle && this.#replays!.has(seal.sequence) ? 'replayed' : undefined;
   }
 
   #open(frame: Uint8Array, retained: boolean): void {
     this.flush();
     try {
-      this.#push(this.#opener.open(frame), frame.length, retained, this.#window && readSeal(frame)?.sequence);
+      this.#push(this.#opener.open(frame), frame.length, retained, this.#replays && readSeal(frame)?.sequence);
     } catch {
       this.#owner.drop('undecryptable', this.brewerId);
     }
@@ -151,8 +151,8 @@ export class Source {
     // The callback of the message before it in a bundle may have reset the patron.
     if (this.#resets !== this.#owner.resets()) return this.#owner.drop('reset', this.brewerId);
     if (sequence !== undefined) {
-      if (this.#window!.has(sequence)) return this.#owner.drop('replayed', this.brewerId);
-      const missing = this.#window!.accept(sequence);
+      if (this.#replays!.has(sequence)) return this.#owner.drop('replayed', this.brewerId);
+      const missing = this.#replays!.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
     this.#owner.deliver(new Message(this.topic, this.brewerId, data, retained, sequence));

@@ -7,14 +7,11 @@ import { loadMqtt, openMqtt } from '../brews/internal/mqtt-line.js';
 /** Of a broker's addresses, those to use here. */
 export const reachable = (tcp: readonly string[], ws: readonly string[]): readonly string[] => (tcp.length ? tcp : ws);
 
-const library = () => import('mqtt');
-
 /** Rejects with `BREW_DEPENDENCY` when the package is missing. */
-export const load = async (): Promise<void> => void (await loadMqtt(library));
+export const load = async (): Promise<void> => void (await loadMqtt());
 
 export const dial = (target: Target, owner: LineOwner, _host: unknown, qos: 0 | 1): Promise<Line> =>
   openMqtt(
-    library,
     target,
     owner,
     qos,

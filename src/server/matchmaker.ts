@@ -1,7 +1,7 @@
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { assertTopic, assertTopicPattern } from '../core/topic.js';
-import { DownBrews, affected, chooseBrew, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
+import { DownBrews, affected, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
 import {
   brewerNotify,
   brewerRemoved,
@@ -12,30 +12,21 @@ import {
   sameJson,
 } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
-import { forbidden, refusal, taken } from './refusals.js';
+import { Pairs, type MatchListener, type Party } from './pairs.js';
 import { newPlaces, type Places } from './places.js';
+import { forbidden, refusal, taken } from './refusals.js';
 
 type Payload<Type extends PacketType> = Extract<Packet, { type: Type }>['payload'];
-type Pair<C> = Pick<Match<C>, 'brewer' | 'patron'>;
 type BrewerRegister = Payload<typeof PacketType.BREWER_REGISTER>;
 type PatronRegister = Payload<typeof PacketType.PATRON_REGISTER>;
 
-interface Client<C> {
-  readonly rights: Rights;
+interface Client<C> extends Party<C> {
   readonly brewers: Set<RegisteredBrewer<C>>;
   readonly patrons: Set<RegisteredPatron<C>>;
-  readonly places: Places<C>;
   /** Names of BREWS_REGISTER: kept for whoever asks; matching goes by the brews of each registration. */
   brews: readonly string[];
   /** Whether it takes a notification of a pair that it has as the word that the pair has moved to another brew. */
   moves: boolean;
-  readonly down: DownBrews;
-}
-
-/** What wants to hear of matches as they come and go, before the packets about them are handed out. */
-export interface MatchListener<C> {
-  matched(match: Match<C>): void;
-  unmatched(match: Match<C>): void;
 }
 
 /**
@@ -50,11 +41,10 @@ export class Matchmaker<C> {
   readonly #patrons = new Map<string, RegisteredPatron<C>>();
   readonly #near = newPlaces<C>(false);
   readonly #far = newPlaces<C>(true);
-  readonly #listener: MatchListener<C> | undefined;
-  #matches = 0;
+  readonly #pairs: Pairs<C>;
 
   constructor(listener?: MatchListener<C>) {
-    this.#listener = listener;
+    this.#pairs = new Pairs((client) => this.#clients.get(client), listener);
   }
 
   // Of this server: those of others are told of there.
@@ -72,7 +62,7 @@ export class Matchmaker<C> {
   }
 
   get matches(): number {
-    return this.#matches;
+    return this.#pairs.size;
   }
 
   pair(brewerId: string, patronId: string): Match<C> | undefined {
@@ -198,7 +188,7 @@ export class Matchmaker<C> {
 
     const wanted = new Map<RegisteredPatron<C>, Match<C>>();
     for (const patron of this.#meet(known, ({ patrons }) => patrons.match(topic))) {
-      const match = this.#pair(brewer, patron);
+      const match = this.#pairs.find(brewer, patron);
       if (match) wanted.set(patron, match);
     }
     const out: Outgoing<C>[] = [];
@@ -210,7 +200,7 @@ export class Matchmaker<C> {
         wanted.delete(patron);
         continue;
       }
-      this.#unlink(old);
+      this.#pairs.unlink(old);
       out.push(brewerRemoved(old));
       if (same) {
         // Only the patron has something to learn: the brewer keeps the pair that it knows.
@@ -221,7 +211,7 @@ export class Matchmaker<C> {
       }
     }
     for (const match of wanted.values()) {
-      this.#link(match);
+      this.#pairs.link(match);
       out.push(brewerNotify(match.patron, [match]));
     }
     out.push(patronNotify(brewer, [...brewer.matches.values()], true));
@@ -248,7 +238,7 @@ export class Matchmaker<C> {
 
     const wanted = new Map<RegisteredBrewer<C>, Match<C>>();
     for (const brewer of this.#meet(known, ({ brewers }) => brewers.match(pattern))) {
-      const match = this.#pair(brewer, patron);
+      const match = this.#pairs.find(brewer, patron);
       if (match) wanted.set(brewer, match);
     }
     const out: Outgoing<C>[] = [];
@@ -259,11 +249,11 @@ export class Matchmaker<C> {
         wanted.delete(brewer);
         continue;
       }
-      this.#unlink(old);
+      this.#pairs.unlink(old);
       if (!same) out.push(brewerRemoved(old));
       out.push(patronRemoved(old));
     }
-    for (const match of wanted.values()) this.#link(match);
+    for (const match of wanted.values()) this.#pairs.link(match);
     out.push(brewerNotify(patron, [...patron.matches.values()]));
     for (const match of wanted.values()) out.push(patronNotify(match.brewer, [match], false));
     return out;
@@ -281,7 +271,7 @@ export class Matchmaker<C> {
     known.places.brewers.delete(brewer.topic, brewer);
     known.brewers.delete(brewer);
     return [...brewer.matches.values()].map((match) => {
-      this.#unlink(match);
+      this.#pairs.unlink(match);
       return brewerRemoved(match);
     });
   }
@@ -291,7 +281,7 @@ export class Matchmaker<C> {
     known.places.patrons.delete(patron.pattern, patron);
     known.patrons.delete(patron);
     return [...patron.matches.values()].map((match) => {
-      this.#unlink(match);
+      this.#pairs.unlink(match);
       return patronRemoved(match);
     });
   }
@@ -299,43 +289,7 @@ export class Matchmaker<C> {
   /** Moves the pairs of a client that a change of a brew's state is about: to the best common brew that is up. */
   #state(known: Client<C>, state: BrewState | undefined): Outgoing<C>[] {
     if (!state || !known.down.set(state)) return [];
-    const moved = affected(known, state).filter((match) => {
-      const better = this.#pair(match.brewer, match.patron);
-      // Where all are down the pair stays where it is.
-      if (!better || better.brew.name === match.brew.name || this.#isDown(better, better.brew.name)) return false;
-      this.#unlink(match);
-      match.brew = better.brew;
-      match.patronBrew = better.patronBrew;
-      this.#link(match);
-      return true;
-    });
+    const moved = affected(known, state).filter((match) => this.#pairs.move(match));
     return moveNotices(moved, (client) => !!this.#clients.get(client)?.moves);
-  }
-
-  #isDown({ brewer, patron }: Pair<C>, brew: string): boolean {
-    return [brewer.client, patron.client].some((end) => this.#clients.get(end)?.down.has(brew, brewer.id, patron.id));
-  }
-
-  /** The match that these two would make; undefined where the patron may not read, or no brew is common to both. */
-  #pair(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): Match<C> | undefined {
-    const rights = this.#clients.get(patron.client)?.rights;
-    if (!rights?.mayRead(brewer.topic)) return undefined;
-    // What the other server cannot know it does not match either.
-    if (!rights.reads && patron.pattern.includes('*') && this.#clients.get(brewer.client)?.places.isFar) return undefined;
-    return chooseBrew(brewer, patron, (brew) => this.#isDown({ brewer, patron }, brew));
-  }
-
-  #link(match: Match<C>): void {
-    match.brewer.matches.set(match.patron, match);
-    match.patron.matches.set(match.brewer, match);
-    this.#matches++;
-    this.#listener?.matched(match);
-  }
-
-  #unlink(match: Match<C>): void {
-    match.brewer.matches.delete(match.patron);
-    match.patron.matches.delete(match.brewer);
-    this.#matches--;
-    this.#listener?.unmatched(match);
   }
 }

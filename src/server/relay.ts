@@ -2,6 +2,7 @@ import { isFrame } from '../core/frame.js';
 import { RELAY_BATCH, RelayPacketType, readRelayPacket } from '../core/relay.js';
 import type { RelayPacket } from '../core/relay.js';
 import { LastValues } from './last-values.js';
+import { Memberships, type Topic } from './memberships.js';
 import { Reach } from './reach.js';
 import { format, hashKey } from './relay-format.js';
 import type { RelayBridge, RelayMember, RelayOptions } from './relay-options.js';
@@ -16,20 +17,6 @@ export type { RelayBridge, RelayFault, RelayMember, RelayOptions } from './relay
 // System calls decide how much a relay can do. So what is published on a topic in one tick is gathered, brought into the
 // form of the wire once, and written once to each connection that has joined.
 
-/** Who has joined a topic, and what was published on it in this tick. */
-interface Topic<C> {
-  readonly key: string;
-  readonly members: Set<C>;
-  pending: Pending<C>[];
-  pendingBytes: number;
-}
-
-interface Pending<C> {
-  readonly frame: Uint8Array;
-  readonly from: C;
-  readonly stamp: number;
-}
-
 const HASH_IN_FRAME = 2;
 const NOBODY: ReadonlySet<never> = new Set();
 
@@ -39,8 +26,7 @@ export class Relay<C extends RelayMember> {
   readonly #maxJoined: number;
   /** The topics of which a connection did not get all, because it is too slow. */
   readonly #missed = new Map<C, Set<string>>();
-  readonly #topics = new Map<string, Topic<C>>();
-  readonly #connections = new Map<C, Set<string>>();
+  readonly #memberships = new Memberships<C>();
   readonly #dirty = new Set<Topic<C>>();
   readonly #bridge: RelayBridge<C> | undefined;
   /** Those who wait for the last value of a topic that they have joined: other relays are asked for theirs. */
@@ -59,7 +45,7 @@ export class Relay<C extends RelayMember> {
 
   /** Topics that a connection has joined. */
   get topics(): number {
-    return this.#topics.size;
+    return this.#memberships.topics;
   }
 
   get retained(): number {
@@ -82,7 +68,7 @@ export class Relay<C extends RelayMember> {
 
   /** How many connections have joined the topic of this key. */
   joined(key: string): number {
-    const members = this.#topics.get(key)?.members;
+    const members = this.#memberships.find(key)?.members;
     if (!members) return 0;
     return this.#bridge && members.has(this.#bridge.member) ? members.size - 1 : members.size;
   }
@@ -116,7 +102,7 @@ export class Relay<C extends RelayMember> {
     this.#missed.delete(connection);
     this.#reach.gone(connection);
     this.#options.permits?.gone(connection);
-    for (const key of this.#connections.get(connection) ?? NOBODY) this.#leave(connection, key);
+    for (const key of this.#memberships.of(connection)) this.#leave(connection, key);
   }
 
   /** Sends what was published. */
@@ -131,7 +117,7 @@ export class Relay<C extends RelayMember> {
     this.#missed.delete(connection);
     for (const key of missed) {
       const last = this.#lastValues.get(key);
-      if (last && this.#connections.get(connection)?.has(key)) this.#give(connection, key, [last], false);
+      if (last && this.#memberships.of(connection).has(key)) this.#give(connection, key, [last], false);
     }
   }
 
@@ -187,33 +173,26 @@ export class Relay<C extends RelayMember> {
 
   #join(connection: C, key: string, { topicHash, payload }: RelayPacket): void {
     const { permits, dropped } = this.#options;
-    const joined = this.#connections.get(connection);
+    const joined = this.#memberships.of(connection);
     if (permits && !permits.join(connection, topicHash, payload)) return dropped?.('no-ticket', connection);
     // A fresh ticket for what goes on anyway.
-    if (permits && joined?.has(key)) return;
-    if (joined && joined.size >= this.#maxJoined && !joined.has(key)) return dropped?.('joined-topics', connection);
+    if (permits && joined.has(key)) return;
+    if (joined.size >= this.#maxJoined && !joined.has(key)) return dropped?.('joined-topics', connection);
     // What was published before goes to those who had joined before; its last frame is this one's last value.
     this.#settle(key);
-    this.#enter(connection, this.#topic(key));
+    this.#memberships.enter(connection, key);
     const last = this.#lastValues.get(key);
     if (this.#bridge?.changed(key, this.joined(key), true)) file(this.#waiting, key, connection);
     else if (last) this.#give(connection, key, [last], true);
     this.#options.joined?.(key);
   }
 
-  #enter(connection: C, topic: Topic<C>): void {
-    topic.members.add(connection);
-    file(this.#connections, connection, topic.key);
-  }
-
   #leave(connection: C, key: string): void {
     this.#options.permits?.left(connection, key);
-    const topic = this.#topics.get(key);
+    const topic = this.#memberships.find(key);
     if (!topic?.members.has(connection)) return;
     this.#send(topic);
-    topic.members.delete(connection);
-    if (!topic.members.size) this.#topics.delete(key);
-    unfile(this.#connections, connection, key);
+    this.#memberships.leave(connection, topic);
     unfile(this.#waiting, key, connection);
     if (connection !== this.#bridge?.member) this.#bridge?.changed(key, this.joined(key), false);
   }
@@ -231,9 +210,9 @@ export class Relay<C extends RelayMember> {
 
   #accept(key: string, frame: Uint8Array, from: C, stamp: number): void {
     const bridge = this.#bridge;
-    let topic = this.#topics.get(key);
+    let topic = this.#memberships.find(key);
     if (bridge && from !== bridge.member && !topic?.members.has(bridge.member) && bridge.wants(key)) {
-      this.#enter(bridge.member, (topic ??= this.#topic(key)));
+      topic = this.#memberships.enter(bridge.member, key);
     }
     if (!topic) {
       this.#lastValues.set(key, frame, stamp);
@@ -254,7 +233,7 @@ export class Relay<C extends RelayMember> {
   }
 
   #settle(key: string): Topic<C> | undefined {
-    const topic = this.#topics.get(key);
+    const topic = this.#memberships.find(key);
     if (topic) this.#send(topic);
     return topic;
   }
@@ -300,11 +279,5 @@ export class Relay<C extends RelayMember> {
     if (!this.#options.write(member, message)) return false;
     this.#delivered += frames.length;
     return true;
-  }
-
-  #topic(key: string): Topic<C> {
-    let topic = this.#topics.get(key);
-    if (!topic) this.#topics.set(key, (topic = { key, members: new Set(), pending: [], pendingBytes: 0 }));
-    return topic;
   }
 }

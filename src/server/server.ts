@@ -5,22 +5,21 @@ import { PubkeeperError } from '../core/errors.js';
 import { Events } from '../core/events.js';
 import type { Cluster } from './cluster/cluster.js';
 import { after, cancel } from '../core/host.js';
-import { AddressBook } from './address-book.js';
 import { Tokens } from './auth.js';
 import { ControlPlane } from './control.js';
 import { Heartbeat } from './heartbeat.js';
-import { answer, answerRelayPort } from './http.js';
-import { Listener, secureContext } from './listener.js';
+import { answer } from './http.js';
+import { secureContext } from './listener.js';
 import type { Match } from './match.js';
 import { isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
 import { Outbox } from './outbox.js';
-import { addressOf, isOwnRelay, localAddresses, urlHost } from './own-address.js';
+import { addressOf, isOwnRelay, localAddresses } from './own-address.js';
 import { isSecure, transportOf } from './own-relay.js';
+import { Ports, RELAY_OVERHEAD } from './ports.js';
 import { RelayPlane } from './relay-socket.js';
 import { Drops, type ServerStats } from './stats.js';
 import { checkKeys } from './tickets.js';
-import { mayConnect, routeMain, routeRelay } from './upgrade.js';
-import type { AcceptedRoute, Route, UpgradeRequest } from './upgrade.js';
+import type { AcceptedRoute } from './upgrade.js';
 
 /** A pair that has been matched, or has come apart. */
 export interface MatchEvent {
@@ -33,11 +32,6 @@ export interface MatchEvent {
 }
 
 export type ServerEvents = Record<'matched' | 'unmatched', MatchEvent>;
-
-// A message is the payload and the headers around it: 40 bytes for the relay, 88 of the brew frame and room for what a
-// cipher adds; 8 on control.
-const RELAY_OVERHEAD = 40 + 88 + 32;
-const CONTROL_OVERHEAD = 8;
 
 /** How much more may wait on control, where nothing can be left out: a client that comes back registers all at once. */
 const CONTROL_BUFFER = 16;
@@ -60,11 +54,7 @@ export class PubkeeperServer {
   readonly #heartbeat = new Heartbeat();
   readonly #control: ControlPlane;
   readonly #relay: RelayPlane;
-  readonly #main: Listener;
-  readonly #relayOnly: Listener | undefined;
-  readonly #addresses: ReadonlySet<string>;
-  #port = 0;
-  #relayPort: number | undefined;
+  readonly #ports: Ports;
   #beat: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
   readonly #impatient: (() => void)[] = [];
@@ -74,11 +64,11 @@ export class PubkeeperServer {
     this.#drops = drops;
     this.#cluster = cluster;
     this.token = settings.token;
-    const { authenticator, heartbeatMs, authMs, holdMs, logger, maxMessageBytes, limits, tickets, ticketSeconds } = settings;
+    const { authenticator, heartbeatMs, authMs, holdMs, logger, limits, tickets, ticketSeconds } = settings;
     const heartbeat = this.#heartbeat;
     // Publishers at other servers cannot be made to wait for a reader here: a burst of theirs needs room.
     const outbox = new Outbox(drops, (cluster ? CLUSTER_BUFFER : 1) * limits.bufferedBytes);
-    this.#addresses = new Set([settings.host, ...localAddresses()]);
+    const addresses = new Set([settings.host, ...localAddresses()]);
     this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key) });
     this.#control = new ControlPlane({
       authenticator,
@@ -95,35 +85,16 @@ export class PubkeeperServer {
       logger,
       joined: (key) => this.#relay.relay.joined(key) + (cluster?.bridge.joinedElsewhere(key) ?? 0),
       cluster,
-      ownRelay: (brew, authority) => isOwnRelay(brew, authority, this.#port, this.#addresses),
+      ownRelay: (brew, authority) => isOwnRelay(brew, authority, this.#ports.main, addresses),
       listener: {
         matched: (match) => this.#events.emit('matched', eventOf(match)),
         unmatched: (match) => this.#events.emit('unmatched', eventOf(match)),
       },
     });
-    const maxPayload = { control: maxMessageBytes + CONTROL_OVERHEAD, relay: maxMessageBytes + RELAY_OVERHEAD };
-    const shared = {
-      maxPayload,
-      addresses: new AddressBook(limits.connectionsPerAddress),
-      tls: settings.tls,
-      crowded: () => drops.add('connections'),
+    this.#ports = new Ports(settings, drops, {
       accept: this.#accept.bind(this),
-      refused: this.#refused.bind(this),
-      fault: (error: unknown) => logger.error('A port of the server has a fault.', error),
-    };
-    this.#main = new Listener({
-      ...shared,
-      route: (upgrade) => this.#checkOrigin(upgrade) ?? routeMain(upgrade),
       answer: (request, response) => void this.#answer(request, response),
     });
-    this.#relayOnly =
-      settings.relayPort === undefined
-        ? undefined
-        : new Listener({
-            ...shared,
-            route: (upgrade) => this.#checkOrigin(upgrade) ?? routeRelay(upgrade),
-            answer: (_request, response) => answerRelayPort(response),
-          });
   }
 
   static async start(options: ServerOptions): Promise<PubkeeperServer> {
@@ -142,19 +113,17 @@ export class PubkeeperServer {
 
   /** The TCP port of control, relay and plain HTTP. */
   get port(): number {
-    return this.#port;
+    return this.#ports.main;
   }
 
   /** Where clients connect: `ws://127.0.0.1:9898/ws`. When bound to all addresses, the loopback one is named. */
   get url(): string {
-    return `${this.#scheme}://${urlHost(this.#settings.host)}:${this.#port}/ws`;
+    return this.#ports.url;
   }
 
   /** Where the relay is: on the same port, or on its own one in the split layout. */
   get relayUrl(): string {
-    return this.#relayPort === undefined
-      ? `${this.#scheme}://${urlHost(this.#settings.host)}:${this.#port}/brew`
-      : `${this.#scheme}://${urlHost(this.#settings.host)}:${this.#relayPort}/`;
+    return this.#ports.relayUrl;
   }
 
   /** Counts of what is there and of what has been dropped. */
@@ -192,7 +161,7 @@ export class PubkeeperServer {
    */
   async close({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
     if (drainMs > 0 && !this.#closing) {
-      this.#drain();
+      this.#ports.drain();
       await new Promise<void>((over) => {
         const drained = after(drainMs, over);
         this.#impatient.push(() => (cancel(drained), over()));
@@ -221,16 +190,10 @@ export class PubkeeperServer {
       if (!this.#settings.tls) throw new PubkeeperError('OPTION_INVALID', 'The server does not speak TLS: start it with the option "tls".');
       // Checked for all ports before any takes it.
       secureContext(tls);
-      this.#main.secure(tls);
-      this.#relayOnly?.secure(tls);
+      this.#ports.secure(tls);
     }
     if (keys) this.#control.replaceKeys(keys);
     if (authenticator) this.#control.reload(authenticator);
-  }
-
-  #drain(): void {
-    this.#main.isDraining = true;
-    if (this.#relayOnly) this.#relayOnly.isDraining = true;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -250,17 +213,11 @@ export class PubkeeperServer {
   }
 
   async #listen(): Promise<void> {
-    const { port, relayPort, host, heartbeatMs } = this.#settings;
-    await this.#main.listen(port, host);
-    this.#port = this.#main.port;
-    if (this.#relayOnly) {
-      await this.#relayOnly.listen(relayPort ?? 0, host);
-      this.#relayPort = this.#relayOnly.port;
-    }
+    await this.#ports.listen();
     this.#beat = setInterval(() => {
       this.#heartbeat.beat();
       this.#relay.relay.expire();
-    }, heartbeatMs / 2);
+    }, this.#settings.heartbeatMs / 2);
     this.#beat.unref();
   }
 
@@ -268,7 +225,7 @@ export class PubkeeperServer {
     clearInterval(this.#beat);
     // What was published in this tick still leaves.
     this.#relay.relay.flush();
-    await Promise.all([this.#main.close(), this.#relayOnly?.close()]);
+    await this.#ports.close();
     this.#control.close();
     await this.#cluster?.close();
   }
@@ -286,24 +243,10 @@ export class PubkeeperServer {
     });
   }
 
-  #refused(sentence: string, request: IncomingMessage): void {
-    this.#drops.add('handshake');
-    this.#settings.logger.warn(`A WebSocket from ${addressOf(request)} was refused: ${sentence}`);
-  }
-
-  #checkOrigin(upgrade: UpgradeRequest): Route | undefined {
-    const { allowOrigin, loopback } = this.#settings;
-    const { origin } = upgrade;
-    const allowed =
-      origin !== undefined && allowOrigin ? allowOrigin(origin, upgrade) : mayConnect(upgrade, loopback);
-    if (allowed) return undefined;
-    return { kind: 'refused', status: 403, sentence: 'Pages of this origin may not connect to this server.' };
-  }
-
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const isClosing = this.#closing !== undefined;
-      const problem = isClosing || this.#main.isDraining ? DRAINING : this.#cluster?.problem;
+      const problem = isClosing || this.#ports.isDraining ? DRAINING : this.#cluster?.problem;
       const stats = this.#settings.metrics ? () => this.stats() : undefined;
       await answer(request, response, this.#settings.http, { isClosing, problem, stats });
     } catch (error) {
@@ -312,11 +255,6 @@ export class PubkeeperServer {
       response.end();
     }
   }
-
-  get #scheme(): string {
-    return this.#settings.tls ? 'wss' : 'ws';
-  }
-
 }
 
 const eventOf = <C>({ brewer, patron, topic, brew }: Match<C>): MatchEvent => ({

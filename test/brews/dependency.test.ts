@@ -1,26 +1,9 @@
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { barePackage } from '../bare-package.js';
 
 // The package as it is installed, without the optional peer dependencies.
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-let directory: string;
-
-beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), 'pk-bare-'));
-  const modules = join(directory, 'node_modules');
-  mkdirSync(join(modules, '@noble'), { recursive: true });
-  cpSync(join(root, 'dist'), join(modules, 'pubkeeper/dist'), { recursive: true });
-  cpSync(join(root, 'package.json'), join(modules, 'pubkeeper/package.json'));
-  for (const name of ['@noble/ciphers', '@noble/hashes', 'isomorphic-ws', 'ws']) {
-    symlinkSync(join(root, 'node_modules', name), join(modules, name), 'dir');
-  }
-});
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const bare = barePackage(['@noble/ciphers', '@noble/hashes', 'isomorphic-ws', 'ws']);
 
 /** What a client of a server says whose only brew lacks its library. */
 function run(brew: string): { code: string; message: string }[] {
@@ -37,9 +20,7 @@ function run(brew: string): { code: string; message: string }[] {
     try { brew.brew('0'.repeat(32), new Uint8Array(88)); } catch ({ code, message }) { errors.push({ code, message }); }
     console.log(JSON.stringify(errors));
     process.exit(0);`;
-  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: directory, encoding: 'utf8' });
-  expect(stderr).toBe('');
-  return JSON.parse(stdout) as { code: string; message: string }[];
+  return JSON.parse(bare(script)) as { code: string; message: string }[];
 }
 
 describe('without its package', () => {

@@ -1,19 +1,19 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MqttBrew, type MqttBrewOptions } from '../../src/brews/mqtt.js';
 import { newId } from '../../src/core/index.js';
-import { rawFrame, rejected, thrown } from '../helpers.js';
+import { freePort } from '../free-port.js';
+import { rawFrame, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
+import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, isLetIn, isRefused, keepsLast } from './broker-kit.js';
 import { files, findProgram, mosquitto } from './processes.js';
-import { attached, freePort, pair, TOPIC } from './rig.js';
+import { pair, TOPIC } from './rig.js';
 
 const program = findProgram('mosquitto');
 
-const clean: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const run of clean.splice(0).reverse()) await run();
-});
+const clean = cleaning();
+const brew = brewing(clean, (options: MqttBrewOptions) => new MqttBrew(options));
 
 type Start = (options?: { tcp?: number; ws?: number; login?: boolean }) => Promise<Broker>;
 
@@ -24,14 +24,6 @@ const startMosquitto: Start = async ({ tcp, ws, login } = {}) => {
   const passwords = login ? readFileSync(made.path('passwords'), 'utf8') : undefined;
   return mosquitto(program!, { ...(tcp && { tcp }), ...(ws && { ws }), ...(passwords !== undefined && { passwords }) });
 };
-
-function brew(options: MqttBrewOptions) {
-  const rig = attached(new MqttBrew(options));
-  clean.push(() => rig.brew.close());
-  return rig;
-}
-
-const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i));
 
 describe.each([
   ['mosquitto', startMosquitto, program === undefined],
@@ -55,12 +47,7 @@ describe.each([
     ['ws', 1],
   ] as const)('carries frames in order by %s with QoS %i, also those brewed before the patron had subscribed', async (way, qos) => {
     const broker = await serve();
-    const writer = brew({ url: broker[way], qos });
-    const reader = brew({ url: broker[way], qos });
-    const box = await pair(writer.brew, reader.brew);
-    for (let i = 0; i < 200; i++) void box.say(String(i));
-    expect(await box.take(200)).toEqual(numbers(200));
-    expect([...writer.errors, ...reader.errors]).toEqual([]);
+    await carriesInOrder(brew({ url: broker[way], qos }), brew({ url: broker[way], qos }));
   });
 
   it.skipIf(skip)('publishes on one topic for each brewer, where the broker can grant it', async () => {
@@ -80,16 +67,7 @@ describe.each([
   it.skipIf(skip)('keeps the last value at the broker, for newcomers, until the brewer is gone', async () => {
     const broker = await serve();
     const writer = brew({ url: broker.tcp });
-    const box = await pair(writer.brew, brew({ url: broker.tcp }).brew);
-    await box.say('one');
-    await box.say('two');
-    expect(await box.take(2)).toEqual(['one', 'two']);
-    const guest = brew({});
-    expect(guest.brew.brewerDetails({ topic: TOPIC, brewerId: newId() })).toBeUndefined();
-    const late = await pair(writer.brew, guest.brew, box.brewerId);
-    expect(await late.next()).toBe('two');
-    expect(late.all[0]!.retained).toBe(true);
-    expect(Buffer.isBuffer(late.all[0]!.frame)).toBe(false);
+    const box = await keepsLast(writer, brew({ url: broker.tcp }), brew({}));
     await writer.brew.close();
     // A brewer of the same id: what a patron gets now is from it.
     const again = brew({ url: broker.tcp });
@@ -113,19 +91,8 @@ describe.each([
 
   it.skipIf(skip).each([0, 1] as const)('comes back when the broker does, with QoS %i, and sends then what was brewed meanwhile', async (qos) => {
     const broker = await serve();
-    const writer = brew({ url: broker.tcp, qos });
-    const reader = brew({ url: broker.tcp, qos });
-    const box = await pair(writer.brew, reader.brew);
-    await box.say('before');
-    expect(await box.next()).toBe('before');
-    await broker.kill();
-    await Promise.all([writer.state(false), reader.state(false)]);
-    expect(writer.states[0]).toEqual({ brew: 'mqtt', up: false, scope: {} });
-    expect(reader.states[0]?.scope).toEqual({ brewerId: box.brewerId, patronId: box.patronId });
-    const meanwhile = box.say('meanwhile');
-    await serve({ tcp: broker.ports[0] });
-    await meanwhile;
-    await Promise.all([writer.state(true), reader.state(true)]);
+    const [writer, reader] = [brew({ url: broker.tcp, qos }), brew({ url: broker.tcp, qos })];
+    const box = await comesBack('mqtt', writer, reader, broker, () => serve({ tcp: broker.ports[0] }));
     // Kept by the broker, if it came before the patron.
     expect(await box.next()).toBe('meanwhile');
     await box.say('after');
@@ -136,19 +103,9 @@ describe.each([
   it.skipIf(skip)('says that credentials are refused, does not try again, and refuses what is brewed', async () => {
     const broker = await serve({ login: true });
     const wrong = brew({ url: broker.tcp, username: 'me', password: 'wrong' });
-    const box = await pair(wrong.brew, brew({}).brew);
-    const error = await wrong.error('UNAUTHORIZED');
-    expect(error.message).toMatch(
-      /^The MQTT broker at mqtt:\/\/127\.0\.0\.1:\d+ refuses this client \(.*\): check the brew's username and password\.$/,
-    );
-    expect(JSON.stringify([error.message, error.details])).not.toContain('wrong');
-    expect(await wrong.state(false)).toMatchObject({ up: false, scope: {} });
-    await rejected(Promise.resolve().then(() => box.say('x')), 'UNAUTHORIZED');
+    await isRefused(wrong, brew({}), /^The MQTT broker at mqtt:\/\/127\.0\.0\.1:\d+ refuses this client \(.*\): check the brew's username and password\.$/);
     const right = brew({ url: broker.tcp.replace('//', '//me:right@') });
-    const good = await pair(right.brew, brew({ url: broker.tcp, username: 'me', password: 'right' }).brew);
-    expect(JSON.stringify(good.details)).not.toMatch(/me:|right/);
-    await good.say('let in');
-    expect(await good.next()).toBe('let in');
+    await isLetIn(right, brew({ url: broker.tcp, username: 'me', password: 'right' }));
   });
 
   it.skipIf(skip)('does not give its credentials to a broker that a brewer names', async () => {
@@ -177,15 +134,7 @@ describe.each([
 
   it.skipIf(skip)('waits when the broker does not take data as fast as it is brewed, and refuses more than 16 MiB', async () => {
     const broker = await serve();
-    const box = await pair(brew({ url: broker.tcp }).brew, brew({ url: broker.tcp }).brew);
-    await box.say('one');
-    const text = 'x'.repeat(512 * 1024);
-    let waits = 0;
-    const fill = (): void => {
-      for (let i = 0; i < 200; i++) if (box.say(text)) waits++;
-    };
-    thrown(fill, 'BUFFER_FULL');
-    expect(waits).toBeGreaterThan(10);
+    await fillsUp(brew({ url: broker.tcp }), brew({ url: broker.tcp }));
   });
 });
 

@@ -1,16 +1,16 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
-import { rawFrame, rejected, thrown } from '../helpers.js';
+import { freePort } from '../free-port.js';
+import { rawFrame, thrown } from '../helpers.js';
+import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, isLetIn, isRefused, keepsLast } from './broker-kit.js';
 import { findProgram, nats, type NatsOptions } from './processes.js';
-import { attached, freePort, pair, TOPIC } from './rig.js';
+import { pair, TOPIC } from './rig.js';
 
 const program = findProgram('nats-server');
 
-const clean: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const run of clean.splice(0).reverse()) await run();
-});
+const clean = cleaning();
+const brew = brewing(clean, (options: NatsBrewOptions) => new NatsBrew(options));
 
 async function serve(options?: NatsOptions) {
   const server = await nats(program!, options);
@@ -18,23 +18,10 @@ async function serve(options?: NatsOptions) {
   return server;
 }
 
-function brew(options: NatsBrewOptions) {
-  const rig = attached(new NatsBrew(options));
-  clean.push(() => rig.brew.close());
-  return rig;
-}
-
-const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i));
-
 describe.skipIf(!program)('NatsBrew and nats-server', () => {
   it.each(['tcp', 'ws'] as const)('carries frames in order by %s, also those brewed before the patron had subscribed', async (way) => {
     const server = await serve();
-    const writer = brew({ url: server[way] });
-    const reader = brew({ url: server[way] });
-    const box = await pair(writer.brew, reader.brew);
-    for (let i = 0; i < 200; i++) void box.say(String(i));
-    expect(await box.take(200)).toEqual(numbers(200));
-    expect([...writer.errors, ...reader.errors]).toEqual([]);
+    await carriesInOrder(brew({ url: server[way] }), brew({ url: server[way] }));
   });
 
   it('lets TCP and WebSocket read each other', async () => {
@@ -48,17 +35,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
 
   it('gives a newcomer the last value, also by a client that has no server of its own', async () => {
     const server = await serve();
-    const writer = brew({ url: server.tcp });
-    const box = await pair(writer.brew, brew({ url: server.tcp }).brew);
-    await box.say('one');
-    await box.say('two');
-    expect(await box.take(2)).toEqual(['one', 'two']);
-    const guest = brew({});
-    expect(guest.brew.brewerDetails({ topic: TOPIC, brewerId: newId() })).toBeUndefined();
-    const late = await pair(writer.brew, guest.brew, box.brewerId);
-    expect(await late.next()).toBe('two');
-    expect(late.all[0]!.retained).toBe(true);
-    expect(Buffer.isBuffer(late.all[0]!.frame)).toBe(false);
+    await keepsLast(brew({ url: server.tcp }), brew({ url: server.tcp }), brew({}));
   });
 
   it('two patrons of one client share a subscription, and end apart', async () => {
@@ -78,19 +55,8 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
 
   it('comes back when the server does, tells its state, and sends then what was brewed meanwhile', async () => {
     const server = await serve();
-    const writer = brew({ url: server.tcp });
-    const reader = brew({ url: server.tcp });
-    const box = await pair(writer.brew, reader.brew);
-    await box.say('before');
-    expect(await box.next()).toBe('before');
-    await server.kill();
-    await Promise.all([writer.state(false), reader.state(false)]);
-    expect(writer.states[0]).toEqual({ brew: 'nats', up: false, scope: {} });
-    expect(reader.states[0]?.scope).toEqual({ brewerId: box.brewerId, patronId: box.patronId });
-    const meanwhile = box.say('meanwhile');
-    await serve({ tcp: server.ports[0] });
-    await meanwhile;
-    await Promise.all([writer.state(true), reader.state(true)]);
+    const [writer, reader] = [brew({ url: server.tcp }), brew({ url: server.tcp })];
+    const box = await comesBack('nats', writer, reader, server, () => serve({ tcp: server.ports[0] }));
     await box.say('after');
     expect(['after', 'meanwhile']).toContain((await box.take(1))[0]);
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
@@ -123,17 +89,9 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
   it('says that credentials are refused, does not try again, and refuses what is brewed', async () => {
     const server = await serve({ user: { name: 'me', password: 'right' } });
     const wrong = brew({ url: server.tcp, username: 'me', password: 'wrong' });
-    const box = await pair(wrong.brew, brew({}).brew);
-    const error = await wrong.error('UNAUTHORIZED');
-    expect(error.message).toMatch(/^NATS at nats:\/\/127\.0\.0\.1:\d+ refuses this client .*: check the brew's username, password or token\.$/);
-    expect(JSON.stringify([error.message, error.details])).not.toContain('wrong');
-    expect(await wrong.state(false)).toMatchObject({ up: false, scope: {} });
-    await rejected(Promise.resolve().then(() => box.say('x')), 'UNAUTHORIZED');
+    await isRefused(wrong, brew({}), /^NATS at nats:\/\/127\.0\.0\.1:\d+ refuses this client .*: check the brew's username, password or token\.$/);
     const right = brew({ url: server.tcp.replace('//', '//me:right@') });
-    const good = await pair(right.brew, brew({ url: server.tcp, username: 'me', password: 'right' }).brew);
-    expect(JSON.stringify(good.details)).not.toMatch(/me:|right/);
-    await good.say('let in');
-    expect(await good.next()).toBe('let in');
+    await isLetIn(right, brew({ url: server.tcp, username: 'me', password: 'right' }));
   });
 
   it('refuses a message that is longer than the server takes, and goes on', async () => {
@@ -147,15 +105,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
 
   it('waits when the server does not take data as fast as it is brewed, and refuses more than 16 MiB', async () => {
     const server = await serve();
-    const box = await pair(brew({ url: server.tcp }).brew, brew({ url: server.tcp }).brew);
-    await box.say('one');
-    const text = 'x'.repeat(512 * 1024);
-    let waits = 0;
-    const fill = (): void => {
-      for (let i = 0; i < 200; i++) if (box.say(text)) waits++;
-    };
-    thrown(fill, 'BUFFER_FULL');
-    expect(waits).toBeGreaterThan(10);
+    await fillsUp(brew({ url: server.tcp }), brew({ url: server.tcp }));
   });
 });
 

@@ -4,7 +4,7 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { once } from 'node:events';
-import { freePort } from './rig.js';
+import { freePort } from '../free-port.js';
 
 // Brokers for tests: processes of their own, on free ports, with a configuration of their own.
 

@@ -1,4 +1,3 @@
-import { createServer } from 'node:net';
 import WebSocket from 'ws';
 import type { PubkeeperError} from '../../src/core/index.js';
 import { newId, type Brew, type BrewDetails, type BrewHost, type BrewScope } from '../../src/core/index.js';
@@ -92,12 +91,4 @@ export async function pair(brew: Brew, reader: Brew, brewerId = newId(), topic =
     end,
     say: (text: string) => brew.brew(brewerId, rawFrame(topic, brewerId, text)),
   };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseBrew } from '../../src/cli/brews.js';
 import { createServer, type PubkeeperServer } from '../../src/server/index.js';
 import { findProgram, mosquitto, nats } from '../brews/processes.js';
-import { freePort } from '../brews/rig.js';
+import { freePort } from '../free-port.js';
 
 // `--brew`: the built command line, over each brew.
 

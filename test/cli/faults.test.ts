@@ -2,6 +2,7 @@ import { createServer as createHttp } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { afterAll, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
+import { freePort } from '../free-port.js';
 import { listen, pubkeeper, result, serve, TOKEN } from './harness.js';
 
 const open: Server[] = [];
@@ -14,14 +15,6 @@ async function port(server: Server): Promise<number> {
   open.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;
-}
-
-/** A port on which nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const free = await port(server);
-  await new Promise((resolve) => server.close(resolve));
-  return free;
 }
 
 /** Runs both commands against a server; both must end with one sentence and this code. */

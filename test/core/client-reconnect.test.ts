@@ -1,19 +1,12 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Brewer } from '../../src/core/brewer.js';
 import type { PubkeeperError } from '../../src/core/errors.js';
 import { Patron } from '../../src/core/patron.js';
 import { id, rejected } from '../helpers.js';
+import { fakeTime, pass } from './fake-time.js';
 import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
-  vi.spyOn(Math, 'random').mockReturnValue(0.5);
-});
-afterEach(() => {
-  vi.useRealTimers();
-  vi.restoreAllMocks();
-});
-const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+fakeTime();
 
 /** A connected client with a patron (1) and a brewer (2), matched with the peers given. */
 async function matched(brewers: number[], patrons: number[]) {

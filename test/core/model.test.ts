@@ -1,28 +1,21 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Brewer } from '../../src/core/brewer.js';
 import { Patron } from '../../src/core/patron.js';
 import { id } from '../helpers.js';
+import { fakeTime, pass } from './fake-time.js';
 import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
 
 // Random interleavings of what applications, servers and networks do, against a model of which pairs must run. On a
 // socket pair and fake timers (see test/socket-pair.ts), so that a failure can be replayed step by step.
 
 vi.setConfig({ testTimeout: 120_000 });
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
-  vi.spyOn(Math, 'random').mockReturnValue(0.5);
-});
-afterEach(() => {
-  vi.useRealTimers();
-  vi.restoreAllMocks();
-});
+fakeTime();
 
 const GRACE = 30_000;
 /** Time for a reconnect (1 to 2 s, half of it by the mocked random), and for a removed brewer's last data. */
 const RECONNECT = 1500;
 const RETIRE = 1000;
-const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 const own = (slot: number): string => id(slot + 1);
 const isPatron = (slot: number): boolean => slot < 2;
 const infoOf = (slot: number, peer: number, version: number) => (isPatron(slot) ? brewerInfo(id(peer), `0${version}`.repeat(16)) : patronInfo(id(peer), String(version)));

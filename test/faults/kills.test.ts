@@ -1,10 +1,8 @@
-import { createServer } from 'node:net';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { PubkeeperClient, WebSocketBrew } from '../../src/index.js';
 import { serve, TOKEN, type Served } from '../cli/harness.js';
+import { freePort } from '../free-port.js';
 import { later } from '../server/harness.js';
 import { LONG, report, scale } from './kit.js';
 
@@ -12,14 +10,6 @@ import { LONG, report, scale } from './kit.js';
 
 const TIME = LONG ? 1_800_000 : 60_000;
 const quiet = { warn: () => undefined, error: () => undefined };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((done) => void server.close(() => done()));
-  return port;
-}
 
 const launch = (port: number): Promise<Served> => serve({ port, args: ['--token', TOKEN, '--log-level', 'error'] });
 

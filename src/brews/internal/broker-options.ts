@@ -76,6 +76,15 @@ export function readPlace(details: BrewDetails, address: unknown, brewerId: stri
   return { address, tcp: read(details.tcp, tcp), ws: read(details.ws, WS), join: details.join === true };
 }
 
+/**
+ * Checks what addresses are to begin with.
+ * @throws {PubkeeperError} `OPTION_INVALID`
+ */
+export function checkPrefix(kind: string, prefix: unknown, separator: '/' | '.'): void {
+  if (typeof prefix === 'string' && prefix.split(separator).every((part) => /^[\w-]+$/.test(part))) return;
+  throw invalidOption(kind, `prefix must be letters, digits, _ and -, divided by ${separator === '/' ? 'slashes' : 'dots'}`, prefix);
+}
+
 export const invalidOption = (kind: string, why: string, value: unknown): PubkeeperError =>
   new PubkeeperError('OPTION_INVALID', `${kind}: ${why}, not ${show(value)}.`);
 

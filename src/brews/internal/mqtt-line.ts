@@ -13,18 +13,19 @@ const CLOSE_TIMEOUT = 1000;
 /** CONNACK codes of a broker that does not let us in, of MQTT 3.1.1 and 5. */
 const REFUSED = [4, 5, 0x86, 0x87, 0x8a, 0x8c];
 
-/** What of MQTT.js is used here, without a type of it in the way in. */
-export type MqttLibrary = () => Promise<{ readonly default: { connect(url: string, options: IClientOptions): MqttClient } }>;
+/** What of MQTT.js is used here. */
+interface MqttLibrary {
+  readonly default: { connect(url: string, options: IClientOptions): MqttClient };
+}
 
 /** Opens a connection by MQTT.js, with everything off that would come back by itself: that is the link's business. */
 export async function openMqtt(
-  library: MqttLibrary,
   { urls, credentials }: Target,
   owner: LineOwner,
   qos: 0 | 1,
   connected: (client: MqttClient) => void,
 ): Promise<Line> {
-  const { connect } = (await loadMqtt(library)).default;
+  const { connect } = (await loadMqtt()).default;
   const url = urls[0]!;
   const client = connect(url, {
     clientId: `pubkeeper-${newId().slice(0, 12)}`, // 3.1.1 brokers need accept no more than 23 characters
@@ -136,9 +137,10 @@ class MqttLine implements Line {
   }
 }
 
-export async function loadMqtt(library: MqttLibrary): ReturnType<MqttLibrary> {
+/** Rejects with `BREW_DEPENDENCY` when the package is missing. */
+export async function loadMqtt(): Promise<MqttLibrary> {
   try {
-    return await library();
+    return await import('mqtt');
   } catch (cause) {
     throw new PubkeeperError('BREW_DEPENDENCY', 'MqttBrew needs the package mqtt: run npm install mqtt.', { packages: ['mqtt'] }, cause);
   }

@@ -28,11 +28,13 @@ export class Relays {
     this.#tell = tell;
     const dialled = (url: string, socket: Observed): void => this.#dialled(url, socket);
     // A constructor that returns an object makes that one.
-    this.WebSocket = function (url: string, protocols?: string | string[]) {
-      const socket: Observed = new WebSocket(url, protocols);
-      dialled(url, socket);
-      return socket;
-    } as unknown as WebSocketConstructor;
+    this.WebSocket = class {
+      constructor(url: string, protocols?: string | string[]) {
+        const socket: Observed = new WebSocket(url, protocols);
+        dialled(url, socket);
+        return socket;
+      }
+    } as WebSocketConstructor;
   }
 
   /** A pair depends on this relay, until the returned function is called. */

@@ -5,6 +5,7 @@ import type { RelayBridge, RelayMember } from '../relay-options.js';
 import { FrameReader, MOST_INTERESTS, decodeInterest, encodeFrames, encodeInterest } from './bridge-format.js';
 import type { Bus } from './bus.js';
 import type { SharedClock } from './clock.js';
+import { Demand } from './demand.js';
 
 // Joins the relays of a network. A relay subscribes to the subjects of the topics that somebody has joined on it, and
 // publishes what is published on it: to every topic once, and again only where that has not come back as "nobody wants it".
@@ -54,12 +55,6 @@ interface Question {
 
 /** How long other relays have to say what last values they have, in ms. */
 const ANSWER_MS = 500;
-/** For how many ticks nothing is sent where nobody wanted it. */
-const IDLE_TICKS = 20;
-/** After how many ticks without a frame a topic is tried anew, so that what nobody publishes any more is forgotten. */
-const UNUSED_TICKS = 120;
-/** Of how many topics such things are remembered. */
-const MOST_TOPICS = 100_000;
 
 export class Bridge implements RelayBridge<RelayMember> {
   readonly member: RelayMember;
@@ -70,14 +65,9 @@ export class Bridge implements RelayBridge<RelayMember> {
   /** Topics to tell of at the end of the tick; true: with the question for their last values. */
   readonly #changes = new Map<string, boolean>();
   readonly #questions = new Map<number, Question>();
-  /** Topics that no other relay wants, until when; and those that one did, when they were used. Oldest first. */
-  readonly #idle = new Map<string, number>();
-  readonly #used = new Map<string, number>();
-  /** How many have joined a topic, by server. */
-  readonly #elsewhere = new Map<string, Map<string, number>>();
+  readonly #demand = new Demand();
   readonly #stops: (() => void)[] = [];
   #question = 0;
-  #tick = 0;
   #sent = 0;
   #received = 0;
 
@@ -128,7 +118,7 @@ export class Bridge implements RelayBridge<RelayMember> {
 
   wants(key: string): boolean {
     const { bus, others } = this.#options;
-    return bus.isUp && others().size > 0 && !this.#idle.has(key);
+    return bus.isUp && others().size > 0 && !this.#demand.isIdle(key);
   }
 
   changed(key: string, count: number, joins: boolean): boolean {
@@ -148,14 +138,12 @@ export class Bridge implements RelayBridge<RelayMember> {
 
   /** How many connections have joined a topic on other relays, as far as they have told. */
   joinedElsewhere(key: string): number {
-    let sum = 0;
-    for (const count of this.#elsewhere.get(key)?.values() ?? []) sum += count;
-    return sum;
+    return this.#demand.count(key);
   }
 
   /** The bus is there again, or another server is: what was missed is to be had from those who have it. */
   resync(): void {
-    this.#idle.clear();
+    this.#demand.retry();
     this.#relay?.drained(this.member);
     for (const key of this.#joined.keys()) this.#announce(key, true);
   }
@@ -167,7 +155,7 @@ export class Bridge implements RelayBridge<RelayMember> {
 
   /** A server has gone: it answers no more. */
   gone(server: string): void {
-    for (const [key, counts] of this.#elsewhere) if (counts.delete(server) && !counts.size) this.#elsewhere.delete(key);
+    this.#demand.gone(server);
     for (const number of this.#questions.keys()) this.#told(number, server);
   }
 
@@ -178,16 +166,7 @@ export class Bridge implements RelayBridge<RelayMember> {
 
   /** Half a second is over. */
   tick(): void {
-    this.#tick++;
-    for (const [key, until] of this.#idle) {
-      if (until > this.#tick) break;
-      this.#idle.delete(key);
-    }
-    for (const [key, at] of this.#used) {
-      if (at + UNUSED_TICKS > this.#tick) break;
-      this.#used.delete(key);
-      this.#relay?.unbridge(key);
-    }
+    this.#demand.tick((key) => this.#relay?.unbridge(key));
   }
 
   close(): void {
@@ -228,14 +207,13 @@ export class Bridge implements RelayBridge<RelayMember> {
       bus.publish(`${prefix}.t.${token}`, message, `${prefix}.void.${server}.${token}`);
     }
     this.#sent += frames.length;
-    remember(this.#used, key, this.#tick);
+    this.#demand.used(key);
     return true;
   }
 
   /** What was published on a topic has reached nobody. */
   #unwanted(key: string): void {
-    this.#used.delete(key);
-    remember(this.#idle, key, this.#tick + IDLE_TICKS);
+    this.#demand.unwanted(key);
     this.#relay?.unbridge(key);
   }
 
@@ -270,8 +248,7 @@ export class Bridge implements RelayBridge<RelayMember> {
     if (server === own) return;
     for (const { hash, count, asks } of topics) {
       const key = hashKey(hash);
-      if (count) this.#idle.delete(key);
-      this.#count(key, server, count);
+      this.#demand.set(key, server, count);
       arrived(key);
       const last = asks ? this.#relay?.last(key) : undefined;
       // One for which there is no room is asked for again with the next interruption at the latest; a live one may come first.
@@ -279,14 +256,6 @@ export class Bridge implements RelayBridge<RelayMember> {
       for (const part of encodeFrames(own, last.stamp, [last.frame], bus.maxMessage)) bus.publish(`${prefix}.last.${server}.${tokenOf(key)}`, part);
     }
     if (question) bus.publish(`${prefix}.done.${server}`, encodeInterest(own, question, []));
-  }
-
-  #count(key: string, server: string, count: number): void {
-    const counts = this.#elsewhere.get(key) ?? new Map<string, number>();
-    if (count) counts.set(server, count);
-    else counts.delete(server);
-    if (counts.size) remember(this.#elsewhere, key, counts);
-    else this.#elsewhere.delete(key);
   }
 
   #value(token: string, message: Uint8Array): void {
@@ -315,13 +284,6 @@ export class Bridge implements RelayBridge<RelayMember> {
       this.#relay?.welcome(key);
     }
   }
-}
-
-/** Sets a key as the newest; what was not set for the longest time goes when there are too many. */
-function remember<T>(map: Map<string, T>, key: string, value: T): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size > MOST_TOPICS) map.delete(map.keys().next().value!);
 }
 
 const tail = (subject: string): string => subject.slice(subject.lastIndexOf('.') + 1);

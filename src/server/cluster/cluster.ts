@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { PubkeeperError } from '../../core/errors.js';
 import type { Logger } from '../../core/host.js';
 import type { Drops } from '../stats.js';
+import { encodeBeat, readBeat } from './beat-format.js';
 import { SERVER_ID } from './bridge-format.js';
 import { Bridge } from './bridge.js';
 import type { BridgedRelay } from './bridge.js';
@@ -245,7 +246,7 @@ export class Cluster {
 
   #beat(more: { readonly hello?: true; readonly bye?: true }): void {
     const { server, clock } = this;
-    this.#control.publish(`${this.#prefix}.beat`, Buffer.from(JSON.stringify({ server, clock: clock.last, ...more })));
+    this.#control.publish(`${this.#prefix}.beat`, encodeBeat({ server, clock: clock.last, ...more }));
   }
 
   #heard(message: Uint8Array): void {
@@ -288,22 +289,5 @@ export class Cluster {
     if (this.#told === text) return;
     this.#told = text;
     this.#hooks.logger.warn(text);
-  }
-}
-
-interface Beat {
-  readonly server: string;
-  readonly clock: number;
-  readonly hello?: unknown;
-  readonly bye?: unknown;
-}
-
-function readBeat(message: Uint8Array): Beat | undefined {
-  try {
-    const value = JSON.parse(Buffer.from(message).toString()) as Beat | null;
-    const { server, clock } = value ?? {};
-    return typeof server === 'string' && server.length === SERVER_ID && typeof clock === 'number' ? value! : undefined;
-  } catch {
-    return undefined;
   }
 }

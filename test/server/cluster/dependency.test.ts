@@ -1,27 +1,9 @@
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { barePackage } from '../../bare-package.js';
 
 // The package as it is installed, without the optional packages of NATS.
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
-let directory: string;
-
-beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), 'pk-bare-'));
-  const modules = join(directory, 'node_modules');
-  mkdirSync(join(modules, '@noble'), { recursive: true });
-  cpSync(join(root, 'dist'), join(modules, 'pubkeeper/dist'), { recursive: true });
-  cpSync(join(root, 'package.json'), join(modules, 'pubkeeper/package.json'));
-  for (const name of ['@noble/ciphers', '@noble/hashes', 'jose', 'sirv', 'ws', '@polka/url', 'mrmime', 'totalist']) {
-    mkdirSync(join(modules, name, '..'), { recursive: true });
-    symlinkSync(join(root, 'node_modules', name), join(modules, name), 'dir');
-  }
-});
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const bare = barePackage(['@noble/ciphers', '@noble/hashes', 'jose', 'sirv', 'ws', '@polka/url', 'mrmime', 'totalist']);
 
 function run(options: string): string {
   const script = `
@@ -29,9 +11,7 @@ function run(options: string): string {
     const server = await createServer({ port: 0, ${options} }).catch(({ code, message }) => ({ code, message }));
     console.log(JSON.stringify([server.code ?? 'runs', server.message ?? '']));
     process.exit(0);`;
-  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: directory, encoding: 'utf8' });
-  expect(stderr).toBe('');
-  return stdout;
+  return bare(script);
 }
 
 describe('without the packages of NATS', () => {

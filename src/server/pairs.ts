@@ -1,0 +1,74 @@
+import { chooseBrew, type DownBrews } from './down-brews.js';
+import type { Match, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
+import type { Places } from './places.js';
+
+// The pairs that there are: which brewer and patron may meet, and over which brew. Knows nothing of packets.
+
+/** What it takes to say whom the registrations of a client may meet. */
+export interface Party<C> {
+  readonly rights: Rights;
+  readonly places: Places<C>;
+  readonly down: DownBrews;
+}
+
+/** What wants to hear of matches as they come and go, before the packets about them are handed out. */
+export interface MatchListener<C> {
+  matched(match: Match<C>): void;
+  unmatched(match: Match<C>): void;
+}
+
+export class Pairs<C> {
+  readonly #party: (client: C) => Party<C> | undefined;
+  readonly #listener: MatchListener<C> | undefined;
+  #size = 0;
+
+  /** @param party what is known of a client that is there */
+  constructor(party: (client: C) => Party<C> | undefined, listener?: MatchListener<C>) {
+    this.#party = party;
+    this.#listener = listener;
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The match that these two would make; undefined where the patron may not read, or no brew is common to both. */
+  find(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): Match<C> | undefined {
+    const rights = this.#party(patron.client)?.rights;
+    if (!rights?.mayRead(brewer.topic)) return undefined;
+    // What the other server cannot know it does not match either.
+    if (!rights.reads && patron.pattern.includes('*') && this.#party(brewer.client)?.places.isFar) return undefined;
+    return chooseBrew(brewer, patron, (brew) => this.#isDown(brewer, patron, brew));
+  }
+
+  link(match: Match<C>): void {
+    match.brewer.matches.set(match.patron, match);
+    match.patron.matches.set(match.brewer, match);
+    this.#size++;
+    this.#listener?.matched(match);
+  }
+
+  unlink(match: Match<C>): void {
+    match.brewer.matches.delete(match.patron);
+    match.patron.matches.delete(match.brewer);
+    this.#size--;
+    this.#listener?.unmatched(match);
+  }
+
+  /** Moves a match to the best common brew that is up; false where it is there already. */
+  move(match: Match<C>): boolean {
+    const better = this.find(match.brewer, match.patron);
+    // Where all are down the pair stays where it is.
+    if (!better || better.brew.name === match.brew.name || this.#isDown(better.brewer, better.patron, better.brew.name)) return false;
+    this.unlink(match);
+    match.brew = better.brew;
+    match.patronBrew = better.patronBrew;
+    this.link(match);
+    return true;
+  }
+
+  #isDown(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>, brew: string): boolean {
+    return [brewer.client, patron.client].some((end) => this.#party(end)?.down.has(brew, brewer.id, patron.id));
+  }
+}

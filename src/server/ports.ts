@@ -1,0 +1,117 @@
+import type { IncomingMessage } from 'node:http';
+import { AddressBook } from './address-book.js';
+import { answerRelayPort } from './http.js';
+import { Listener } from './listener.js';
+import type { ListenerHooks, TlsFiles } from './listener.js';
+import type { ServerSettings } from './options.js';
+import { addressOf, urlHost } from './own-address.js';
+import type { Drops } from './stats.js';
+import { mayConnect, routeMain, routeRelay } from './upgrade.js';
+import type { Route, UpgradeRequest } from './upgrade.js';
+
+// A message is the payload and the headers around it: 40 bytes for the relay, 88 of the brew frame and room for what a
+// cipher adds; 8 on control.
+export const RELAY_OVERHEAD = 40 + 88 + 32;
+const CONTROL_OVERHEAD = 8;
+
+/** The TCP ports of a server: one for everything, and in the split layout another one for the relay. */
+export class Ports {
+  readonly #settings: ServerSettings;
+  readonly #drops: Drops;
+  readonly #main: Listener;
+  readonly #relayOnly: Listener | undefined;
+  #mainPort = 0;
+  #relayPort: number | undefined;
+
+  constructor(settings: ServerSettings, drops: Drops, hooks: Pick<ListenerHooks, 'accept' | 'answer'>) {
+    this.#settings = settings;
+    this.#drops = drops;
+    const { maxMessageBytes, limits, logger, tls } = settings;
+    const shared = {
+      maxPayload: { control: maxMessageBytes + CONTROL_OVERHEAD, relay: maxMessageBytes + RELAY_OVERHEAD },
+      addresses: new AddressBook(limits.connectionsPerAddress),
+      tls,
+      crowded: () => drops.add('connections'),
+      accept: hooks.accept,
+      refused: this.#refused.bind(this),
+      fault: (error: unknown) => logger.error('A port of the server has a fault.', error),
+    };
+    this.#main = new Listener({
+      ...shared,
+      route: (upgrade) => this.#checkOrigin(upgrade) ?? routeMain(upgrade),
+      answer: hooks.answer,
+    });
+    this.#relayOnly =
+      settings.relayPort === undefined
+        ? undefined
+        : new Listener({
+            ...shared,
+            route: (upgrade) => this.#checkOrigin(upgrade) ?? routeRelay(upgrade),
+            answer: (_request, response) => answerRelayPort(response),
+          });
+  }
+
+  /** The port of control, relay and plain HTTP; 0 until there is one. */
+  get main(): number {
+    return this.#mainPort;
+  }
+
+  get url(): string {
+    return `${this.#origin(this.#mainPort)}/ws`;
+  }
+
+  get relayUrl(): string {
+    return this.#relayPort === undefined ? `${this.#origin(this.#mainPort)}/brew` : `${this.#origin(this.#relayPort)}/`;
+  }
+
+  /** Whether nobody else is let in. */
+  get isDraining(): boolean {
+    return this.#main.isDraining;
+  }
+
+  /** @throws {PubkeeperError} `PORT_IN_USE`, or `OPTION_INVALID` when the host or a port cannot be had */
+  async listen(): Promise<void> {
+    const { port, relayPort, host } = this.#settings;
+    await this.#main.listen(port, host);
+    this.#mainPort = this.#main.port;
+    if (this.#relayOnly) {
+      await this.#relayOnly.listen(relayPort ?? 0, host);
+      this.#relayPort = this.#relayOnly.port;
+    }
+  }
+
+  /** Serves other certificates from now on. */
+  secure(tls: TlsFiles): void {
+    this.#main.secure(tls);
+    this.#relayOnly?.secure(tls);
+  }
+
+  /** Who is there may stay, for a while; nobody else is let in. */
+  drain(): void {
+    this.#main.isDraining = true;
+    if (this.#relayOnly) this.#relayOnly.isDraining = true;
+  }
+
+  /** Closes every WebSocket with 1001 and frees the ports. */
+  async close(): Promise<void> {
+    await Promise.all([this.#main.close(), this.#relayOnly?.close()]);
+  }
+
+  #checkOrigin(upgrade: UpgradeRequest): Route | undefined {
+    const { allowOrigin, loopback } = this.#settings;
+    const { origin } = upgrade;
+    const allowed =
+      origin !== undefined && allowOrigin ? allowOrigin(origin, upgrade) : mayConnect(upgrade, loopback);
+    if (allowed) return undefined;
+    return { kind: 'refused', status: 403, sentence: 'Pages of this origin may not connect to this server.' };
+  }
+
+  #refused(sentence: string, request: IncomingMessage): void {
+    this.#drops.add('handshake');
+    this.#settings.logger.warn(`A WebSocket from ${addressOf(request)} was refused: ${sentence}`);
+  }
+
+  #origin(port: number): string {
+    return `${this.#settings.tls ? 'wss' : 'ws'}://${urlHost(this.#settings.host)}:${port}`;
+  }
+}

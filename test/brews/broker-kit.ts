@@ -1,0 +1,100 @@
+import { afterEach, expect } from 'vitest';
+import { newId, type Brew } from '../../src/core/index.js';
+import { rejected, thrown } from '../helpers.js';
+import { attached, pair, TOPIC } from './rig.js';
+
+// What brews over a broker promise, whichever broker it is: each function is a step of a test, and says what must be.
+
+type Rig = ReturnType<typeof attached>;
+type Box = Awaited<ReturnType<typeof pair>>;
+
+/** What is to be done after each test, the newest first. */
+export function cleaning(): (() => unknown)[] {
+  const clean: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const run of clean.splice(0).reverse()) await run();
+  });
+  return clean;
+}
+
+/** What makes brews with their hosts that end with the test. */
+export const brewing =
+  <Options, B extends Brew & { close(): unknown }>(clean: (() => unknown)[], make: (options: Options) => B) =>
+  (options: Options) => {
+    const rig = attached(make(options));
+    clean.push(() => rig.brew.close());
+    return rig;
+  };
+
+/** 200 frames that are brewed at once, before the patron has subscribed, come in their order. */
+export async function carriesInOrder(writer: Rig, reader: Rig): Promise<void> {
+  const box = await pair(writer.brew, reader.brew);
+  const numbers = Array.from({ length: 200 }, (_, i) => String(i));
+  for (const text of numbers) void box.say(text);
+  expect(await box.take(200)).toEqual(numbers);
+  expect([...writer.errors, ...reader.errors]).toEqual([]);
+}
+
+/** A patron that comes after two messages gets the last one. `guest` has no broker of its own. Returns the first patron's box. */
+export async function keepsLast(writer: Rig, reader: Rig, guest: Rig): Promise<Box> {
+  const box = await pair(writer.brew, reader.brew);
+  await box.say('one');
+  await box.say('two');
+  expect(await box.take(2)).toEqual(['one', 'two']);
+  expect(guest.brew.brewerDetails({ topic: TOPIC, brewerId: newId() })).toBeUndefined();
+  const late = await pair(writer.brew, guest.brew, box.brewerId);
+  expect(await late.next()).toBe('two');
+  expect(late.all[0]!.retained).toBe(true);
+  expect(Buffer.isBuffer(late.all[0]!.frame)).toBe(false);
+  return box;
+}
+
+/**
+ * Both ends of a brew of this name say that the broker has gone, and that it is there again. Returns their box, when
+ * 'meanwhile' was accepted.
+ */
+export async function comesBack(name: string, writer: Rig, reader: Rig, broker: { kill(): unknown }, restart: () => Promise<unknown>): Promise<Box> {
+  const box = await pair(writer.brew, reader.brew);
+  await box.say('before');
+  expect(await box.next()).toBe('before');
+  await broker.kill();
+  await Promise.all([writer.state(false), reader.state(false)]);
+  expect(writer.states[0]).toEqual({ brew: name, up: false, scope: {} });
+  expect(reader.states[0]?.scope).toEqual({ brewerId: box.brewerId, patronId: box.patronId });
+  const meanwhile = box.say('meanwhile');
+  await restart();
+  await meanwhile;
+  await Promise.all([writer.state(true), reader.state(true)]);
+  return box;
+}
+
+/** Wrong credentials are said to be refused, without being shown, and what is brewed is refused then. */
+export async function isRefused(wrong: Rig, reader: Rig, sentence: RegExp): Promise<void> {
+  const box = await pair(wrong.brew, reader.brew);
+  const error = await wrong.error('UNAUTHORIZED');
+  expect(error.message).toMatch(sentence);
+  expect(JSON.stringify([error.message, error.details])).not.toContain('wrong');
+  expect(await wrong.state(false)).toMatchObject({ up: false, scope: {} });
+  await rejected(Promise.resolve().then(() => box.say('x')), 'UNAUTHORIZED');
+}
+
+/** The right credentials, `me` and `right`, are taken, and told to nobody. */
+export async function isLetIn(writer: Rig, reader: Rig): Promise<void> {
+  const box = await pair(writer.brew, reader.brew);
+  expect(JSON.stringify(box.details)).not.toMatch(/me:|right/);
+  await box.say('let in');
+  expect(await box.next()).toBe('let in');
+}
+
+/** More is brewed at once than the broker can take: first it has to be waited for, then it is refused. */
+export async function fillsUp(writer: Rig, reader: Rig): Promise<void> {
+  const box = await pair(writer.brew, reader.brew);
+  await box.say('one');
+  const text = 'x'.repeat(512 * 1024);
+  let waits = 0;
+  const fill = (): void => {
+    for (let i = 0; i < 200; i++) if (box.say(text)) waits++;
+  };
+  thrown(fill, 'BUFFER_FULL');
+  expect(waits).toBeGreaterThan(10);
+}
