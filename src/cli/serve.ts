@@ -48,7 +48,11 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
   if (json) output.write(`${JSON.stringify(describe(server, relayPort))}\n`);
   else announce(server, relayPort, http !== undefined, flags.logFormat === 'json' ? logger : { info: (sentence) => tell.note(sentence) });
   const code = await run.ended;
+  // A person has pressed a key, and knows; who reads a log does not.
+  const logged = flags.logFormat === 'json' ? logger : undefined;
+  logged?.info(drainMs ? `Shutting down: takes no more connections, and closes those that are left after ${drainMs} ms.` : 'Shutting down.');
   await Promise.all([server.close({ drainMs }), output.flush()]);
+  logged?.info('Shut down.');
   return code;
 }
 

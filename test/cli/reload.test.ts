@@ -114,6 +114,7 @@ describe.concurrent('logs', () => {
     expect(await server.exit).toBe(0);
     const entries = server.stderr.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(entries.map(({ level }) => level)).toEqual(expect.arrayContaining(['info', 'warn']));
+    expect(entries.slice(-2)).toMatchObject([{ level: 'info', message: 'Shutting down.' }, { level: 'info', message: 'Shut down.' }]);
     expect(server.stdout.all).toBe('');
   });
 
