@@ -1,5 +1,7 @@
-// node bench/cluster.mjs [patrons]: what a registration costs in a cluster. One server of three has all the patrons; measured are
-// the time until the others know of them, what each server and NATS need for it, and how long a fourth server takes to start.
+// node bench/cluster.mjs [patrons] [busy]: what a registration costs in a cluster. One server of three has all the patrons; measured
+// are the time until the others know of them, what each server and NATS need for it, how long a fourth server takes to start, and,
+// with so many busy processes beside, how long after its death its registrations count nowhere any more, and all brewers of another
+// server that were matched with them have been told.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,10 +13,15 @@ import { PacketType, encodePacket, newId } from '../dist/core/index.js';
 import { find, freePort } from '../demo/cluster/processes.mjs';
 
 const patrons = Number(process.argv[2] ?? 100_000);
+const busy = Number(process.argv[3] ?? 0);
 const TOKEN = 'bench';
 const PER_CONNECTION = 10_000;
+/** Of so many patrons one is matched with a brewer at another server. */
+const MATCHED = 50;
 const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const children = new Set();
+process.once('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 const start = (command, args) => {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
   children.add(child);
@@ -71,6 +78,34 @@ const register = (url, count, offset) =>
     });
   });
 
+/** A connection with a brewer for one in so many patrons; resolves when all are matched. */
+const brew = (url) =>
+  new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, ['pubkeeper-1.1'], { perMessageDeflate: false });
+    const count = Math.ceil(patrons / MATCHED);
+    let [met, lost] = [0, 0];
+    let over;
+    const parted = new Promise((done) => (over = done));
+    socket.on('error', reject);
+    socket.on('open', () => {
+      socket.send(encodePacket({ type: PacketType.CLIENT_AUTHENTICATE, payload: { token: TOKEN } }));
+    });
+    socket.on('message', (data) => {
+      const type = data.readUInt16LE(0);
+      if (type === PacketType.CLIENT_AUTHENTICATED) {
+        for (let i = 0; i < patrons; i += MATCHED) {
+          const topic = `site.${i % 1000}.device.${i}.x`;
+          const brews = [{ name: 'websocket', hostname: null, port: null }];
+          socket.send(encodePacket({ type: PacketType.BREWER_REGISTER, payload: { topic, brewer_id: newId(), brewer_config: {}, brews } }));
+        }
+      } else if (type === PacketType.PATRON_NOTIFY) {
+        if ((met += JSON.parse(data.subarray(8)).patrons.length) === count) resolve({ socket, count, parted });
+      } else if (type === PacketType.PATRON_REMOVED && ++lost === count) {
+        over(performance.now());
+      }
+    });
+  });
+
 const broker = await nats();
 const servers = [await serve(broker.url), await serve(broker.url), await serve(broker.url)];
 const before = { nats: megabytes(broker.pid), servers: servers.map(({ pid }) => megabytes(pid)) };
@@ -94,9 +129,16 @@ console.log(`  own server: ${after.servers[0] - before.servers[0]} MiB more, ${e
 console.log(`  another server: ${after.servers[1] - before.servers[1]} MiB more, ${each(after.servers[1] - before.servers[1])}`);
 console.log(`  NATS: ${after.nats - before.nats} MiB more, ${each(after.nats - before.nats)}`);
 console.log(`  a fourth server: started after ${seconds(fourth.startMs)}, ${megabytes(fourth.pid)} MiB`);
+const brewing = await brew(servers[1].url);
+sockets.push(brewing.socket);
+for (let i = 0; i < busy; i++) start(process.execPath, ['-e', 'for (;;);']);
+if (busy) await pass(2000);
+const others = [servers[1], servers[2], fourth];
 const dying = performance.now();
 for (const child of children) if (child.pid === servers[0].pid) child.kill('SIGKILL');
-await until(async () => (await servers[1].metric('cluster_registrations')) === 0);
-console.log(`  its death: forgotten by another server after ${seconds(performance.now() - dying)}`);
+// What is left are the brewers, for those who are not their server.
+const expired = Promise.all(others.map((server) => until(async () => (await server.metric('cluster_registrations')) <= brewing.count))).then(() => performance.now());
+const beside = busy ? `, with ${busy} busy processes beside` : '';
+console.log(`  its death${beside}: it counts nowhere after ${seconds((await expired) - dying)}, the end of ${brewing.count} matches told after ${seconds((await brewing.parted) - dying)}`);
 for (const socket of sockets) socket.terminate();
-for (const child of children) child.kill('SIGKILL');
+process.exit();

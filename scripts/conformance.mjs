@@ -64,14 +64,15 @@ function print(results) {
   const brews = [...new Set(results.map(({ brew }) => brew))];
   const cases = [...new Set(results.map(({ name }) => name))];
   brews.forEach((brew, index) => console.log(`${String.fromCharCode(65 + index)}  ${brew}`));
+  const all = [];
   const line = (name, cells) => console.log(`${name.padEnd(WIDTH)}  ${cells.map((cell) => cell.padEnd(4)).join('')}`.trimEnd());
   console.log();
   line('', brews.map((_, index) => String.fromCharCode(65 + index)));
   for (const name of cases) {
     const cells = brews.map((brew) => sign(results.filter((result) => result.brew === brew && result.name === name)));
+    all.push(...cells);
     line(name.length > WIDTH ? `${name.slice(0, WIDTH - 1)}…` : name, cells);
   }
-  const count = (status) => results.filter((result) => result.status === status).length;
-  const skipped = results.length - count('passed') - count('failed');
-  console.log(`\n${count('passed')} yes, ${count('failed')} no, ${skipped} not applicable or not installed`);
+  const count = (word) => all.filter((cell) => cell === word).length;
+  console.log(`\n${brews.length} brews, ${cases.length} cases: ${count('yes')} yes, ${count('NO')} no, ${count('-')} not applicable or not installed`);
 }

@@ -19,6 +19,9 @@ await main(async () => {
       if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
     });
   }
+  // npm passes SIGTERM on to a shell, which ends and tells nobody.
+  const parent = process.ppid;
+  if (process.env.npm_lifecycle_event) setInterval(() => process.ppid === parent || child.kill('SIGTERM'), 500).unref();
   child.on('error', (error) => {
     console.error(`pubkeeper: The demo could not be started: ${error.message}.`);
     process.exitCode = 1;

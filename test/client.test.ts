@@ -1,8 +1,10 @@
 import WebSocket from 'ws';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Patron, PubkeeperClient, WebSocketBrew, type Brewer, type ClientOptions, type PubkeeperError } from '../src/index.js';
+import { Patron, PubkeeperClient, WebSocketBrew, type Brew, type Brewer, type ClientOptions, type PubkeeperError } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { MemoryBrew } from '../src/brews/memory.js';
+import { MqttBrew } from '../src/brews/mqtt.js';
+import { NatsBrew } from '../src/brews/nats.js';
 
 // The whole way on real sockets: client, server and relay of this project, and what happens when parts of it die.
 
@@ -268,10 +270,21 @@ describe('options and registrations', () => {
     [{ server: 'nonsense' }, 'OPTION_INVALID'],
     [{ token: '' }, 'OPTION_INVALID'],
     [{ brews: [] }, 'OPTION_INVALID'],
-    [{ brews: [new WebSocketBrew(), new WebSocketBrew()] }, 'BREW_DUPLICATE'],
     [{ reconnect: { delayMs: -1 } }, 'OPTION_INVALID'],
   ])('refuses %j', (options, code) => {
     expect(() => client('ws://127.0.0.1:9', options)).toThrow(expect.objectContaining({ code }) as Error);
+  });
+
+  it.each<[string, Brew[]]>([
+    ['websocket', [new WebSocketBrew(), new WebSocketBrew()]],
+    ['mqtt', [new MqttBrew({ url: 'mqtt://127.0.0.1:1' }), new WebSocketBrew(), new MqttBrew({ url: 'mqtt://127.0.0.1:2' })]],
+    ['nats', [new NatsBrew({ url: 'nats://127.0.0.1:1' }), new NatsBrew()]],
+  ])('refuses two brews called %s, and takes them under names of their own', (name, brews) => {
+    expect(() => client('ws://127.0.0.1:9', { brews })).toThrow(
+      expect.objectContaining({ code: 'BREW_DUPLICATE', message: `Two brews are called "${name}": give one another name.`, details: { name } }) as Error,
+    );
+    if (name === 'mqtt') client('ws://127.0.0.1:9', { brews: [new MqttBrew(), new MqttBrew({ name: 'another' })] });
+    if (name === 'nats') client('ws://127.0.0.1:9', { brews: [new NatsBrew({ name: 'another' }), new NatsBrew()] });
   });
 
   it('takes each brew, patron and brewer once', async () => {

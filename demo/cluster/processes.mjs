@@ -14,9 +14,11 @@ export const find = (name) => directories.map((directory) => join(directory, nam
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const running = new Set();
+let isOver = false;
 
 /** @param {string} command @param {readonly string[]} args @param {Record<string, string>} [env] */
 function start(command, args, env = {}) {
+  if (isOver) throw new Error('The demo has been ended.');
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   running.add(child);
   child.once('exit', () => running.delete(child));
@@ -31,7 +33,11 @@ export async function kill(child) {
   await gone;
 }
 
-export const killAll = () => Promise.all([...running].map(kill));
+/** Kills all that runs; nothing is started after that. */
+export const killAll = () => {
+  isOver = true;
+  return Promise.all([...running].map(kill));
+};
 
 /** @returns {Promise<number>} */
 export async function freePort() {

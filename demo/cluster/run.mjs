@@ -21,15 +21,28 @@ export async function run(args) {
   const { values } = parseArgs({ args: [...args], options: { headless: { type: 'boolean' }, rate: { type: 'string', default: '200' }, seconds: { type: 'string', default: '20' } } });
   const nats = find('nats-server');
   if (!nats) return 'The demo needs nats-server 2.9 or later: install it (Debian: apt-get install nats-server; elsewhere: https://github.com/nats-io/nats-server/releases).';
-  process.once('SIGINT', () => void killAll().then(() => process.exit(130)));
+  let isInterrupted = false;
+  for (const [signal, code] of /** @type {const} */ ([['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]])) {
+    // Ctrl-C comes by the terminal and perhaps by npm as well; the browser ends with this process.
+    process.on(signal, () => {
+      isInterrupted = true;
+      void killAll().then(() => process.exit(code));
+    });
+  }
   /** @type {(() => unknown)[]} */
   const undo = [];
   try {
     await play(nats, values.headless === true, Number(values.rate), Number(values.seconds), undo);
     return undefined;
+  } catch (error) {
+    // What fails because it has been killed need not be told.
+    if (isInterrupted) return await new Promise(() => undefined);
+    throw error;
   } finally {
-    for (const end of undo.reverse()) await end();
-    await killAll();
+    if (!isInterrupted) {
+      for (const end of undo.reverse()) await end();
+      await killAll();
+    }
   }
 }
 
@@ -170,7 +183,7 @@ async function openBrowser(url) {
   const executablePath = process.env.CHROMIUM_PATH ?? find('chromium') ?? find('google-chrome');
   if (!executablePath) return undefined;
   const { chromium } = await import('playwright');
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'], handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false });
   const page = await browser.newPage();
   page.on('pageerror', (error) => console.error(`The page: ${error.message}`));
   page.on('console', (message) => message.type() === 'error' && console.error(`The page: ${message.text()}`));

@@ -7,7 +7,9 @@ import { MAX_MESSAGE } from './input.js';
 
 // Parsers of arguments. They throw sentences of our own: those of commander repeat the value, and that may be a token.
 
-export const DEFAULT_SERVER = 'ws://127.0.0.1:9898/ws';
+const DEFAULT_SERVER = 'ws://127.0.0.1:9898/ws';
+/** What `--server` is while nobody has given one: the first that is given takes its place. */
+const DEFAULT_SERVERS: readonly string[] = [DEFAULT_SERVER];
 
 export function parseTopic(text: string): string {
   if (isTopic(text)) return text;
@@ -22,7 +24,13 @@ export function parsePattern(text: string): string {
   );
 }
 
-export function parseServer(text: string): string {
+/** One `--server`, or several divided by commas, added to those before it. */
+export function parseServers(text: string, before: readonly string[] = DEFAULT_SERVERS): readonly string[] {
+  const given = text.split(',').map((part) => parseServer(part.trim()));
+  return before === DEFAULT_SERVERS ? given : [...before, ...given];
+}
+
+function parseServer(text: string): string {
   let protocol = '';
   try {
     protocol = new URL(text).protocol;
@@ -77,7 +85,8 @@ export function parseCipher(text: string): Cipher {
 
 /** What the commands that connect have in common. */
 export interface ClientFlags {
-  readonly server: string;
+  /** The servers of one network, in the order in which they are tried. */
+  readonly server: readonly string[];
   readonly token?: string;
   readonly cipher: Cipher;
   readonly timeout?: number;
@@ -85,10 +94,16 @@ export interface ClientFlags {
 }
 
 export const clientOptions = (): Option[] => [
-  new Option('-s, --server <url>', 'the control server').default(DEFAULT_SERVER).env('PUBKEEPER_SERVER').argParser(parseServer),
+  new Option('-s, --server <url>', 'the control server; may be repeated: the next one is tried when one is gone')
+    .default(DEFAULT_SERVERS, DEFAULT_SERVER)
+    .env('PUBKEEPER_SERVER')
+    .argParser(parseServers),
   new Option('-t, --token <token>', 'the token that the server knows you by').env('PUBKEEPER_TOKEN').argParser(parseToken),
   brewOption(),
 ];
+
+/** The server, or the servers, as words. */
+export const placeOf = ({ server }: ClientFlags): string => (server.length > 1 ? `one of ${server.join(', ')}` : server.join());
 
 /** The token, from wherever it came. */
 export function requireToken(token: string | undefined): string {

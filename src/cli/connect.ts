@@ -1,6 +1,6 @@
 import { type Brew, PubkeeperClient, type DropReason, type PubkeeperError } from '../index.js';
 import type { ClientFlags } from './arguments.js';
-import { requireToken } from './arguments.js';
+import { placeOf, requireToken } from './arguments.js';
 import { failure } from './exit.js';
 import type { Run } from './run.js';
 
@@ -18,8 +18,10 @@ const TOLD: Partial<Record<DropReason, string>> = {
 const TOO_LONG = 1009;
 
 /** A client whose troubles are told on stderr, and end the run when they are final. */
-export function makeClient({ server, token }: ClientFlags, brews: Brew[] | undefined, run: Run): PubkeeperClient {
+export function makeClient(flags: ClientFlags, brews: Brew[] | undefined, run: Run): PubkeeperClient {
   const { tell } = run;
+  const { server, token } = flags;
+  const place = placeOf(flags);
   const client = new PubkeeperClient({
     server,
     token: requireToken(token),
@@ -33,8 +35,8 @@ export function makeClient({ server, token }: ClientFlags, brews: Brew[] | undef
   let lost = false;
   client.on('state', (state) => {
     if (run.isOver) return;
-    if (state === 'reconnecting') tell.note(`The connection to ${server} was lost; reconnecting …`);
-    if (state === 'connected' && lost) tell.note(`Connected to ${server} again.`);
+    if (state === 'reconnecting') tell.note(`The connection to ${place} was lost; reconnecting …`);
+    if (state === 'connected' && lost) tell.note(`Connected to ${place} again.`);
     lost = state !== 'connected' && (lost || state === 'reconnecting');
   });
   client.on('error', (error) => {

@@ -14,7 +14,7 @@ Data goes to stdout, all else to stderr. Exit codes:
   130, 143  SIGINT or SIGTERM came before it was done
 
 Environment:
-  PUBKEEPER_SERVER, PUBKEEPER_TOKEN   instead of --server and --token
+  PUBKEEPER_SERVER, PUBKEEPER_TOKEN   instead of --server (of several, divided by commas) and --token
   PUBKEEPER_MQTT, PUBKEEPER_NATS      the address for --brew mqtt and --brew nats
   PUBKEEPER_JWT_KEY                   instead of --jwt-key-file
   NO_COLOR                            no colours (there are none either when stdout is no terminal)
@@ -59,6 +59,9 @@ Examples:
 
 /** What `patron` and `brew` have in common. */
 const BREWS = `
+--server may be given again, or several divided by commas: servers of one network (pubkeeper serve --cluster). The first
+that can be reached is taken, and the next when that is gone.
+
 --brew says over what the data goes; several of them in order of preference, and the first that both ends have is taken:
   websocket[=URL]      the relay of the server, or the one at ws://host:port
   mqtt=URL             an MQTT broker: mqtt://host:1883, ws://host:8083 (needs: npm install mqtt)

@@ -1,5 +1,5 @@
 import { Patron, type Message } from '../index.js';
-import type { ClientFlags } from './arguments.js';
+import { placeOf, type ClientFlags } from './arguments.js';
 import { makeBrews } from './brews.js';
 import { makeClient } from './connect.js';
 import { ExitCode } from './exit.js';
@@ -17,7 +17,7 @@ export interface PatronFlags extends ClientFlags {
 
 /** `pubkeeper patron <pattern>` */
 export async function patron(pattern: string, flags: PatronFlags, tell: Tell): Promise<number> {
-  const { count = Infinity, timeout, cipher, server } = flags;
+  const { count = Infinity, timeout, cipher } = flags;
   // Ctrl-C is how one leaves a patron that listens without end; one that was to count has not done what it was asked for.
   const run = new Run(tell, (code) => (count === Infinity ? ExitCode.OK : code));
   const output = new Output(process.stdout, () => run.end(ExitCode.OK), (error) => run.fail(error));
@@ -42,7 +42,7 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
     run.end(enough ? ExitCode.OK : ExitCode.TIMEOUT);
   });
   client.connect().then(
-    () => run.isOver || tell.note(`Listening for ${pattern} at ${server}`),
+    () => run.isOver || tell.note(`Listening for ${pattern} at ${placeOf(flags)}`),
     (error: unknown) => run.fail(error),
   );
   const code = await run.ended;

@@ -6,7 +6,7 @@ import { Barrier } from './barrier.js';
 import type { Cluster } from './cluster/cluster.js';
 import { Directory } from './cluster/directory.js';
 import type { RemotePeer } from './cluster/directory.js';
-import type { Kind, RegistryRecord } from './cluster/records.js';
+import type { ReplicaOwner } from './cluster/replica.js';
 import type { Heartbeat } from './heartbeat.js';
 import type { LimitSettings } from './limits.js';
 import { Matchmaker } from './matchmaker.js';
@@ -105,13 +105,16 @@ export class ControlPlane {
       own,
     });
     this.#barrier = barrier;
+    const directory = (): Directory<ControlSession> | undefined => this.#directory;
     this.matchmaker = new Matchmaker({
       matched(match) {
         barrier.matched(match);
+        directory()?.changed(match);
         listener.matched(match);
       },
       unmatched(match) {
         barrier.unmatched(match);
+        directory()?.changed(match);
         listener.unmatched(match);
       },
     });
@@ -128,6 +131,7 @@ export class ControlPlane {
       share: (record) => cluster.registry.share(record),
       claim: (kind, id, at) => cluster.registry.claim(kind, id, at),
       unshare: (kind, id) => cluster.registry.unshare(kind, id),
+      isThere: (server) => cluster.isThere(server),
       opaque: () => {
         if (!isTold) this.logger.warn('The authenticator does not say which patterns its rights allow to read ("reads"): patrons with wildcards are matched at this server only.');
         isTold = true;
@@ -169,7 +173,7 @@ export class ControlPlane {
   }
 
   /** What other servers of the cluster tell. */
-  get elsewhere(): { set(record: RegistryRecord): void; delete(kind: Kind, id: string): void; usurped(kind: Kind, id: string): void } | undefined {
+  get elsewhere(): ReplicaOwner | undefined {
     return this.#directory;
   }
 

@@ -37,8 +37,9 @@ export class Pairs<C> {
   find(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): Match<C> | undefined {
     const rights = this.#party(patron.client)?.rights;
     if (!rights?.mayRead(brewer.topic)) return undefined;
-    // What the other server cannot know it does not match either.
-    if (!rights.reads && patron.pattern.includes('*') && this.#party(brewer.client)?.places.isFar) return undefined;
+    const source = this.#party(brewer.client);
+    // What the other server cannot know it does not match either; and one that has gone does nothing any more.
+    if (source?.places.isFar && ((!rights.reads && patron.pattern.includes('*')) || !source.rights.mayWrite(brewer.topic))) return undefined;
     return chooseBrew(brewer, patron, (brew) => this.#isDown(brewer, patron, brew));
   }
 

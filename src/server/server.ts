@@ -205,9 +205,10 @@ export class PubkeeperServer {
     if (!elsewhere) return;
     await this.#cluster?.start({
       relay: this.#relay.relay,
-      set: (record) => elsewhere.set(record),
+      set: (record, server) => elsewhere.set(record, server),
       delete: (kind, id) => elsewhere.delete(kind, id),
       usurped: (kind, id) => elsewhere.usurped(kind, id),
+      matchedAt: (server) => elsewhere.matchedAt(server),
       arrived: (key) => this.#control.arrived(key),
     });
   }

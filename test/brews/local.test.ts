@@ -63,6 +63,44 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await box.next()).toBe('last words');
   });
 
+  it('knows a patron that has connected before its match is known here: brew() does not wait for it', async () => {
+    const { match, say, open } = await outlet(transport);
+    const early = await open();
+    expect(await early.next()).toBe('last');
+    match();
+    expect([say('one'), say('two')]).toEqual([undefined, undefined]);
+    expect([await early.next(), await early.next()]).toEqual(['one', 'two']);
+  });
+
+  it('gives a patron that was early what it has missed over another brew, before all that follows', async () => {
+    const { match, say, open } = await outlet(transport);
+    const early = await open();
+    expect(await early.next()).toBe('last');
+    match(['missed 1', 'missed 2']);
+    expect(say('live')).toBeUndefined();
+    expect([await early.next(), await early.next(), await early.next()]).toEqual(['missed 1', 'missed 2', 'live']);
+  });
+
+  it('takes no reader for a patron that is to come when it has gone again, or is one of before that has come back', async () => {
+    const { match, say, open } = await outlet(transport);
+    const gone = await open();
+    expect(await gone.next()).toBe('last');
+    await gone.leave();
+    match();
+    const held = say('held');
+    expect(held).toBeInstanceOf(Promise);
+    const first = await open();
+    expect(await first.next()).toBe('held');
+    await held;
+    await first.leave();
+    const back = await open();
+    expect(await back.next()).toBe('held');
+    match();
+    for (const text of ['one', 'two']) void say(text);
+    const second = await open();
+    for (const reader of [back, second]) expect([await reader.next(), await reader.next()]).toEqual(['one', 'two']);
+  });
+
   it('is read as the protocol says, by whoever connects: u32 length and frame, and the last value first', async () => {
     const { brew } = local({ transport, directory: directory() });
     const brewerId = newId();
@@ -148,6 +186,41 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(rig.errors).toHaveLength(1);
   });
 });
+
+/** A brewer that has brewed `last` for a patron that has left, and readers that are let in when that has come to them. */
+async function outlet(transport: 'unix' | 'tcp') {
+  const { brew } = local({ transport, directory: directory() });
+  const brewerId = newId();
+  const sock = (await brew.brewerDetails({ topic: TOPIC, brewerId }))!.sock as string | [string, number];
+  const say = (text: string): void | Promise<void> => brew.brew(brewerId, rawFrame(TOPIC, brewerId, text));
+  const match = (missed: readonly string[] = []): (() => void) =>
+    brew.startBrewer({
+      topic: TOPIC,
+      brewerId,
+      patronId: newId(),
+      details: { name: brew.name },
+      missed: missed.map((text) => rawFrame(TOPIC, brewerId, text)),
+      accepting: () => expect.unreachable(),
+    });
+  const open = async () => {
+    const box = receiver();
+    const frames = new LengthPrefixed(1000, (frame) => box.receive(frame));
+    const socket = typeof sock === 'string' ? connect(sock) : connect(sock[1], sock[0]);
+    clean.push(() => socket.destroy());
+    socket.on('data', (chunk) => frames.push(Uint8Array.from(chunk)));
+    await once(socket, 'connect');
+    // The other end closes when it has seen this one's end.
+    const leave = (): Promise<unknown> => (socket.end(), once(socket, 'close'));
+    return { next: box.next, leave };
+  };
+  const end = match();
+  const reader = await open();
+  void say('last');
+  expect(await reader.next()).toBe('last');
+  end();
+  await reader.leave();
+  return { match, say, open };
+}
 
 /** A brewer that is not ours. */
 async function foreign(transport: 'unix' | 'tcp', talk: (socket: Socket) => void): Promise<{ server: Server; address: unknown }> {

@@ -120,3 +120,36 @@ describe.concurrent('a server that dies and comes back', () => {
     expect([130, 'SIGINT']).toContain(await waiting.exit);
   });
 });
+
+describe.concurrent('several servers', () => {
+  it('of which the first is dead: the second one is used, whether they are given again or by commas', async () => {
+    const [dead, alive] = await Promise.all([serve(), serve()]);
+    dead.cli.kill('SIGKILL');
+    await dead.cli.exit;
+    const token = ['--token', TOKEN];
+    const patron = await listen('a', ['-n', '1', '--lines', '--server', dead.url, '--server', alive.url, ...token], { env: {} });
+    expect(patron.stderr.all).toContain(`Cannot connect to ${dead.url}`);
+    expect(patron.stderr.all).toContain(`Listening for a at one of ${dead.url}, ${alive.url}\n`);
+    expect(await result(['brew', 'a', 'x', '--server', `${dead.url}, ${alive.url}`, ...token])).toMatchObject({ code: 0 });
+    expect(await patron.exit).toBe(0);
+    expect(patron.stdout.all).toBe('x\n');
+  });
+
+  it('of which the first dies: the patron goes on at the second', async () => {
+    const [first, second] = await Promise.all([serve(), serve()]);
+    const patron = await listen('a', ['-n', '1', '--lines'], { env: { ...first.env, PUBKEEPER_SERVER: `${first.url},${second.url}` } });
+    first.cli.kill('SIGKILL');
+    await patron.says(/The connection to one of ws:\S+, ws:\S+ was lost; reconnecting …\n/);
+    await patron.says(/Connected to one of ws:\S+, ws:\S+ again\.\n/);
+    expect(await result(['brew', 'a', 'after'], { env: second.env })).toMatchObject({ code: 0 });
+    expect(await patron.exit).toBe(0);
+    expect(patron.stdout.all).toBe('after\n');
+  });
+
+  it('of which none is there: the end is the last one\'s', async () => {
+    const urls = await Promise.all([freePort(), freePort()].map(async (port) => `ws://127.0.0.1:${await port}/ws`));
+    const { code, stderr } = await result(['brew', 'a', 'x', '--server', urls.join(), '--token', TOKEN]);
+    expect(code).toBe(1);
+    for (const url of urls) expect(stderr).toContain(`pubkeeper: Cannot connect to ${url}`);
+  });
+});

@@ -46,6 +46,8 @@ describe('the command line that is wrong', () => {
     [['patron', 'a', '--server', 'http://127.0.0.1', ...TOKEN], /The server must be a URL like ws:/],
     [['patron', 'a', '--server', 'localhost:9898', ...TOKEN], /The server must be a URL like ws:/],
     [['patron', 'a', '--server', '', ...TOKEN], /The server must be a URL like ws:/],
+    [['patron', 'a', '--server', 'ws://a,', ...TOKEN], /The server must be a URL like ws:\S+ or wss:\S+, not ""/],
+    [['brew', 'a', 'x', '--server', 'ws://a', '--server', 'b', ...TOKEN], /The server must be a URL like ws:\S+ or wss:\S+, not "b"/],
     [['brew'], /Missing required argument 'topic'/],
     [['brew', 'a.*', 'x', ...TOKEN], /"a\.\*" is a pattern: a brewer publishes one literal topic/],
     [['brew', 'a b', 'x', ...TOKEN], /"a b" is not a topic/],

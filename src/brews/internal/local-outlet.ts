@@ -13,6 +13,8 @@ const HIGH_WATER = 1024 * 1024;
 const MAX_BUFFERED = 16 * HIGH_WATER;
 /** A reader that has taken nothing for so long, in ms, while the high-water mark is passed, is cut off. */
 const STALLED = 5000;
+/** Who came longer ago than this, in ms, before a match was known here, was not on its way for that match. */
+const EARLY = 10_000;
 
 /** Where patrons find a brewer: a path, or host and port (protocol, section 5). */
 export type LocalAddress = string | readonly [host: string, port: number];
@@ -31,6 +33,8 @@ export class LocalOutlet {
   readonly #server: Server;
   readonly #report: (error: PubkeeperError) => void;
   readonly #sockets = new Set<Socket>();
+  /** Who came while nobody was expected, and when: the server tells the patron of a match first. Oldest first. */
+  readonly #early = new Map<Socket, number>();
   /** Readers that lag behind. */
   readonly #slow = new Map<Socket, Reader>();
   readonly #forget: () => void;
@@ -65,10 +69,17 @@ export class LocalOutlet {
     return new LocalOutlet(server, address, lastValue, report);
   }
 
-  /** A patron was matched, and will connect. */
-  start(patronId: string, missed?: readonly Uint8Array[]): void | Promise<void> {
+  /**
+   * A patron was matched, and will connect, unless it has already. Readers do not say who they are: the first one that came
+   * too early is taken for it.
+   */
+  start(patronId: string, missed: readonly Uint8Array[] = []): void | Promise<void> {
     this.#pairs.add(patronId);
-    return this.#recent.expect(patronId, missed);
+    const accepted = this.#recent.expect(patronId, missed);
+    const early = this.#takeEarly();
+    if (!early) return accepted;
+    for (const frame of missed) this.#send(early, prefixed(frame));
+    this.#recent.arrived(patronId);
   }
 
   stop(patronId: string): void {
@@ -113,9 +124,22 @@ export class LocalOutlet {
     socket.on('drain', () => this.#drained(socket));
     socket.on('close', () => {
       this.#sockets.delete(socket);
+      this.#early.delete(socket);
       this.#drained(socket);
     });
+    if (!this.#recent.isExpecting) this.#early.set(socket, performance.now());
     for (const frame of this.#recent.somebody().frames) this.#send(socket, prefixed(frame));
+  }
+
+  /** Whoever came first before its match was known here, and is still there. */
+  #takeEarly(): Socket | undefined {
+    // With fewer readers than pairs it is one of another pair that has come back.
+    if (this.#sockets.size < this.#pairs.size) return undefined;
+    for (const [socket, at] of this.#early) {
+      this.#early.delete(socket);
+      if (performance.now() - at <= EARLY) return socket;
+    }
+    return undefined;
   }
 
   #send(socket: Socket, bytes: Uint8Array): void {

@@ -50,6 +50,11 @@ export class Recent {
     this.#report = report;
   }
 
+  /** Whether somebody was matched who has not come yet. */
+  get isExpecting(): boolean {
+    return this.#expected.size > 0;
+  }
+
   /** A patron was matched, and will ask. Returns what to wait for until it has what it may have missed. */
   expect(patronId: string, missed: readonly Uint8Array[] = []): void | Promise<void> {
     // It may have been told of the match before this end was.

@@ -117,6 +117,11 @@ export class Cluster {
     return this.#registry;
   }
 
+  /** Whether another server is there. */
+  isThere(server: string): boolean {
+    return this.#leases.has(server);
+  }
+
   /** Why clients should not be sent here; undefined when all is well. */
   get problem(): string | undefined {
     if (!this.#control.isUp || !this.#link.isUp) return 'NATS cannot be reached: clients of this server are matched with each other only.';
@@ -153,6 +158,7 @@ export class Cluster {
       set: (record, server) => member.set(record, server),
       delete: (kind, id) => member.delete(kind, id),
       usurped: (kind, id) => member.usurped(kind, id),
+      matchedAt: (server) => member.matchedAt(server),
       isAlive: (server) => this.#leases.has(server),
       isCutOff: () => this.#leases.isCutOff,
       failed: (error) => this.#tell(`The registry in NATS: ${error instanceof Error ? error.message : String(error)}`),

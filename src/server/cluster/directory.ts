@@ -1,7 +1,8 @@
 import { PacketType } from '../../core/packet.js';
 import type { BrewDetails, Packet } from '../../core/packet.js';
 import { rightsOf } from '../auth.js';
-import type { Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from '../match.js';
+import { file, unfile } from '../sets.js';
+import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from '../match.js';
 import type { Matchmaker } from '../matchmaker.js';
 import type { Down, Kind, RegistryRecord } from './records.js';
 import type { SharedClock } from './clock.js';
@@ -11,6 +12,8 @@ export class RemotePeer {
   /** The record that the matchmaker was told of last. */
   record: RegistryRecord | undefined;
   rights: Rights = NOTHING;
+  /** Where it is registered. */
+  server = '';
 }
 
 const NOTHING: Rights = { mayRead: () => false, mayWrite: () => false };
@@ -25,6 +28,8 @@ export interface DirectoryOptions<C extends object> {
   share(record: RegistryRecord): void;
   claim(kind: Kind, id: string, at: number): void;
   unshare(kind: Kind, id: string): void;
+  /** Whether another server is there: what is registered at one that is not meets nobody, even before it is taken back. */
+  isThere(server: string): boolean;
   /** A patron cannot be matched at other servers: its rights cannot be told. */
   opaque(): void;
   /** The client's registration was taken over by one at another server. */
@@ -37,6 +42,8 @@ export class Directory<C extends object> {
   readonly #peers = new Map<string, RemotePeer>();
   /** What was shared of each client of this server. */
   readonly #shared = new Map<C, Map<string, readonly [Kind, string]>>();
+  /** By their servers, those whom clients of this server are matched with. */
+  readonly #matched = new Map<string, Set<RemotePeer>>();
   /** Rights by the list that they come from: most have the same. */
   readonly #rights = new Map<string, Rights>();
 
@@ -65,15 +72,21 @@ export class Directory<C extends object> {
   }
 
   /** A registration at another server counts. */
-  set(record: RegistryRecord): void {
-    const { matchmaker, pass } = this.#options;
+  set(record: RegistryRecord, server: string): void {
+    const { matchmaker, pass, isThere } = this.#options;
     const name = record.kind + record.id;
     let peer = this.#peers.get(name);
     if (!peer) {
       const made = new RemotePeer();
       this.#peers.set(name, (peer = made));
-      const rights: Rights = { mayRead: (topic) => made.rights.mayRead(topic), mayWrite: () => true };
+      const rights: Rights = { mayRead: (topic) => isThere(made.server) && made.rights.mayRead(topic), mayWrite: () => isThere(made.server) };
       matchmaker.add(made, rights, true);
+    }
+    if (peer.server !== server) {
+      // A client has moved: its matches go on.
+      if (this.#matched.get(peer.server)?.has(peer)) file(this.#matched, server, peer);
+      unfile(this.#matched, peer.server, peer);
+      peer.server = server;
     }
     peer.rights = record.kind === 'patron' ? this.#rightsTo(record.reads) : NOTHING;
     const before = peer.record?.down ?? [];
@@ -88,6 +101,20 @@ export class Directory<C extends object> {
     if (!peer) return;
     this.#peers.delete(kind + id);
     this.#options.pass(this.#options.matchmaker.gone(peer));
+  }
+
+  /** What another server has registered that clients here are matched with. */
+  *matchedAt(server: string): Generator<{ readonly kind: Kind; readonly id: string }> {
+    for (const { record } of this.#matched.get(server) ?? []) if (record) yield record;
+  }
+
+  /** A pair has been made, or has come apart. */
+  changed({ brewer, patron }: Match<C | RemotePeer>): void {
+    for (const { client, matches } of [brewer, patron]) {
+      if (!(client instanceof RemotePeer)) continue;
+      if (matches.size) file(this.#matched, client.server, client);
+      else unfile(this.#matched, client.server, client);
+    }
   }
 
   /** Another server has a later registration of an id than a client here. */

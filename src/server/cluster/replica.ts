@@ -11,6 +11,8 @@ export interface ReplicaOwner {
   delete(kind: Kind, id: string): void;
   /** Another server has a later registration of an id that is registered here: the one here is to be taken back. */
   usurped(kind: Kind, id: string): void;
+  /** The registrations at another server that clients of this one are matched with: their end is told first. */
+  matchedAt(server: string): Iterable<{ readonly kind: Kind; readonly id: string }>;
 }
 
 interface Entry {
@@ -42,6 +44,12 @@ export class Replica {
   /** What was told last. */
   readonly #told = new Map<Name, Entry>();
   readonly #dirty = new Set<Name>();
+  /** Like `#dirty`, and clients wait for it. */
+  readonly #urgent = new Set<Name>();
+  /** Servers that have gone, and of their ids those that are not cleared away yet. */
+  readonly #leaving = new Map<string, Iterator<Name>>();
+  /** How many of `#told` each server has. */
+  readonly #counts = new Map<string, number>();
   #snapshot = 0;
 
   constructor(own: string, owner: ReplicaOwner) {
@@ -51,7 +59,9 @@ export class Replica {
 
   /** How many registrations at other servers count. */
   get size(): number {
-    return this.#told.size;
+    let count = 0;
+    for (const [server, told] of this.#counts) if (this.#alive.has(server)) count += told;
+    return count;
   }
 
   /** How many registrations at other servers are known, whether or not they count. */
@@ -84,9 +94,23 @@ export class Replica {
   /** A server has come or gone. What is known of one that has gone is kept, in case that it comes back. */
   setAlive(server: string, isAlive: boolean): void {
     if (this.#alive.has(server) === isAlive) return;
-    if (isAlive) this.#alive.add(server);
-    else this.#alive.delete(server);
-    for (const name of this.#servers.get(server)?.keys() ?? []) this.#dirty.add(name);
+    if (!isAlive) return this.#leave(server);
+    this.#alive.add(server);
+    this.#leaving.delete(server);
+    for (const name of this.#servers.get(server)?.keys() ?? []) {
+      this.#dirty.add(name);
+      const told = this.#told.get(name);
+      // It is back before that was cleared away. Whoever came meanwhile has not met it: it is to be told of anew.
+      if (told?.server === server) this.#told.set(name, { ...told, record: { ...told.record } });
+    }
+  }
+
+  /** Costs no more at once than there are matches: of all that is to be cleared away nobody waits for the rest. */
+  #leave(server: string): void {
+    this.#alive.delete(server);
+    for (const { kind, id } of this.#owner.matchedAt(server)) this.#urgent.add(nameOf(kind, id));
+    const names = this.#servers.get(server)?.keys();
+    if (names) this.#leaving.set(server, names);
   }
 
   /** What is known of a server that has gone is not needed any more. */
@@ -111,11 +135,22 @@ export class Replica {
   /** Tells what follows for up to `most` ids; true while there are more. */
   work(most = Infinity): boolean {
     let left = most;
-    for (const name of this.#dirty) {
-      if (left-- <= 0) return true;
-      this.#settle(name);
+    for (const names of [this.#urgent, this.#dirty]) {
+      for (const name of names) {
+        if (left-- <= 0) return true;
+        this.#settle(name);
+      }
     }
-    return this.#dirty.size > 0;
+    for (const [server, names] of this.#leaving) {
+      for (;;) {
+        if (left-- <= 0) return true;
+        const { done, value } = names.next();
+        if (done) break;
+        this.#settle(value);
+      }
+      this.#leaving.delete(server);
+    }
+    return false;
   }
 
   #put(name: Name, entry: Entry): void {
@@ -149,6 +184,7 @@ export class Replica {
 
   #settle(name: Name): void {
     this.#dirty.delete(name);
+    this.#urgent.delete(name);
     let best: Entry | undefined;
     for (const entry of this.#byName.get(name) ?? []) {
       if (this.#alive.has(entry.server) && (!best || isLater(entry.record.at, entry.server, best.record.at, best.server))) best = entry;
@@ -164,13 +200,21 @@ export class Replica {
       }
     }
     const told = this.#told.get(name);
+    if (told) this.#count(told.server, -1);
     if (best) {
+      this.#count(best.server, 1);
       this.#told.set(name, best);
       if (told?.record !== best.record) this.#owner.set(best.record, best.server);
     } else if (told) {
       this.#told.delete(name);
       this.#owner.delete(told.record.kind, told.record.id);
     }
+  }
+
+  #count(server: string, more: 1 | -1): void {
+    const count = (this.#counts.get(server) ?? 0) + more;
+    if (count) this.#counts.set(server, count);
+    else this.#counts.delete(server);
   }
 }
 

@@ -198,13 +198,19 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     const error = (promise: Promise<unknown>): Promise<{ code: string; message: string }> =>
       promise.then(() => ({ code: 'none', message: '' }), (cause: unknown) => cause as { code: string; message: string });
     const gone = await error(stage.server('nats://127.0.0.1:1'));
-    expect(gone).toMatchObject({ code: 'CONNECT_FAILED', message: expect.stringContaining('check that it runs there') });
+    expect(gone).toMatchObject({
+      code: 'CONNECT_FAILED',
+      message: expect.stringMatching(/^Cannot connect to NATS at nats:\/\/127\.0\.0\.1:1 \(.+\): check that it runs there, and that the address begins with nats:\/\/ or tls:\/\/\.$/),
+    });
     const plain = stage.own(await startNats({ jetstream: false }));
     expect(await error(stage.server(plain.url))).toMatchObject({ code: 'CLUSTER_FAILED', message: expect.stringContaining('-js') });
     const guarded = stage.own(await startNats({ config: 'authorization { user: "u", password: "right" }' }));
     const wrong = { cluster: { servers: guarded.url, username: 'u', password: 'wrong' } };
     const refused = await error(stage.server('', wrong));
     expect(refused.code).toBe('UNAUTHORIZED');
+    expect(refused.message).toMatch(
+      /^NATS at nats:\/\/127\.0\.0\.1:\d+ refuses this server \(.+\): check the cluster's user and password, token or credentials file\.$/,
+    );
     expect(refused.message).not.toContain('wrong');
     const right = await stage.server('', { cluster: { servers: guarded.url.replace('//', '//u:right@') } });
     await until(() => right.stats().cluster!.ready, 'readiness');

@@ -108,6 +108,7 @@ describe('Replica', () => {
       set: (record, server) => (seen.set(record.id, server), log.push(`set ${server}`)),
       delete: (_kind, gone) => (seen.delete(gone), log.push('delete')),
       usurped: (_kind, gone) => log.push(`usurped ${gone === id(1)}`),
+      matchedAt: () => [],
     });
     const put = (server: string, n: number, at: number, topic?: string): void => replica.apply({ server, kind: 'brewer', id: id(n) }, brewer(n, at, topic));
     return { replica, seen, log, put };
