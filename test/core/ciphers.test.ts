@@ -149,6 +149,43 @@ describe('every engine reads every other', () => {
   });
 });
 
+describe('noble, with what it keeps for a key', () => {
+  const gcm = nobleEngine.gcm(new Uint8Array(32).fill(5));
+  const nonce = (last: number) => new Uint8Array(12).fill(last);
+
+  it('computes each message as node:crypto does, whatever came before it under that key', () => {
+    fc.assert(
+      fc.property(fc.array(fc.record({ data: fc.uint8Array({ maxLength: 100 }), text: fc.uint8Array({ maxLength: 2500 }), last: fc.nat(255), at: fc.nat(7), forge: fc.boolean() }), { maxLength: 6 }), (messages) => {
+        for (const { data, text, last, at, forge } of messages) {
+          const cipher = createCipheriv('aes-256-gcm', new Uint8Array(32).fill(5), nonce(last)).setAAD(data);
+          const wanted = Buffer.concat([cipher.update(text), cipher.final(), cipher.getAuthTag()]);
+          expect(hex(gcm.seal(nonce(last), data, text) as Uint8Array)).toBe(hex(wanted));
+          // At any offset; and one that is refused leaves nothing behind.
+          const sealed = new Uint8Array([...new Uint8Array(at), ...wanted]).subarray(at);
+          if (forge) sealed[last % sealed.length]! ^= 1;
+          const before = hex(sealed);
+          if (forge) expect(() => gcm.open(nonce(last), data, sealed)).toThrow();
+          else expect(hex(gcm.open(nonce(last), data, sealed) as Uint8Array)).toBe(hex(text));
+          expect(hex(sealed)).toBe(before);
+        }
+      }),
+    );
+  });
+
+  it.each([0, 1, 11, 13, 16, 17])('refuses a nonce of %i bytes, which would be as good as another one', (length) => {
+    expect(() => gcm.seal(new Uint8Array(length), new Uint8Array(0), new Uint8Array(1))).toThrow(RangeError);
+    expect(() => gcm.open(new Uint8Array(length), new Uint8Array(0), new Uint8Array(17))).toThrow(RangeError);
+  });
+
+  it.each([0, 1, 15])('refuses %i bytes, which are less than a tag', (length) => {
+    expect(() => gcm.open(nonce(1), new Uint8Array(88), new Uint8Array(length))).toThrow(RangeError);
+  });
+
+  it.each([0, 15, 16, 17, 33])('refuses a CBC payload of %i bytes, which is none', (length) => {
+    expect(() => nobleEngine.cbc(new Uint8Array(16)).open(new Uint8Array(length))).toThrow(RangeError);
+  });
+});
+
 describe('what a brewer may announce', () => {
   it.each([{}, { cipher: null }, { cipher: { mode: 'NONE', key: '' } }, { cipher: { mode: 'NONE' } }])('%j is plaintext', async (config) => {
     expect(hex((await open(config, nobleEngine, rawFrame('a', id(1), 'x'))) as Uint8Array)).toBe('78');
