@@ -1,10 +1,13 @@
+import { execFileSync } from 'node:child_process';
 import { createCipheriv, createDecipheriv, webcrypto } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defaultEngine } from '../../src/core/ciphers/default-engine.js';
 import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
 import { openerFor, sealerFor } from '../../src/core/ciphers/index.js';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
+import { nobleEngine as laterEngine } from '../../src/core/ciphers/noble-later.js';
 import { webCryptoEngine } from '../../src/core/ciphers/web-crypto.js';
 import { frameIdentity, topicHash } from '../../src/core/frame.js';
 import type { BrewerConfig } from '../../src/core/packet.js';
@@ -16,6 +19,7 @@ vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
 const engines: [string, CryptoEngine][] = [
   ['noble', nobleEngine],
+  ['noble, loaded later', laterEngine],
   ['WebCrypto', webCryptoEngine(webcrypto.subtle as never)],
   ['node', nodeEngine],
   ['default', defaultEngine()],
@@ -183,6 +187,22 @@ describe('noble, with what it keeps for a key', () => {
 
   it.each([0, 15, 16, 17, 33])('refuses a CBC payload of %i bytes, which is none', (length) => {
     expect(() => nobleEngine.cbc(new Uint8Array(16)).open(new Uint8Array(length))).toThrow(RangeError);
+  });
+});
+
+describe('noble, where it is loaded later', () => {
+  it('is there for the first key at once, and synchronous from then on', async () => {
+    const key = laterEngine.cbc(new Uint8Array(16));
+    const payload = await key.seal(new Uint8Array(3));
+    expect(key.open(payload)).toEqual(new Uint8Array(3));
+  });
+
+  it('is not loaded by what Node imports of the SDK', () => {
+    const hooks = 'import { writeSync } from "node:fs"; export async function resolve(name, context, next) { const found = await next(name, context); writeSync(1, `${found.url}\\n`); return found; }';
+    const script = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${hooks}`)}); await import('./dist/index.js'); await import('./dist/core/index.js');`;
+    const urls = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: fileURLToPath(new URL('../..', import.meta.url)), encoding: 'utf8' });
+    expect(urls).toContain('/@noble/hashes/');
+    expect(urls).not.toContain('/@noble/ciphers/');
   });
 });
 
