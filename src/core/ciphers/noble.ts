@@ -1,7 +1,7 @@
 import { GHASH } from '@noble/ciphers/_polyval.js';
 import { unsafe } from '@noble/ciphers/aes.js';
 import { randomBytes } from '../host.js';
-import { BLOCK, type CryptoEngine, pad, unpad } from './engine.js';
+import { BLOCK, type CryptoEngine, join, pad, unpad } from './engine.js';
 
 // AES and GHASH are those of @noble/ciphers. Its `cbc` and `gcm` make the key schedule and the tables of GHASH anew for each
 // message, which takes longer than a short message does. Here they are kept for each key, so the modes around them are ours.
@@ -63,31 +63,26 @@ export const nobleEngine: CryptoEngine = {
     const counter = new Uint8Array(BLOCK);
     /** Combines `bytes`, which are aligned, with the key stream, from where it was. */
     const stream = (bytes: Uint8Array): Uint8Array => unsafe.ctr32(schedule, false, counter, bytes, bytes);
-    const start = (nonce: Uint8Array): void => {
+    /** The first block of a nonce's key stream, which masks the tag. */
+    const start = (nonce: Uint8Array): Uint8Array => {
       // A shorter one would be as good as another nonce.
       if (nonce.length !== NONCE) throw new RangeError('bad nonce');
       counter.set(nonce);
       counter.set([0, 0, 0, 1], NONCE);
+      return stream(new Uint8Array(BLOCK));
     };
     // For as many bytes its tables take 24 KiB, and half the time that small ones take.
     const hash = new KeptHash(stream(new Uint8Array(BLOCK)), 2048);
     return {
       seal(nonce, data, plaintext) {
-        const end = BLOCK + plaintext.length;
-        const bytes = new Uint8Array(end + BLOCK);
-        bytes.set(plaintext, BLOCK);
-        start(nonce);
-        stream(bytes.subarray(0, end));
-        // The first block of the key stream masks the tag.
-        const tag = bytes.subarray(0, BLOCK);
-        hash.apply(tag, data, bytes.subarray(BLOCK, end));
-        bytes.set(tag, end);
-        return bytes.subarray(BLOCK);
+        const tag = start(nonce);
+        const ciphertext = stream(new Uint8Array(plaintext));
+        hash.apply(tag, data, ciphertext);
+        return join(ciphertext, tag);
       },
       open(nonce, data, sealed) {
         const end = sealed.length - BLOCK;
-        start(nonce);
-        const tag = stream(new Uint8Array(BLOCK));
+        const tag = start(nonce);
         hash.apply(tag, data, sealed.subarray(0, end));
         let wrong = end < 0 ? 1 : 0;
         for (let i = 0; i < BLOCK; i++) wrong |= tag[i]! ^ sealed[end + i]!;
