@@ -7,6 +7,8 @@ export default defineConfig({
   // Tests run from the source; package.json sends these to dist.
   resolve: {
     alias: {
+      // As in a page: in Node it would be loaded later.
+      '#noble': fromRoot('src/core/ciphers/noble.ts'),
       '#platform': fromRoot('src/platform/node.ts'),
       '#mqtt': fromRoot('src/platform/node-mqtt.ts'),
       '#scope': fromRoot('src/platform/node-scope.ts'),

@@ -19,6 +19,7 @@ const SCRIPT_TAG = '<script src="pubkeeper-compat.umd.min.js"></script>\n  <scri
 const IMPORTS = {
   'pubkeeper/compat': '/dist/compat/index.js',
   '#platform': '/dist/platform/browser.js',
+  '#noble': '/dist/core/ciphers/noble.js',
   'isomorphic-ws': '/node_modules/isomorphic-ws/browser.js',
   '@noble/ciphers/': '/node_modules/@noble/ciphers/',
   '@noble/hashes/': '/node_modules/@noble/hashes/',

@@ -1,4 +1,4 @@
-import { microtask } from './host.js';
+import { soon } from './host.js';
 
 /** How many microtasks in a row must bring nothing new before the tick counts as over: a loop that awaits each step brings
  * something every few. */
@@ -26,7 +26,7 @@ export class Cork {
   }
 
   #look(): void {
-    microtask(() => {
+    soon(() => {
       if (this.#quiet++ < QUIET) return this.#look();
       this.#looking = false;
       this.#flush();

@@ -78,4 +78,10 @@ export const cancel = (timer: Timer | undefined): void => clearTimeout(timer);
 
 export const microtask = (run: () => void): void => queueMicrotask(run);
 
+/**
+ * As `microtask`, for what is called for every message: promises stay within the JavaScript engine, while `queueMicrotask` leads
+ * through the host. `run` must not throw.
+ */
+export const soon = (run: () => void): void => void Promise.resolve().then(run);
+
 export const defaultLogger = (): Logger => console;

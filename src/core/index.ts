@@ -20,8 +20,7 @@ export { decodeRelayPacket, encodeRelayPacket, RelayPacketType, type RelayPacket
 export type { CbcKey, CryptoEngine, GcmKey } from './ciphers/engine.js';
 export type { CipherName, MakeSealer, Opener, Sealer } from './ciphers/cipher.js';
 export { openerFor, sealerFor } from './ciphers/index.js';
-export { defaultEngine } from './ciphers/default-engine.js';
-export { nobleEngine } from './ciphers/noble.js';
+export { defaultEngine, plainEngine as nobleEngine } from './ciphers/default-engine.js';
 export { webCryptoEngine } from './ciphers/web-crypto.js';
 export { Patron, type PatronCallback, type PatronEvents, type PatronOptions } from './patron.js';
 export { Brewer, type BrewerEvents, type BrewerOptions } from './brewer.js';

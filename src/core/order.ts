@@ -28,23 +28,27 @@ export class OrderedQueue<T> {
     return this.#waiting.length;
   }
 
-  push(result: Awaitable<T>, size = 0): void {
+  /** @param map makes what is passed on out of the result, without a promise of its own */
+  push<R = T>(result: Awaitable<R>, size = 0, map: (result: R) => T = (same) => same as unknown as T): void {
     const later = result instanceof Promise;
     if (!later && !this.#waiting.length) {
-      this.#pass(result);
+      this.#pass(map(result));
       return;
     }
-    const slot: Slot<T> = { settled: !later, failed: false, value: later ? undefined : result, size };
+    const slot: Slot<T> = { settled: !later, failed: false, value: later ? undefined : map(result), size };
     this.#waiting.push(slot);
     this.size += size;
     if (later) {
-      const settle = (failed: boolean) => (value: unknown) => {
+      const settle = (failed: boolean, value: T | unknown): void => {
         slot.settled = true;
         slot.failed = failed;
         slot.value = value;
         this.#drain();
       };
-      result.then(settle(false), settle(true));
+      result.then(
+        (value) => settle(false, map(value)),
+        (error: unknown) => settle(true, error),
+      );
     }
   }
 

@@ -1,9 +1,9 @@
-import type { CryptoEngine } from './ciphers/engine.js';
+import { type CryptoEngine, sizeOf } from './ciphers/engine.js';
 import { openerFor } from './ciphers/index.js';
 import { type Opener, strength } from './ciphers/cipher.js';
 import type { DropReason } from './drops.js';
 import { bearsIdentity, frameIdentity, isFrame, readSeal, topicHash } from './frame.js';
-import { microtask } from './host.js';
+import { soon } from './host.js';
 import { fromHex } from './id.js';
 import { Message } from './message.js';
 import { OrderedQueue } from './order.js';
@@ -99,7 +99,7 @@ export class Source {
     if (reason) return this.#owner.drop(reason, this.brewerId);
     if (!this.#opener.openAll || retained) return this.#open(frame, retained);
     // What comes in one tick is opened together at its end.
-    if (this.#burst.push(frame) === 1) microtask(() => this.flush());
+    if (this.#burst.push(frame) === 1) soon(() => this.flush());
   }
 
   #refuse(frame: Uint8Array): DropReason | undefined {
@@ -129,14 +129,12 @@ export class Source {
     if (!frames.length) return;
     this.#burst = [];
     if (frames.length === 1) return this.#open(frames[0]!, false);
-    const size = frames.reduce((sum, { length }) => sum + length, 0);
-    this.#push(this.#opener.openAll!(frames), size, false);
+    this.#push(this.#opener.openAll!(frames), sizeOf(frames), false);
   }
 
   /** Puts in line what was opened, or is being opened. */
   #push(opened: Opening['messages'] | Promise<Opening['messages']>, size: number, retained: boolean, sequence?: number): void {
-    const opening = (messages: Opening['messages']): Opening => ({ messages, sequence, retained, source: this });
-    this.queue.push(opened instanceof Promise ? opened.then(opening) : opening(opened), size);
+    this.queue.push(opened, size, (messages) => ({ messages, sequence, retained, source: this }));
   }
 
   #pass({ messages, sequence, retained }: Opening): void {

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomFillSync } from 'node:crypto';
-import { BLOCK, bursts, type CryptoEngine, divide, join, pad, unpad } from '../core/ciphers/engine.js';
+import { BLOCK, bursts, type CryptoEngine, divide, join, pad, payloadsOf, unpad } from '../core/ciphers/engine.js';
 
 const TAG = 16;
 const ZERO_IV = Buffer.alloc(BLOCK);
@@ -31,8 +31,10 @@ export const nodeEngine: CryptoEngine = {
         return bytesOf(cipher.update(pad(pool.subarray(used, (used += BLOCK)), plaintext)));
       },
       open: (payload) => unpad(bytesOf(decipher.update(payload)).subarray(BLOCK)),
-      openAll: (payloads) =>
-        bursts(payloads).flatMap((burst) => divide(bytesOf(decipher.update(join(...burst))).subarray(BLOCK), burst)),
+      openAll: (frames, skip) =>
+        bursts(frames).flatMap((burst) =>
+          divide(bytesOf(decipher.update(payloadsOf(burst, skip))).subarray(BLOCK), burst, skip),
+        ),
     };
   },
   gcm(key) {

@@ -1,10 +1,13 @@
+import { execFileSync } from 'node:child_process';
 import { createCipheriv, createDecipheriv, webcrypto } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defaultEngine } from '../../src/core/ciphers/default-engine.js';
 import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
 import { openerFor, sealerFor } from '../../src/core/ciphers/index.js';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
+import { nobleEngine as laterEngine } from '../../src/core/ciphers/noble-later.js';
 import { webCryptoEngine } from '../../src/core/ciphers/web-crypto.js';
 import { frameIdentity, topicHash } from '../../src/core/frame.js';
 import type { BrewerConfig } from '../../src/core/packet.js';
@@ -16,6 +19,7 @@ vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
 const engines: [string, CryptoEngine][] = [
   ['noble', nobleEngine],
+  ['noble, loaded later', laterEngine],
   ['WebCrypto', webCryptoEngine(webcrypto.subtle as never)],
   ['node', nodeEngine],
   ['default', defaultEngine()],
@@ -50,7 +54,7 @@ describe.each(engines)('AES-CBC by %s', (_, engine) => {
   it('opens payloads that come together as it opens them one by one', async () => {
     const key = engine.cbc(new Uint8Array(16).fill(3));
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(fc.nat(40_000), fc.constantFrom('whole', 'flipped', 'cut')), { maxLength: 12 }), async (parts) => {
+      fc.asyncProperty(fc.array(fc.tuple(fc.oneof(fc.nat(40), fc.nat(40_000)), fc.constantFrom('whole', 'flipped', 'cut')), { maxLength: 12 }), fc.nat(100), async (parts, skip) => {
         const payloads = await Promise.all(parts.map(async ([size, fate], index) => {
           const payload = (await key.seal(new Uint8Array(size).fill(index))).slice();
           if (fate === 'flipped') payload[payload.length - 17]! ^= 0x55; // in the padding, or in the IV of an empty message
@@ -58,7 +62,9 @@ describe.each(engines)('AES-CBC by %s', (_, engine) => {
         }));
         const one = async (payload: Uint8Array) => key.open(payload);
         const each = await Promise.all(payloads.map((payload) => one(payload).then(hex, () => undefined)));
-        const together = key.openAll ? await key.openAll(payloads) : undefined;
+        // As payloads of frames: each with a head that is not looked at.
+        const frames = payloads.map((payload, index) => new Uint8Array([...new Uint8Array(skip).fill(index), ...payload]));
+        const together = key.openAll ? await key.openAll(frames, skip) : undefined;
         if (together) expect(together.map((opened) => opened && hex(opened))).toEqual(each);
       }),
       { numRuns: 30 },
@@ -146,6 +152,59 @@ describe('every engine reads every other', () => {
       padded.fill(0);
       expect(hex((await opening) as Uint8Array)).toBe('01'.repeat(size));
     }
+  });
+});
+
+describe('noble, with what it keeps for a key', () => {
+  const gcm = nobleEngine.gcm(new Uint8Array(32).fill(5));
+  const nonce = (last: number) => new Uint8Array(12).fill(last);
+
+  it('computes each message as node:crypto does, whatever came before it under that key', () => {
+    fc.assert(
+      fc.property(fc.array(fc.record({ data: fc.uint8Array({ maxLength: 100 }), text: fc.uint8Array({ maxLength: 2500 }), last: fc.nat(255), at: fc.nat(7), forge: fc.boolean() }), { maxLength: 6 }), (messages) => {
+        for (const { data, text, last, at, forge } of messages) {
+          const cipher = createCipheriv('aes-256-gcm', new Uint8Array(32).fill(5), nonce(last)).setAAD(data);
+          const wanted = Buffer.concat([cipher.update(text), cipher.final(), cipher.getAuthTag()]);
+          expect(hex(gcm.seal(nonce(last), data, text) as Uint8Array)).toBe(hex(wanted));
+          // At any offset; and one that is refused leaves nothing behind.
+          const sealed = new Uint8Array([...new Uint8Array(at), ...wanted]).subarray(at);
+          if (forge) sealed[last % sealed.length]! ^= 1;
+          const before = hex(sealed);
+          if (forge) expect(() => gcm.open(nonce(last), data, sealed)).toThrow();
+          else expect(hex(gcm.open(nonce(last), data, sealed) as Uint8Array)).toBe(hex(text));
+          expect(hex(sealed)).toBe(before);
+        }
+      }),
+    );
+  });
+
+  it.each([0, 1, 11, 13, 16, 17])('refuses a nonce of %i bytes, which would be as good as another one', (length) => {
+    expect(() => gcm.seal(new Uint8Array(length), new Uint8Array(0), new Uint8Array(1))).toThrow(RangeError);
+    expect(() => gcm.open(new Uint8Array(length), new Uint8Array(0), new Uint8Array(17))).toThrow(RangeError);
+  });
+
+  it.each([0, 1, 15])('refuses %i bytes, which are less than a tag', (length) => {
+    expect(() => gcm.open(nonce(1), new Uint8Array(88), new Uint8Array(length))).toThrow(RangeError);
+  });
+
+  it.each([0, 15, 16, 17, 33])('refuses a CBC payload of %i bytes, which is none', (length) => {
+    expect(() => nobleEngine.cbc(new Uint8Array(16)).open(new Uint8Array(length))).toThrow(RangeError);
+  });
+});
+
+describe('noble, where it is loaded later', () => {
+  it('is there for the first key at once, and synchronous from then on', async () => {
+    const key = laterEngine.cbc(new Uint8Array(16));
+    const payload = await key.seal(new Uint8Array(3));
+    expect(key.open(payload)).toEqual(new Uint8Array(3));
+  });
+
+  it('is not loaded by what Node imports of the SDK', () => {
+    const hooks = 'import { writeSync } from "node:fs"; export async function resolve(name, context, next) { const found = await next(name, context); writeSync(1, `${found.url}\\n`); return found; }';
+    const script = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${hooks}`)}); await import('./dist/index.js'); await import('./dist/core/index.js');`;
+    const urls = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: fileURLToPath(new URL('../..', import.meta.url)), encoding: 'utf8' });
+    expect(urls).toContain('/@noble/hashes/');
+    expect(urls).not.toContain('/@noble/ciphers/');
   });
 });
 

@@ -16,7 +16,7 @@ export function cbcOpener(engine: CryptoEngine, key: Uint8Array): Opener {
       return length >= FRAME_HEADER + 2 * BLOCK && (length - FRAME_HEADER) % BLOCK === 0;
     },
     open: (frame) => aes.open(frame.subarray(FRAME_HEADER)),
-    openAll: aes.openAll && ((frames) => aes.openAll!(frames.map((frame) => frame.subarray(FRAME_HEADER)))),
+    openAll: aes.openAll && ((frames) => aes.openAll!(frames, FRAME_HEADER)),
   };
 }
 

@@ -1,6 +1,9 @@
+import { nobleEngine } from '#noble';
 import type { CbcKey, CryptoEngine } from './engine.js';
-import { nobleEngine } from './noble.js';
 import { subtle, webCryptoEngine } from './web-crypto.js';
+
+/** Not exported under its own name: declarations must not lead to `#noble`, which not every compiler finds. */
+export const plainEngine: CryptoEngine = nobleEngine;
 
 declare const performance: { now(): number };
 

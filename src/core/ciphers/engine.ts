@@ -9,9 +9,9 @@ export interface CbcKey {
   open(payload: Uint8Array): Awaitable<Uint8Array>;
   /**
    * Opens payloads that came together, where that is cheaper than one by one; undefined in the place of one that
-   * cannot be opened.
+   * cannot be opened. The payload of a frame is what follows its first `skip` bytes.
    */
-  openAll?(payloads: readonly Uint8Array[]): Awaitable<readonly (Uint8Array | undefined)[]>;
+  openAll?(frames: readonly Uint8Array[], skip: number): Awaitable<readonly (Uint8Array | undefined)[]>;
 }
 
 /** AES-GCM with a 16-byte tag behind the ciphertext, under one key. */
@@ -45,56 +45,71 @@ export function pad(iv: Uint8Array, plaintext: Uint8Array): Uint8Array<ArrayBuff
 }
 
 /**
- * What is before the PKCS#7 padding of decrypted blocks.
+ * What is before the PKCS#7 padding of decrypted blocks, which are those from `start` to `end`.
  * @throws {RangeError} when there is no such padding
  */
-export function unpad(blocks: Uint8Array): Uint8Array {
-  const count = blocks[blocks.length - 1] ?? 0;
-  const length = blocks.length - count;
-  let wrong = count < 1 || count > BLOCK || length < 0 ? 1 : 0;
-  for (let i = length; !wrong && i < blocks.length; i++) wrong |= blocks[i]! ^ count;
+export function unpad(bytes: Uint8Array, start = 0, end = bytes.length): Uint8Array {
+  const count = bytes[end - 1] ?? 0;
+  const stop = end - count;
+  let wrong = count < 1 || count > BLOCK || stop < start ? 1 : 0;
+  for (let i = stop; !wrong && i < end; i++) wrong |= bytes[i]! ^ count;
   if (wrong) throw new RangeError('bad padding');
-  return blocks.subarray(0, length);
+  return bytes.subarray(start, stop);
 }
 
 /** Payloads are opened together up to this many bytes. */
 const BURST = 64 * 1024;
 
-/** `payloads` in groups that are worth one call each. */
-export function bursts(payloads: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
+/** `frames` in groups that are worth one call each. */
+export function bursts(frames: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
   const groups: Uint8Array[][] = [];
   let size = BURST;
-  for (const payload of payloads) {
-    if (size + payload.length > BURST) {
+  for (const frame of frames) {
+    if (size + frame.length > BURST) {
       groups.push([]);
       size = 0;
     }
-    groups[groups.length - 1]!.push(payload);
-    size += payload.length;
+    groups[groups.length - 1]!.push(frame);
+    size += frame.length;
   }
   return groups;
 }
 
 /**
- * The plaintexts of `payloads` that were opened as one: laid end to end (IV₁ C₁ IV₂ C₂ …) they are one CBC ciphertext
- * under the first IV. The blocks that the inner IVs decrypt to are skipped, and each padding is checked here.
+ * The payloads of `frames`, which follow their first `skip` bytes, end to end. Views are what costs most in browsers, so there is
+ * none for each: whole frames are laid down from the last to the first, and each one's head is overwritten by those before it.
  */
-export function divide(plain: Uint8Array, payloads: readonly Uint8Array[]): (Uint8Array | undefined)[] {
+export function payloadsOf(frames: readonly Uint8Array[], skip: number): Uint8Array<ArrayBuffer> {
+  let at = sizeOf(frames) - frames.length * skip;
+  const bytes = new Uint8Array(skip + at);
+  for (let i = frames.length; i--; ) bytes.set(frames[i]!, (at -= frames[i]!.length - skip));
+  return bytes.subarray(skip);
+}
+
+/**
+ * The plaintexts of payloads that were opened as one: laid end to end (IV₁ C₁ IV₂ C₂ …) they are one CBC ciphertext
+ * under the first IV. The blocks that the inner IVs decrypt to are skipped, and each padding is checked here; but not that of
+ * the last payload where the engine has cut it off.
+ */
+export function divide(plain: Uint8Array, frames: readonly Uint8Array[], skip: number): (Uint8Array | undefined)[] {
   let at = 0;
-  return payloads.map(({ length }) => {
+  return frames.map(({ length }) => {
     const start = at;
-    at += length;
+    at += length - skip;
     try {
-      return unpad(plain.subarray(start, at - BLOCK));
+      return at - BLOCK > plain.length ? plain.subarray(start) : unpad(plain, start, at - BLOCK);
     } catch {
       return undefined;
     }
   });
 }
 
+/** The bytes of all together. */
+export const sizeOf = (pieces: readonly Uint8Array[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
+
 /** Pieces laid end to end, in memory of their own. */
 export function join(...pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  const bytes = new Uint8Array(sizeOf(pieces));
   let at = 0;
   for (const piece of pieces) {
     bytes.set(piece, at);
