@@ -2,7 +2,21 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import nodeResolve from '@rollup/plugin-node-resolve';
 import terser from '@rollup/plugin-terser';
-import { shortPrivateNames } from './scripts/short-private-names.mjs';
+import { minify } from 'rolldown/utils';
+
+// At the end, so that no line of the source map moves.
+const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers and @noble/hashes (MIT, Paul Miller) and isomorphic-ws (MIT, Zejin Zhuang) */';
+
+/** What terser leaves, to which Oxc gives names that gzip likes better, and from which it folds a bit more: 1 %. */
+const oxc = {
+  name: 'oxc',
+  async renderChunk(code, { fileName }, { format }) {
+    const module = format === 'es';
+    const { code: minified, map, errors } = await minify(fileName, code, { module, mangle: { toplevel: module }, compress: { target: 'es2022' }, sourcemap: true });
+    if (errors?.length) throw new Error(errors[0].message);
+    return { code: `${minified}\n${NOTICE}`, map };
+  },
+};
 
 // tsc has compiled the source: Rollup only joins its output for pages that have no bundler of their own.
 const output = (format, file, options) => ({
@@ -13,7 +27,7 @@ const output = (format, file, options) => ({
   sourcemap: true,
   generatedCode: 'es2015',
   // What is shortest is not what gzip makes shortest: calls that are not inlined and plain statements repeat more.
-  plugins: [terser({ ecma: 2022, module: format === 'es', compress: { passes: 2, inline: 1, sequences: false } })],
+  plugins: [terser({ ecma: 2022, module: format === 'es', compress: { passes: 2, inline: 1, sequences: false }, mangle: false }), oxc],
   ...options,
 });
 
@@ -29,7 +43,7 @@ const inputSourceMaps = {
 
 const shared = {
   // Without `browser: true` the bundle swallows ws and the Node platform.
-  plugins: [nodeResolve({ browser: true }), inputSourceMaps, shortPrivateNames],
+  plugins: [nodeResolve({ browser: true }), inputSourceMaps],
   onwarn(warning) {
     // An import left unresolved makes a bundle that no page can load.
     throw new Error(warning.message);
