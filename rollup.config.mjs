@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import nodeResolve from '@rollup/plugin-node-resolve';
 import terser from '@rollup/plugin-terser';
 import { minify } from 'rolldown/utils';
+import { leanNoble } from './scripts/lean-noble.mjs';
 
 // At the end, so that no line of the source map moves.
 const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers and @noble/hashes (MIT, Paul Miller) and isomorphic-ws (MIT, Zejin Zhuang) */';
@@ -43,7 +44,7 @@ const inputSourceMaps = {
 
 const shared = {
   // Without `browser: true` the bundle swallows ws and the Node platform.
-  plugins: [nodeResolve({ browser: true }), inputSourceMaps],
+  plugins: [nodeResolve({ browser: true }), inputSourceMaps, leanNoble],
   onwarn(warning) {
     // An import left unresolved makes a bundle that no page can load.
     throw new Error(warning.message);

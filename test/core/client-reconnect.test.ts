@@ -229,10 +229,14 @@ describe('disconnect()', () => {
     for (const accepts of [true, false]) {
       const { client, brew, brewer, errors } = await matched([], [21]);
       let accept!: () => void;
-      brew.brew = () => new Promise<void>((resolve) => (accept = resolve));
+      // Sealing takes its own time, which is not in the hands of the test.
+      const carried = new Promise<void>((reached) => {
+        brew.brew = () => new Promise<void>((resolve) => ((accept = resolve), reached()));
+      });
       void brewer.brewText('last words');
       let done = false;
       const ending = client.disconnect().then(() => (done = true));
+      await carried;
       await pass(500);
       expect([done, brew.running.size]).toEqual([false, 1]);
       if (accepts) accept();
