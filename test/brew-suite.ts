@@ -14,6 +14,7 @@ import { PubkeeperError, type Brew, type BrewDetails, type BrewHost, type WebSoc
 //         return { brew: () => new MyBrew(broker.url), close: () => broker.close() };
 //       },
 //       lastValue: true,                                // a late patron gets its brewer's last frame
+//       missed: true,                                   // a patron that comes from another brew gets what it missed
 //       badDetails: [{ name: 'my', url: 'nonsense' }],  // what startPatron() must refuse
 //     });
 //
@@ -31,6 +32,8 @@ export interface BrewSuiteOptions {
   make(): Promise<BrewFixture> | BrewFixture;
   /** A patron that starts late gets the last frame of its brewer. */
   readonly lastValue?: boolean;
+  /** A patron that comes from another brew is given what it `missed` there, whichever end is told of the match first. */
+  readonly missed?: boolean;
   /** `receive` is told which frames are last values and which are live. */
   readonly tellsRetained?: boolean;
   /** Details that nothing can be connected by: `startPatron()` throws a PubkeeperError. */
@@ -54,7 +57,7 @@ function frameOf(topic: string, brewerId: string, payload: Uint8Array): Uint8Arr
 type Side = { readonly brew: Brew; readonly errors: PubkeeperError[] };
 
 export function brewSuite(name: string, options: BrewSuiteOptions): void {
-  const { patience = 15_000, badDetails = [], lastValue = false, tellsRetained = false } = options;
+  const { patience = 15_000, badDetails = [], lastValue = false, missed = false, tellsRetained = false } = options;
   const eventually = (check: () => unknown, timeout = patience) => vi.waitFor(check, { timeout, interval: 3 });
 
   describe(`the contract of a brew: ${name}`, { timeout: 4 * patience }, () => {
@@ -98,12 +101,16 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
     };
 
     /** Starts a brewer for a patron. */
-    const publish = (from: Side, to: Side, { brewer = 1, patron = 101, topic = TOPIC } = {}) => {
+    const publish = (from: Side, to: Side, { brewer = 1, patron = 101, topic = TOPIC } = {}, lost?: readonly string[]) => {
       const pair = { topic, brewerId: idOf(brewer), patronId: idOf(patron) };
-      const stop = from.brew.startBrewer({ ...pair, details: overTheWire(to.brew.patronDetails(pair)!) });
+      const details = overTheWire(to.brew.patronDetails(pair)!);
+      const accepted: Promise<void>[] = [];
+      const accepting = (promise: Promise<void>): void => void accepted.push(promise);
+      const again = lost && { missed: lost.map((text) => frameOf(topic, pair.brewerId, Buffer.from(text))), accepting };
+      const stop = from.brew.startBrewer({ ...pair, details, ...again });
       const send = (data: string | Uint8Array): void | Promise<void> =>
         from.brew.brew(pair.brewerId, frameOf(topic, pair.brewerId, typeof data === 'string' ? Buffer.from(data) : data));
-      return { send, stop };
+      return { send, stop, accepted };
     };
 
     /** Both ends, and the way between them open: the first frames of a fresh pair may come before a transport is ready. */
@@ -270,6 +277,40 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         await eventually(() => expect(reading.texts().at(-1)).toBe(`live ${index}`));
         last = `live ${index}`;
       }
+    });
+
+    describe('missed', () => {
+      const BOTH = ['missed 1', 'missed 2'];
+
+      it.runIf(missed)('comes first, when the brewer is told of the match before the patron', async () => {
+        const side = await prepare();
+        const [from, to] = [side(), side()];
+        await from.brew.brewerDetails({ topic: TOPIC, brewerId: idOf(1) });
+        const { send, accepted } = publish(from, to, {}, BOTH);
+        const live = send('live');
+        const reading = await listen(from, to);
+        await eventually(() => expect(reading.texts()).toEqual([...BOTH, 'live']));
+        await Promise.all([live, ...accepted]);
+        expect([...from.errors, ...to.errors]).toEqual([]);
+      });
+
+      it.runIf(missed && lastValue)('comes before what follows, and nobody waits, when the patron is told first, and has come', async () => {
+        const side = await prepare();
+        const [from, to, early] = [side(), side(), side()];
+        const first = await connect(from, to);
+        await first.writing.send('last');
+        await eventually(() => expect(first.reading.texts()).toEqual(['last']));
+        for (const { stop } of [first.reading, first.writing]) stop();
+        const reading = await listen(from, early, { patron: 102 });
+        // The last value comes with the answer to the patron that has come.
+        await eventually(() => expect(reading.texts()).toEqual(['last']));
+        const begun = performance.now();
+        const { send, accepted } = publish(from, early, { patron: 102 }, BOTH);
+        await Promise.all([send('live 1'), send('live 2'), ...accepted]);
+        expect(performance.now() - begun).toBeLessThan(3000);
+        await eventually(() => expect(reading.texts()).toEqual(['last', ...BOTH, 'live 1', 'live 2']));
+        expect([...from.errors, ...early.errors]).toEqual([]);
+      });
     });
 
     describe('close()', () => {

@@ -35,11 +35,14 @@ const natsServer = findProgram('nats-server');
 const mosquittoServer = findProgram('mosquitto');
 const unique = (): string => `test-${newId()}`;
 const KEEPS = { lastValue: true, tellsRetained: true } as const;
+/** Brews that stand beside others. */
+const MOVES = { missed: true } as const;
 
 /** An MqttBrew with whatever broker. */
 const mqtt = (name: string, start: (() => Promise<{ url: string; stop: () => unknown }>) | undefined, qos: 0 | 1 = 0): Candidate => ({
   name,
   ...KEEPS,
+  ...MOVES,
   badDetails: [{ name: 'mqtt' }, { name: 'mqtt', topic: '#' }],
   start:
     start &&
@@ -74,6 +77,7 @@ const candidates: readonly Candidate[] = [
   ...(['unix', 'tcp'] as const).map((transport) => ({
     name: `local (${transport})`,
     lastValue: true,
+    ...MOVES,
     badDetails: [{ name: 'local' }, { name: 'local', sock: 'relative' }, { name: 'local', sock: ['10.0.0.1', 1] }],
     start: async () => {
       const directory = mkdtempSync(join(tmpdir(), 'pk-conformance-'));
@@ -84,6 +88,7 @@ const candidates: readonly Candidate[] = [
   {
     name: 'broadcast-channel',
     ...KEEPS,
+    ...MOVES,
     start: async () => ({
       fresh: () => ((scope) => () => new BroadcastChannelBrew({ scope }))(unique()),
       stop: () => undefined,
@@ -100,6 +105,7 @@ const candidates: readonly Candidate[] = [
   ...(['tcp', 'ws'] as const).map((way) => ({
     name: `nats (${way})`,
     ...KEEPS,
+    ...MOVES,
     badDetails: [{ name: 'nats' }, { name: 'nats', subject: '>' }],
     start:
       natsServer === undefined

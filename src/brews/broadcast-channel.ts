@@ -30,6 +30,8 @@ interface Answering {
   readonly to: string;
   readonly frames: readonly Uint8Array[];
   readonly retained: boolean;
+  /** It had asked before the brewer knew of the match: to be taken also by one that has had its answer. */
+  readonly unasked?: true;
 }
 
 interface Outlet {
@@ -87,8 +89,12 @@ export class BroadcastChannelBrew implements Brew {
 
   startBrewer({ brewerId, patronId, missed, accepting }: BrewerPair): () => void {
     this.brewerDetails({ brewerId });
-    const { pairs, recent } = this.#outlets.get(brewerId)!;
+    const { channel, pairs, recent } = this.#outlets.get(brewerId)!;
     pairs.add(patronId);
+    // One that has asked already gets it before all that is brewed from now on.
+    if (missed?.length && recent.knows(patronId)) {
+      channel.postMessage({ to: patronId, frames: missed.map(compact), retained: false, unasked: true } satisfies Answering);
+    }
     const accepted = recent.expect(patronId, missed);
     if (accepted) accepting?.(accepted);
     return once(() => {
@@ -99,28 +105,23 @@ export class BroadcastChannelBrew implements Brew {
 
   startPatron({ brewerId, patronId, receive }: PatronPair): () => void {
     const channel = this.#channel(brewerId);
-    let joining: Joining | undefined = new Joining({
+    const joining = new Joining({
       ask: () => channel.postMessage({ ask: patronId } satisfies Asking),
       got: () => channel.postMessage({ ask: patronId, got: true } satisfies Asking),
       deliver: (frame, retained) => receive(frame, retained),
-      done: (answered) => {
-        joining = undefined;
-        // Nobody brews here: the browser keeps the two apart after all, or the brewer's tab is frozen.
-        if (!answered) this.#host!.state?.(this.name, false, { brewerId, patronId });
-      },
+      // Nobody brews here: the browser keeps the two apart after all, or the brewer's tab is frozen.
+      unanswered: () => this.#host!.state?.(this.name, false, { brewerId, patronId }),
       last: undefined,
     });
     channel.onmessage = ({ data }: { readonly data: unknown }) => {
-      if (data instanceof Uint8Array) {
-        if (joining) joining.live(data, false);
-        else receive(data, false);
-      } else if (isAnswering(data) && data.to === patronId) {
-        joining?.answer(data.frames, data.retained, false);
+      if (data instanceof Uint8Array) joining.live(data, false);
+      else if (isAnswering(data) && data.to === patronId) {
+        joining.answer({ frames: data.frames, retained: data.retained, unasked: data.unasked === true, more: false });
       }
     };
     joining.begin();
     const stop = once(() => {
-      joining?.stop();
+      joining.stop();
       channel.onmessage = null;
       channel.close();
       this.#patrons.delete(stop);

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { BroadcastChannelBrew } from '../../src/brews/broadcast-channel.js';
 import { newId } from '../../src/core/index.js';
 import { rawFrame, thrown } from '../helpers.js';
+import { givesMissed } from './broker-kit.js';
 import { attached, pair, receiver, TOPIC } from './rig.js';
 
 const clean: (() => unknown)[] = [];
@@ -44,6 +45,10 @@ describe('BroadcastChannelBrew', () => {
     const second = await pair(forgetful.brew, reader.brew, first.brewerId);
     await second.say('now');
     expect(await second.next()).toBe('now');
+  });
+
+  it('gives patrons that come from another brew what they missed, each its own, once, whichever end is told first', async () => {
+    await givesMissed(channel(), channel(), channel());
   });
 
   it('reaches other threads', async () => {

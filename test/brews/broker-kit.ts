@@ -1,7 +1,7 @@
 import { afterEach, expect } from 'vitest';
 import { newId, type Brew } from '../../src/core/index.js';
-import { rejected, thrown } from '../helpers.js';
-import { attached, pair, TOPIC } from './rig.js';
+import { rawFrame, rejected, thrown } from '../helpers.js';
+import { attached, pair, receiver, TOPIC } from './rig.js';
 
 // What brews over a broker promise, whichever broker it is: each function is a step of a test, and says what must be.
 
@@ -47,6 +47,51 @@ export async function keepsLast(writer: Rig, reader: Rig, guest: Rig): Promise<B
   expect(late.all[0]!.retained).toBe(true);
   expect(Buffer.isBuffer(late.all[0]!.frame)).toBe(false);
   return box;
+}
+
+/**
+ * Patrons of one client come from another brew: two before the brewer hears of it, the third after. Each gets what it
+ * missed, once, and what its neighbours missed does not come to it.
+ */
+export async function givesMissed(writer: Rig, reader: Rig, other: Rig): Promise<void> {
+  const box = await pair(writer.brew, other.brew);
+  const { brewerId, details } = box;
+  const mover = () => {
+    const { receive, next, take, all } = receiver();
+    const patronId = newId();
+    const come = () => reader.brew.startPatron({ topic: TOPIC, brewerId, patronId, details, receive });
+    const match = (...texts: string[]) => {
+      const missed = texts.map((text) => rawFrame(TOPIC, brewerId, text));
+      writer.brew.startBrewer({ topic: TOPIC, brewerId, patronId, details: reader.brew.patronDetails({ topic: TOPIC, patronId })!, missed });
+    };
+    return { come, match, next, take, all };
+  };
+  const [early, twin, third] = [mover(), mover(), mover()];
+  await box.say('two');
+  expect(await box.next()).toBe('two');
+  early.come();
+  expect(await early.next()).toBe('two');
+  await box.say('three');
+  expect(await early.next()).toBe('three');
+  twin.come();
+  expect(await twin.next()).toBe('three');
+  // More than one answer takes.
+  const large = ['a', 'b', 'c'].map((letter) => letter.repeat(400_000));
+  early.match(...large, 'one', 'two', 'three');
+  twin.match('one', 'two', 'three');
+  await box.say('four');
+  expect(await early.take(5)).toEqual([...large, 'one', 'four']);
+  expect(await twin.take(3)).toEqual(['one', 'two', 'four']);
+  third.match('three', 'four');
+  await box.say('five');
+  expect([await early.next(), await twin.next()]).toEqual(['five', 'five']);
+  third.come();
+  expect(await third.take(3)).toEqual(['three', 'four', 'five']);
+  await box.say('six');
+  expect([await early.next(), await twin.next(), await third.next()]).toEqual(['six', 'six', 'six']);
+  expect(await box.take(4)).toEqual(['three', 'four', 'five', 'six']);
+  expect([early, twin, third, box].map(({ all }) => all.length)).toEqual([9, 6, 4, 5]);
+  expect([writer, reader, other].flatMap(({ errors }) => errors)).toEqual([]);
 }
 
 /**

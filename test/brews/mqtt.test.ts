@@ -6,7 +6,7 @@ import { newId } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
-import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, isLetIn, isRefused, keepsLast } from './broker-kit.js';
+import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast } from './broker-kit.js';
 import { files, findProgram, mosquitto } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -75,6 +75,11 @@ describe.each([
     await fresh.say('three');
     expect(await fresh.next()).toBe('three');
     expect(fresh.all[0]!.retained).toBe(false);
+  });
+
+  it.skipIf(skip).each([0, 1] as const)('gives patrons that come from another brew what they missed, each its own, once, with QoS %i', async (qos) => {
+    const broker = await serve();
+    await givesMissed(brew({ url: broker.tcp, qos }), brew({ url: broker.tcp, qos }), brew({ qos }));
   });
 
   it.skipIf(skip)('keeps nothing when it is not wanted', async () => {

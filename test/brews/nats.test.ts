@@ -3,7 +3,7 @@ import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, thrown } from '../helpers.js';
-import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, isLetIn, isRefused, keepsLast } from './broker-kit.js';
+import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast } from './broker-kit.js';
 import { findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -51,6 +51,11 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await two.say('second');
     expect(await two.next()).toBe('second');
     expect(one.all).toHaveLength(1);
+  });
+
+  it('gives patrons that come from another brew what they missed, each its own, once, whichever end is told first', async () => {
+    const server = await serve();
+    await givesMissed(brew({ url: server.tcp }), brew({ url: server.tcp }), brew({}));
   });
 
   it('comes back when the server does, tells its state, and sends then what was brewed meanwhile', async () => {

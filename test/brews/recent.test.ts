@@ -65,10 +65,27 @@ describe('a patron that was matched', () => {
     expect(it.add(frame(1))).toBeUndefined();
     vi.advanceTimersByTime(20_000);
     expect(errors).toEqual([]);
+    // It was told what it has missed elsewhere, which is kept for it until it says so.
+    expect(it.expect(PATRON, [frame(2)])).toBeUndefined();
+    expect(it.add(frame(3))).toBeUndefined();
+    expect(it.asked(PATRON)).toEqual({ frames: [frame(2), frame(3)], retained: false });
+    it.arrived(PATRON);
+    vi.advanceTimersByTime(20_000);
+    expect(errors).toEqual([]);
     // The next match is another arrival.
     it.left(PATRON);
     void it.expect(PATRON);
     expect(it.add(frame(2))).toBeInstanceOf(Promise);
     it.clear();
+  });
+
+  it('and has asked before this end knew of the match: is known; one that does not get what it was sent is told of', () => {
+    const { errors, it } = recent();
+    expect(it.knows(PATRON)).toBe(false);
+    expect(it.asked(PATRON)).toEqual({ frames: [], retained: false });
+    expect(it.knows(PATRON)).toBe(true);
+    expect(it.expect(PATRON, [frame(1), frame(2)])).toBeUndefined();
+    vi.advanceTimersByTime(10_000);
+    expect(errors).toEqual([expect.objectContaining({ code: 'BREW_FAILED', details: { patronId: PATRON, frames: 2 } })]);
   });
 });

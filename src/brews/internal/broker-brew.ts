@@ -114,11 +114,12 @@ export class BrokerBrew implements Brew {
     }
     outlet.pairs.add(patronId);
     // One that does not ask need not be waited for.
-    const accepted = details.join === true ? outlet.recent.expect(patronId, missed) : undefined;
+    const accepted = details.join === true ? this.#expect(outlet, patronId, missed) : undefined;
     if (accepted) accepting?.(accepted);
     return once(() => {
       outlet.pairs.delete(patronId);
       outlet.recent.left(patronId);
+      outlet.pooled.link.forget(this.#answersTo(outlet.address, patronId));
       if (!outlet.pairs.size) outlet.pooled.link.forget(outlet.address);
     });
   }
@@ -182,8 +183,7 @@ export class BrokerBrew implements Brew {
         const [, patronId, got] = /^([\da-f]{32})(\+?)$/.exec(fromUtf8(payload)) ?? [];
         if (!patronId) return this.#host!.dropped('malformed');
         if (got) return recent.arrived(patronId);
-        const to = `${address}${separator}to${separator}${patronId}`;
-        for (const part of encodeAnswers(recent.asked(patronId))) link.say(to, part);
+        for (const part of encodeAnswers(recent.asked(patronId))) link.say(this.#answersTo(address, patronId), part);
       },
     });
     const end = once(() => {
@@ -195,6 +195,26 @@ export class BrokerBrew implements Brew {
       this.#release(pooled);
     });
     return { address, pooled, recent, pairs: new Set(), end };
+  }
+
+  /** One that has asked already is sent what it may have missed: before, and by the same way as, all that is brewed from now on. */
+  #expect({ address, pooled, recent }: Outlet, patronId: string, missed: BrewerPair['missed'] = []): void | Promise<void> {
+    const hasAsked = recent.knows(patronId);
+    const accepted = recent.expect(patronId, missed);
+    if (!hasAsked || !missed.length) return accepted;
+    try {
+      const to = this.#answersTo(address, patronId);
+      const parts = encodeAnswers({ frames: missed, retained: false }, true);
+      const sent: (void | Promise<void>)[] = parts.map((part) => pooled.link.publish(to, part)?.catch(() => undefined));
+      return sent.reduce(both);
+    } catch {
+      return undefined; // it is kept for the patron, and said to be lost when that does not come back for it
+    }
+  }
+
+  #answersTo(address: string, patronId: string): string {
+    const { separator } = this.#way;
+    return `${address}${separator}to${separator}${patronId}`;
   }
 
   /** The own broker when the brewer names it, or no other that can be reached from here; else the one it names. */

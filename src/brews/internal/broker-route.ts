@@ -3,21 +3,22 @@ import { FRAME_HEADER, isFrame } from '../../core/frame.js';
 import { utf8 } from '../../core/host.js';
 import type { Place } from './broker-brew.js';
 import type { BrokerLink } from './broker-link.js';
-import { Joining } from './joining.js';
+import { type Answered, Joining } from './joining.js';
 import type { Answer } from './recent.js';
 import { once } from './once.js';
-import { sameBytes } from './small.js';
 
 // A brewer's answer to a patron that asks: messages of one byte of flags, then brew frames end to end, which tell their
-// lengths themselves. Bit 0: they are a last value; bit 1: another message follows.
+// lengths themselves. Bit 0: they are a last value; bit 1: another message follows; bit 2: it was sent unasked, to a patron
+// that had asked before the brewer knew of the match, and is taken also by one that has had its answer.
 
 const RETAINED = 1;
 const MORE = 2;
+const UNASKED = 4;
 /** An answer is split when it grows longer, in bytes: brokers limit messages, often at 1 MiB. */
 const MAX_PART = 512 * 1024;
 const LENGTH_AT = 84;
 
-export function encodeAnswers({ frames, retained }: Answer): Uint8Array[] {
+export function encodeAnswers({ frames, retained }: Answer, unasked = false): Uint8Array[] {
   const parts: Uint8Array[][] = [[]];
   let size = 0;
   for (const frame of frames) {
@@ -30,7 +31,7 @@ export function encodeAnswers({ frames, retained }: Answer): Uint8Array[] {
   }
   return parts.map((part, index) => {
     const bytes = new Uint8Array(part.reduce((sum, { length }) => sum + length, 1));
-    bytes[0] = (retained ? RETAINED : 0) | (index < parts.length - 1 ? MORE : 0);
+    bytes[0] = (retained ? RETAINED : 0) | (index < parts.length - 1 ? MORE : 0) | (unasked ? UNASKED : 0);
     let at = 1;
     for (const frame of part) {
       bytes.set(frame, at);
@@ -41,7 +42,7 @@ export function encodeAnswers({ frames, retained }: Answer): Uint8Array[] {
 }
 
 /** The frames of an answer; undefined when it is none. */
-export function decodeAnswer(bytes: Uint8Array): { frames: Uint8Array[]; retained: boolean; more: boolean } | undefined {
+export function decodeAnswer(bytes: Uint8Array): Answered | undefined {
   const frames: Uint8Array[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 1;
@@ -54,7 +55,7 @@ export function decodeAnswer(bytes: Uint8Array): { frames: Uint8Array[]; retaine
     at = end;
   }
   const flags = bytes[0] ?? 0;
-  return { frames, retained: (flags & RETAINED) !== 0, more: (flags & MORE) !== 0 };
+  return { frames, retained: (flags & RETAINED) !== 0, more: (flags & MORE) !== 0, unasked: (flags & UNASKED) !== 0 };
 }
 
 export interface BrokerRouteOptions {
@@ -66,97 +67,97 @@ export interface BrokerRouteOptions {
   ended(): void;
 }
 
-/** One brewer as the patrons of this client read it: one subscription, however many they are. */
+interface Reader {
+  readonly patronId: string;
+  readonly receive: PatronPair['receive'];
+  joining: Joining;
+}
+
+/** One brewer as the patrons of this client read it: one subscription, however many they are. Each asks for itself. */
 export class BrokerRoute {
   readonly #options: BrokerRouteOptions;
-  readonly #receivers = new Map<object, { readonly patronId: string; readonly receive: PatronPair['receive'] }>();
-  readonly #undo: (() => void)[] = [];
-  #joining: Joining | undefined;
-  #last: Uint8Array | undefined;
+  /** And what ends each one's subscription to its answers. */
+  readonly #readers = new Map<Reader, (() => void) | undefined>();
+  #isConfirmed = false;
+  #leave: (() => void) | undefined;
 
   constructor(options: BrokerRouteOptions) {
     this.#options = options;
   }
 
   join(patronId: string, receive: PatronPair['receive']): () => void {
-    const key = {};
-    this.#receivers.set(key, { patronId, receive });
-    if (this.#receivers.size === 1) this.#listen(patronId);
-    else {
-      // The answer goes to the first one; this tells the brewer that another has come, and reads what the first does.
-      this.#options.link.say(this.#joinAddress, utf8(`${patronId}+`));
-      if (this.#last) receive(this.#last, true);
-    }
+    const [first] = this.#readers.keys();
+    const guarded: PatronPair['receive'] = (frame, retained) => {
+      if (this.#readers.has(reader)) receive(frame, retained);
+    };
+    const reader: Reader = { patronId, receive: guarded, joining: this.#joining(patronId, guarded) };
+    // Before the frames are subscribed to: when that is confirmed, answers come too.
+    this.#readers.set(reader, this.#hear(reader));
+    if (!first) this.#leave = this.#listen();
+    // What the broker has kept it tells once to each subscription.
+    else if (first.joining.last) reader.joining.live(first.joining.last, true);
+    if (this.#isConfirmed) this.#begin(reader);
     return once(() => {
-      this.#receivers.delete(key);
-      if (this.#receivers.size) return;
+      this.#end(reader);
+      if (this.#readers.size) return;
       this.stop();
       this.#options.ended();
     });
   }
 
   stop(): void {
-    this.#joining?.stop();
-    for (const run of this.#undo.splice(0)) run();
+    for (const reader of [...this.#readers.keys()]) this.#end(reader);
+    this.#leave?.();
   }
 
-  #listen(patronId: string): void {
-    const { link, place, separator, host } = this.#options;
-    if (place.join) {
-      const answers = link.listen(`${place.address}${separator}to${separator}${patronId}`, {
-        message: (payload) => {
-          const answer = decodeAnswer(payload);
-          if (!answer) return host.dropped('malformed');
-          this.#joining?.answer(answer.frames, answer.retained, answer.more);
-        },
-      });
-      this.#undo.push(answers);
-    }
-    const frames = link.listen(place.address, {
-      opening: () => {
-        if (place.join) this.#join(patronId);
+  #end(reader: Reader): void {
+    reader.joining.stop();
+    this.#readers.get(reader)?.();
+    this.#readers.delete(reader);
+  }
+
+  #hear(reader: Reader): (() => void) | undefined {
+    const { link, host, place, separator } = this.#options;
+    if (!place.join) return undefined;
+    return link.listen(`${place.address}${separator}to${separator}${reader.patronId}`, {
+      message: (payload) => {
+        const answer = decodeAnswer(payload);
+        if (answer) reader.joining.answer(answer);
+        else host.dropped('malformed');
       },
-      confirmed: () => this.#joining?.begin(),
+    });
+  }
+
+  #listen(): () => void {
+    const { link, host, place } = this.#options;
+    return link.listen(place.address, {
+      opening: () => {
+        this.#isConfirmed = false;
+        for (const reader of this.#readers.keys()) {
+          reader.joining.stop();
+          reader.joining = this.#joining(reader.patronId, reader.receive, reader.joining.last);
+        }
+      },
+      confirmed: () => {
+        this.#isConfirmed = true;
+        for (const reader of this.#readers.keys()) this.#begin(reader);
+      },
       message: (payload, retained) => {
         if (!payload.length) return; // MQTT: a retained message was taken back
-        if (this.#joining) this.#joining.live(payload, retained);
-        else if (!retained || !this.#last || !sameBytes(this.#last, payload)) this.#deliver(payload, retained);
+        if (!isFrame(payload)) return host.dropped('malformed');
+        for (const { joining } of [...this.#readers.keys()]) joining.live(payload, retained);
       },
     });
-    this.#undo.push(frames);
   }
 
-  /** @param asker to whom the answer goes, whether or not that patron is still here */
-  #join(asker: string): void {
-    this.#joining?.stop();
-    const joining = new Joining({
-      ask: () => this.#ask(asker),
-      got: () => {
-        const ids = [...this.#receivers.values()].map(({ patronId }) => patronId);
-        for (const id of ids) this.#options.link.say(this.#joinAddress, utf8(`${id}+`));
-      },
-      deliver: (frame, retained) => this.#deliver(frame, retained),
-      done: () => {
-        if (this.#joining === joining) this.#joining = undefined;
-      },
-      last: this.#last,
-    });
-    this.#joining = joining;
+  #begin({ joining }: Reader): void {
+    if (this.#options.place.join) joining.begin();
+    else joining.flow();
   }
 
-  #ask(patronId: string): void {
-    const { link, place } = this.#options;
-    if (place.join) link.say(this.#joinAddress, utf8(patronId));
-  }
-
-  get #joinAddress(): string {
-    const { place, separator } = this.#options;
-    return `${place.address}${separator}join`;
-  }
-
-  #deliver(frame: Uint8Array, retained: boolean): void {
-    if (!isFrame(frame)) return this.#options.host.dropped('malformed');
-    this.#last = frame;
-    for (const { receive } of [...this.#receivers.values()]) receive(frame, retained);
+  #joining(patronId: string, deliver: PatronPair['receive'], last?: Uint8Array): Joining {
+    const { link, place, separator } = this.#options;
+    const say = (what: string): void => link.say(`${place.address}${separator}join`, utf8(what));
+    return new Joining({ ask: () => say(patronId), got: () => say(`${patronId}+`), deliver, last });
   }
 }

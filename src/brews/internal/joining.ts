@@ -13,14 +13,25 @@ interface Held {
   readonly retained: boolean;
 }
 
+/** What a brewer has for a patron, or a part of it. */
+export interface Answered {
+  readonly frames: readonly Uint8Array[];
+  /** They are a last value. */
+  readonly retained: boolean;
+  /** Another part follows. */
+  readonly more: boolean;
+  /** Sent without being asked for, because the brewer heard of the match after it had answered. */
+  readonly unasked: boolean;
+}
+
 export interface JoiningOptions {
   /** Asks the brewer for what it has. Called again while no answer comes. */
   ask(): void;
   /** Says that the answer has come. */
   got(): void;
   deliver(frame: Uint8Array, retained: boolean): void;
-  /** Called once, when frames flow directly from now on. `answered` is false when nobody did. */
-  done(answered: boolean): void;
+  /** Called once if nobody answered in time. Frames flow directly then. */
+  unanswered?(): void;
   /** The last frame that was delivered before, if this is a return. */
   readonly last: Uint8Array | undefined;
 }
@@ -28,7 +39,7 @@ export interface JoiningOptions {
 /**
  * The patron's side of its arrival: holds live frames back until the brewer's answer is there, and delivers both in the
  * order in which they were brewed, each once. The answer travels by the same way as live frames, so whatever it holds
- * that was not held back is older than what was.
+ * that was not held back is older than what was. From then on frames flow through.
  */
 export class Joining {
   readonly #options: JoiningOptions;
@@ -38,29 +49,55 @@ export class Joining {
   #bytes = 0;
   #timers: Timer[] = [];
   #over = false;
+  #flows = false;
+  #last: Uint8Array | undefined;
+  /** What was delivered first since it flows. */
+  #first: Uint8Array | undefined;
+  /** `#first` was among what the brewer sends unasked. */
+  #met = false;
 
   constructor(options: JoiningOptions) {
     this.#options = options;
+    this.#last = options.last;
+  }
+
+  /** The last frame that was delivered. */
+  get last(): Uint8Array | undefined {
+    return this.#last;
   }
 
   /** The subscription is confirmed: asks. */
   begin(): void {
     if (this.#over || this.#timers.length) return;
     this.#timers = ASK_AGAIN.map((ms) => wait(ms, () => this.#options.ask()));
-    this.#timers.push(wait(GIVE_UP, () => this.#finish(false)));
+    this.#timers.push(wait(GIVE_UP, () => this.flow()));
     this.#options.ask();
   }
 
   live(frame: Uint8Array, retained: boolean): void {
+    if (this.#flows) {
+      if (retained && this.#last && sameBytes(this.#last, frame)) return;
+      this.#first ??= frame;
+      return this.#deliver(frame, retained);
+    }
     this.#held.push({ frame, retained });
     this.#bytes += frame.length;
-    if (this.#bytes > MAX_HELD) this.#finish(false);
+    if (this.#bytes > MAX_HELD) this.flow();
   }
 
-  /** @param more whether another part of the answer follows */
-  answer(frames: readonly Uint8Array[], retained: boolean, more: boolean): void {
+  answer({ frames, retained, more, unasked }: Answered): void {
+    if (this.#flows) {
+      // Without being sent unasked it is an answer to a question that was asked more than once.
+      if (unasked) this.#catchUp(frames, more);
+      return;
+    }
     for (const frame of frames) this.#answer.push({ frame, retained });
     if (!more) this.#finish(true);
+  }
+
+  /** Goes on without an answer. */
+  flow(): void {
+    this.#finish(false);
   }
 
   stop(): void {
@@ -68,20 +105,38 @@ export class Joining {
     for (const timer of this.#timers.splice(0)) cancel(timer);
   }
 
+  /** It was sent after all that has come; so from the first frame that has come since the arrival on, all has come. */
+  #catchUp(frames: readonly Uint8Array[], more: boolean): void {
+    for (const frame of frames) {
+      this.#met ||= this.#first !== undefined && sameBytes(this.#first, frame);
+      if (!this.#met) this.#deliver(frame, false);
+    }
+    if (more) return;
+    this.#met = false;
+    this.#options.got();
+  }
+
   #finish(answered: boolean): void {
     if (this.#over) return;
     this.stop();
-    const { last, deliver, done } = this.#options;
     const live = this.#held.filter(({ retained }) => !retained);
     const answer = this.#answer.filter(({ frame }) => !live.some((other) => sameBytes(other.frame, frame)));
     // What the broker has kept may be newer than live frames that are still to come; so it counts only if it is all there is.
     const all = live.length || answer.length ? [...answer, ...live] : this.#held;
     this.#held = [];
+    this.#answer.length = 0;
     // What was delivered before the return, and what came before that, is not delivered again.
-    let seen = last ? all.length - 1 : -1;
-    while (seen >= 0 && !sameBytes(all[seen]!.frame, last!)) seen--;
-    done(answered);
-    for (const { frame, retained } of all.slice(seen + 1)) deliver(frame, retained);
+    let seen = this.#last ? all.length - 1 : -1;
+    while (seen >= 0 && !sameBytes(all[seen]!.frame, this.#last!)) seen--;
+    this.#flows = true;
+    if (!answered) this.#options.unanswered?.();
+    this.#first = all[seen + 1]?.frame;
+    for (const { frame, retained } of all.slice(seen + 1)) this.#deliver(frame, retained);
     if (answered) this.#options.got();
+  }
+
+  #deliver(frame: Uint8Array, retained: boolean): void {
+    this.#last = frame;
+    this.#options.deliver(frame, retained);
   }
 }

@@ -5,7 +5,7 @@ import { after, cancel, type Timer } from '../../core/host.js';
 const ON_ITS_WAY = 10_000;
 const MAX_FRAMES = 512;
 const MAX_BYTES = 1024 * 1024;
-/** So many are remembered that say they have come; further ones only if they are expected. */
+/** So many are remembered that ask or say they have come; further ones only if they are expected. */
 const MAX_EARLY = 1024;
 
 /** What a patron is given that has just arrived. */
@@ -55,18 +55,31 @@ export class Recent {
     return this.#expected.size > 0;
   }
 
-  /** A patron was matched, and will ask. Returns what to wait for until it has what it may have missed. */
-  expect(patronId: string, missed: readonly Uint8Array[] = []): void | Promise<void> {
-    // It may have been told of the match before this end was.
-    if (this.#present.has(patronId) && !missed.length) return;
-    this.left(patronId);
-    const timer = after(ON_ITS_WAY, () => this.#late(patronId));
-    this.#expected.set(patronId, { from: this.#first + this.#frames.length, missed, timer });
-    if (missed.length) return this.#wait();
+  /** Whether a patron has asked, or come: it may have been told of the match before this end was. */
+  knows(patronId: string): boolean {
+    return this.#present.has(patronId);
   }
 
-  /** What to give a patron that asks. */
+  /**
+   * A patron was matched, and will ask. Returns what to wait for until it has what it may have missed. One that is known
+   * does not ask again: it is to be sent that, which is kept here until it says that it has got it.
+   */
+  expect(patronId: string, missed: readonly Uint8Array[] = []): void | Promise<void> {
+    const isKnown = this.knows(patronId);
+    if (isKnown && !missed.length) return;
+    this.#forget(patronId);
+    const timer = after(ON_ITS_WAY, () => this.#late(patronId));
+    this.#expected.set(patronId, { from: this.#first + this.#frames.length, missed, timer });
+    if (missed.length && !isKnown) return this.#wait();
+  }
+
+  /** What to give a patron that asks. It listens by then: what is brewed from now on reaches it. */
   asked(patronId: string): Answer {
+    if (!this.#expected.has(patronId)) this.#come(patronId);
+    return this.#answer(patronId);
+  }
+
+  #answer(patronId: string): Answer {
     const expected = this.#expected.get(patronId);
     const frames = expected ? [...expected.missed, ...this.#frames.slice(Math.max(0, expected.from - this.#first))] : [];
     if (frames.length || !this.#last) return { frames, retained: false };
@@ -75,14 +88,18 @@ export class Recent {
 
   /** The patron has got the answer. */
   arrived(patronId: string): void {
-    if (this.#expected.has(patronId) || this.#present.size < MAX_EARLY) this.#present.add(patronId);
+    this.#come(patronId);
     this.#forget(patronId);
+  }
+
+  #come(patronId: string): void {
+    if (this.#expected.has(patronId) || this.#present.size < MAX_EARLY) this.#present.add(patronId);
   }
 
   /** What to give somebody who does not say who it is: as to the one that is expected longest, who has arrived then. */
   somebody(): Answer {
     const id = this.#expected.keys().next().value ?? '';
-    const answer = this.asked(id);
+    const answer = this.#answer(id);
     if (id) this.arrived(id);
     return answer;
   }
@@ -123,7 +140,7 @@ export class Recent {
 
   /** Those who wait are not told by a rejection each: it is one fault, however much was brewed. */
   #late(patronId: string): void {
-    const { frames, retained } = this.asked(patronId);
+    const { frames, retained } = this.#answer(patronId);
     const count = retained ? 0 : frames.length;
     if (count) this.#report?.(late(patronId, count));
     this.#forget(patronId);
