@@ -255,6 +255,21 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       });
     });
 
+    it('does not wait for a patron that has been there all the time, when only its brewer’s end is begun anew', async () => {
+      const side = await prepare();
+      const [from, to] = [side(), side()];
+      const { reading, writing } = await connect(from, to);
+      writing.stop();
+      const again = publish(from, to);
+      // The server tells both ends.
+      const pair = { topic: TOPIC, brewerId: idOf(1) };
+      to.brew.renew?.({ ...pair, details: overTheWire((await from.brew.brewerDetails(pair))!) }, false);
+      await vi.waitFor(async () => await again.send('again'), { timeout: 5_000 });
+      await eventually(() => expect(reading.texts()).toEqual(['again']));
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(from.errors).toEqual([]);
+    });
+
     it.runIf(badDetails.length).each(badDetails.map((details) => [details]))('startPatron() refuses %j with a PubkeeperError', async (details) => {
       const { brew } = (await prepare())();
       const start = () => brew.startPatron({ topic: TOPIC, brewerId: idOf(1), patronId: idOf(2), details: details as BrewDetails, receive: () => undefined });

@@ -50,7 +50,8 @@ export class BroadcastChannelBrew implements Brew {
   readonly name: string;
   readonly #lastValue: boolean;
   readonly #outlets = new Map<string, Outlet>();
-  readonly #patrons = new Set<() => void>();
+  /** What ends each, with the brewer that it reads. */
+  readonly #patrons = new Map<() => void, { readonly brewerId: string; readonly joining: Joining }>();
   #host: BrewHost | undefined;
 
   /** @throws {PubkeeperError} `OPTION_INVALID` where there is no BroadcastChannel, and in workers without a `scope` */
@@ -126,7 +127,7 @@ export class BroadcastChannelBrew implements Brew {
       channel.close();
       this.#patrons.delete(stop);
     });
-    this.#patrons.add(stop);
+    this.#patrons.set(stop, { brewerId, joining });
     return stop;
   }
 
@@ -138,6 +139,10 @@ export class BroadcastChannelBrew implements Brew {
     return waiting;
   }
 
+  renew({ brewerId }: Pick<PatronPair, 'brewerId'>, brews: boolean): void {
+    for (const reader of brews ? [] : this.#patrons.values()) if (reader.brewerId === brewerId) reader.joining.again();
+  }
+
   endBrewer(brewerId: string): void {
     const outlet = this.#outlets.get(brewerId);
     this.#outlets.delete(brewerId);
@@ -147,7 +152,7 @@ export class BroadcastChannelBrew implements Brew {
 
   close(): void {
     for (const id of this.#outlets.keys()) this.endBrewer(id);
-    for (const stop of this.#patrons) stop();
+    for (const stop of this.#patrons.keys()) stop();
   }
 
   #outlet(brewerId: string): Outlet {

@@ -34,8 +34,22 @@ class Wire {
   }
 }
 
-function moving(options: BrewerOptions = {}, moves = true) {
-  const [one, two] = [new Wire('one'), new Wire('two')];
+/** One that knows its patrons, as brews by brokers do, and whose patron never says that it has got what it missed. */
+class ListingWire extends Wire {
+  readonly #patrons = new Set<string>();
+  override startBrewer(pair: BrewerPair): () => void {
+    this.#patrons.add(pair.patronId);
+    if (pair.missed) pair.accepting?.(new Promise(() => undefined));
+    super.startBrewer(pair);
+    return () => void this.#patrons.delete(pair.patronId);
+  }
+  override brew(brewerId: string, frame: Uint8Array): void | Promise<void> {
+    if (this.#patrons.size) return super.brew(brewerId, frame);
+  }
+}
+
+function moving(options: BrewerOptions = {}, moves = true, one = new Wire('one')) {
+  const two = new Wire('two');
   const wires = [one, two] as Partial<Brew>[] as Brew[];
   const brews = moves ? failover({} as BrewHost, wires, () => undefined) : wires;
   const lent = { brew: (name: string) => brews.find((brew) => brew.name === name), engine: nobleEngine };
@@ -79,6 +93,25 @@ describe('a pair that moves', () => {
     expect(got).toEqual(['1', '2', '3', '4', '5']);
     patron.reset();
     expect([gaps, dropped, unmatched]).toEqual([[], [], []]);
+  });
+
+  it('and comes back while what was sent again still waits is served again', async () => {
+    const { over, brewer, got } = moving({}, true, new ListingWire('one'));
+    const say = async (text: string): Promise<void> => {
+      void brewer.brewText(text);
+      await settle();
+    };
+    over('one');
+    await say('1');
+    over('two');
+    await say('2');
+    over('one'); // what it missed waits here from now on
+    await say('3');
+    over('two');
+    await say('4');
+    over('one');
+    await say('5');
+    expect(got).toEqual(['1', '2', '3', '4', '5']);
   });
 
   it('reports as a gap what cannot be sent again', async () => {

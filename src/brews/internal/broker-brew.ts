@@ -152,6 +152,12 @@ export class BrokerBrew implements Brew {
     return both(sent, outlet.recent.add(frame));
   }
 
+  renew({ brewerId, details }: Pick<PatronPair, 'brewerId' | 'details'>, brews: boolean): void {
+    if (brews) return;
+    const { address } = this.#way.read(details, brewerId);
+    for (const route of this.#routes.values()) if (route.address === address) route.again();
+  }
+
   endBrewer(brewerId: string): void {
     this.#outlets.get(brewerId)?.end();
     this.#outlets.delete(brewerId);

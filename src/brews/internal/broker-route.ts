@@ -85,6 +85,10 @@ export class BrokerRoute {
     this.#options = options;
   }
 
+  get address(): string {
+    return this.#options.place.address;
+  }
+
   join(patronId: string, receive: PatronPair['receive']): () => void {
     const [first] = this.#readers.keys();
     const guarded: PatronPair['receive'] = (frame, retained) => {
@@ -103,6 +107,11 @@ export class BrokerRoute {
       this.stop();
       this.#options.ended();
     });
+  }
+
+  /** The server has told of the pairs of this brewer again. */
+  again(): void {
+    if (this.#options.place.join) for (const { joining } of this.#readers.keys()) joining.again();
   }
 
   stop(): void {

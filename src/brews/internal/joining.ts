@@ -95,6 +95,11 @@ export class Joining {
     if (!more) this.#finish(true);
   }
 
+  /** The brewer has begun the pair anew, and waits for a patron that has been here all the time. */
+  again(): void {
+    if (this.#flows) this.#options.got();
+  }
+
   /** Goes on without an answer. */
   flow(): void {
     this.#finish(false);

@@ -85,6 +85,9 @@ export class LocalOutlet {
   stop(patronId: string): void {
     this.#pairs.delete(patronId);
     this.#recent.left(patronId);
+    // One of those that are here may be its own still, and stay for a pair that is begun anew.
+    const [free] = [...this.#sockets].filter((socket) => !this.#early.has(socket));
+    if (free && this.#sockets.size - this.#early.size > this.#pairs.size) this.#early.set(free, performance.now());
   }
 
   /**

@@ -160,6 +160,8 @@ export class MovingBrew implements Brew {
 
   /** Starts a pair; what it has kept here while it was elsewhere ends then. */
   #start(key: string, start: () => () => void): () => void {
+    // Relays count the pairs of a connection, which is to stay; other brews know their patrons by name.
+    if (!this.#options.relays) this.#unpark(key);
     try {
       const stop = start();
       this.#unpark(key);
