@@ -62,6 +62,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
 
   describe(`the contract of a brew: ${name}`, { timeout: 4 * patience }, () => {
     const clean: (() => unknown)[] = [];
+    let fences = 0;
     afterEach(async () => {
       for (const run of clean.splice(0).reverse()) await run();
     });
@@ -128,11 +129,13 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
 
     /** Waits until what is on its way has arrived, and forgets it. */
     const quiet = async (...pairs: { reading: Awaited<ReturnType<typeof listen>>; writing: ReturnType<typeof publish>; brewer: unknown }[]) => {
+      // Each time another one: that of the time before may still be on its way to somebody.
+      const fence = `fence ${++fences}`;
       for (const { reading } of pairs) reading.frames.length = 0;
-      for (const { writing } of pairs) await writing.send('fence');
+      for (const { writing } of pairs) await writing.send(fence);
       for (const { reading, brewer } of pairs) {
         const wanted = pairs.filter((pair) => pair.brewer === brewer).length;
-        await eventually(() => expect(reading.texts().filter((text) => text === 'fence').length).toBe(wanted));
+        await eventually(() => expect(reading.texts().filter((text) => text === fence).length).toBe(wanted));
       }
       for (const { reading } of pairs) reading.frames.length = reading.retained.length = 0;
     };
