@@ -56,49 +56,51 @@ const until = async (look) => {
   while (!(await look())) await pass(50);
 };
 
+/** A connection: what it sends once it is let in, and what it does with each packet after that. */
+function connect(url, failed, begin, received) {
+  const socket = new WebSocket(url, ['pubkeeper-1.1'], { perMessageDeflate: false });
+  const send = (type, payload) => socket.send(encodePacket({ type, payload }));
+  socket.on('error', failed);
+  socket.on('open', () => send(PacketType.CLIENT_AUTHENTICATE, { token: TOKEN }));
+  socket.on('message', (data) => {
+    const type = data.readUInt16LE(0);
+    if (type === PacketType.CLIENT_AUTHENTICATED) begin(send);
+    else received(type, data);
+  });
+  return socket;
+}
+
 /** A connection with so many patrons; resolves when all are answered. */
 const register = (url, count, offset) =>
   new Promise((resolve, reject) => {
-    const socket = new WebSocket(url, ['pubkeeper-1.1'], { perMessageDeflate: false });
     let answers = 0;
-    socket.on('error', reject);
-    socket.on('open', () => {
-      socket.send(encodePacket({ type: PacketType.CLIENT_AUTHENTICATE, payload: { token: TOKEN } }));
-    });
-    socket.on('message', (data) => {
-      const type = data.readUInt16LE(0);
-      if (type === PacketType.CLIENT_AUTHENTICATED) {
-        for (let i = 0; i < count; i++) {
-          const topic = `site.${(offset + i) % 1000}.device.${offset + i}.*`;
-          socket.send(encodePacket({ type: PacketType.PATRON_REGISTER, payload: { topic, patron_id: newId(), brews: [{ name: 'websocket' }] } }));
-        }
-      } else if (type === PacketType.BREWER_NOTIFY && ++answers === count) {
-        resolve(socket);
+    const begin = (send) => {
+      for (let i = 0; i < count; i++) {
+        const topic = `site.${(offset + i) % 1000}.device.${offset + i}.*`;
+        send(PacketType.PATRON_REGISTER, { topic, patron_id: newId(), brews: [{ name: 'websocket' }] });
       }
+    };
+    const socket = connect(url, reject, begin, (type) => {
+      if (type === PacketType.BREWER_NOTIFY && ++answers === count) resolve(socket);
     });
   });
 
 /** A connection with a brewer for one in so many patrons; resolves when all are matched. */
 const brew = (url) =>
   new Promise((resolve, reject) => {
-    const socket = new WebSocket(url, ['pubkeeper-1.1'], { perMessageDeflate: false });
     const count = Math.ceil(patrons / MATCHED);
     let [met, lost] = [0, 0];
     let over;
     const parted = new Promise((done) => (over = done));
-    socket.on('error', reject);
-    socket.on('open', () => {
-      socket.send(encodePacket({ type: PacketType.CLIENT_AUTHENTICATE, payload: { token: TOKEN } }));
-    });
-    socket.on('message', (data) => {
-      const type = data.readUInt16LE(0);
-      if (type === PacketType.CLIENT_AUTHENTICATED) {
-        for (let i = 0; i < patrons; i += MATCHED) {
-          const topic = `site.${i % 1000}.device.${i}.x`;
-          const brews = [{ name: 'websocket', hostname: null, port: null }];
-          socket.send(encodePacket({ type: PacketType.BREWER_REGISTER, payload: { topic, brewer_id: newId(), brewer_config: {}, brews } }));
-        }
-      } else if (type === PacketType.PATRON_NOTIFY) {
+    const begin = (send) => {
+      for (let i = 0; i < patrons; i += MATCHED) {
+        const topic = `site.${i % 1000}.device.${i}.x`;
+        const brews = [{ name: 'websocket', hostname: null, port: null }];
+        send(PacketType.BREWER_REGISTER, { topic, brewer_id: newId(), brewer_config: {}, brews });
+      }
+    };
+    const socket = connect(url, reject, begin, (type, data) => {
+      if (type === PacketType.PATRON_NOTIFY) {
         if ((met += JSON.parse(data.subarray(8)).patrons.length) === count) resolve({ socket, count, parted });
       } else if (type === PacketType.PATRON_REMOVED && ++lost === count) {
         over(performance.now());

@@ -29,7 +29,7 @@ export class OrderedQueue<T> {
   }
 
   /** @param map makes what is passed on out of the result, without a promise of its own */
-  push<R = T>(result: Awaitable<R>, size = 0, map: (result: R) => T = (same) => same as unknown as T): void {
+  push<R>(result: Awaitable<R>, size: number, map: (result: R) => T): void {
     const later = result instanceof Promise;
     if (!later && !this.#waiting.length) {
       this.#pass(map(result));

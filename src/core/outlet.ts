@@ -102,7 +102,7 @@ export class Outlet {
           reject(new PubkeeperError('BREW_FAILED', 'A message cannot be encrypted.', {}, cause));
           throw cause;
         };
-        this.#queue.push(now ? outgoing(frame as Frame) : Promise.resolve(frame).then(outgoing, failed));
+        this.#queue.push(now ? frame : Promise.resolve(frame).catch(failed), 0, outgoing);
       });
     }
     if (!accepted) return;

@@ -36,6 +36,7 @@ async function run(program: string, args: readonly string[], ports: readonly num
   const ready = async (): Promise<boolean> => (await Promise.all(ports.map(answers))).every(Boolean);
   for (let tries = 0; !(await ready()); tries++) {
     if (child.exitCode !== null || tries > 200) throw new Error(`${program} did not start: ${output}`);
+    // A broker logs that it is there before all of its ports are: asked until they answer, or until it is dead.
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
   return { child, kill };

@@ -11,6 +11,8 @@ import { bytes, deferred, id, settle } from '../helpers.js';
 
 vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
+const same = (value: number): number => value;
+
 type Speed = 'sync' | 'fast' | 'slow' | 'fails' | 'throws';
 
 /**
@@ -168,7 +170,7 @@ describe('OrderedQueue', () => {
   it('passes what is there at once in the same call', () => {
     const passed: number[] = [];
     const queue = new OrderedQueue<number>((value) => passed.push(value), () => undefined);
-    queue.push(1, 10);
+    queue.push(1, 10, same);
     expect(passed).toEqual([1]);
     expect([queue.length, queue.size]).toEqual([0, 0]);
   });
@@ -177,12 +179,12 @@ describe('OrderedQueue', () => {
     const passed: number[] = [];
     const queue = new OrderedQueue<number>((value) => passed.push(value), () => undefined);
     const first = deferred<number>();
-    queue.push(first.promise, 10);
-    queue.push(2, 5);
+    queue.push(first.promise, 10, same);
+    queue.push(2, 5, same);
     expect([queue.length, queue.size]).toEqual([2, 15]);
     expect(queue.clear()).toBe(2);
     expect([queue.length, queue.size]).toEqual([0, 0]);
-    queue.push(3, 1);
+    queue.push(3, 1, same);
     first.resolve(1);
     await settle();
     expect(passed).toEqual([3]);
@@ -194,13 +196,13 @@ describe('OrderedQueue', () => {
     const queue: OrderedQueue<number> = new OrderedQueue<number>(
       (value) => {
         passed.push(value);
-        if (value === 1) queue.push(9, 1);
+        if (value === 1) queue.push(9, 1, same);
         if (value === 2) queue.clear();
       },
       () => undefined,
     );
-    queue.push(first.promise, 1);
-    for (const value of [2, 3, 4]) queue.push(value, 1);
+    queue.push(first.promise, 1, same);
+    for (const value of [2, 3, 4]) queue.push(value, 1, same);
     first.resolve(1);
     await settle();
     expect(passed).toEqual([1, 2]);

@@ -31,6 +31,7 @@ function client(control: number, relay: number): PubkeeperClient {
   return made;
 }
 
+/** Whether it comes to that in time: relays and servers die here, so that what it waits for may send no event any more. */
 async function settled(check: () => boolean, ms: number): Promise<boolean> {
   for (const end = performance.now() + ms; performance.now() < end; await sleep(2)) if (check()) return true;
   return check();
@@ -124,6 +125,7 @@ it('the control server killed again and again: matched pairs lose nothing, and i
   const publishing = (async () => {
     for (; !stop; sent++) {
       await Promise.all(brewers.map((brewer) => brewer.brewJSON(sent)));
+      // The pace of the messages, and not a wait for anything.
       await sleep(2);
     }
   })();
@@ -137,6 +139,7 @@ it('the control server killed again and again: matched pairs lose nothing, and i
     await kill(control);
     control = await launch(port);
     const begun = performance.now();
+    // The tables of another process: asked over HTTP, which tells no changes.
     while ((await tables()) !== model && performance.now() - begun < 10_000) await sleep(10);
     backAfter.push(performance.now() - begun);
   }

@@ -152,6 +152,7 @@ describe('a link', () => {
     await Promise.all([stateOf(reading, 'connected'), stateOf(writing, 'connected')]);
     for (let i = 0; !heard.some((text) => text.startsWith('after')); i++) {
       await brewer.brewText(`after ${i}`).catch(() => undefined);
+      // The pace of the messages: those of before the links are back are lost.
       await new Promise<void>((resolve) => void setTimeout(resolve, 20));
     }
     await until(() => (server.stats().drops.silent ?? 0) > 0);

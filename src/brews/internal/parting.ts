@@ -1,4 +1,5 @@
-import { cancel, microtask, type Timer, wait } from '../../core/host.js';
+import { within } from '../../core/attempt.js';
+import { microtask } from '../../core/host.js';
 import { readSeal } from '../../core/frame.js';
 import { Heard } from './heard.js';
 import { Sent } from './sent.js';
@@ -103,8 +104,6 @@ export class Parting {
 
   /** Resolves when all of it is accepted, or after so many milliseconds. */
   async allAccepted(ms: number): Promise<void> {
-    let timer: Timer | undefined;
-    await Promise.race([Promise.all(this.#accepting.values()), new Promise<void>((over) => (timer = wait(ms, over)))]);
-    cancel(timer);
+    await within(ms, Promise.all(this.#accepting.values()), () => undefined);
   }
 }

@@ -243,7 +243,7 @@ export class RelayLink {
     }
   }
 
-  /** The control server's own relay gives signs of life as often as it: at once asked for one, it gives them also while it does not read. */
+  /** The control server's own relay is asked for signs of life: from then on it gives them also while it does not read. */
   #watch(): void {
     const { server, heartbeatMs } = this.#host;
     if (!heartbeatMs || !this.#batches || parseUrl(server).host !== parseUrl(this.url).host) return;

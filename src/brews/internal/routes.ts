@@ -1,4 +1,5 @@
 import { bearsIdentity, brewerKey, FRAME_HEADER } from '../../core/frame.js';
+import { sameBytes } from './small.js';
 
 /** Takes a frame; see `PatronPair.receive`. */
 export type Receive = (frame: Uint8Array, retained?: boolean) => void;
@@ -13,7 +14,7 @@ interface Route {
   repeat: Uint8Array | undefined;
 }
 
-/** Which patrons the frames of a relay are for. A relay tells brewers apart by their topics only, and so does not. */
+/** Which patrons the frames of a relay are for. A relay knows topics only: the brewers of one are told apart here. */
 export class Routes {
   /** By the first four bytes of the brewer's id; ids that share them stand in one list. */
   readonly #routes = new Map<number, Route[]>();
@@ -74,8 +75,4 @@ export class Routes {
   #find(frame: Uint8Array): Route | undefined {
     return this.#routes.get(brewerKey(frame))?.find(({ identity }) => bearsIdentity(frame, identity));
   }
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
