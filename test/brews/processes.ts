@@ -39,13 +39,16 @@ async function run(program: string, args: readonly string[], ports: readonly num
     // A broker logs that it is there before all of its ports are: asked until they answer, or until it is dead.
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
+  // Somebody else answers there, if it could not listen.
+  if (child.exitCode !== null) throw new Error(`${program} did not start: ${output}`);
   return { child, kill };
 }
 
 const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = createConnection(port, '127.0.0.1');
-    socket.on('connect', () => (socket.destroy(), resolve(true)));
+    // A port of nobody may be connected to itself.
+    socket.on('connect', () => (resolve(socket.localPort !== port), socket.destroy()));
     socket.on('error', () => resolve(false));
   });
 
