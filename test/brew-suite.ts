@@ -34,6 +34,8 @@ export interface BrewSuiteOptions {
   readonly lastValue?: boolean;
   /** A patron that comes from another brew is given what it `missed` there, whichever end is told of the match first. */
   readonly missed?: boolean;
+  /** Whether its patrons ask, so that one is kept in order also where the brewer serves others meanwhile. Default: as `missed`. */
+  readonly asks?: boolean;
   /** `receive` is told which frames are last values and which are live. */
   readonly tellsRetained?: boolean;
   /** Details that nothing can be connected by: `startPatron()` throws a PubkeeperError. */
@@ -57,7 +59,7 @@ function frameOf(topic: string, brewerId: string, payload: Uint8Array): Uint8Arr
 type Side = { readonly brew: Brew; readonly errors: PubkeeperError[] };
 
 export function brewSuite(name: string, options: BrewSuiteOptions): void {
-  const { patience = 15_000, badDetails = [], lastValue = false, missed = false, tellsRetained = false } = options;
+  const { patience = 15_000, badDetails = [], lastValue = false, missed = false, asks = missed, tellsRetained = false } = options;
   const eventually = (check: () => unknown, timeout = patience) => vi.waitFor(check, { timeout, interval: 3 });
 
   describe(`the contract of a brew: ${name}`, { timeout: 4 * patience }, () => {
@@ -329,6 +331,21 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         await eventually(() => expect(reading.texts()).toEqual(['last', ...BOTH, 'live 1', 'live 2']));
         expect([...from.errors, ...early.errors]).toEqual([]);
       });
+    });
+
+    it.runIf(asks)('missed comes before what others are served, when the patron is told first, and asks', async () => {
+      const side = await prepare();
+      const [from, to, early] = [side(), side(), side()];
+      const others = await connect(from, to);
+      const reading = await listen(from, early, { patron: 102 });
+      // By the same connection, so that the patron has asked when this goes through.
+      await connect(from, early, { brewer: 2, patron: 103 });
+      await others.writing.send('newer');
+      await eventually(() => expect(others.reading.texts()).toEqual(['newer']));
+      const { send, accepted } = publish(from, early, { patron: 102 }, ['missed', 'newer']);
+      await Promise.all([send('live'), ...accepted]);
+      await eventually(() => expect(reading.texts()).toEqual(['missed', 'newer', 'live']));
+      expect([...from.errors, ...early.errors]).toEqual([]);
     });
 
     describe('close()', () => {

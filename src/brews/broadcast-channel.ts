@@ -96,7 +96,9 @@ export class BroadcastChannelBrew implements Brew {
     if (missed?.length && recent.knows(patronId)) {
       channel.postMessage({ to: patronId, frames: missed.map(compact), retained: false, unasked: true } satisfies Answering);
     }
+    const isOwed = recent.isOwed(patronId);
     const accepted = recent.expect(patronId, missed);
+    if (isOwed) answer(channel, recent, patronId);
     if (accepted) accepting?.(accepted);
     return once(() => {
       pairs.delete(patronId);
@@ -161,8 +163,7 @@ export class BroadcastChannelBrew implements Brew {
     channel.onmessage = ({ data }: { readonly data: unknown }) => {
       if (!isAsking(data)) return;
       if (data.got) return recent.arrived(data.ask);
-      const { frames, retained } = recent.asked(data.ask);
-      channel.postMessage({ to: data.ask, frames: frames.map(compact), retained } satisfies Answering);
+      if (recent.mayAnswer(data.ask)) answer(channel, recent, data.ask);
     };
     return { channel, recent, pairs: new Set() };
   }
@@ -174,6 +175,11 @@ export class BroadcastChannelBrew implements Brew {
     (channel as { unref?(): void }).unref?.();
     return channel;
   }
+}
+
+function answer(channel: BroadcastChannel, recent: Recent, patronId: string): void {
+  const { frames, retained } = recent.asked(patronId);
+  channel.postMessage({ to: patronId, frames: frames.map(compact), retained } satisfies Answering);
 }
 
 /** A clone copies the whole buffer behind a view: it must hold the frame and nothing else. */

@@ -4,7 +4,7 @@ import type { PubkeeperError } from '../../src/index.js';
 
 // The brewer's side of a patron's arrival, by an injected clock.
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }));
 afterEach(() => void vi.useRealTimers());
 
 const PATRON = '1'.repeat(32);
@@ -56,6 +56,26 @@ describe('a patron that was matched', () => {
     await second;
     vi.advanceTimersByTime(20_000);
     expect(errors).toEqual([]);
+  });
+
+  it('and asks before this end knows of the match: is answered when it does, or when it asks again after a while', () => {
+    const { it } = recent();
+    expect(it.mayAnswer(PATRON)).toBe(false);
+    vi.advanceTimersByTime(1499);
+    expect(it.mayAnswer(PATRON)).toBe(false);
+    expect(it.isOwed(PATRON)).toBe(true);
+    void it.expect(PATRON, [frame(1)]);
+    expect(it.mayAnswer(PATRON)).toBe(true);
+    expect(it.asked(PATRON)).toEqual({ frames: [frame(1)], retained: false });
+    expect(it.isOwed(PATRON)).toBe(false);
+
+    const other = 'f'.repeat(32);
+    expect(it.mayAnswer(other)).toBe(false);
+    vi.advanceTimersByTime(1500);
+    expect(it.mayAnswer(other)).toBe(true);
+    for (let i = 0; i < 2000; i++) it.mayAnswer(String(i));
+    // More are not remembered: they are answered as they come.
+    expect(it.mayAnswer('one more')).toBe(true);
   });
 
   it('and has come before this end knew of the match: is not waited for', () => {

@@ -189,7 +189,7 @@ export class BrokerBrew implements Brew {
         const [, patronId, got] = /^([\da-f]{32})(\+?)$/.exec(fromUtf8(payload)) ?? [];
         if (!patronId) return this.#host!.dropped('malformed');
         if (got) return recent.arrived(patronId);
-        for (const part of encodeAnswers(recent.asked(patronId))) link.say(this.#answersTo(address, patronId), part);
+        if (recent.mayAnswer(patronId)) this.#answer({ address, pooled, recent }, patronId);
       },
     });
     const end = once(() => {
@@ -206,7 +206,9 @@ export class BrokerBrew implements Brew {
   /** One that has asked already is sent what it may have missed: before, and by the same way as, all that is brewed from now on. */
   #expect({ address, pooled, recent }: Outlet, patronId: string, missed: BrewerPair['missed'] = []): void | Promise<void> {
     const hasAsked = recent.knows(patronId);
+    const isOwed = recent.isOwed(patronId);
     const accepted = recent.expect(patronId, missed);
+    if (isOwed) this.#answer({ address, pooled, recent }, patronId);
     if (!hasAsked || !missed.length) return accepted;
     try {
       const to = this.#answersTo(address, patronId);
@@ -216,6 +218,10 @@ export class BrokerBrew implements Brew {
     } catch {
       return undefined; // it is kept for the patron, and said to be lost when that does not come back for it
     }
+  }
+
+  #answer({ address, pooled, recent }: Pick<Outlet, 'address' | 'pooled' | 'recent'>, patronId: string): void {
+    for (const part of encodeAnswers(recent.asked(patronId))) pooled.link.say(this.#answersTo(address, patronId), part);
   }
 
   #answersTo(address: string, patronId: string): string {

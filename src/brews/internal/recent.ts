@@ -8,6 +8,12 @@ const MAX_BYTES = 1024 * 1024;
 /** So many are remembered that ask or say they have come; further ones only if they are expected. */
 const MAX_EARLY = 1024;
 
+/**
+ * So long a patron that asks before its match is known here is left without an answer, in ms: it holds back what comes, and asks
+ * again, so that what it gets once the match is known comes before what it holds.
+ */
+const SOON = 1500;
+
 /** What a patron is given that has just arrived. */
 export interface Answer {
   readonly frames: readonly Uint8Array[];
@@ -33,6 +39,8 @@ export class Recent {
   readonly #report: ((error: PubkeeperError) => void) | undefined;
   readonly #expected = new Map<string, Expected>();
   readonly #present = new Set<string>();
+  /** Who has asked before its match was known, and when first. */
+  readonly #early = new Map<string, number>();
   #last: Uint8Array | undefined;
   #frames: Uint8Array[] = [];
   #bytes = 0;
@@ -73,8 +81,23 @@ export class Recent {
     if (missed.length && !isKnown) return this.#wait();
   }
 
+  /** Whether one that asks is to be answered now; else when its match is known, or when it asks again after a while. */
+  mayAnswer(patronId: string): boolean {
+    if (this.#expected.has(patronId) || this.#present.has(patronId)) return true;
+    const since = this.#early.get(patronId);
+    if (since === undefined && this.#early.size < MAX_EARLY) this.#early.set(patronId, Date.now());
+    else if (since === undefined || Date.now() - since >= SOON) return true;
+    return false;
+  }
+
+  /** Whether one whose match is known now waits for an answer. */
+  isOwed(patronId: string): boolean {
+    return this.#early.has(patronId) && !this.#present.has(patronId);
+  }
+
   /** What to give a patron that asks. It listens by then: what is brewed from now on reaches it. */
   asked(patronId: string): Answer {
+    this.#early.delete(patronId);
     if (!this.#expected.has(patronId)) this.#come(patronId);
     return this.#answer(patronId);
   }
@@ -107,6 +130,7 @@ export class Recent {
   /** The match ended. */
   left(patronId: string): void {
     this.#present.delete(patronId);
+    this.#early.delete(patronId);
     this.#forget(patronId);
   }
 
@@ -126,6 +150,7 @@ export class Recent {
   clear(): void {
     for (const id of this.#expected.keys()) this.#forget(id);
     this.#present.clear();
+    this.#early.clear();
     this.#last = undefined;
   }
 
