@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
 import nodeResolve from '@rollup/plugin-node-resolve';
 import terser from '@rollup/plugin-terser';
 import { minify } from 'rolldown/utils';
@@ -8,6 +9,8 @@ import { leanNoble } from './scripts/lean-noble.mjs';
 // At the end, so that no line of the source map moves.
 const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers and @noble/hashes (MIT, Paul Miller) and isomorphic-ws (MIT, Zejin Zhuang) */';
 
+const NOBLE_NOTICE = '// With parts of @noble/ciphers (MIT, Paul Miller), see scripts/lean-noble.mjs.';
+
 /** What terser leaves, to which Oxc gives names that gzip likes better, and from which it folds a bit more: 1 %. */
 const oxc = {
   name: 'oxc',
@@ -15,9 +18,19 @@ const oxc = {
     const module = format === 'es';
     const { code: minified, map, errors } = await minify(fileName, code, { module, mangle: { toplevel: module }, compress: { target: 'es2022' }, sourcemap: true });
     if (errors?.length) throw new Error(errors[0].message);
-    return { code: `${minified}\n${NOTICE}`, map };
+    return { code: `${module ? minified : eager(minified)}\n${NOTICE}`, map };
   },
 };
+
+/**
+ * Puts the function that is the bundle into parentheses, by which V8 knows that it is called at once: it reads it once then and not
+ * twice. No column of the source map moves: the outer function loses a parenthesis.
+ */
+function eager(code) {
+  const changed = code.replace(/^\(function\((.*?)\}\)\((\w+),function\((.*)\}\);(\s*)$/s, '!function($1}($2,(function($3}));$4');
+  if (changed === code) throw new Error('The bundle does not begin and end as is expected here.');
+  return changed;
+}
 
 // tsc has compiled the source: Rollup only joins its output for pages that have no bundler of their own.
 const output = (format, file, options) => ({
@@ -42,9 +55,22 @@ const inputSourceMaps = {
   },
 };
 
+const { dependencies, peerDependencies, exports } = JSON.parse(readFileSync('package.json', 'utf8'));
+const packages = Object.keys({ ...dependencies, ...peerDependencies });
+
+/** What package.json gives to Node alone, by its name in dist: each entry and the module that it is made of. */
+function nodeEntries() {
+  const names = Object.values(exports).flatMap(({ node }) => (node ? [node.replace('./dist/node/', '')] : []));
+  const files = names.flatMap((name) => {
+    const [before, after] = name.split('*');
+    return after === undefined ? [name] : readdirSync(`dist/${before}`).filter((file) => file.endsWith(after)).map((file) => before + file);
+  });
+  return Object.fromEntries(files.map((file) => [file.replace(/\.js$/, ''), `dist/${file}`]));
+}
+
 const shared = {
   // Without `browser: true` the bundle swallows ws and the Node platform.
-  plugins: [nodeResolve({ browser: true }), inputSourceMaps, leanNoble],
+  plugins: [nodeResolve({ browser: true }), inputSourceMaps],
   onwarn(warning) {
     // An import left unresolved makes a bundle that no page can load.
     throw new Error(warning.message);
@@ -52,6 +78,16 @@ const shared = {
 };
 
 export default [
+  // First, and in the place of what tsc made of it: all that follows, and the bundlers of applications, take this one.
+  {
+    input: 'dist/core/ciphers/noble.js',
+    external: ['../host.js', './engine.js'],
+    plugins: [nodeResolve({ browser: true }), inputSourceMaps, leanNoble],
+    output: { file: 'dist/core/ciphers/noble.js', sourcemap: true, banner: NOBLE_NOTICE },
+    onwarn(warning) {
+      throw new Error(warning.message);
+    },
+  },
   {
     ...shared,
     input: 'dist/index.js',
@@ -62,5 +98,24 @@ export default [
     input: 'dist/compat/index.js',
     // A script tag sets each of its names as a global, as the old bundle did: the "namespace" is the global object.
     output: output('umd', 'dist/pubkeeper-compat.umd.min.js', { name: 'globalThis', extend: true, esModule: false }),
+  },
+  // Node opens, reads and links each module by itself, which takes longer than running them does. All entries are built at once, so
+  // that what one of them throws is an instance of a class of another.
+  {
+    input: nodeEntries(),
+    external: (id) => isBuiltin(id) || packages.some((name) => id === name || id.startsWith(`${name}/`)),
+    plugins: [nodeResolve({ exportConditions: ['node'] }), inputSourceMaps],
+    output: {
+      dir: 'dist/node',
+      chunkFileNames: 'parts/[name].js',
+      manualChunks: (id) => /\/dist\/(core|server)\/(?!ciphers\/noble\.js|cluster\/)/.exec(id)?.[1],
+      hoistTransitiveImports: false,
+      sourcemap: true,
+      // Rollup drops what React's entry begins with.
+      banner: ({ name }) => (name === 'react/index' ? "'use client';" : ''),
+    },
+    onwarn(warning) {
+      if (warning.code !== 'MODULE_LEVEL_DIRECTIVE') throw new Error(warning.message);
+    },
   },
 ];

@@ -2,7 +2,7 @@
 const USED = ['expandKeyLE', 'expandKeyDecLE', 'encryptBlock', 'decrypt', 'ctr32'];
 
 /**
- * A Rollup plugin, for the bundles. Of @noble/ciphers' AES it leaves out what the object `unsafe` holds besides, which no
+ * A Rollup plugin, for `dist/core/ciphers/noble.js` and all that is made of it. Of @noble/ciphers' AES it leaves out what the object `unsafe` holds besides, which no
  * tree shaking can: CMAC, S2V and more, 2.4 KB. And the tables, 1.3 MB that are made when it is loaded, are made when they are first
  * used: that is more than half of the time in which a page runs the bundle, and one whose messages are opened by WebCrypto
  * never needs them. What is computed stays as it is. Where noble's text is not what is expected here (its version is fixed in

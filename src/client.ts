@@ -3,7 +3,7 @@ import { WebSocketBrew } from './brews/websocket.js';
 import { PubkeeperClient as CoreClient, type ClientOptions as CoreOptions, type WebSocketConstructor } from './core/index.js';
 
 /** The options of a {@link PubkeeperClient}: as in the core, with what the platform provides as defaults. */
-export interface ClientOptions extends Omit<CoreOptions, 'brews' | 'WebSocket'> {
+export interface ClientOptions extends Omit<CoreOptions, 'brews' | 'WebSocket' | 'prepare'> {
   /** Default: one {@link WebSocketBrew} through the relay of the control server's own host and port. */
   readonly brews?: CoreOptions['brews'];
   /** Default: the browser's WebSocket, or `ws` in Node. */
@@ -18,7 +18,7 @@ export class PubkeeperClient extends CoreClient {
       ...(lifecycle && { lifecycle }),
       ...options,
       brews: options?.brews ?? [new WebSocketBrew()],
-      WebSocket: options?.WebSocket ?? webSocket(),
+      ...webSocket(options?.WebSocket),
     });
   }
 }

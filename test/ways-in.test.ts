@@ -55,6 +55,23 @@ describe('in Node', () => {
     expect(runFile('subpaths.mjs', code)).toBe('PubkeeperClient,MemoryBrew,WebSocketBrew');
   });
 
+  it('each name is the same, whichever way it comes in', () => {
+    const code = `
+      import * as main from 'pubkeeper';
+      import * as core from 'pubkeeper/core';
+      import { createServer } from 'pubkeeper/server';
+      import { LocalBrew } from 'pubkeeper/brews/local';
+      import { WebSocketBrew } from 'pubkeeper/brews/websocket';
+      const thrown = await Promise.all([
+        createServer({ port: -1 }).catch((error) => error),
+        new Promise((resolve) => { try { new LocalBrew({ directory: 7 }); resolve('nothing') } catch (error) { resolve(error) } }),
+      ]);
+      const same = ['Patron', 'Brewer', 'PubkeeperError', 'matchTopic'].map((name) => main[name] === core[name]);
+      console.log(...same, main.WebSocketBrew === WebSocketBrew, new main.PubkeeperClient({ server: 'ws://a/ws', token: 'x' }) instanceof core.PubkeeperClient,
+        ...thrown.map((error) => error instanceof main.PubkeeperError));`;
+    expect(runFile('same.mjs', code)).toBe(Array(8).fill('true').join(' '));
+  });
+
   it('does not bring React, and the hooks ask for it', () => {
     expect(existsSync(join(project.directory, 'node_modules/react'))).toBe(false);
     const code = `import('pubkeeper/react').then(() => console.log('found'), (error) => console.log(error.code, /'react'/.test(error.message)));`;

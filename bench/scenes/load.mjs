@@ -1,5 +1,6 @@
 // What it takes until a library is there: imported by Node, taken in by a page.
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { missingBrowser, openPage } from '../lib/browsers.mjs';
 import { bundle } from '../lib/bundle.mjs';
@@ -8,12 +9,14 @@ const here = fileURLToPath(new URL('..', import.meta.url));
 
 /** What an application would import: in Node, and in a page. */
 const LIBRARIES = {
-  pubkeeper: { node: '../dist/index.js', page: `export { PubkeeperClient } from '../../dist/index.js';` },
+  pubkeeper: { node: '../dist/node/index.js', page: `export { PubkeeperClient } from '../../dist/index.js';` },
   'nats-core': { node: '@nats-io/transport-node', page: `export { wsconnect } from '@nats-io/nats-core';` },
   mqtt: { node: 'mqtt', page: `import mqtt from 'mqtt'; export const { connect } = mqtt;` },
   'socket.io-client': { node: 'socket.io-client', page: `export { io } from 'socket.io-client';` },
 };
 const names = Object.keys(LIBRARIES);
+/** What a page loads that has no bundler. */
+const UMD = 'pubkeeper.umd.min.js';
 
 /** ms of the import, in a process that has done nothing else. */
 export const importInNode = () => ({
@@ -34,10 +37,10 @@ export const parseInPage = (browser) => ({
   title: `parse and run in ${browser}`,
   unit: 'ms',
   better: 'less',
-  names,
+  names: [...names, UMD],
   missing: () => missingBrowser(browser),
   run: async (name) => {
-    const code = await bundle('library', LIBRARIES[name].page);
+    const code = name === UMD ? readFileSync(new URL(`../../dist/${UMD}`, import.meta.url), 'utf8') : await bundle('library', LIBRARIES[name].page);
     const page = await openPage(browser);
     try {
       const times = await page.evaluate(`(() => {

@@ -47,9 +47,10 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_CONFIG_INVALID` */
   constructor(options: ClientOptions) {
     super();
-    const { server, jwt, brews = [new WebSocketBrew()], crypto, protocols, WebSocket = webSocket() } = options ?? {};
+    const { server, jwt, brews = [new WebSocketBrew()], crypto, protocols } = options ?? {};
     if (!server || !jwt) throw invalid('PubkeeperClient needs a server and a jwt.');
     const { maxRetries = Infinity, maxTimeout = 10_000 } = options;
+    const { WebSocket, ...rest } = webSocket(options.WebSocket);
     const host = { offers: this.#offers, waiting: this.#waiting };
     this.#brews = brews.map((brew) => (brew instanceof WebSocketBrew ? brew._attach(host) : attach(brew, host)));
     this.#crypto = crypto ?? new Map();
@@ -57,6 +58,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       server,
       token: jwt,
       brews: this.#brews,
+      ...rest,
       WebSocket: this.#dialer(WebSocket, typeof protocols === 'string' ? [protocols] : protocols),
       retryFirst: true,
       reconnect: { maxRetries, maxDelayMs: maxTimeout },

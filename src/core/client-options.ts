@@ -36,6 +36,8 @@ export interface ClientOptions {
   readonly brews: readonly Brew[];
   /** The WebSocket implementation. */
   readonly WebSocket: WebSocketConstructor;
+  /** Called by `connect()`, which dials when it has resolved: to load what `WebSocket` needs. */
+  readonly prepare?: () => Promise<void>;
   readonly reconnect?: ReconnectOptions;
   /**
    * Whether `connect()` also tries again, and rejects only when that is over; each failure is an `error` event. Default

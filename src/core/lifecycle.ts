@@ -99,7 +99,7 @@ export class Lifecycle {
   }
 
   #begin(): void {
-    const { lifecycle } = this.#settings;
+    const { lifecycle, prepare } = this.#settings;
     const run: Run = (this.#run = { session: undefined, first: true, failed: 0 });
     this.#setState('connecting');
     if (this.#run !== run) return; // a listener has disconnected; likewise below
@@ -116,10 +116,9 @@ export class Lifecycle {
         this.#resting = false;
       },
     );
-    // The brews of a former session may still be closing.
-    void this.#closed.then(() => {
-      if (this.#run === run) this.#open(run);
-    });
+    const open = (): void => void (this.#run === run && this.#open(run));
+    // The brews of a former session may still be closing. Whatever could not be prepared shows when it is dialled.
+    void Promise.all([this.#closed, prepare?.()]).then(open, open);
   }
 
   #open(run: Run): void {

@@ -1,11 +1,11 @@
 /// <reference lib="dom" />
 import WebSocket from 'isomorphic-ws';
-import type { CryptoEngine, WebSocketConstructor } from '../core/index.js';
+import type { ClientOptions, CryptoEngine, WebSocketConstructor } from '../core/index.js';
 
 // What differs in a browser; `node.ts` beside this file has the same names. package.json chooses by export condition.
 
-/** The browser's own WebSocket. */
-export const webSocket = (): WebSocketConstructor => WebSocket;
+/** The browser's own WebSocket, unless another one is given. */
+export const webSocket = (given: WebSocketConstructor = WebSocket): Pick<ClientOptions, 'WebSocket' | 'prepare'> => ({ WebSocket: given });
 
 /** The core's engine: WebCrypto, or plain JavaScript. */
 export const engine: CryptoEngine | undefined = undefined;

@@ -1,31 +1,31 @@
-import WebSocket from 'isomorphic-ws';
-import type { CryptoEngine, WebSocketConstructor } from '../core/index.js';
+import type { ClientOptions, CryptoEngine, WebSocketConstructor } from '../core/index.js';
 import { nodeEngine } from './node-engine.js';
 
 // What differs in Node; `browser.ts` beside this file has the same names. package.json chooses by export condition.
 
-/**
- * `ws`, by way of isomorphic-ws, without what costs more than it gives: compression, which ciphertext defeats, and
- * masking where nobody on the way can look in. Masks are there so that a script in a page cannot choose the bytes that a
- * careless proxy sees (RFC 6455, section 10.3); inside TLS and on loopback there is none, and masking would take longer
- * than sending. `ws` skips it when the mask is zero.
- */
-class NodeWebSocket extends WebSocket {
-  constructor(url: string, protocols?: string | string[]) {
-    super(url, protocols, { perMessageDeflate: false, ...(isUnseen(url) && { generateMask: () => undefined }) });
-  }
-}
+type Dialling = Pick<ClientOptions, 'WebSocket' | 'prepare'>;
 
-function isUnseen(url: string): boolean {
+let Loaded: WebSocketConstructor | undefined;
+let failure: unknown = new Error('it is loaded by connect()');
+
+/** Loading `ws` takes longer than loading all else: who imports this to render pages on a server need not wait for it. */
+async function prepare(): Promise<void> {
   try {
-    const { protocol, hostname } = new URL(url);
-    return protocol === 'wss:' || hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
-  } catch {
-    return false; // the constructor says what is wrong with it
+    Loaded ??= (await import('./node-socket.js')).NodeWebSocket;
+  } catch (error) {
+    failure = error;
   }
 }
 
-export const webSocket = (): WebSocketConstructor => NodeWebSocket;
+const WebSocket = class {
+  constructor(url: string, protocols?: string | string[]) {
+    if (!Loaded) throw failure;
+    return new Loaded(url, protocols);
+  }
+} as WebSocketConstructor;
+
+/** What a client dials with, and what it has to wait for before. */
+export const webSocket = (given?: WebSocketConstructor): Dialling => (given ? { WebSocket: given } : { WebSocket, prepare });
 
 /** `node:crypto`: synchronous, and faster than either of the portable engines at any size. */
 export const engine: CryptoEngine | undefined = nodeEngine;

@@ -199,12 +199,13 @@ describe('noble, where it is loaded later', () => {
     expect(key.open(payload)).toEqual(new Uint8Array(3));
   });
 
-  it('is not loaded by what Node imports of the SDK', () => {
+  it('is not loaded by what Node imports of the SDK, and neither is ws', () => {
     const hooks = 'import { writeSync } from "node:fs"; export async function resolve(name, context, next) { const found = await next(name, context); writeSync(1, `${found.url}\\n`); return found; }';
-    const script = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${hooks}`)}); await import('./dist/index.js'); await import('./dist/core/index.js');`;
+    const script = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${hooks}`)}); await import('pubkeeper'); await import('pubkeeper/core');`;
     const urls = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: fileURLToPath(new URL('../..', import.meta.url)), encoding: 'utf8' });
     expect(urls).toContain('/@noble/hashes/');
-    expect(urls).not.toContain('/@noble/ciphers/');
+    expect(urls).toContain('/dist/node/parts/core.js');
+    for (const later of ['noble.js', '/ws/']) expect(urls).not.toContain(later);
   });
 });
 
