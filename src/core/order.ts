@@ -5,6 +5,7 @@ interface Slot<T> {
   failed: boolean;
   value: T | unknown;
   readonly size: number;
+  readonly count: number;
 }
 
 /**
@@ -28,14 +29,17 @@ export class OrderedQueue<T> {
     return this.#waiting.length;
   }
 
-  /** @param map makes what is passed on out of the result, without a promise of its own */
-  push<R>(result: Awaitable<R>, size: number, map: (result: R) => T): void {
+  /**
+   * @param map makes what is passed on out of the result, without a promise of its own
+   * @param count how many there are in this result, for `clear`
+   */
+  push<R>(result: Awaitable<R>, size: number, map: (result: R) => T, count = 1): void {
     const later = result instanceof Promise;
     if (!later && !this.#waiting.length) {
       this.#pass(map(result));
       return;
     }
-    const slot: Slot<T> = { settled: !later, failed: false, value: later ? undefined : map(result), size };
+    const slot: Slot<T> = { settled: !later, failed: false, value: later ? undefined : map(result), size, count };
     this.#waiting.push(slot);
     this.size += size;
     if (later) {
@@ -54,7 +58,7 @@ export class OrderedQueue<T> {
 
   /** Forgets what waits; returns how many that were. */
   clear(): number {
-    const count = this.#waiting.length;
+    const count = this.#waiting.reduce((sum, slot) => sum + slot.count, 0);
     this.#waiting = [];
     this.size = 0;
     return count;

@@ -1,4 +1,4 @@
-import { type CryptoEngine, sizeOf } from './ciphers/engine.js';
+import { bursts, type CryptoEngine, sizeOf } from './ciphers/engine.js';
 import { openerFor } from './ciphers/index.js';
 import { type Opener, strength } from './ciphers/cipher.js';
 import type { DropReason } from './drops.js';
@@ -57,6 +57,8 @@ export class Source {
   readonly #replays: ReplayWindow | undefined;
   readonly #key: unknown;
   #burst: Uint8Array[] = [];
+  /** How many bursts are being opened. */
+  #under = 0;
 
   /**
    * @param queue that of the same brewer's former session, so that its messages come first
@@ -98,8 +100,10 @@ export class Source {
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drop(reason, this.brewerId);
     if (!this.#opener.openAll || retained) return this.#open(frame, retained);
-    // What comes in one tick is opened together at its end.
-    if (this.#burst.push(frame) === 1) soon(() => this.flush());
+    this.queue.size += frame.length;
+    // What comes in one tick is opened together at its end, and what comes while others are being opened together after them:
+    // it would be delivered after those anyway.
+    if (this.#burst.push(frame) === 1 && !this.#under) soon(() => this.flush());
   }
 
   #refuse(frame: Uint8Array): DropReason | undefined {
@@ -123,18 +127,33 @@ export class Source {
     }
   }
 
-  /** Begins to open what came in this tick. */
+  /** Begins to open what has come. */
   flush(): void {
     const frames = this.#burst;
-    if (!frames.length) return;
     this.#burst = [];
-    if (frames.length === 1) return this.#open(frames[0]!, false);
-    this.#push(this.#opener.openAll!(frames), sizeOf(frames), false);
+    this.queue.size -= sizeOf(frames);
+    for (const burst of bursts(frames)) {
+      if (burst.length > 1) this.#openBurst(burst);
+      else this.#open(burst[0]!, false);
+    }
+  }
+
+  #openBurst(burst: readonly Uint8Array[]): void {
+    const opened = this.#opener.openAll!(burst);
+    if (opened instanceof Promise) {
+      this.#under++;
+      const done = (): void => {
+        if (!--this.#under) this.flush();
+      };
+      // Before `#push`: the next burst is being opened while callbacks have this one.
+      opened.then(done, done);
+    }
+    this.#push(opened, sizeOf(burst), false, undefined, burst.length);
   }
 
   /** Puts in line what was opened, or is being opened. */
-  #push(opened: Opening['messages'] | Promise<Opening['messages']>, size: number, retained: boolean, sequence?: number): void {
-    this.queue.push(opened, size, (messages) => ({ messages, sequence, retained, source: this }));
+  #push(opened: Opening['messages'] | Promise<Opening['messages']>, size: number, retained: boolean, sequence?: number, count?: number): void {
+    this.queue.push(opened, size, (messages) => ({ messages, sequence, retained, source: this }), count);
   }
 
   #pass({ messages, sequence, retained }: Opening): void {

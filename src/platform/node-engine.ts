@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createSecretKey, randomFillSync } from 'node:crypto';
-import { BLOCK, bursts, type CryptoEngine, divide, join, pad, payloadsOf, unpad } from '../core/ciphers/engine.js';
+import { BLOCK, type CryptoEngine, divide, join, pad, payloadsOf, unpad } from '../core/ciphers/engine.js';
 
 const TAG = 16;
 const TAGGED = { authTagLength: TAG };
@@ -32,10 +32,7 @@ export const nodeEngine: CryptoEngine = {
         return bytesOf(cipher.update(pad(pool.subarray(used, (used += BLOCK)), plaintext)));
       },
       open: (payload) => unpad(bytesOf(decipher.update(payload)).subarray(BLOCK)),
-      openAll: (frames, skip) =>
-        bursts(frames).flatMap((burst) =>
-          divide(bytesOf(decipher.update(payloadsOf(burst, skip))).subarray(BLOCK), burst, skip),
-        ),
+      openAll: (frames, skip) => divide(bytesOf(decipher.update(payloadsOf(frames, skip))).subarray(BLOCK), frames, skip),
     };
   },
   gcm(key) {

@@ -1,5 +1,5 @@
 import type { Brew, PatronPair } from '../../src/core/brew.js';
-import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
+import type { CbcKey, CryptoEngine } from '../../src/core/ciphers/engine.js';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
 import type { PubkeeperError } from '../../src/core/errors.js';
 import type { Drop } from '../../src/core/drops.js';
@@ -22,9 +22,19 @@ export class RecordingBrew {
   }
 }
 
-/** An engine all of whose answers wait until the test gives them. */
-export function slowEngine(): CryptoEngine & { readonly waiting: (() => void)[] } {
+const opened = (aes: CbcKey, payload: Uint8Array): Uint8Array | undefined => {
+  try {
+    return aes.open(payload) as Uint8Array;
+  } catch {
+    return undefined;
+  }
+};
+
+/** An engine all of whose answers wait until the test gives them. `together`: it opens what comes together in one call. */
+export function slowEngine(together = false): CryptoEngine & { readonly waiting: (() => void)[]; readonly bursts: number[] } {
   const waiting: (() => void)[] = [];
+  /** How many frames there were in each call for several. */
+  const bursts: number[] = [];
   const slow = (run: () => Uint8Array | Promise<Uint8Array>): Promise<Uint8Array> => {
     const { promise, resolve, reject } = deferred<Uint8Array>();
     waiting.push(() => {
@@ -39,9 +49,17 @@ export function slowEngine(): CryptoEngine & { readonly waiting: (() => void)[] 
   return {
     name: 'slow',
     waiting,
+    bursts,
     cbc(key) {
       const aes = nobleEngine.cbc(key);
-      return { seal: (data) => aes.seal(data), open: (payload) => slow(() => aes.open(payload)) };
+      const open = (payload: Uint8Array): Promise<Uint8Array> => slow(() => aes.open(payload));
+      const openAll = (frames: readonly Uint8Array[], skip: number): Promise<(Uint8Array | undefined)[]> => {
+        const { promise, resolve } = deferred<(Uint8Array | undefined)[]>();
+        bursts.push(frames.length);
+        waiting.push(() => resolve(frames.map((frame) => opened(aes, frame.subarray(skip)))));
+        return promise;
+      };
+      return { seal: (data) => aes.seal(data), open, ...(together && { openAll }) };
     },
     gcm(key) {
       const aes = nobleEngine.gcm(key);

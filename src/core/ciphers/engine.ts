@@ -58,10 +58,10 @@ export function unpad(bytes: Uint8Array, start = 0, end = bytes.length): Uint8Ar
 }
 
 /** Payloads are opened together up to this many bytes. */
-const BURST = 64 * 1024;
+const BURST = 128 * 1024;
 
 /** `frames` in groups that are worth one call each. */
-export function bursts(frames: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
+export function bursts(frames: readonly Uint8Array[]): readonly Uint8Array[][] {
   const groups: Uint8Array[][] = [];
   let size = BURST;
   for (const frame of frames) {

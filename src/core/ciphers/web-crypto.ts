@@ -1,5 +1,5 @@
 import { randomBytes } from '../host.js';
-import { BLOCK, bursts, type CryptoEngine, divide, join, payloadsOf } from './engine.js';
+import { BLOCK, type CryptoEngine, divide, join, payloadsOf } from './engine.js';
 
 // The little of WebCrypto that is used here; declared by us, since the core has no DOM types.
 interface SubtleKey {
@@ -55,7 +55,7 @@ export function webCryptoEngine(api: Subtle): CryptoEngine {
        * Opens the payloads of frames in one call. The engine checks and removes the padding of the last payload itself. Where that
        * one is bad the call is refused whole, and every payload is tried by itself.
        */
-      const openBurst = (frames: readonly Uint8Array[], skip: number): Promise<(Uint8Array | undefined)[]> =>
+      const openAll = (frames: readonly Uint8Array[], skip: number): Promise<(Uint8Array | undefined)[]> =>
         open(payloadsOf(frames, skip), (plain) => divide(plain, frames, skip)).catch(() =>
           Promise.all(frames.map((frame) => open(frame.subarray(skip)).catch(() => undefined))),
         );
@@ -65,10 +65,7 @@ export function webCryptoEngine(api: Subtle): CryptoEngine {
           return run('encrypt', { iv }, plaintext, (ciphertext) => join(iv, ciphertext));
         },
         open: (payload) => open(payload),
-        openAll(frames, skip) {
-          const all = bursts(frames).map((burst) => openBurst(burst, skip));
-          return all.length === 1 ? all[0]! : Promise.all(all).then((lists) => lists.flat());
-        },
+        openAll,
       };
     },
     gcm(key) {

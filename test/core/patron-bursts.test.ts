@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { nobleEngine } from '../../src/core/ciphers/noble.js';
+import { bytes, id, rawFrame, settle } from '../helpers.js';
+import { info, patronKit, slowEngine } from './patron-kit.js';
+
+// What comes together is opened together, and what comes while that is being done waits for more, but not for long.
+
+const KEY = new Uint8Array(16).fill(7);
+const CONFIG = { cipher: { mode: 2, key: Buffer.from(KEY).toString('hex') } };
+
+function kit() {
+  const engine = slowEngine(true);
+  const made = patronKit({ engine });
+  made.patron.newBrewers([info(1, { brewer_config: CONFIG })]);
+  const key = nobleEngine.cbc(KEY);
+  const seal = (text: string) => rawFrame('t.1', id(1), key.seal(bytes(text)) as Uint8Array);
+  const take = (frame: Uint8Array): void => made.patron._handleCallback(id(1), frame);
+  const give = (...texts: string[]): void => texts.map(seal).forEach(take);
+  const answer = async (): Promise<void> => {
+    for (const run of engine.waiting.splice(0)) run();
+    await settle();
+  };
+  return { ...made, ...engine, give, seal, take, answer };
+}
+
+describe('bursts', () => {
+  it('one of a tick is opened by itself, several are opened together', async () => {
+    const { give, answer, bursts, heard } = kit();
+    give('alone');
+    await settle();
+    await answer();
+    give('a', 'b', 'c');
+    await settle();
+    expect(bursts).toEqual([3]);
+    await answer();
+    expect(heard).toEqual(['alone', 'a', 'b', 'c']);
+  });
+
+  it('those of later ticks wait while others are being opened, and are opened together then', async () => {
+    const { give, answer, bursts, heard } = kit();
+    give('a', 'b');
+    await settle();
+    for (const text of ['c', 'd', 'e']) {
+      give(text, `${text}2`);
+      await settle();
+    }
+    expect(bursts).toEqual([2]);
+    await answer();
+    expect(heard).toEqual(['a', 'b']);
+    expect(bursts).toEqual([2, 6]);
+    await answer();
+    expect(heard).toEqual(['a', 'b', 'c', 'c2', 'd', 'd2', 'e', 'e2']);
+  });
+
+  it('no call gets more than 128 KiB', async () => {
+    const { give, answer, bursts, heard } = kit();
+    const texts = Array.from({ length: 40 }, (_, i) => String(i).padEnd(10_000));
+    give('a', 'b');
+    await settle();
+    give(...texts);
+    await answer();
+    expect(bursts).toEqual([2, 12, 12, 12, 4]);
+    give('last', 'but one');
+    await answer();
+    expect(bursts).toEqual([2, 12, 12, 12, 4, 2]);
+    await answer();
+    expect(heard).toEqual(['a', 'b', ...texts, 'last', 'but one']);
+  });
+
+  it('of one whose opening takes for ever no more than 64 MiB wait', async () => {
+    const { give, seal, take, answer, heard, patron } = kit();
+    give('a', 'b');
+    await settle();
+    const text = 'x'.repeat(4 * 1024 * 1024);
+    Array<Uint8Array>(20).fill(seal(text)).forEach(take);
+    expect(patron.dropped).toEqual({ overflow: 4 });
+    await answer();
+    await answer();
+    give('after');
+    await settle();
+    await answer();
+    expect(heard.map(({ length }) => length)).toEqual([1, 1, ...Array<number>(16).fill(text.length), 5]);
+  });
+
+  it('a brewer that is removed gets what waits opened at once, and a reset counts every message of what it drops', async () => {
+    const { give, answer, bursts, heard, patron } = kit();
+    give('a', 'b');
+    await settle();
+    give('c', 'd');
+    await settle();
+    patron.removeBrewer(id(1));
+    expect(bursts).toEqual([2, 2]);
+    await answer();
+    expect(heard).toEqual(['a', 'b', 'c', 'd']);
+
+    patron.newBrewers([info(1, { brewer_config: CONFIG })]);
+    give('e', 'f');
+    await settle();
+    give('g', 'h', 'i');
+    patron.reset();
+    await answer();
+    expect(heard).toEqual(['a', 'b', 'c', 'd']);
+    expect(patron.dropped).toEqual({ reset: 5 });
+  });
+});
