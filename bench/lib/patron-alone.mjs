@@ -91,17 +91,23 @@ export async function othersRate({ engine, size, perTick = 64, ms, opener }) {
   });
 }
 
+/** How often a round of spaced messages goes through the same frames: the clocks of some browsers go by milliseconds. */
+const LAPS = 8;
+
 /** µs from a frame in to its callback, for messages that come one by one. */
 export async function spacedTime({ engine, cipher, size, ms }) {
   const count = Math.max(8, Math.min(256, Math.floor(2 ** 20 / size)));
   const { brewer, made } = await frames({ cipher, size, count, perTick: 1, engine });
   let done;
-  return 1e6 / (await rate(count, ms, async () => {
-    const patron = patronOf(brewer, engine, () => done());
-    for (const frame of made) {
-      const heard = new Promise((resolve) => (done = resolve));
-      patron._handleCallback(brewer.brewerId, frame);
-      await heard;
+  // One for all rounds, as the others have one key for all: AES-CBC knows no replays.
+  const patron = patronOf(brewer, engine, () => done());
+  return 1e6 / (await rate(count * LAPS, ms, async () => {
+    for (let lap = 0; lap < LAPS; lap++) {
+      for (const frame of made) {
+        const heard = new Promise((resolve) => (done = resolve));
+        patron._handleCallback(brewer.brewerId, frame);
+        await heard;
+      }
     }
   }));
 }
@@ -115,14 +121,16 @@ export async function bareTime({ engine, size, ms, opener }) {
   const { brewer, made } = await frames({ cipher: 'aes-cbc', size, count, perTick: 1, engine });
   const open = await opener(bytesOf(brewer.getConfig().cipher.key));
   const payloads = made.map((frame) => frame.subarray(88));
-  return 1e6 / (await rate(count, ms, async () => {
-    for (const payload of payloads) {
-      let done;
-      const heard = new Promise((resolve) => (done = resolve));
-      const plain = open(payload);
-      if (plain instanceof Promise) plain.then(done);
-      else done(plain);
-      await heard;
+  return 1e6 / (await rate(count * LAPS, ms, async () => {
+    for (let lap = 0; lap < LAPS; lap++) {
+      for (const payload of payloads) {
+        let done;
+        const heard = new Promise((resolve) => (done = resolve));
+        const plain = open(payload);
+        if (plain instanceof Promise) plain.then(done);
+        else done(plain);
+        await heard;
+      }
     }
   }));
 }
