@@ -34,8 +34,6 @@ export interface BrewSuiteOptions {
   readonly lastValue?: boolean;
   /** A patron that comes from another brew is given what it `missed` there, whichever end is told of the match first. */
   readonly missed?: boolean;
-  /** Whether its patrons ask, so that one is kept in order also where the brewer serves others meanwhile. Default: as `missed`. */
-  readonly asks?: boolean;
   /** `receive` is told which frames are last values and which are live. */
   readonly tellsRetained?: boolean;
   /** Details that nothing can be connected by: `startPatron()` throws a PubkeeperError. */
@@ -59,7 +57,7 @@ function frameOf(topic: string, brewerId: string, payload: Uint8Array): Uint8Arr
 type Side = { readonly brew: Brew; readonly errors: PubkeeperError[] };
 
 export function brewSuite(name: string, options: BrewSuiteOptions): void {
-  const { patience = 15_000, badDetails = [], lastValue = false, missed = false, asks = missed, tellsRetained = false } = options;
+  const { patience = 15_000, badDetails = [], lastValue = false, missed = false, tellsRetained = false } = options;
   const eventually = (check: () => unknown, timeout = patience) => vi.waitFor(check, { timeout, interval: 3 });
 
   describe(`the contract of a brew: ${name}`, { timeout: 4 * patience }, () => {
@@ -333,7 +331,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       });
     });
 
-    it.runIf(asks)('missed comes before what others are served, when the patron is told first, and asks', async () => {
+    it.runIf(missed)('missed comes before what others are served, when the patron is told first, and has come', async () => {
       const side = await prepare();
       const [from, to, early] = [side(), side(), side()];
       const others = await connect(from, to);

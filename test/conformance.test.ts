@@ -78,7 +78,6 @@ const candidates: readonly Candidate[] = [
     name: `local (${transport})`,
     lastValue: true,
     ...MOVES,
-    asks: false,
     badDetails: [{ name: 'local' }, { name: 'local', sock: 'relative' }, { name: 'local', sock: ['10.0.0.1', 1] }],
     start: async () => {
       const directory = mkdtempSync(join(tmpdir(), 'pk-conformance-'));

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LocalBrew, type LocalBrewOptions, localName } from '../../src/brews/local.js';
 import { LengthPrefixed } from '../../src/brews/internal/length-prefixed.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
-import { rawFrame, thrown } from '../helpers.js';
+import { rawFrame, settle, thrown } from '../helpers.js';
 import { attached, pair, receiver, TOPIC } from './rig.js';
 
 const clean: (() => unknown)[] = [];
@@ -79,6 +79,25 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     match(['missed 1', 'missed 2']);
     expect(say('live')).toBeUndefined();
     expect([await early.next(), await early.next(), await early.next()]).toEqual(['missed 1', 'missed 2', 'live']);
+  });
+
+  it('keeps for one that is early what others are served meanwhile, up to 1 MiB', async () => {
+    const { match, say, open } = await outlet(transport);
+    match();
+    const other = await open();
+    expect(await other.next()).toBe('last');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    clean.push(() => void vi.useRealTimers());
+    const early = await open();
+    await settle(); // until the brewer's end has seen it, too
+    const texts = ['a', 'b', 'c'].map((letter) => letter.repeat(300_000));
+    for (const text of texts) {
+      void say(text);
+      expect(await other.next()).toBe(text);
+    }
+    expect(early.all).toEqual([]);
+    void say(texts[0]!);
+    expect([await early.next(), ...(await early.take(4))]).toEqual(['last', ...texts, texts[0]]);
   });
 
   it('takes no reader for a patron that is to come when it has gone again, or is one of before that has come back', async () => {
@@ -204,14 +223,14 @@ async function outlet(transport: 'unix' | 'tcp') {
     });
   const open = async () => {
     const box = receiver();
-    const frames = new LengthPrefixed(1000, (frame) => box.receive(frame));
+    const frames = new LengthPrefixed(1_000_000, (frame) => box.receive(frame));
     const socket = typeof sock === 'string' ? connect(sock) : connect(sock[1], sock[0]);
     clean.push(() => socket.destroy());
     socket.on('data', (chunk) => frames.push(Uint8Array.from(chunk)));
     await once(socket, 'connect');
     // The other end closes when it has seen this one's end.
     const leave = (): Promise<unknown> => (socket.end(), once(socket, 'close'));
-    return { next: box.next, leave };
+    return { ...box, leave };
   };
   const end = match();
   const reader = await open();

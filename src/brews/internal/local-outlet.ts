@@ -4,7 +4,7 @@ import { PubkeeperError } from '../../core/index.js';
 import { cancel, type Timer, wait } from '../../core/host.js';
 import { prefixed } from './length-prefixed.js';
 import { Recent } from './recent.js';
-import { both } from './small.js';
+import { both, sameBytes } from './small.js';
 import { removeAtExit } from './socket-directory.js';
 
 /** From this many bytes on that wait for one reader, `brew` makes its caller wait. */
@@ -15,9 +15,24 @@ const MAX_BUFFERED = 16 * HIGH_WATER;
 const STALLED = 5000;
 /** Who came longer ago than this, in ms, before a match was known here, was not on its way for that match. */
 const EARLY = 10_000;
+/**
+ * So long, in ms, a reader that came before its match was known here is given nothing: what it missed over another brew has to
+ * come first. And so many bytes are kept for it at most.
+ */
+const HELD = 1000;
+const MAX_HELD = HIGH_WATER;
 
 /** Where patrons find a brewer: a path, or host and port (protocol, section 5). */
 export type LocalAddress = string | readonly [host: string, port: number];
+
+/** What is kept for a reader that came before its match was known. */
+interface Held {
+  /** What it would have been given when it came. */
+  readonly first: readonly Uint8Array[];
+  readonly later: Uint8Array[];
+  bytes: number;
+  readonly timer: Timer;
+}
 
 interface Reader {
   readonly drained: Promise<void>;
@@ -35,6 +50,8 @@ export class LocalOutlet {
   readonly #sockets = new Set<Socket>();
   /** Who came while nobody was expected, and when: the server tells the patron of a match first. Oldest first. */
   readonly #early = new Map<Socket, number>();
+  /** Those of them that are given nothing yet. */
+  readonly #held = new Map<Socket, Held>();
   /** Readers that lag behind. */
   readonly #slow = new Map<Socket, Reader>();
   readonly #forget: () => void;
@@ -78,7 +95,7 @@ export class LocalOutlet {
     const accepted = this.#recent.expect(patronId, missed);
     const early = this.#takeEarly();
     if (!early) return accepted;
-    for (const frame of missed) this.#send(early, prefixed(frame));
+    this.#release(early, missed);
     this.#recent.arrived(patronId);
   }
 
@@ -101,7 +118,11 @@ export class LocalOutlet {
     }
     const waiting = this.#recent.add(frame);
     const bytes = prefixed(frame);
-    for (const socket of this.#sockets) this.#send(socket, bytes);
+    for (const socket of this.#sockets) {
+      const held = this.#held.get(socket);
+      if (!held) this.#send(socket, bytes);
+      else if (held.later.push(frame) && (held.bytes += frame.length) > MAX_HELD) this.#release(socket);
+    }
     if (!this.#slow.size) return waiting;
     return both(waiting, Promise.all([...this.#slow.values()].map(({ drained }) => drained)).then(() => undefined));
   }
@@ -111,7 +132,10 @@ export class LocalOutlet {
     this.#recent.clear();
     const ended = new Promise((resolve) => this.#server.close(resolve));
     const timer = wait(1000, () => this.#sockets.forEach((socket) => socket.destroy()));
-    for (const socket of this.#sockets) socket.end();
+    for (const socket of this.#sockets) {
+      this.#release(socket);
+      socket.end();
+    }
     await ended;
     cancel(timer);
     this.#forget();
@@ -128,10 +152,26 @@ export class LocalOutlet {
     socket.on('close', () => {
       this.#sockets.delete(socket);
       this.#early.delete(socket);
+      cancel(this.#held.get(socket)?.timer);
+      this.#held.delete(socket);
       this.#drained(socket);
     });
-    if (!this.#recent.isExpecting) this.#early.set(socket, performance.now());
-    for (const frame of this.#recent.somebody().frames) this.#send(socket, prefixed(frame));
+    const { isExpecting } = this.#recent;
+    const { frames: first } = this.#recent.somebody();
+    if (!isExpecting) this.#early.set(socket, performance.now());
+    // With fewer readers than pairs it is one of them that has come back.
+    if (isExpecting || this.#sockets.size <= this.#pairs.size) return first.forEach((frame) => this.#send(socket, prefixed(frame)));
+    this.#held.set(socket, { first, later: [], bytes: 0, timer: wait(HELD, () => this.#release(socket)) });
+  }
+
+  /** Gives a reader what it missed, or what it would have been given before, and what was kept for it since. */
+  #release(socket: Socket, missed: readonly Uint8Array[] = []): void {
+    const { first, later, timer } = this.#held.get(socket) ?? { first: [], later: [], timer: undefined };
+    this.#held.delete(socket);
+    cancel(timer);
+    const begin = missed.length ? missed : first;
+    const isNew = (frame: Uint8Array): boolean => !begin.some((known) => sameBytes(known, frame));
+    for (const frame of [...begin, ...later.filter(isNew)]) this.#send(socket, prefixed(frame));
   }
 
   /** Whoever came first before its match was known here, and is still there. */
