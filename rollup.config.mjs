@@ -9,7 +9,7 @@ import { leanNoble } from './scripts/lean-noble.mjs';
 // At the end, so that no line of the source map moves.
 const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers and @noble/hashes (MIT, Paul Miller) and isomorphic-ws (MIT, Zejin Zhuang) */';
 
-const NOBLE_NOTICE = '// With parts of @noble/ciphers (MIT, Paul Miller), see scripts/lean-noble.mjs.';
+const NOBLE_NOTICE = '// With parts of @noble/ciphers (MIT, Paul Miller), see THIRD-PARTY-LICENSES.txt.';
 
 /** What terser leaves, to which Oxc gives names that gzip likes better, and from which it folds a bit more: 1 %. */
 const oxc = {
@@ -111,6 +111,7 @@ export default [
       manualChunks: (id) => /\/dist\/(core|server)\/(?!ciphers\/noble\.js|cluster\/)/.exec(id)?.[1],
       hoistTransitiveImports: false,
       sourcemap: true,
+      sourcemapExcludeSources: true, // they are in the package
       // Rollup drops what React's entry begins with.
       banner: ({ name }) => (name === 'react/index' ? "'use client';" : ''),
     },

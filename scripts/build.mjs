@@ -1,6 +1,6 @@
-// Makes dist: the compiled modules with types and source maps, and the two bundles for pages without a bundler.
+// Makes dist: the compiled modules with types and source maps, the bundles for pages without a bundler, and what Node loads.
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { copyDashboard } from './dashboard.mjs';
@@ -26,8 +26,16 @@ await main(async () => {
     step('src/index.ts is missing, so no bundles are made');
   }
   copyDashboard();
+  copyLicenses();
   recordBuild(fingerprint);
 });
+
+/** The licences of what the bundles and the lean noble hold of others; the dashboard has its own beside it. */
+function copyLicenses() {
+  const packages = ['@noble/ciphers', '@noble/hashes', 'isomorphic-ws'];
+  const texts = packages.map((name) => `${name}\n\n${readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8').trim()}\n`);
+  writeFileSync(dist('THIRD-PARTY-LICENSES.txt'), texts.join(`\n${'-'.repeat(80)}\n\n`));
+}
 
 function report(name) {
   const bytes = readFileSync(dist(name));

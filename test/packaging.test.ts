@@ -60,8 +60,9 @@ describe('the published package', () => {
     expect(found).not.toEqual([]);
   });
 
-  it('has the licence, and neither tests nor fixtures', () => {
+  it('has the licences, and neither tests nor fixtures', () => {
     expect(packed).toContain('./LICENSE');
+    expect(packed).toContain('./dist/THIRD-PARTY-LICENSES.txt');
     expect(packed.filter((path) => /^\.\/(test|e2e|bench|scripts|node_modules)\//.test(path))).toEqual([]);
   });
 

@@ -92,13 +92,15 @@ export class BroadcastChannelBrew implements Brew {
     this.brewerDetails({ brewerId });
     const { channel, pairs, recent } = this.#outlets.get(brewerId)!;
     pairs.add(patronId);
-    // One that has asked already gets it before all that is brewed from now on.
-    if (missed?.length && recent.knows(patronId)) {
-      channel.postMessage({ to: patronId, frames: missed.map(compact), retained: false, unasked: true } satisfies Answering);
-    }
     const isOwed = recent.isOwed(patronId);
+    const hasAsked = isOwed || recent.knows(patronId);
     const accepted = recent.expect(patronId, missed);
-    if (isOwed) answer(channel, recent, patronId);
+    // One that has asked already gets it before all that is brewed from now on.
+    if (missed?.length && hasAsked) {
+      channel.postMessage({ to: patronId, frames: missed.map(compact), retained: false, unasked: true } satisfies Answering);
+    } else if (isOwed) {
+      answer(channel, recent, patronId);
+    }
     if (accepted) accepting?.(accepted);
     return once(() => {
       pairs.delete(patronId);
@@ -160,12 +162,13 @@ export class BroadcastChannelBrew implements Brew {
   #outlet(brewerId: string): Outlet {
     const channel = this.#channel(brewerId);
     const recent = new Recent(this.#lastValue, (error) => this.#host!.report(error));
+    const pairs = new Set<string>();
     channel.onmessage = ({ data }: { readonly data: unknown }) => {
       if (!isAsking(data)) return;
       if (data.got) return recent.arrived(data.ask);
-      if (recent.mayAnswer(data.ask)) answer(channel, recent, data.ask);
+      if (pairs.has(data.ask) || recent.mayAnswer(data.ask)) answer(channel, recent, data.ask);
     };
-    return { channel, recent, pairs: new Set() };
+    return { channel, recent, pairs };
   }
 
   #channel(brewerId: string): BroadcastChannel {

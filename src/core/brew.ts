@@ -64,7 +64,7 @@ export interface PatronPair {
   readonly details: BrewDetails;
   /**
    * Takes every brew frame of this brewer, in the order in which it was brewed. Never throws. `retained`: it is a last
-   * value and not a live one; undefined where the transport cannot tell.
+   * value and not a live one; undefined where the transport cannot tell. The frame is the receiver's: it is not to be changed afterwards.
    */
   readonly receive: (frame: Uint8Array, retained?: boolean) => void;
 }

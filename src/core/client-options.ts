@@ -36,7 +36,7 @@ export interface ClientOptions {
   readonly brews: readonly Brew[];
   /** The WebSocket implementation. */
   readonly WebSocket: WebSocketConstructor;
-  /** Called by `connect()`, which dials when it has resolved: to load what `WebSocket` needs. */
+  /** Called by `connect()`, which dials when it has settled: to load what `WebSocket` needs. */
   readonly prepare?: () => Promise<void>;
   readonly reconnect?: ReconnectOptions;
   /**

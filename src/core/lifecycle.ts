@@ -118,7 +118,7 @@ export class Lifecycle {
     );
     const open = (): void => void (this.#run === run && this.#open(run));
     // The brews of a former session may still be closing. Whatever could not be prepared shows when it is dialled.
-    void Promise.all([this.#closed, prepare?.()]).then(open, open);
+    void this.#closed.then(() => prepare?.()).then(open, open);
   }
 
   #open(run: Run): void {

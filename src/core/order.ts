@@ -14,12 +14,12 @@ interface Slot<T> {
  */
 export class OrderedQueue<T> {
   readonly #pass: (value: T) => void;
-  readonly #fail: (error: unknown) => void;
+  readonly #fail: (count: number) => void;
   #waiting: Slot<T>[] = [];
-  /** Sum of the sizes of what waits, as given to `push`. */
+  /** Sum of the sizes of what waits, as given to `push`; who pushes adds what is to be pushed yet. */
   size = 0;
 
-  constructor(pass: (value: T) => void, fail: (error: unknown) => void) {
+  constructor(pass: (value: T) => void, fail: (count: number) => void) {
     this.#pass = pass;
     this.#fail = fail;
   }
@@ -31,7 +31,7 @@ export class OrderedQueue<T> {
 
   /**
    * @param map makes what is passed on out of the result, without a promise of its own
-   * @param count how many there are in this result, for `clear`
+   * @param count how many there are in this result: what `clear` and `fail` tell
    */
   push<R>(result: Awaitable<R>, size: number, map: (result: R) => T, count = 1): void {
     const later = result instanceof Promise;
@@ -70,7 +70,7 @@ export class OrderedQueue<T> {
     while (this.#waiting === waiting && waiting[0]?.settled) {
       const slot = waiting.shift()!;
       this.size -= slot.size;
-      if (slot.failed) this.#fail(slot.value);
+      if (slot.failed) this.#fail(slot.count);
       else this.#pass(slot.value as T);
     }
   }

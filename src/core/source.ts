@@ -90,7 +90,7 @@ export class Source {
       queue ??
       new OrderedQueue<Opening>(
         (opening) => opening.source.#pass(opening),
-        () => owner.drop('undecryptable', brewerId),
+        (count) => owner.drop('undecryptable', brewerId, count),
       );
   }
 
@@ -120,11 +120,7 @@ export class Source {
 
   #open(frame: Uint8Array, retained: boolean): void {
     this.flush();
-    try {
-      this.#push(this.#opener.open(frame), frame.length, retained, this.#replays && readSeal(frame)?.sequence);
-    } catch {
-      this.#owner.drop('undecryptable', this.brewerId);
-    }
+    this.#begin([frame], retained);
   }
 
   /** Begins to open what has come. */
@@ -132,28 +128,27 @@ export class Source {
     const frames = this.#burst;
     this.#burst = [];
     this.queue.size -= sizeOf(frames);
-    for (const burst of bursts(frames)) {
-      if (burst.length > 1) this.#openBurst(burst);
-      else this.#open(burst[0]!, false);
-    }
+    for (const burst of bursts(frames)) this.#begin(burst, false);
   }
 
-  #openBurst(burst: readonly Uint8Array[]): void {
-    const opened = this.#opener.openAll!(burst);
-    if (opened instanceof Promise) {
-      this.#under++;
-      const done = (): void => {
-        if (!--this.#under) this.flush();
-      };
-      // Before `#push`: the next burst is being opened while callbacks have this one.
-      opened.then(done, done);
+  /** Puts in line what is opened by one call. */
+  #begin(burst: readonly Uint8Array[], retained: boolean): void {
+    const { length } = burst;
+    try {
+      const opened = length > 1 ? this.#opener.openAll!(burst) : this.#opener.open(burst[0]!);
+      if (length > 1 && opened instanceof Promise) {
+        this.#under++;
+        const done = (): void => {
+          if (!--this.#under) this.flush();
+        };
+        // Before it is in line: the next burst is being opened while callbacks have this one.
+        opened.then(done, done);
+      }
+      const sequence = this.#replays && readSeal(burst[0]!)?.sequence;
+      this.queue.push<Opening['messages']>(opened, sizeOf(burst), (messages) => ({ messages, sequence, retained, source: this }), length);
+    } catch {
+      this.#owner.drop('undecryptable', this.brewerId, length);
     }
-    this.#push(opened, sizeOf(burst), false, undefined, burst.length);
-  }
-
-  /** Puts in line what was opened, or is being opened. */
-  #push(opened: Opening['messages'] | Promise<Opening['messages']>, size: number, retained: boolean, sequence?: number, count?: number): void {
-    this.queue.push(opened, size, (messages) => ({ messages, sequence, retained, source: this }), count);
   }
 
   #pass({ messages, sequence, retained }: Opening): void {

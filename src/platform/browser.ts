@@ -5,7 +5,7 @@ import type { ClientOptions, CryptoEngine, WebSocketConstructor } from '../core/
 // What differs in a browser; `node.ts` beside this file has the same names. package.json chooses by export condition.
 
 /** The browser's own WebSocket, unless another one is given. */
-export const webSocket = (given: WebSocketConstructor = WebSocket): Pick<ClientOptions, 'WebSocket' | 'prepare'> => ({ WebSocket: given });
+export const webSocket = (given?: WebSocketConstructor): Pick<ClientOptions, 'WebSocket' | 'prepare'> => ({ WebSocket: given ?? WebSocket });
 
 /** The core's engine: WebCrypto, or plain JavaScript. */
 export const engine: CryptoEngine | undefined = undefined;

@@ -6,7 +6,7 @@ import { nodeEngine } from './node-engine.js';
 type Dialling = Pick<ClientOptions, 'WebSocket' | 'prepare'>;
 
 let Loaded: WebSocketConstructor | undefined;
-let failure: unknown = new Error('it is loaded by connect()');
+let failure: unknown = new Error('ws is loaded by connect()');
 
 /** Loading `ws` takes longer than loading all else: who imports this to render pages on a server need not wait for it. */
 async function prepare(): Promise<void> {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
+import { nodeEngine } from '../../src/platform/node-engine.js';
 import { bytes, id, rawFrame, settle } from '../helpers.js';
 import { info, patronKit, slowEngine } from './patron-kit.js';
 
@@ -101,5 +102,37 @@ describe('bursts', () => {
     await answer();
     expect(heard).toEqual(['a', 'b', 'c', 'd']);
     expect(patron.dropped).toEqual({ reset: 5 });
+  });
+});
+
+describe('with an engine that does not wait', () => {
+  it('what a callback makes come is delivered after all that had come before', async () => {
+    const { patron, heard } = patronKit({ engine: nodeEngine, callback: (_, { topic }) => void (heard.length === 1 && give(topic, 'new')) });
+    const key = nobleEngine.cbc(KEY);
+    const give = (topic: string, text: string): void => patron._handleCallback(id(1), rawFrame(topic, id(1), key.seal(bytes(text)) as Uint8Array));
+    patron.newBrewers([info(1, { brewer_config: CONFIG })]);
+    // Two make a call, and the third is over.
+    const texts = ['a', 'b', 'c'].map((letter) => letter.repeat(60_000));
+    for (const text of texts) give('t.1', text);
+    await settle();
+    expect(heard).toEqual([...texts, 'new']);
+  });
+
+  it('one that throws loses no more than it was given, and that is counted', async () => {
+    const cbc = () => ({
+      ...nobleEngine.cbc(KEY),
+      openAll: (): never => {
+        throw new Error('out of order');
+      },
+    });
+    const { patron, heard } = patronKit({ engine: { ...nobleEngine, cbc } });
+    const key = nobleEngine.cbc(KEY);
+    patron.newBrewers([info(1, { brewer_config: CONFIG })]);
+    for (const text of ['a', 'b']) patron._handleCallback(id(1), rawFrame('t.1', id(1), key.seal(bytes(text)) as Uint8Array));
+    await settle();
+    patron._handleCallback(id(1), rawFrame('t.1', id(1), key.seal(bytes('c')) as Uint8Array));
+    await settle();
+    expect(heard).toEqual(['c']);
+    expect(patron.dropped).toEqual({ undecryptable: 2 });
   });
 });

@@ -184,12 +184,13 @@ export class BrokerBrew implements Brew {
     // All of a client's brewers use the own broker, so its state is that of the brew.
     const free = link.use({});
     const recent = new Recent(lastValue === 'brewer', (error) => this.#host!.report(error));
+    const pairs = new Set<string>();
     const deaf = link.listen(`${address}${separator}join`, {
       message: (payload) => {
         const [, patronId, got] = /^([\da-f]{32})(\+?)$/.exec(fromUtf8(payload)) ?? [];
         if (!patronId) return this.#host!.dropped('malformed');
         if (got) return recent.arrived(patronId);
-        if (recent.mayAnswer(patronId)) this.#answer({ address, pooled, recent }, patronId);
+        if (pairs.has(patronId) || recent.mayAnswer(patronId)) this.#answer({ address, pooled, recent }, patronId);
       },
     });
     const end = once(() => {
@@ -200,23 +201,23 @@ export class BrokerBrew implements Brew {
       free();
       this.#release(pooled);
     });
-    return { address, pooled, recent, pairs: new Set(), end };
+    return { address, pooled, recent, pairs, end };
   }
 
   /** One that has asked already is sent what it may have missed: before, and by the same way as, all that is brewed from now on. */
   #expect({ address, pooled, recent }: Outlet, patronId: string, missed: BrewerPair['missed'] = []): void | Promise<void> {
-    const hasAsked = recent.knows(patronId);
     const isOwed = recent.isOwed(patronId);
+    const hasAsked = isOwed || recent.knows(patronId);
     const accepted = recent.expect(patronId, missed);
-    if (isOwed) this.#answer({ address, pooled, recent }, patronId);
+    if (isOwed && !missed.length) this.#answer({ address, pooled, recent }, patronId);
     if (!hasAsked || !missed.length) return accepted;
     try {
       const to = this.#answersTo(address, patronId);
       const parts = encodeAnswers({ frames: missed, retained: false }, true);
       const sent: (void | Promise<void>)[] = parts.map((part) => pooled.link.publish(to, part)?.catch(() => undefined));
-      return sent.reduce(both);
+      return both(sent.reduce(both), accepted);
     } catch {
-      return undefined; // it is kept for the patron, and said to be lost when that does not come back for it
+      return accepted; // it is kept for the patron, and said to be lost when that does not come back for it
     }
   }
 

@@ -1,7 +1,7 @@
 import { once as event } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { PubkeeperError } from '../../core/index.js';
-import { cancel, type Timer, wait } from '../../core/host.js';
+import { after, cancel, type Timer, wait } from '../../core/host.js';
 import { prefixed } from './length-prefixed.js';
 import { Recent } from './recent.js';
 import { both, sameBytes } from './small.js';
@@ -161,7 +161,7 @@ export class LocalOutlet {
     if (!isExpecting) this.#early.set(socket, performance.now());
     // With fewer readers than pairs it is one of them that has come back.
     if (isExpecting || this.#sockets.size <= this.#pairs.size) return first.forEach((frame) => this.#send(socket, prefixed(frame)));
-    this.#held.set(socket, { first, later: [], bytes: 0, timer: wait(HELD, () => this.#release(socket)) });
+    this.#held.set(socket, { first, later: [], bytes: 0, timer: after(HELD, () => this.#release(socket)) });
   }
 
   /** Gives a reader what it missed, or what it would have been given before, and what was kept for it since. */
@@ -169,9 +169,9 @@ export class LocalOutlet {
     const { first, later, timer } = this.#held.get(socket) ?? { first: [], later: [], timer: undefined };
     this.#held.delete(socket);
     cancel(timer);
-    const begin = missed.length ? missed : first;
-    const isNew = (frame: Uint8Array): boolean => !begin.some((known) => sameBytes(known, frame));
-    for (const frame of [...begin, ...later.filter(isNew)]) this.#send(socket, prefixed(frame));
+    // What was brewed while it was here may be among what it missed.
+    const older = missed.filter((frame) => !later.some((other) => sameBytes(other, frame)));
+    for (const frame of [...(missed.length ? older : first), ...later]) this.#send(socket, prefixed(frame));
   }
 
   /** Whoever came first before its match was known here, and is still there. */

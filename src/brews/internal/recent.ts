@@ -12,7 +12,9 @@ const MAX_EARLY = 1024;
  * So long a patron that asks before its match is known here is left without an answer, in ms: it holds back what comes, and asks
  * again, so that what it gets once the match is known comes before what it holds.
  */
-const SOON = 1500;
+const SOON = 900;
+/** Nobody asks any more who has begun to ask longer ago than this, in ms. */
+const GONE = 3000;
 
 /** What a patron is given that has just arrived. */
 export interface Answer {
@@ -81,18 +83,24 @@ export class Recent {
     if (missed.length && !isKnown) return this.#wait();
   }
 
-  /** Whether one that asks is to be answered now; else when its match is known, or when it asks again after a while. */
+  /** Whether one that asks, and whose match is not known, is to be answered now; else when it is, or when it asks again after a while. */
   mayAnswer(patronId: string): boolean {
     if (this.#expected.has(patronId) || this.#present.has(patronId)) return true;
+    const now = performance.now();
     const since = this.#early.get(patronId);
-    if (since === undefined && this.#early.size < MAX_EARLY) this.#early.set(patronId, Date.now());
-    else if (since === undefined || Date.now() - since >= SOON) return true;
+    if (since !== undefined) return now - since >= SOON;
+    for (const [id, at] of this.#early) {
+      if (this.#early.size < MAX_EARLY || now - at < GONE) break;
+      this.#early.delete(id);
+    }
+    if (this.#early.size >= MAX_EARLY) return true;
+    this.#early.set(patronId, now);
     return false;
   }
 
-  /** Whether one whose match is known now waits for an answer. */
+  /** Whether one whose match is known now has asked before, and was not answered. It is to be answered, then. */
   isOwed(patronId: string): boolean {
-    return this.#early.has(patronId) && !this.#present.has(patronId);
+    return this.#early.delete(patronId);
   }
 
   /** What to give a patron that asks. It listens by then: what is brewed from now on reaches it. */

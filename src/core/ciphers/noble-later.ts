@@ -1,7 +1,7 @@
 import type { CryptoEngine } from './engine.js';
 
-// What Node has in the place of `noble.ts` (package.json, `imports`). @noble/ciphers computes 1.3 MB of tables when it is
-// imported, and in Node `platform/` hands in `node:crypto`: only a core that is used by itself has a use for plain JavaScript.
+// What Node has in the place of `noble.ts` (package.json, `imports`). That takes a while to load, and in Node `platform/` hands in
+// `node:crypto`: only a core that is used by itself has a use for plain JavaScript.
 
 /** Calls a key that is being made; what the inputs hold when the call is made counts. */
 function whenLoaded<Key>(make: (engine: CryptoEngine) => Key) {
