@@ -100,6 +100,24 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect([await early.next(), ...(await early.take(4))]).toEqual(['last', ...texts, texts[0]]);
   });
 
+  it.each([
+    ['every frame since, also equal ones', ['a', 'a', 'b', 'b'], [], ['last', 'a', 'a', 'b', 'b']],
+    ['what it missed, and then what others were served since', ['b', 'c'], ['a', 'b', 'c'], ['a', 'b', 'c']],
+    ['what others were served, where it missed more than was kept', ['a', 'b', 'c'], ['b', 'c'], ['a', 'b', 'c']],
+  ])('gives one that was early, when its match is known, %s', async (_, served, missed, wanted) => {
+    const { match, say, open } = await outlet(transport);
+    match();
+    const other = await open();
+    expect(await other.next()).toBe('last');
+    const early = await open();
+    await settle(); // until the brewer's end has seen it, too
+    for (const text of served) void say(text);
+    match(missed);
+    void say('live');
+    expect(await early.take(wanted.length + 1)).toEqual([...wanted, 'live']);
+    expect(await other.take(served.length + 1)).toEqual([...served, 'live']);
+  });
+
   it('takes no reader for a patron that is to come when it has gone again, or is one of before that has come back', async () => {
     const { match, say, open } = await outlet(transport);
     const gone = await open();
