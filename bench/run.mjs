@@ -7,6 +7,19 @@ import { human, spread } from './lib/numbers.mjs';
 import { page } from './lib/page.mjs';
 import { intoReadme } from './lib/readme.mjs';
 
+/** What is wrong with the arguments; undefined when they can be taken. */
+function complaint([arg, ...rest]) {
+  if (arg === undefined) return undefined;
+  if (arg !== '--only') return ['--quick', '--smoke', '--readme'].includes(arg) ? complaint(rest) : `${arg} is none of its options`;
+  return rest.length ? complaint(rest.slice(1)) : '--only needs words of a title';
+}
+
+const wrong = complaint(process.argv.slice(2));
+if (wrong) {
+  console.log(`bench: ${wrong}.\nnpm run bench [-- --quick | --smoke] [-- --only <words of a title>] [-- --readme]: see bench/README.md.`);
+  process.exit(2);
+}
+
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 if (!existsSync(here('node_modules'))) {
   console.log('bench: installing the peers');
@@ -39,6 +52,10 @@ const planned = scenes(quick).filter((scene) => {
   return !why && scene.title.toLowerCase().includes(only);
 });
 for (const why of skipped) console.log(`bench: SKIPPED: ${why}`);
+if (!planned.length) {
+  console.log(`bench: no title of what can be measured here holds "${only}".`);
+  process.exit(2);
+}
 
 const total = planned.reduce((sum, { names }) => sum + names.length, 0);
 const began = Date.now();
