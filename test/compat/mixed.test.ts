@@ -11,6 +11,9 @@ const LAYOUTS = [
 const PROTOCOLS = ['pubkeeper-1.0', 'pubkeeper-1.1'] as const;
 const CASES = LAYOUTS.flatMap(([layout, options]) => PROTOCOLS.map((protocol) => [layout, protocol, options] as const));
 
+/** Longer than by default: how fast a busy machine is, is not what is tested here. */
+const PATIENT = { waitForBrews: 10_000 };
+
 describe.each(CASES)('on %s, by %s', (_layout, protocol, options) => {
   async function network() {
     const server = await serve(options);
@@ -31,7 +34,7 @@ describe.each(CASES)('on %s, by %s', (_layout, protocol, options) => {
     const got = new Inbox<unknown>();
     modern.addPatron('mixed.**', (data, { topic, brewerId }) => got.put([text(data), topic, brewerId]));
     const matched = deferred<Brewer>();
-    old.addBrewer('mixed.a.b', (brewer) => matched.resolve(brewer));
+    old.addBrewer('mixed.a.b', PATIENT, (brewer) => matched.resolve(brewer));
     await Promise.all([old.connect(), modern.connect()]);
     const brewer = await matched.promise;
     await brewer.brewText('old to new');
@@ -64,7 +67,7 @@ describe.each(CASES)('on %s, by %s', (_layout, protocol, options) => {
     const got = new Inbox<string>();
     const keep = modern.addPatron('late.*', () => undefined);
     const matched = deferred<Brewer>();
-    old.addBrewer('late.a', (brewer) => matched.resolve(brewer));
+    old.addBrewer('late.a', PATIENT, (brewer) => matched.resolve(brewer));
     const native = modern.addBrewer('late.b', { cipher: 'aes-cbc' });
     await Promise.all([old.connect(), modern.connect()]);
     await (await matched.promise).brewText('from the old one');
