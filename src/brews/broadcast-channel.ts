@@ -3,7 +3,7 @@ import { type Brew, type BrewDetails, type BrewerPair, type BrewHost, type Patro
 import { show } from '../core/id.js';
 import { failover } from './internal/failover.js';
 import { Joining } from './internal/joining.js';
-import { Recent } from './internal/recent.js';
+import { type Answer, Recent } from './internal/recent.js';
 import { once } from './internal/once.js';
 import { inUse } from './internal/small.js';
 
@@ -92,15 +92,7 @@ export class BroadcastChannelBrew implements Brew {
     this.brewerDetails({ brewerId });
     const { channel, pairs, recent } = this.#outlets.get(brewerId)!;
     pairs.add(patronId);
-    const isOwed = recent.isOwed(patronId);
-    const hasAsked = isOwed || recent.knows(patronId);
-    const accepted = recent.expect(patronId, missed);
-    // One that has asked already gets it before all that is brewed from now on.
-    if (missed?.length && hasAsked) {
-      channel.postMessage({ to: patronId, frames: missed.map(compact), retained: false, unasked: true } satisfies Answering);
-    } else if (isOwed) {
-      answer(channel, recent, patronId);
-    }
+    const accepted = recent.expect(patronId, missed, (answer, unasked) => reply(channel, patronId, answer, unasked));
     if (accepted) accepting?.(accepted);
     return once(() => {
       pairs.delete(patronId);
@@ -166,7 +158,8 @@ export class BroadcastChannelBrew implements Brew {
     channel.onmessage = ({ data }: { readonly data: unknown }) => {
       if (!isAsking(data)) return;
       if (data.got) return recent.arrived(data.ask);
-      if (pairs.has(data.ask) || recent.mayAnswer(data.ask)) answer(channel, recent, data.ask);
+      const answer = recent.asked(data.ask, pairs.has(data.ask));
+      if (answer) reply(channel, data.ask, answer);
     };
     return { channel, recent, pairs };
   }
@@ -180,9 +173,8 @@ export class BroadcastChannelBrew implements Brew {
   }
 }
 
-function answer(channel: BroadcastChannel, recent: Recent, patronId: string): void {
-  const { frames, retained } = recent.asked(patronId);
-  channel.postMessage({ to: patronId, frames: frames.map(compact), retained } satisfies Answering);
+function reply(channel: BroadcastChannel, to: string, { frames, retained }: Answer, unasked = false): void {
+  channel.postMessage({ to, frames: frames.map(compact), retained, ...(unasked && { unasked }) } satisfies Answering);
 }
 
 /** A clone copies the whole buffer behind a view: it must hold the frame and nothing else. */

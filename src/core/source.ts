@@ -58,7 +58,7 @@ export class Source {
   readonly #key: unknown;
   #burst: Uint8Array[] = [];
   /** How many bursts are being opened. */
-  #under = 0;
+  #opening = 0;
 
   /**
    * @param queue that of the same brewer's former session, so that its messages come first
@@ -103,7 +103,7 @@ export class Source {
     this.queue.size += frame.length;
     // What comes in one tick is opened together at its end, and what comes while others are being opened together after them:
     // it would be delivered after those anyway.
-    if (this.#burst.push(frame) === 1 && !this.#under) soon(() => this.flush());
+    if (this.#burst.push(frame) === 1 && !this.#opening) soon(() => this.flush());
   }
 
   #refuse(frame: Uint8Array): DropReason | undefined {
@@ -137,9 +137,9 @@ export class Source {
     try {
       const opened = length > 1 ? this.#opener.openAll!(burst) : this.#opener.open(burst[0]!);
       if (length > 1 && opened instanceof Promise) {
-        this.#under++;
+        this.#opening++;
         const done = (): void => {
-          if (!--this.#under) this.flush();
+          if (!--this.#opening) this.flush();
         };
         // Before it is in line: the next burst is being opened while callbacks have this one.
         opened.then(done, done);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Recent } from '../../src/brews/internal/recent.js';
+import { Recent, type Reply } from '../../src/brews/internal/recent.js';
 import type { PubkeeperError } from '../../src/index.js';
 
 // The brewer's side of a patron's arrival, by an injected clock.
@@ -51,7 +51,7 @@ describe('a patron that was matched', () => {
     await first;
     void it.expect(PATRON);
     const second = it.add(frame(2));
-    expect(it.asked(PATRON)).toEqual({ frames: [frame(2)], retained: false });
+    expect(it.asked(PATRON, true)).toEqual({ frames: [frame(2)], retained: false });
     it.arrived(PATRON);
     await second;
     vi.advanceTimersByTime(20_000);
@@ -60,22 +60,36 @@ describe('a patron that was matched', () => {
 
   it('and asks before this end knows of the match: is answered when it does, or when it asks again after a while', () => {
     const { it } = recent();
-    expect(it.mayAnswer(PATRON)).toBe(false);
+    const reply = vi.fn<Reply>();
+    expect(it.asked(PATRON, false)).toBeUndefined();
     vi.advanceTimersByTime(899);
-    expect(it.mayAnswer(PATRON)).toBe(false);
-    expect(it.isOwed(PATRON)).toBe(true);
-    void it.expect(PATRON, [frame(1)]);
-    expect(it.mayAnswer(PATRON)).toBe(true);
-    expect(it.asked(PATRON)).toEqual({ frames: [frame(1)], retained: false });
-    expect(it.isOwed(PATRON)).toBe(false);
+    expect(it.asked(PATRON, false)).toBeUndefined();
+    expect(it.expect(PATRON, [frame(1)], reply)).toBeInstanceOf(Promise);
+    // In whatever way it listens by now.
+    expect(reply.mock.calls).toEqual([[{ frames: [frame(1)], retained: false }, true]]);
+    expect(it.asked(PATRON, true)).toEqual({ frames: [frame(1)], retained: false });
+
+    void it.add(frame(2));
+    const second = 'e'.repeat(32);
+    expect(it.asked(second, false)).toBeUndefined();
+    expect(it.expect(second, [], reply)).toBeUndefined();
+    expect(reply.mock.calls[1]).toEqual([{ frames: [frame(2)], retained: true }, false]);
+    // One that has not asked will.
+    void it.expect('d'.repeat(32), [frame(3)], reply);
+    expect(reply).toHaveBeenCalledTimes(2);
 
     const other = 'f'.repeat(32);
-    expect(it.mayAnswer(other)).toBe(false);
+    expect(it.asked(other, false)).toBeUndefined();
     vi.advanceTimersByTime(900);
-    expect(it.mayAnswer(other)).toBe(true);
-    for (let i = 0; i < 2000; i++) it.mayAnswer(String(i));
-    // More are not remembered: they are answered as they come.
-    expect(it.mayAnswer('one more')).toBe(true);
+    expect(it.asked(other, false)).toEqual({ frames: [frame(2)], retained: true });
+  });
+
+  it('and asks before it is, as thousands do: more than are remembered are answered as they come, those who ask no more are forgotten', () => {
+    const { it } = recent();
+    for (let i = 0; i < 1024; i++) expect(it.asked(String(i), false)).toBeUndefined();
+    expect(it.asked('one more', false)).toBeDefined();
+    vi.advanceTimersByTime(3000);
+    expect(it.asked('a later one', false)).toBeUndefined();
   });
 
   it('and has come before this end knew of the match: is not waited for', () => {
@@ -88,7 +102,7 @@ describe('a patron that was matched', () => {
     // It was told what it has missed elsewhere, which is kept for it until it says so.
     expect(it.expect(PATRON, [frame(2)])).toBeUndefined();
     expect(it.add(frame(3))).toBeUndefined();
-    expect(it.asked(PATRON)).toEqual({ frames: [frame(2), frame(3)], retained: false });
+    expect(it.asked(PATRON, true)).toEqual({ frames: [frame(2), frame(3)], retained: false });
     it.arrived(PATRON);
     vi.advanceTimersByTime(20_000);
     expect(errors).toEqual([]);
@@ -101,10 +115,12 @@ describe('a patron that was matched', () => {
 
   it('and has asked before this end knew of the match: is known; one that does not get what it was sent is told of', () => {
     const { errors, it } = recent();
-    expect(it.knows(PATRON)).toBe(false);
-    expect(it.asked(PATRON)).toEqual({ frames: [], retained: false });
-    expect(it.knows(PATRON)).toBe(true);
-    expect(it.expect(PATRON, [frame(1), frame(2)])).toBeUndefined();
+    const reply = vi.fn<Reply>();
+    expect(it.asked(PATRON, false)).toBeUndefined();
+    vi.advanceTimersByTime(900);
+    expect(it.asked(PATRON, false)).toEqual({ frames: [], retained: false });
+    expect(it.expect(PATRON, [frame(1), frame(2)], reply)).toBeUndefined();
+    expect(reply.mock.calls).toEqual([[{ frames: [frame(1), frame(2)], retained: false }, true]]);
     vi.advanceTimersByTime(10_000);
     expect(errors).toEqual([expect.objectContaining({ code: 'BREW_FAILED', details: { patronId: PATRON, frames: 2 } })]);
   });

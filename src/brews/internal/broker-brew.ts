@@ -6,7 +6,7 @@ import { BrokerLink } from './broker-link.js';
 import { BrokerRoute, encodeAnswers } from './broker-route.js';
 import type { Credentials, Dial, Target } from './broker-line.js';
 import { failover } from './failover.js';
-import { Recent } from './recent.js';
+import { type Answer, Recent, type Reply } from './recent.js';
 import { once } from './once.js';
 import { both, inUse } from './small.js';
 
@@ -114,7 +114,8 @@ export class BrokerBrew implements Brew {
     }
     outlet.pairs.add(patronId);
     // One that does not ask need not be waited for.
-    const accepted = details.join === true ? this.#expect(outlet, patronId, missed) : undefined;
+    const reply: Reply = (answer, unasked) => this.#reply(outlet, patronId, answer, unasked);
+    const accepted = details.join === true ? outlet.recent.expect(patronId, missed, reply) : undefined;
     if (accepted) accepting?.(accepted);
     return once(() => {
       outlet.pairs.delete(patronId);
@@ -190,7 +191,8 @@ export class BrokerBrew implements Brew {
         const [, patronId, got] = /^([\da-f]{32})(\+?)$/.exec(fromUtf8(payload)) ?? [];
         if (!patronId) return this.#host!.dropped('malformed');
         if (got) return recent.arrived(patronId);
-        if (pairs.has(patronId) || recent.mayAnswer(patronId)) this.#answer({ address, pooled, recent }, patronId);
+        const answer = recent.asked(patronId, pairs.has(patronId));
+        if (answer) void this.#reply({ address, pooled }, patronId, answer);
       },
     });
     const end = once(() => {
@@ -204,25 +206,17 @@ export class BrokerBrew implements Brew {
     return { address, pooled, recent, pairs, end };
   }
 
-  /** One that has asked already is sent what it may have missed: before, and by the same way as, all that is brewed from now on. */
-  #expect({ address, pooled, recent }: Outlet, patronId: string, missed: BrewerPair['missed'] = []): void | Promise<void> {
-    const isOwed = recent.isOwed(patronId);
-    const hasAsked = isOwed || recent.knows(patronId);
-    const accepted = recent.expect(patronId, missed);
-    if (isOwed && !missed.length) this.#answer({ address, pooled, recent }, patronId);
-    if (!hasAsked || !missed.length) return accepted;
+  /** What goes unasked may not be lost, and goes before, and by the same way as, all that is brewed from now on. */
+  #reply({ address, pooled: { link } }: Pick<Outlet, 'address' | 'pooled'>, patronId: string, answer: Answer, unasked = false): void | Promise<void> {
+    const to = this.#answersTo(address, patronId);
+    const parts = encodeAnswers(answer, unasked);
+    if (!unasked) return parts.forEach((part) => link.say(to, part));
     try {
-      const to = this.#answersTo(address, patronId);
-      const parts = encodeAnswers({ frames: missed, retained: false }, true);
-      const sent: (void | Promise<void>)[] = parts.map((part) => pooled.link.publish(to, part)?.catch(() => undefined));
-      return both(sent.reduce(both), accepted);
+      const sent: (void | Promise<void>)[] = parts.map((part) => link.publish(to, part)?.catch(() => undefined));
+      return sent.reduce(both);
     } catch {
-      return accepted; // it is kept for the patron, and said to be lost when that does not come back for it
+      return undefined; // it is kept for the patron, and said to be lost when that does not come back for it
     }
-  }
-
-  #answer({ address, pooled, recent }: Pick<Outlet, 'address' | 'pooled' | 'recent'>, patronId: string): void {
-    for (const part of encodeAnswers(recent.asked(patronId))) pooled.link.say(this.#answersTo(address, patronId), part);
   }
 
   #answersTo(address: string, patronId: string): string {

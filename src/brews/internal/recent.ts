@@ -1,5 +1,6 @@
 import { PubkeeperError } from '../../core/errors.js';
 import { after, cancel, type Timer } from '../../core/host.js';
+import { both } from './small.js';
 
 /** How long a patron may take from being matched until it asks, in ms: it may have to dial first, for so long at most. */
 const ON_ITS_WAY = 10_000;
@@ -22,6 +23,9 @@ export interface Answer {
   /** Whether it is the last value from before the match, and not what was brewed since. */
   readonly retained: boolean;
 }
+
+/** Sends a patron what it is to get. `unasked`: it is to take it also if it does not wait for an answer any more. */
+export type Reply = (answer: Answer, unasked: boolean) => void | Promise<void>;
 
 interface Expected {
   /** Number of the first frame that it should get. */
@@ -65,46 +69,45 @@ export class Recent {
     return this.#expected.size > 0;
   }
 
-  /** Whether a patron has asked, or come: it may have been told of the match before this end was. */
-  knows(patronId: string): boolean {
-    return this.#present.has(patronId);
-  }
-
   /**
-   * A patron was matched, and will ask. Returns what to wait for until it has what it may have missed. One that is known
-   * does not ask again: it is to be sent that, which is kept here until it says that it has got it.
+   * A patron was matched, and will ask. Returns what to wait for until it has what it may have missed. One that has asked, or
+   * come, before this end was told of the match may not ask again: `reply` gives it that, which is kept here until it says that it has it.
+   * @param reply sends it to the patron, as what it had asked for or unasked
    */
-  expect(patronId: string, missed: readonly Uint8Array[] = []): void | Promise<void> {
-    const isKnown = this.knows(patronId);
+  expect(patronId: string, missed: readonly Uint8Array[] = [], reply?: Reply): void | Promise<void> {
+    const isOwed = this.#early.delete(patronId);
+    const isKnown = this.#present.has(patronId);
     if (isKnown && !missed.length) return;
     this.#forget(patronId);
     const timer = after(ON_ITS_WAY, () => this.#late(patronId));
     this.#expected.set(patronId, { from: this.#first + this.#frames.length, missed, timer });
-    if (missed.length && !isKnown) return this.#wait();
+    const accepted = missed.length && !isKnown ? this.#wait() : undefined;
+    if (!isKnown && !isOwed) return accepted;
+    const answer = missed.length ? { frames: missed, retained: false } : this.#answer(patronId);
+    return both(reply?.(answer, missed.length > 0), accepted);
   }
 
-  /** Whether one that asks, and whose match is not known, is to be answered now; else when it is, or when it asks again after a while. */
-  mayAnswer(patronId: string): boolean {
-    if (this.#expected.has(patronId) || this.#present.has(patronId)) return true;
+  /** Whether one that asks before its match is known can be let wait: not one that was here before, nor for long, nor too many. */
+  #canWait(patronId: string): boolean {
+    if (this.#present.has(patronId)) return false;
     const now = performance.now();
     const since = this.#early.get(patronId);
-    if (since !== undefined) return now - since >= SOON;
+    if (since !== undefined) return now - since < SOON;
     for (const [id, at] of this.#early) {
       if (this.#early.size < MAX_EARLY || now - at < GONE) break;
       this.#early.delete(id);
     }
-    if (this.#early.size >= MAX_EARLY) return true;
+    if (this.#early.size >= MAX_EARLY) return false;
     this.#early.set(patronId, now);
-    return false;
+    return true;
   }
 
-  /** Whether one whose match is known now has asked before, and was not answered. It is to be answered, then. */
-  isOwed(patronId: string): boolean {
-    return this.#early.delete(patronId);
-  }
-
-  /** What to give a patron that asks. It listens by then: what is brewed from now on reaches it. */
-  asked(patronId: string): Answer {
+  /**
+   * What to give a patron that asks. It listens by then: what is brewed from now on reaches it. Undefined where its match is not
+   * known yet: it is answered when it is, or when it asks again after a while.
+   */
+  asked(patronId: string, isMatched: boolean): Answer | undefined {
+    if (!isMatched && this.#canWait(patronId)) return undefined;
     this.#early.delete(patronId);
     if (!this.#expected.has(patronId)) this.#come(patronId);
     return this.#answer(patronId);
