@@ -13,7 +13,8 @@ process.on('message', (message) => {
   waiting = undefined;
 });
 const order = () => (orders.length ? orders.shift() : new Promise((resolve) => (waiting = resolve)));
-const tell = (message) => process.send(message);
+/** Resolves when it is on its way: what is longer than a pipe takes at once is lost by an exit before that. */
+const tell = (message) => new Promise((resolve) => process.send(message, resolve));
 
 const { info, ...options } = await order();
 await { publish, subscribe, rawSubscribe, echo, spaced, idle }[role](options);
@@ -95,7 +96,7 @@ async function echo() {
   });
   tell('ready');
   await order();
-  tell({ taken });
+  await tell({ taken });
   process.exit();
 }
 
