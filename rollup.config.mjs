@@ -9,7 +9,7 @@ import { leanNoble } from './scripts/lean-noble.mjs';
 // At the end, so that no line of the source map moves.
 const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers and @noble/hashes (MIT, Paul Miller) and isomorphic-ws (MIT, Zejin Zhuang) */';
 
-const NOBLE_NOTICE = '// With parts of @noble/ciphers (MIT, Paul Miller), see THIRD-PARTY-LICENSES.txt.';
+const NOBLE_NOTICE = '// With parts of @noble/ciphers and @noble/hashes (MIT, Paul Miller), see THIRD-PARTY-LICENSES.txt.';
 
 /** What terser leaves, to which Oxc gives names that gzip likes better, and from which it folds a bit more: 1 %. */
 const oxc = {
@@ -78,16 +78,16 @@ const shared = {
 };
 
 export default [
-  // First, and in the place of what tsc made of it: all that follows, and the bundlers of applications, take this one.
-  {
-    input: 'dist/core/ciphers/noble.js',
-    external: ['../host.js', './engine.js'],
+  // First, and in the place of what tsc made of them: all that follows, and the bundlers of applications, take these.
+  ...['dist/core/sha256.js', 'dist/core/ciphers/noble.js'].map((file) => ({
+    input: file,
+    external: (id) => id.startsWith('.') && /\/(host|engine)\.js$/.test(id),
     plugins: [nodeResolve({ browser: true }), inputSourceMaps, leanNoble],
-    output: { file: 'dist/core/ciphers/noble.js', sourcemap: true, banner: NOBLE_NOTICE },
+    output: { file, sourcemap: true, banner: NOBLE_NOTICE },
     onwarn(warning) {
       throw new Error(warning.message);
     },
-  },
+  })),
   {
     ...shared,
     input: 'dist/index.js',

@@ -21,7 +21,6 @@ const IMPORTS = {
   '#platform': '/dist/platform/browser.js',
   '#noble': '/dist/core/ciphers/noble.js',
   'isomorphic-ws': '/node_modules/isomorphic-ws/browser.js',
-  '@noble/hashes/': '/node_modules/@noble/hashes/',
 };
 const MODULES = `<script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>
   <script type="module">

@@ -2,23 +2,89 @@
 const USED = ['expandKeyLE', 'expandKeyDecLE', 'encryptBlock', 'decrypt', 'ctr32'];
 
 /**
- * A Rollup plugin, for `dist/core/ciphers/noble.js` and all that is made of it. Of @noble/ciphers' AES it leaves out what the object `unsafe` holds besides, which no
- * tree shaking can: CMAC, S2V and more, 2.4 KB. And the tables, 1.3 MB that are made when it is loaded, are made when they are first
- * used: that is more than half of the time in which a page runs the bundle, and one whose messages are opened by WebCrypto
- * never needs them. What is computed stays as it is. Where noble's text is not what is expected here (its version is fixed in
- * package.json), the build fails.
+ * What is left out of each module, by the names of functions and of classes with their methods. `bodies`: what a function does instead.
+ * `without`: methods that nobody calls, and that no tree shaking finds. `unchecked`: functions that lose their `if (…) throw`.
+ */
+const CUTS = {
+  'ciphers/utils': { bodies: { abytes: 'return value;', aexists: '', aoutput32: '', getOutput: 'return out;' } },
+  'ciphers/_polyval': { without: ['GHASH.destroy', 'GHASH.digest'], unchecked: ['GHASH.constructor'] },
+  'ciphers/aes': { unchecked: ['genTtable', 'encryptBlock'] },
+  'hashes/utils': { bodies: { abytes: 'return value;', aexists: '', aoutput: '' } },
+  'hashes/_md': { without: ['HashMD.digest', 'HashMD._cloneIntoMeta', 'HashMD.clone'], unchecked: ['HashMD.digestInto'] },
+  'hashes/sha2': { without: ['SHA2_32B._cloneInto', 'SHA2_32B.destroy'] },
+};
+
+/** SHA-256's constants: the first bits of the roots of the first primes (FIPS 180-4, sections 4.2.2 and 5.3.3). */
+const ROOTS = { SHA256_IV: [8, 2], SHA256_K: [64, 3] };
+function rootsOfPrimes(count, degree) {
+  const primes = [];
+  for (let n = 2; primes.length < count; n++) if (primes.every((prime) => n % prime)) primes.push(n);
+  return Uint32Array.from(primes, (prime) => prime ** (1 / degree) * 2 ** 32);
+}
+
+/**
+ * A Rollup plugin, for the modules of dist that use noble and for all that is made of them: of @noble/ciphers and @noble/hashes it leaves out
+ * what the SDK never comes to. That is what the object `unsafe` holds besides, which no tree shaking can leave out; checks of arguments that only
+ * our own code gives (keys and frames are checked before, by `PubkeeperError`s that name the brewer; a key's length here too); and
+ * constants that are shorter to compute. The tables of AES, 1.3 MB that are made when it is loaded, are made when they are
+ * first used: that is more than half of the time in which a page runs the bundle, and one whose messages are opened by WebCrypto never needs
+ * them. What is computed stays as it is. Where noble's text is not what is expected here (its versions are fixed in package.json), the build fails.
  */
 export const leanNoble = {
   name: 'lean-noble',
   transform(code, id) {
-    if (!/@noble[\\/]ciphers[\\/]aes\.js$/.test(id)) return null;
-    const changed = { unsafe: 0, made: 0, used: 0 };
-    const lean = code
-      .replace(/^export const unsafe = \/\* @__PURE__ \*\/ Object\.freeze\(\{[^}]+\}\);$/m, () => (changed.unsafe++, `export const unsafe = { ${USED.join(', ')} };`))
-      .replace(/^(const table(?:En|De)coding = )\/\* @__PURE__ \*\/ (genTtable\(.+\));$/gm, (_, name, make) => (changed.made++, `${name}/* @__PURE__ */ late(() => ${make});`))
-      .replace(/ = (table(?:En|De)coding);$/gm, (_, name) => (changed.used++, ` = ${name}();`));
-    const { unsafe, made, used } = changed;
-    if (unsafe !== 1 || made !== 2 || used !== 5) throw new Error(`@noble/ciphers is another one than is expected here: ${JSON.stringify(changed)}.`);
-    return { code: `${lean}\nfunction late(make) { let made; return () => (made ??= make()); }\n`, map: null };
+    const name = /@noble[\\/](\w+[\\/]\w+)\.js$/.exec(id)?.[1]?.replace('\\', '/');
+    if (!name) return null;
+    let lean = CUTS[name] ? cut(code, this.parse(code), CUTS[name], name) : code;
+    lean = lean.replace(/^((?:export )?const (SHA256_(?:IV|K)) = \/\* @__PURE__ \*\/ )Uint32Array\.from\((\[[^\]]+\])\);$/gm, (_, start, constant, list) => {
+      const numbers = rootsOfPrimes(...ROOTS[constant]);
+      const given = list.match(/0x\w+/g).map(Number);
+      if (given.join() !== numbers.join()) throw different(name, constant);
+      return `${start}rootsOfPrimes(${ROOTS[constant]});`;
+    });
+    if (name === 'ciphers/aes') lean = lateTables(lean);
+    if (name === 'hashes/_md') lean += `export ${rootsOfPrimes}\n`;
+    if (name === 'hashes/sha2') lean = `import { rootsOfPrimes } from './_md.js';\n${lean}`;
+    return { code: lean, map: null };
   },
 };
+
+const different = (name, what) => new Error(`@noble/${name} is another one than is expected here: ${what}.`);
+
+function cut(code, { body }, { bodies = {}, without = [], unchecked = [] }, module) {
+  const functions = new Map();
+  for (const statement of body) {
+    const node = statement.declaration ?? statement;
+    if (node.type === 'FunctionDeclaration') functions.set(node.id.name, { node, block: node.body });
+    if (node.type !== 'ClassDeclaration') continue;
+    for (const member of node.body.body) {
+      if (member.type === 'MethodDefinition') functions.set(`${node.id.name}.${member.key.name}`, { node: member, block: member.value.body });
+    }
+  }
+  const find = (name) => {
+    if (!functions.has(name)) throw different(module, name);
+    return functions.get(name);
+  };
+  const edits = [];
+  for (const [name, text] of Object.entries(bodies)) edits.push({ ...find(name).block, text: `{ ${text} }` });
+  for (const name of without) edits.push({ ...find(name).node, text: '' });
+  for (const name of unchecked) {
+    const checks = find(name).block.body.filter(({ type, consequent }) => type === 'IfStatement' && consequent.type === 'ThrowStatement');
+    if (checks.length !== 1) throw different(module, name);
+    edits.push({ ...checks[0], text: '' });
+  }
+  // From the last to the first, so that what is before stays where it is.
+  edits.sort((a, b) => b.start - a.start);
+  return edits.reduce((text, edit) => text.slice(0, edit.start) + edit.text + text.slice(edit.end), code);
+}
+
+function lateTables(code) {
+  const changed = { unsafe: 0, made: 0, used: 0 };
+  const lean = code
+    .replace(/^export const unsafe = \/\* @__PURE__ \*\/ Object\.freeze\(\{[^}]+\}\);$/m, () => (changed.unsafe++, `export const unsafe = { ${USED.join(', ')} };`))
+    .replace(/^(const table(?:En|De)coding = )\/\* @__PURE__ \*\/ (genTtable\(.+\));$/gm, (_, name, make) => (changed.made++, `${name}/* @__PURE__ */ late(() => ${make});`))
+    .replace(/ = (table(?:En|De)coding);$/gm, (_, name) => (changed.used++, ` = ${name}();`));
+  const { unsafe, made, used } = changed;
+  if (unsafe !== 1 || made !== 2 || used !== 5) throw different('ciphers/aes', JSON.stringify(changed));
+  return `${lean}\nfunction late(make) { let made; return () => (made ??= make()); }\n`;
+}

@@ -11,10 +11,10 @@ const terser = terserPlugin as unknown as (options: object) => OutputPlugin;
 const dist = (name: string) => fileURLToPath(new URL(`../dist/${name}`, import.meta.url));
 const gzipped = (code: string | Uint8Array) => gzipSync(code, { level: 9 }).length;
 
-// In bytes, gzipped. The goals are 13,000 for the bundle and 10,000 for a patron, and they are not reached: @noble/ciphers and
-// @noble/hashes alone are 5,000 of each. Until they are, neither may grow: lower these when the code has shrunk.
-const BUNDLE = 21_900;
-const PATRON = 11_200;
+// In bytes, gzipped. The goal is 13,000 for the bundle, and it is not reached: what is ours in it is 16,800. Until it is, it may not
+// grow: lower this when the code has shrunk.
+const BUNDLE = 20_550;
+const PATRON = 10_000;
 
 describe('what a page loads', () => {
   it(`is at most ${BUNDLE} bytes as a bundle`, () => {

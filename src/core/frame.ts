@@ -1,6 +1,6 @@
-import { _SHA256 } from '@noble/hashes/sha2.js';
 import { PubkeeperError } from './errors.js';
 import { utf8 } from './host.js';
+import { sha256 } from './sha256.js';
 
 // The brew frame (protocol, section 3): 88 bytes of header, then the payload. In sealed mode (design, "Sealed mode")
 // spare bytes of the header bear the epoch and the sequence; readers of the deployed kind ignore them.
@@ -17,7 +17,7 @@ const SEQUENCE_AT = 62;
 const LENGTH_AT = 84;
 
 /** SHA-256 of a literal topic: its name in brew frames and on the relay. 32 bytes. */
-export const topicHash = (topic: string): Uint8Array<ArrayBuffer> => new _SHA256().update(utf8(topic)).digest() as Uint8Array<ArrayBuffer>;
+export const topicHash = (topic: string): Uint8Array<ArrayBuffer> => sha256(utf8(topic));
 
 /** What the header of a sealed frame says. */
 export interface Seal {

@@ -3,7 +3,7 @@ import { barePackage } from '../bare-package.js';
 
 // The package as it is installed, without the optional peer dependencies.
 
-const bare = barePackage(['@noble/hashes', 'isomorphic-ws', 'ws']);
+const bare = barePackage(['isomorphic-ws', 'ws']);
 
 /** What a client of a server says whose only brew lacks its library. */
 function run(brew: string): { code: string; message: string }[] {
