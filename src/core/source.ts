@@ -26,6 +26,9 @@ export interface SourceOwner {
 /** How many bytes of one brewer may wait for decryption. Browsers cannot tell a socket to wait, so there must be an end. */
 const MAX_OPENING = 64 * 1024 * 1024;
 
+/** Of frames that come alone one in so many waits for company, and as many have come before others do not. */
+const LOOK_EVERY = 16;
+
 /** A frame that is being opened, as it goes through the queue. */
 interface Opening {
   readonly messages: Uint8Array | readonly (Uint8Array | undefined)[];
@@ -57,6 +60,8 @@ export class Source {
   readonly #replays: ReplayWindow | undefined;
   readonly #key: unknown;
   #burst: Uint8Array[] = [];
+  /** How many frames have come alone in their tick, since one had company. */
+  #alone = 0;
   /** How many bursts are being opened. */
   #opening = 0;
 
@@ -99,11 +104,19 @@ export class Source {
     this.received++;
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drop(reason, this.brewerId);
-    if (!this.#opener.openAll || retained) return this.#open(frame, retained);
+    if (!this.#opener.openAll || retained || this.#comesAlone()) return this.#open(frame, retained);
     this.queue.size += frame.length;
     // What comes in one tick is opened together at its end, and what comes while others are being opened together after them:
     // it would be delivered after those anyway.
     if (this.#burst.push(frame) === 1 && !this.#opening) soon(() => this.flush());
+  }
+
+  /**
+   * Where frames keep coming one by one, the next is opened at once, since the end of a tick costs a browser more than a short message.
+   * One of sixteen waits for it nevertheless, to see whether others come with it.
+   */
+  #comesAlone(): boolean {
+    return !this.#burst.length && this.#alone >= LOOK_EVERY && this.#alone++ % LOOK_EVERY > 0;
   }
 
   #refuse(frame: Uint8Array): DropReason | undefined {
@@ -127,6 +140,7 @@ export class Source {
   flush(): void {
     const frames = this.#burst;
     this.#burst = [];
+    this.#alone = frames.length > 1 ? 0 : this.#alone + frames.length;
     this.queue.size -= sizeOf(frames);
     for (const burst of bursts(frames)) this.#begin(burst, false);
   }

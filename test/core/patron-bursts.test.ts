@@ -106,6 +106,38 @@ describe('bursts', () => {
 });
 
 describe('with an engine that does not wait', () => {
+  it('one that comes after others that came alone is delivered at once, and a burst after them is opened together again', async () => {
+    const bursts: number[] = [];
+    const cbc = (key: Uint8Array) => {
+      const opened = nodeEngine.cbc(key);
+      return { ...opened, openAll: (frames: readonly Uint8Array[], skip: number) => (bursts.push(frames.length), opened.openAll!(frames, skip)) };
+    };
+    const { patron, heard } = patronKit({ engine: { ...nodeEngine, cbc } });
+    const key = nobleEngine.cbc(KEY);
+    let sent = 0;
+    const give = (): void => patron._handleCallback(id(1), rawFrame('t.1', id(1), key.seal(bytes(String(sent++))) as Uint8Array));
+    patron.newBrewers([info(1, { brewer_config: CONFIG })]);
+    const atOnce: boolean[] = [];
+    for (let i = 0; i < 100; i++) {
+      give();
+      atOnce.push(heard.length === sent);
+      await settle();
+    }
+    expect(atOnce.slice(0, 16)).not.toContain(true);
+    expect(atOnce.filter((is) => is).length).toBeGreaterThan(70);
+    expect(bursts).toEqual([]);
+
+    for (let i = 0; i < 64; i++) give();
+    await settle();
+    expect(bursts).toHaveLength(1);
+    expect(bursts[0]).toBeGreaterThanOrEqual(64 - 15);
+    // From then on they wait for each other, as at the beginning.
+    for (let i = 0; i < 64; i++) give();
+    await settle();
+    expect(bursts).toEqual([bursts[0], 64]);
+    expect(heard).toEqual(Array.from({ length: sent }, (_, i) => String(i)));
+  });
+
   it('what a callback makes come is delivered after all that had come before', async () => {
     const { patron, heard } = patronKit({ engine: nodeEngine, callback: (_, { topic }) => void (heard.length === 1 && give(topic, 'new')) });
     const key = nobleEngine.cbc(KEY);
