@@ -251,16 +251,17 @@ describe('the engine of a page', () => {
   });
 
   it.each([
-    [1, 60],
-    [10, 600],
-    [30, 1800],
-    [100, 6000],
+    [1, 45],
+    [10, 450],
+    [30, 1350],
+    [100, 4500],
     [5000, 8192],
   ])('leaves payloads to plain JavaScript by what a call costs: %i µs, below %i bytes', async (cost, from) => {
     let now = 0;
     let calls = 0;
     const encrypt = async (...args: Parameters<typeof webcrypto.subtle.encrypt>) => {
-      now += cost / 1000;
+      // Three hundred of them are in the way of something else.
+      now += (cost / 1000) * (calls > 200 && calls <= 300 ? 1 : 3);
       const ciphertext = await webcrypto.subtle.encrypt(...args);
       calls++;
       return ciphertext;
@@ -272,7 +273,7 @@ describe('the engine of a page', () => {
     });
     vi.resetModules(); // it is measured once
     const aes = (await import('../../src/core/ciphers/default-engine.js')).defaultEngine().cbc(new Uint8Array(16));
-    while (calls < 101) await new Promise((resolve) => setImmediate(resolve));
+    while (calls < 401) await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
     const isSync = (size: number) => aes.seal(new Uint8Array(size)) instanceof Uint8Array;
     expect([isSync(from - 10), isSync(from + 10)]).toEqual([true, false]);
