@@ -33,7 +33,7 @@ const LABELS = {
   nodeKept: 'node:crypto, decipher kept',
 };
 const missing = (place) => () => (place === 'Node' ? undefined : missingBrowser(place));
-const SHARE = 3; // these need no long run
+const SHARE = 3; // messages that come one by one need no long run
 
 /** Messages a second, frame in, callback out; `others` are handed the same payloads without a patron. */
 export const patronAlone = (place, cipher, size, others = []) => ({
@@ -45,8 +45,8 @@ export const patronAlone = (place, cipher, size, others = []) => ({
   missing: missing(place),
   run: (name, { ms }) =>
     name === 'ours'
-      ? measure(place, 'burstRate', { cipher, size, ms: ms / SHARE })
-      : measure(place, 'othersRate', { opener: name, size, ms: ms / SHARE }),
+      ? measure(place, 'burstRate', { cipher, size, ms })
+      : measure(place, 'othersRate', { opener: name, size, ms }),
 });
 
 /** µs from frame in to callback out for messages that come one by one, beside the engines alone. */
