@@ -157,7 +157,8 @@ const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
 
 /** @internal The relay's URL. The details may come from the network, so that nothing but a host and a port may get into it. */
 export function relayUrl({ hostname, port, secure }: BrewDetails): string {
-  const isHost = typeof hostname === 'string' && /^([\p{L}\p{N}._-]+|\[?[\da-f:.]+\]?)$/iu.test(hostname);
+  // Of other scripts last: a page that has none need not read \p{…} (see topic.ts).
+  const isHost = typeof hostname === 'string' && (/^([\w.-]+|\[?[\da-f:.]+\]?)$/i.test(hostname) || new RegExp('^[\\p{L}\\p{N}._-]+$', 'u').test(hostname));
   if (!isHost || !Number.isInteger(port) || (port as number) < 1 || (port as number) > 65535) {
     throw new PubkeeperError(
       'BREW_CONFIG_INVALID',

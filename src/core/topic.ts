@@ -3,14 +3,23 @@ import { show } from './id.js';
 
 // Letters and digits of any script (with the marks that some scripts write them with), and `_` and `-`, which deployed
 // systems use. Wildcards are whole segments.
-const TOPIC = /^[\p{L}\p{M}\p{N}_-]+(?:\.[\p{L}\p{M}\p{N}_-]+)*$/u;
-const PATTERN = /^(?:[\p{L}\p{M}\p{N}_-]+|\*\*?)(?:\.(?:[\p{L}\p{M}\p{N}_-]+|\*\*?))*$/u;
+const grammar = (segment: string): RegExp => new RegExp(`^(?:${segment})(?:\\.(?:${segment}))*$`, 'u');
+/** Topics, and patterns, of such characters. */
+const grammars = (character: string): readonly RegExp[] => [grammar(`${character}+`), grammar(`${character}+|\\*\\*?`)];
+
+const ASCII = /* @__PURE__ */ grammars('[\\w-]');
+/** Made when it is needed: to read each `\p{…}` takes a page about as long as a tenth of this library, and most topics are ASCII. */
+let words: readonly RegExp[] | undefined;
+
+const fits = (text: unknown, kind: 0 | 1): text is string =>
+  typeof text === 'string' &&
+  (ASCII[kind]!.test(text) || (words ??= grammars('[\\p{L}\\p{M}\\p{N}_-]'))[kind]!.test(text));
 
 /** Whether `text` is a literal topic: dot-separated segments of letters, digits, `_` and `-`. */
-export const isTopic = (text: unknown): text is string => typeof text === 'string' && TOPIC.test(text);
+export const isTopic = (text: unknown): text is string => fits(text, 0);
 
 /** Whether `text` is a topic pattern: a topic in which a whole segment may be `*` or `**`. */
-export const isTopicPattern = (text: unknown): text is string => typeof text === 'string' && PATTERN.test(text);
+export const isTopicPattern = (text: unknown): text is string => fits(text, 1);
 
 /** @throws {PubkeeperError} `TOPIC_INVALID` */
 export function assertTopic(text: unknown): asserts text is string {
