@@ -12,8 +12,8 @@ const ALL = ['sealed', 'plain', 'cbc', 'nats-tcp', 'nats-ws', 'mqtt-tcp', 'mqtt-
 
 const IN_PAGES = ['sealed', 'nats-ws', 'mqtt-ws', 'socket.io'];
 const IDLE = ['plain', 'nats-ws', 'socket.io', 'ws'];
-/** The plain one shows what encryption costs, the naive limit what a relay in JavaScript costs at least. */
-const LATENCY = ['sealed', 'plain', 'nats-ws', 'ws'];
+/** The naive limit shows what a relay in JavaScript costs at least. */
+const LATENCY = ['sealed', 'nats-ws', 'ws'];
 const OTHERS = ['webCrypto', 'cryptoJs'];
 
 /** What is measured, ours first: ratios are to the first name. */
