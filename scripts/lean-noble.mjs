@@ -6,12 +6,12 @@ const USED = ['expandKeyLE', 'expandKeyDecLE', 'encryptBlock', 'decrypt', 'ctr32
  * `without`: methods that nobody calls, and that no tree shaking finds. `unchecked`: functions that lose their `if (…) throw`.
  */
 const CUTS = {
-  'ciphers/utils': { bodies: { abytes: 'return value;', aexists: '', aoutput32: '', getOutput: 'return out;' } },
+  'ciphers/utils': { bodies: { abytes: "if (value instanceof Uint8Array) return value; throw TypeError('bad bytes');", aexists: '', aoutput32: '', getOutput: 'return out;' } },
   'ciphers/_polyval': { without: ['GHASH.destroy', 'GHASH.digest'], unchecked: ['GHASH.constructor'] },
-  'ciphers/aes': { unchecked: ['genTtable', 'encryptBlock'] },
+  'ciphers/aes': { bodies: { validateKeyLength: "if (![16, 24, 32].includes(key.length)) throw RangeError('bad key');" }, unchecked: ['genTtable', 'encryptBlock'] },
   'hashes/utils': { bodies: { abytes: 'return value;', aexists: '', aoutput: '' } },
   'hashes/_md': { without: ['HashMD.digest', 'HashMD._cloneIntoMeta', 'HashMD.clone'], unchecked: ['HashMD.digestInto'] },
-  'hashes/sha2': { without: ['SHA2_32B._cloneInto', 'SHA2_32B.destroy'] },
+  'hashes/sha2': { bodies: { 'SHA2_32B.roundClean': '' }, without: ['SHA2_32B._cloneInto', 'SHA2_32B.destroy'] },
 };
 
 /** SHA-256's constants: the first bits of the roots of the first primes (FIPS 180-4, sections 4.2.2 and 5.3.3). */
@@ -25,7 +25,7 @@ function rootsOfPrimes(count, degree) {
 /**
  * A Rollup plugin, for the modules of dist that use noble and for all that is made of them: of @noble/ciphers and @noble/hashes it leaves out
  * what the SDK never comes to. That is what the object `unsafe` holds besides, which no tree shaking can leave out; checks of arguments that only
- * our own code gives (keys and frames are checked before, by `PubkeeperError`s that name the brewer; a key's length here too); and
+ * our own code gives (keys and frames are checked before, by `PubkeeperError`s that name the brewer; a key's type and length here too); and
  * constants that are shorter to compute. The tables of AES, 1.3 MB that are made when it is loaded, are made when they are
  * first used: that is more than half of the time in which a page runs the bundle, and one whose messages are opened by WebCrypto never needs
  * them. What is computed stays as it is. Where noble's text is not what is expected here (its versions are fixed in package.json), the build fails.

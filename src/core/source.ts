@@ -26,7 +26,7 @@ export interface SourceOwner {
 /** How many bytes of one brewer may wait for decryption. Browsers cannot tell a socket to wait, so there must be an end. */
 const MAX_OPENING = 64 * 1024 * 1024;
 
-/** Of frames that come alone one in so many waits for company, and as many have come before others do not. */
+/** Of so many frames that come alone two wait for company, and as many have come before others do not. */
 const LOOK_EVERY = 16;
 
 /** A frame that is being opened, as it goes through the queue. */
@@ -113,10 +113,12 @@ export class Source {
 
   /**
    * Where frames keep coming one by one, the next is opened at once, since the end of a tick costs a browser more than a short message.
-   * One of sixteen waits for it nevertheless, to see whether others come with it.
+   * Two of sixteen wait for it nevertheless, to see whether others come with them: one could be the last of its tick each time.
    */
   #comesAlone(): boolean {
-    return !this.#burst.length && this.#alone >= LOOK_EVERY && this.#alone++ % LOOK_EVERY > 0;
+    const isAlone = !this.#burst.length && this.#alone >= LOOK_EVERY && this.#alone % LOOK_EVERY > 1;
+    if (isAlone) this.#alone++;
+    return isAlone;
   }
 
   #refuse(frame: Uint8Array): DropReason | undefined {
@@ -167,6 +169,8 @@ export class Source {
 
   #pass({ messages, sequence, retained }: Opening): void {
     if (messages instanceof Uint8Array) return this.#deliver(messages, sequence, retained);
+    // What a callback makes come does not overtake the rest.
+    this.#alone = 0;
     messages.forEach((data, index) => {
       if (data) this.#deliver(data, sequence === undefined ? undefined : sequence + index, retained);
       else this.#owner.drop('undecryptable', this.brewerId);

@@ -195,6 +195,17 @@ describe('noble, with what it keeps for a key', () => {
   });
 });
 
+describe.each([
+  ['noble', nobleEngine],
+  ['noble, as it is in dist', leanEngine],
+  ['noble, loaded later', laterEngine],
+])('%s', (_, engine) => {
+  it.each(['sixteen letters!', Array<number>(16).fill(1), { length: 16 }, undefined])('takes no key but bytes: %j', (key) => {
+    expect(() => engine.cbc(key as never)).toThrow(TypeError);
+    expect(() => engine.gcm(key as never)).toThrow(TypeError);
+  });
+});
+
 describe('noble, where it is loaded later', () => {
   it('is there for the first key at once, and synchronous from then on', async () => {
     const key = laterEngine.cbc(new Uint8Array(16));
@@ -251,6 +262,7 @@ describe('the engine of a page', () => {
   });
 
   it.each([
+    [0, 1024], // the clock stands still
     [1, 45],
     [10, 450],
     [30, 1350],

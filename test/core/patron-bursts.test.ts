@@ -83,6 +83,57 @@ describe('bursts', () => {
     expect(heard.map(({ length }) => length)).toEqual([1, 1, ...Array<number>(16).fill(text.length), 5]);
   });
 
+  it('a retained frame does not overtake what came before it in its tick', async () => {
+    const { give, seal, take, answer, heard, patron } = kit();
+    give('a', 'b');
+    patron._handleCallback(id(1), seal('retained'), true);
+    give('c');
+    await settle();
+    take(seal('d'));
+    await answer();
+    await answer();
+    expect(heard).toEqual(['a', 'b', 'retained', 'c', 'd']);
+  });
+
+  it('what a callback makes come does not overtake the rest of its burst, also where single frames are opened at once', async () => {
+    // Short ones at once, long ones and bursts when the test says, as in a page.
+    const slow = slowEngine(true);
+    const fast = nobleEngine.cbc(KEY);
+    const cbc = (key: Uint8Array) => {
+      const late = slow.cbc(key);
+      return { ...late, open: (payload: Uint8Array) => (payload.length > 100 ? late.open(payload) : fast.open(payload)) };
+    };
+    const give = (text: string): void => patron._handleCallback(id(1), rawFrame('t.1', id(1), fast.seal(bytes(text)) as Uint8Array));
+    const callback = (data: Uint8Array): void => {
+      if (data[0] === 'a'.charCodeAt(0)) give('new');
+    };
+    const { patron, heard } = patronKit({ engine: { ...nobleEngine, cbc }, callback });
+    patron.newBrewers([info(1, { brewer_config: CONFIG })]);
+    const long = 'L'.repeat(100);
+    give(long);
+    await settle();
+    give('a');
+    give('b');
+    await settle();
+    // The burst is there before the long one, whose turn is first.
+    const [first, ...others] = slow.waiting.splice(0);
+    for (const run of others) run();
+    await settle();
+    expect(heard).toEqual([]);
+    // None of them stands in the queue.
+    for (let i = 0; i < 20; i++) {
+      patron._handleCallback(id(1), rawFrame('t.1', id(1), new Uint8Array(32)));
+      await settle();
+    }
+    expect(patron.dropped).toEqual({ undecryptable: 20 });
+    first!();
+    await settle();
+    await settle();
+    for (const run of slow.waiting.splice(0)) run();
+    await settle();
+    expect(heard).toEqual([long, 'a', 'b', 'new']);
+  });
+
   it('a brewer that is removed gets what waits opened at once, and a reset counts every message of what it drops', async () => {
     const { give, answer, bursts, heard, patron } = kit();
     give('a', 'b');
@@ -136,6 +187,30 @@ describe('with an engine that does not wait', () => {
     await settle();
     expect(bursts).toEqual([bursts[0], 64]);
     expect(heard).toEqual(Array.from({ length: sent }, (_, i) => String(i)));
+  });
+
+  it.each([2, 3, 4, 5, 8, 15, 16, 17])('%i a tick are soon opened together again, wherever the stream of single ones ended', async (perTick) => {
+    for (let singles = 16; singles < 34; singles++) {
+      const bursts: number[] = [];
+      const cbc = (key: Uint8Array) => {
+        const opened = nodeEngine.cbc(key);
+        return { ...opened, openAll: (frames: readonly Uint8Array[], skip: number) => (bursts.push(frames.length), opened.openAll!(frames, skip)) };
+      };
+      const { patron, heard } = patronKit({ engine: { ...nodeEngine, cbc } });
+      const frame = rawFrame('t.1', id(1), nobleEngine.cbc(KEY).seal(bytes('x')) as Uint8Array);
+      patron.newBrewers([info(1, { brewer_config: CONFIG })]);
+      for (let i = 0; i < singles; i++) {
+        patron._handleCallback(id(1), frame);
+        await settle();
+      }
+      const ticks = 40;
+      for (let tick = 0; tick < ticks; tick++) {
+        for (let i = 0; i < perTick; i++) patron._handleCallback(id(1), frame);
+        await settle();
+      }
+      expect(heard).toHaveLength(singles + ticks * perTick);
+      expect(bursts.filter((count) => count === perTick).length, `after ${singles}`).toBeGreaterThan(ticks - 18);
+    }
   });
 
   it('what a callback makes come is delivered after all that had come before', async () => {

@@ -27,7 +27,8 @@ async function calibrate(seal: CbcKey['seal'], any: Uint8Array): Promise<void> {
     if (call) least = Math.min(least, now - start);
     start = now;
   }
-  from = Math.min(least * 450, 8192);
+  // Some clocks only tell a sixtieth of a second, or a tenth.
+  if (least) from = Math.min(least * 450, 8192);
 }
 
 /**
