@@ -41,9 +41,10 @@ const all = () => [
   oneToOne(16_384, ['sealed', 'nats-ws', 'nats-tcp']),
   fanOut(100, ['sealed', 'nats-tcp']),
   fanOut(1000, ['sealed', 'nats-tcp']),
-  ...['Chromium', 'Firefox'].flatMap((browser) => [64, 1024].map((size) => pageReceives(browser, size, IN_PAGES))),
+  // Before the browsers, which stay open until the end and are not idle.
   latency(0.5, LATENCY),
   latency(0.99, LATENCY),
+  ...['Chromium', 'Firefox'].flatMap((browser) => [64, 1024].map((size) => pageReceives(browser, size, IN_PAGES))),
   ...['Node', 'Chromium', 'Firefox', 'WebKit'].flatMap((place) => [
     patronAlone(place, 'aes-cbc', 64, OTHERS),
     patronAlone(place, 'aes-cbc', 1024, OTHERS),
