@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { CbcKey } from '../../src/core/ciphers/engine.js';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
 import { nodeEngine } from '../../src/platform/node-engine.js';
 import { bytes, id, rawFrame, settle } from '../helpers.js';
@@ -22,6 +23,16 @@ function kit() {
     await settle();
   };
   return { ...made, ...engine, give, seal, take, answer };
+}
+
+/** Node's engine, and how many frames each of its calls for several got. */
+function countingEngine() {
+  const bursts: number[] = [];
+  const cbc = (key: Uint8Array): CbcKey => {
+    const opened = nodeEngine.cbc(key);
+    return { ...opened, openAll: (frames, skip) => (bursts.push(frames.length), opened.openAll!(frames, skip)) };
+  };
+  return { bursts, engine: { ...nodeEngine, cbc } };
 }
 
 describe('bursts', () => {
@@ -158,12 +169,8 @@ describe('bursts', () => {
 
 describe('with an engine that does not wait', () => {
   it('one that comes after others that came alone is delivered at once, and a burst after them is opened together again', async () => {
-    const bursts: number[] = [];
-    const cbc = (key: Uint8Array) => {
-      const opened = nodeEngine.cbc(key);
-      return { ...opened, openAll: (frames: readonly Uint8Array[], skip: number) => (bursts.push(frames.length), opened.openAll!(frames, skip)) };
-    };
-    const { patron, heard } = patronKit({ engine: { ...nodeEngine, cbc } });
+    const { engine, bursts } = countingEngine();
+    const { patron, heard } = patronKit({ engine });
     const key = nobleEngine.cbc(KEY);
     let sent = 0;
     const give = (): void => patron._handleCallback(id(1), rawFrame('t.1', id(1), key.seal(bytes(String(sent++))) as Uint8Array));
@@ -191,12 +198,8 @@ describe('with an engine that does not wait', () => {
 
   it.each([2, 3, 4, 5, 8, 15, 16, 17])('%i a tick are soon opened together again, wherever the stream of single ones ended', async (perTick) => {
     for (let singles = 16; singles < 34; singles++) {
-      const bursts: number[] = [];
-      const cbc = (key: Uint8Array) => {
-        const opened = nodeEngine.cbc(key);
-        return { ...opened, openAll: (frames: readonly Uint8Array[], skip: number) => (bursts.push(frames.length), opened.openAll!(frames, skip)) };
-      };
-      const { patron, heard } = patronKit({ engine: { ...nodeEngine, cbc } });
+      const { engine, bursts } = countingEngine();
+      const { patron, heard } = patronKit({ engine });
       const frame = rawFrame('t.1', id(1), nobleEngine.cbc(KEY).seal(bytes('x')) as Uint8Array);
       patron.newBrewers([info(1, { brewer_config: CONFIG })]);
       for (let i = 0; i < singles; i++) {

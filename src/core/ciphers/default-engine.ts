@@ -12,9 +12,9 @@ let from = 1024;
 let calibration: Promise<void> | undefined;
 
 /**
- * A call into WebCrypto costs 7 to 14 µs in Chromium, 50 and more in Firefox and 100 in WebKit, while plain JavaScript does about
- * 45 bytes a µs in the first and the last: so some calls are timed. They are many, since clocks of pages are coarse; and the fastest hundred counts, since pages are busy when they
- * begin. One that stays so has its say up to 8 KiB.
+ * A call into WebCrypto costs 7 to 14 µs in Chromium, 50 and more in Firefox and 100 in WebKit, while plain JavaScript does
+ * about 45 bytes a µs in the first and the last: so some calls are timed. They are many, since clocks of pages are coarse; and
+ * the fastest hundred counts, since pages are busy when they begin. One that stays so has its say up to 8 KiB.
  */
 async function calibrate(seal: CbcKey['seal'], any: Uint8Array): Promise<void> {
   let least = Infinity;
