@@ -1,5 +1,7 @@
+import { BloomFilter } from './bloom.js';
 import { PubkeeperError } from './errors.js';
 import { show } from './id.js';
+import { childOf, divide, eachTail, hashesOf, keyOf, keyOfHash, type Node, node, prune, setChild } from './topic-node.js';
 
 // Letters and digits of any script (with the marks that some scripts write them with), and `_` and `-`, which deployed
 // systems use. Wildcards are whole segments.
@@ -69,23 +71,6 @@ export function matchTopic(pattern: string, topic: string): boolean {
   return at === want.length;
 }
 
-/** A place in the trie: what patterns begin with, up to a wildcard or on the way to one. */
-interface Node<T> {
-  readonly parent: Node<T> | undefined;
-  readonly segment: string;
-  /** Whether its segment is `**`, which may eat more than one. */
-  readonly isDeep: boolean;
-  /** By what patterns end with after their last wildcard, which is here: nothing, or a dot and the rest. */
-  tails: Map<string, Set<T>> | undefined;
-  children: Map<string, Node<T>> | undefined;
-  /** The child of `*`. */
-  one: Node<T> | undefined;
-  /** The child of `**`. */
-  some: Node<T> | undefined;
-  /** The step in which this node was last made active, so that no state is followed twice. */
-  seen: number;
-}
-
 const NONE: readonly never[] = Object.freeze([]);
 
 /** Of this many topics that the cache does not know it takes one: those that come again are in it soon, and the others cost little. */
@@ -96,11 +81,17 @@ const CACHE_EVERY = 8;
  * matches, not with how many patterns are filed. The same value may be filed under many patterns; a lookup returns it once.
  *
  * Patterns are kept in a trie up to their last wildcard, and what follows it (of a literal pattern: all) in a map there. The
- * trie is walked over the set of active states: no recursion, no regular expression, so no pattern can blow up. Results for
+ * trie is walked over the set of active states: no recursion, no regular expression, so no pattern can blow up. Most of the places
+ * that a topic leads to have not got what it ends with; a filter in front of all maps says so at less cost. Results for
  * up to `cacheSize` topics (default 4,096; 0: none) are kept.
  */
 export class TopicTrie<T> {
-  readonly #root: Node<T> = node(undefined, '');
+  #nodes = 0;
+  readonly #root: Node<T> = node(this.#nodes++, undefined, '');
+  #filter = new BloomFilter(0);
+  /** How many tails there are in all nodes, and how many the filter has ever been told of. */
+  #tails = 0;
+  #filtered = 0;
   readonly #cache = new Map<string, readonly T[]>();
   readonly #cacheSize: number;
   #size = 0;
@@ -126,12 +117,16 @@ export class TopicTrie<T> {
     let at = this.#root;
     for (const segment of head) {
       let next = childOf(at, segment);
-      if (!next) setChild(at, segment, (next = node(at, segment)));
+      if (!next) setChild(at, segment, (next = node(this.#nodes++, at, segment)));
       at = next;
     }
     const tails = (at.tails ??= new Map());
     let values = tails.get(tail);
-    if (!values) tails.set(tail, (values = new Set()));
+    if (!values) {
+      tails.set(tail, (values = new Set()));
+      this.#tails++;
+      this.#note(at, tail);
+    }
     if (values.has(value)) return false;
     values.add(value);
     this.#size++;
@@ -149,6 +144,7 @@ export class TopicTrie<T> {
     this.#size--;
     if (!values.size) {
       at!.tails!.delete(tail);
+      this.#tails--;
       prune(at!);
     }
     this.#forget(pattern);
@@ -171,29 +167,54 @@ export class TopicTrie<T> {
 
   #search(topic: string): readonly Set<T>[] {
     const sets: Set<T>[] = [];
-    collect(this.#root, topic, sets);
+    const hashes = hashesOf(topic);
+    this.#collect(this.#root, topic, 0, hashes.pop()!, sets);
     let active: Node<T>[] = [this.#root];
     let next: Node<T>[] = [];
     for (let start = 0; start <= topic.length && active.length; ) {
       const dot = topic.indexOf('.', start);
       const end = dot < 0 ? topic.length : dot;
       const segment = topic.slice(start, end);
-      const rest = topic.slice(end);
+      const hash = hashes.pop()!;
       const step = ++this.#steps;
+      /** A wildcard has eaten the segment: what may follow, and what ends here. */
+      const enter = (state: Node<T>): void => {
+        state.seen = step;
+        this.#collect(state, topic, end, hash, sets);
+        if (state.isDeep || state.children || state.one || state.some) next.push(state);
+      };
       for (const state of active) {
         const { children, one, some } = state;
         const child = children?.get(segment);
         if (child) next.push(child);
-        if (one) enter(one, step, rest, sets, next);
+        if (one) enter(one);
         // Only `**` has two ways in, and has to be kept from being followed twice in one step.
-        if (some && some.seen !== step) enter(some, step, rest, sets, next);
-        if (state.isDeep && state.seen !== step) enter(state, step, rest, sets, next);
+        if (some && some.seen !== step) enter(some);
+        if (state.isDeep && state.seen !== step) enter(state);
       }
       [active, next] = [next, active];
       next.length = 0;
       start = end + 1;
     }
     return sets;
+  }
+
+  /** What is filed at `state` under the rest of `topic` from `from` on, which has this hash. */
+  #collect(state: Node<T>, topic: string, from: number, hash: number, sets: Set<T>[]): void {
+    if (!state.tails || !this.#filter.has(keyOfHash(state, hash))) return;
+    const values = state.tails.get(topic.slice(from));
+    if (values) sets.push(values);
+  }
+
+  /** Tells the filter of a new tail. One that is full, also of those that have gone, is made anew. */
+  #note(at: Node<T>, tail: string): void {
+    if (++this.#filtered <= this.#filter.room) this.#filter.add(keyOf(at, tail));
+    else {
+      this.#filtered = this.#tails;
+      // It has to be told of as many more before it is full again.
+      this.#filter = new BloomFilter(2 * this.#tails);
+      eachTail(this.#root, (node, known) => this.#filter.add(keyOf(node, known)));
+    }
   }
 
   /** A literal pattern can change the result of its own topic only; a wildcard that of any. */
@@ -203,54 +224,8 @@ export class TopicTrie<T> {
   }
 }
 
-/** The segments of a pattern up to its last wildcard, and what follows. */
-function divide(pattern: string): [head: string[], tail: string] {
-  const cut = pattern.lastIndexOf('*') + 1;
-  return [cut ? pattern.slice(0, cut).split('.') : [], pattern.slice(cut)];
-}
-
-const node = <T>(parent: Node<T> | undefined, segment: string): Node<T> => ({
-  parent,
-  segment,
-  isDeep: segment === '**',
-  tails: undefined,
-  children: undefined,
-  one: undefined,
-  some: undefined,
-  seen: 0,
-});
-
-const childOf = <T>(at: Node<T>, segment: string): Node<T> | undefined =>
-  segment === '*' ? at.one : segment === '**' ? at.some : at.children?.get(segment);
-
-function setChild<T>(at: Node<T>, segment: string, child: Node<T> | undefined): void {
-  if (segment === '*') at.one = child;
-  else if (segment === '**') at.some = child;
-  else if (child) (at.children ??= new Map()).set(segment, child);
-  else at.children?.delete(segment);
-}
-
-/** A wildcard has eaten a segment: what may follow, and what ends here. */
-function enter<T>(state: Node<T>, step: number, rest: string, sets: Set<T>[], next: Node<T>[]): void {
-  state.seen = step;
-  collect(state, rest, sets);
-  if (state.isDeep || state.children || state.one || state.some) next.push(state);
-}
-
-function collect<T>(state: Node<T>, rest: string, sets: Set<T>[]): void {
-  const values = state.tails?.get(rest);
-  if (values) sets.push(values);
-}
-
 function union<T>(sets: readonly Set<T>[]): Set<T> {
   const all = new Set<T>();
   for (const values of sets) for (const value of values) all.add(value);
   return all;
-}
-
-/** Removes what holds nothing any more, from `leaf` upwards, so that patterns that come and go leave no trace. */
-function prune<T>(leaf: Node<T>): void {
-  for (let at = leaf; at.parent && !at.tails?.size && !at.children?.size && !at.one && !at.some; at = at.parent) {
-    setChild(at.parent, at.segment, undefined);
-  }
 }

@@ -199,6 +199,28 @@ describe('TopicTrie', () => {
     expect((heap() - before) / 1024 / 1024).toBeLessThan(4); // MiB; the nodes of 20,000 patterns take more than 10
   });
 
+  it.each(['', '*.', '**.', 'a.*.'])('finds each of thousands that come and go, however often its filter is made anew (%s…)', (head) => {
+    const trie = new TopicTrie<number>({ cacheSize: 0 });
+    const filed = (i: number): string => `${head}p${i}.q${i % 7}`;
+    const topic = (i: number): string => filed(i).replace(/\*+/, 'x');
+    for (let from = 0; from < 5000; from += 1000) {
+      for (let i = from; i < from + 1000; i++) trie.add(filed(i), i);
+      // Of the round before two thirds go.
+      for (let i = from - 1000; i < from; i++) if (i % 3) trie.delete(filed(i), i);
+      for (let i = 0; i < from + 1000; i++) expect(trie.match(topic(i))).toEqual(i >= from || i % 3 === 0 ? [i] : []);
+    }
+  });
+
+  it('takes patterns of as many segments as there may be', () => {
+    const trie = new TopicTrie<number>();
+    const long = Array.from({ length: 20_000 }, (_, i) => `s${i}`).join('.');
+    trie.add(`${long}.*`, -1);
+    // Until its filter is made anew, which walks the whole trie.
+    for (let i = 0; i < 100; i++) trie.add(`${long}.*.t${i}`, i);
+    expect(trie.match(`${long}.x`)).toEqual([-1]);
+    expect(trie.match(`${long}.x.t50`)).toEqual([50]);
+  });
+
   it('finds a few among 20,000 literals and 2,000 wildcards without looking at all of them', { timeout: 5000 }, () => {
     const trie = new TopicTrie<number>({ cacheSize: 0 });
     for (let i = 0; i < 20_000; i++) trie.add(`host.h${i}.cpu`, i);
