@@ -60,19 +60,20 @@ export class Brewer extends Target<BrewerEvents> {
    * ready` when one that is in use has not connected within the wait. Every rejection is also an `error` event of the
    * client, and never an unhandled one.
    */
-  brew(data: Uint8Array | ArrayBuffer, options?: BrewOptions): Promise<void> {
+  brew(data: Uint8Array | ArrayBuffer, options?: BrewOptions | null): Promise<void> {
     // What it holds now counts, also if it has to wait.
-    const bytes = this.#host.ready() ? data : data?.slice?.();
+    const bytes = this.#host.ready() ? data : data instanceof Uint8Array ? Uint8Array.from(data) : data?.slice?.();
     return this.#send(() => this.#core.brew(bytes), options);
   }
 
   /** As {@link brew}, with text as UTF-8. */
-  brewText(text: string, options?: BrewOptions): Promise<void> {
+  brewText(text: string, options?: BrewOptions | null): Promise<void> {
     return this.#send(() => this.#core.brewText(text), options);
   }
 
   /** As {@link brew}, with what `JSON.stringify(value, replacer, space)` makes of `value`. */
-  brewJSON(value: unknown, { replacer, space, ...options }: BrewJSONOptions = {}): Promise<void> {
+  brewJSON(value: unknown, options?: BrewJSONOptions | null): Promise<void> {
+    const { replacer, space } = options ?? {};
     let text: string | undefined;
     let cause: unknown;
     try {
@@ -86,7 +87,8 @@ export class Brewer extends Target<BrewerEvents> {
     return handled(Promise.reject(error));
   }
 
-  #send(send: () => Promise<void>, { waitForBrews = this.#host.waitForBrews }: BrewOptions = {}): Promise<void> {
+  #send(send: () => Promise<void>, options: BrewOptions | null | undefined): Promise<void> {
+    const waitForBrews = options?.waitForBrews ?? this.#host.waitForBrews;
     const { ready, waiting } = this.#host;
     if (!this.isMatched) return Promise.resolve();
     if (ready()) return send();

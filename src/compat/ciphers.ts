@@ -35,7 +35,7 @@ export function openerFrom(crypto: CryptoMap, { cipher }: BrewerConfig): Opener 
   return {
     cipher: 'custom',
     isWhole: () => true,
-    open: async (frame) => made.decrypt(frame.subarray(FRAME_HEADER)),
+    open: async (frame) => checked(await made.decrypt(frame.subarray(FRAME_HEADER))),
     openAll: undefined,
   };
 }
@@ -50,8 +50,14 @@ export function cipherFrom(crypto: CryptoMap, mode: CipherOption): CipherName | 
     return {
       cipher: 'custom',
       config: { mode, key: toHex(key) },
-      seal: async (message) => encodeFrame(identity, await made.encrypt(message)),
+      seal: async (message) => encodeFrame(identity, checked(await made.encrypt(message))),
       sealBundle: undefined,
     };
   };
+}
+
+/** Ciphers are written by others, and not all of them by way of a compiler. */
+function checked(bytes: Uint8Array): Uint8Array {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError('A cipher must give a Uint8Array.');
+  return bytes;
 }

@@ -1,8 +1,8 @@
 import { webSocket } from '#platform';
 import { PubkeeperClient as CoreClient } from '../client.js';
 import { asPubkeeperError, PubkeeperError } from '../core/errors.js';
-import { defaultLogger } from '../core/host.js';
-import { Brewer as CoreBrewer, PacketType, Patron as CorePatron, type WebSocketConstructor, type WebSocketLike } from '../core/index.js';
+import { defaultLogger, microtask } from '../core/host.js';
+import { Brewer as CoreBrewer, type ClientState, PacketType, Patron as CorePatron, type WebSocketConstructor, type WebSocketLike } from '../core/index.js';
 import type { Attached } from './attached.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { cipherFrom, type CryptoMap, openerFrom } from './ciphers.js';
@@ -64,8 +64,14 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       reconnect: { maxRetries, maxDelayMs: maxTimeout },
     });
     this.#core.on('error', (error) => this.fail(error));
+    let before: ClientState = 'disconnected';
     this.#core.on('state', (state) => {
-      if (state !== 'reconnecting' || this.#isIdle) return;
+      // With no retry left the core does not begin to reconnect.
+      const isOver = state === 'disconnected' && before === 'connected';
+      before = state;
+      if (this.#isIdle) return;
+      if (isOver && this.#socket) this.#set('dead');
+      if (state !== 'reconnecting') return;
       this.#follow(this.#core.connect());
       this.#lost();
     });
@@ -81,7 +87,8 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
    * once the server has accepted the token. While it is connected already, resolves too. Rejects with `unable to connect`
    * (and the reason as its `cause`) after a clean close, the last retry, or what no retry can help.
    */
-  connect({ wait = true }: ConnectOptions = {}): Promise<this> {
+  connect(options?: ConnectOptions | null): Promise<this> {
+    const wait = options?.wait ?? true;
     if (this.#isIdle) {
       this.#follow(
         // The core may still be sending what was brewed before disconnect().
@@ -111,7 +118,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
    * @throws {PubkeeperError} `OPTION_INVALID`
    */
   disconnect(code = 1000): Promise<void> {
-    if (code !== 1000 && !(code >= 3000 && code < 5000)) throw invalid('A close code must be 1000, or from 3000 to 4999.');
+    if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code < 5000)) throw invalid('A close code must be 1000, or from 3000 to 4999.');
     this.#closeCode = code;
     return this.#stop();
   }
@@ -220,8 +227,8 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
         this.#socket = socket;
         socket.send = (bytes) => {
           send.call(socket, bytes);
-          // The first packet after the token was accepted.
-          if (bytes[0] === PacketType.BREWS_REGISTER && !this.#isIdle) this.#set('connected');
+          // The first packet after the token was accepted. The core is about to register all: a listener may disconnect after that.
+          if (bytes[0] === PacketType.BREWS_REGISTER) microtask(() => this.#socket === socket && !this.#isIdle && this.#set('connected'));
         };
         socket.close = (code, reason) => close.call(socket, code === 1000 ? this.#closeCode : code, reason);
         // Before the core hears of it, and would try again.

@@ -3,12 +3,17 @@ import { defaultLogger } from '../core/host.js';
 /** What an event passes to its listeners, by the event's name. */
 export type EventMap<Events> = { readonly [Name in keyof Events]: readonly unknown[] };
 
-/** Called at an event. What it returns matters only when it is a promise: its rejection is not lost. */
-export type Listener<Args extends readonly unknown[]> = (...args: Args) => unknown;
+/**
+ * Called at an event, with the emitter as its `this`. What it returns matters only when it is a promise: its rejection is
+ * not lost.
+ */
+export type Listener<Args extends readonly unknown[], This = unknown> = (this: This, ...args: Args) => unknown;
 
 interface Entry<Args extends readonly unknown[]> {
-  readonly listener: Listener<Args>;
+  readonly listener: Listener<Args, never>;
   readonly once: boolean;
+  /** It was for once, and that has been. */
+  isOver?: boolean;
 }
 
 /**
@@ -20,22 +25,22 @@ export class Emitter<Events extends EventMap<Events>> {
   readonly #entries: { [Name in keyof Events]?: readonly Entry<Events[Name]>[] } = Object.create(null) as object;
 
   /** Calls `listener` at each event of that name. */
-  on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): this {
+  on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name], this>): this {
     return this.#add(name, { listener, once: false });
   }
 
   /** As {@link on}. */
-  addListener<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): this {
+  addListener<Name extends keyof Events>(name: Name, listener: Listener<Events[Name], this>): this {
     return this.on(name, listener);
   }
 
   /** Calls `listener` at the next event of that name, and not again. */
-  once<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): this {
+  once<Name extends keyof Events>(name: Name, listener: Listener<Events[Name], this>): this {
     return this.#add(name, { listener, once: true });
   }
 
   /** Takes a listener back: the one that was added last, if it was added more than once. */
-  off<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): this {
+  off<Name extends keyof Events>(name: Name, listener: Listener<Events[Name], this>): this {
     const list = this.#entries[name] ?? [];
     const at = list.map((entry) => entry.listener).lastIndexOf(listener);
     this.#entries[name] = list.filter((_, index) => index !== at);
@@ -43,13 +48,13 @@ export class Emitter<Events extends EventMap<Events>> {
   }
 
   /** As {@link off}. */
-  removeListener<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): this {
+  removeListener<Name extends keyof Events>(name: Name, listener: Listener<Events[Name], this>): this {
     return this.off(name, listener);
   }
 
   /** Takes all listeners of that name back; without a name, all there are. */
   removeAllListeners(name?: keyof Events): this {
-    for (const key in this.#entries) if (name === undefined || name === key) delete this.#entries[key];
+    for (const key of Reflect.ownKeys(this.#entries)) if (name === undefined || name === key) delete this.#entries[key as keyof Events];
     return this;
   }
 
@@ -62,9 +67,14 @@ export class Emitter<Events extends EventMap<Events>> {
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): boolean {
     const list = this.#entries[name] ?? [];
     for (const entry of list) {
-      if (entry.once) this.#entries[name] = this.#entries[name]?.filter((other) => other !== entry) ?? [];
+      // One before it may have emitted this very event.
+      if (entry.isOver) continue;
+      if (entry.once) {
+        entry.isOver = true;
+        this.#entries[name] = this.#entries[name]?.filter((other) => other !== entry) ?? [];
+      }
       // An `error` listener that throws would be told of its own error, over and over.
-      this.run(() => entry.listener(...args), name === 'error' ? log : undefined);
+      this.run(() => entry.listener.call(this as never, ...args), name === 'error' ? log : undefined);
     }
     return list.length > 0;
   }

@@ -232,11 +232,14 @@ export class Brewer {
     }
     const reader: Reader = { name, brew, stop: undefined };
     this.#readers.set(patronId, reader);
-    this.#events.emit('added', { topic, patronId, brew: name });
-    // Without a client there are no brews; and a listener may have removed this very patron.
-    if (!brew || this.#readers.get(patronId) !== reader) return;
-    reader.stop = brew.startBrewer({ topic, brewerId, patronId, details });
-    this.#list();
+    try {
+      // Without a client there are no brews.
+      reader.stop = brew?.startBrewer({ topic, brewerId, patronId, details });
+      this.#list();
+    } finally {
+      // Last: a listener may brew at once, or remove this very patron.
+      this.#events.emit('added', { topic, patronId, brew: name });
+    }
   }
 
   #end(patronId: string): boolean {

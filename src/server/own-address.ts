@@ -20,18 +20,20 @@ export function urlHost(host: string): string {
 }
 
 /**
- * Whether a brewer's details name the relay on the main port: by the name that its client knows us by, or by one of ours.
+ * Whether a brewer's details name our relay: by the name that its client knows us by, or by one of ours.
  * @param authority the Host by which that client reached us
+ * @param ownPorts those at which the relay is: the main one, and its own in the split layout
  */
 export function isOwnRelay(
   { name, hostname, port, secure }: BrewDetails,
   authority: string,
-  ownPort: number,
+  ownPorts: readonly (number | undefined)[],
   ownAddresses: ReadonlySet<string>,
 ): boolean {
   if (name !== 'websocket' || typeof hostname !== 'string') return false;
   const bare = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
   const host = bare.includes(':') ? `[${bare}]` : bare;
-  if (`${host}:${String(port)}` === authorityOf(secure ? 'wss' : 'ws', authority)) return true;
-  return Number(port) === ownPort && (isLoopback(bare) || ownAddresses.has(bare));
+  const reached = authorityOf(secure ? 'wss' : 'ws', authority);
+  if (`${host}:${String(port)}` === reached) return true;
+  return ownPorts.includes(Number(port)) && (isLoopback(bare) || ownAddresses.has(bare) || reached.startsWith(`${host}:`));
 }

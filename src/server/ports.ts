@@ -56,6 +56,11 @@ export class Ports {
     return this.#mainPort;
   }
 
+  /** The port that is the relay's alone, in the split layout. */
+  get relay(): number | undefined {
+    return this.#relayPort;
+  }
+
   get url(): string {
     return `${this.#origin(this.#mainPort)}/ws`;
   }

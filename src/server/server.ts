@@ -85,7 +85,7 @@ export class PubkeeperServer {
       logger,
       joined: (key) => this.#relay.relay.joined(key) + (cluster?.bridge.joinedElsewhere(key) ?? 0),
       cluster,
-      ownRelay: (brew, authority) => isOwnRelay(brew, authority, this.#ports.main, addresses),
+      ownRelay: (brew, authority) => isOwnRelay(brew, authority, [this.#ports.main, this.#ports.relay], addresses),
       listener: {
         matched: (match) => this.#events.emit('matched', eventOf(match)),
         unmatched: (match) => this.#events.emit('unmatched', eventOf(match)),

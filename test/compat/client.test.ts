@@ -191,11 +191,22 @@ describe('disconnect', () => {
     expect(client.status).toBe('disconnected');
   });
 
-  it.each([1001, 1006, 2999, 5000, NaN])('throws for %s, which no browser may send, and stays connected', async (code) => {
+  it.each([1001, 1006, 2999, 5000, NaN, 3000.5, '4000' as unknown as number])('throws for %s, which no browser may send, and stays connected', async (code) => {
     const client = compat(await serve());
     await client.connect();
     expect(() => void client.disconnect(code)).toThrow(/close code/);
     expect(client.status).toBe('connected');
+  });
+
+  it('in a listener of the status is no error', async () => {
+    const server = await serve();
+    const client = compat(server);
+    client.addPatron('a.b');
+    const errors: unknown[] = [];
+    client.on('error', (error) => errors.push(error));
+    client.on('connected', () => void client.disconnect());
+    await expect(client.connect()).rejects.toThrow('unable to connect');
+    expect([client.status, errors]).toEqual(['disconnected', []]);
   });
 
   it('does nothing to a client that never connected', async () => {
@@ -268,6 +279,24 @@ describe('a close by the server', () => {
     expect(closed).toEqual(['reconnecting', 'dead']);
     expect(urls).toHaveLength(1 + 2);
     expect(errors).toEqual(['CONNECTION_LOST', 'CONNECT_FAILED']);
+  });
+
+  it('makes a client dead that may not try again at all; the next connect() begins anew', async () => {
+    const server = await serve();
+    const client = compat(server, { maxRetries: 0 });
+    const errors: string[] = [];
+    client.on('error', ({ code }) => errors.push(code));
+    const seen = statuses(client);
+    const closed = new Promise((resolve) => client.once('closed', resolve));
+    await client.connect();
+    await server.close();
+    await closed;
+    expect(seen).toEqual(['connecting', 'connected', 'dead']);
+    await expect(client.connect()).rejects.toThrow('unable to connect');
+    expect(errors).toEqual(['CONNECTION_LOST', 'CONNECT_FAILED']);
+    await serve({ port: server.port });
+    await expect(client.connect()).resolves.toBe(client);
+    expect(client.status).toBe('connected');
   });
 
   it('is reconnecting also when matched pairs are given up, after 30 s', async () => {

@@ -43,6 +43,28 @@ describe('a client is an event emitter', () => {
     expect(client.listenerCount('connected')).toBe(0);
   });
 
+  it('once calls a single time, also when the one before it emits again', () => {
+    const client = emitter();
+    const calls: string[] = [];
+    client.once('connected', () => {
+      calls.push('first');
+      client.emit('connected');
+    });
+    client.once('connected', () => calls.push('second'));
+    client.emit('connected');
+    expect(calls).toEqual(['first', 'second']);
+  });
+
+  it('is what `this` is in a listener', () => {
+    const client = emitter();
+    const seen: unknown[] = [];
+    client.on('connected', function () {
+      seen.push(this, this.status);
+    });
+    client.emit('connected');
+    expect(seen).toEqual([client, 'disconnected']);
+  });
+
   it('off and removeListener take one listener back, also one of once', () => {
     const client = emitter();
     let calls = 0;
@@ -67,6 +89,13 @@ describe('a client is an event emitter', () => {
     expect([client.listenerCount('connected'), client.listenerCount('closed')]).toEqual([0, 1]);
     expect(add().removeAllListeners()).toBe(client);
     expect([client.listenerCount('connected'), client.listenerCount('closed')]).toEqual([0, 0]);
+  });
+
+  it('removeAllListeners takes those of symbols back too', () => {
+    const client = emitter();
+    const name = Symbol('mine') as unknown as 'connected';
+    client.on(name, () => undefined).removeAllListeners();
+    expect(client.listenerCount(name)).toBe(0);
   });
 
   it('lets listeners add and remove listeners while they are called', () => {

@@ -7,6 +7,7 @@ import { compat, deferred, Inbox, native, relayOf, serve, text } from './helpers
 const LAYOUTS = [
   ['a single port', {}],
   ['split ports', { relayPort: 0 }],
+  ['split ports with tickets', { relayPort: 0, profile: 'secured' }],
 ] as const;
 const PROTOCOLS = ['pubkeeper-1.0', 'pubkeeper-1.1'] as const;
 const CASES = LAYOUTS.flatMap(([layout, options]) => PROTOCOLS.map((protocol) => [layout, protocol, options] as const));

@@ -305,6 +305,31 @@ describe('the brewer', () => {
     ]);
   });
 
+  it.each([2, 'none', 'aes-gcm'])('loses nothing of what matched, and a listener of added, brew at once (cipher %s)', async (cipher) => {
+    const { reader, writer } = await pair();
+    const texts = new Inbox<string>();
+    reader.addPatron('early.*', (patron) => patron.on('message', (data) => texts.put(text(data))));
+    writer.addBrewer('early.x', { cipher, waitForBrews: 10_000 }, (brewer) => {
+      void brewer.brewText('in matched');
+      brewer.on('added', () => void brewer.brewText('in added'));
+    });
+    expect([await texts.next(), await texts.next()]).toEqual(['in matched', 'in added']);
+  });
+
+  it('takes null for no options', async () => {
+    const { reader, writer } = await pair();
+    const texts = new Inbox<string>();
+    reader.addPatron('null.x', (patron) => patron.on('message', (data) => texts.put(text(data))));
+    const matched = deferred<Brewer>();
+    writer.addBrewer('null.x', { waitForBrews: 10_000 }, matched.resolve);
+    const brewer = await matched.promise;
+    await brewer.brew(new TextEncoder().encode('bytes'), null);
+    await brewer.brewText('text', null);
+    await brewer.brewJSON([1], null);
+    expect([await texts.next(), await texts.next(), await texts.next()]).toEqual(['bytes', 'text', '[1]']);
+    await expect(writer.connect(null)).resolves.toBe(writer);
+  });
+
   it('resolves at once when nobody is matched, also before connect and after disconnect', async () => {
     const server = await serve();
     const writer = compat(server);
@@ -386,12 +411,14 @@ describe('waitForBrews', () => {
   it('keeps the order of what waits, and what it was given then', async () => {
     const { brewer, texts, open } = await waiting(60_000);
     const data = new TextEncoder().encode('first');
-    const sent = [brewer.brew(data), brewer.brewText('second')];
-    data.fill(0);
+    const buffer = Buffer.from('of Node');
+    const raw = new TextEncoder().encode('raw').buffer;
+    const sent = [brewer.brew(data), brewer.brew(buffer), brewer.brew(raw), brewer.brewText('second')];
+    for (const bytes of [data, buffer, new Uint8Array(raw)]) bytes.fill(0);
     open();
     await Promise.all(sent);
     await brewer.brewText('third');
-    expect([await texts.next(), await texts.next(), await texts.next()]).toEqual(['first', 'second', 'third']);
+    for (const expected of ['first', 'of Node', 'raw', 'second', 'third']) expect(await texts.next()).toBe(expected);
   });
 
   it('false resolves at once, and the message leaves when it can', async () => {

@@ -123,6 +123,25 @@ describe('a crypto map', () => {
     await expect(brewer.brewText('never')).rejects.toMatchObject({ code: 'BREW_FAILED' });
   });
 
+  it('whose cipher gives anything but bytes makes brew() reject, and drops what it opens', async () => {
+    class Textual extends Xor {
+      override encrypt(data: Uint8Array): Uint8Array {
+        return (text(data) === 'bad' ? 'no bytes' : super.encrypt(data)) as Uint8Array;
+      }
+      override decrypt(data: Uint8Array): Uint8Array {
+        const opened = super.decrypt(data) as Uint8Array;
+        return (text(opened) === 'odd' ? 'no bytes' : opened) as Uint8Array;
+      }
+    }
+    const crypto = new Map([[7, Textual]]);
+    const { brewer, texts, writer } = await pair(crypto, crypto, 7);
+    writer.on('error', () => undefined);
+    await expect(brewer.brewText('bad')).rejects.toMatchObject({ code: 'BREW_FAILED' });
+    await brewer.brewText('odd');
+    await brewer.brewText('good');
+    expect(await texts.next()).toBe('good');
+  });
+
   it('is not needed for plaintext and for sealed mode', async () => {
     for (const cipher of ['none', 'aes-gcm', 'aes-cbc'] as const) {
       const { brewer, texts } = await pair(undefined, undefined, cipher);

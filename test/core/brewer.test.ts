@@ -115,6 +115,14 @@ describe('newPatrons() and removePatron()', () => {
     expect([x.texts, y.texts]).toEqual([[], ['x']]);
   });
 
+  it('a listener of added may brew at once: the patron is there already', async () => {
+    const { brewer, x } = kit();
+    brewer.on('added', ({ patronId }) => void brewer.brewText(patronId));
+    brewer.newPatrons([patron(1), patron(2)]);
+    await brewer._flush();
+    expect(x.texts).toEqual([id(1), id(2)]);
+  });
+
   it('a listener that removes the patron that was just added leaves nothing running', () => {
     const { brewer, x } = kit();
     brewer.on('added', ({ patronId }) => brewer.removePatron(patronId));

@@ -160,8 +160,11 @@ describe('an id that another connection holds', () => {
 });
 
 describe('the ready barrier', () => {
-  it('lets the very first message of a fresh pair arrive, whoever comes first', async () => {
-    const server = await start({ holdMs: 60_000 });
+  it.each([
+    ['on one port', {}],
+    ['on a port of the relay’s own', { relayPort: 0 }],
+  ])('lets the very first message of a fresh pair arrive, whoever comes first (%s)', async (_layout, options) => {
+    const server = await start({ holdMs: 60_000, ...options });
     for (const patronFirst of [true, false]) {
       const [b, p] = [await connect(server), await connect(server)];
       const [publisher, reader] = [await joinRelay(server), await joinRelay(server)];

@@ -4,6 +4,7 @@ import { decodePacket } from '../../src/core/packet.js';
 import type { BrewerInfo, Packet } from '../../src/core/packet.js';
 import { CloseCode } from '../../src/server/close-codes.js';
 import { Heartbeat } from '../../src/server/heartbeat.js';
+import { isOwnRelay } from '../../src/server/own-address.js';
 import { isLoopback, mayConnect, readPath, readProtocols, routeMain, routeRelay } from '../../src/server/upgrade.js';
 import type { UpgradeRequest } from '../../src/server/upgrade.js';
 import { encodeMessages } from '../../src/server/wire.js';
@@ -139,5 +140,24 @@ describe('CloseCode', () => {
     const codes = Object.values(CloseCode);
     expect(new Set(codes).size).toBe(codes.length);
     for (const code of codes) expect([1001, 1009].includes(code) || (code >= 4000 && code < 5000)).toBe(true);
+  });
+});
+
+describe('the own relay', () => {
+  const own = (hostname: string, port: unknown, authority: string, secure = false): boolean =>
+    isOwnRelay({ name: 'websocket', hostname, port, secure }, authority, [9898, 8000], new Set(['10.0.0.7', 'fe80::1']));
+
+  it('is at the main port and at the relay’s own, by any name of ours', () => {
+    for (const port of [9898, 8000]) {
+      for (const name of ['localhost', '127.0.0.1', '10.0.0.7', '[fe80::1]', 'FE80::1', 'hub.example']) expect(own(name, port, 'hub.example:9898')).toBe(true);
+    }
+    expect(own('hub.example', 443, 'hub.example', true)).toBe(true);
+    expect(own('[2001:db8::5]', 8000, '[2001:db8::5]:9898')).toBe(true);
+  });
+
+  it('is nowhere else', () => {
+    for (const name of ['other.example', 'hub.example.evil', 'hub', '10.0.0.8']) expect(own(name, 8000, 'hub.example:9898')).toBe(false);
+    for (const port of [80, 8001, '8000x', undefined, null]) expect(own('hub.example', port, 'hub.example:9898')).toBe(false);
+    expect(isOwnRelay({ name: 'mqtt', hostname: 'localhost', port: 9898 }, 'localhost:9898', [9898, undefined], new Set())).toBe(false);
   });
 });
