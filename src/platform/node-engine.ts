@@ -39,9 +39,11 @@ export const nodeEngine: CryptoEngine = {
     const name = `aes-${key.length * 8}-gcm` as 'aes-256-gcm';
     // From bytes it would be made anew for each message, which takes a third of the time that a short one does.
     const secret = createSecretKey(key);
+    const cipherFor = ahead((nonce) => createCipheriv(name, secret, nonce, TAGGED));
+    const decipherFor = ahead((nonce) => createDecipheriv(name, secret, nonce, TAGGED));
     return {
       seal(nonce, data, plaintext) {
-        const cipher = createCipheriv(name, secret, nonce, TAGGED);
+        const cipher = cipherFor(nonce);
         cipher.setAAD(data);
         const body = cipher.update(plaintext);
         cipher.final();
@@ -49,7 +51,7 @@ export const nodeEngine: CryptoEngine = {
       },
       open(nonce, data, sealed) {
         const end = sealed.length - TAG;
-        const decipher = createDecipheriv(name, secret, nonce, TAGGED);
+        const decipher = decipherFor(nonce);
         decipher.setAAD(data);
         decipher.setAuthTag(sealed.subarray(end));
         const body = decipher.update(sealed.subarray(0, end));
@@ -59,6 +61,40 @@ export const nodeEngine: CryptoEngine = {
     };
   },
 };
+
+/**
+ * Where nonces count up one by one, that is where messages come spaced, the next one's cipher is made when there is nothing else to
+ * do: making it takes two thirds of the time of a short message. Each is given out once.
+ */
+function ahead<Cipher>(make: (nonce: Uint8Array) => Cipher): (nonce: Uint8Array) => Cipher {
+  let next: Uint8Array | undefined;
+  let made: Cipher | undefined;
+  let isDue = false;
+  const prepare = (): void => {
+    isDue = false;
+    made ??= make(next!);
+  };
+  return (nonce) => {
+    const isNext = next?.every((byte, index) => byte === nonce[index]);
+    const cipher = (isNext && made) || make(nonce);
+    made = undefined;
+    next = successor(nonce);
+    if (isNext && !isDue) {
+      isDue = true;
+      setImmediate(prepare);
+    }
+    return cipher;
+  };
+}
+
+/** The nonce after this one, which is a big-endian number. */
+function successor(nonce: Uint8Array): Uint8Array {
+  const next = new Uint8Array(nonce);
+  let at = next.length;
+  do next[--at]!++;
+  while (at && !next[at]);
+  return next;
+}
 
 /** The bytes of a Buffer without its class, which behaves differently from what browsers hand out. */
 const bytesOf = ({ buffer, byteOffset, length }: Buffer): Uint8Array => new Uint8Array(buffer, byteOffset, length);
