@@ -14,7 +14,8 @@ import { Emitter } from './emitter.js';
 /** Where the relay is. */
 export interface BrewerConfig {
   readonly hostname: string;
-  readonly port: number;
+  /** A number; or text, as `location.port` is. */
+  readonly port: number | string;
   /** `true`: `wss:`. Default `false`. */
   readonly secure?: boolean | undefined;
 }
@@ -88,7 +89,7 @@ class RelayBrew extends CoreBrew implements Attached {
 
   constructor(owner: WebSocketBrew, options: WebSocketBrewOptions, counts: { recv: number; sent: number }, client: BrewClient) {
     const { hostname, port, secure = false } = owner.brewerConfig ?? {};
-    super(hostname === undefined || port === undefined ? {} : { hostname, port, secure });
+    super(hostname === undefined || port === undefined ? {} : { hostname, port: Number(port), secure });
     this.name = owner.name;
     this.origin = owner;
     this.#options = options;
@@ -119,7 +120,8 @@ class RelayBrew extends CoreBrew implements Attached {
   override brewerDetails(brewer?: { readonly brewerId: string }): BrewDetails | undefined {
     const { brewerConfig, name } = this.origin;
     if (brewer && !(brewerConfig && this.#isOffered('brewer' + brewer.brewerId))) return;
-    return { ...super.brewerDetails(), ...brewerConfig, name };
+    const { port } = brewerConfig ?? {};
+    return { ...super.brewerDetails(), ...brewerConfig, ...(port !== undefined && { port: Number(port) }), name };
   }
 
   override patronDetails(patron: { readonly patronId: string }): BrewDetails | undefined {

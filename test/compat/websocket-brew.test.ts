@@ -48,6 +48,15 @@ describe('what is registered', () => {
     expect(cipher.key).toMatch(/^[\da-f]{32}$/);
   });
 
+  it('of a brewer whose port was text, as location.port is: a number', async () => {
+    const brew = new WebSocketBrew({ brewerConfig: { ...brewerConfig, port: '8000' } });
+    expect(await (await registrations(brew, 10)).next()).toMatchObject({ brews: [{ name: 'websocket', ...brewerConfig }] });
+    for (const port of ['', 'x', '65536']) {
+      const wrong = new WebSocketBrew({ brewerConfig: { ...brewerConfig, port } });
+      expect(() => compat('ws://127.0.0.1:9', { brews: [wrong] })).toThrow(/hostname and a port/);
+    }
+  });
+
   it('of a patron: the name, and the patronConfig', async () => {
     const brew = new WebSocketBrew({ name: 'other', patronConfig: { region: 'north' } });
     const registered = await (await registrations(brew, 20)).next();
