@@ -22,6 +22,10 @@ describe('what a page loads', () => {
     expect(gzipped(readFileSync(dist('pubkeeper.esm.min.js')))).toBeLessThanOrEqual(BUNDLE);
   });
 
+  it.each(['pubkeeper.umd.min.js', 'pubkeeper.esm.min.js', 'pubkeeper-compat.umd.min.js'])('%s is ASCII, so that a page of any encoding reads it right', (name) => {
+    expect(readFileSync(dist(name)).every((byte) => byte < 0x80)).toBe(true);
+  });
+
   it(`is at most ${PATRON} bytes for an application that imports a patron only`, async () => {
     const entry = 'entry';
     const bundle = await rollup({
