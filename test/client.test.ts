@@ -240,6 +240,40 @@ describe('what connect() rejects with', () => {
     expect(refused.state).toBe('disconnected');
   });
 
+  it('is aborted for the one whose signal it was; another one who waits goes on waiting', async () => {
+    const patient = client((await serve()).url);
+    const aborter = new AbortController();
+    const first = patient.connect();
+    const second = patient.connect({ signal: aborter.signal });
+    aborter.abort();
+    await expect(second).rejects.toMatchObject({ code: 'ABORTED' });
+    await first;
+    expect(patient.state).toBe('connected');
+  });
+
+  it.each([
+    [{ brews: [WebSocketBrew] }, /new WebSocketBrew/],
+    [{ brews: [{}] }, /must list brews/],
+    [{ brews: [null] }, /must list brews/],
+  ])('is not made with brews that are none: %j', (options, sentence) => {
+    const made = (): unknown => new PubkeeperClient({ server: 'ws://127.0.0.1:9', token: 'x', ...options } as unknown as ClientOptions);
+    expect(made).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringMatching(sentence) as string }) as Error);
+  });
+
+  it('takes null and undefined for what is not given', async () => {
+    const plain = client((await serve()).url, { reconnect: { ...QUICK, graceMs: undefined } as unknown as ClientOptions['reconnect'] & object });
+    await plain.connect(null);
+    const patron = plain.addPatron('a', () => undefined, null);
+    const brewer = plain.addBrewer('a', null);
+    for (const nobody of [undefined, null]) {
+      plain.removePatron(nobody as unknown as Patron);
+      plain.removeBrewer(nobody as unknown as Brewer);
+    }
+    expect(() => patron.on('added', undefined as never)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as Error);
+    expect([patron.topic, brewer.topic, plain.state]).toEqual(['a', 'a', 'connected']);
+    await expect(brewer.brewText(undefined as never)).rejects.toThrow('not undefined');
+  });
+
   it('can be aborted, and tried again', async () => {
     const { url } = await serve();
     const aborter = new AbortController();

@@ -48,8 +48,8 @@ export class WebSocketBrew implements Brew {
   #host: BrewHost | undefined;
 
   /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
-  constructor(options: WebSocketBrewOptions = {}) {
-    this.#options = options;
+  constructor(given?: WebSocketBrewOptions | null) {
+    const options = (this.#options = given ?? {});
     if (options.hostname !== undefined || options.port !== undefined) relayUrl({ name: this.name, ...options });
   }
 

@@ -4,6 +4,8 @@ import { cancel, type Timer, wait } from './host.js';
 /** A `connect()` that somebody waits for. */
 export interface Attempt {
   readonly promise: Promise<void>;
+  /** How many wait for it. */
+  callers: number;
   resolve(): void;
   reject(error: PubkeeperError): void;
 }
@@ -24,7 +26,7 @@ export function newAttempt(): Attempt {
     reject = no;
   });
   promise.catch(() => undefined); // whoever called connect() is told; nobody else must be
-  return { promise, resolve, reject };
+  return { promise, callers: 0, resolve, reject };
 }
 
 /** What `attempt` comes to, or before that `ABORTED` when the signal is; `onAbort` is called then. */

@@ -50,7 +50,7 @@ export interface BrewerHost {
 interface Reader {
   readonly name: string;
   readonly brew: Brew | undefined;
-  stop: (() => void) | undefined;
+  readonly stop: (() => void) | undefined;
 }
 
 /**
@@ -71,9 +71,9 @@ export class Brewer {
   #session: { readonly sealer: Sealer; readonly outlet: Outlet } | undefined;
 
   /** @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
-  constructor(topic: string, options: BrewerOptions = {}) {
+  constructor(topic: string, options?: BrewerOptions | null) {
     assertTopic(topic);
-    const { crypto = true, brewerId, cipher = 'aes-gcm' } = options;
+    const { crypto = true, brewerId, cipher = 'aes-gcm' } = options ?? {};
     if (typeof crypto !== 'boolean') {
       throw new PubkeeperError('OPTION_INVALID', `A brewer's crypto must be true or false, not ${show(crypto)}.`);
     }
@@ -168,14 +168,15 @@ export class Brewer {
         new PubkeeperError('DATA_INVALID', 'brew() takes a Uint8Array; use brewText() for text, brewJSON() for values.'),
       );
     }
-    if (!this.isMatched) return Promise.resolve();
-    return this.#configured().outlet.send(bytes);
+    if (this.isMatched) return this.#configured().outlet.send(bytes);
+    this.#session?.sealer.skip?.();
+    return Promise.resolve();
   }
 
   /** As {@link brew}, with text as UTF-8. */
   brewText(text: string): Promise<void> {
     if (typeof text === 'string') return this.brew(utf8(text));
-    return this.#reject(new PubkeeperError('DATA_INVALID', `brewText() takes a string, not ${show(typeof text)}.`));
+    return this.#reject(new PubkeeperError('DATA_INVALID', `brewText() takes a string, not ${typeof text}.`));
   }
 
   /** As {@link brew}, with what `JSON.stringify` makes of `value`; `DATA_INVALID` when it makes nothing of it. */
@@ -201,7 +202,7 @@ export class Brewer {
     if (host && this.#host) {
       throw new PubkeeperError(
         'REGISTERED_TWICE',
-        `The brewer of ${this.topic} belongs to a client already: remove it there first, or make another one.`,
+        `The brewer of ${this.topic} belongs to a client already: remove it there first.`,
         { brewerId: this.brewerId },
       );
     }
@@ -230,16 +231,12 @@ export class Brewer {
         { topic, patronId, brew: name },
       );
     }
-    const reader: Reader = { name, brew, stop: undefined };
-    this.#readers.set(patronId, reader);
-    try {
-      // Without a client there are no brews.
-      reader.stop = brew?.startBrewer({ topic, brewerId, patronId, details });
-      this.#list();
-    } finally {
-      // Last: a listener may brew at once, or remove this very patron.
-      this.#events.emit('added', { topic, patronId, brew: name });
-    }
+    // Without a client there are no brews.
+    const stop = brew?.startBrewer({ topic, brewerId, patronId, details });
+    this.#readers.set(patronId, { name, brew, stop });
+    this.#list();
+    // Last: a listener may brew at once, or remove this very patron.
+    this.#events.emit('added', { topic, patronId, brew: name });
   }
 
   #end(patronId: string): boolean {

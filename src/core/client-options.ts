@@ -72,17 +72,20 @@ export function readOptions(options: ClientOptions): Settings {
   }
   if (!Array.isArray(brews) || !brews.length) throw invalid('brews must list at least one brew');
   const names = new Set<string>();
-  for (const { name } of brews as readonly Brew[]) {
+  for (const brew of brews as readonly Brew[]) {
+    if (typeof brew?.attach !== 'function') throw invalid('brews must list brews, as new WebSocketBrew()');
+    const { name } = brew;
     if (names.has(name)) {
       throw new PubkeeperError('BREW_DUPLICATE', `Two brews are called ${show(name)}: give one another name.`, { name });
     }
     names.add(name);
   }
-  const settings = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, maxRetries: Infinity, ...reconnect };
+  const settings: Record<string, unknown> = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, maxRetries: Infinity };
+  for (const [name, given] of Object.entries(reconnect ?? {})) settings[name] = given ?? settings[name];
   for (const [name, ms] of Object.entries({ ...settings, connectTimeoutMs })) {
     if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number from 0 on, not ${show(ms)}`);
   }
-  return { ...options, servers, reconnect: settings, connectTimeoutMs };
+  return { ...options, servers, reconnect: settings as unknown as Settings['reconnect'], connectTimeoutMs };
 }
 
 function assertServer(server: unknown): void {
@@ -93,7 +96,7 @@ function assertServer(server: unknown): void {
     // told below
   }
   if (typeof server === 'string' && (url?.protocol === 'ws:' || url?.protocol === 'wss:')) return;
-  throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://…, not ${show(server)}`);
+  throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${show(server)}`);
 }
 
 const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `${why}.`);

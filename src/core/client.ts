@@ -73,8 +73,8 @@ export class PubkeeperClient {
    * Rejects with {@link PubkeeperError} `CONNECT_FAILED`, `CONNECT_BLOCKED`, `SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`,
    * `TIMEOUT`, `CONNECTION_CLOSED` (by `disconnect()`) or `ABORTED` (by `signal`), and is disconnected then.
    */
-  connect({ signal }: { readonly signal?: AbortSignalLike } = {}): Promise<void> {
-    return this.#life.connect(signal);
+  connect(options?: { readonly signal?: AbortSignalLike } | null): Promise<void> {
+    return this.#life.connect(options?.signal);
   }
 
   /** Sends what was brewed (for up to a second; an `error` event, `BREW_FAILED`, tells that it was not enough), closes all connections, resets all patrons and brewers; they stay registered for the next `connect()`. Never rejects. */
@@ -95,7 +95,7 @@ export class PubkeeperClient {
   addPatron(
     patron: Patron | string,
     callback?: PatronCallback,
-    options?: PatronOptions & { readonly signal?: AbortSignalLike },
+    options?: (PatronOptions & { readonly signal?: AbortSignalLike }) | null,
   ): Patron {
     const target = patron instanceof Patron ? patron : new Patron(patron, callback, options);
     const { patronId } = target;
@@ -117,14 +117,14 @@ export class PubkeeperClient {
 
   /** Takes a patron back: unregisters and resets it. Does nothing for one that was not added. */
   removePatron(patron: Patron): void {
-    this.#registry.remove('patron' + patron.patronId, patron);
+    this.#registry.remove('patron' + patron?.patronId, patron);
   }
 
   /**
    * Registers a brewer, now if connected, else at `connect()`. A topic makes a new one of the other argument.
    * @throws {PubkeeperError} `TOPIC_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
-  addBrewer(brewer: Brewer | string, options?: BrewerOptions): Brewer {
+  addBrewer(brewer: Brewer | string, options?: BrewerOptions | null): Brewer {
     const target = brewer instanceof Brewer ? brewer : new Brewer(brewer, options);
     const { brewerId } = target;
     this.#assertNew('brewer', brewerId);
@@ -139,7 +139,7 @@ export class PubkeeperClient {
 
   /** Takes a brewer back: unregisters and resets it. Does nothing for one that was not added. */
   removeBrewer(brewer: Brewer): void {
-    this.#registry.remove('brewer' + brewer.brewerId, brewer);
+    this.#registry.remove('brewer' + brewer?.brewerId, brewer);
   }
 
   #assertNew(kind: string, id: string): void {

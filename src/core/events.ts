@@ -1,3 +1,4 @@
+import { PubkeeperError } from './errors.js';
 import { microtask } from './host.js';
 
 type Listener<T> = (event: T) => void;
@@ -10,6 +11,7 @@ export class Events<Map extends object> {
   readonly #listeners: { [Name in keyof Map]?: { readonly listener: Listener<Map[Name]> }[] } = Object.create(null) as object;
 
   on<Name extends keyof Map>(name: Name, listener: Listener<Map[Name]>): () => void {
+    if (typeof listener !== 'function') throw new PubkeeperError('OPTION_INVALID', 'on() takes a function.');
     // Lists are replaced and never changed, so that a listener may add or remove listeners while it is called.
     const entry = { listener };
     this.#listeners[name] = [...(this.#listeners[name] ?? []), entry];

@@ -58,5 +58,5 @@ export function show(value: unknown): string {
   } catch {
     // An object without a usable toString: whatever came by JSON may be one. Its type must do.
   }
-  return text.length > 80 ? text.slice(0, 80) + '...' : text;
+  return text.length > 80 ? text.slice(0, 77) + '...' : text;
 }

@@ -78,12 +78,15 @@ export class Lifecycle {
   connect(signal?: AbortSignalLike): Promise<void> {
     if (signal?.aborted) return Promise.reject(aborted(signal));
     if (this.#state === 'connected') return Promise.resolve();
-    const { promise } = (this.#attempt ??= newAttempt());
+    const attempt = (this.#attempt ??= newAttempt());
+    const { promise } = attempt;
+    attempt.callers++;
     if (!this.#run) this.#begin();
     if (!signal) return promise;
     return abortable(promise, signal, () => {
-      // What was begun by a connect() ends with it; a client that only has to come back goes on doing so.
-      if (this.#run?.first) this.#end(aborted(signal));
+      // What was begun by a connect() ends with it, unless another one waits for it too; a client that only has to come back goes on
+      // doing so.
+      if (!--attempt.callers && this.#run?.first) this.#end(aborted(signal));
     });
   }
 

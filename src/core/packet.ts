@@ -125,13 +125,18 @@ export function encodePacket(packet: Packet, version: PacketVersion = '1.1'): Ui
  */
 export const decodePacket = (bytes: Uint8Array): Packet | UnknownPacket => decode(bytes, PAYLOADS, packetName);
 
-/** As {@link decodePacket}, for what servers send: any other type is an unknown one. A page need not bear the rest, nor the names. */
-export const decodeServerPacket = (bytes: Uint8Array): Packet | UnknownPacket => decode(bytes, FROM_SERVERS, (type) => `packet ${type}`);
+/**
+ * As {@link decodePacket}, for what servers send: any other type is an unknown one. A page need not bear the rest, nor the names.
+ * @param fault told of each brewer or patron in a notification that is of the wrong shape, and is left out
+ */
+export const decodeServerPacket = (bytes: Uint8Array, fault: Fault): Packet | UnknownPacket =>
+  decode(bytes, FROM_SERVERS, (type) => `packet ${type}`, fault);
 
 function decode(
   bytes: Uint8Array,
   payloads: Readonly<Partial<Record<PacketType, Reader>>>,
   nameOf: (type: number) => string,
+  fault?: Fault,
 ): Packet | UnknownPacket {
   if (bytes.length < 8) throw invalid('a packet', `has ${bytes.length} bytes; its header alone has 8`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -147,15 +152,18 @@ function decode(
   } catch (cause) {
     throw invalid(name, 'is not JSON in UTF-8', cause);
   }
-  read(payload, name);
+  read(payload, name, fault);
   return { type, payload } as Packet;
 }
 
 const invalid = (what: string, why: string, cause?: unknown): PubkeeperError =>
   new PubkeeperError('PACKET_INVALID', `The other side broke the protocol: ${what} ${why}.`, {}, cause);
 
+/** Takes an error that is no reason to give up the rest. */
+type Fault = (error: unknown) => void;
+
 /** Checks a value; what it returns takes the place of the value. Throws when the value is of the wrong shape. */
-type Reader = (value: unknown, path: string) => unknown;
+type Reader = (value: unknown, path: string, fault?: Fault) => unknown;
 
 const text: Reader = (value, path) => {
   if (typeof value !== 'string') throw invalid(path, 'is not a string');
@@ -181,14 +189,28 @@ const list =
     return value.map((item, index) => read(item, `${path}[${index}]`));
   };
 
+/** As `list`; where somebody takes the faults, elements that have one are left out. */
+const others =
+  (read: Reader): Reader =>
+  (value, path, fault) =>
+    (list(anything)(value, path) as unknown[]).flatMap((item, index) => {
+      try {
+        return [read(item, `${path}[${index}]`)];
+      } catch (error) {
+        if (!fault) throw error;
+        fault(error);
+        return [];
+      }
+    });
+
 /** Keys that are not named here are left as they are; `JSON.parse` makes even `__proto__` a harmless own key. */
 const object =
   (fields: Readonly<Record<string, Reader>>): Reader =>
-  (value, path) => {
+  (value, path, fault) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(path, 'is not an object');
     const record = value as Record<string, unknown>;
     for (const key of Object.keys(fields)) {
-      const read = fields[key]!(Object.hasOwn(record, key) ? record[key] : undefined, `${path}.${key}`);
+      const read = fields[key]!(Object.hasOwn(record, key) ? record[key] : undefined, `${path}.${key}`, fault);
       if (read !== undefined) record[key] = read;
       else delete record[key];
     }
@@ -201,9 +223,9 @@ const segment = /* @__PURE__ */ object({});
 
 const FROM_SERVERS = /* @__PURE__ */ (() => ({
   2: object({ authenticated: flag }),
-  12: object({ patron_id: id, brewers: list(object({ topic: text, brewer_id: id, brewer_config: config, brew })) }),
+  12: object({ patron_id: id, brewers: others(object({ topic: text, brewer_id: id, brewer_config: config, brew })) }),
   13: object({ topic: optionalText, patron_id: id, brewer_id: id }),
-  22: object({ brewer_id: id, patrons: list(object({ topic: text, patron_id: id, brew })) }),
+  22: object({ brewer_id: id, patrons: others(object({ topic: text, patron_id: id, brew })) }),
   23: object({ topic: optionalText, brewer_id: id, patron_id: id }),
   99: object({ message: text }),
 }))();

@@ -10,6 +10,7 @@ import { parseId, readId, show } from './id.js';
 import type { Message } from './message.js';
 import type { BrewerInfo } from './packet.js';
 import { type PatronCallback, type PatronEvents, type PatronHost, type PatronOptions, readPatronOptions } from './patron-options.js';
+import type { ReplayWindow } from './replay.js';
 import { Source, type SourceOwner, type SourceQueue } from './source.js';
 import { BoundedStream } from './stream.js';
 import { assertTopicPattern } from './topic.js';
@@ -21,6 +22,8 @@ const STREAM_LIMIT = 1024;
 /** How long nothing must come of a brewer that has left, twice, before it is removed, in ms; and how often that is looked at. */
 const RETIRE_MS = 200;
 const RETIRE_LOOKS = 150;
+/** Of so many sealed sessions that have ended it is known what has come of them: a brewer may come back with the same one. */
+const PAST_LIMIT = 1024;
 
 /**
  * Subscribes to a topic pattern (protocol, section 1) and decrypts what the matched brewers send.
@@ -42,6 +45,7 @@ export class Patron {
   readonly #sources = new Map<string, Source>();
   /** Of brewers that were removed while messages of theirs were being opened: these come before those of a next session. */
   readonly #leaving = new Map<string, SourceQueue>();
+  readonly #past = new Map<string, ReplayWindow>();
   readonly #streams = new Set<BoundedStream<Message>>();
   readonly #drops = new Drops((drop) => void this.#events.emit('dropped', drop));
   readonly #owner: SourceOwner;
@@ -55,9 +59,9 @@ export class Patron {
    * @param callback called with each message; may be left out by those who read with `for await`
    * @throws {PubkeeperError} `PATTERN_INVALID`, `ID_INVALID` or `OPTION_INVALID`
    */
-  constructor(topic: string, callback?: PatronCallback, options: PatronOptions = {}) {
+  constructor(topic: string, callback?: PatronCallback, options?: PatronOptions | null) {
     assertTopicPattern(topic);
-    const { crypto, minCipher, patronId, opener } = readPatronOptions(options, callback);
+    const { crypto, minCipher, patronId, opener } = readPatronOptions(options ?? {}, callback);
     this.topic = topic;
     this.crypto = crypto;
     this.minCipher = minCipher ?? 'aes-cbc';
@@ -68,6 +72,7 @@ export class Patron {
       floor: strength(minCipher ?? 'none'),
       opener,
       resets: () => this.#resets,
+      past: this.#past,
       deliver: (message) => this.#deliver(message),
       drop: (reason, brewerId, count) => this.#drops.add(reason, brewerId, count),
       gap: ({ brewerId, topic }, missing) => void this.#events.emit('gap', { topic, brewerId, missing }),
@@ -81,7 +86,7 @@ export class Patron {
 
   /** The brewers it is matched with: literal topic and name of the brew, by brewer id. A snapshot. */
   get brewers(): ReadonlyMap<string, { readonly topic: string; readonly brew: string }> {
-    return new Map([...this.#sources].map(([id, { topic, brew }]) => [id, { topic, brew: brew.name }]));
+    return new Map([...this.#sources].map(([id, { topic, brew }]) => [id, { topic, brew: brew?.name }]));
   }
 
   /** Whether it is matched with a brewer. */
@@ -110,15 +115,14 @@ export class Patron {
     for (const info of brewers) {
       this.#try(() => {
         const brewerId = parseId(info.brewer_id);
-        const former = this.#sources.get(brewerId);
         this.removeBrewer(brewerId);
-        const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId), former);
+        const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
         this.#leaving.delete(brewerId);
         this.#sources.set(brewerId, source);
         added.push(source);
       });
     }
-    for (const source of added) this.#try(() => this.#start(source));
+    for (const source of added) this.#try(() => this.#start(source), () => this.removeBrewer(source.brewerId));
   }
 
   /** Ends a brewer's transport and forgets its key. Does nothing for a brewer that is not known. */
@@ -130,6 +134,8 @@ export class Patron {
     source.flush();
     for (const [left, { length }] of this.#leaving) if (!length) this.#leaving.delete(left);
     if (source.queue.length) this.#leaving.set(source.brewerId, source.queue);
+    if (this.#past.size >= PAST_LIMIT) this.#past.clear();
+    if (source.replays) this.#past.set(source.session!, source.replays);
     this.#stop(source);
     this.#events.emit('removed', { topic: source.topic, brewerId: source.brewerId });
   }
@@ -137,7 +143,8 @@ export class Patron {
   /** Called when disconnected: releases all brewers, ends all `for await` loops. What is not delivered yet is dropped. */
   reset(): void {
     this.#resets++;
-    for (const id of this.#sources.keys()) this.removeBrewer(id);
+    for (const id of [...this.#sources.keys()]) this.removeBrewer(id);
+    this.#past.clear();
     for (const [id, queue] of this.#leaving) {
       const lost = queue.clear();
       if (lost) this.#drops.add('reset', id, lost);
@@ -206,7 +213,7 @@ export class Patron {
     if (host && this.#host) {
       throw new PubkeeperError(
         'REGISTERED_TWICE',
-        `The patron for ${this.topic} belongs to a client already: remove it there first, or make another one.`,
+        `The patron for ${this.topic} belongs to a client already: remove it there first.`,
         { patronId: this.patronId },
       );
     }
@@ -267,17 +274,18 @@ export class Patron {
     this.#report(
       new PubkeeperError(
         'CALLBACK_FAILED',
-        `The callback of the patron for ${this.topic} threw at a message on ${topic}; the next message is delivered as usual.`,
+        `The callback of the patron for ${this.topic} threw at a message on ${topic}; the next is delivered as usual.`,
         { topic, brewerId },
         cause,
       ),
     );
   }
 
-  #try(run: () => void): void {
+  #try(run: () => void, undo?: () => void): void {
     try {
       run();
     } catch (error) {
+      undo?.();
       this.#report(asPubkeeperError(error, 'BREW_FAILED', `A brew failed for the patron of ${this.topic}.`));
     }
   }

@@ -41,7 +41,7 @@ export class Registry {
   /** Takes a member back and unregisters it; does nothing for a target that was not added. */
   remove(key: string, target: Patron | Brewer): void {
     const member = this.#members.get(key);
-    if (member?.target !== target) return;
+    if (!member || member.target !== target) return;
     this.#members.delete(key);
     member.release();
     if (this.#sent.delete(member)) this.#owner.send(member.unregister);

@@ -125,7 +125,7 @@ export class Session {
   #received(bytes: Uint8Array): void {
     const { onError, onPacket } = this.#options;
     try {
-      const packet = decodeServerPacket(bytes);
+      const packet = decodeServerPacket(bytes, (error) => onError(error as PubkeeperError));
       if (packet.type === 'unknown') {
         if (packet.number !== PING) throw unexpected(packet.number);
       } else if (packet.type === PacketType.CLIENT_AUTHENTICATED) this.#authenticate(packet.payload);

@@ -18,6 +18,8 @@ export interface SourceOwner {
   readonly opener: ((config: BrewerConfig) => Opener | undefined) | undefined;
   /** How often it was reset. */
   resets(): number;
+  /** What has come of sealed sessions that have ended. */
+  readonly past: ReadonlyMap<string, ReplayWindow>;
   deliver(message: Message): void;
   drop(reason: DropReason, brewerId: string, count?: number): void;
   gap(source: Source, missing: number): void;
@@ -56,9 +58,10 @@ export class Source {
   readonly #identity: Uint8Array;
   /** Why nothing of this brewer is accepted. */
   readonly #refused: DropReason | undefined;
-  /** What has come of a sealed session, which is known by its key; it goes on over another brew. */
-  readonly #replays: ReplayWindow | undefined;
-  readonly #key: unknown;
+  /** What has come of a sealed session; it goes on over another brew, and when the brewer comes back with it. */
+  readonly replays: ReplayWindow | undefined;
+  /** By what that session is known. It does not tell the key. */
+  readonly session: string | undefined;
   #burst: Uint8Array[] = [];
   /** How many frames have come alone in their tick, since one had company. */
   #alone = 0;
@@ -67,7 +70,6 @@ export class Source {
 
   /**
    * @param queue that of the same brewer's former session, so that its messages come first
-   * @param former the same brewer until now, perhaps over another brew: what has come of it is not delivered again
    * @throws {PubkeeperError} `KEY_INVALID` or `CIPHER_UNKNOWN`
    */
   constructor(
@@ -76,7 +78,6 @@ export class Source {
     brewerId: string,
     engine: CryptoEngine,
     queue?: SourceQueue,
-    former?: Source,
   ) {
     this.topic = info.topic;
     this.brewerId = brewerId;
@@ -89,8 +90,10 @@ export class Source {
     const { cipher } = this.#opener;
     if (owner.crypto === (cipher === 'none' ? 'required' : false)) this.#refused = 'not-accepted';
     else if (strength(cipher) < owner.floor) this.#refused = 'too-weak';
-    this.#key = config.cipher?.key;
-    if (cipher === 'aes-gcm') this.#replays = (former && former.#key === this.#key && former.#replays) || new ReplayWindow();
+    if (cipher === 'aes-gcm') {
+      this.session = String(topicHash(brewerId + JSON.stringify(config.cipher)));
+      this.replays = owner.past.get(this.session) ?? new ReplayWindow();
+    }
     this.queue =
       queue ??
       new OrderedQueue<Opening>(
@@ -129,8 +132,8 @@ export class Source {
     if (!this.#opener.isWhole(frame)) return 'undecryptable';
     if (this.queue.size > MAX_OPENING) return 'overflow';
     // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
-    const seal = this.#replays && readSeal(frame);
-    return seal && !seal.bundle && this.#replays!.has(seal.sequence) ? 'replayed' : undefined;
+    const seal = this.replays && readSeal(frame);
+    return seal && !seal.bundle && this.replays!.has(seal.sequence) ? 'replayed' : undefined;
   }
 
   #open(frame: Uint8Array, retained: boolean): void {
@@ -160,7 +163,7 @@ export class Source {
         // Before it is in line: the next burst is being opened while callbacks have this one.
         opened.then(done, done);
       }
-      const sequence = this.#replays && readSeal(burst[0]!)?.sequence;
+      const sequence = this.replays && readSeal(burst[0]!)?.sequence;
       this.queue.push<Opening['messages']>(opened, sizeOf(burst), (messages) => ({ messages, sequence, retained, source: this }), length);
     } catch {
       this.#owner.drop('undecryptable', this.brewerId, length);
@@ -181,8 +184,8 @@ export class Source {
     // The callback of the message before it in a bundle may have reset the patron.
     if (this.#resets !== this.#owner.resets()) return this.#owner.drop('reset', this.brewerId);
     if (sequence !== undefined) {
-      if (this.#replays!.has(sequence)) return this.#owner.drop('replayed', this.brewerId);
-      const missing = this.#replays!.accept(sequence);
+      if (this.replays!.has(sequence)) return this.#owner.drop('replayed', this.brewerId);
+      const missing = this.replays!.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
     this.#owner.deliver(new Message(this.topic, this.brewerId, data, retained, sequence));

@@ -136,6 +136,7 @@ export class TopicTrie<T> {
 
   /** Takes `value` back from under `pattern`; false when it was not filed there. */
   delete(pattern: string, value: T): boolean {
+    if (typeof pattern !== 'string') return false;
     const [head, tail] = divide(pattern);
     let at: Node<T> | undefined = this.#root;
     for (const segment of head) at = at && childOf(at, segment);
@@ -155,6 +156,7 @@ export class TopicTrie<T> {
   match(topic: string): readonly T[] {
     const known = this.#cache.get(topic);
     if (known) return known;
+    if (typeof topic !== 'string') return NONE;
     const sets = this.#search(topic);
     // That it is a topic is looked at late: most of what matches nothing need not be.
     const result = !sets.length || !isTopic(topic) ? NONE : sets.length === 1 ? [...sets[0]!] : [...union(sets)];

@@ -25,4 +25,4 @@ export type { Logger } from '../core/host.js';
  * @throws {PubkeeperError} `PORT_IN_USE`; `OPTION_INVALID` when an option is malformed, the address cannot be had, or
  * no tokens are given and the address is not loopback
  */
-export const createServer = (options: ServerOptions = {}): Promise<PubkeeperServer> => PubkeeperServer.start(options);
+export const createServer = (options?: ServerOptions | null): Promise<PubkeeperServer> => PubkeeperServer.start(options ?? {});

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../core/errors.js';
+import { type ErrorCode, PubkeeperError } from '../core/errors.js';
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import type { DropReason } from './stats.js';
@@ -84,6 +84,11 @@ export function readLimits(limits: Limits, count: Count): LimitSettings {
   const read = Object.fromEntries(
     Object.entries(LIMITS).map(([key, bounds]) => [key, count(`limits.${key}`, limits[key as Numbers], ...bounds)]),
   ) as Record<Numbers, number>;
+  const unknown = Object.keys(limits).find((key) => key !== 'slowReader' && !Object.hasOwn(LIMITS, key));
+  if (unknown !== undefined) {
+    const known = [...Object.keys(LIMITS), 'slowReader'].join(', ');
+    throw new PubkeeperError('OPTION_INVALID', `There is no "limits.${unknown}": there are ${known}.`, { option: `limits.${unknown}` });
+  }
   const { connectionsPerAddress, slowReader = 'drop' } = limits;
   return { ...read, connectionsPerAddress: connectionsPerAddress === undefined ? undefined : read.connectionsPerAddress, slowReader };
 }

@@ -111,6 +111,7 @@ describe('newPatrons() and removePatron()', () => {
     };
     brewer.newPatrons([patron(1), patron(2, { brew: { name: 'y' } })]);
     expect(errors.map((error) => error.code)).toEqual(['BREW_CONFIG_INVALID']);
+    expect([...brewer.patrons.keys()]).toEqual([id(2)]);
     await brewer.brewText('x');
     expect([x.texts, y.texts]).toEqual([[], ['x']]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decodePacket, encodePacket, packetName, type Packet } from '../../src/core/packet.js';
+import { decodePacket, decodeServerPacket, encodePacket, packetName, type Packet } from '../../src/core/packet.js';
 import { bytes, id, thrown } from '../helpers.js';
 
 const brew = { name: 'websocket' };
@@ -113,5 +113,26 @@ describe('broken bytes', () => {
     const json = bytes('['.repeat(100_000));
     const bad = new Uint8Array([99, 0, json.length & 255, (json.length >> 8) & 255, 1, json.length >> 16, 0, 0, ...json]);
     thrown(() => decodePacket(bad), 'PACKET_INVALID');
+  });
+});
+
+describe('what servers notify of', () => {
+  it.each([
+    [12, 'patron_id', 'brewers', brewer],
+    [22, 'brewer_id', 'patrons', patron],
+  ] as const)('leaves out what is of a wrong shape in packet %i, tells of it, and takes the others', (type, own, list, good) => {
+    const bad = [null, 7, { ...good, topic: 7 }, { ...good, brew: null }, { ...good, [type === 12 ? 'brewer_id' : 'patron_id']: 'zz' }];
+    const payload = { [own]: id(9), [list]: [bad[0], good, ...bad.slice(1), good] };
+    const faults: unknown[] = [];
+    const packet = decodeServerPacket(encodePacket({ type, payload } as unknown as Packet), (error) => faults.push(error));
+    expect(packet).toEqual({ type, payload: { [own]: id(9), [list]: [good, good] } });
+    expect(faults).toMatchObject(bad.map(() => ({ code: 'PACKET_INVALID' })));
+  });
+
+  it('is refused as a whole where the whole is of a wrong shape', () => {
+    const faults: unknown[] = [];
+    const decode = (payload: unknown) => decodeServerPacket(encodePacket({ type: 12, payload } as unknown as Packet), (error) => faults.push(error));
+    for (const payload of [{ patron_id: 'zz', brewers: [] }, { patron_id: id(1), brewers: 7 }, null]) thrown(() => decode(payload), 'PACKET_INVALID');
+    expect(faults).toEqual([]);
   });
 });

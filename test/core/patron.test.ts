@@ -118,6 +118,34 @@ describe('newBrewers()', () => {
     expect(brew.started.length).toBe(2);
   });
 
+  it('a brewer whose brew cannot be started is no match', () => {
+    const { patron, brew, log } = patronKit();
+    brew.onStart = () => {
+      throw new Error('of the brew');
+    };
+    patron.newBrewers([info(1)]);
+    expect([patron.isMatched, [...patron.brewers]]).toEqual([false, []]);
+    expect(log.at(-1)).toContain('-');
+  });
+
+  it('a brewer without a brew can be read by whoever calls _handleCallback, and is listed', () => {
+    const heard: string[] = [];
+    const patron = new Patron('a', (_, message) => heard.push(message.text()), null);
+    patron.newBrewers([{ topic: 'a', brewer_id: id(1), brewer_config: {} } as BrewerInfo]);
+    patron._handleCallback(id(1), rawFrame('a', id(1), 'x'));
+    expect(heard).toEqual(['x']);
+    expect([...patron.brewers]).toEqual([[id(1), { topic: 'a', brew: undefined }]]);
+  });
+
+  it('reset() comes to an end, whatever a listener does', () => {
+    const { patron } = patronKit();
+    let times = 0;
+    patron.on('removed', () => ++times < 10 && patron.newBrewers([info(times + 1)]));
+    patron.newBrewers([info(1)]);
+    patron.reset();
+    expect(times).toBe(1);
+  });
+
   it('works without a client: whoever runs the patron calls _handleCallback', () => {
     const heard: string[] = [];
     const patron = new Patron('a', (_, message) => heard.push(message.text()));

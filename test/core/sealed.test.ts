@@ -62,6 +62,60 @@ const engines: [string, CryptoEngine][] = [
   ['node', nodeEngine],
 ];
 
+describe('a brewer that comes back', () => {
+  const infoOf = (key: string, epoch: string) => ({ topic: TOPIC, brewer_id: ID, brewer_config: { cipher: { mode: 'AES-GCM', key, epoch } }, brew: { name: 'x' } });
+
+  it('with the same session is not delivered twice, and what is missing is a gap', async () => {
+    const { patron, heard, gaps, receive } = reader();
+    await receive(sealedFrame(Buffer.from('one')), sealedFrame(Buffer.from('two'), { sequence: 1 }));
+    patron.removeBrewer(ID);
+    patron.newBrewers([infoOf(KEY.toString('hex'), EPOCH)]);
+    patron._handleCallback(ID, sealedFrame(Buffer.from('two'), { sequence: 1 }), true);
+    await receive(sealedFrame(Buffer.from('five'), { sequence: 4 }));
+    expect(heard).toEqual(['0:one', '1:two', '4:five']);
+    expect([patron.dropped, gaps]).toEqual([{ replayed: 1 }, [2]]);
+  });
+
+  it.each([
+    ['another key', Buffer.alloc(32, 7), EPOCH],
+    ['another epoch', KEY, '0102030405060708'],
+  ])('with %s has a session of its own', async (_, key, epoch) => {
+    const { patron, heard, receive } = reader();
+    await receive(sealedFrame(Buffer.from('one')));
+    patron.newBrewers([infoOf(key.toString('hex'), epoch)]);
+    await receive(sealedFrame(Buffer.from('other'), { key, epoch }));
+    expect(heard).toEqual(['0:one', '0:other']);
+  });
+
+  it('is forgotten at a reset, and after 1,024 others', async () => {
+    for (const forget of ['reset', 'others']) {
+      const { patron, heard, receive } = reader();
+      await receive(sealedFrame(Buffer.from('one')));
+      patron.removeBrewer(ID);
+      if (forget === 'reset') patron.reset();
+      else {
+        for (let i = 0; i < 1024; i++) {
+          patron.newBrewers([{ ...infoOf(KEY.toString('hex'), EPOCH), brewer_id: id(0x100 + i) }]);
+          patron.removeBrewer(id(0x100 + i));
+        }
+      }
+      patron.newBrewers([infoOf(KEY.toString('hex'), EPOCH)]);
+      await receive(sealedFrame(Buffer.from('one')));
+      expect(heard).toEqual(['0:one', '0:one']);
+    }
+  });
+});
+
+it('a brewer counts what it brewed while nobody was matched, once somebody had been', async () => {
+  const sealer = sealerFor('aes-gcm', nobleEngine, frameIdentity(topicHash(TOPIC), unhex(ID)));
+  const sequenceOf = async () => new DataView((await sealer.seal(Buffer.from('x'))).buffer).getBigUint64(62, true);
+  sealer.skip!();
+  expect(await sequenceOf()).toBe(0n);
+  sealer.skip!();
+  sealer.skip!();
+  expect(await sequenceOf()).toBe(3n);
+});
+
 describe.each(engines)('sealed frames by %s', (_, engine) => {
   it('made by node:crypto are read: single ones and bundles, in one sequence', async () => {
     const { heard, gaps, patron, receive } = reader(engine);

@@ -274,7 +274,7 @@ describe('the relay', () => {
 });
 
 it('limits that make no sense are refused', async () => {
-  for (const limits of [{ registrations: 0 }, { topicLength: 1.5 }, { bufferedBytes: -1 }]) {
+  for (const limits of [{ registrations: 0 }, { topicLength: 1.5 }, { bufferedBytes: -1 }, { registration: 3 } as object]) {
     await expect(createServer({ port: 0, limits })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('limits.') as string });
   }
 });

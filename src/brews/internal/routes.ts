@@ -53,7 +53,8 @@ export class Routes {
     const { repeat } = route;
     if (!isOwn) {
       route.repeat = undefined;
-      if (repeat && sameBytes(repeat, frame)) return true;
+      // Relays of protocol 1.0 do not say whether it is one that they kept.
+      if (repeat && retained !== false && sameBytes(repeat, frame)) return true;
       this.#fresh.add(route);
     }
     route.last = frame;

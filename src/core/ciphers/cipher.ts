@@ -30,6 +30,8 @@ export interface Sealer {
   seal(message: Uint8Array): Awaitable<Uint8Array<ArrayBuffer>>;
   /** A whole brew frame around `count` messages, each with its length (u32) before it; undefined where frames hold one. */
   readonly sealBundle: ((bundle: Uint8Array, count: number) => Awaitable<Uint8Array<ArrayBuffer>>) | undefined;
+  /** Counts a message that nobody was matched for: whoever had those before it is told of the gap if the match comes back. */
+  skip?(): void;
 }
 
 /** A cipher of an application for a brewer: makes what seals one session. `identity`: see `frameIdentity`. */

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { Routes } from '../../src/brews/internal/routes.js';
+import { frameIdentity, topicHash } from '../../src/core/frame.js';
+import { fromHex } from '../../src/core/id.js';
+import { id, rawFrame } from '../helpers.js';
+
+function kit() {
+  const routes = new Routes();
+  const heard: string[] = [];
+  const receive = (frame: Uint8Array, retained?: boolean): void => void heard.push(`${new TextDecoder().decode(frame.subarray(88))} ${retained}`);
+  const route = routes.add(frameIdentity(topicHash('a'), fromHex(id(1))), receive);
+  const deliver = (text: string, retained?: boolean): boolean => routes.deliver(rawFrame('a', id(1), text), retained);
+  return { routes, route, receive, heard, deliver };
+}
+
+describe('after a connection was lost', () => {
+  it.each([true, undefined])('the last value that the relay repeats is not delivered again (retained: %s)', (retained) => {
+    const { routes, heard, deliver } = kit();
+    deliver('on', false);
+    routes.interrupted();
+    expect(deliver('on', retained)).toBe(true);
+    deliver('off', retained);
+    deliver('off', retained);
+    expect(heard).toEqual(['on false', `off ${retained}`, `off ${retained}`]);
+  });
+
+  it('a message that is the same as the one before is delivered, where the relay says that it is live', () => {
+    const { routes, heard, deliver } = kit();
+    deliver('on', false);
+    routes.interrupted();
+    deliver('on', false);
+    deliver('on', false);
+    expect(heard).toEqual(['on false', 'on false', 'on false']);
+  });
+});
+
+it('a route that was left takes nothing', () => {
+  const { routes, route, receive, heard, deliver } = kit();
+  expect(routes.delete(route, receive)).toBe(true);
+  expect(routes.delete(route, receive)).toBe(false);
+  expect([deliver('x', false), heard]).toEqual([false, []]);
+});
