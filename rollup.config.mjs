@@ -55,6 +55,19 @@ const inputSourceMaps = {
   },
 };
 
+/** Source maps hold only the sources that are not in the package. */
+const ownSourcesElsewhere = {
+  name: 'own-sources-elsewhere',
+  generateBundle(_options, bundle) {
+    for (const asset of Object.values(bundle)) {
+      if (!asset.fileName.endsWith('.map')) continue;
+      const map = JSON.parse(asset.source);
+      map.sourcesContent = map.sources.map((source, index) => (source.includes('node_modules/') ? map.sourcesContent[index] : null));
+      asset.source = JSON.stringify(map);
+    }
+  },
+};
+
 const { dependencies, peerDependencies, exports } = JSON.parse(readFileSync('package.json', 'utf8'));
 const packages = Object.keys({ ...dependencies, ...peerDependencies });
 
@@ -104,14 +117,13 @@ export default [
   {
     input: nodeEntries(),
     external: (id) => isBuiltin(id) || packages.some((name) => id === name || id.startsWith(`${name}/`)),
-    plugins: [nodeResolve({ exportConditions: ['node'] }), inputSourceMaps],
+    plugins: [nodeResolve({ exportConditions: ['node'] }), inputSourceMaps, ownSourcesElsewhere],
     output: {
       dir: 'dist/node',
       chunkFileNames: 'parts/[name].js',
       manualChunks: (id) => /\/dist\/(core|server)\/(?!ciphers\/noble\.js|cluster\/)/.exec(id)?.[1],
       hoistTransitiveImports: false,
       sourcemap: true,
-      sourcemapExcludeSources: true, // they are in the package
       // Rollup drops what React's entry begins with.
       banner: ({ name }) => (name === 'react/index' ? "'use client';" : ''),
     },

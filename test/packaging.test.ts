@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -70,9 +70,11 @@ describe('the published package', () => {
     const maps = packed.filter((path) => /^\.\/dist\/(?!pubkeeper[.-]).*\.js\.map$/.test(path));
     expect(maps).not.toEqual([]);
     for (const path of maps) {
-      const { sources } = JSON.parse(readFileSync(join(root, path), 'utf8')) as { sources: string[] };
-      const source = join(root, path, '..', sources[0] ?? '');
-      expect(existsSync(source), `${path} leads to ${source}`).toBe(true);
+      const { sources, sourcesContent } = JSON.parse(readFileSync(join(root, path), 'utf8')) as { sources: string[]; sourcesContent?: (string | null)[] };
+      sources.forEach((source, index) => {
+        const file = relative(root, join(root, path, '..', source));
+        expect(packed.includes(`./${file}`) || typeof sourcesContent?.[index] === 'string', `${path} leads to ${file}`).toBe(true);
+      });
     }
   });
 

@@ -70,7 +70,7 @@ async function play(program, headless, rate, seconds, undo) {
   for (const client of [relay, other]) client.on('error', () => undefined);
   const brewers = { relay: relay.addBrewer('demo.relay'), nats: other.addBrewer('demo.nats') };
   await Promise.all([relay.connect(), other.connect()]);
-  await until(() => brewers.relay.isMatched && brewers.nats.isMatched, 'the matches');
+  await until(() => brewers.relay.isMatched && brewers.nats.isMatched, 'the matches', headless ? undefined : Infinity);
   const sent = { relay: 0, nats: 0 };
   const say = (/** @type {'relay' | 'nats'} */ name) => void brewers[name].brew(Buffer.from(`${sent[name]++} ${'x'.repeat(200)}`)).catch(() => refused[name]++);
   const batch = Math.max(1, Math.round(rate / 50));

@@ -17,7 +17,7 @@ export interface WebSocketBrewOptions {
   /** A host name or an IP address. */
   readonly hostname?: string;
   readonly port?: number;
-  /** `true`: `wss:`. Default `false`. */
+  /** `true`: `wss:`. Default `false`. Only together with the two others. */
   readonly secure?: boolean;
 }
 
@@ -50,7 +50,7 @@ export class WebSocketBrew implements Brew {
   /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
   constructor(given?: WebSocketBrewOptions | null) {
     const options = (this.#options = given ?? {});
-    if (options.hostname !== undefined || options.port !== undefined) relayUrl({ name: this.name, ...options });
+    if (options.hostname !== undefined || options.port !== undefined || options.secure) relayUrl({ name: this.name, ...options });
   }
 
   attach(host: BrewHost): void {

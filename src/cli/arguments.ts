@@ -65,7 +65,7 @@ const MAX_SECONDS = 24 * 24 * 3600;
 export function parseSeconds(text: string): number {
   const seconds = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : NaN;
   if (seconds > 0 && seconds <= MAX_SECONDS) return seconds;
-  throw usage(`The timeout must be a number of seconds above 0 and up to ${MAX_SECONDS}, not ${show(text)}.`);
+  throw usage(`The time must be a number of seconds above 0 and up to ${MAX_SECONDS}, not ${show(text)}.`);
 }
 
 export function wholeNumber(text: string, what: string, least: number, most: number): number {

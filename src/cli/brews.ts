@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { type Brew, WebSocketBrew } from '../index.js';
+import { type Brew, PubkeeperError, WebSocketBrew } from '../index.js';
 import { show } from '../core/id.js';
 import { usage } from './exit.js';
 
@@ -35,10 +35,14 @@ export function parseBrew(text: string, before: readonly BrewFlag[] = []): reado
 /**
  * The brews that were asked for. A client that brews needs the address of a broker; one that listens may go by what
  * brewers say.
- * @throws {PubkeeperError} `OPTION_INVALID` for an address that is none
  */
 export async function makeBrews(flags: readonly BrewFlag[] | undefined, brews: boolean): Promise<Brew[] | undefined> {
-  return flags && Promise.all(flags.map((flag) => makeBrew(flag, brews)));
+  return flags && Promise.all(flags.map((flag) => makeBrew(flag, brews).catch(refused)));
+}
+
+/** An address that is none stands on the command line. */
+function refused(error: unknown): never {
+  throw error instanceof PubkeeperError && error.code === 'OPTION_INVALID' ? usage(error.message) : error;
 }
 
 async function makeBrew({ name, address }: BrewFlag, brews: boolean): Promise<Brew> {

@@ -81,7 +81,10 @@ type Bounds = readonly [fallback: number, least: number, most: number];
 const number = (name: string, help: string, [fallback, least, most]: Bounds): Option =>
   new Option(`${flagOf(name)} <number>`, `${help} (default: ${fallback})`).argParser((text) => wholeNumber(text, flagOf(name), least, most));
 
-const collect = (text: string, before: readonly string[] = []): string[] => [...before, text];
+function collectOrigins(text: string, before: readonly string[] = []): string[] {
+  if (URL.canParse(text) && new URL(text).origin === text) return [...before, text];
+  throw usage(`The origin must be as browsers send it, like https://example.org, not ${show(text)}.`);
+}
 
 function parseAlgorithms(text: string): JwtAlgorithm[] {
   return text.split(',').map((name) => {
@@ -116,7 +119,7 @@ export function addServeFlags(command: Command): Command {
     new Option('--cluster-name <name>', 'the name of their network, for several on one NATS').default('pubkeeper').env('PUBKEEPER_CLUSTER_NAME'),
     new Option('--cluster-credentials <file>', 'a credentials file for NATS').env('PUBKEEPER_CLUSTER_CREDENTIALS'),
     new Option('--cluster-replicas <number>', 'how many NATS servers keep the registry (default: 3, or 1 where there is one)').argParser((text) => wholeNumber(text, '--cluster-replicas', 1, 5)),
-    new Option('--origin <origin>', 'a page origin that may connect; may be repeated').argParser(collect),
+    new Option('--origin <origin>', 'a page origin that may connect; may be repeated').argParser(collectOrigins),
     new Option('--tls-cert <file>', 'the certificate chain, as PEM: the server speaks wss: and https:'),
     new Option('--tls-key <file>', 'its private key, as PEM'),
     ...Object.entries(NUMBERS).map(([name, [help, ...bounds]]) => number(name, help, bounds)),

@@ -28,7 +28,7 @@ export interface BrewerOptions {
 
 /** What a brewer emits: `brewer.on(name, listener)`. */
 export interface BrewerEvents {
-  /** The first patron was matched: what is brewed has a reader now. */
+  /** The first patron was matched: what is brewed has a reader now. May come before `connect()` resolves: listen before. */
   matched: { readonly topic: string };
   /** The last match ended. */
   unmatched: { readonly topic: string };

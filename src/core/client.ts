@@ -71,7 +71,7 @@ export class PubkeeperClient {
    * or reconnecting, waits for that; when it is connected, resolves at once.
    *
    * Rejects with {@link PubkeeperError} `CONNECT_FAILED`, `CONNECT_BLOCKED`, `SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`,
-   * `TIMEOUT`, `CONNECTION_CLOSED` (by `disconnect()`) or `ABORTED` (by `signal`), and is disconnected then.
+   * `TOKEN_FAILED`, `TIMEOUT`, `CONNECTION_CLOSED` (by `disconnect()`) or `ABORTED` (by `signal`), and is disconnected then.
    */
   connect(options?: { readonly signal?: AbortSignalLike } | null): Promise<void> {
     return this.#life.connect(options?.signal);

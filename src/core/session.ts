@@ -112,7 +112,7 @@ export class Session {
       this.#connection.send(encodePacket(packet, this.#version));
     };
     const failed = (cause: unknown): void => {
-      if (this.#timer === deadline) this.abandon(asPubkeeperError(cause, 'TOKEN_FAILED', 'No token could be had.'));
+      if (this.#timer === deadline) this.abandon(asPubkeeperError(cause, 'TOKEN_FAILED', 'The token function failed: see the cause.'));
     };
     try {
       if (typeof token === 'string') authenticate(token);

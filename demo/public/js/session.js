@@ -63,7 +63,7 @@ export class Session {
 
   /** Whether messages are coming in. */
   get flows() {
-    return Date.now() - this.#messageAt < 2500;
+    return this.#sockets.state('relay').open > 0 && Date.now() - this.#messageAt < 2500;
   }
 
   /** @param {Kind} kind */
