@@ -133,7 +133,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
   });
 
   test('a URL that is none', async () => {
-    await expect(sdk.open({ server: 'http://127.0.0.1:9898', token: TOKEN })).rejects.toThrow('server must be a URL like ws://127.0.0.1:9898/ws or wss://…, not "http://127.0.0.1:9898".');
+    await expect(sdk.open({ server: 'http://127.0.0.1:9898', token: TOKEN })).rejects.toThrow('server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not "http://127.0.0.1:9898".');
   });
 
   // A browser tells a page as little as it can: only a server that picks another subprotocol is told from one that is not there.
