@@ -55,7 +55,8 @@ export class BroadcastChannelBrew implements Brew {
   #host: BrewHost | undefined;
 
   /** @throws {PubkeeperError} `OPTION_INVALID` where there is no BroadcastChannel, and in workers without a `scope` */
-  constructor({ scope = platformScope(), lastValue = true }: BroadcastChannelBrewOptions = {}) {
+  constructor(options?: BroadcastChannelBrewOptions | null) {
+    const { scope = platformScope(), lastValue = true } = options ?? {};
     if (typeof BroadcastChannel !== 'function') {
       throw new PubkeeperError('OPTION_INVALID', 'BroadcastChannelBrew needs BroadcastChannel, which is not there: leave it out.');
     }

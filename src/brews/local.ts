@@ -45,7 +45,8 @@ export class LocalBrew implements Brew {
   #prepared: Promise<void> | undefined;
 
   /** @throws {PubkeeperError} `OPTION_INVALID` */
-  constructor(options: LocalBrewOptions = {}) {
+  constructor(given?: LocalBrewOptions | null) {
+    const options = given ?? {};
     const { name, directory, transport, maxPayload = 1024 * 1024 } = options;
     if (name !== undefined && (typeof name !== 'string' || !name)) throw invalid('name must be a text', name);
     if (directory !== undefined && (typeof directory !== 'string' || !isAbsolute(directory))) {

@@ -1,6 +1,6 @@
 import { dial, load, reachable } from '#mqtt';
 import { BrokerBrew, type Place } from './internal/broker-brew.js';
-import { checkPrefix, invalidOption, readPlace, readUrls } from './internal/broker-options.js';
+import { invalidOption, readCommon, readPlace, readUrls } from './internal/broker-options.js';
 
 /** The options of an {@link MqttBrew}. */
 export interface MqttBrewOptions {
@@ -34,10 +34,11 @@ const TCP = ['mqtt:', 'mqtts:', 'tcp:', 'ssl:'];
  */
 export class MqttBrew extends BrokerBrew {
   /** @throws {PubkeeperError} `OPTION_INVALID` */
-  constructor(options: MqttBrewOptions = {}) {
-    const { url, alternatives = [], qos = 0, lastValue = true, prefix = 'pubkeeper', name = 'mqtt' } = options;
+  constructor(given?: MqttBrewOptions | null) {
+    const options = given ?? {};
+    const { url, alternatives = [], qos = 0 } = options;
     if (qos !== 0 && qos !== 1) throw invalidOption('MqttBrew', 'qos must be 0 or 1', qos);
-    checkPrefix('MqttBrew', prefix, '/');
+    const { name, prefix, lastValue } = readCommon('MqttBrew', '/', 'mqtt', options);
     const { urls, credentials, advertised } = readUrls('MqttBrew', TCP, url === undefined ? [] : [url], alternatives, options);
     super({
       kind: 'MqttBrew',

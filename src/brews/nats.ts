@@ -1,6 +1,6 @@
 import { dial, load, reachable } from '#nats';
 import { BrokerBrew, type Place } from './internal/broker-brew.js';
-import { checkPrefix, readPlace, readUrls } from './internal/broker-options.js';
+import { readCommon, readPlace, readUrls } from './internal/broker-options.js';
 
 /** The options of a {@link NatsBrew}. */
 export interface NatsBrewOptions {
@@ -36,11 +36,12 @@ const TCP = ['nats:', 'tls:'];
  */
 export class NatsBrew extends BrokerBrew {
   /** @throws {PubkeeperError} `OPTION_INVALID` */
-  constructor(options: NatsBrewOptions = {}) {
-    const { url = [], alternatives = [], lastValue = true, prefix = 'pubkeeper', name = 'nats' } = options;
-    checkPrefix('NatsBrew', prefix, '.');
-    const given = typeof url === 'string' ? [url] : url;
-    const { urls, credentials, advertised } = readUrls('NatsBrew', TCP, given, alternatives, options);
+  constructor(given?: NatsBrewOptions | null) {
+    const options = given ?? {};
+    const { url = [], alternatives = [] } = options;
+    const { name, prefix, lastValue } = readCommon('NatsBrew', '.', 'nats', options);
+    const list = typeof url === 'string' ? [url] : url;
+    const { urls, credentials, advertised } = readUrls('NatsBrew', TCP, list, alternatives, options);
     const known = new Set<string>();
     super({
       kind: 'NatsBrew',

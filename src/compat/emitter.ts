@@ -82,8 +82,8 @@ export class Emitter<Events extends EventMap<Events>> {
   /** Runs code of the application; what it throws goes to `fail`, at once or when its promise rejects. */
   protected run(code: () => unknown, fail = (error: unknown): void => this.fail(error)): unknown {
     try {
-      const result = code();
-      if (result instanceof Promise) result.catch(fail);
+      const result = code() as Partial<PromiseLike<unknown>> | undefined;
+      result?.then?.(undefined, fail);
       return result;
     } catch (error) {
       return fail(error);

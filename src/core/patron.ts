@@ -263,8 +263,9 @@ export class Patron {
     // The streams first: the callback may be what causes the next message.
     for (const stream of this.#streams) stream.push(message);
     try {
-      const result = this.#callback?.(message.data, message);
-      if (result instanceof Promise) result.catch((error: unknown) => this.#callbackFailed(error, message));
+      // Not every promise is one of this page's: a frame of another page has its own, libraries have theirs.
+      const result = this.#callback?.(message.data, message) as Partial<PromiseLike<unknown>> | undefined;
+      result?.then?.(undefined, (error: unknown) => this.#callbackFailed(error, message));
     } catch (error) {
       this.#callbackFailed(error, message);
     }

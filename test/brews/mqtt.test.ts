@@ -159,6 +159,8 @@ describe('MqttBrew', () => {
     [{ url: 'mqtt://a', prefix: 'a/#' }],
     [{ url: 'mqtt://a', qos: 2 as never }],
     [{ url: 'mqtt://a', alternatives: ['b'] }],
+    [{ url: 'mqtt://a', name: '' }],
+    [{ url: 'mqtt://a', lastValue: 'no' as never }],
   ])('refuses the options %j', (options) => {
     thrown(() => new MqttBrew(options), 'OPTION_INVALID');
   });

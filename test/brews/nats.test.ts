@@ -131,8 +131,21 @@ describe('NatsBrew', () => {
     [{ url: ['nats://a', 'ws://b'] }],
     [{ url: 'nats://a', prefix: 'a b' }],
     [{ url: 7 as never }],
+    [{ url: 'nats://a', name: 7 as never }],
   ])('refuses the options %j', (options) => {
     thrown(() => new NatsBrew(options), 'OPTION_INVALID');
+  });
+
+  it('refuses a token that is no text, and does not show it', () => {
+    expect(thrown(() => new NatsBrew({ url: 'nats://a', token: 1234 as never }), 'OPTION_INVALID').message).toBe('NatsBrew: token must be a text.');
+  });
+
+  it.each([null, undefined, {}])('takes %j for no options', (options) => {
+    expect(new NatsBrew(options).name).toBe('nats');
+  });
+
+  it('takes a password whose percent sign is not escaped', () => {
+    expect(() => new NatsBrew({ url: 'nats://me:100%@a' })).not.toThrow();
   });
 
   it('shows no password of an address that it refuses', () => {

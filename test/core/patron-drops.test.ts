@@ -1,4 +1,5 @@
 import { createCipheriv } from 'node:crypto';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { DropReason } from '../../src/core/drops.js';
@@ -272,6 +273,14 @@ describe('a callback that fails', () => {
     expect(errors.map(({ code }) => code)).toEqual(['CALLBACK_FAILED', 'CALLBACK_FAILED', 'CALLBACK_FAILED']);
     expect(errors.map(({ cause }) => (cause as Error | undefined)?.message).sort()).toEqual(['rejected', 'thrown', undefined]);
     expect(errors[0]!.details).toEqual({ topic: 't.1', brewerId: id(1) });
+  });
+
+  it('is an error event also when its promise is one of another realm, as that of a frame', async () => {
+    const { patron, errors } = patronKit({ callback: () => runInNewContext('Promise.reject(new Error("elsewhere"))') as unknown });
+    patron.newBrewers([info(1)]);
+    patron._handleCallback(id(1), rawFrame('t.1', id(1), 'x'));
+    await settle();
+    expect(errors.map(({ code, cause }) => [code, (cause as Error).message])).toEqual([['CALLBACK_FAILED', 'elsewhere']]);
   });
 
   it('goes to the console when nobody listens, and nothing is thrown', () => {

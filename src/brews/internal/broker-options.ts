@@ -39,7 +39,7 @@ export function readUrls(
     if (!url || ![...tcp, ...WS].includes(url.protocol) || !url.hostname) {
       throw new PubkeeperError('OPTION_INVALID', `${kind}: an address must be like ${tcp[0]}//host:port or wss://host/path.`);
     }
-    if (url.username) inUrl = { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) };
+    if (url.username) inUrl = { username: decoded(url.username), password: decoded(url.password) };
     return plain(url);
   };
   const urls = given.map(clean);
@@ -76,13 +76,33 @@ export function readPlace(details: BrewDetails, address: unknown, brewerId: stri
   return { address, tcp: read(details.tcp, tcp), ws: read(details.ws, WS), join: details.join === true };
 }
 
+/** What the brews over brokers have in common in their options. */
+interface Common extends Secrets {
+  readonly name?: string;
+  readonly prefix?: string;
+  readonly lastValue?: boolean;
+}
+
 /**
- * Checks what addresses are to begin with.
+ * Checks options, and gives those that have defaults. `separator`: what divides the parts of a prefix.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
-export function checkPrefix(kind: string, prefix: unknown, separator: '/' | '.'): void {
-  if (typeof prefix === 'string' && prefix.split(separator).every((part) => /^[\w-]+$/.test(part))) return;
-  throw invalidOption(kind, `prefix must be letters, digits, _ and -, divided by ${separator === '/' ? 'slashes' : 'dots'}`, prefix);
+export function readCommon(
+  kind: string,
+  separator: '/' | '.',
+  defaultName: string,
+  { name = defaultName, prefix = 'pubkeeper', lastValue = true, username, password, token }: Common,
+): Required<Omit<Common, keyof Secrets>> {
+  if (typeof name !== 'string' || !name) throw invalidOption(kind, 'name must be a text', name);
+  if (typeof prefix !== 'string' || !prefix.split(separator).every((part) => /^[\w-]+$/.test(part))) {
+    throw invalidOption(kind, `prefix must be letters, digits, _ and -, divided by ${separator === '/' ? 'slashes' : 'dots'}`, prefix);
+  }
+  if (typeof lastValue !== 'boolean') throw invalidOption(kind, 'lastValue must be true or false', lastValue);
+  for (const [which, secret] of Object.entries({ username, password, token })) {
+    // What was given is not shown: it may be secret.
+    if (secret !== undefined && typeof secret !== 'string') throw new PubkeeperError('OPTION_INVALID', `${kind}: ${which} must be a text.`);
+  }
+  return { name, prefix, lastValue };
 }
 
 export const invalidOption = (kind: string, why: string, value: unknown): PubkeeperError =>
@@ -93,6 +113,15 @@ function parse(text: unknown): URL | undefined {
     return typeof text === 'string' ? new URL(text) : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** A name or password as it stands in an address: who did not write it with percent signs need not have escaped one. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
 
