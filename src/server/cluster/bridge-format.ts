@@ -3,7 +3,8 @@
 // Frames: u8 kind (0: whole frames, 1: a part of one), 3 zero, 12 characters the sender's server id, f64 the stamp of the
 // last frame; then for each frame u32 length and the frame; or u32 the frame's length, u32 where the part begins, the part.
 // Interest: 12 characters the sender's id, u32 the number of the question or 0; then for each topic the 32 bytes of its
-// hash, and u32: how many connections have joined it, and in bit 31 whether its last value is asked for.
+// hash, and u32: how many connections have joined it, and in bit 31 whether its last value is asked for. Without a topic: the sender has
+// been away, and wants to be told of all topics anew.
 
 export const SERVER_ID = 12;
 export const HASH = 32;

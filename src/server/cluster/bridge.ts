@@ -1,11 +1,10 @@
-import { after, cancel } from '../../core/host.js';
-import type { Timer } from '../../core/host.js';
 import { hashKey } from '../relay-format.js';
 import type { RelayBridge, RelayMember } from '../relay-options.js';
 import { FrameReader, MOST_INTERESTS, decodeInterest, encodeFrames, encodeInterest } from './bridge-format.js';
 import type { Bus } from './bus.js';
 import type { SharedClock } from './clock.js';
 import { Demand } from './demand.js';
+import { Questions } from './questions.js';
 
 // Joins the relays of a network. A relay subscribes to the subjects of the topics that somebody has joined on it, and
 // publishes what is published on it: to every topic once, and again only where that has not come back as "nobody wants it".
@@ -47,15 +46,6 @@ interface Joined {
   readonly stop: () => void;
 }
 
-interface Question {
-  readonly keys: readonly string[];
-  readonly servers: Set<string>;
-  readonly timer: Timer;
-}
-
-/** How long other relays have to say what last values they have, in ms. */
-const ANSWER_MS = 500;
-
 export class Bridge implements RelayBridge<RelayMember> {
   readonly member: RelayMember;
   readonly #options: BridgeOptions;
@@ -64,10 +54,11 @@ export class Bridge implements RelayBridge<RelayMember> {
   readonly #joined = new Map<string, Joined>();
   /** Topics to tell of at the end of the tick; true: with the question for their last values. */
   readonly #changes = new Map<string, boolean>();
-  readonly #questions = new Map<number, Question>();
+  readonly #questions = new Questions((keys) => this.#answered(keys));
   readonly #demand = new Demand();
   readonly #stops: (() => void)[] = [];
-  #question = 0;
+  /** Another server could not be reached for a while. */
+  #wasAway = false;
   #sent = 0;
   #received = 0;
 
@@ -141,22 +132,30 @@ export class Bridge implements RelayBridge<RelayMember> {
     return this.#demand.count(key);
   }
 
-  /** The bus is there again, or another server is: what was missed is to be had from those who have it. */
+  /** Another server is there: what was missed is to be had from those who have it. */
   resync(): void {
     this.#demand.retry();
     this.#relay?.drained(this.member);
-    for (const key of this.#joined.keys()) this.#announce(key, true);
+    this.#announceAll();
+  }
+
+  /** The bus is there again. Others are to ask this relay too: it has not heard who joined there, nor have they what was published here. */
+  restored(): void {
+    const { bus, prefix, server } = this.#options;
+    this.#demand.forget();
+    this.resync();
+    bus.publish(`${prefix}.join`, encodeInterest(server, 0, []));
   }
 
   /** The bus has gone: nobody will answer. */
   interrupted(): void {
-    for (const [number, question] of this.#questions) this.#answered(number, question);
+    this.#questions.giveUp();
   }
 
   /** A server has gone: it answers no more. */
   gone(server: string): void {
     this.#demand.gone(server);
-    for (const number of this.#questions.keys()) this.#told(number, server);
+    this.#questions.gone(server);
   }
 
   /** The bus takes bytes again. */
@@ -166,12 +165,14 @@ export class Bridge implements RelayBridge<RelayMember> {
 
   /** Half a second is over. */
   tick(): void {
+    // Once, however many of them have been away.
+    if (this.#wasAway) this.#announceAll();
+    this.#wasAway = false;
     this.#demand.tick((key) => this.#relay?.unbridge(key));
   }
 
   close(): void {
-    for (const { timer } of this.#questions.values()) cancel(timer);
-    this.#questions.clear();
+    this.#questions.close();
     for (const stop of this.#stops) stop();
     for (const { stop } of this.#joined.values()) stop();
     this.#joined.clear();
@@ -217,6 +218,10 @@ export class Bridge implements RelayBridge<RelayMember> {
     this.#relay?.unbridge(key);
   }
 
+  #announceAll(): void {
+    for (const key of this.#joined.keys()) this.#announce(key, true);
+  }
+
   #announce(key: string, asks: boolean): void {
     if (!this.#hasOthers) return;
     if (!this.#changes.size) this.#options.later(() => this.#tell());
@@ -230,13 +235,7 @@ export class Bridge implements RelayBridge<RelayMember> {
     for (let at = 0; at < changes.length; at += MOST_INTERESTS) {
       const some = changes.slice(at, at + MOST_INTERESTS);
       const keys = some.filter(([, asks]) => asks).map(([key]) => key);
-      const number = keys.length ? (this.#question = (this.#question + 1) % 0xffff_ffff) : 0;
-      if (keys.length) {
-        const timer = after(ANSWER_MS, () => this.#answered(number, question));
-        const question: Question = { keys, servers: new Set(others()), timer };
-        this.#questions.set(number, question);
-        if (!bus.isUp || !question.servers.size) this.#answered(number, question);
-      }
+      const number = keys.length ? this.#questions.ask(keys, bus.isUp ? others() : []) : 0;
       const topics = some.map(([key, asks]) => ({ hash: Buffer.from(key, 'latin1'), count: this.#joined.get(key)?.count ?? 0, asks }));
       if (bus.isUp) bus.publish(`${prefix}.join`, encodeInterest(server, number, topics));
     }
@@ -246,6 +245,7 @@ export class Bridge implements RelayBridge<RelayMember> {
     const { bus, prefix, arrived, server: own } = this.#options;
     const { server, question, topics } = decodeInterest(message);
     if (server === own) return;
+    if (!topics.length) this.#wasAway = true;
     for (const { hash, count, asks } of topics) {
       const key = hashKey(hash);
       this.#demand.set(key, server, count);
@@ -267,17 +267,10 @@ export class Bridge implements RelayBridge<RelayMember> {
 
   #done(message: Uint8Array): void {
     const { server, question } = decodeInterest(message);
-    this.#told(question, server);
+    this.#questions.told(question, server);
   }
 
-  #told(number: number, server: string): void {
-    const question = this.#questions.get(number);
-    if (question?.servers.delete(server) && !question.servers.size) this.#answered(number, question);
-  }
-
-  #answered(number: number, { keys, timer }: Question): void {
-    cancel(timer);
-    this.#questions.delete(number);
+  #answered(keys: readonly string[]): void {
     for (const key of keys) {
       const joined = this.#joined.get(key);
       if (joined) joined.isAsking = false;

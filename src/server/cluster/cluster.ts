@@ -286,7 +286,7 @@ export class Cluster {
   }
 
   #linkChanged(isUp: boolean): void {
-    if (isUp) this.bridge.resync();
+    if (isUp) this.bridge.restored();
     else this.bridge.interrupted();
   }
 

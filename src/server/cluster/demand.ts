@@ -59,6 +59,11 @@ export class Demand {
     this.#idle.clear();
   }
 
+  /** What others have told may be out of date. They tell anew. */
+  forget(): void {
+    this.#elsewhere.clear();
+  }
+
   /** Another interval is over; `unused` is called with each topic on which nothing has been sent for long. */
   tick(unused: (key: string) => void): void {
     this.#tick++;

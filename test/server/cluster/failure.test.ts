@@ -1,3 +1,5 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Brewer, Patron } from '../../../src/index.js';
 import { rightsOf } from '../../../src/server/auth.js';
@@ -5,7 +7,7 @@ import { Matchmaker } from '../../../src/server/matchmaker.js';
 import type { PubkeeperServer } from '../../../src/server/index.js';
 import { pubkeeper } from '../../cli/harness.js';
 import { TOKEN, inbox, scene, until } from './kit.js';
-import { NATS, startCluster, startNats } from './nats.js';
+import { NATS, type Nats, startCluster, startNats } from './nats.js';
 import { Proxy } from './proxy.js';
 
 const stage = scene();
@@ -15,6 +17,20 @@ const ready = async (server: PubkeeperServer): Promise<{ status: number; text: s
   const answer = await fetch(server.url.replace(/^ws/, 'http').replace(/ws$/, 'readyz'));
   return { status: answer.status, text: await answer.text() };
 };
+
+/** Whether all of three NATS servers have what the registry holds. */
+async function isWhole({ url }: Nats): Promise<boolean> {
+  const connection = await connect({ servers: url });
+  try {
+    const manager = await jetstreamManager(connection, { checkAPI: false, timeout: 3000 });
+    const { cluster } = await manager.streams.info('KV_pubkeeper_pubkeeper');
+    return !!cluster?.leader && cluster.replicas?.length === 2 && cluster.replicas.every(({ current, offline }) => current && !offline);
+  } catch {
+    return false; // while they agree on a leader
+  } finally {
+    await connection.close();
+  }
+}
 
 /** A server in a process of its own. */
 async function serve(cluster: string): Promise<{ url: string; kill(): Promise<unknown> }> {
@@ -102,6 +118,23 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     expect(box.texts).toEqual(['before', 'newest']);
   });
 
+  it('gives also what was brewed first in an outage of the brewer\'s server', async () => {
+    const nats = stage.own(await startNats());
+    const proxy = stage.own(await Proxy.to(nats.port));
+    const [a, b] = [await stage.server(nats.url), await stage.server(`nats://127.0.0.1:${proxy.port}`)];
+    const [reader, writer] = [stage.client(a), stage.client(b)];
+    const box = inbox();
+    reader.addPatron('first.x', box.callback);
+    const brewer = writer.addBrewer('first.x', { cipher: 'none' });
+    await Promise.all([reader.connect(), writer.connect()]);
+    await until(() => brewer.isMatched, 'the match');
+    proxy.cut();
+    await until(() => !b.stats().cluster!.ready, 'the outage');
+    await brewer.brewText('first');
+    proxy.heal();
+    expect(await box.next()).toBe('first');
+  });
+
   it('survives one of three NATS servers, and is whole again for old and new', async () => {
     const natses = (await startCluster()).map((one) => stage.own(one));
     const urls = natses.map(({ url }) => url);
@@ -127,6 +160,8 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
       expect(await box.upTo(`old ${nats.port}`)).toContain(`old ${nats.port}`);
       await nats.restart();
       await until(async () => (await ready(a)).status === 200 && (await ready(b)).status === 200, 'both ready again', 40_000);
+      // Two of three that have what the registry holds: else there would be no majority without the next one.
+      await until(() => isWhole(natses[2]!), 'all three NATS servers at work', 40_000);
     }
   });
 

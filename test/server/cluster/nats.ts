@@ -72,9 +72,17 @@ const restarts = new Set<ChildProcess>();
 
 /** Three of them, which know each other. */
 export async function startCluster(): Promise<Nats[]> {
-  const ports = [await freePort(), await freePort(), await freePort()];
-  const name = `c${ports[0]}`;
-  return Promise.all(ports.map((port, index) => startNats({ name: `n${index + 1}`, cluster: { name, port, routes: ports } })));
+  for (let tries = 1; ; tries++) {
+    const ports = [await freePort(), await freePort(), await freePort()];
+    const name = `c${ports[0]}`;
+    const starts = ports.map((port, index) => startNats({ name: `n${index + 1}`, cluster: { name, port, routes: ports } }));
+    const settled = await Promise.allSettled(starts);
+    const failure = settled.find((one) => one.status === 'rejected');
+    if (!failure) return Promise.all(starts);
+    for (const one of settled) if (one.status === 'fulfilled') await one.value.kill();
+    // Somebody else may have taken one of the six ports meanwhile.
+    if (tries === 3) throw failure.reason;
+  }
 }
 
 async function run(file: string, port: number): Promise<ChildProcess> {
