@@ -90,10 +90,11 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   connect(options?: ConnectOptions | null): Promise<this> {
     const wait = options?.wait ?? true;
     if (this.#isIdle) {
+      const closed = this.#closed;
       this.#follow(
-        // The core may still be sending what was brewed before disconnect().
-        this.#closed.then(() => {
-          if (this.#isIdle) throw new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.');
+        // The core may still be sending what was brewed before disconnect(). And another disconnect() ends this attempt, whatever follows it.
+        closed.then(() => {
+          if (closed !== this.#closed) throw new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.');
           return this.#core.connect();
         }),
       );

@@ -115,6 +115,18 @@ describe('connect', () => {
     expect(gateway.offered).toHaveLength(1);
   });
 
+  it.each([true, false])('rejects an attempt that disconnect() ended, whatever follows it (wait: %s)', async (wait) => {
+    const { WebSocket, urls } = counting();
+    const client = compat(await serve(), { WebSocket });
+    const ended = client.connect({ wait });
+    void client.disconnect();
+    const other = client.connect({ wait });
+    await expect(ended).rejects.toThrow(/^unable to connect$/);
+    expect(await other).toBe(client);
+    expect(client.status).toBe('connected');
+    expect(urls).toHaveLength(1);
+  });
+
   it.each([0, 1, 3])('rejects with "unable to connect" after the last of %i retries, and is dead', async (maxRetries) => {
     const { WebSocket, urls } = counting();
     const client = compat(await nowhere(), { maxRetries, WebSocket });
