@@ -39,7 +39,7 @@ const output = (format, file, options) => ({
   name: 'Pubkeeper',
   exports: 'named',
   sourcemap: true,
-  generatedCode: 'es2015',
+  generatedCode: { preset: 'es2015', symbols: false },
   // What is shortest is not what gzip makes shortest: calls that are not inlined and plain statements repeat more.
   plugins: [terser({ ecma: 2022, module: format === 'es', compress: { passes: 2, inline: 1, sequences: false }, mangle: false }), oxc],
   ...options,

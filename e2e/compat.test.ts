@@ -152,16 +152,17 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
     const server = await serve('');
     const page = await open(server);
     const added = await page.evaluate(`(() => {
-      const before = Object.getOwnPropertyNames(window);
+      const names = () => Reflect.ownKeys(window).map(String);
+      const before = names();
       return fetch('/pubkeeper-compat.umd.min.js').then(() => new Promise((resolve, reject) => {
         const script = document.createElement('script');
         script.src = '/pubkeeper-compat.umd.min.js';
-        script.onload = () => resolve(Object.getOwnPropertyNames(window).filter((name) => !before.includes(name)).sort());
+        script.onload = () => resolve([...names().filter((name) => !before.includes(name)).sort(), String(window)]);
         script.onerror = reject;
         document.head.append(script);
       }));
     })()`);
-    expect(added).toEqual(['PubkeeperClient', 'WebSocketBrew']);
+    expect(added).toEqual(['PubkeeperClient', 'WebSocketBrew', '[object Window]']);
   });
 });
 

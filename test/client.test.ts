@@ -260,6 +260,17 @@ describe('what connect() rejects with', () => {
     expect(made).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringMatching(sentence) as string }) as Error);
   });
 
+  it('refuses a signal that is none, and is as it was before', async () => {
+    const plain = client((await serve()).url);
+    const signal = {} as AbortSignal;
+    await expect(plain.connect({ signal })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    expect(plain.state).toBe('disconnected');
+    const patron = new Patron('a');
+    expect(() => plain.addPatron(patron, undefined, { signal })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as Error);
+    plain.addPatron(patron);
+    await plain.connect();
+  });
+
   it('takes null and undefined for what is not given', async () => {
     const plain = client((await serve()).url, { reconnect: { ...QUICK, graceMs: undefined } as unknown as ClientOptions['reconnect'] & object });
     await plain.connect(null);

@@ -18,6 +18,10 @@ export interface AbortSignalLike {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
+/** What is wrong with something that should be a signal, if anything is. */
+export const signalFault = (signal: AbortSignalLike | null | undefined): PubkeeperError | false | null | undefined =>
+  signal && !signal.addEventListener && new PubkeeperError('OPTION_INVALID', 'signal must be an AbortSignal.');
+
 export function newAttempt(): Attempt {
   let resolve!: () => void;
   let reject!: (error: PubkeeperError) => void;

@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { AbortSignalLike } from './attempt.js';
+import { type AbortSignalLike, signalFault } from './attempt.js';
 import type { Brew } from './brew.js';
 import { BrewSet } from './brew-set.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
@@ -71,7 +71,7 @@ export class PubkeeperClient {
    * or reconnecting, waits for that; when it is connected, resolves at once.
    *
    * Rejects with {@link PubkeeperError} `CONNECT_FAILED`, `CONNECT_BLOCKED`, `SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`,
-   * `TOKEN_FAILED`, `TIMEOUT`, `CONNECTION_CLOSED` (by `disconnect()`) or `ABORTED` (by `signal`), and is disconnected then.
+   * `TOKEN_FAILED`, `TIMEOUT`, `CONNECTION_CLOSED` (by `disconnect()`) or `ABORTED` (by `signal`), and is disconnected then; or `OPTION_INVALID`, and does nothing.
    */
   connect(options?: { readonly signal?: AbortSignalLike } | null): Promise<void> {
     return this.#life.connect(options?.signal);
@@ -100,6 +100,8 @@ export class PubkeeperClient {
     const target = patron instanceof Patron ? patron : new Patron(patron, callback, options);
     const { patronId } = target;
     const signal = options?.signal;
+    const fault = signalFault(signal);
+    if (fault) throw fault;
     if (signal?.aborted) return target;
     this.#assertNew('patron', patronId);
     const leave = (): void => this.removePatron(target);

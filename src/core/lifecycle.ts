@@ -1,4 +1,4 @@
-import { abortable, aborted, type AbortSignalLike, type Attempt, newAttempt, within } from './attempt.js';
+import { abortable, aborted, type AbortSignalLike, type Attempt, newAttempt, signalFault, within } from './attempt.js';
 import type { BrewHost } from './brew.js';
 import type { BrewSet } from './brew-set.js';
 import type { ClientState, Settings } from './client-options.js';
@@ -76,7 +76,8 @@ export class Lifecycle {
   }
 
   connect(signal?: AbortSignalLike): Promise<void> {
-    if (signal?.aborted) return Promise.reject(aborted(signal));
+    const fault = signalFault(signal) || (signal?.aborted && aborted(signal));
+    if (fault) return Promise.reject(fault);
     if (this.#state === 'connected') return Promise.resolve();
     const attempt = (this.#attempt ??= newAttempt());
     const { promise } = attempt;
