@@ -228,6 +228,13 @@ describe('what connect() rejects with', () => {
     expect(lonely.state).toBe('disconnected');
   });
 
+  it('says so when wss: leads to a server without TLS', async () => {
+    const { url } = await serve();
+    const hopeful = client(url.replace('ws:', 'wss:'));
+    const message = `Cannot connect to ${url.replace('ws:', 'wss:')} (it does not speak TLS: try ws:// instead of wss://): check that a Pubkeeper server runs there.`;
+    await expect(hopeful.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED', message });
+  });
+
   it('says that the token is refused, without showing it', async () => {
     const { url } = await serve();
     const refused = client(url, { token: 'wrong-token' });

@@ -9,6 +9,10 @@ import WebSocket from 'isomorphic-ws';
 export class NodeWebSocket extends WebSocket {
   constructor(url: string, protocols?: string | string[]) {
     super(url, protocols, { perMessageDeflate: false, ...(isUnseen(url) && { generateMask: () => undefined }) });
+    // First of all who listen: they show the message to people.
+    this.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPROTO' && /wrong version number/.test(error.message)) error.message = 'it does not speak TLS: try ws:// instead of wss://';
+    });
   }
 }
 
