@@ -126,6 +126,7 @@ export class MessageView {
       this.#show(this.#json.element);
       this.#json.draw(value, before ? changedPaths(read(before).value, value) : new Set());
       note = 'Click a number to chart it. Bold is what changed.';
+      if (/\d{16}/.test(text)) note += ' More than 15 digits may be rounded here: Text shows them as they came.';
     } else if (format === 'hex' || kind === 'binary') {
       this.#show(this.#text);
       setText(this.#text, hexDump(entry.data, HEX_LIMIT, this.#dumpWidth));
