@@ -3,7 +3,12 @@ import type { AddressInfo } from 'node:net';
 import type { Page } from 'playwright';
 import { describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
+import { dashboardHandler } from '../dist/dashboard/handler.js';
+import { createServer as createPubkeeper } from '../src/server/index.js';
+import { makeCertificate } from './certificate.js';
 import { Dashboard, patient } from './dashboard-kit.js';
+
+const certificate = makeCertificate();
 
 describe('the dashboard is for everybody', () => {
   const dashboard = new Dashboard();
@@ -98,6 +103,36 @@ describe('the dashboard is for everybody', () => {
     expect(await ground()).toBe(dark);
   });
 
+  it('has one connection, however often and however hastily somebody connects, and none that was cancelled', async () => {
+    const other = await createPubkeeper({ port: 0, tokens: { t: [{ topic: '**', read: true }] } });
+    try {
+      const page = await dashboard.open();
+      await dashboard.expectState('Connected');
+      const fill = async (server: string, token: string) => {
+        await page.locator('#other-server').click();
+        await page.locator('#connect-server').fill(server);
+        await page.locator('#connect-token').fill(token);
+      };
+      await fill(other.url, 't');
+      await page.evaluate(`for (const name of ['submit', 'cancel']) document.getElementById('connect-' + name).click()`);
+      await fill(other.url, 't');
+      await page.locator('#connect-submit').click();
+      await expect.poll(() => page.locator('#server').textContent(), patient).toBe(new URL(other.url).host);
+      expect(other.stats().clients).toBe(1);
+      await page.locator('#toggle-connection').click();
+      await expect.poll(() => other.stats().clients, patient).toBe(0);
+      await page.evaluate(`for (let i = 0; i < 3; i++) document.getElementById('toggle-connection').click()`);
+      await dashboard.expectState('Connected');
+      // What is late would have come by the time that a session more has come and gone.
+      await fill(dashboard.demo.server, dashboard.demo.token);
+      await page.locator('#connect-submit').click();
+      await expect.poll(() => page.locator('#server').textContent(), patient).toBe(new URL(dashboard.demo.server).host);
+      await expect.poll(() => other.stats().clients, patient).toBe(0);
+    } finally {
+      await other.close();
+    }
+  });
+
   describe('says what is wrong, and what to do', () => {
     let page: Page;
     const form = async (fill: { server?: string; token?: string; pattern?: string }) => {
@@ -145,6 +180,21 @@ describe('the dashboard is for everybody', () => {
       } finally {
         for (const client of other.clients) client.terminate();
         strangers.close();
+      }
+    });
+
+    it.runIf(certificate)('nothing, where the page and the server came by TLS, from the server or from a proxy before it', async () => {
+      const handler = dashboardHandler({ token: () => server.token });
+      const server = await createPubkeeper({ port: 0, tls: certificate!, http: handler });
+      try {
+        page = await dashboard.open({ ignoreHTTPSErrors: true }, `https://127.0.0.1:${server.port}/`);
+        await dashboard.expectState('Connected');
+        await page.route('**/dashboard.json', (route) => route.fulfill({ json: { server: `ws://127.0.0.1:${server.port}/ws`, token: server.token } }));
+        await page.reload();
+        await dashboard.expectState('Connected');
+        expect(dashboard.complaints).toEqual([]);
+      } finally {
+        await server.close();
       }
     });
 
