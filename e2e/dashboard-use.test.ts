@@ -60,6 +60,59 @@ describe('the dashboard is for everybody', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
+  it('keeps the focus where things go away, and reads out nothing that changes all the time', async () => {
+    const page = await dashboard.open();
+    await dashboard.select(dashboard.memory);
+    const focused = () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.id);
+    await page.getByRole('button', { name: 'Chart percent' }).click();
+    await page.getByRole('button', { name: 'Chart used' }).click();
+    expect(await page.locator('main').locator('output, [aria-live], [role=log]').count()).toBe(0);
+    await page.locator('.chart button').first().focus();
+    await page.keyboard.press('Enter');
+    await expect.poll(focused).toMatch(/^Close the chart of .* used$/);
+    await page.keyboard.press('Enter');
+    await expect.poll(focused).toBe('payload');
+    await page.locator('#history').focus();
+    await page.keyboard.press('ArrowDown');
+    await page.locator('#follow').focus();
+    await page.keyboard.press('Enter');
+    await expect.poll(focused).toBe('history');
+    // With a filter everything is open, so the arrow leads up.
+    await page.locator('#filter').fill(dashboard.memory);
+    await expect.poll(() => page.locator('.row').count()).toBe(3);
+    await page.locator('#tree').focus();
+    await page.keyboard.press('End');
+    for (const level of [dashboard.memory.replace(/\.\w+$/, ''), 'host']) {
+      await page.keyboard.press('ArrowLeft');
+      await expect.poll(() => page.locator('.row.active').getAttribute('title')).toBe(level);
+    }
+    expect(dashboard.complaints).toEqual([]);
+  });
+
+  it('shows what is selected, and how things are, also in forced colours', async () => {
+    const page = await dashboard.open({ forcedColors: 'active' });
+    await dashboard.select(dashboard.memory);
+    const ground = (selector: string) => page.locator(selector).first().evaluate((element) => getComputedStyle(element).backgroundColor);
+    expect(await ground('.row[aria-selected="true"]')).not.toBe(await ground('.row[aria-selected="false"]'));
+    expect(await ground('.segmented input:checked + span')).not.toBe(await ground('.segmented input:not(:checked) + span'));
+    expect(await ground('.socket .dot')).not.toBe(await ground('.socket'));
+    const off = await ground('.track');
+    await page.getByText('Ciphertext').click();
+    expect(await ground('.track')).not.toBe(off);
+  });
+
+  it('shows the numbers of a topic however long its name is', async () => {
+    const client = await dashboard.connect();
+    const topic = `long.${'n'.repeat(200)}`;
+    const page = await dashboard.open();
+    const brewer = client.addBrewer(topic);
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    await brewer.brewText('1');
+    await expect.poll(() => dashboard.row(topic).count(), patient).toBe(1);
+    const edge = await page.locator('.row').evaluateAll((rows) => rows.map((row) => Math.round(row.lastElementChild!.getBoundingClientRect().right)));
+    expect(new Set(edge).size).toBe(1);
+  });
+
   it('fits a phone', async () => {
     const page = await dashboard.open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
     await dashboard.expectState('Connected');

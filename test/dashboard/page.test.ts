@@ -4,7 +4,7 @@ import { checkInput, completeServer, explain } from '../../demo/public/js/explai
 import { rangeOf } from '../../demo/public/js/charts.js';
 import { formatBytes, formatDuration, formatNumber, formatRate } from '../../demo/public/js/format.js';
 import { FrameLoop } from '../../demo/public/js/frame-loop.js';
-import { hexDump, jsonLines, parseHex, preview, readBytes, valueAt } from '../../demo/public/js/payload.js';
+import { hexDump, isRounded, jsonLines, parseHex, preview, readBytes, valueAt } from '../../demo/public/js/payload.js';
 import { LIMITS, Store } from '../../demo/public/js/store.js';
 import { isTopicPattern } from '../../src/index.js';
 
@@ -220,6 +220,11 @@ describe('diff', () => {
 describe('numbers at the ends of what there are', () => {
   it('are written in a few characters', () => {
     expect([1e308, -5e-324, 1.5e20, Infinity, 1e-9, 123456.789].map(formatNumber)).toEqual(['1e308', '-5e-324', '1.5e20', '∞', '0.000000001', '123,457']);
+  });
+
+  it('are said to be rounded where they are', () => {
+    expect(['{"id":1234567890123456789}', '[1,9007199254740991]', '12345678901234567890'].map(isRounded)).toEqual([true, false, true]);
+    expect(['{"v":0.12345678901234567}', '{"id":"1234567890123456789"}', '1234567890123456', '1.2345678901234567e20', '{"a1234567890123456789":1}'].some(isRounded)).toBe(false);
   });
 
   it('get an axis on which ticks are farther apart than numbers', () => {

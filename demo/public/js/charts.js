@@ -25,7 +25,8 @@ class Chart {
   #usual = 0;
   /** @type {uPlot | undefined} */
   #plot;
-  #value = h('output', { class: 'chart-value' });
+  // No <output>: that is read out whenever it changes.
+  #value = h('span', { class: 'chart-value' });
   #range = h('span', { class: 'chart-range' });
   #body = h('div', { class: 'chart-body' });
   #width = 0;
@@ -176,8 +177,10 @@ export class Charts {
     const key = keyOf(node, path);
     const known = this.#charts.get(key);
     if (known) {
+      const hadFocus = known.element.contains(document.activeElement);
       known.destroy();
       this.#charts.delete(key);
+      if (hadFocus) (this.#container.querySelector('button') ?? byId('payload')).focus();
     } else if (this.#charts.size >= MOST) {
       this.#full(MOST);
       return;

@@ -153,6 +153,8 @@ function say(tone, title, text, label, run) {
 }
 
 function hideBanner() {
+  // What is hidden loses the focus to nothing.
+  if (byId('banner').contains(document.activeElement)) byId('pill').focus();
   setHidden(byId('banner'), true);
 }
 
