@@ -1,6 +1,9 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { RELAY_1 } from '../src/core/relay.js';
 import { Dashboard, patient } from './dashboard-kit.js';
 
 // With UPDATE_SCREENSHOTS=1 it makes the screenshots in docs.
@@ -79,5 +82,48 @@ describe('the dashboard under load', () => {
     } finally {
       clearInterval(timer);
     }
+  });
+
+  it('keeps little of what a stranger sends whom nobody understands', { timeout: 60_000 }, async () => {
+    const client = await dashboard.connect();
+    const page = await dashboard.open();
+    const brewer = client.addBrewer('junk.here');
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    const seen = async () => {
+      await brewer.brewText('genuine');
+      return dashboard.row('junk.here').count();
+    };
+    await expect.poll(seen, patient).toBe(1);
+
+    // Whoever reaches an open relay may publish in a brewer's name, but has no key.
+    const stranger = new WebSocket(dashboard.demo.server.replace(/ws$/, 'brew'), [RELAY_1]);
+    await new Promise((resolve) => stranger.once('open', resolve));
+    const frame = Buffer.alloc(88 + 500_000);
+    const hash = createHash('sha256').update('junk.here').digest();
+    frame[0] = 1;
+    hash.copy(frame, 2);
+    Buffer.from(brewer.brewerId.replaceAll('-', ''), 'hex').copy(frame, 34);
+    frame[50] = 1; // sealed
+    frame.writeUInt32LE(500_000, 84);
+    const header = Buffer.alloc(40);
+    header.writeUInt16LE(2, 0);
+    hash.copy(header, 4);
+    header.writeUInt32LE(frame.length, 36);
+    const dropped = () =>
+      page.locator('#log').evaluate((log) => [...log.querySelectorAll('li > span:last-child')].reduce((sum, { textContent }) => {
+        const [, count, times] = /^(\d+) frames? dropped.*?(?:\(×(\d+)\))?$/.exec(textContent) ?? [];
+        return sum + Number(count ?? 0) * Number(times ?? 1);
+      }, 0));
+    for (let sent = 0; sent < 120; sent += 10) {
+      for (let i = 0; i < 10; i++) stranger.send(Buffer.concat([header, frame]));
+      await expect.poll(dropped, patient).toBe(sent + 10);
+    }
+    stranger.close();
+
+    const tools = await page.context().newCDPSession(page);
+    await tools.send('HeapProfiler.collectGarbage');
+    const { backingStorageSize } = (await tools.send('Runtime.getHeapUsage')) as unknown as { backingStorageSize: number };
+    expect(backingStorageSize).toBeLessThan(30_000_000);
+    expect(dashboard.complaints).toEqual([]);
   });
 });

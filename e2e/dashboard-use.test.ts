@@ -3,7 +3,12 @@ import type { AddressInfo } from 'node:net';
 import type { Page } from 'playwright';
 import { describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
+import { dashboardHandler } from '../dist/dashboard/handler.js';
+import { createServer as createPubkeeper } from '../src/server/index.js';
+import { makeCertificate } from './certificate.js';
 import { Dashboard, patient } from './dashboard-kit.js';
+
+const certificate = makeCertificate();
 
 describe('the dashboard is for everybody', () => {
   const dashboard = new Dashboard();
@@ -55,6 +60,59 @@ describe('the dashboard is for everybody', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
+  it('keeps the focus where things go away, and reads out nothing that changes all the time', async () => {
+    const page = await dashboard.open();
+    await dashboard.select(dashboard.memory);
+    const focused = () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.id);
+    await page.getByRole('button', { name: 'Chart percent' }).click();
+    await page.getByRole('button', { name: 'Chart used' }).click();
+    expect(await page.locator('main').locator('output, [aria-live], [role=log]').count()).toBe(0);
+    await page.locator('.chart button').first().focus();
+    await page.keyboard.press('Enter');
+    await expect.poll(focused).toMatch(/^Close the chart of .* used$/);
+    await page.keyboard.press('Enter');
+    await expect.poll(focused).toBe('payload');
+    await page.locator('#history').focus();
+    await page.keyboard.press('ArrowDown');
+    await page.locator('#follow').focus();
+    await page.keyboard.press('Enter');
+    await expect.poll(focused).toBe('history');
+    // With a filter everything is open, so the arrow leads up.
+    await page.locator('#filter').fill(dashboard.memory);
+    await expect.poll(() => page.locator('.row').count()).toBe(3);
+    await page.locator('#tree').focus();
+    await page.keyboard.press('End');
+    for (const level of [dashboard.memory.replace(/\.\w+$/, ''), 'host']) {
+      await page.keyboard.press('ArrowLeft');
+      await expect.poll(() => page.locator('.row.active').getAttribute('title')).toBe(level);
+    }
+    expect(dashboard.complaints).toEqual([]);
+  });
+
+  it('shows what is selected, and how things are, also in forced colours', async () => {
+    const page = await dashboard.open({ forcedColors: 'active' });
+    await dashboard.select(dashboard.memory);
+    const ground = (selector: string) => page.locator(selector).first().evaluate((element) => getComputedStyle(element).backgroundColor);
+    expect(await ground('.row[aria-selected="true"]')).not.toBe(await ground('.row[aria-selected="false"]'));
+    expect(await ground('.segmented input:checked + span')).not.toBe(await ground('.segmented input:not(:checked) + span'));
+    expect(await ground('.socket .dot')).not.toBe(await ground('.socket'));
+    const off = await ground('.track');
+    await page.getByText('Ciphertext').click();
+    expect(await ground('.track')).not.toBe(off);
+  });
+
+  it('shows the numbers of a topic however long its name is', async () => {
+    const client = await dashboard.connect();
+    const topic = `long.${'n'.repeat(200)}`;
+    const page = await dashboard.open();
+    const brewer = client.addBrewer(topic);
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    await brewer.brewText('1');
+    await expect.poll(() => dashboard.row(topic).count(), patient).toBe(1);
+    const edge = await page.locator('.row').evaluateAll((rows) => rows.map((row) => Math.round(row.lastElementChild!.getBoundingClientRect().right)));
+    expect(new Set(edge).size).toBe(1);
+  });
+
   it('fits a phone', async () => {
     const page = await dashboard.open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
     await dashboard.expectState('Connected');
@@ -96,6 +154,36 @@ describe('the dashboard is for everybody', () => {
     await page.reload();
     await page.getByRole('button', { name: 'Theme: light' }).click();
     expect(await ground()).toBe(dark);
+  });
+
+  it('has one connection, however often and however hastily somebody connects, and none that was cancelled', async () => {
+    const other = await createPubkeeper({ port: 0, tokens: { t: [{ topic: '**', read: true }] } });
+    try {
+      const page = await dashboard.open();
+      await dashboard.expectState('Connected');
+      const fill = async (server: string, token: string) => {
+        await page.locator('#other-server').click();
+        await page.locator('#connect-server').fill(server);
+        await page.locator('#connect-token').fill(token);
+      };
+      await fill(other.url, 't');
+      await page.evaluate(`for (const name of ['submit', 'cancel']) document.getElementById('connect-' + name).click()`);
+      await fill(other.url, 't');
+      await page.locator('#connect-submit').click();
+      await expect.poll(() => page.locator('#server').textContent(), patient).toBe(new URL(other.url).host);
+      expect(other.stats().clients).toBe(1);
+      await page.locator('#toggle-connection').click();
+      await expect.poll(() => other.stats().clients, patient).toBe(0);
+      await page.evaluate(`for (let i = 0; i < 3; i++) document.getElementById('toggle-connection').click()`);
+      await dashboard.expectState('Connected');
+      // What is late would have come by the time that a session more has come and gone.
+      await fill(dashboard.demo.server, dashboard.demo.token);
+      await page.locator('#connect-submit').click();
+      await expect.poll(() => page.locator('#server').textContent(), patient).toBe(new URL(dashboard.demo.server).host);
+      await expect.poll(() => other.stats().clients, patient).toBe(0);
+    } finally {
+      await other.close();
+    }
   });
 
   describe('says what is wrong, and what to do', () => {
@@ -145,6 +233,21 @@ describe('the dashboard is for everybody', () => {
       } finally {
         for (const client of other.clients) client.terminate();
         strangers.close();
+      }
+    });
+
+    it.runIf(certificate)('nothing, where the page and the server came by TLS, from the server or from a proxy before it', async () => {
+      const handler = dashboardHandler({ token: () => server.token });
+      const server = await createPubkeeper({ port: 0, tls: certificate!, http: handler });
+      try {
+        page = await dashboard.open({ ignoreHTTPSErrors: true }, `https://127.0.0.1:${server.port}/`);
+        await dashboard.expectState('Connected');
+        await page.route('**/dashboard.json', (route) => route.fulfill({ json: { server: `ws://127.0.0.1:${server.port}/ws`, token: server.token } }));
+        await page.reload();
+        await dashboard.expectState('Connected');
+        expect(dashboard.complaints).toEqual([]);
+      } finally {
+        await server.close();
       }
     });
 

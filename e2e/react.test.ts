@@ -141,6 +141,15 @@ describe('pubkeeper/react in Chromium', () => {
     await status.filter({ hasText: /^connected$/ }).waitFor();
     await expect.poll(registered).toEqual({ clients: 2, patrons: 2, brewers: 1 });
 
+    // Refused later, when it comes back.
+    const { port: same } = server;
+    await server.close();
+    await status.filter({ hasText: 'reconnecting' }).waitFor();
+    server = await serve({ port: same, tokens: { another: [{ topic: '**', read: true, write: true }] } });
+    await status.filter({ hasText: 'disconnected: UNAUTHORIZED' }).waitFor();
+    await server.close();
+    server = await serve({ port: same });
+
     await open('wrong');
     await status.filter({ hasText: 'disconnected: UNAUTHORIZED' }).waitFor();
   });

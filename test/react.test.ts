@@ -41,7 +41,14 @@ it.each([
 it.each([
   ['a pattern', 'PATTERN_INVALID', () => usePatron('a..b')],
   ['a topic', 'TOPIC_INVALID', () => useBrewer('a.*')],
+  ['a number of messages to keep', 'OPTION_INVALID', () => usePatron('a', { keep: -5 })],
+  ['no number of messages to keep', 'OPTION_INVALID', () => usePatron('a', { keep: NaN })],
 ])('refuses %s that is malformed while rendering, for the error boundary above', (_, code, hook) => {
   const Wrong = (): null => (hook(), null);
   expect(() => renderToString(h(PubkeeperProvider, { client: newClient() }, h(Wrong)))).toThrow(expect.objectContaining({ code }) as PubkeeperError);
+});
+
+it('refuses a provider that has no client', () => {
+  const props = { server: 'ws://nowhere/ws', token: 'secret' } as unknown as { client: PubkeeperClient };
+  expect(() => renderToString(h(PubkeeperProvider, props))).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as PubkeeperError);
 });

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { serveFiles } from '../server/http.js';
 import type { RequestHandler } from '../server/http.js';
@@ -54,15 +55,19 @@ function tellConnection(request: IncomingMessage, response: ServerResponse, toke
     return say(response, 403, 'The token is told to pages of this machine only: open the dashboard by http://127.0.0.1.');
   }
   response.setHeader('Content-Type', 'application/json');
-  response.end(JSON.stringify({ server: `ws://${host}/ws`, token }));
+  response.end(JSON.stringify({ server: `${schemeOf(request).replace('http', 'ws')}//${host}/ws`, token }));
 }
+
+/** How the page came: a server with a certificate takes nothing but TLS. */
+const schemeOf = ({ socket }: IncomingMessage): 'https:' | 'http:' => (socket instanceof TLSSocket ? 'https:' : 'http:');
 
 /**
  * Whether the request is our own page's, opened on this machine. A page of a stranger that made its name lead here (DNS
  * rebinding) bears that name in Host; one that asks across origins says so in Origin or Sec-Fetch-Site; and who comes
  * through a proxy may be anywhere.
  */
-function mayHaveToken({ headers }: IncomingMessage, host: string): boolean {
+function mayHaveToken(request: IncomingMessage, host: string): boolean {
+  const { headers } = request;
   const { origin, 'sec-fetch-site': site } = headers;
   if (headers.forwarded !== undefined || headers.via !== undefined || headers['x-forwarded-for'] !== undefined) return false;
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return false;
@@ -70,7 +75,8 @@ function mayHaveToken({ headers }: IncomingMessage, host: string): boolean {
   if (!here || !isLoopback(here.hostname)) return false;
   if (origin === undefined) return true;
   const from = parse(origin);
-  return from?.protocol === 'http:' && authorityOf('http:', from.host) === authorityOf('http:', here.host);
+  const scheme = schemeOf(request);
+  return from?.protocol === scheme && authorityOf(scheme, from.host) === authorityOf(scheme, host);
 }
 
 function parse(url: string): URL | undefined {

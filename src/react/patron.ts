@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
-import { type Message, Patron, type PatronOptions, type PubkeeperClient } from '../index.js';
+import { type Message, Patron, type PatronOptions, type PubkeeperClient, PubkeeperError } from '../index.js';
 import { useProvided } from './provider.js';
 
 /** The options of {@link usePatron}. */
@@ -30,6 +30,7 @@ const NOTHING: PatronView = { messages: [], isMatched: false };
  */
 export function usePatron(pattern: string, { keep = 100, onMessage, crypto = true, minCipher }: UsePatronOptions = {}): PatronView {
   const { client } = useProvided('usePatron');
+  if (!(keep >= 0)) throw new PubkeeperError('OPTION_INVALID', `keep must be a number of messages, 0 or more, not ${String(keep)}.`);
   const latest = useRef(onMessage);
   useEffect(() => {
     latest.current = onMessage;

@@ -1,11 +1,11 @@
-import { createContext, createElement, type ReactElement, type ReactNode, useContext, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { createContext, createElement, type ReactElement, type ReactNode, useContext, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { type ClientState, type PubkeeperClient, PubkeeperError } from '../index.js';
 
 /** The props of {@link PubkeeperProvider}. */
 export interface PubkeeperProviderProps {
   /** Made outside of any component, or kept in a state: a new client is a new connection. */
   readonly client: PubkeeperClient;
-  /** What `connect()` rejects with. Default: to the console. `usePubkeeper().error` has it too. */
+  /** Why the client could not connect, or has given up since. Default: to the console. `usePubkeeper().error` has it too. */
   readonly onError?: (error: PubkeeperError) => void;
   readonly children?: ReactNode;
 }
@@ -23,23 +23,53 @@ const Context = createContext<Provided | undefined>(undefined);
  */
 export function PubkeeperProvider({ client, onError = report, children }: PubkeeperProviderProps): ReactElement {
   const [failure, setFailure] = useState<Provided>();
+  const told = useRef(onError);
+  useEffect(() => {
+    told.current = onError;
+  });
+  if (typeof (client as PubkeeperClient | undefined)?.connect !== 'function') {
+    throw new PubkeeperError('OPTION_INVALID', '<PubkeeperProvider> needs its property client: a PubkeeperClient, made outside of any component.');
+  }
   useEffect(() => {
     let isMounted = true;
-    client.connect().catch((error: PubkeeperError) => {
+    const fail = (error: PubkeeperError): void => {
       // Unmounted meanwhile, as StrictMode does on purpose: nobody waits for this connection any more.
       if (!isMounted) return;
       setFailure({ client, error });
-      onError(error);
-    });
+      told.current(error);
+    };
+    let undo: (() => void) | undefined;
+    client.connect().then(() => {
+      if (isMounted) undo = watchEnd(client, fail, () => setFailure(undefined));
+    }, fail);
     return () => {
       isMounted = false;
+      undo?.();
       setFailure(undefined);
       void client.disconnect();
     };
-  }, [client]); // a new `onError` is no reason to connect anew
+  }, [client]);
   const error = failure?.client === client ? failure.error : undefined;
   const provided = useMemo(() => ({ client, error }), [client, error]);
   return createElement(Context.Provider, { value: provided }, children);
+}
+
+/**
+ * Calls back with why a client that was connected has given up, as when its token is refused at a reconnect, and when it
+ * is back. The reason comes after the state. Listening to all errors, all the time, would keep them from the client's logger.
+ */
+function watchEnd(client: PubkeeperClient, ended: (error: PubkeeperError) => void, back: () => void): () => void {
+  let deaf: (() => void) | undefined;
+  const undo = client.on('state', (state) => {
+    deaf?.();
+    deaf = undefined;
+    if (state === 'disconnected') deaf = client.on('error', ended);
+    else back();
+  });
+  return () => {
+    deaf?.();
+    undo();
+  };
 }
 
 const report = (error: PubkeeperError): void => console.error(error);
@@ -48,7 +78,7 @@ const report = (error: PubkeeperError): void => console.error(error);
 export interface PubkeeperView {
   readonly client: PubkeeperClient;
   readonly state: ClientState;
-  /** Why the provider could not connect; undefined unless `state` is `'disconnected'`. */
+  /** Why the client could not connect, or has given up since; undefined unless `state` is `'disconnected'`. */
   readonly error: PubkeeperError | undefined;
 }
 

@@ -1,9 +1,10 @@
 import { describe, expect, it, vi } from 'vitest';
 import { diff } from '../../demo/public/js/diff.js';
 import { checkInput, completeServer, explain } from '../../demo/public/js/explain.js';
-import { formatBytes, formatDuration, formatRate } from '../../demo/public/js/format.js';
+import { rangeOf } from '../../demo/public/js/charts.js';
+import { formatBytes, formatDuration, formatNumber, formatRate } from '../../demo/public/js/format.js';
 import { FrameLoop } from '../../demo/public/js/frame-loop.js';
-import { hexDump, jsonLines, parseHex, preview, readBytes, valueAt } from '../../demo/public/js/payload.js';
+import { hexDump, isRounded, jsonLines, parseHex, preview, readBytes, valueAt } from '../../demo/public/js/payload.js';
 import { LIMITS, Store } from '../../demo/public/js/store.js';
 import { isTopicPattern } from '../../src/index.js';
 
@@ -187,6 +188,17 @@ describe('diff', () => {
     expect(of('0.3', '0.1').changes[0]).toMatchObject({ where: 'value', delta: '−0.2' });
   });
 
+  it('sees what differs far behind, in the last digits, or only in how it is written', () => {
+    const long = (end: string) => JSON.stringify({ s: 'x'.repeat(500) + end });
+    expect(of(long('old'), long('new')).changes).toMatchObject([{ where: 's', before: expect.stringMatching(/^…x+old"$/), after: expect.stringMatching(/^…x+new"$/) }]);
+    expect(of('x'.repeat(500) + 'old', 'x'.repeat(500) + 'new').changes).toMatchObject([{ before: expect.stringMatching(/old$/), after: expect.stringMatching(/new$/) }]);
+    expect(of('52.520008', '52.520011').changes).toMatchObject([{ before: '52.520008', after: '52.520011', delta: '+0.000003' }]);
+    expect(of('1234567890123456789', '1234567890123456788').note).toBe('The same values, as far as numbers here can tell, in another text.');
+    expect(of('{"a":1}', '{"a":1}').note).toBe('The same as the one before.');
+    const nested = (value: number) => '{"a":'.repeat(9000) + String(value) + '}'.repeat(9000);
+    expect(of(nested(1), nested(2)).changes).toHaveLength(1);
+  });
+
   it('of text: by line', () => {
     expect(of('one\ntwo\nthree', 'one\n2\nthree\nfour').changes.map(({ kind, where }) => `${kind} ${where}`)).toEqual([
       'changed line 2', 'added line 4',
@@ -202,6 +214,27 @@ describe('diff', () => {
     const many = (base: number) => JSON.stringify(Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${i}`, i + base])));
     expect(of(many(0), many(1))).toMatchObject({ more: true, changes: { length: 40 } });
     expect(diff(entry(bytes('a'), 9), entry(bytes('b'))).note).toContain('Too long');
+  });
+});
+
+describe('numbers at the ends of what there are', () => {
+  it('are written in a few characters', () => {
+    expect([1e308, -5e-324, 1.5e20, Infinity, 1e-9, 123456.789].map(formatNumber)).toEqual(['1e308', '-5e-324', '1.5e20', '∞', '0.000000001', '123,457']);
+  });
+
+  it('are said to be rounded where they are', () => {
+    expect(['{"id":1234567890123456789}', '[1,9007199254740991]', '12345678901234567890'].map(isRounded)).toEqual([true, false, true]);
+    expect(['{"v":0.12345678901234567}', '{"id":"1234567890123456789"}', '1234567890123456', '1.2345678901234567e20', '{"a1234567890123456789":1}'].some(isRounded)).toBe(false);
+  });
+
+  it('get an axis on which ticks are farther apart than numbers', () => {
+    for (const [min, max] of [[2 ** 53 - 2, 2 ** 53 - 1], [1, 1 + Number.EPSILON], [-1 - Number.EPSILON, -1]] as const) {
+      const [low, high] = rangeOf(min, max);
+      expect(low).toBeLessThan(min);
+      expect(high).toBeGreaterThan(max);
+      expect((high - low) / Math.abs(max)).toBeGreaterThan(1e-9);
+    }
+    expect(rangeOf(0, 10)).toEqual([0, 11.2]);
   });
 });
 

@@ -61,6 +61,7 @@ export class BrewForm {
         session.removeBrewer(brewer);
         return this.#say(refusal, 'bad');
       }
+      if (!brewer.isMatched && session.state !== 'connected') return this.#say('The control connection is lost, and without it no patron is found for a new topic. Try again when it is back.', 'bad');
       if (!brewer.isMatched) return this.#say('Nobody reads this topic, so nothing was sent. A brewer is silent until a patron is matched.', 'bad');
       await brewer.brew(bytes);
       this.#say(`Brewed ${formatBytes(bytes.length)} for ${plural(brewer.patrons.size, 'patron')}.`, 'good');

@@ -10,6 +10,10 @@ const MOST = 6;
 const WINDOW = 120;
 const STEP = 0.1;
 const HEIGHT = 132;
+/** What is larger cannot be drawn: an axis around it would end beyond the largest number. */
+const LARGEST = 1e300;
+/** The least height of an axis, as a part of what it is at. Where ticks are as near as numbers are, uPlot counts them forever. */
+const FINEST = 1e-9;
 
 /** One number of one topic over time. Reads from the topic's history what has come since the last drawing. */
 class Chart {
@@ -21,7 +25,8 @@ class Chart {
   #usual = 0;
   /** @type {uPlot | undefined} */
   #plot;
-  #value = h('output', { class: 'chart-value' });
+  // No <output>: that is read out whenever it changes.
+  #value = h('span', { class: 'chart-value' });
   #range = h('span', { class: 'chart-range' });
   #body = h('div', { class: 'chart-body' });
   #width = 0;
@@ -80,7 +85,7 @@ class Chart {
       const value = valueAt(read(entry).value, this.path);
       this.#breakAt(time);
       times.push(time);
-      values.push(typeof value === 'number' ? value : null);
+      values.push(typeof value === 'number' && Math.abs(value) < LARGEST ? value : null);
     }
     this.#seen = messages;
   }
@@ -135,10 +140,10 @@ class Chart {
 const timesOf = (plot, splits) => splits.map((time) => (plot.width - 46 - plot.valToPos(time, 'x') < 30 ? '' : formatTime(time * 1000)));
 
 /** From zero where zero is near, so that small changes do not look large. @param {number | null} min @param {number | null} max @returns {[number, number]} */
-function rangeOf(min, max) {
+export function rangeOf(min, max) {
   if (min === null || max === null) return [0, 1];
   if (min === max) return min === 0 ? [0, 1] : [Math.min(0, min * 2), Math.max(0, min * 2)];
-  const room = (max - min) * 0.12;
+  const room = Math.max((max - min) * 0.12, FINEST * Math.max(Math.abs(min), Math.abs(max)));
   return [min >= 0 && min < max * 0.6 ? 0 : min - room, max + room];
 }
 
@@ -172,8 +177,10 @@ export class Charts {
     const key = keyOf(node, path);
     const known = this.#charts.get(key);
     if (known) {
+      const hadFocus = known.element.contains(document.activeElement);
       known.destroy();
       this.#charts.delete(key);
+      if (hadFocus) (this.#container.querySelector('button') ?? byId('payload')).focus();
     } else if (this.#charts.size >= MOST) {
       this.#full(MOST);
       return;

@@ -12,10 +12,22 @@ export class ConnectDialog {
   #pattern = byId('connect-pattern', HTMLInputElement);
   #submit = byId('connect-submit', HTMLButtonElement);
   #connect;
+  /** Counts what was submitted and what was given up, so that the end of a former attempt changes nothing here. */
+  #attempt = 0;
 
-  /** @param {(target: Target) => Promise<Explanation | undefined>} connect resolves to what went wrong, if anything */
-  constructor(connect) {
+  /**
+   * @param {(target: Target) => Promise<Explanation | undefined>} connect resolves to what went wrong, if anything
+   * @param {() => void} abort ends that
+   */
+  constructor(connect, abort) {
     this.#connect = connect;
+    // By the button, by Escape, and after an attempt has worked, which is none any more then.
+    this.#dialog.addEventListener('close', () => {
+      if (this.#submit.getAttribute('aria-disabled') !== 'true') return;
+      this.#attempt += 1;
+      this.#busy(false);
+      abort();
+    });
     byId('connect-cancel').addEventListener('click', () => this.#dialog.close());
     byId('connect-form').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -40,13 +52,12 @@ export class ConnectDialog {
     const problem = checkInput(target, { pageProtocol: location.protocol, isPattern: Pubkeeper.isTopicPattern });
     if (problem) return this.#show(problem);
     this.#busy(true);
-    try {
-      const failure = await this.#connect(target);
-      if (failure) this.#show(failure);
-      else this.#dialog.close();
-    } finally {
-      this.#busy(false);
-    }
+    const attempt = ++this.#attempt;
+    const failure = await this.#connect(target);
+    if (attempt !== this.#attempt) return;
+    this.#busy(false);
+    if (failure) this.#show(failure);
+    else this.#dialog.close();
   }
 
   /** @param {boolean} busy */

@@ -1,4 +1,4 @@
-import { byId, h, icon, setHidden, setText } from './dom.js';
+import { byId, h, icon, setAttribute, setHidden, setText } from './dom.js';
 import { formatDuration, formatTime } from './format.js';
 
 /** @typedef {import('./session.js').Session} Session */
@@ -58,7 +58,10 @@ export class ConnectionView {
     const flows = session?.state === 'reconnecting' && session.flows;
     setText(this.#state, flows ? `${text}, messages go on` : text);
     if (this.#pill.dataset.tone !== tone) this.#pill.dataset.tone = tone;
-    setText(byId('server'), session ? new URL(session.target.server).host : '');
+    const host = session ? new URL(session.target.server).host : '';
+    setText(byId('server'), host);
+    // A status in a button is no part of its name, and narrow screens have no room for the server.
+    setAttribute(this.#pill, 'aria-label', `${this.#state.textContent} ${host}: other server`);
     setText(this.#toggle, session?.state === 'disconnected' ? 'Connect' : 'Disconnect');
     setHidden(this.#toggle, !session);
     if (!session) return;

@@ -1,11 +1,12 @@
 // What differs between two payloads. Free of elements, so that it can be tested anywhere.
-import { formatNumber } from './format.js';
+import { formatExactly, formatNumber } from './format.js';
 import { isRecord, read } from './payload.js';
 
 /** @typedef {{ kind: 'changed' | 'added' | 'removed', where: string, before: string, after: string, delta: string }} Change */
 /** @typedef {{ changes: Change[], more: boolean, note: string }} Diff */
 
 const LIMIT = 40;
+const SAME = 'The same as the one before.';
 
 /** @param {import('./store.js').Entry} before @param {import('./store.js').Entry} after @returns {Diff} */
 export function diff(before, after) {
@@ -13,13 +14,16 @@ export function diff(before, after) {
     return { changes: [], more: false, note: 'Too long to be compared.' };
   }
   const [old, now] = [read(before), read(after)];
+  if (old.text !== undefined && old.text === now.text) return { changes: [], more: false, note: SAME };
   /** @type {Change[]} */
   const changes = [];
   if (old.kind === 'json' && now.kind === 'json') diffJson(old.value, now.value, '', changes);
   else if (old.text !== undefined && now.text !== undefined) diffLines(old.text, now.text, changes);
   else return { changes: [], more: false, note: describeBytes(before.data, after.data) };
   const more = changes.length > LIMIT;
-  return { changes: changes.slice(0, LIMIT), more, note: changes.length === 0 ? 'The same as the one before.' : '' };
+  // Blanks, or the last digits of a number that is longer than what JavaScript holds.
+  const note = 'The same values, as far as numbers here can tell, in another text.';
+  return { changes: changes.slice(0, LIMIT), more, note: changes.length === 0 ? note : '' };
 }
 
 /** @param {unknown} before @param {unknown} after @param {string} where @param {Change[]} changes */
@@ -27,21 +31,22 @@ function diffJson(before, after, where, changes) {
   if (changes.length > LIMIT || Object.is(before, after)) return;
   const both = (isRecord(before) && isRecord(after)) || (Array.isArray(before) && Array.isArray(after));
   if (!both || where.length > 400) {
-    const [old, now] = [show(before), show(after)];
-    if (old === now) return;
+    const [old, now] = [written(before), written(after)];
+    if (old === now && old !== TOO_DEEP) return;
+    const [was, is] = shortBoth(old, now);
     const isNumber = typeof before === 'number' && typeof after === 'number';
     const delta = isNumber ? `${after > before ? '+' : '−'}${formatNumber(Math.abs(Number((after - before).toPrecision(6))))}` : '';
-    changes.push({ kind: 'changed', where: where || 'value', before: old, after: now, delta });
+    changes.push({ kind: 'changed', where: where || 'value', before: was, after: is, delta });
     return;
   }
   const [old, now] = [/** @type {Record<string, unknown>} */ (before), /** @type {Record<string, unknown>} */ (after)];
   const name = (/** @type {string} */ key) => (Array.isArray(before) ? `${where}[${key}]` : where ? `${where}.${key}` : key);
   for (const key of Object.keys(old)) {
     if (Object.hasOwn(now, key)) diffJson(old[key], now[key], name(key), changes);
-    else changes.push({ kind: 'removed', where: name(key), before: show(old[key]), after: '', delta: '' });
+    else changes.push({ kind: 'removed', where: name(key), before: short(written(old[key])), after: '', delta: '' });
   }
   for (const key of Object.keys(now)) {
-    if (!Object.hasOwn(old, key)) changes.push({ kind: 'added', where: name(key), before: '', after: show(now[key]), delta: '' });
+    if (!Object.hasOwn(old, key)) changes.push({ kind: 'added', where: name(key), before: '', after: short(written(now[key])), delta: '' });
   }
 }
 
@@ -60,7 +65,8 @@ function diffLines(before, after, changes) {
     const [was, is] = [gone[line], come[line]];
     if (was === is) continue;
     const kind = was === undefined ? 'added' : is === undefined ? 'removed' : 'changed';
-    changes.push({ kind, where: `line ${start + line + 1}`, before: short(was ?? ''), after: short(is ?? ''), delta: '' });
+    const [old, now] = shortBoth(was ?? '', is ?? '');
+    changes.push({ kind, where: `line ${start + line + 1}`, before: old, after: now, delta: '' });
   }
 }
 
@@ -75,15 +81,36 @@ function describeBytes(before, after) {
     if (first < 0) first = at;
   }
   const longer = after.length - before.length;
-  if (!changed && !longer) return 'The same as the one before.';
+  if (!changed && !longer) return SAME;
   const parts = [];
   if (changed) parts.push(`${changed} of ${shared} bytes differ, the first at offset ${first}`);
   if (longer) parts.push(`${Math.abs(longer)} bytes ${longer > 0 ? 'longer' : 'shorter'}`);
   return `${parts.join('; ')}.`;
 }
 
-/** @param {unknown} value */
-const show = (value) => (typeof value === 'number' ? formatNumber(value) : short(JSON.stringify(value) ?? 'undefined'));
+const TOO_DEEP = '(too deep to be shown)';
+
+/** In full: what is compared may differ only at its end. @param {unknown} value */
+function written(value) {
+  if (typeof value === 'number') return formatExactly(value);
+  try {
+    return JSON.stringify(value) ?? 'undefined';
+  } catch {
+    // Some engines cannot write what is nested deeper than their stack.
+    return TOO_DEEP;
+  }
+}
+
+const ROOM = 120;
 
 /** @param {string} text */
-const short = (text) => (text.length > 120 ? `${text.slice(0, 119)}…` : text);
+const short = (text) => (text.length > ROOM ? `${text.slice(0, ROOM - 1)}…` : text);
+
+/** Two texts that differ, from a little before where they do. @param {string} before @param {string} after @returns {[string, string]} */
+function shortBoth(before, after) {
+  let same = 0;
+  while (same < before.length && before[same] === after[same]) same++;
+  if (same < ROOM - 20) return [short(before), short(after)];
+  const from = same - 20;
+  return [`…${short(before.slice(from))}`, `…${short(after.slice(from))}`];
+}

@@ -3,6 +3,7 @@
 const whole = new Intl.NumberFormat('en');
 const one = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const few = new Intl.NumberFormat('en', { maximumSignificantDigits: 6 });
+const exponential = new Intl.NumberFormat('en', { notation: 'scientific', maximumSignificantDigits: 6 });
 const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 
 /** @param {number} value */
@@ -18,7 +19,15 @@ export function formatRate(perSecond) {
 }
 
 /** @param {number} value */
-export const formatNumber = (value) => (Number.isInteger(value) && Math.abs(value) < 1e15 ? whole.format(value) : few.format(value));
+export function formatNumber(value) {
+  const size = Math.abs(value);
+  if (Number.isInteger(value) && size < 1e15) return whole.format(value);
+  // Intl writes out every zero, of which there may be three hundred.
+  return size < 1e15 && size >= 1e-9 ? few.format(value) : exponential.format(value).replace('E', 'e');
+}
+
+/** Every digit: of two numbers that differ this never makes the same. @param {number} value */
+export const formatExactly = (value) => (Number.isInteger(value) && Math.abs(value) < 1e15 ? whole.format(value) : String(value));
 
 /** @param {number} bytes */
 export function formatBytes(bytes) {

@@ -35,7 +35,8 @@ export class JsonView {
       }
       const value = known.element.querySelector('.v');
       if (value) {
-        setText(value, JSON.stringify(line.value) ?? '');
+        // A number that is too large for JavaScript is Infinity, of which JSON would make null.
+        setText(value, typeof line.value === 'number' ? String(line.value) : JSON.stringify(line.value));
         value.classList.toggle('changed', changed.has(line.path.join('\n')));
         if (typeof line.value === 'number') setAttribute(value, 'aria-pressed', String(this.#charts.has(line.path)));
       }

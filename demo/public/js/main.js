@@ -22,6 +22,8 @@ let store = new Store();
 /** @type {Session | undefined} */
 let session;
 let action = () => {};
+/** Ends the attempt to connect that is under way. */
+let dialling = new AbortController();
 
 const charts = new Charts(loop, {
   changed: () => message.view.now(),
@@ -53,7 +55,7 @@ const connection = new ConnectionView({
   reconnect: () => void reconnect(),
   disconnect: () => void session?.disconnect(),
 });
-const dialog = new ConnectDialog(connect);
+const dialog = new ConnectDialog(connect, () => dialling.abort());
 
 const totals = loop.add(() => {
   store.sample();
@@ -62,8 +64,14 @@ const totals = loop.add(() => {
   setText(byId('total-topics'), `${formatCount(store.topics.size)}${store.ignored ? '+' : ''}`);
 }, 500);
 
-/** Connects to a server; what ran before goes on until that has worked. @param {Target} target @returns {Promise<Explanation | undefined>} */
+/**
+ * Connects to a server; what ran before goes on until that has worked. Of two attempts the later one counts.
+ * @param {Target} target
+ * @returns {Promise<Explanation | undefined>} what went wrong; nothing also when somebody has ended the attempt
+ */
 async function connect(target) {
+  dialling.abort();
+  const { signal } = (dialling = new AbortController());
   const next = new Store();
   const attempt = new Session(target, {
     message: ({ topic, data, brewerId, sequence, retained }, frame, cipher) => {
@@ -85,11 +93,12 @@ async function connect(target) {
   // The first attempt has nothing to keep, and its states should be seen.
   session ??= attempt;
   try {
-    await attempt.connect();
+    await attempt.connect(signal);
   } catch (error) {
     if (!shownBefore) connection.view.now();
     const problem = error instanceof Pubkeeper.PubkeeperError ? error : { code: '', message: String(error) };
-    return explain(problem, { server: target.server, answersOtherwise: problem.code === 'CONNECT_FAILED' && (await answersOtherwise(target.server)) });
+    const answers = problem.code === 'CONNECT_FAILED' && !signal.aborted && (await answersOtherwise(target.server));
+    return signal.aborted || attempt.ended ? undefined : explain(problem, { server: target.server, answersOtherwise: answers });
   }
   if (shownBefore && shownBefore !== attempt) void shownBefore.disconnect();
   session = attempt;
@@ -144,6 +153,8 @@ function say(tone, title, text, label, run) {
 }
 
 function hideBanner() {
+  // What is hidden loses the focus to nothing.
+  if (byId('banner').contains(document.activeElement)) byId('pill').focus();
   setHidden(byId('banner'), true);
 }
 
@@ -165,7 +176,9 @@ async function ask() {
   try {
     const response = await fetch('dashboard.json', { cache: 'no-store' });
     if (!response.ok) return fallback;
-    const { server, token } = await response.json();
+    const { server: told, token } = await response.json();
+    // Behind a proxy that speaks TLS for it, a server does not know that it is reached by wss://.
+    const server = typeof told === 'string' && location.protocol === 'https:' ? told.replace(`ws://${location.host}/`, `wss://${location.host}/`) : told;
     return { ...fallback, ...(typeof server === 'string' && { server }), ...(typeof token === 'string' && { token }) };
   } catch {
     return fallback;

@@ -3,7 +3,7 @@ import { diff } from './diff.js';
 import { formatBytes, formatCount, formatExactTime, formatRate, plural, shortId } from './format.js';
 import { HistoryView } from './history-view.js';
 import { JsonView } from './json-view.js';
-import { hexDump, isRecord, read } from './payload.js';
+import { hexDump, isRecord, isRounded, read } from './payload.js';
 import { frameParts } from './tap.js';
 
 /** @typedef {import('./store.js').Entry} Entry */
@@ -53,7 +53,11 @@ export class MessageView {
       });
     }
     this.#wire.addEventListener('change', this.view.now);
-    byId('follow').addEventListener('click', () => this.#hold(undefined));
+    byId('follow').addEventListener('click', () => {
+      this.#hold(undefined);
+      // The button hides itself, and would take the focus with it.
+      byId('history').focus({ preventScroll: true });
+    });
     byId('brew-here').addEventListener('click', () => this.node && brewHere(this.node.path));
     new ResizeObserver(() => {
       const { clientWidth } = this.#payload;
@@ -126,6 +130,7 @@ export class MessageView {
       this.#show(this.#json.element);
       this.#json.draw(value, before ? changedPaths(read(before).value, value) : new Set());
       note = 'Click a number to chart it. Bold is what changed.';
+      if (isRounded(text)) note += ' Long numbers are rounded here: Text shows them as they came.';
     } else if (format === 'hex' || kind === 'binary') {
       this.#show(this.#text);
       setText(this.#text, hexDump(entry.data, HEX_LIMIT, this.#dumpWidth));

@@ -117,6 +117,9 @@ export function jsonLines(value, limit) {
   return { lines, more };
 }
 
+/** Whether JSON has whole numbers of more digits than a number here can hold. @param {string} text */
+export const isRounded = (text) => [...text.matchAll(/(?:^|[^\d.\w"])(\d{16,})(?![\d.eE"])/g)].some(([, digits]) => String(Number(digits)) !== digits);
+
 /** Bytes as pairs of digits. @param {Uint8Array} bytes */
 export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 

@@ -18,6 +18,8 @@ export class Session {
   log = [];
   /** Counts changes of who is matched with whom. */
   matches = 0;
+  /** Whether this page has disconnected it. */
+  ended = false;
   /** @type {Set<import('pubkeeper').Brewer>} */
   brewers = new Set();
   #sockets;
@@ -53,11 +55,13 @@ export class Session {
     this.#listen();
   }
 
-  connect() {
-    return this.#client.connect();
+  /** @param {AbortSignal} signal */
+  connect(signal) {
+    return this.#client.connect({ signal });
   }
 
   disconnect() {
+    this.ended = true;
     return this.#client.disconnect();
   }
 

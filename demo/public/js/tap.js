@@ -8,6 +8,8 @@ const EPOCH_AT = 54;
 const SEQUENCE_AT = 62;
 /** Frames of one brewer that may wait for their message. Those that are dropped on the way are never asked for. */
 const WAITING = 256;
+/** Bytes that may wait in all: what cannot be decrypted may be large, and come from anybody who reaches the relay. */
+const BYTES = 16 * 1024 * 1024;
 
 /** @typedef {{ frame: Uint8Array, sequence: number | undefined }} Tapped */
 
@@ -15,6 +17,7 @@ const WAITING = 256;
 export class TapBrew extends Pubkeeper.WebSocketBrew {
   /** @type {Map<string, Tapped[]>} */
   #waiting = new Map();
+  #bytes = 0;
 
   /** @override @param {import('pubkeeper').PatronPair} pair */
   startPatron(pair) {
@@ -26,6 +29,8 @@ export class TapBrew extends Pubkeeper.WebSocketBrew {
       },
     });
     return () => {
+      const waiting = this.#waiting.get(pair.brewerId);
+      if (waiting) this.#forget(waiting, waiting.length);
       this.#waiting.delete(pair.brewerId);
       stop();
     };
@@ -43,8 +48,8 @@ export class TapBrew extends Pubkeeper.WebSocketBrew {
     const exact = message.sequence === undefined ? waiting.findIndex(({ frame, sequence }) => bears(message, frame, sequence)) : at;
     const found = waiting[exact];
     // Those before it were dropped. A bundle bears several messages, and stays for the next.
-    if (exact > 0) waiting.splice(0, exact);
-    if (message.sequence === undefined && found) waiting.shift();
+    if (exact > 0) this.#forget(waiting, exact);
+    if (message.sequence === undefined && found) this.#forget(waiting, 1);
     return { frame: found?.frame, cipher: found ? cipherOf(message, found.frame) : 'unknown' };
   }
 
@@ -53,7 +58,19 @@ export class TapBrew extends Pubkeeper.WebSocketBrew {
     let waiting = this.#waiting.get(brewerId);
     if (!waiting) this.#waiting.set(brewerId, (waiting = []));
     waiting.push({ frame, sequence: sequenceOf(frame) });
-    if (waiting.length > WAITING) waiting.shift();
+    this.#bytes += frame.length;
+    if (waiting.length > WAITING) this.#forget(waiting, 1);
+    // Its own first, so that one brewer's do not cost the others theirs.
+    while (this.#bytes > BYTES && waiting.length > 1) this.#forget(waiting, 1);
+    for (const other of this.#waiting.values()) {
+      if (this.#bytes <= BYTES) return;
+      if (other !== waiting) this.#forget(other, other.length);
+    }
+  }
+
+  /** Those that came first. @param {Tapped[]} waiting @param {number} count */
+  #forget(waiting, count) {
+    for (const { frame } of waiting.splice(0, count)) this.#bytes -= frame.length;
   }
 }
 

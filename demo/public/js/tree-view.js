@@ -79,15 +79,20 @@ export class TreeView {
     return row?.node;
   }
 
+  /** What a filter leaves is all shown: there is nothing to open or close then. */
+  get #isFiltered() {
+    return this.#filter.value.trim() !== '';
+  }
+
   /** @param {TopicNode} node */
   #isOpen(node) {
-    if (this.#filter.value.trim()) return true;
+    if (this.#isFiltered) return true;
     return node.expanded ?? node.children.size <= MANY;
   }
 
   /** @param {TopicNode} node @param {boolean} open */
   #expand(node, open) {
-    if (node.children.size === 0) return;
+    if (node.children.size === 0 || this.#isFiltered) return;
     node.expanded = open;
     this.#changes += 1;
   }
@@ -173,7 +178,7 @@ export class TreeView {
       if (this.#isOpen(node)) to = at + 1;
       else this.#expand(node, true);
     } else if (event.key === 'ArrowLeft') {
-      if (isBranch && this.#isOpen(node)) this.#expand(node, false);
+      if (isBranch && this.#isOpen(node) && !this.#isFiltered) this.#expand(node, false);
       else to = rows.findIndex((row) => row.node === node.parent);
     } else if (event.key === '*') for (const child of node.parent?.children.values() ?? []) this.#expand(child, true);
     else if (event.key === 'Enter' || event.key === ' ') {
