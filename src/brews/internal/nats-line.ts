@@ -68,6 +68,8 @@ class NatsLine implements Line {
   }
 
   publish(address: string, payload: Uint8Array): void | Promise<void> {
+    const limit = this.#connection.info?.max_payload;
+    if (limit && payload.length > limit) throw tooLong(this.#connection.getServer(), payload.length, limit);
     this.#connection.publish(address, payload);
     this.#unflushed += payload.length;
     if (this.#unflushed <= HIGH_WATER) return;
@@ -134,7 +136,8 @@ export async function loadNats(library: () => Promise<NatsConnect>, packages: re
 
 function refused(urls: readonly string[], cause: unknown): PubkeeperError {
   const where = urls.join(', ');
-  if (cause instanceof Error && /Authoriz|Authenticat/i.test(cause.name + cause.message)) {
+  // A server says "Authentication Timeout" to one that was slow to send its credentials: they may be right.
+  if (cause instanceof Error && /Authoriz|Authenticat/i.test(cause.name + cause.message) && !/timeout/i.test(cause.message)) {
     return new PubkeeperError(
       'UNAUTHORIZED',
       `NATS at ${where} refuses this client (${cause.message}): check the brew's username, password or token.`,
@@ -148,3 +151,10 @@ function refused(urls: readonly string[], cause: unknown): PubkeeperError {
 
 const lost = (server: string, cause: unknown): PubkeeperError =>
   new PubkeeperError('CONNECTION_LOST', `The connection to NATS at ${server} was lost.`, { server }, cause);
+
+const tooLong = (server: string, length: number, limit: number): PubkeeperError =>
+  new PubkeeperError(
+    'BREW_FAILED',
+    `NATS at ${server} takes messages of up to ${limit} bytes, and this one has ${length}: brew shorter ones, or raise its max_payload.`,
+    { length, limit },
+  );
