@@ -2,6 +2,7 @@ import { afterEach, expect, it } from 'vitest';
 import { MemoryBrew } from '../src/brews/memory.js';
 import { Brewer, Patron, PubkeeperClient } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
+import { rejected } from './helpers.js';
 
 // Patrons and brewers that leave their client by themselves: by a signal, or at the end of a block.
 
@@ -98,4 +99,66 @@ it('disconnects a client at the end of its block', async () => {
   }
   expect(inner.state).toBe('disconnected');
   await expect.poll(() => server.stats().clients).toBe(1);
+});
+
+/** Takes no message before `accept` is called. */
+class HoldingBrew extends MemoryBrew {
+  accept!: () => void;
+  readonly #accepted = new Promise<void>((resolve) => (this.accept = resolve));
+
+  override brew(brewerId: string, frame: Uint8Array): Promise<void> {
+    super.brew(brewerId, frame);
+    return this.#accepted;
+  }
+}
+
+async function holding() {
+  const { server } = await connected();
+  const brew = new HoldingBrew();
+  const client = new PubkeeperClient({ server: server.url, token: 'secret', brews: [brew] });
+  clean.push(() => client.disconnect());
+  client.addPatron('leave.late', () => undefined);
+  const brewer = client.addBrewer('leave.late');
+  await client.connect();
+  await expect.poll(() => brewer.isMatched).toBe(true);
+  void brewer.brewText('not accepted yet');
+  return { client, accept: () => brew.accept() };
+}
+
+it('connects anew when connect() is called while disconnect() waits for what was brewed', async () => {
+  const { client, accept } = await holding();
+  const states: string[] = [];
+  client.on('state', (state) => states.push(state));
+  const left = client.disconnect();
+  const back = client.connect();
+  accept();
+  await Promise.all([left, back]);
+  expect(states).toEqual(['disconnected', 'connecting', 'connected']);
+});
+
+it('stays disconnected when disconnect() was called last', async () => {
+  const { client, accept } = await holding();
+  const left = client.disconnect();
+  const back = client.connect();
+  const again = client.disconnect();
+  accept();
+  await rejected(back, 'CONNECTION_CLOSED');
+  await Promise.all([left, again]);
+  expect(client.state).toBe('disconnected');
+});
+
+it('disconnects, and connects again, when a brew throws as it is closed', async () => {
+  const { server } = await connected();
+  const brew = new MemoryBrew();
+  brew.close = () => {
+    throw new Error('cannot close');
+  };
+  const client = new PubkeeperClient({ server: server.url, token: 'secret', brews: [brew] });
+  const errors: string[] = [];
+  client.on('error', ({ code }) => errors.push(code));
+  await client.connect();
+  await client.disconnect();
+  expect(errors).toEqual(['BREW_FAILED']);
+  await client.connect();
+  await client.disconnect();
 });
