@@ -53,6 +53,8 @@ class NatsLine implements Line {
   readonly #connection: NatsConnection;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #owner: LineOwner;
+  /** Who waits for the server to have what was sent. */
+  readonly #flushes = new Set<() => void>();
   #unflushed = 0;
   #flushing: Promise<void> | undefined;
   #closing = false;
@@ -62,6 +64,7 @@ class NatsLine implements Line {
     this.#owner = owner;
     const server = connection.getServer();
     void connection.closed().then((cause) => {
+      for (const over of this.#flushes) over();
       if (!this.#closing) owner.ended(lost(server, cause));
     });
     void this.#watch(host);
@@ -108,8 +111,16 @@ class NatsLine implements Line {
   }
 
   /** Resolves when the server has all that was sent, or when the connection has ended, which says so itself. */
-  async #flushed(): Promise<void> {
-    await Promise.race([this.#connection.flush().catch(() => undefined), this.#connection.closed()]);
+  #flushed(): Promise<void> {
+    // No Promise.race() with closed(): that would remember each flush for as long as the connection lasts.
+    return new Promise((resolve) => {
+      const over = (): void => {
+        this.#flushes.delete(over);
+        resolve();
+      };
+      this.#flushes.add(over);
+      this.#connection.flush().then(over, over);
+    });
   }
 
   /** Reports what the server refuses. */
