@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
 import { MemoryBrew } from '../src/brews/memory.js';
-import { Brewer, Patron, PubkeeperClient } from '../src/index.js';
+import { type Brew, Brewer, Patron, PubkeeperClient } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { rejected } from './helpers.js';
 
@@ -101,20 +101,13 @@ it('disconnects a client at the end of its block', async () => {
   await expect.poll(() => server.stats().clients).toBe(1);
 });
 
-/** Takes no message before `accept` is called. */
-class HoldingBrew extends MemoryBrew {
-  accept!: () => void;
-  readonly #accepted = new Promise<void>((resolve) => (this.accept = resolve));
-
-  override brew(brewerId: string, frame: Uint8Array): Promise<void> {
-    super.brew(brewerId, frame);
-    return this.#accepted;
-  }
-}
-
+/** A client that has brewed what its brew has not accepted before `accept` is called. */
 async function holding() {
   const { server } = await connected();
-  const brew = new HoldingBrew();
+  const brew: Brew = new MemoryBrew();
+  let accept!: () => void;
+  const accepted = new Promise<void>((resolve) => (accept = resolve));
+  brew.brew = () => accepted;
   const client = new PubkeeperClient({ server: server.url, token: 'secret', brews: [brew] });
   clean.push(() => client.disconnect());
   client.addPatron('leave.late', () => undefined);
@@ -122,7 +115,7 @@ async function holding() {
   await client.connect();
   await expect.poll(() => brewer.isMatched).toBe(true);
   void brewer.brewText('not accepted yet');
-  return { client, accept: () => brew.accept() };
+  return { client, accept };
 }
 
 it('connects anew when connect() is called while disconnect() waits for what was brewed', async () => {
