@@ -1,7 +1,8 @@
 import { afterEach, expect, it } from 'vitest';
 import { MemoryBrew } from '../src/brews/memory.js';
-import { Brewer, Patron, PubkeeperClient } from '../src/index.js';
+import { type Brew, Brewer, Patron, PubkeeperClient } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
+import { rejected } from './helpers.js';
 
 // Patrons and brewers that leave their client by themselves: by a signal, or at the end of a block.
 
@@ -98,4 +99,59 @@ it('disconnects a client at the end of its block', async () => {
   }
   expect(inner.state).toBe('disconnected');
   await expect.poll(() => server.stats().clients).toBe(1);
+});
+
+/** A client that has brewed what its brew has not accepted before `accept` is called. */
+async function holding() {
+  const { server } = await connected();
+  const brew: Brew = new MemoryBrew();
+  let accept!: () => void;
+  const accepted = new Promise<void>((resolve) => (accept = resolve));
+  brew.brew = () => accepted;
+  const client = new PubkeeperClient({ server: server.url, token: 'secret', brews: [brew] });
+  clean.push(() => client.disconnect());
+  client.addPatron('leave.late', () => undefined);
+  const brewer = client.addBrewer('leave.late');
+  await client.connect();
+  await expect.poll(() => brewer.isMatched).toBe(true);
+  void brewer.brewText('not accepted yet');
+  return { client, accept };
+}
+
+it('connects anew when connect() is called while disconnect() waits for what was brewed', async () => {
+  const { client, accept } = await holding();
+  const states: string[] = [];
+  client.on('state', (state) => states.push(state));
+  const left = client.disconnect();
+  const back = client.connect();
+  accept();
+  await Promise.all([left, back]);
+  expect(states).toEqual(['disconnected', 'connecting', 'connected']);
+});
+
+it('stays disconnected when disconnect() was called last', async () => {
+  const { client, accept } = await holding();
+  const left = client.disconnect();
+  const back = client.connect();
+  const again = client.disconnect();
+  accept();
+  await rejected(back, 'CONNECTION_CLOSED');
+  await Promise.all([left, again]);
+  expect(client.state).toBe('disconnected');
+});
+
+it('disconnects, and connects again, when a brew throws as it is closed', async () => {
+  const { server } = await connected();
+  const brew = new MemoryBrew();
+  brew.close = () => {
+    throw new Error('cannot close');
+  };
+  const client = new PubkeeperClient({ server: server.url, token: 'secret', brews: [brew] });
+  const errors: string[] = [];
+  client.on('error', ({ code }) => errors.push(code));
+  await client.connect();
+  await client.disconnect();
+  expect(errors).toEqual(['BREW_FAILED']);
+  await client.connect();
+  await client.disconnect();
 });

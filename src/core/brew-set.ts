@@ -26,7 +26,8 @@ export class BrewSet extends Map<string, Brew> {
 
   /** Resolves when all have closed. A brew that fails to is reported. */
   close(): Promise<unknown> {
-    return Promise.all([...this.values()].map((brew) => brew.close())).catch((cause: unknown) =>
+    // In an async function, since one that throws must not keep the others open, nor the client from its end.
+    return Promise.all([...this.values()].map(async (brew) => brew.close())).catch((cause: unknown) =>
       this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', 'A brew failed to close.')),
     );
   }

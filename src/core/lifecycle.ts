@@ -6,7 +6,7 @@ import { PubkeeperError } from './errors.js';
 import { after, cancel, type Timer } from './host.js';
 import type { Packet } from './packet.js';
 import type { Registry } from './registry.js';
-import { Session } from './session.js';
+import { disconnected, Session } from './session.js';
 
 /** What brews are lent, and the session writes to. */
 export type Place = BrewHost & { server: string; heartbeatMs?: number; losses: number };
@@ -35,6 +35,8 @@ export class Lifecycle {
   #state: ClientState = 'disconnected';
   #run: Run | undefined;
   #closed: Promise<void> = Promise.resolve();
+  /** A `disconnect()` waits until what was brewed is accepted. */
+  #leaving: Promise<void> | undefined;
   #attempt: Attempt | undefined;
   /** Authenticated: registrations can be sent. */
   #ready = false;
@@ -78,6 +80,12 @@ export class Lifecycle {
   connect(signal?: AbortSignalLike): Promise<void> {
     const fault = signalFault(signal) || (signal?.aborted && aborted(signal));
     if (fault) return Promise.reject(fault);
+    if (this.#leaving) {
+      // After that one, unless another has been called since.
+      const later = this.#leaving.then(() => (this.#leaving ? Promise.reject(disconnected()) : this.connect(signal)));
+      later.catch(() => undefined);
+      return later;
+    }
     if (this.#state === 'connected') return Promise.resolve();
     const attempt = (this.#attempt ??= newAttempt());
     const { promise } = attempt;
@@ -94,11 +102,13 @@ export class Lifecycle {
   async disconnect(): Promise<void> {
     const leaving = this.#registry.flush();
     if (leaving) {
-      await within(FLUSH_TIMEOUT, leaving, () =>
+      const left = (this.#leaving = within(FLUSH_TIMEOUT, leaving, () =>
         this.#place.report(new PubkeeperError('BREW_FAILED', 'What was brewed last was not accepted within 1 s.')),
-      );
+      ));
+      await left;
+      if (this.#leaving === left) this.#leaving = undefined;
     }
-    this.#end(new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.'));
+    this.#end(disconnected());
     await this.#closed;
   }
 

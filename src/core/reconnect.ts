@@ -84,7 +84,7 @@ export class ReconnectingConnection {
 
   /** Lets go of the socket, and does not try again until `wake`. */
   rest(): void {
-    this.abandon(new PubkeeperError('CONNECTION_LOST', 'The page was put away; the connection comes back with it.'));
+    this.abandon(new PubkeeperError('CONNECTION_LOST', 'The page was put away.'));
     cancel(this.#timer);
   }
 

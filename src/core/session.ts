@@ -78,7 +78,7 @@ export class Session {
   }
 
   close(): void {
-    this.#connection.close(new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.'));
+    this.#connection.close(disconnected());
   }
 
   /** Gives the present connection up, and tries again. */
@@ -189,3 +189,5 @@ const unexpected = (number: number): PubkeeperError =>
   new PubkeeperError('PROTOCOL_ERROR', `The server sent a packet that is unknown or out of turn, which was ignored: type ${number}.`, {
     type: number,
   });
+
+export const disconnected = (): PubkeeperError => new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.');

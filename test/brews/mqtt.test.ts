@@ -1,10 +1,12 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { MqttBrew, type MqttBrewOptions } from '../../src/brews/mqtt.js';
 import { newId } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
-import { rawFrame, thrown } from '../helpers.js';
+import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
 import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast } from './broker-kit.js';
 import { files, findProgram, mosquitto } from './processes.js';
@@ -144,6 +146,38 @@ describe.each([
 });
 
 describe('MqttBrew', () => {
+  it.skipIf(!program)('gives up a message over which the broker ends the connection, and sends those behind it', async () => {
+    const broker = await mosquitto(program!, { maxPacket: 10_000 });
+    clean.push(broker.kill);
+    const [writer, reader] = [brew({ url: broker.tcp, qos: 1 }), brew({ url: broker.tcp, qos: 1 })];
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    const long = rejected(Promise.resolve(box.say('x'.repeat(20_000))), 'BREW_FAILED');
+    const next = box.say('two');
+    expect((await long).message).toMatch(/ended the connection 3 times over a message of 20088 bytes, which is given up: brew shorter ones/);
+    await next;
+    expect(await box.take(2)).toEqual(['one', 'two']);
+  });
+
+  it('lets go of a broker that has stopped answering when it closes', async () => {
+    const silent = createServer((socket) => socket.once('data', () => socket.write(Uint8Array.of(0x20, 2, 0, 0)))); // CONNACK
+    silent.listen(0, '127.0.0.1');
+    clean.push(() => silent.close());
+    await once(silent, 'listening');
+    const writer = brew({ url: `mqtt://127.0.0.1:${(silent.address() as AddressInfo).port}`, qos: 1 });
+    writer.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const [socket] = (await once(silent, 'connection')) as [Socket];
+    socket.on('error', () => undefined);
+    await once(socket, 'data'); // CONNECT
+    await once(socket, 'data'); // SUBSCRIBE
+    const gone = once(socket, 'close');
+    const begun = performance.now();
+    await writer.brew.close();
+    await gone;
+    // Otherwise it is after 15 s, when the keepalive is over, that the process can end.
+    expect(performance.now() - begun).toBeLessThan(5000);
+  });
+
   it('says that there is no broker at an address, once, and goes on trying', async () => {
     const rig = brew({ url: `mqtt://127.0.0.1:${await freePort()}` });
     rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
-import { rawFrame, thrown } from '../helpers.js';
+import { rawFrame, rejected, thrown } from '../helpers.js';
 import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast } from './broker-kit.js';
 import { findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
@@ -99,11 +101,33 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await isLetIn(right, brew({ url: server.tcp, username: 'me', password: 'right' }));
   });
 
+  it('tries again when it was too slow to send its credentials', async () => {
+    const server = await serve({ user: { name: 'me', password: 'right', timeout: 0.2 } });
+    const isFirst = [true];
+    const slow = createServer((client) => {
+      const there = connect(server.ports[0], '127.0.0.1');
+      there.pipe(client);
+      // What the first one says never arrives.
+      if (!isFirst.pop()) client.pipe(there);
+      for (const socket of [client, there]) socket.on('error', () => undefined).on('close', () => (client.destroy(), there.destroy()));
+    });
+    slow.listen(0, '127.0.0.1');
+    await once(slow, 'listening');
+    clean.push(() => slow.close());
+    const login = { username: 'me', password: 'right' };
+    const writer = brew({ url: `nats://127.0.0.1:${(slow.address() as AddressInfo).port}`, alternatives: [server.tcp], ...login });
+    const box = await pair(writer.brew, brew({ url: server.tcp, ...login }).brew);
+    await writer.error('CONNECT_FAILED');
+    await box.say('in time');
+    expect(await box.next()).toBe('in time');
+  });
+
   it('refuses a message that is longer than the server takes, and goes on', async () => {
     const server = await serve();
     const box = await pair(brew({ url: server.tcp }).brew, brew({ url: server.tcp }).brew);
     await box.say('one');
-    await expect(Promise.resolve().then(() => box.say('x'.repeat(1024 * 1024)))).rejects.toThrow();
+    const error = await rejected(Promise.resolve().then(() => box.say('x'.repeat(1024 * 1024))), 'BREW_FAILED');
+    expect(error.message).toMatch(/takes messages of up to 1048576 bytes, and this one has 1048664: brew shorter ones, or raise its max_payload\.$/);
     await box.say('two');
     expect(await box.take(2)).toEqual(['one', 'two']);
   });

@@ -65,10 +65,12 @@ export interface MosquittoOptions {
   readonly ws?: number;
   /** `name:hash` as mosquitto_passwd makes them; with it, nobody else is let in. */
   readonly passwords?: string;
+  /** Who sends a longer packet is disconnected, in bytes. */
+  readonly maxPacket?: number;
 }
 
 export async function mosquitto(program: string, options: MosquittoOptions = {}): Promise<Running & { tcp: string; ws: string; ports: [number, number] }> {
-  const { tcp = await freePort(), ws = await freePort(), passwords } = options;
+  const { tcp = await freePort(), ws = await freePort(), passwords, maxPacket } = options;
   const made = files({
     passwords: passwords ?? '',
     conf: '',
@@ -78,6 +80,7 @@ export async function mosquitto(program: string, options: MosquittoOptions = {})
     'max_queued_messages 0',
     'set_tcp_nodelay true',
     'user root',
+    ...(maxPacket === undefined ? [] : [`max_packet_size ${maxPacket}`]),
     passwords === undefined ? 'allow_anonymous true' : `allow_anonymous false\npassword_file ${made.path('passwords')}`,
     `listener ${tcp} 127.0.0.1`,
     `listener ${ws} 127.0.0.1\nprotocol websockets`,
@@ -96,7 +99,8 @@ export interface NatsOptions {
   readonly ws?: number;
   /** In bytes; default 1 MiB, as nats-server has it. */
   readonly maxPayload?: number;
-  readonly user?: { readonly name: string; readonly password: string };
+  /** `timeout`: how long it may take to say so, in seconds. */
+  readonly user?: { readonly name: string; readonly password: string; readonly timeout?: number };
   readonly cluster?: { readonly port: number; readonly routes: readonly number[] };
 }
 
@@ -107,7 +111,7 @@ export async function nats(program: string, options: NatsOptions = {}): Promise<
     `listen: 127.0.0.1:${tcp}`,
     ...(maxPayload === undefined ? [] : [`max_payload: ${maxPayload}`]),
     `websocket { listen: "127.0.0.1:${ws}", no_tls: true }`,
-    user ? `authorization { user: "${user.name}", password: "${user.password}" }` : '',
+    user ? `authorization { user: "${user.name}", password: "${user.password}", timeout: ${user.timeout ?? 2} }` : '',
     cluster ? `cluster { name: test, listen: "127.0.0.1:${cluster.port}", routes: [${routes}] }` : '',
   ].join('\n');
   const made = files({ conf: config });

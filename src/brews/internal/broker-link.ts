@@ -8,6 +8,8 @@ import { backoff } from './small.js';
 
 /** More does not wait for a connection, or for the broker to take it, in bytes. */
 const MAX_BUFFERED = 16 * 1024 * 1024;
+/** So many connections in a row that end over the same message, before anything else is confirmed, are its fault. */
+const MAX_REFUSED = 3;
 
 /** What wants to hear of an address. */
 export interface Listener {
@@ -24,6 +26,8 @@ interface Item {
   readonly address: string;
   readonly payload: Uint8Array;
   readonly retain: boolean;
+  /** How many connections have ended while it was the first that the broker had not confirmed. */
+  refused: number;
 }
 
 interface Queued extends Item {
@@ -40,6 +44,8 @@ export class BrokerLink {
   readonly #outage: Outage;
   #line: Line | undefined;
   #queue: Queued[] = [];
+  /** What this line has sent and the broker has not confirmed, the oldest first. */
+  readonly #unconfirmed = new Set<Item>();
   #serial = 0;
   #waitingBytes = 0;
   #attempts = 0;
@@ -84,7 +90,7 @@ export class BrokerLink {
   publish(address: string, payload: Uint8Array, retain = false): void | Promise<void> {
     if (this.ended) throw this.ended;
     if (this.#waitingBytes > 0 && this.#waitingBytes + payload.length > MAX_BUFFERED) throw full(this.#name);
-    const item = { serial: this.#serial++, address, payload, retain };
+    const item = { serial: this.#serial++, address, payload, retain, refused: 0 };
     return this.#line ? this.#send(this.#line, item) : this.#wait(item);
   }
 
@@ -184,12 +190,19 @@ export class BrokerLink {
     const sent = line.publish(address, payload, retain);
     if (!sent) return;
     this.#waitingBytes += payload.length;
+    this.#unconfirmed.add(item);
     return sent.then(
       () => {
-        if (this.#line === line) this.#waitingBytes -= payload.length;
+        if (this.#line !== line) return;
+        this.#unconfirmed.delete(item);
+        this.#waitingBytes -= payload.length;
       },
       (error: unknown) => {
-        if (this.ended || this.#line === line) throw error;
+        if (this.ended || this.#line === line) {
+          this.#unconfirmed.delete(item);
+          throw asPubkeeperError(error, 'BREW_FAILED', `${this.#name} does not take a message.`);
+        }
+        if (item.refused >= MAX_REFUSED) throw refused(this.#name, payload.length);
         // The connection was lost before the broker had it: it goes out again with the next one.
         return this.#wait(item);
       },
@@ -215,6 +228,11 @@ export class BrokerLink {
 
   #down(error: PubkeeperError): void {
     this.#line = undefined;
+    // A broker ends the connection over what it does not take, as a message that is too long. Sent again for ever, that would keep
+    // all behind it from leaving.
+    const [suspect] = this.#unconfirmed;
+    if (suspect) suspect.refused++;
+    this.#unconfirmed.clear();
     this.#waitingBytes = this.#queue.reduce((sum, { payload }) => sum + payload.length, 0);
     cancel(this.#stable);
     if (!this.#told) this.#host.report(error);
@@ -241,4 +259,11 @@ const full = (name: string): PubkeeperError =>
     'BUFFER_FULL',
     `${name} does not take data as fast as it is brewed: wait for the promises of brew(), or brew less.`,
     { limit: MAX_BUFFERED },
+  );
+
+const refused = (name: string, length: number): PubkeeperError =>
+  new PubkeeperError(
+    'BREW_FAILED',
+    `${name} ended the connection ${MAX_REFUSED} times over a message of ${length} bytes, which is given up: brew shorter ones, or raise the broker's limit.`,
+    { length },
   );

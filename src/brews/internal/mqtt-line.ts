@@ -108,7 +108,11 @@ class MqttLine implements Line {
   close(): Promise<void> {
     this.#over = true;
     return new Promise((resolve) => {
-      const timer = wait(CLOSE_TIMEOUT, () => this.#client.end(true, () => resolve()));
+      const timer = wait(CLOSE_TIMEOUT, () => {
+        // MQTT.js does not take a second end(): a broker that has stopped answering would keep the process alive until its keepalive is over.
+        this.#client.stream.destroy();
+        resolve();
+      });
       this.#client.end(false, () => {
         cancel(timer);
         resolve();

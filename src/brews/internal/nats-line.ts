@@ -53,6 +53,8 @@ class NatsLine implements Line {
   readonly #connection: NatsConnection;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #owner: LineOwner;
+  /** Who waits for the server to have what was sent. */
+  readonly #flushes = new Set<() => void>();
   #unflushed = 0;
   #flushing: Promise<void> | undefined;
   #closing = false;
@@ -62,12 +64,15 @@ class NatsLine implements Line {
     this.#owner = owner;
     const server = connection.getServer();
     void connection.closed().then((cause) => {
+      for (const over of this.#flushes) over();
       if (!this.#closing) owner.ended(lost(server, cause));
     });
     void this.#watch(host);
   }
 
   publish(address: string, payload: Uint8Array): void | Promise<void> {
+    const limit = this.#connection.info?.max_payload;
+    if (limit && payload.length > limit) throw tooLong(this.#connection.getServer(), payload.length, limit);
     this.#connection.publish(address, payload);
     this.#unflushed += payload.length;
     if (this.#unflushed <= HIGH_WATER) return;
@@ -106,8 +111,16 @@ class NatsLine implements Line {
   }
 
   /** Resolves when the server has all that was sent, or when the connection has ended, which says so itself. */
-  async #flushed(): Promise<void> {
-    await Promise.race([this.#connection.flush().catch(() => undefined), this.#connection.closed()]);
+  #flushed(): Promise<void> {
+    // No Promise.race() with closed(): that would remember each flush for as long as the connection lasts.
+    return new Promise((resolve) => {
+      const over = (): void => {
+        this.#flushes.delete(over);
+        resolve();
+      };
+      this.#flushes.add(over);
+      this.#connection.flush().then(over, over);
+    });
   }
 
   /** Reports what the server refuses. */
@@ -134,7 +147,8 @@ export async function loadNats(library: () => Promise<NatsConnect>, packages: re
 
 function refused(urls: readonly string[], cause: unknown): PubkeeperError {
   const where = urls.join(', ');
-  if (cause instanceof Error && /Authoriz|Authenticat/i.test(cause.name + cause.message)) {
+  // A server says "Authentication Timeout" to one that was slow to send its credentials: they may be right.
+  if (cause instanceof Error && /Authoriz|Authenticat/i.test(cause.name + cause.message) && !/timeout/i.test(cause.message)) {
     return new PubkeeperError(
       'UNAUTHORIZED',
       `NATS at ${where} refuses this client (${cause.message}): check the brew's username, password or token.`,
@@ -148,3 +162,10 @@ function refused(urls: readonly string[], cause: unknown): PubkeeperError {
 
 const lost = (server: string, cause: unknown): PubkeeperError =>
   new PubkeeperError('CONNECTION_LOST', `The connection to NATS at ${server} was lost.`, { server }, cause);
+
+const tooLong = (server: string, length: number, limit: number): PubkeeperError =>
+  new PubkeeperError(
+    'BREW_FAILED',
+    `NATS at ${server} takes messages of up to ${limit} bytes, and this one has ${length}: brew shorter ones, or raise its max_payload.`,
+    { length, limit },
+  );
