@@ -258,14 +258,18 @@ export class Brewer {
   #carry(frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     let waiting: Promise<void>[] | undefined;
     for (const brew of this.#brews) {
+      let accepted: void | Promise<void>;
       try {
-        const accepted = brew.brew(this.brewerId, frame);
-        if (accepted) (waiting ??= []).push(accepted);
+        accepted = brew.brew(this.brewerId, frame);
       } catch (error) {
-        (waiting ??= []).push(Promise.reject(error));
+        accepted = Promise.reject(error);
       }
+      if (accepted) (waiting ??= []).push(accepted);
     }
-    return waiting && Promise.all(waiting).then(() => undefined);
+    const failed = (cause: unknown): never => {
+      throw asBrewFailure(cause, this.topic);
+    };
+    return waiting && Promise.all(waiting).then(() => undefined, failed);
   }
 
   #reject(error: PubkeeperError): Promise<void> {
@@ -286,7 +290,11 @@ export class Brewer {
   }
 
   #report(cause: unknown): void {
-    const error = asPubkeeperError(cause, 'BREW_FAILED', `A brew failed for the brewer of ${this.topic}.`);
+    const error = asBrewFailure(cause, this.topic);
     if (!this.#events.emit('error', error)) defaultLogger().error(error);
   }
 }
+
+/** What brews throw is not always ours. */
+const asBrewFailure = (cause: unknown, topic: string): PubkeeperError =>
+  asPubkeeperError(cause, 'BREW_FAILED', `A brew failed for the brewer of ${topic}.`);

@@ -186,7 +186,8 @@ export class Lifecycle {
   /** Back to `disconnected`: by `disconnect()`, by a refused token, by a first attempt that failed. */
   #end(error: PubkeeperError): void {
     const run = this.#run;
-    if (!run) return;
+    // Who reads with `for await` waits for the end also of a client that never was connected.
+    if (!run) return this.#reset();
     this.#run = undefined;
     this.#ready = false;
     this.#unbind?.();
