@@ -402,3 +402,11 @@ it('reads with for await until the client disconnects', async () => {
   await reading;
   expect(texts).toEqual(['a', 'b']);
 });
+
+it('ends for await at disconnect() also where it never was connected', async () => {
+  const idle = client('ws://127.0.0.1:9');
+  const patron = idle.addPatron('for.*');
+  const reading = patron[Symbol.asyncIterator]().next();
+  await idle.disconnect();
+  expect(await reading).toEqual({ value: undefined, done: true });
+});

@@ -151,6 +151,17 @@ describe('the heartbeat', () => {
     expect(errors).toEqual([]);
   });
 
+  it('asks also when the clock was set back, so that a dead server is found all the same', async () => {
+    await client.connect();
+    vi.setSystemTime(Date.now() - 3_600_000);
+    network.isUp = false;
+    await vi.advanceTimersByTimeAsync(3 * HEARTBEAT);
+    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST' }]);
+    network.isUp = true;
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(client.state).toBe('connected');
+  });
+
   it('gives a server up that does not answer, within three heartbeats', async () => {
     await client.connect();
     network.isUp = false;

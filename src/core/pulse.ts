@@ -36,8 +36,11 @@ export class Pulse {
     this.stop();
     this.#ask();
     this.#timer = after(timeoutMs, () => {
-      if (this.#connection.heardAt >= asked) this.#watch();
-      else this.#dead(Date.now() - asked);
+      const now = Date.now();
+      const { heardAt } = this.#connection;
+      // What was heard "later" was heard before the clock was set back.
+      if (heardAt >= asked && heardAt <= now) this.#watch();
+      else this.#dead(now - asked);
     });
   }
 
@@ -45,7 +48,7 @@ export class Pulse {
   #watch(): void {
     const beat = this.#beat;
     this.#timer = after(beat / 2, () => {
-      if (Date.now() - this.#connection.heardAt >= beat) this.ask(1.5 * beat);
+      if (Math.abs(Date.now() - this.#connection.heardAt) >= beat) this.ask(1.5 * beat);
       else this.#watch();
     });
   }

@@ -133,6 +133,17 @@ describe('what cannot be brewed', () => {
     expect(errors.length).toBe(2);
   });
 
+  it.each(['throws', 'rejects'])('what a brew %s is an error of ours, with that as its cause', async (how) => {
+    const { brewer, x } = kit();
+    brewer.newPatrons([patron(1)]);
+    const cause = new RangeError('of the brew');
+    x.onBrew = () => {
+      if (how === 'throws') throw cause;
+      return Promise.reject(cause);
+    };
+    expect(await rejected(brewer.brewText('1'))).toMatchObject({ name: 'PubkeeperError', code: 'BREW_FAILED', cause });
+  });
+
   it('is never an unhandled rejection for those who do not wait', async () => {
     const unhandled = vi.fn();
     process.on('unhandledRejection', unhandled);
