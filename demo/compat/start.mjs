@@ -8,7 +8,20 @@ import { createServer } from 'pubkeeper/server';
 import { dashboardHandler } from '../../dist/dashboard/handler.js';
 
 const BUNDLE = '/pubkeeper-compat.umd.min.js';
-const { port } = parseArgs({ options: { port: { type: 'string', short: 'p', default: '9897' } } }).values;
+
+/** What a person did wrong, or what is in the way: one sentence. @param {number} code @returns {(error: unknown) => never} */
+const giveUp = (code) => (error) => {
+  console.error(`pubkeeper: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(code);
+};
+
+function readPort() {
+  const { port } = parseArgs({ options: { port: { type: 'string', short: 'p', default: '9897' } } }).values;
+  if (/^\d{1,5}$/.test(port) && Number(port) < 65_536) return Number(port);
+  throw new RangeError(`--port must be a number from 0 to 65535, not ${port}.`);
+}
+
+const port = await Promise.resolve().then(readPort).catch(giveUp(2));
 
 /** @type {Awaited<ReturnType<typeof createServer>> | undefined} */
 let server;
@@ -16,19 +29,20 @@ const page = dashboardHandler({
   token: () => server?.token,
   directory: fileURLToPath(new URL('public', import.meta.url)),
 });
-server = await createServer({
-  port: Number(port),
+const running = await createServer({
+  port,
   http(request, response) {
     if (request.url !== BUNDLE) return page(request, response);
     response.setHeader('Content-Type', 'text/javascript; charset=utf-8');
     createReadStream(new URL(`../../dist${BUNDLE}`, import.meta.url)).pipe(response);
   },
-});
+}).catch(giveUp(1));
+server = running;
 
 const client = new PubkeeperClient({
-  server: server.url,
-  jwt: server.token ?? '',
-  brews: [new WebSocketBrew({ brewerConfig: { hostname: '127.0.0.1', port: server.port, secure: false } })],
+  server: running.url,
+  jwt: running.token ?? '',
+  brews: [new WebSocketBrew({ brewerConfig: { hostname: '127.0.0.1', port: running.port, secure: false } })],
 });
 client.on('error', (error) => console.error(`pubkeeper: ${error.message}`));
 
@@ -50,11 +64,11 @@ client.addPatron('demo.note', (patron) => {
   patron.on('message', (data, { topic }) => console.log(`${topic}: ${new TextDecoder().decode(data)}`));
 });
 await client.connect();
-console.log(`\n  Dashboard  http://127.0.0.1:${server.port}/\n  Ctrl-C ends it.\n`);
+console.log(`\n  Dashboard  http://127.0.0.1:${running.port}/\n  Ctrl-C ends it.\n`);
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.once(signal, async () => {
     await client.disconnect();
-    await server?.close();
+    await running.close();
   });
 }
