@@ -113,6 +113,17 @@ describe('pubkeeper/react in Chromium', () => {
     expect(await page.evaluate(() => probe.problems)).toEqual([]);
   });
 
+  it('renders a message also where onMessage fails, which is an error event', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const brewer = node.addBrewer('react.a.bad');
+    await matched(brewer);
+    for (const text of ['of no use', 'of use']) await brewer.brewText(text);
+    await expect.poll(texts).toEqual(['of no use', 'of use']);
+    expect(await page.evaluate(() => app.errors())).toEqual(['CALLBACK_FAILED']);
+    expect(await page.evaluate(() => probe.problems)).toEqual([]);
+  });
+
   it('renders at most once a frame, however many messages come', async () => {
     await open();
     await page.locator('#status', { hasText: /^connected$/ }).waitFor();

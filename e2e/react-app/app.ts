@@ -7,7 +7,7 @@ import { PubkeeperProvider, useBrewer, useLatest, usePatron, usePubkeeper } from
 export interface AppProps {
   readonly client: PubkeeperClient;
   /** Told of each message that `usePatron` hands on. */
-  readonly heard?: (text: string) => void;
+  readonly heard?: (text: string) => Promise<void>;
   readonly rendered?: () => void;
 }
 

@@ -7,6 +7,12 @@ import { App } from './app.js';
 const query = new URLSearchParams(location.search);
 const client = new PubkeeperClient({ server: query.get('server') ?? '', token: query.get('token') ?? '' });
 const heard: string[] = [];
+const errors: string[] = [];
+client.on('error', ({ code }) => errors.push(code));
+const hear = async (text: string): Promise<void> => {
+  heard.push(text);
+  if (text === 'of no use') throw new Error('of the application');
+};
 let renders = 0;
 let frames = 0;
 const count = (): void => {
@@ -17,11 +23,12 @@ requestAnimationFrame(count);
 
 const root = hydrateRoot(
   document.getElementById('root')!,
-  createElement(App, { client, heard: (text) => void heard.push(text), rendered: () => renders++ }),
+  createElement(App, { client, heard: hear, rendered: () => renders++ }),
 );
 
 export const app = {
   heard: (): number => heard.length,
+  errors: (): readonly string[] => errors,
   counts: () => ({ renders, frames }),
   unmount: (): void => root.unmount(),
 };

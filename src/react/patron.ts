@@ -6,8 +6,8 @@ import { useProvided } from './provider.js';
 export interface UsePatronOptions {
   /** How many messages are kept for rendering, the newest last. Default 100; 0: none, for those that use `onMessage`. */
   readonly keep?: number;
-  /** Called with each message as it comes, also with those that are never rendered. May be a new function each time. */
-  readonly onMessage?: (message: Message) => void;
+  /** Called with each message as it comes, also with those that are never rendered. May be a new function each time. What it throws, or its promise rejects with, is an `error` event (`CALLBACK_FAILED`) of the client. */
+  readonly onMessage?: (message: Message) => unknown;
   /** As for a `Patron`. Default `true`. */
   readonly crypto?: PatronOptions['crypto'];
   /** As for a `Patron`. */
@@ -54,7 +54,7 @@ function patronStore(
   pattern: string,
   options: PatronOptions,
   keep: number,
-  passOn: (message: Message) => void,
+  passOn: (message: Message) => unknown,
 ): { subscribe: (changed: () => void) => () => void; read: () => PatronView } {
   let view = NOTHING;
   const messages: Message[] = [];
@@ -69,12 +69,14 @@ function patronStore(
   const patron = new Patron(
     pattern,
     (_, message) => {
-      passOn(message);
-      if (!keep) return;
-      messages.push(message);
-      // In a hidden tab frames do not come, and messages do.
-      if (messages.length > 2 * keep) messages.splice(0, keep);
-      later();
+      if (keep) {
+        messages.push(message);
+        // In a hidden tab frames do not come, and messages do.
+        if (messages.length > 2 * keep) messages.splice(0, keep);
+        later();
+      }
+      // Last, and returned: what it throws, or its promise rejects with, is an `error` event of the client.
+      return passOn(message);
     },
     options,
   );
