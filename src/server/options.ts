@@ -84,14 +84,46 @@ export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' |
 
 const FAULTS_ONLY: Logger = { warn: () => undefined, error: (...data) => console.error(...data) };
 
+/** All names: one that is misspelt would else be a default that nobody wanted. */
+const NAMES: Readonly<Record<keyof ServerOptions, true>> = {
+  port: true, host: true, tokens: true, relayPort: true, maxMessageBytes: true, logger: true, metrics: true, http: true, heartbeatMs: true,
+  authMs: true, holdMs: true, profile: true, ticketKeys: true, ticketSeconds: true, cluster: true, limits: true, tls: true, origins: true,
+  allowOrigin: true,
+};
+
+/**
+ * Checks what would else be noticed when it is used, perhaps by a stranger's request.
+ * @throws {PubkeeperError} `OPTION_INVALID`
+ */
+function checkTypes(options: ServerOptions): void {
+  if (typeof options !== 'object') throw new PubkeeperError('OPTION_INVALID', `createServer() takes an object of options, not ${show(options)}.`);
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(NAMES, name)) throw new PubkeeperError('OPTION_INVALID', `There is no option "${name}": there are ${Object.keys(NAMES).join(', ')}.`, { option: name });
+  }
+  const { logger, metrics, http, allowOrigin, tls, origins } = options;
+  const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (logger !== undefined && (typeof logger?.warn !== 'function' || typeof logger.error !== 'function')) {
+    throw invalid('logger', 'must have the functions warn and error, as console has', logger);
+  }
+  if (metrics !== undefined && typeof metrics !== 'boolean') throw invalid('metrics', 'must be true or false', metrics);
+  for (const [name, value] of Object.entries({ http, allowOrigin })) {
+    if (value !== undefined && typeof value !== 'function') throw invalid(name, 'must be a function', value);
+  }
+  // Not shown: it may hold a key.
+  if (tls !== undefined && !isObject(tls)) throw new PubkeeperError('OPTION_INVALID', 'The option "tls" must be { cert, key } in PEM; leave it out to serve without TLS.', { option: 'tls' });
+  if (origins !== undefined && !Array.isArray(origins)) throw invalid('origins', 'must be a list of origins', origins);
+  if (options.limits !== undefined && !isObject(options.limits)) throw invalid('limits', 'must be an object of numbers', options.limits);
+}
+
 /**
  * Checks options and fills in the defaults.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
-export function readOptions(options: ServerOptions): ServerSettings {
+export function readOptions(given: ServerOptions | null): ServerSettings {
+  const options = given ?? {};
+  checkTypes(options);
   const { host = '127.0.0.1', logger = FAULTS_ONLY, http, origins, tls, tokens, limits = {} } = options;
   if (typeof host !== 'string' || !host) throw invalid('host', 'must be an address or a host name', host);
-  if (typeof limits !== 'object' || limits === null) throw invalid('limits', 'must be an object of numbers', limits);
   const { slowReader } = limits;
   if (slowReader !== undefined && slowReader !== 'drop' && slowReader !== 'cut') {
     throw invalid('limits.slowReader', 'must be "drop" or "cut"', slowReader);

@@ -54,8 +54,22 @@ describe('createServer', () => {
     ['no room for messages', { maxMessageBytes: 0 }, /"maxMessageBytes"/],
     ['a table without tokens', { tokens: {} }, /no token/],
     ['an address of somebody else', { host: '192.0.2.1', tokens: { t: [] } }, /cannot listen on "192\.0\.2\.1"/],
+    ['a misspelt option', { orgins: [] } as ServerOptions, /no option "orgins": there are .*origins/],
+    ['one origin outside of a list', { origins: 'https://a.example' as never }, /"origins" must be a list/],
+    ['a logger that is none', { logger: {} as never }, /"logger"/],
+    ['no logger', { logger: null as never }, /"logger"/],
+    ['a handler that is none', { http: 5 as never }, /"http"/],
+    ['an origin check that is none', { allowOrigin: 'all' as never }, /"allowOrigin"/],
+    ['metrics that are neither on nor off', { metrics: 'no' as never }, /"metrics"/],
+    ['a certificate that could not be loaded', { tls: null as never }, /"tls" must be \{ cert, key \}.*leave it out/],
+    ['a list of limits', { limits: [] as never }, /"limits"/],
+    ['ticket keys that are no list', { profile: 'secured', ticketKeys: 'x' as never }, /ticket keys/],
   ])('refuses %s', async (_what, options, message) => {
     await expect(createServer({ port: 0, ...options })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringMatching(message) as string });
+  });
+
+  it('refuses options that are no object', async () => {
+    await expect(createServer(9898 as never)).rejects.toMatchObject({ code: 'OPTION_INVALID', message: 'createServer() takes an object of options, not 9898.' });
   });
 
   it('says that a port is in use, and leaves nothing behind', async () => {
