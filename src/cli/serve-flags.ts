@@ -24,6 +24,8 @@ const LIMIT_HELP: Readonly<Record<keyof typeof LIMITS, string>> = {
   packetsBeforeAuth: 'packets that a client may send before it is let in',
   connectionsPerAddress: 'connections from one address (IPv6: one /64); on loopback only when given',
   registrations: 'patrons and brewers of one connection',
+  registeredBytes: 'bytes that the patrons and brewers of one connection have together',
+  brews: 'brews of one patron or brewer',
   joinedTopics: 'topics that one relay connection has joined',
   topicLength: 'characters of a topic or pattern',
   topicSegments: 'segments of a topic or pattern',
@@ -65,7 +67,7 @@ export interface ServeFlags extends JwtFlags, Numbers {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly slowReader?: 'drop' | 'cut';
-  readonly metrics?: true;
+  readonly metrics?: boolean;
   readonly drainMs: number;
   readonly logFormat: 'text' | 'json';
   readonly logLevel?: LogLevel;
@@ -126,6 +128,7 @@ export function addServeFlags(command: Command): Command {
     ...Object.entries(LIMITS).map(([name, bounds]) => number(name, LIMIT_HELP[name as keyof typeof LIMITS], bounds)),
     new Option('--slow-reader <what>', 'what a relay connection gets that does not read: the newest frames later, or 4413').choices(['drop', 'cut']),
     new Option('--metrics', 'answer /metrics also beyond loopback'),
+    new Option('--no-metrics', 'do not answer /metrics, as behind a proxy that serves the world'),
     new Option('--drain-ms <number>', 'how long, when it ends, connections are only refused at first').default(0).argParser((text) => wholeNumber(text, '--drain-ms', 0, 3_600_000)),
     new Option('--log-format <format>', 'text for people, or json: one object a line').default('text').choices(['text', 'json']),
     new Option('--log-level <level>', 'the least that is logged (default: info)').choices(LOG_LEVELS),

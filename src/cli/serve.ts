@@ -37,7 +37,7 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
     ...(relayPort !== undefined && { relayPort }),
     ...(profile && { profile }),
     ...(origin && { origins: origin }),
-    ...(flags.metrics && { metrics: true }),
+    ...(flags.metrics !== undefined && { metrics: flags.metrics }),
     ...(http && { http }),
     ...(cluster && { cluster }),
     logger,

@@ -1,3 +1,4 @@
+import { PubkeeperError } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
 import { hashToken } from './auth.js';
@@ -38,4 +39,19 @@ export class Credential {
       else expired();
     });
   }
+}
+
+/** Whether an authenticator's answer comes later: its promise need not be one of this realm, nor one of the language's. */
+export const isLater = (answer: object | undefined): answer is PromiseLike<Rights | undefined> =>
+  typeof answer === 'object' && answer !== null && 'then' in answer && typeof answer.then === 'function';
+
+/**
+ * What an authenticator has given, if it can be used: who is let in by anything else would find out at the first topic.
+ * @throws {PubkeeperError} `OPTION_INVALID`
+ */
+export function checkRights(rights: Rights): Rights {
+  const { mayRead, mayWrite, expiresAt } = rights;
+  if (typeof mayRead === 'function' && typeof mayWrite === 'function' && (expiresAt === undefined || Number.isFinite(expiresAt))) return rights;
+  const message = 'authenticate() must return { mayRead(topic), mayWrite(topic), expiresAt? }, the last as Date.now(); or undefined, to refuse the token.';
+  throw new PubkeeperError('OPTION_INVALID', message);
 }

@@ -1,6 +1,7 @@
 import { type ErrorCode, PubkeeperError } from '../core/errors.js';
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
+import { lengthOf, type Usage } from './known-client.js';
 import type { DropReason } from './stats.js';
 
 /** What one client may use of the server. Everything has a default; each refusal is counted in `stats().drops`. */
@@ -14,6 +15,10 @@ export interface Limits {
   readonly connectionsPerAddress?: number;
   /** Patrons and brewers of one connection; default 10,000. */
   readonly registrations?: number;
+  /** Bytes that all of these have together, as they were sent; default 16 MiB. */
+  readonly registeredBytes?: number;
+  /** Brews of one patron or brewer; default 32. */
+  readonly brews?: number;
   /** Topics that one relay connection has joined; default 10,000. */
   readonly joinedTopics?: number;
   /** Characters of a topic or a pattern; default 255. */
@@ -66,6 +71,8 @@ export const LIMITS: Readonly<Record<Numbers, readonly [fallback: number, least:
   packetsBeforeAuth: [1, 1, MOST],
   connectionsPerAddress: [256, 1, MOST],
   registrations: [10_000, 1, MOST],
+  registeredBytes: [16 * MiB, 1024, MOST_BYTES],
+  brews: [32, 1, MOST],
   joinedTopics: [10_000, 1, MOST],
   topicLength: [255, 1, MOST],
   topicSegments: [32, 1, MOST],
@@ -101,11 +108,23 @@ export interface Excess {
   readonly subject: { readonly brewer_id?: string; readonly patron_id?: string };
 }
 
-/** What limit a registration is beyond; undefined when it is within all. `registered`: what else its client has. */
-export function excessOf(packet: Packet, limits: LimitSettings, registered: number): Excess | undefined {
+/** What is nested deeper could not be written as JSON again: that takes a stack. No brew or cipher has more than a few levels. */
+const MAX_DEPTH = 32;
+
+const isDeep = (value: unknown, left = MAX_DEPTH): boolean =>
+  typeof value === 'object' && value !== null && (!left || Object.values(value).some((inner) => isDeep(inner, left - 1)));
+
+/** Longer names of brews are not kept: nobody has a brew of such a name. */
+const MAX_NAME = 255;
+
+/** What limit a packet is beyond; undefined when it is within all. `usage`: what else its client has registered. */
+export function excessOf(packet: Packet, limits: LimitSettings, usage: () => Usage): Excess | undefined {
   const { type, payload } = packet;
+  if (type === PacketType.BREW_STATE && payload.brew.length > MAX_NAME) {
+    return { reason: 'brews', code: 'LIMIT_EXCEEDED', message: `The name of a brew has at most ${MAX_NAME} characters, not ${payload.brew.length}: shorten it.`, subject: {} };
+  }
   if (type !== PacketType.BREWER_REGISTER && type !== PacketType.PATRON_REGISTER) return undefined;
-  const { topic } = payload;
+  const { topic, brews } = payload;
   const subject =
     type === PacketType.BREWER_REGISTER ? { brewer_id: payload.brewer_id } : { patron_id: payload.patron_id };
   const excess = (reason: DropReason, message: string): Excess => ({ reason, code: 'LIMIT_EXCEEDED', message, subject });
@@ -121,9 +140,20 @@ export function excessOf(packet: Packet, limits: LimitSettings, registered: numb
   if (wild > limits.doubleWildcards) {
     return excess('double-wildcards', `A pattern has at most ${limits.doubleWildcards} times "**" here, not ${wild}: use fewer.`);
   }
-  if (registered >= limits.registrations) {
+  if (brews.length > limits.brews) {
+    return excess('brews', `A patron or brewer has at most ${limits.brews} brews here, not ${brews.length}: name fewer.`);
+  }
+  if (isDeep(payload)) {
+    return excess('nesting', `What is registered has at most ${MAX_DEPTH} levels of lists and objects: nest less.`);
+  }
+  const { count, bytes } = usage();
+  if (count >= limits.registrations) {
     const message = `A connection has at most ${limits.registrations} patrons and brewers here: unregister some, or open another one.`;
     return excess('registrations', message);
+  }
+  if (bytes + lengthOf(payload) > limits.registeredBytes) {
+    const message = `The patrons and brewers of a connection have at most ${limits.registeredBytes} bytes together here: shorten or unregister some.`;
+    return excess('registered-bytes', message);
   }
   return undefined;
 }

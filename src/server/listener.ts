@@ -1,8 +1,8 @@
-import { createServer as createHttp } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { ServerResponse, createServer as createHttp } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import type { Server as HttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
@@ -157,7 +157,20 @@ export class Listener {
     return addresses.count(remoteAddress) > addresses.limit(remoteAddress);
   }
 
+  /**
+   * Who offers another upgrade, as some HTTP clients offer HTTP/2 with each request, need not get it: Node hands these over
+   * as it does WebSockets, so that they are answered here.
+   */
+  #answerInstead(request: IncomingMessage, socket: Duplex): void {
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as Socket);
+    response.on('finish', () => socket.end());
+    this.#answer(request, response);
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (request.headers.upgrade?.toLowerCase() !== 'websocket') return this.#answerInstead(request, socket);
     if (this.#isCrowded(request)) {
       this.#hooks.crowded();
       return refuse(socket, 429, CROWDED);

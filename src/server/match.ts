@@ -24,6 +24,8 @@ export interface RegisteredBrewer<C> {
   topic: string;
   config: BrewerConfig;
   brews: readonly BrewDetails[];
+  /** The length of its registration. */
+  bytes: number;
   readonly matches: Map<RegisteredPatron<C>, Match<C>>;
 }
 
@@ -33,6 +35,8 @@ export interface RegisteredPatron<C> {
   readonly client: C;
   pattern: string;
   brews: ReadonlyMap<string, BrewDetails>;
+  /** The length of its registration. */
+  bytes: number;
   readonly matches: Map<RegisteredBrewer<C>, Match<C>>;
 }
 

@@ -1,7 +1,8 @@
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { assertTopic, assertTopicPattern } from '../core/topic.js';
-import { DownBrews, affected, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
+import { affected, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
+import { newClient, resize, type Client, type Usage } from './known-client.js';
 import {
   brewerNotify,
   brewerRemoved,
@@ -12,22 +13,13 @@ import {
   sameJson,
 } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
-import { Pairs, type MatchListener, type Party } from './pairs.js';
+import { Pairs, type MatchListener } from './pairs.js';
 import { newPlaces, type Places } from './places.js';
 import { forbidden, refusal, taken } from './refusals.js';
 
 type Payload<Type extends PacketType> = Extract<Packet, { type: Type }>['payload'];
 type BrewerRegister = Payload<typeof PacketType.BREWER_REGISTER>;
 type PatronRegister = Payload<typeof PacketType.PATRON_REGISTER>;
-
-interface Client<C> extends Party<C> {
-  readonly brewers: Set<RegisteredBrewer<C>>;
-  readonly patrons: Set<RegisteredPatron<C>>;
-  /** Names of BREWS_REGISTER: kept for whoever asks; matching goes by the brews of each registration. */
-  brews: readonly string[];
-  /** Whether it takes a notification of a pair that it has as the word that the pair has moved to another brew. */
-  moves: boolean;
-}
 
 /**
  * Who is registered and who is matched with whom (protocol, section 2). Knows no sockets and no clock: packets go in,
@@ -102,25 +94,27 @@ export class Matchmaker<C> {
    */
   add(client: C, rights: Rights, isFar = false): void {
     const places = isFar ? this.#far : this.#near;
-    this.#clients.set(client, { rights, brewers: new Set(), patrons: new Set(), places, brews: [], moves: false, down: new DownBrews() });
+    this.#clients.set(client, newClient(rights, places));
   }
 
   /** The other live client that holds the id which `packet` would register, if there is one. */
   rival(client: C, packet: Packet): C | undefined {
-    let holder: C | undefined;
-    if (packet.type === PacketType.BREWER_REGISTER) holder = this.#brewers.get(packet.payload.brewer_id)?.client;
-    else if (packet.type === PacketType.PATRON_REGISTER) holder = this.#patrons.get(packet.payload.patron_id)?.client;
+    const holder = this.#holding(packet)?.client;
     return holder === client ? undefined : holder;
   }
 
-  /** How many patrons and brewers a client has, apart from the one that `packet` registers. */
-  registrations(client: C, packet: Packet): number {
+  /** What a client has registered, apart from the one that `packet` registers. */
+  usage(client: C, packet: Packet): Usage {
     const known = this.#clients.get(client);
-    if (!known) return 0;
-    const own =
-      (packet.type === PacketType.BREWER_REGISTER && this.#brewers.get(packet.payload.brewer_id)?.client === client) ||
-      (packet.type === PacketType.PATRON_REGISTER && this.#patrons.get(packet.payload.patron_id)?.client === client);
-    return known.brewers.size + known.patrons.size - (own ? 1 : 0);
+    if (!known) return { count: 0, bytes: 0 };
+    const holding = this.#holding(packet);
+    const own = holding?.client === client ? holding : undefined;
+    return { count: known.brewers.size + known.patrons.size - (own ? 1 : 0), bytes: known.bytes - (own?.bytes ?? 0) };
+  }
+
+  #holding(packet: Packet): RegisteredBrewer<C> | RegisteredPatron<C> | undefined {
+    if (packet.type === PacketType.BREWER_REGISTER) return this.#brewers.get(packet.payload.brewer_id);
+    return packet.type === PacketType.PATRON_REGISTER ? this.#patrons.get(packet.payload.patron_id) : undefined;
   }
 
   /** Takes a packet of a client that was added. Types that are not about matching lead to nothing. */
@@ -174,13 +168,14 @@ export class Matchmaker<C> {
     const before = this.#brewers.get(id);
     if (before && before.client !== client) return refusal(client, 'REGISTERED_TWICE', taken('brewer', id), subject);
 
-    const brewer = before ?? { id, client, topic, config, brews, matches: new Map() };
+    const brewer = before ?? { id, client, topic, config, brews, bytes: 0, matches: new Map() };
     const told = { topic: brewer.topic, config: brewer.config };
     known.places.brewers.delete(told.topic, brewer);
     known.places.brewers.add(topic, brewer);
     brewer.topic = topic;
     brewer.config = config;
     brewer.brews = brews;
+    resize(known, brewer, payload);
     if (!before) {
       this.#brewers.set(id, brewer);
       known.brewers.add(brewer);
@@ -226,11 +221,12 @@ export class Matchmaker<C> {
     const before = this.#patrons.get(id);
     if (before && before.client !== client) return refusal(client, 'REGISTERED_TWICE', taken('patron', id), subject);
 
-    const patron = before ?? { id, client, pattern, brews: new Map(), matches: new Map() };
+    const patron = before ?? { id, client, pattern, brews: new Map(), bytes: 0, matches: new Map() };
     known.places.patrons.delete(patron.pattern, patron);
     known.places.patrons.add(pattern, patron);
     patron.pattern = pattern;
     patron.brews = brewsByName(brews);
+    resize(known, patron, payload);
     if (!before) {
       this.#patrons.set(id, patron);
       known.patrons.add(patron);
@@ -270,6 +266,7 @@ export class Matchmaker<C> {
     this.#brewers.delete(brewer.id);
     known.places.brewers.delete(brewer.topic, brewer);
     known.brewers.delete(brewer);
+    known.bytes -= brewer.bytes;
     return [...brewer.matches.values()].map((match) => {
       this.#pairs.unlink(match);
       return brewerRemoved(match);
@@ -280,6 +277,7 @@ export class Matchmaker<C> {
     this.#patrons.delete(patron.id);
     known.places.patrons.delete(patron.pattern, patron);
     known.patrons.delete(patron);
+    known.bytes -= patron.bytes;
     return [...patron.matches.values()].map((match) => {
       this.#pairs.unlink(match);
       return patronRemoved(match);

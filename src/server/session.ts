@@ -8,7 +8,7 @@ import type { Authenticator, Rights } from './auth.js';
 import { Bucket } from './bucket.js';
 import { CloseCode } from './close-codes.js';
 import type { ControlPlane } from './control.js';
-import { Credential } from './credential.js';
+import { Credential, checkRights, isLater } from './credential.js';
 import type { Beating } from './heartbeat.js';
 import { excessOf } from './limits.js';
 import type { Excess } from './limits.js';
@@ -48,12 +48,8 @@ export class ControlSession implements Beating {
     this.#socket = socket;
     this.handshake = handshake;
     const { packetsPerSecond, packetBurst } = plane.limits;
-    this.#throttle = new Throttle(
-      socket,
-      [new Bucket(packetsPerSecond, packetBurst)],
-      () => (this.silence = 0),
-      () => !this.#later,
-    );
+    const budget = new Bucket(packetsPerSecond, packetBurst);
+    this.#throttle = new Throttle(socket, [budget], () => (this.silence = 0), () => !this.#later);
     this.#authTimer = after(plane.authMs, () => this.#tooLate());
     socket.on('error', (error) => countFault(error, plane.drops));
     socket.on('ping', (data) => {
@@ -81,7 +77,10 @@ export class ControlSession implements Beating {
   /** Sends a packet. A connection that is closing or gone takes nothing. */
   deliver(packet: Packet): void {
     if (!this.#open) return;
-    for (const bytes of encodeMessages(packet, this.handshake.version)) this.#plane.outbox.send(this.#socket, bytes);
+    // What cannot be sent must cost this connection, not that one which gave rise to it, nor the server.
+    this.#guard(() => {
+      for (const bytes of encodeMessages(packet, this.handshake.version)) this.#plane.outbox.send(this.#socket, bytes);
+    });
   }
 
   ping(): void {
@@ -163,18 +162,17 @@ export class ControlSession implements Beating {
     const { token } = packet.payload;
     const by = this.#plane.authenticator;
     const rights = by.authenticate(token);
-    if (rights instanceof Promise) return rights.then((known) => this.#admit(known, token, by));
-    this.#admit(rights, token, by);
-    return undefined;
+    if (isLater(rights)) return Promise.resolve(rights).then((known) => this.#admit(known, token, by));
+    return void this.#admit(rights, token, by);
   }
 
   #admit(rights: Rights | undefined, token: string, by: Authenticator): void {
     if (!this.#open) return;
     cancel(this.#authTimer);
     if (rights) {
-      this.#authenticated = true;
       const expired = (): void => this.#expire('The token has expired: connect again with a new one.');
-      this.#credential = new Credential(token, rights, by, expired);
+      this.#credential = new Credential(token, checkRights(rights), by, expired);
+      this.#authenticated = true;
       // Clients that do not know `heartbeat` ignore it.
       const payload = { authenticated: true, heartbeat: this.#plane.heartbeatMs };
       this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload });
@@ -208,7 +206,9 @@ export class ControlSession implements Beating {
   }
 
   #handle(packet: Packet | UnknownPacket): Promise<void> | undefined {
-    const { matchmaker, drops, outbox } = this.#plane;
+    const { limits, matchmaker, drops, outbox } = this.#plane;
+    const excess = packet.type === 'unknown' ? undefined : excessOf(packet, limits, () => matchmaker.usage(this, packet));
+    if (excess) return void this.#refuseExcess(excess);
     switch (packet.type) {
       case 'unknown':
         if (packet.number === PING) outbox.send(this.#socket, pong(this.handshake.version));
@@ -216,8 +216,6 @@ export class ControlSession implements Beating {
         return undefined;
       case PacketType.BREWER_REGISTER:
       case PacketType.PATRON_REGISTER: {
-        const excess = excessOf(packet, this.#plane.limits, matchmaker.registrations(this, packet));
-        if (excess) return void this.#refuseExcess(excess);
         const rival = this.#plane.rival(this, packet);
         if (rival) return this.#contend(rival, packet);
         return void this.#plane.receive(this, packet);
@@ -269,9 +267,8 @@ export class ControlSession implements Beating {
   }
 
   #tooSoon(): void {
-    const most = this.#plane.limits.packetsBeforeAuth;
     this.#plane.drops.add('before-auth');
-    this.#fault('LIMIT_EXCEEDED', `Before CLIENT_AUTHENTICATED comes at most ${most} packet(s) may be sent: wait for it.`);
+    this.#fault('LIMIT_EXCEEDED', `Before CLIENT_AUTHENTICATED comes at most ${this.#plane.limits.packetsBeforeAuth} packet(s) may be sent: wait for it.`);
   }
 
   #refuseExcess({ reason, code, message, subject }: Excess): void {

@@ -25,6 +25,9 @@ export type DropReason =
   | 'before-auth' // more packets than one may send before being let in
   | 'connections' // more connections from one address than it may have
   | 'registrations' // more patrons and brewers than a connection may have
+  | 'registered-bytes' // patrons and brewers that are too long together
+  | 'brews' // a patron or brewer of too many brews, or a brew with too long a name
+  | 'nesting' // a patron or brewer whose details are nested too deep
   | 'joined-topics' // more topics joined than a relay connection may
   | 'topic-length' // a topic that is too long
   | 'topic-segments' // a topic of too many segments

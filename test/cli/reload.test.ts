@@ -133,3 +133,12 @@ it('limits by flags hold', async () => {
   expect(refused).toMatchObject({ code: 1, stdout: '' });
   expect(refused.stderr).toMatch(/at most 5 characters/);
 });
+
+it('--no-metrics keeps the counts to itself, on loopback too', async () => {
+  for (const [flags, status] of [[[], 200], [['--no-metrics'], 404]] as const) {
+    const server = pubkeeper(['serve', '--port', '0', '--tokens', file('metrics.json', { t: ALL }), ...flags]);
+    await server.says(/Serving at/);
+    const url = new URL('/metrics', (await urlOf(server)).replace(/^ws/, 'http'));
+    expect((await fetch(url)).status).toBe(status);
+  }
+});

@@ -31,58 +31,6 @@ async function stalledReader(server: PubkeeperServer, topic: string): Promise<So
   return tcp;
 }
 
-describe('registrations', () => {
-  it.each([
-    ['topicLength', { topicLength: 10 }, 'elevenchars', 'tencharact', 'topic-length'],
-    ['topicSegments', { topicSegments: 3 }, 'a.b.c.d', 'a.b.c', 'topic-segments'],
-    ['doubleWildcards', { doubleWildcards: 2 }, '**.a.**.b.**', '**.a.**.b', 'double-wildcards'],
-  ])('refuses what is beyond %s, and takes what is not', async (_name, limits, bad, good, reason) => {
-    const server = await start({ limits });
-    const client = await connect(server);
-    const patron_id = newId();
-    client.send(20, { topic: bad, patron_id, brews: WEB });
-    const error = await client.expect(99);
-    expect(error).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
-    expect(error['message']).toMatch(/ at most \d+ .* not \d+/);
-    client.send(20, { topic: good, patron_id, brews: WEB });
-    await client.expect(12);
-    expect(server.stats()).toMatchObject({ patrons: 1, drops: { [reason]: 1 } });
-  });
-
-  it('has the defaults that are documented', async () => {
-    const server = await start();
-    const client = await connect(server);
-    const brewer_id = newId();
-    for (const topic of ['x'.repeat(256), Array(33).fill('a').join('.')]) {
-      client.send(10, { topic, brewer_id, brewer_config: {}, brews: WEB });
-      expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id });
-    }
-    client.send(20, { topic: Array(9).fill('**').join('.'), patron_id: newId(), brews: WEB });
-    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
-    client.send(10, { topic: 'x'.repeat(255), brewer_id, brewer_config: {}, brews: WEB });
-    await client.expect(22);
-  });
-
-  it('takes no more than a connection may have, but the same ones again', async () => {
-    const server = await start({ limits: { registrations: 3 } });
-    const [client, other] = [await connect(server), await connect(server)];
-    const ids = [newId(), newId(), newId(), newId()];
-    for (const patron_id of ids.slice(0, 2)) client.send(20, { topic: 'a', patron_id, brews: WEB });
-    client.send(10, { topic: 'b', brewer_id: ids[2], brewer_config: {}, brews: WEB });
-    for (const type of [12, 12, 22]) await client.expect(type);
-    client.send(20, { topic: 'a', patron_id: ids[3], brews: WEB });
-    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id: ids[3] });
-    client.send(20, { topic: 'a.*', patron_id: ids[0], brews: WEB });
-    await client.expect(12);
-    client.send(21, { topic: 'a', patron_id: ids[1] });
-    client.send(20, { topic: 'a', patron_id: ids[3], brews: WEB });
-    await client.expect(12);
-    other.send(20, { topic: 'a', patron_id: newId(), brews: WEB });
-    await other.expect(12);
-    expect(server.stats()).toMatchObject({ patrons: 3, brewers: 1, drops: { registrations: 1 } });
-  });
-});
-
 describe('connections', () => {
   it('takes one packet before it lets a client in', async () => {
     let admit: ((rights: undefined) => void) | undefined;

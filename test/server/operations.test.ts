@@ -1,4 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { get as httpGet } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, createServer, jsonLogger } from '../../src/server/index.js';
 import type { ServerOptions, TokenTable } from '../../src/server/index.js';
@@ -37,6 +41,17 @@ describe('/metrics', () => {
     expect((await get(closed.port, '/metrics')).status).toBe(404);
     expect((await get(open.port, '/metrics')).status).toBe(200);
   });
+});
+
+it('answers who offers another upgrade than WebSocket as if nothing had been offered', async () => {
+  const server = await start({ relayPort: 0 });
+  for (const [url, status] of [[server.url, 200], [server.relayUrl, 426]] as const) {
+    const headers = { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABkAAQAoAAAAAIAAAAA' };
+    const request = httpGet(new URL('/healthz', url.replace('ws:', 'http:')), { headers });
+    const [answer] = (await once(request, 'response')) as [IncomingMessage];
+    expect(answer.statusCode).toBe(status);
+    expect(await text(answer)).toMatch(status === 200 ? /^ok\n$/ : /^This port is for WebSockets/);
+  }
 });
 
 describe('close', () => {

@@ -111,8 +111,12 @@ export function refusal(url: string, protocols: readonly string[] = [], options:
   });
 }
 
-export function encodeControl(type: number, payload: unknown, version: '1.0' | '1.1' = '1.1'): Buffer {
-  const json = Buffer.from(JSON.stringify(payload));
+export const encodeControl = (type: number, payload: unknown, version: '1.0' | '1.1' = '1.1'): Buffer =>
+  encodeJson(type, JSON.stringify(payload), version);
+
+/** A packet of a payload that is JSON already. */
+export function encodeJson(type: number, text: string, version: '1.0' | '1.1' = '1.1'): Buffer {
+  const json = Buffer.from(text);
   const header = Buffer.alloc(8);
   header.writeUInt16LE(type, 0);
   header.writeUInt16LE(json.length & 0xffff, 2);

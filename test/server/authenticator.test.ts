@@ -1,0 +1,42 @@
+// Authenticators of one's own: what they answer late, in another way, or wrongly.
+import { runInNewContext } from 'node:vm';
+import { describe, expect, it } from 'vitest';
+import { CloseCode } from '../../src/server/index.js';
+import type { Authenticator, Rights } from '../../src/server/index.js';
+import { start } from './harness.js';
+import { RawControl } from './raw-client.js';
+
+const ALL: Rights = { mayRead: () => true, mayWrite: () => true };
+
+/** An answer of another realm, as a test runner or an embedding has them. */
+const foreign = (value: unknown): Promise<Rights | undefined> => runInNewContext('Promise.resolve(value)', { value }) as Promise<Rights | undefined>;
+
+describe('an authenticator of one\u2019s own', () => {
+  it.each<[string, Authenticator['authenticate']]>([
+    ['promises of another realm', (token) => foreign(token === 'good' ? ALL : undefined)],
+    ['what has nothing but then()', (token) => ({ then: (resolve: (rights: unknown) => void) => resolve(token === 'good' ? ALL : undefined) }) as Promise<Rights | undefined>],
+  ])('may answer by %s', async (_name, authenticate) => {
+    const server = await start({ tokens: { authenticate } });
+    const [good, bad] = [await RawControl.open(server.url, '1.1'), await RawControl.open(server.url, '1.1')];
+    expect(await good.authenticate('good')).toMatchObject({ authenticated: true });
+    bad.send(1, { token: 'bad' });
+    expect(await bad.expect(99)).toMatchObject({ code: 'UNAUTHORIZED' });
+    expect((await bad.closed).code).toBe(CloseCode.UNAUTHORIZED);
+    expect(server.stats().clients).toBe(1);
+  });
+
+  it.each([
+    ['true', true],
+    ['rights without functions', { mayRead: true, mayWrite: true }],
+    ['an expiry that is no number', { ...ALL, expiresAt: '2030-01-01' }],
+  ])('lets nobody in by %s, and the log says what it must be', async (_name, answer) => {
+    const told: string[] = [];
+    const logger = { warn: () => undefined, error: (...data: unknown[]) => void told.push(data.map(String).join(' ')) };
+    const server = await start({ tokens: { authenticate: () => answer as unknown as Rights }, logger });
+    const client = await RawControl.open(server.url, '1.1');
+    client.send(1, { token: 'any' });
+    expect((await client.closed).code).toBe(CloseCode.SERVER_FAULT);
+    expect(server.stats().clients).toBe(0);
+    expect(told).toEqual([expect.stringContaining('authenticate() must return { mayRead(topic), mayWrite(topic)')]);
+  });
+});

@@ -1,0 +1,123 @@
+// The limits of what one connection may register, on a real server: what is beyond them is refused with a word, and counted.
+import { describe, expect, it } from 'vitest';
+import { connect, start } from './harness.js';
+import { encodeJson, newId } from './raw-client.js';
+
+const WEB = [{ name: 'websocket' }];
+
+describe('registrations', () => {
+  it.each([
+    ['topicLength', { topicLength: 10 }, 'elevenchars', 'tencharact', 'topic-length'],
+    ['topicSegments', { topicSegments: 3 }, 'a.b.c.d', 'a.b.c', 'topic-segments'],
+    ['doubleWildcards', { doubleWildcards: 2 }, '**.a.**.b.**', '**.a.**.b', 'double-wildcards'],
+  ])('refuses what is beyond %s, and takes what is not', async (_name, limits, bad, good, reason) => {
+    const server = await start({ limits });
+    const client = await connect(server);
+    const patron_id = newId();
+    client.send(20, { topic: bad, patron_id, brews: WEB });
+    const error = await client.expect(99);
+    expect(error).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
+    expect(error['message']).toMatch(/ at most \d+ .* not \d+/);
+    client.send(20, { topic: good, patron_id, brews: WEB });
+    await client.expect(12);
+    expect(server.stats()).toMatchObject({ patrons: 1, drops: { [reason]: 1 } });
+  });
+
+  it('has the defaults that are documented', async () => {
+    const server = await start();
+    const client = await connect(server);
+    const brewer_id = newId();
+    for (const topic of ['x'.repeat(256), Array(33).fill('a').join('.')]) {
+      client.send(10, { topic, brewer_id, brewer_config: {}, brews: WEB });
+      expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id });
+    }
+    client.send(20, { topic: Array(9).fill('**').join('.'), patron_id: newId(), brews: WEB });
+    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    client.send(10, { topic: 'x'.repeat(255), brewer_id, brewer_config: {}, brews: WEB });
+    await client.expect(22);
+  });
+
+  it('takes no more than a connection may have, but the same ones again', async () => {
+    const server = await start({ limits: { registrations: 3 } });
+    const [client, other] = [await connect(server), await connect(server)];
+    const ids = [newId(), newId(), newId(), newId()];
+    for (const patron_id of ids.slice(0, 2)) client.send(20, { topic: 'a', patron_id, brews: WEB });
+    client.send(10, { topic: 'b', brewer_id: ids[2], brewer_config: {}, brews: WEB });
+    for (const type of [12, 12, 22]) await client.expect(type);
+    client.send(20, { topic: 'a', patron_id: ids[3], brews: WEB });
+    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id: ids[3] });
+    client.send(20, { topic: 'a.*', patron_id: ids[0], brews: WEB });
+    await client.expect(12);
+    client.send(21, { topic: 'a', patron_id: ids[1] });
+    client.send(20, { topic: 'a', patron_id: ids[3], brews: WEB });
+    await client.expect(12);
+    other.send(20, { topic: 'a', patron_id: newId(), brews: WEB });
+    await other.expect(12);
+    expect(server.stats()).toMatchObject({ patrons: 3, brewers: 1, drops: { registrations: 1 } });
+  });
+
+  it('refuses what is nested so deep that nobody could be told of it, and harms nobody by it', async () => {
+    const server = await start();
+    const [client, other] = [await connect(server), await connect(server)];
+    const [brewer_id, patron_id] = [newId(), newId()];
+    const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
+    // The payload and the object in it are two of the 32 levels.
+    for (const levels of [31, 100_000]) {
+      client.socket.send(encodeJson(10, `{"topic":"a","brewer_id":"${brewer_id}","brewer_config":{"x":${nested(levels)}},"brews":[{"name":"websocket"}]}`));
+      expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id });
+      client.socket.send(encodeJson(20, `{"topic":"a","patron_id":"${patron_id}","brews":[{"name":"websocket","x":${nested(levels)}}]}`));
+      expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
+    }
+    expect(server.stats()).toMatchObject({ brewers: 0, patrons: 0, drops: { nesting: 4 } });
+    client.socket.send(encodeJson(10, `{"topic":"a","brewer_id":"${brewer_id}","brewer_config":{"x":${nested(30)}},"brews":[{"name":"websocket"}]}`));
+    await client.expect(22);
+    other.send(20, { topic: '**', patron_id, brews: WEB });
+    expect(await other.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
+  });
+
+  it('takes 32 brews of one registration, and names of 255 characters in BREW_STATE', async () => {
+    const server = await start();
+    const client = await connect(server);
+    const patron_id = newId();
+    const brews = Array.from({ length: 33 }, (_, index) => ({ name: `brew-${index}` }));
+    client.send(20, { topic: 'a', patron_id, brews });
+    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id, message: expect.stringContaining('at most 32 brews') as string });
+    client.send(20, { topic: 'a', patron_id, brews: brews.slice(1) });
+    await client.expect(12);
+    client.send(41, { brew: 'x'.repeat(256), state: 'down' });
+    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    client.send(41, { brew: 'x'.repeat(255), state: 'down' });
+    await client.settled();
+    expect(server.stats().drops).toEqual({ brews: 2 });
+  });
+
+  it('bounds the bytes of all registrations of a connection, and gives back those of what has gone', async () => {
+    const server = await start({ limits: { registeredBytes: 2_000 } });
+    const client = await connect(server);
+    const register = (brewer_id: string, length: number): void =>
+      client.send(10, { topic: 'a', brewer_id, brewer_config: { x: 'x'.repeat(length) }, brews: WEB });
+    const [first, second] = [newId(), newId()];
+    register(first, 1_500);
+    await client.expect(22);
+    register(second, 1_000);
+    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id: second });
+    // The same one again is not counted twice, and shorter it makes room.
+    register(first, 1_600);
+    await client.expect(22);
+    register(first, 500);
+    await client.expect(22);
+    register(second, 1_000);
+    await client.expect(22);
+    const patron_id = newId();
+    const long = [{ name: 'websocket', x: 'x'.repeat(1_000) }];
+    client.send(20, { topic: 'b', patron_id, brews: long });
+    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
+    client.send(11, { topic: 'a', brewer_id: second });
+    client.send(20, { topic: 'b', patron_id, brews: long });
+    await client.expect(12);
+    client.send(21, { topic: 'b', patron_id });
+    register(second, 1_000);
+    await client.expect(22);
+    expect(server.stats()).toMatchObject({ brewers: 2, patrons: 0, drops: { 'registered-bytes': 2 } });
+  });
+});
