@@ -18,7 +18,7 @@ export interface Limits {
   /** Bytes that all of these have together, as they were sent; default 16 MiB. */
   readonly registeredBytes?: number;
   /** Brews of one patron or brewer; default 32. */
-  readonly brews?: number;
+  readonly brewsPerRegistration?: number;
   /** Topics that one relay connection has joined; default 10,000. */
   readonly joinedTopics?: number;
   /** Characters of a topic or a pattern; default 255. */
@@ -72,7 +72,7 @@ export const LIMITS: Readonly<Record<Numbers, readonly [fallback: number, least:
   connectionsPerAddress: [256, 1, MOST],
   registrations: [10_000, 1, MOST],
   registeredBytes: [16 * MiB, 1024, MOST_BYTES],
-  brews: [32, 1, MOST],
+  brewsPerRegistration: [32, 1, MOST],
   joinedTopics: [10_000, 1, MOST],
   topicLength: [255, 1, MOST],
   topicSegments: [32, 1, MOST],
@@ -140,8 +140,8 @@ export function excessOf(packet: Packet, limits: LimitSettings, usage: () => Usa
   if (wild > limits.doubleWildcards) {
     return excess('double-wildcards', `A pattern has at most ${limits.doubleWildcards} times "**" here, not ${wild}: use fewer.`);
   }
-  if (brews.length > limits.brews) {
-    return excess('brews', `A patron or brewer has at most ${limits.brews} brews here, not ${brews.length}: name fewer.`);
+  if (brews.length > limits.brewsPerRegistration) {
+    return excess('brews', `A patron or brewer has at most ${limits.brewsPerRegistration} brews here, not ${brews.length}: name fewer.`);
   }
   if (isDeep(payload)) {
     return excess('nesting', `What is registered has at most ${MAX_DEPTH} levels of lists and objects: nest less.`);
