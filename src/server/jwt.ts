@@ -5,6 +5,7 @@ import { PubkeeperError } from '../core/errors.js';
 import { show } from '../core/id.js';
 import { hashToken, readRights, rightsOf } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
+import { checkNames } from './options.js';
 
 /** The signatures that are taken. */
 export const JWT_ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
@@ -60,6 +61,7 @@ export class JwtAuthenticator implements Authenticator {
 
   /** @throws {PubkeeperError} `OPTION_INVALID`; the key is not in its sentence */
   static async create(options: JwtOptions): Promise<JwtAuthenticator> {
+    checkNames('JwtAuthenticator.create()', options, NAMES);
     const { algorithms, issuer, audience, leewaySeconds = 60 } = options;
     if (!Array.isArray(algorithms) || !algorithms.length || !algorithms.every((one) => JWT_ALGORITHMS.includes(one))) {
       throw invalid(`"algorithms" must name at least one of ${JWT_ALGORITHMS.join(', ')}`);
@@ -117,10 +119,17 @@ export class JwtAuthenticator implements Authenticator {
 // whether it fits the algorithm.
 const getter = (keys: Keys): CompactVerifyGetKey => (typeof keys === 'function' ? keys : () => keys);
 
+const NAMES: Readonly<Record<keyof JwtOptions, true>> = {
+  key: true, keyFile: true, jwksUrl: true, algorithms: true, issuer: true, audience: true, leewaySeconds: true,
+};
+
 /** The keys, and the text or the URL that they come from. */
 async function readKeys({ key, keyFile, jwksUrl, algorithms }: JwtOptions): Promise<[Keys, string]> {
   if ([key, keyFile, jwksUrl].filter((source) => source !== undefined).length !== 1) {
     throw invalid('give one of "key", "keyFile" and "jwksUrl"');
+  }
+  for (const [name, source] of Object.entries({ key, keyFile, jwksUrl })) {
+    if (source !== undefined && typeof source !== 'string') throw invalid(`"${name}" must be a string`);
   }
   if (jwksUrl !== undefined) return [remote(jwksUrl), jwksUrl];
   if (key !== undefined) return [await parseKey(key, algorithms, '"key"'), key];
@@ -141,10 +150,15 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
   }
   const fetched = createRemoteJWKSet(new URL(jwksUrl));
   return async (header, token) => {
+    // Keys that were fetched before the token came may be older than the one that signed it: that is no verdict.
+    const isStale = fetched.coolingDown;
     try {
       return await fetched(header, token);
     } catch (cause) {
       const fault = cause instanceof errors.JOSEError ? cause.code : '';
+      if (isStale && fault === 'ERR_JWKS_NO_MATCHING_KEY') {
+        throw new PubkeeperError('SERVER_ERROR', 'The key of a token is not known. Keys were fetched less than 30 s ago and will be again: its client may come back.', { jwksUrl }, cause);
+      }
       if (['ERR_JWKS_NO_MATCHING_KEY', 'ERR_JWKS_MULTIPLE_MATCHING_KEYS', 'ERR_JOSE_NOT_SUPPORTED'].includes(fault)) throw cause;
       // Not the token's fault: its client may come back with it.
       throw new PubkeeperError('SERVER_ERROR', 'The keys by which tokens are checked cannot be fetched.', { jwksUrl }, cause);

@@ -84,22 +84,35 @@ export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' |
 
 const FAULTS_ONLY: Logger = { warn: () => undefined, error: (...data) => console.error(...data) };
 
-/** All names: one that is misspelt would else be a default that nobody wanted. */
 const NAMES: Readonly<Record<keyof ServerOptions, true>> = {
   port: true, host: true, tokens: true, relayPort: true, maxMessageBytes: true, logger: true, metrics: true, http: true, heartbeatMs: true,
   authMs: true, holdMs: true, profile: true, ticketKeys: true, ticketSeconds: true, cluster: true, limits: true, tls: true, origins: true,
   allowOrigin: true,
 };
 
+/** What `server.reload()` takes. */
+export const RELOADED: Readonly<Record<keyof ReloadOptions, true>> = { tokens: true, ticketKeys: true, tls: true };
+
+/**
+ * Refuses names that are not known: one that is misspelt would else be a default that nobody wanted. What is given is not
+ * shown: it may be a secret.
+ * @throws {PubkeeperError} `OPTION_INVALID`
+ */
+export function checkNames(caller: string, options: unknown, names: Readonly<Record<string, true>>): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new PubkeeperError('OPTION_INVALID', `${caller} takes an object of options, not ${options === null ? 'null' : `a ${typeof options}`}.`);
+  }
+  const option = Object.keys(options).find((name) => !Object.hasOwn(names, name));
+  if (option === undefined) return;
+  throw new PubkeeperError('OPTION_INVALID', `There is no option "${option}" of ${caller}: there are ${Object.keys(names).join(', ')}.`, { option });
+}
+
 /**
  * Checks what would else be noticed when it is used, perhaps by a stranger's request.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 function checkTypes(options: ServerOptions): void {
-  if (typeof options !== 'object') throw new PubkeeperError('OPTION_INVALID', `createServer() takes an object of options, not ${show(options)}.`);
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(NAMES, name)) throw new PubkeeperError('OPTION_INVALID', `There is no option "${name}": there are ${Object.keys(NAMES).join(', ')}.`, { option: name });
-  }
+  checkNames('createServer()', options, NAMES);
   const { logger, metrics, http, allowOrigin, tls, origins } = options;
   const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
   if (logger !== undefined && (typeof logger?.warn !== 'function' || typeof logger.error !== 'function')) {

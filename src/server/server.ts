@@ -11,7 +11,7 @@ import { Heartbeat } from './heartbeat.js';
 import { answer } from './http.js';
 import { secureContext } from './listener.js';
 import type { Match } from './match.js';
-import { isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
+import { RELOADED, checkNames, isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
 import { Outbox } from './outbox.js';
 import { addressOf, isOwnRelay, localAddresses } from './own-address.js';
 import { isSecure, transportOf } from './own-relay.js';
@@ -180,7 +180,9 @@ export class PubkeeperServer {
    * one as the second until its tickets have expired (`ticketSeconds`). `tls`: for connections that come from now on.
    * @throws {PubkeeperError} `OPTION_INVALID`: then everything stays as it was
    */
-  reload({ tokens, ticketKeys, tls }: ReloadOptions): void {
+  reload(options: ReloadOptions): void {
+    checkNames('reload()', options, RELOADED);
+    const { tokens, ticketKeys, tls } = options;
     const authenticator = tokens === undefined || isAuthenticator(tokens) ? tokens : new Tokens(tokens);
     const keys = ticketKeys && checkKeys(ticketKeys);
     if (keys && !this.#settings.tickets) {

@@ -2,11 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttp } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT, exportJWK, exportSPKI, generateKeyPair } from 'jose';
+import type { CryptoKey, JWK } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, JWT_ALGORITHMS, JwtAuthenticator } from '../../src/server/index.js';
 import type { JwtAlgorithm, JwtOptions } from '../../src/server/index.js';
@@ -18,10 +20,10 @@ const SECRET = 'a secret of more than thirty-two bytes, for tests';
 const BASE = { issuer: 'https://issuer.example', audience: 'pubkeeper' } as const;
 const RIGHTS = [{ topic: 'plant.**', read: true, write: true }];
 
-function sign(key: Parameters<SignJWT['sign']>[0], alg: string, claims: Record<string, unknown> = {}): Promise<string> {
+function sign(key: Parameters<SignJWT['sign']>[0], alg: string, claims: Record<string, unknown> = {}, kid = 'k1'): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   const payload = { iss: BASE.issuer, aud: BASE.audience, exp: now + 600, rights: RIGHTS, ...claims };
-  return new SignJWT(payload).setProtectedHeader({ alg, kid: 'k1' }).sign(key);
+  return new SignJWT(payload).setProtectedHeader({ alg, kid }).sign(key);
 }
 
 const secret = new TextEncoder().encode(SECRET);
@@ -95,6 +97,9 @@ describe('JwtAuthenticator', () => {
     ['two sources', { keyFile: '/nowhere' }],
     ['keys that anybody on the way can change', { jwksUrl: 'http://keys.example/', key: undefined as unknown as string }],
     ['broken JSON', { key: '{secret' }],
+    ['bytes', { key: Buffer.from(SECRET) as unknown as string }],
+    ['a URL that is an object', { jwksUrl: new URL('https://keys.example/') as unknown as string, key: undefined as unknown as string }],
+    ['a name that is misspelt', { leeway: 5 } as Partial<JwtOptions>],
   ])('refuses %s', async (_what, options) => {
     const error = await hs256(options).then(() => undefined, (caught: unknown) => caught);
     expect(error).toMatchObject({ code: 'OPTION_INVALID' });
@@ -111,11 +116,46 @@ describe('JwtAuthenticator', () => {
     expect(server.stats().drops).toEqual({ expired: 1 });
   });
 
-  it('does not blame a token for keys that cannot be fetched', async () => {
-    const http = createHttp((_request, response) => response.writeHead(500).end()).listen(0, '127.0.0.1');
+  /** Serves what `answer` says by then; returns the URL. */
+  async function keyServer(answer: (response: ServerResponse) => void): Promise<string> {
+    const http = createHttp((_request, response) => answer(response)).listen(0, '127.0.0.1');
     await once(http, 'listening');
     later(async () => void http.close());
-    const jwksUrl = `http://127.0.0.1:${(http.address() as AddressInfo).port}/`;
+    return `http://127.0.0.1:${(http.address() as AddressInfo).port}/`;
+  }
+
+  it('does not refuse a token for good because its key is newer than those that were fetched a moment ago', async () => {
+    const keys: JWK[] = [];
+    const make = async (kid: string): Promise<CryptoKey> => {
+      const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
+      keys.push({ ...(await exportJWK(publicKey)), kid });
+      return privateKey;
+    };
+    const jwksUrl = await keyServer((response) => response.end(JSON.stringify({ keys })));
+    const told: string[] = [];
+    const logger = { warn: () => undefined, error: (...data: unknown[]) => void told.push(data.map(String).join(' ')) };
+    const tokens = await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'] });
+    const server = await start({ tokens, logger });
+    const old = await make('old');
+    const attempt = async (key: CryptoKey, kid: string): Promise<RawControl> => {
+      const client = await RawControl.open(server.url);
+      client.send(1, { token: await sign(key, 'ES256', {}, kid) });
+      return client;
+    };
+    // A fresh fetch knows: this is no key of ours.
+    const stranger = await attempt(old, 'strange');
+    expect((await stranger.closed).code).toBe(CloseCode.UNAUTHORIZED);
+    expect(await (await attempt(old, 'old')).expect(2)).toMatchObject({ authenticated: true });
+    const fresh = await make('new');
+    expect((await (await attempt(fresh, 'new')).closed).code).toBe(CloseCode.SERVER_FAULT);
+    expect(told).toEqual([expect.stringContaining('Keys were fetched less than 30 s ago')]);
+    // Who starts now fetches the keys as they are now.
+    server.reload({ tokens: await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'], leewaySeconds: 59 }) });
+    expect(await (await attempt(fresh, 'new')).expect(2)).toMatchObject({ authenticated: true });
+  });
+
+  it('does not blame a token for keys that cannot be fetched', async () => {
+    const jwksUrl = await keyServer((response) => response.writeHead(500).end());
     const tokens = await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'] });
     const server = await start({ tokens, logger: { warn: () => undefined, error: () => undefined } });
     const { privateKey } = await generateKeyPair('ES256');

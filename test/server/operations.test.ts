@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, createServer, jsonLogger } from '../../src/server/index.js';
-import type { ServerOptions, TokenTable } from '../../src/server/index.js';
+import type { ReloadOptions, ServerOptions, TokenTable } from '../../src/server/index.js';
 import { PubkeeperError } from '../../src/core/errors.js';
 import { Tickets } from '../../src/server/tickets.js';
 import { connect, joinRelay, later, start, until } from './harness.js';
@@ -115,6 +115,9 @@ describe('reload', () => {
     const server = await start({ tokens: table });
     await connect(server, { token: 'kept' });
     expect(() => server.reload({ tokens: {} })).toThrow(PubkeeperError);
+    // Misspelt it would be a revocation that revokes nothing.
+    expect(() => server.reload({ token: { kept: ALL } } as ReloadOptions)).toThrow(/no option "token" of reload\(\)/);
+    expect(() => server.reload(undefined as unknown as ReloadOptions)).toThrow(PubkeeperError);
     await connect(server, { token: 'revoked' });
     expect(server.stats().clients).toBe(2);
   });

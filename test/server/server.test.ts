@@ -54,7 +54,7 @@ describe('createServer', () => {
     ['no room for messages', { maxMessageBytes: 0 }, /"maxMessageBytes"/],
     ['a table without tokens', { tokens: {} }, /no token/],
     ['an address of somebody else', { host: '192.0.2.1', tokens: { t: [] } }, /cannot listen on "192\.0\.2\.1"/],
-    ['a misspelt option', { orgins: [] } as ServerOptions, /no option "orgins": there are .*origins/],
+    ['a misspelt option', { orgins: [] } as ServerOptions, /no option "orgins" of createServer\(\): there are .*origins/],
     ['one origin outside of a list', { origins: 'https://a.example' as never }, /"origins" must be a list/],
     ['a logger that is none', { logger: {} as never }, /"logger"/],
     ['no logger', { logger: null as never }, /"logger"/],
@@ -69,7 +69,7 @@ describe('createServer', () => {
   });
 
   it('refuses options that are no object', async () => {
-    await expect(createServer(9898 as never)).rejects.toMatchObject({ code: 'OPTION_INVALID', message: 'createServer() takes an object of options, not 9898.' });
+    await expect(createServer(9898 as never)).rejects.toMatchObject({ code: 'OPTION_INVALID', message: 'createServer() takes an object of options, not a number.' });
   });
 
   it('says that a port is in use, and leaves nothing behind', async () => {
