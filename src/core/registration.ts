@@ -44,7 +44,12 @@ export class Registration<Info> {
     }
     const fresh = infos.filter((info) => {
       const id = this.#idOf(info);
-      const key = JSON.stringify(info, (name, value: unknown) => (name === 'ticket' ? undefined : value));
+      let key = '';
+      try {
+        key = JSON.stringify(info, (name, value: unknown) => name === 'ticket' || value);
+      } catch {
+        // Nested too deep for the stack, by whoever registered it: it counts as new each time.
+      }
       this.#missing.delete(id);
       if (this.#peers.get(id) === key) {
         this.#renew(info);

@@ -4,6 +4,7 @@ import { Registration } from '../../src/core/registration.js';
 interface Info {
   readonly id: string;
   readonly key?: string;
+  readonly deep?: unknown;
 }
 
 let calls: string[];
@@ -46,6 +47,13 @@ describe('Registration', () => {
     expect(heard()).toEqual(['remove gone']);
     registration.expire();
     expect(heard()).toEqual([]);
+  });
+
+  it('takes a peer whose details are nested deeper than JSON.stringify goes, and the others beside it', () => {
+    const deep = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000)) as unknown;
+    registration.notify([{ id: 'deep', deep }, { id: 'b' }]);
+    registration.removed('deep');
+    expect(heard()).toEqual(['add deep,b', 'remove deep']);
   });
 
   it('a live match does not make the others missing', () => {
