@@ -140,6 +140,10 @@ export class ControlPlane {
         const subject = kind === 'brewer' ? { brewer_id: id } : { patron_id: id };
         session.deliver(errorPacket('REGISTERED_TWICE', taken(kind, id), subject));
       },
+      tooLong(session, kind, id) {
+        // Without its id as the subject, by which clients take it for refused: here it counts.
+        session.deliver(errorPacket('LIMIT_EXCEEDED', `The ${kind} ${id} is too long for the registry of this cluster: it is matched at this server only. Shorten what it says.`));
+      },
     });
   }
 

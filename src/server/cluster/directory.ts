@@ -25,7 +25,8 @@ export interface DirectoryOptions<C extends object> {
   pass(items: readonly Outgoing<C | RemotePeer>[]): void;
   /** Whether a brewer's details name the relay of this server. */
   isOwn(brew: BrewDetails, client: C): boolean;
-  share(record: RegistryRecord): void;
+  /** False when it is too long to be told to other servers. */
+  share(record: RegistryRecord): boolean;
   claim(kind: Kind, id: string, at: number): void;
   unshare(kind: Kind, id: string): void;
   /** Whether another server is there: what is registered at one that is not meets nobody, even before it is taken back. */
@@ -34,6 +35,8 @@ export interface DirectoryOptions<C extends object> {
   opaque(): void;
   /** The client's registration was taken over by one at another server. */
   tell(client: C, kind: Kind, id: string): void;
+  /** The client's registration is too long to be told to other servers. */
+  tooLong(client: C, kind: Kind, id: string): void;
 }
 
 /** Between a matchmaker and the registrations of all servers: the other servers' go in, those of its own clients go out. */
@@ -128,13 +131,13 @@ export class Directory<C extends object> {
   }
 
   #follow(client: C, kind: Kind, id: string): void {
-    const { share, unshare } = this.#options;
+    const { share, tooLong, unshare } = this.#options;
     const found = this.#find(kind, id);
     const record = found?.client === client ? this.#record(client, found) : undefined;
     if (record) {
       const shared = this.#shared.get(client) ?? new Map<string, readonly [Kind, string]>();
       this.#shared.set(client, shared.set(kind + id, [kind, id]));
-      share(record);
+      if (!share(record)) tooLong(client, kind, id);
     } else if (found?.client !== client && found && !(found.client instanceof RemotePeer)) {
       // It belongs to another client of this server.
     } else {

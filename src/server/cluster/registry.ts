@@ -93,14 +93,20 @@ export class Registry {
     return this.#complete && this.#silent <= STALL_TICKS;
   }
 
-  share(record: RegistryRecord): void {
+  /** False when it is too long for the registry: the other servers do not learn of it. */
+  share(record: RegistryRecord): boolean {
     const { server, malformed, maxRecord } = this.#options;
     const name = { server, kind: record.kind, id: record.id };
     const text = encodeRecord(record);
     this.#replica.claim(record.kind, record.id, record.at);
-    if (Buffer.byteLength(text) <= maxRecord()) return this.#writer.set(name, text);
-    malformed();
-    this.#writer.delete(name);
+    const fits = Buffer.byteLength(text) <= maxRecord();
+    if (fits) {
+      this.#writer.set(name, text);
+    } else {
+      malformed();
+      this.#writer.delete(name);
+    }
+    return fits;
   }
 
   /** An id is about to be registered here: what another server has under it counts no more. */

@@ -66,6 +66,29 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     expect(await Promise.all(boxes.map((box) => box.next()))).toEqual(['two', 'two']);
   });
 
+  it('say which brewer is too long to be told to the others, and match it at its own server', async () => {
+    const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
+    const [near, far] = [await RawControl.open(a.url), await RawControl.open(b.url)];
+    for (const client of [near, far]) await client.authenticate(TOKEN);
+    const [brewer_id, patron_id] = [newId(), newId()];
+    const brews = [{ name: 'websocket' }];
+    const register = (length: number): void => near.send(10, { topic: 'long.one', brewer_id, brewer_config: { x: 'x'.repeat(length) }, brews });
+    far.send(20, { topic: 'long.*', patron_id: newId(), brews });
+    expect(await far.expect(12)).toMatchObject({ brewers: [] });
+    register(1024 * 1024 - 200);
+    expect(await near.expect(22)).toMatchObject({ brewer_id });
+    const told = await near.expect(99);
+    expect(told).toMatchObject({ code: 'LIMIT_EXCEEDED', message: expect.stringContaining(`The brewer ${brewer_id} is too long`) as string });
+    expect(told).not.toHaveProperty('brewer_id');
+    expect(a.stats().drops).toEqual({ 'cluster-record': 1 });
+    near.send(20, { topic: 'long.*', patron_id, brews });
+    expect(await near.expect(12)).toMatchObject({ patron_id, brewers: [{ brewer_id }] });
+    // Shorter, the other server learns of it.
+    register(10);
+    expect(await far.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
+    await Promise.all([near.close(), far.close()]);
+  });
+
   it('give the last value of one server to who joins at another, the newest where several have one', async () => {
     const [a, b, c] = [await stage.server(nats.url), await stage.server(nats.url), await stage.server(nats.url)];
     const first = inbox();
