@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
+import type { Logger } from '../core/host.js';
 import type { Heartbeat, Beating } from './heartbeat.js';
 import { Bucket } from './bucket.js';
 import type { LimitSettings } from './limits.js';
@@ -29,6 +30,8 @@ class RelayConnection implements Beating, RelayMember, Paced {
   #beats = false;
   silence = 0;
   isFull = false;
+  /** Whether the log has said that it wants to join too much. */
+  isToldOf = false;
   /** Whether nobody else wants its reading paused. */
   mayRead = (): boolean => true;
 
@@ -84,6 +87,7 @@ export interface RelayPlaneOptions {
   readonly bridge: RelayBridge<RelayMember> | undefined;
   /** A connection has joined the topic of this key. */
   readonly joined: (key: string) => void;
+  readonly logger: Pick<Logger, 'warn'>;
 }
 
 /** The relay with its WebSockets. */
@@ -109,7 +113,10 @@ export class RelayPlane {
         if (reader instanceof RelayConnection) this.#pacer.full(reader, near, others);
       },
       cork: () => this.#atEndOfTick(),
-      dropped: (fault, _connection, count) => drops.add(fault, count),
+      dropped: (fault, connection, count) => {
+        drops.add(fault, count);
+        if (fault === 'joined-topics' && connection instanceof RelayConnection) this.#hasTooMany(connection);
+      },
       ...(options.tickets && { permits: new Permits<RelayMember>(options.tickets, limits.joinedTopics) }),
       maxJoined: limits.joinedTopics,
       maxRetained: limits.retainedValues,
@@ -145,6 +152,15 @@ export class RelayPlane {
     connection.isFull = outbox.isFull(socket);
     return true;
   };
+
+  /** The relay's protocol has no word for it: so who runs the server is told, once of each connection. */
+  #hasTooMany(connection: RelayConnection): void {
+    if (connection.isToldOf) return;
+    connection.isToldOf = true;
+    const { limits, logger } = this.#options;
+    const from = connection.tcp.remoteAddress ?? 'an unknown address';
+    logger.warn(`A relay connection from ${from} has joined ${limits.joinedTopics} topics and gets nothing of any other: raise limits.joinedTopics, or let its patrons ask for less.`);
+  }
 
   /** False when the connection is to get what it missed once it has drained; else it is being closed. */
   #tooSlow(socket: WebSocket, length: number): boolean {

@@ -174,10 +174,10 @@ export class Relay<C extends RelayMember> {
   #join(connection: C, key: string, { topicHash, payload }: RelayPacket): void {
     const { permits, dropped } = this.#options;
     const joined = this.#memberships.of(connection);
+    if (joined.size >= this.#maxJoined && !joined.has(key)) return dropped?.('joined-topics', connection);
     if (permits && !permits.join(connection, topicHash, payload)) return dropped?.('no-ticket', connection);
     // A fresh ticket for what goes on anyway.
     if (permits && joined.has(key)) return;
-    if (joined.size >= this.#maxJoined && !joined.has(key)) return dropped?.('joined-topics', connection);
     // What was published before goes to those who had joined before; its last frame is this one's last value.
     this.#settle(key);
     this.#memberships.enter(connection, key);

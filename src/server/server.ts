@@ -69,7 +69,7 @@ export class PubkeeperServer {
     // Publishers at other servers cannot be made to wait for a reader here: a burst of theirs needs room.
     const outbox = new Outbox(drops, (cluster ? CLUSTER_BUFFER : 1) * limits.bufferedBytes);
     const addresses = new Set([settings.host, ...localAddresses()]);
-    this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key) });
+    this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
     this.#control = new ControlPlane({
       authenticator,
       drops,

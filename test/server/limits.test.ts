@@ -129,11 +129,14 @@ describe('rates', () => {
 
 describe('the relay', () => {
   it('lets a connection join no more topics than allowed', async () => {
-    const server = await start({ limits: { joinedTopics: 2 } });
+    const told: unknown[] = [];
+    const server = await start({ limits: { joinedTopics: 2 }, logger: { warn: (text: unknown) => void told.push(text), error: () => undefined } });
     const relay = await joinRelay(server);
     for (const topic of ['a', 'b', 'a', 'c', 'd']) relay.join(topic);
     await relay.settled();
     expect(server.stats()).toMatchObject({ topics: 2, drops: { 'joined-topics': 2 } });
+    // Once: the relay's protocol has no word for it, so that only the log can say it.
+    expect(told).toEqual([expect.stringMatching(/^A relay connection from .*127\.0\.0\.1 has joined 2 topics and gets nothing of any other: raise limits\.joinedTopics/)]);
     relay.leave('a');
     relay.join('c');
     await relay.settled();

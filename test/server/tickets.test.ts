@@ -151,6 +151,22 @@ describe('a secured relay', () => {
     expect(server.stats()).toMatchObject({ published: 1, delivered: 1, drops: { 'no-ticket': 10_001 } });
   }, 20_000);
 
+  it('does not call a ticket bad because too many topics are joined', async () => {
+    const keys = [randomBytes(32)];
+    const told: unknown[] = [];
+    const logger = { warn: (text: unknown) => void told.push(text), error: () => undefined };
+    const server = await start({ profile: 'secured', ticketKeys: keys, limits: { joinedTopics: 1 }, logger });
+    const relay = await joinRelay(server);
+    const expires = Math.floor(Date.now() / 1000) + 60;
+    for (const topic of ['a', 'b', 'a']) {
+      relay.socket.send(encodeRelay(0, topic, new Tickets(keys).issue({ operation: 'join', topicHash: sha256(topic) }, expires)));
+    }
+    await relay.settled();
+    expect(server.stats()).toMatchObject({ topics: 1, drops: { 'joined-topics': 1 } });
+    expect(server.stats().drops).not.toHaveProperty('no-ticket');
+    expect(told).toEqual([expect.stringContaining('has joined 1 topics')]);
+  });
+
   it('ends what a ticket has expired for', async () => {
     const keys = [randomBytes(32)];
     const server = await start({ profile: 'secured', ticketKeys: keys, heartbeatMs: 100 });
