@@ -131,7 +131,9 @@ async function measure(brewer: Brewer, patron: Arrivals, { size, seconds }: Benc
   try {
     const latencies: number[] = [];
     let end = Infinity;
-    for (let count = 0; !run.isOver && performance.now() < end && latencies.length < MAX_SAMPLES; count++) {
+    // One at least, however short the time is.
+    const isEnough = (): boolean => latencies.length > 0 && (performance.now() >= end || latencies.length >= MAX_SAMPLES);
+    for (let count = 0; !run.isOver && !isEnough(); count++) {
       const began = performance.now();
       send();
       await patron.until(sent);
@@ -143,7 +145,7 @@ async function measure(brewer: Brewer, patron: Arrivals, { size, seconds }: Benc
     const window = Math.max(1, Math.min(WINDOW_MESSAGES, Math.floor(WINDOW_BYTES / size)));
     const first = sent;
     const began = performance.now();
-    while (!run.isOver && performance.now() - began < seconds * 1000) {
+    while (!run.isOver && (sent === first || performance.now() - began < seconds * 1000)) {
       while (sent - patron.received < window) send();
       await patron.until(sent - Math.floor(window / 2));
     }

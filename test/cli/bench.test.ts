@@ -38,6 +38,12 @@ describe('pubkeeper bench', () => {
     }
   });
 
+  it('measures one message at least, however short the time is', async () => {
+    const { code, stdout } = await result(['bench', '--seconds', '0.000001', '--json'], await serve());
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ messagesPerSecond: expect.any(Number) as number, p50Ms: expect.any(Number) as number, p99Ms: expect.any(Number) as number });
+  });
+
   it('prints a table for people, over the relay unless told otherwise', async () => {
     const { code, stdout } = await result([...SHORT, '--quiet', '--cipher', 'none'], await serve());
     expect(code).toBe(0);
