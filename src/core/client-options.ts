@@ -80,12 +80,12 @@ export function readOptions(options: ClientOptions): Settings {
     }
     names.add(name);
   }
-  const settings: Record<string, unknown> = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, maxRetries: Infinity };
+  const settings: Settings['reconnect'] & Record<string, unknown> = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, maxRetries: Infinity };
   for (const [name, given] of Object.entries(reconnect ?? {})) settings[name] = given ?? settings[name];
   for (const [name, ms] of Object.entries({ ...settings, connectTimeoutMs })) {
     if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number from 0 on, not ${show(ms)}`);
   }
-  return { ...options, servers, reconnect: settings as unknown as Settings['reconnect'], connectTimeoutMs };
+  return { ...options, servers, reconnect: settings, connectTimeoutMs };
 }
 
 function assertServer(server: unknown): void {

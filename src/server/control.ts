@@ -163,10 +163,10 @@ export class ControlPlane {
     this.#heartbeat.add(session);
   }
 
-  /** Takes a packet of an authenticated client. */
-  receive(session: ControlSession, packet: Packet): void {
+  /** Takes a packet of an authenticated client, and how long that is. */
+  receive(session: ControlSession, packet: Packet, length: number): void {
     this.#directory?.before(packet);
-    this.#pass(this.matchmaker.receive(session, packet));
+    this.#pass(this.matchmaker.receive(session, packet, length));
     this.#directory?.after(session, packet);
   }
 

@@ -32,12 +32,8 @@ export interface Usage {
   readonly bytes: number;
 }
 
-/** How long a registration is, as JSON. */
-export const lengthOf = (payload: object): number => JSON.stringify(payload).length;
-
 /** Notes how long a registration of a client is now. */
-export function resize<C>(known: Client<C>, registration: { bytes: number }, payload: object): void {
-  const bytes = lengthOf(payload);
+export function resize<C>(known: Client<C>, registration: { bytes: number }, bytes: number): void {
   known.bytes += bytes - registration.bytes;
   registration.bytes = bytes;
 }

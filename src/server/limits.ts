@@ -1,7 +1,7 @@
 import { type ErrorCode, PubkeeperError } from '../core/errors.js';
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
-import { lengthOf, type Usage } from './known-client.js';
+import type { Usage } from './known-client.js';
 import type { DropReason } from './stats.js';
 
 /** What one client may use of the server. Everything has a default; each refusal is counted in `stats().drops`. */
@@ -15,7 +15,7 @@ export interface Limits {
   readonly connectionsPerAddress?: number;
   /** Patrons and brewers of one connection; default 10,000. */
   readonly registrations?: number;
-  /** Bytes that all of these have together, as they were sent; default 16 MiB. */
+  /** Bytes of the packets that registered these, together; default 16 MiB. */
   readonly registeredBytes?: number;
   /** Brews of one patron or brewer; default 32. */
   readonly brewsPerRegistration?: number;
@@ -117,8 +117,8 @@ const isDeep = (value: unknown, left = MAX_DEPTH): boolean =>
 /** Longer names of brews are not kept: nobody has a brew of such a name. */
 const MAX_NAME = 255;
 
-/** What limit a packet is beyond; undefined when it is within all. `usage`: what else its client has registered. */
-export function excessOf(packet: Packet, limits: LimitSettings, usage: () => Usage): Excess | undefined {
+/** What limit a packet of `length` bytes is beyond; undefined when it is within all. `usage`: what else its client has registered. */
+export function excessOf(packet: Packet, length: number, limits: LimitSettings, usage: () => Usage): Excess | undefined {
   const { type, payload } = packet;
   if (type === PacketType.BREW_STATE && payload.brew.length > MAX_NAME) {
     return { reason: 'brews', code: 'LIMIT_EXCEEDED', message: `The name of a brew has at most ${MAX_NAME} characters, not ${payload.brew.length}: shorten it.`, subject: {} };
@@ -151,7 +151,7 @@ export function excessOf(packet: Packet, limits: LimitSettings, usage: () => Usa
     const message = `A connection has at most ${limits.registrations} patrons and brewers here: unregister some, or open another one.`;
     return excess('registrations', message);
   }
-  if (bytes + lengthOf(payload) > limits.registeredBytes) {
+  if (bytes + length > limits.registeredBytes) {
     const message = `The patrons and brewers of a connection have at most ${limits.registeredBytes} bytes together here: shorten or unregister some.`;
     return excess('registered-bytes', message);
   }

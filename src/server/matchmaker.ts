@@ -117,15 +117,15 @@ export class Matchmaker<C> {
     return packet.type === PacketType.PATRON_REGISTER ? this.#patrons.get(packet.payload.patron_id) : undefined;
   }
 
-  /** Takes a packet of a client that was added. Types that are not about matching lead to nothing. */
-  receive(client: C, packet: Packet): Outgoing<C>[] {
+  /** Takes a packet of a client that was added, `length` bytes of it. Types that are not about matching lead to nothing. */
+  receive(client: C, packet: Packet, length = 0): Outgoing<C>[] {
     const known = this.#clients.get(client);
     if (!known) return [];
     switch (packet.type) {
       case PacketType.BREWER_REGISTER:
-        return this.#registerBrewer(client, known, packet.payload);
+        return this.#registerBrewer(client, known, packet.payload, length);
       case PacketType.PATRON_REGISTER:
-        return this.#registerPatron(client, known, packet.payload);
+        return this.#registerPatron(client, known, packet.payload, length);
       case PacketType.BREWER_UNREGISTER: {
         const brewer = this.#brewers.get(packet.payload.brewer_id);
         return brewer && known.brewers.has(brewer) ? this.#dropBrewer(known, brewer) : [];
@@ -157,7 +157,7 @@ export class Matchmaker<C> {
     return out.filter((item) => item.client !== client);
   }
 
-  #registerBrewer(client: C, known: Client<C>, payload: BrewerRegister): Outgoing<C>[] {
+  #registerBrewer(client: C, known: Client<C>, payload: BrewerRegister, length: number): Outgoing<C>[] {
     const { topic, brewer_id: id, brewer_config: config, brews } = payload;
     const subject = { brewer_id: id };
     const fault = faultOf(() => assertTopic(topic));
@@ -175,7 +175,7 @@ export class Matchmaker<C> {
     brewer.topic = topic;
     brewer.config = config;
     brewer.brews = brews;
-    resize(known, brewer, payload);
+    resize(known, brewer, length);
     if (!before) {
       this.#brewers.set(id, brewer);
       known.brewers.add(brewer);
@@ -213,7 +213,7 @@ export class Matchmaker<C> {
     return out;
   }
 
-  #registerPatron(client: C, known: Client<C>, payload: PatronRegister): Outgoing<C>[] {
+  #registerPatron(client: C, known: Client<C>, payload: PatronRegister, length: number): Outgoing<C>[] {
     const { topic: pattern, patron_id: id, brews } = payload;
     const subject = { patron_id: id };
     const fault = faultOf(() => assertTopicPattern(pattern));
@@ -226,7 +226,7 @@ export class Matchmaker<C> {
     known.places.patrons.add(pattern, patron);
     patron.pattern = pattern;
     patron.brews = brewsByName(brews);
-    resize(known, patron, payload);
+    resize(known, patron, length);
     if (!before) {
       this.#patrons.set(id, patron);
       known.patrons.add(patron);

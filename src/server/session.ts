@@ -28,6 +28,9 @@ export interface Handshake {
   readonly address: string;
 }
 
+/** A packet, and how many bytes it had. */
+type Arrived = { readonly packet: Packet | UnknownPacket; readonly length: number };
+
 /** One control connection: authentication, then packets to the matchmaker and back (protocol, section 2). */
 export class ControlSession implements Beating {
   readonly handshake: Handshake;
@@ -39,7 +42,7 @@ export class ControlSession implements Beating {
   #authTimer: Timer | undefined;
   readonly #throttle: Throttle;
   /** What has come while an earlier packet is still being worked on. */
-  #later: (Packet | UnknownPacket)[] | undefined;
+  #later: Arrived[] | undefined;
   #probe: Promise<boolean> | undefined;
   #sign: ((alive: boolean) => void) | undefined;
 
@@ -127,17 +130,17 @@ export class ControlSession implements Beating {
       this.#plane.drops.add('control-packet');
       return this.#fault(error.code, error.message);
     }
-    this.#take(packet);
+    this.#take({ packet, length: bytes.length });
   }
 
   /** Handles packets one after the other: one that has to wait for something holds up those behind it. */
-  #take(packet: Packet | UnknownPacket): void {
+  #take(arrived: Arrived): void {
     if (this.#later) {
-      this.#later.push(packet);
+      this.#later.push(arrived);
       if (!this.#authenticated && this.#later.length >= this.#plane.limits.packetsBeforeAuth) this.#tooSoon();
       return;
     }
-    const work = this.#authenticated ? this.#handle(packet) : this.#authenticate(packet);
+    const work = this.#authenticated ? this.#handle(arrived) : this.#authenticate(arrived.packet);
     if (!work) return;
     this.#later = [];
     this.#socket.pause();
@@ -205,9 +208,9 @@ export class ControlSession implements Beating {
     end(this.#socket, CloseCode.UNAUTHORIZED, 'The token was refused.');
   }
 
-  #handle(packet: Packet | UnknownPacket): Promise<void> | undefined {
+  #handle({ packet, length }: Arrived): Promise<void> | undefined {
     const { limits, matchmaker, drops, outbox } = this.#plane;
-    const excess = packet.type === 'unknown' ? undefined : excessOf(packet, limits, () => matchmaker.usage(this, packet));
+    const excess = packet.type === 'unknown' ? undefined : excessOf(packet, length, limits, () => matchmaker.usage(this, packet));
     if (excess) return void this.#refuseExcess(excess);
     switch (packet.type) {
       case 'unknown':
@@ -217,14 +220,14 @@ export class ControlSession implements Beating {
       case PacketType.BREWER_REGISTER:
       case PacketType.PATRON_REGISTER: {
         const rival = this.#plane.rival(this, packet);
-        if (rival) return this.#contend(rival, packet);
-        return void this.#plane.receive(this, packet);
+        if (rival) return this.#contend(rival, packet, length);
+        return void this.#plane.receive(this, packet, length);
       }
       case PacketType.BREWER_UNREGISTER:
       case PacketType.PATRON_UNREGISTER:
       case PacketType.BREWS_REGISTER:
       case PacketType.BREW_STATE:
-        return void this.#plane.receive(this, packet);
+        return void this.#plane.receive(this, packet, length);
       case PacketType.ERROR:
         return void this.#plane.logger.debug?.(`The client at ${this.handshake.address} reports: ${packet.payload.message}`);
       case PacketType.CLIENT_AUTHENTICATE:
@@ -245,12 +248,12 @@ export class ControlSession implements Beating {
    * The id is held by another connection. That one may be the same client before its network changed, dead without a
    * FIN; so it is asked for a sign of life before the newcomer is refused.
    */
-  async #contend(rival: ControlSession, packet: Packet): Promise<void> {
+  async #contend(rival: ControlSession, packet: Packet, length: number): Promise<void> {
     if (!(await rival.answers())) {
       rival.cut();
       this.#plane.gone(rival);
     }
-    if (this.#open) this.#plane.receive(this, packet);
+    if (this.#open) this.#plane.receive(this, packet, length);
   }
 
   /** Says what is wrong. The connection survives it if the client is authenticated. */
