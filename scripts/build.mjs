@@ -4,11 +4,12 @@ import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { copyDashboard } from './dashboard.mjs';
-import { SetupError, buildFingerprint, main, recordBuild, root, runNode, step } from './setup.mjs';
+import { SetupError, buildFingerprint, ensureDependencies, main, recordBuild, root, runNode, step } from './setup.mjs';
 
 const dist = (name) => join(root, 'dist', name);
 
 await main(async () => {
+  await ensureDependencies();
   // Taken first: what changes during the build makes the result stale.
   const fingerprint = buildFingerprint();
   recordBuild('');

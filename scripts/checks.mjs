@@ -1,6 +1,6 @@
 // The static checks. `node scripts/checks.mjs [lint|types]` runs those whose name begins so; scripts/test.mjs runs all.
 import { pathToFileURL } from 'node:url';
-import { main, runNode, step } from './setup.mjs';
+import { ensureBuild, ensureDependencies, main, runNode, step } from './setup.mjs';
 
 const tsc = (project) => () => runNode('node_modules/typescript/bin/tsc', ['-p', project, '--noEmit']);
 
@@ -25,6 +25,9 @@ export async function runChecks(prefix = '') {
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   await main(async () => {
+    await ensureDependencies();
+    // The demos import what the build makes.
+    if (process.argv[2] !== 'lint') await ensureBuild();
     const { passed, failed } = await runChecks(process.argv[2]);
     if (failed > 0 || passed === 0) process.exitCode = 1;
   });
