@@ -1,6 +1,9 @@
 // Small helpers of the processes that take part.
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 import { residentBytes } from './forked.mjs';
 
@@ -17,9 +20,12 @@ export async function freePort() {
 /** Whether a program is on the PATH. */
 export const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 
-/** Runs a program until `ready` stands in what it says; returns what weighs and what ends it. */
-export async function daemon(program, args, ready) {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+/** Runs a program with this text as its configuration until `ready` stands in what it says; returns what weighs and what ends it. */
+export async function daemon(program, config, args, ready) {
+  const directory = mkdtempSync(join(tmpdir(), 'bench-'));
+  const file = join(directory, `${program}.conf`);
+  writeFileSync(file, config);
+  const child = spawn(program, ['-c', file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   await new Promise((resolve, reject) => {
     let said = '';
     const read = (chunk) => {
@@ -30,7 +36,7 @@ export async function daemon(program, args, ready) {
     child.stderr.on('data', read);
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${program} ended with ${code}: ${said.slice(-500)}`)));
-  });
+  }).finally(() => rmSync(directory, { recursive: true }));
   child.removeAllListeners('exit');
   return {
     memory: async () => residentBytes(child.pid),

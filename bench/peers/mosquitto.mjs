@@ -1,6 +1,3 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { daemon, freePort, has } from '../lib/net.mjs';
 
 const TOPIC = 'bench/a/b';
@@ -19,13 +16,10 @@ export const mosquitto = (transport) => {
 
     async server() {
       const [tcp, ws] = [await freePort(), await freePort()];
-      const file = join(mkdtempSync(join(tmpdir(), 'bench-')), 'mosquitto.conf');
-      writeFileSync(
-        file,
+      const config =
         `listener ${tcp} 127.0.0.1\nlistener ${ws} 127.0.0.1\nprotocol websockets\nallow_anonymous true\n` +
-          'max_queued_messages 0\nset_tcp_nodelay true\n',
-      );
-      const server = await daemon('mosquitto', ['-c', file, '-v'], 'running');
+        'max_queued_messages 0\nset_tcp_nodelay true\n';
+      const server = await daemon('mosquitto', config, ['-v'], 'running');
       return { info: { tcp, ws }, ...server };
     },
 

@@ -1,8 +1,5 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
 import { connect as dial } from 'node:net';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { daemon, freePort, has } from '../lib/net.mjs';
 
 const SUBJECT = 'bench.a.b';
@@ -21,9 +18,8 @@ export const nats = (transport) => {
 
     async server() {
       const [tcp, ws] = [await freePort(), await freePort()];
-      const file = join(mkdtempSync(join(tmpdir(), 'bench-')), 'nats.conf');
-      writeFileSync(file, `host: 127.0.0.1\nport: ${tcp}\nwebsocket { host: 127.0.0.1, port: ${ws}, no_tls: true }\n`);
-      const server = await daemon('nats-server', ['-c', file], 'Server is ready');
+      const config = `host: 127.0.0.1\nport: ${tcp}\nwebsocket { host: 127.0.0.1, port: ${ws}, no_tls: true }\n`;
+      const server = await daemon('nats-server', config, [], 'Server is ready');
       return { info: { tcp, ws }, ...server };
     },
 

@@ -266,7 +266,9 @@ async function foreign(transport: 'unix' | 'tcp', talk: (socket: Socket) => void
     clean.push(() => socket.destroy());
     talk(socket);
   });
-  const path = join(mkdtempSync(join(tmpdir(), 'pk-foreign-')), 's');
+  const folder = mkdtempSync(join(tmpdir(), 'pk-foreign-'));
+  clean.push(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, 's');
   if (transport === 'unix') server.listen(path);
   else server.listen(0, '127.0.0.1');
   await once(server, 'listening');
