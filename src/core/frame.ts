@@ -90,14 +90,24 @@ export function bearsIdentity(frame: Uint8Array, identity: Uint8Array): boolean 
 /** The first four bytes of the brewer's id as a number: a cheap key for tables of brewers. */
 export const brewerKey = (frame: Uint8Array): number => readUint32(frame, ID_AT);
 
+// What each message is asked by itself: an object with a view in it for each question would cost as much as opening a short one.
+
+/** The `sequence` of a frame that `isFrame` (see {@link Seal}), or undefined where the frame is not sealed. */
+export const sequenceOf = (frame: Uint8Array): number | undefined =>
+  frame[SEALED_AT] === 1 ? readUint32(frame, SEQUENCE_AT) + readUint32(frame, SEQUENCE_AT + 4) * 0x100000000 : undefined;
+
+/** Whether a sealed frame holds a bundle. */
+export const isBundle = (frame: Uint8Array): boolean => (frame[FLAGS_AT]! & 1) === 1;
+
+/** Whether a sealed frame is of this epoch. */
+export const bearsEpoch = (frame: Uint8Array, epoch: Uint8Array): boolean =>
+  epoch.every((byte, index) => byte === frame[EPOCH_AT + index]);
+
 /** Sealed fields of a frame that `isFrame`, or undefined where the frame is not sealed. */
 export function readSeal(frame: Uint8Array): Seal | undefined {
-  if (frame[SEALED_AT] !== 1) return;
-  return {
-    bundle: (frame[FLAGS_AT]! & 1) === 1,
-    epoch: frame.subarray(EPOCH_AT, EPOCH_AT + 8),
-    sequence: readUint32(frame, SEQUENCE_AT) + readUint32(frame, SEQUENCE_AT + 4) * 0x100000000,
-  };
+  const sequence = sequenceOf(frame);
+  if (sequence === undefined) return;
+  return { bundle: isBundle(frame), epoch: frame.subarray(EPOCH_AT, EPOCH_AT + 8), sequence };
 }
 
 /**

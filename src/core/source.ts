@@ -2,7 +2,7 @@ import { bursts, type CryptoEngine, sizeOf } from './ciphers/engine.js';
 import { openerFor } from './ciphers/index.js';
 import { type Opener, strength } from './ciphers/cipher.js';
 import type { DropReason } from './drops.js';
-import { bearsIdentity, frameIdentity, isFrame, readSeal, topicHash } from './frame.js';
+import { bearsIdentity, frameIdentity, isBundle, isFrame, sequenceOf, topicHash } from './frame.js';
 import { soon } from './host.js';
 import { fromHex } from './id.js';
 import { Message } from './message.js';
@@ -132,12 +132,12 @@ export class Source {
     if (!this.#opener.isWhole(frame)) return 'undecryptable';
     if (this.queue.size > MAX_OPENING) return 'overflow';
     // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
-    const seal = this.replays && readSeal(frame);
-    return seal && !seal.bundle && this.replays!.has(seal.sequence) ? 'replayed' : undefined;
+    const sequence = this.replays && sequenceOf(frame);
+    return sequence !== undefined && !isBundle(frame) && this.replays!.has(sequence) ? 'replayed' : undefined;
   }
 
   #open(frame: Uint8Array, retained: boolean): void {
-    this.flush();
+    if (this.#burst.length) this.flush();
     this.#begin([frame], retained);
   }
 
@@ -163,7 +163,7 @@ export class Source {
         // Before it is in line: the next burst is being opened while callbacks have this one.
         opened.then(done, done);
       }
-      const sequence = this.replays && readSeal(burst[0]!)?.sequence;
+      const sequence = this.replays && sequenceOf(burst[0]!);
       this.queue.push<Opening['messages']>(opened, sizeOf(burst), (messages) => ({ messages, sequence, retained, source: this }), length);
     } catch {
       this.#owner.drop('undecryptable', this.brewerId, length);

@@ -45,7 +45,7 @@ export class RelayLink {
   /** Whether the relay takes many packets in a message (relay protocol 2). */
   #batches = false;
   /** Packets of this tick, which leave in one message. */
-  #batch: Uint8Array[] = [];
+  #batch: Uint8Array<ArrayBuffer>[] = [];
   #batchBytes = 0;
   readonly #cork = new Cork(() => this.#flush());
   /** How often control had been lost when the connection was made. */
@@ -202,7 +202,7 @@ export class RelayLink {
     if (!batch.length) return;
     this.#batch = [];
     this.#batchBytes = 0;
-    this.#connection.send(join(...batch));
+    this.#connection.send(batch.length > 1 ? join(...batch) : batch[0]!);
   }
 
   #opened(batches: boolean): void {

@@ -1,9 +1,9 @@
-import { FRAME_HEADER, frameHeader, readSeal } from '../frame.js';
+import { bearsEpoch, FRAME_HEADER, frameHeader, isBundle, sequenceOf } from '../frame.js';
 import { randomBytes } from '../host.js';
 import { toHex } from '../id.js';
 import { cannotOpen } from './aes-cbc.js';
 import type { Opener, Sealer } from './cipher.js';
-import { type Awaitable, type CryptoEngine, join } from './engine.js';
+import type { Awaitable, CryptoEngine } from './engine.js';
 
 // Sealed mode (design, "Sealed mode"): AES-256-GCM over payload and header, with an epoch and a sequence in the header.
 
@@ -14,15 +14,14 @@ export function gcmOpener(engine: CryptoEngine, key: Uint8Array, epoch: Uint8Arr
   return {
     cipher: 'aes-gcm',
     isWhole(frame) {
-      const seal = readSeal(frame);
+      const sequence = sequenceOf(frame);
       // What cannot be counted exactly would confuse the replay window. A bundle has fewer messages than bytes.
-      if (!seal || frame.length < FRAME_HEADER + TAG || seal.sequence + frame.length > Number.MAX_SAFE_INTEGER) return false;
-      return epoch.every((byte, index) => byte === seal.epoch[index]);
+      if (sequence === undefined || frame.length < FRAME_HEADER + TAG || sequence + frame.length > Number.MAX_SAFE_INTEGER) return false;
+      return bearsEpoch(frame, epoch);
     },
     open(frame) {
-      const { bundle, sequence } = readSeal(frame)!;
-      const opened = aes.open(nonceOf(sequence), frame.subarray(0, FRAME_HEADER), frame.subarray(FRAME_HEADER));
-      if (!bundle) return opened;
+      const opened = aes.open(nonceOf(sequenceOf(frame)!), frame.subarray(0, FRAME_HEADER), frame.subarray(FRAME_HEADER));
+      if (!isBundle(frame)) return opened;
       return opened instanceof Uint8Array ? unbundle(opened) : opened.then(unbundle);
     },
     openAll: undefined,
@@ -40,9 +39,14 @@ export function gcmSealer(
   const seal = (plaintext: Uint8Array, bundle: boolean, count: number): Awaitable<Uint8Array<ArrayBuffer>> => {
     const sequence = next;
     next += count;
-    const header = frameHeader(identity, plaintext.length + TAG, { bundle, epoch, sequence });
-    const ciphertext = aes.seal(nonceOf(sequence), header, plaintext);
-    return ciphertext instanceof Uint8Array ? join(header, ciphertext) : ciphertext.then((late) => join(header, late));
+    const length = plaintext.length + TAG;
+    const frame = frameHeader(identity, length, { bundle, epoch, sequence }, length);
+    const whole = (ciphertext: Uint8Array): Uint8Array<ArrayBuffer> => {
+      frame.set(ciphertext, FRAME_HEADER);
+      return frame;
+    };
+    const ciphertext = aes.seal(nonceOf(sequence), frame.subarray(0, FRAME_HEADER), plaintext);
+    return ciphertext instanceof Uint8Array ? whole(ciphertext) : ciphertext.then(whole);
   };
   return {
     cipher: 'aes-gcm',

@@ -220,7 +220,8 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     expect(real()).not.toBe(model());
     for (let i = 0; i < 30; i++) change(i % 3);
     proxies[0]!.heal();
-    await until(() => real() === model(), 'the matches of a single server', 30_000);
+    // Where they stay different, what differs is to be seen.
+    await until(() => real() === model(), 'the matches of a single server', 30_000).catch(() => expect(real()).toBe(model()));
     const pairs = (JSON.parse(model()) as string[][]).flat().length;
     // Each pair of two servers is known to both.
     await until(() => servers.every((server) => server.stats().cluster!.pending === 0), 'all writes');
