@@ -107,7 +107,10 @@ export class Source {
     this.received++;
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drop(reason, this.brewerId);
-    if (!this.#opener.openAll || retained || this.#comesAlone()) return this.#open(frame, retained);
+    if (!this.#opener.openAll || retained || this.#comesAlone()) {
+      if (retained) this.flush(); // the others find nothing that waits
+      return this.#begin([frame], retained);
+    }
     this.queue.size += frame.length;
     // What comes in one tick is opened together at its end, and what comes while others are being opened together after them:
     // it would be delivered after those anyway.
@@ -134,11 +137,6 @@ export class Source {
     // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
     const sequence = this.replays && sequenceOf(frame);
     return sequence !== undefined && !isBundle(frame) && this.replays!.has(sequence) ? 'replayed' : undefined;
-  }
-
-  #open(frame: Uint8Array, retained: boolean): void {
-    if (this.#burst.length) this.flush();
-    this.#begin([frame], retained);
   }
 
   /** Begins to open what has come. */

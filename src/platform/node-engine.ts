@@ -32,7 +32,7 @@ export const nodeEngine: CryptoEngine = {
         }
         return bytesOf(cipher.update(pad(pool.subarray(used, (used += BLOCK)), plaintext)));
       },
-      open: (payload) => unpad(bytesOf(decipher.update(payload)).subarray(BLOCK)),
+      open: (payload) => unpad(bytesOf(decipher.update(payload)), BLOCK),
       openAll: (frames, skip) => divide(bytesOf(decipher.update(payloadsOf(frames, skip))).subarray(BLOCK), frames, skip),
     };
   },

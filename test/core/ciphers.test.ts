@@ -74,6 +74,23 @@ describe.each(engines)('AES-CBC by %s', (_, engine) => {
     );
   });
 
+  it('opens bursts at the same time, whether or not its key is ready, and looks at none once its call has returned', async () => {
+    const key = engine.cbc(new Uint8Array(16).fill(4));
+    if (!key.openAll) return;
+    const burst = async (fill: number) => Promise.all([20, 3000, 1].map((size) => key.seal(new Uint8Array(size).fill(fill))));
+    const [first, second] = [await burst(1), await burst(2)];
+    const expected = [1, 2].map((fill) => [20, 3000, 1].map((size) => hex(new Uint8Array(size).fill(fill))));
+    for (const { openAll } of [key, engine.cbc(new Uint8Array(16).fill(4))]) {
+      const frames = [first, second].map((burst) => burst.map((payload) => payload.slice()));
+      const opened = frames.map((burst) => {
+        const opening = openAll!(burst, 0);
+        for (const frame of burst) frame.fill(0);
+        return opening;
+      });
+      expect((await Promise.all(opened)).map((burst) => burst.map((plain) => plain && hex(plain)))).toEqual(expected);
+    }
+  });
+
   it('seals what node:crypto opens: a random IV, then the padded ciphertext', async () => {
     const sealer = sealerFor('aes-cbc', engine, identity);
     expect(sealer.config).toEqual({ mode: 2, key: expect.stringMatching(/^[\da-f]{32}$/) as string });

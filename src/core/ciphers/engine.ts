@@ -36,8 +36,8 @@ export const BLOCK = 16;
 
 /** A block to begin with, `plaintext`, and its PKCS#7 padding, in memory of their own. */
 export function pad(iv: Uint8Array, plaintext: Uint8Array): Uint8Array<ArrayBuffer> {
-  const padding = BLOCK - (plaintext.length % BLOCK);
   const end = BLOCK + plaintext.length;
+  const padding = BLOCK - (end % BLOCK);
   const bytes = new Uint8Array(end + padding).fill(padding, end);
   bytes.set(iv);
   bytes.set(plaintext, BLOCK);
@@ -49,9 +49,9 @@ export function pad(iv: Uint8Array, plaintext: Uint8Array): Uint8Array<ArrayBuff
  * @throws {RangeError} when there is no such padding
  */
 export function unpad(bytes: Uint8Array, start = 0, end = bytes.length): Uint8Array {
-  const count = bytes[end - 1] ?? 0;
+  const count = bytes[end - 1]!; // undefined where there is nothing
   const stop = end - count;
-  let wrong = count < 1 || count > BLOCK || stop < start ? 1 : 0;
+  let wrong = !count || count > BLOCK || stop < start ? 1 : 0;
   for (let i = stop; !wrong && i < end; i++) wrong |= bytes[i]! ^ count;
   if (wrong) throw new RangeError('bad padding');
   return bytes.subarray(start, stop);
@@ -75,15 +75,20 @@ export function bursts(frames: readonly Uint8Array[]): readonly Uint8Array[][] {
   return groups;
 }
 
+/** As large as a burst has been. Memory that is asked for anew comes in pages that are mapped and cleared first: half of a burst's time. */
+let scratch = new Uint8Array(0);
+
 /**
- * The payloads of `frames`, which follow their first `skip` bytes, end to end. Views are what costs most in browsers, so there is
- * none for each: whole frames are laid down from the last to the first, and each one's head is overwritten by those before it.
+ * The payloads of `frames`, which follow their first `skip` bytes, end to end; good until the next call. Views are what costs most
+ * in browsers, so there is none for each: whole frames are laid down from the last to the first, and each one's head is overwritten
+ * by those before it.
  */
 export function payloadsOf(frames: readonly Uint8Array[], skip: number): Uint8Array<ArrayBuffer> {
-  let at = sizeOf(frames) - frames.length * skip;
-  const bytes = new Uint8Array(skip + at);
-  for (let i = frames.length; i--; ) bytes.set(frames[i]!, (at -= frames[i]!.length - skip));
-  return bytes.subarray(skip);
+  let at = sizeOf(frames);
+  const end = at;
+  if (scratch.length < end) scratch = new Uint8Array(end);
+  for (let i = frames.length; i--; ) scratch.set(frames[i]!, (at -= frames[i]!.length - skip) - skip);
+  return scratch.subarray(at, end);
 }
 
 /**

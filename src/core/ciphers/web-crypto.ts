@@ -64,7 +64,7 @@ export function webCryptoEngine(api: Subtle): CryptoEngine {
           const iv = randomBytes(BLOCK);
           return run('encrypt', { iv }, plaintext, (ciphertext) => join(iv, ciphertext));
         },
-        open: (payload) => open(payload),
+        open,
         openAll,
       };
     },
