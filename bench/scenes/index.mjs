@@ -44,6 +44,8 @@ const all = () => [
   // Before the browsers, which stay open until the end and are not idle.
   latency(0.5, LATENCY),
   latency(0.99, LATENCY),
+  latency(0.5, ['plain', 'nats-ws']),
+  latency(0.99, ['plain', 'nats-ws']),
   ...['Chromium', 'Firefox'].flatMap((browser) => [64, 1024].map((size) => pageReceives(browser, size, IN_PAGES))),
   ...['Node', 'Chromium', 'Firefox', 'WebKit'].flatMap((place) => [
     patronAlone(place, 'aes-cbc', 64, OTHERS),
