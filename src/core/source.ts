@@ -29,7 +29,7 @@ export interface SourceOwner {
 const MAX_OPENING = 64 * 1024 * 1024;
 
 /** Of so many frames that come alone two wait for company, and as many have come before others do not. */
-const LOOK_EVERY = 16;
+const LOOK_EVERY = 32;
 
 /** A frame that is being opened, as it goes through the queue. */
 interface Opening {
@@ -119,7 +119,7 @@ export class Source {
 
   /**
    * Where frames keep coming one by one, the next is opened at once, since the end of a tick costs a browser more than a short message.
-   * Two of sixteen wait for it nevertheless, to see whether others come with them: one could be the last of its tick each time.
+   * Two of so many wait for it nevertheless, to see whether others come with them: one could be the last of its tick each time.
    */
   #comesAlone(): boolean {
     const isAlone = !this.#burst.length && this.#alone >= LOOK_EVERY && this.#alone % LOOK_EVERY > 1;
