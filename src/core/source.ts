@@ -107,7 +107,12 @@ export class Source {
     this.received++;
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drop(reason, this.brewerId);
-    if (!this.#opener.openAll || retained || this.#comesAlone()) {
+    // Where frames keep coming one by one, the next is opened at once, since the end of a tick costs a browser more than a short
+    // message. Two of so many wait for it nevertheless, to see whether others come with them: one could be the last of its tick
+    // each time.
+    const isAlone = this.#alone >= LOOK_EVERY && this.#alone % LOOK_EVERY > 1 && !this.#burst.length;
+    if (isAlone) this.#alone++;
+    if (!this.#opener.openAll || retained || isAlone) {
       if (retained) this.flush(); // the others find nothing that waits
       return this.#begin([frame], retained);
     }
@@ -115,16 +120,6 @@ export class Source {
     // What comes in one tick is opened together at its end, and what comes while others are being opened together after them:
     // it would be delivered after those anyway.
     if (this.#burst.push(frame) === 1 && !this.#opening) soon(() => this.flush());
-  }
-
-  /**
-   * Where frames keep coming one by one, the next is opened at once, since the end of a tick costs a browser more than a short message.
-   * Two of so many wait for it nevertheless, to see whether others come with them: one could be the last of its tick each time.
-   */
-  #comesAlone(): boolean {
-    const isAlone = !this.#burst.length && this.#alone >= LOOK_EVERY && this.#alone % LOOK_EVERY > 1;
-    if (isAlone) this.#alone++;
-    return isAlone;
   }
 
   #refuse(frame: Uint8Array): DropReason | undefined {

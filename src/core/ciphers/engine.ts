@@ -37,7 +37,7 @@ export const BLOCK = 16;
 /** A block to begin with, `plaintext`, and its PKCS#7 padding, in memory of their own. */
 export function pad(iv: Uint8Array, plaintext: Uint8Array): Uint8Array<ArrayBuffer> {
   const end = BLOCK + plaintext.length;
-  const padding = BLOCK - (end % BLOCK);
+  const padding = BLOCK - (plaintext.length % BLOCK);
   const bytes = new Uint8Array(end + padding).fill(padding, end);
   bytes.set(iv);
   bytes.set(plaintext, BLOCK);
@@ -51,7 +51,7 @@ export function pad(iv: Uint8Array, plaintext: Uint8Array): Uint8Array<ArrayBuff
 export function unpad(bytes: Uint8Array, start = 0, end = bytes.length): Uint8Array {
   const count = bytes[end - 1]!; // undefined where there is nothing
   const stop = end - count;
-  let wrong = !count || count > BLOCK || stop < start ? 1 : 0;
+  let wrong = !count || stop < start || count > BLOCK ? 1 : 0;
   for (let i = stop; !wrong && i < end; i++) wrong |= bytes[i]! ^ count;
   if (wrong) throw new RangeError('bad padding');
   return bytes.subarray(start, stop);
