@@ -1,6 +1,5 @@
 import { createCipheriv, createDecipheriv, createSecretKey, randomFillSync } from 'node:crypto';
 import { BLOCK, type CryptoEngine, divide, join, pad, payloadsOf, unpad } from '../core/ciphers/engine.js';
-import { sameBytes } from '../brews/internal/small.js';
 
 const TAG = 16;
 const TAGGED = { authTagLength: TAG };
@@ -68,7 +67,7 @@ export const nodeEngine: CryptoEngine = {
  * do: making it takes two thirds of the time of a short message. Each is given out once.
  */
 function ahead<Cipher>(make: (nonce: Uint8Array) => Cipher): (nonce: Uint8Array) => Cipher {
-  let next = new Uint8Array(0);
+  let next = Buffer.alloc(0);
   let made: Cipher | undefined;
   let isDue = false;
   const prepare = (): void => {
@@ -76,10 +75,10 @@ function ahead<Cipher>(make: (nonce: Uint8Array) => Cipher): (nonce: Uint8Array)
     made ??= make(next);
   };
   return (nonce) => {
-    const isNext = sameBytes(next, nonce);
+    const isNext = next.equals(nonce);
     const cipher = (isNext && made) || make(nonce);
     made = undefined;
-    if (next.length !== nonce.length) next = new Uint8Array(nonce.length);
+    if (next.length !== nonce.length) next = Buffer.alloc(nonce.length);
     next.set(nonce);
     increment(next);
     if (isNext && !isDue) {
