@@ -47,6 +47,8 @@ const all = () => [
   latency(0.5, ['plain', 'nats-ws']),
   latency(0.99, ['plain', 'nats-ws']),
   ...['Chromium', 'Firefox'].flatMap((browser) => [64, 1024].map((size) => pageReceives(browser, size, IN_PAGES))),
+  // What a page takes at most: messages that are as long as what ours puts together.
+  ...['Chromium', 'Firefox'].map((browser) => pageReceives(browser, 65_536, ['sealed', 'ws'])),
   ...['Node', 'Chromium', 'Firefox', 'WebKit'].flatMap((place) => [
     patronAlone(place, 'aes-cbc', 64, OTHERS),
     patronAlone(place, 'aes-cbc', 1024, OTHERS),

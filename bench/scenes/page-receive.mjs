@@ -3,7 +3,7 @@ import { bundle } from '../lib/bundle.mjs';
 import { withPeer } from '../lib/cast.mjs';
 import { peers } from '../peers/index.mjs';
 
-const MODULES = { sealed: 'pubkeeper', 'nats-ws': 'nats', 'mqtt-ws': 'mosquitto', 'socket.io': 'socket-io' };
+const MODULES = { sealed: 'pubkeeper', 'nats-ws': 'nats', 'mqtt-ws': 'mosquitto', 'socket.io': 'socket-io', ws: 'bare-ws' };
 const SETTLE_MS = 200;
 
 /** Messages a second that a page receives from one publisher in Node, through the server. */
