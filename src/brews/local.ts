@@ -31,6 +31,8 @@ export interface LocalBrewOptions {
 
 /** What a cipher may add to a payload, in bytes. */
 const CIPHER_OVERHEAD = 32;
+/** Of so many pairs that have ended is kept what they heard last. */
+const MAX_HEARD = 1024;
 
 /** Data between processes of one host (protocol, section 5): each brewer has a socket, and patrons connect to it. Node only. */
 export class LocalBrew implements Brew {
@@ -41,6 +43,8 @@ export class LocalBrew implements Brew {
   /** Those of `#outlets` that listen already. */
   readonly #open = new Map<string, LocalOutlet>();
   readonly #readers = new Set<LocalReader>();
+  /** What pairs that have ended heard last: where control was lost for a moment they come again, and the brewer repeats it. Oldest first. */
+  readonly #heard = new Map<string, Buffer>();
   #host: BrewHost | undefined;
   #prepared: Promise<void> | undefined;
 
@@ -99,16 +103,19 @@ export class LocalBrew implements Brew {
   }
 
   startPatron({ details, receive, brewerId, patronId }: PatronPair): () => void {
+    const pair = `${brewerId}:${patronId}`;
     const reader = new LocalReader({
       address: readAddress(details.sock),
       host: this.#host!,
       limit: this.#limit,
+      heard: this.#heard.get(pair),
       receive,
       reachable: (up) => this.#host!.state?.(this.name, up, { brewerId, patronId }),
     });
     this.#readers.add(reader);
     return () => {
-      this.#readers.delete(reader);
+      if (!this.#readers.delete(reader)) return;
+      this.#remember(pair, reader.heard);
       reader.stop();
     };
   }
@@ -134,7 +141,14 @@ export class LocalBrew implements Brew {
     this.#open.clear();
     for (const reader of this.#readers) reader.stop();
     this.#readers.clear();
+    this.#heard.clear();
     await Promise.all(outlets.map((outlet) => outlet.then((listening) => listening.close()).catch(() => undefined)));
+  }
+
+  #remember(pair: string, heard: Buffer | undefined): void {
+    this.#heard.delete(pair);
+    if (heard) this.#heard.set(pair, heard);
+    if (this.#heard.size > MAX_HEARD) this.#heard.delete(this.#heard.keys().next().value!);
   }
 
   async #listen(brewerId: string): Promise<LocalOutlet> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { cancel, type Timer, wait } from '../../core/host.js';
@@ -13,6 +14,8 @@ export interface LocalReaderOptions {
   readonly host: BrewHost;
   /** The longest frame, in bytes. */
   readonly limit: number;
+  /** The `heard` of the pair's reader before. */
+  readonly heard: Buffer | undefined;
   receive(frame: Uint8Array): void;
   /** Whether the brewer can be reached; told when that changes. */
   reachable(up: boolean): void;
@@ -27,12 +30,23 @@ export class LocalReader {
   #told = false;
   #stopped = false;
   #last: Uint8Array | undefined;
+  #heard: Buffer | undefined;
   /** Connected anew: the brewer may repeat its last value. */
   #returned = false;
 
   constructor(options: LocalReaderOptions) {
     this.#options = options;
+    this.#heard = options.heard;
     this.#dial();
+  }
+
+  /**
+   * The digest of the last frame, for the reader that comes after this one to the same brewer, which will repeat that frame. Undefined
+   * where the brewer has ended the connection: another may listen there next, and brew the same.
+   */
+  get heard(): Buffer | undefined {
+    if (this.#socket?.readyState !== 'open') return undefined;
+    return this.#last ? digest(this.#last) : this.#heard;
   }
 
   /** Tries at once if it is waiting to. */
@@ -76,10 +90,11 @@ export class LocalReader {
 
   #received(frame: Uint8Array): void {
     if (this.#stopped) return;
-    const repeated = this.#returned && sameBytes(frame, this.#last!);
+    const repeated = (this.#returned && sameBytes(frame, this.#last!)) || this.#heard?.equals(digest(frame));
     this.#returned = false;
-    if (repeated) return;
+    this.#heard = undefined;
     this.#last = frame;
+    if (repeated) return;
     this.#options.receive(frame);
   }
 
@@ -95,6 +110,8 @@ export class LocalReader {
     this.#timer = wait(backoff(this.#attempts, host.reconnect), () => this.#dial());
   }
 }
+
+const digest = (frame: Uint8Array): Buffer => createHash('sha256').update(frame).digest();
 
 function unreachable(address: LocalAddress, cause: NodeJS.ErrnoException): PubkeeperError {
   const where = typeof address === 'string' ? address : address.join(':');

@@ -6,12 +6,15 @@ export type Receive = (frame: Uint8Array, retained?: boolean) => void;
 
 /** One brewer that patrons of this client read through a relay. */
 interface Route {
+  readonly key: number;
   readonly identity: Uint8Array;
   readonly receivers: Set<Receive>;
   /** The last frame that came or was published here, to give to a later patron. */
-  last: Uint8Array | undefined;
+  last?: Uint8Array;
   /** That of before the connection was lost, until the next frame comes: the relay repeats it to who joins again. */
-  repeat: Uint8Array | undefined;
+  repeat?: Uint8Array | undefined;
+  /** Whether its brewer has published here. */
+  own?: boolean;
 }
 
 /** Which patrons the frames of a relay are for. A relay knows topics only: the brewers of one are told apart here. */
@@ -26,8 +29,8 @@ export class Routes {
     frame.set(identity, 2);
     let route = this.#find(frame);
     if (!route) {
-      route = { identity, receivers: new Set(), last: undefined, repeat: undefined };
       const key = brewerKey(frame);
+      route = { key, identity, receivers: new Set() };
       this.#routes.set(key, [...(this.#routes.get(key) ?? []), route]);
     }
     route.receivers.add(receive);
@@ -37,9 +40,9 @@ export class Routes {
   /** False when it was not there any more. */
   delete(route: Route, receive: Receive): boolean {
     if (!route.receivers.delete(receive)) return false;
-    for (const [key, routes] of route.receivers.size ? [] : this.#routes) {
-      if (!routes.includes(route)) continue;
-      const left = routes.filter((other) => other !== route);
+    if (!route.receivers.size) {
+      const { key } = route;
+      const left = this.#routes.get(key)!.filter((other) => other !== route);
       if (left.length) this.#routes.set(key, left);
       else this.#routes.delete(key);
     }
@@ -51,10 +54,12 @@ export class Routes {
     const route = this.#find(frame);
     if (!route) return false;
     const { repeat } = route;
-    if (!isOwn) {
+    if (isOwn) route.own = isOwn;
+    else {
       route.repeat = undefined;
-      // Relays of protocol 1.0 do not say whether it is one that they kept.
-      if (repeat && retained !== false && sameBytes(repeat, frame)) return true;
+      // Relays of protocol 1.0 do not say whether it is one that they kept. What is kept of a brewer that has published here
+      // is older than that, since it was on its way.
+      if (retained !== false && (route.own || (repeat && sameBytes(repeat, frame)))) return true;
       this.#fresh.add(route);
     }
     route.last = frame;
