@@ -81,4 +81,30 @@ describe.each(['open', 'secured'] as const)('after a restart of the server, %s',
     await Promise.all([one, two, unmatched]);
     expect(writing.errors.map(({ code }) => code)).not.toContain('BREW_FAILED');
   });
+
+  it('patrons of one topic that were refused by their old tickets join by the new ones when their brewer comes with another key', async () => {
+    const options = { profile, tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] } };
+    const first = await start(options);
+    const [writing, reading] = [join(first.url), join(first.url)];
+    const heard: string[] = [];
+    for (const pattern of ['r.*', '**']) reading.client.addPatron(pattern, (_, message) => heard.push(`${pattern} ${message.text()}`));
+    const brewer = writing.client.addBrewer('r.x');
+    await Promise.all([writing.client.connect(), reading.client.connect()]);
+    await until(() => brewer.isMatched);
+    await brewer.brewText('before');
+    await until(() => heard.length === 2);
+
+    await first.close();
+    await writing.client.disconnect();
+    await until(() => reading.client.state === 'reconnecting');
+    const second = await start({ ...options, port: first.port });
+    // The relay's connection is back as well: by then it has joined with what it was given before.
+    await until(() => reading.client.state === 'connected' && second.stats().relayConnections === 1);
+    if (profile === 'secured') await until(() => second.stats().drops['no-ticket'] === 1);
+    await writing.client.connect();
+    await until(() => brewer.isMatched);
+    await brewer.brewText('after');
+    await until(() => heard.length === 4);
+    expect(heard.slice(2).sort()).toEqual(['** after', 'r.* after']);
+  });
 });

@@ -94,9 +94,10 @@ export class RelayLink {
     this.#topics.set(topic, wanted + 1);
     // A brewer that has just come says that the relay is there again: what it sends first must not wait for the backoff.
     this.#connection.hurry();
-    if (!wanted) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash, ticket));
+    // With a ticket also where others have joined: one started anew has refused their tickets of before.
+    if (!wanted || ticket) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash, ticket));
     // The relay repeats the last value only to who joins anew.
-    else if (route.last) receive(route.last, true);
+    if (route.last) receive(route.last, true);
     return () => {
       if (!this.#routes.delete(route, receive)) return;
       const left = this.#topics.get(topic)! - 1;
