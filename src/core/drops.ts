@@ -14,7 +14,7 @@ export type DropReason =
   | 'too-weak'
   /** it cannot be opened with the key that its brewer announced */
   | 'undecryptable'
-  /** a sealed message that was delivered before, or one that is too old to tell */
+  /** a sealed message that was delivered before, or one that is too old to tell; a last value of before what was delivered */
   | 'replayed'
   /** nobody read fast enough: a `for await` loop, or decryption, lags behind by more than its bound */
   | 'overflow'

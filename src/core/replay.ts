@@ -10,10 +10,10 @@ export class ReplayWindow {
   #highest = -1;
   #first = -1;
 
-  /** Whether `sequence` was accepted before, or is too old to tell. */
-  has(sequence: number): boolean {
+  /** Whether `sequence` was accepted before, or is too old to tell; of a last value also whether a newer one was. */
+  has(sequence: number, retained = false): boolean {
     if (sequence > this.#highest) return false;
-    return this.#highest - sequence >= WINDOW || (this.#seen[word(sequence)]! & bit(sequence)) !== 0;
+    return retained || this.#highest - sequence >= WINDOW || (this.#seen[word(sequence)]! & bit(sequence)) !== 0;
   }
 
   /**

@@ -177,7 +177,7 @@ export class Source {
     // The callback of the message before it in a bundle may have reset the patron.
     if (this.#resets !== this.#owner.resets()) return this.#owner.drop('reset', this.brewerId);
     if (sequence !== undefined) {
-      if (this.replays!.has(sequence)) return this.#owner.drop('replayed', this.brewerId);
+      if (this.replays!.has(sequence, retained)) return this.#owner.drop('replayed', this.brewerId);
       const missing = this.replays!.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }

@@ -50,6 +50,17 @@ describe('ReplayWindow', () => {
     }
   });
 
+  it('has of last values all that are older than the newest', () => {
+    const window = new ReplayWindow();
+    window.accept(5);
+    window.accept(9);
+    expect([7, 9, 10].map((sequence) => [window.has(sequence), window.has(sequence, true)])).toEqual([
+      [false, true],
+      [true, true],
+      [false, false],
+    ]);
+  });
+
   it('ends exactly 1,024 sequences back', () => {
     const window = new ReplayWindow();
     window.accept(0);

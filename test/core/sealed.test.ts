@@ -218,6 +218,15 @@ describe('epoch and sequence', () => {
     expect(patron.dropped).toEqual({ replayed: 1 + 3 + 1 });
   });
 
+  it('a last value that is older than what has come is dropped, though it never came', async () => {
+    const { heard, gaps, patron, receive } = reader();
+    await receive(sealedFrame(Buffer.from('new'), { sequence: 5 }));
+    patron._handleCallback(ID, sealedFrame(Buffer.from('old'), { sequence: 3 }), true);
+    patron._handleCallback(ID, sealedFrame(Buffer.from('newer'), { sequence: 6 }), true);
+    await receive();
+    expect([heard, gaps, patron.dropped]).toEqual([['5:new', '6:newer'], [], { replayed: 1 }]);
+  });
+
   it('two copies that are being opened at once are delivered once', async () => {
     const { heard, patron, receive } = reader(webCryptoEngine(webcrypto.subtle as never));
     const frame = sealedFrame(Buffer.from('x'));
