@@ -201,6 +201,43 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(connections).toBe(2);
   });
 
+  it('is not given its last frame again where its pair ends for a moment, as where control is lost; a new patron is', async () => {
+    const shared = { transport, directory: directory() };
+    const [writer, reader] = [local(shared), local(shared)];
+    const box = await pair(writer.brew, reader.brew);
+    const other = await pair(writer.brew, reader.brew, box.brewerId);
+    void box.say('last');
+    expect(await Promise.all([box.next(), other.next()])).toEqual(['last', 'last']);
+    box.stop();
+    other.stop();
+    clean.push(box.start());
+    const fresh = await pair(writer.brew, reader.brew, box.brewerId);
+    expect(await fresh.next()).toBe('last');
+    void box.say('last'); // the same, but not the same message
+    void box.say('next');
+    expect([await box.take(2), await fresh.take(2)]).toEqual([['last', 'next'], ['last', 'next']]);
+  });
+
+  it('is given the first frame of whoever listens there next, though it is the same as the last one', async () => {
+    const rig = local();
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'same');
+    const sock = await foreign(transport, (socket) => {
+      socket.end(padded(frame.length, frame));
+      sock.server.close();
+    });
+    const box = receiver();
+    const patron = { topic: TOPIC, brewerId, patronId: newId(), details: { name: rig.brew.name, sock: sock.address }, receive: box.receive };
+    const stop = rig.brew.startPatron(patron);
+    expect(await box.next()).toBe('same');
+    await rig.state(false); // it has dialled again, and nobody was there
+    stop();
+    if (typeof sock.address === 'string') sock.server.listen(sock.address);
+    else sock.server.listen(sock.address[1], '127.0.0.1');
+    clean.push(rig.brew.startPatron(patron));
+    expect(await box.next()).toBe('same');
+  });
+
   it.each([
     ['more than the limit', 0xffffffff],
     ['one more than the limit', 88 + 32 + 1000 + 1],
@@ -260,7 +297,7 @@ async function outlet(transport: 'unix' | 'tcp') {
 }
 
 /** A brewer that is not ours. */
-async function foreign(transport: 'unix' | 'tcp', talk: (socket: Socket) => void): Promise<{ server: Server; address: unknown }> {
+async function foreign(transport: 'unix' | 'tcp', talk: (socket: Socket) => void): Promise<{ server: Server; address: string | [string, number] }> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     clean.push(() => socket.destroy());

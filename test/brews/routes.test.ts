@@ -34,6 +34,15 @@ describe('after a connection was lost', () => {
   });
 });
 
+it.each([true, undefined])('what a relay has kept of a brewer of this client is older than what was published here (retained: %s)', (retained) => {
+  const { routes, heard, deliver } = kit();
+  deliver('from elsewhere', retained);
+  routes.deliver(rawFrame('a', id(1), 'published'), false, true);
+  expect(deliver('kept', retained)).toBe(true);
+  deliver('live', false);
+  expect(heard).toEqual([`from elsewhere ${retained}`, 'published false', 'live false']);
+});
+
 it('a route that was left takes nothing', () => {
   const { routes, route, receive, heard, deliver } = kit();
   expect(routes.delete(route, receive)).toBe(true);

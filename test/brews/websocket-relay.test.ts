@@ -105,6 +105,24 @@ describe('one connection', () => {
     await vi.waitFor(() => expect(patrons.map(({ texts }) => texts)).toEqual([['1', '2', '3'], ['1', '2', '3'], ['1', '2', '3'], []]));
     expect(relay.faults).toEqual([]);
   });
+
+  it('gives a patron of its own client no last value after what was brewed since it came', async () => {
+    const here = attached();
+    const there = attached();
+    const { texts } = there.patron({ patron: 3 });
+    here.brewer(1, 3);
+    await relay.until(() => relay.count('JOIN', TOPIC) === 1);
+    await here.brew.brew(id(1), frame('kept by the relay'));
+    await vi.waitFor(() => expect(texts).toEqual(['kept by the relay']));
+    const own = here.patron();
+    here.brewer(1, 2);
+    await here.brew.brew(id(1), frame('since'));
+    await relay.until(() => relay.count('JOIN', TOPIC) === 2);
+    relay.send(TOPIC, frame('of a stranger', 7)); // what the relay sends to this patron's client is in order
+    const stranger = here.patron({ brewer: 7, patron: 4 });
+    await vi.waitFor(() => expect(stranger.texts).toEqual(['of a stranger']));
+    expect(own.texts).toEqual(['since']);
+  });
 });
 
 describe('a lost connection', () => {
