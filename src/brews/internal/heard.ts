@@ -4,11 +4,14 @@ import { sameBytes } from './small.js';
 /** A brewer sends no more than this many frames again. */
 const KEPT = 512;
 const TAG = 16;
+/** In bytes. */
+const SHORT = 4096;
 
 /**
  * The last sealed frames that came to a patron from a brewer. After a move it is sent again what it may have missed, and a
  * relay may repeat a last value of before: what it has is left out here, without a word, so that it does not count as a
- * replay. Nothing that has not come before is left out but old last values, and whoever can forge those can do no more.
+ * replay. Nothing that has not come before is left out but old last values, and whoever can forge those can do no more. Without
+ * a sequence it is the last frame alone that is known again, as a last value: equal messages may follow each other.
  */
 export class Heard {
   #epoch = new Uint8Array();
@@ -16,15 +19,23 @@ export class Heard {
   /** The tags of the last frames, by their sequences, oldest first. */
   readonly #tags = new Map<number, string>();
   #again = -1;
+  /** The last frame without a sequence. */
+  #last: Uint8Array | undefined;
 
-  /** The pair has been moved to another brew. */
+  /** The pair begins, here or over another brew: what comes next may have come before. */
   move(): void {
     this.#again = this.#highest;
   }
 
+  /** The pair has ended. What is kept until it begins anew is little. */
+  end(): void {
+    this.#tags.clear();
+    this.#last = undefined;
+  }
+
   isNews(frame: Uint8Array, retained: boolean | undefined): boolean {
     const seal = isFrame(frame) && readSeal(frame);
-    if (!seal) return true;
+    if (!seal) return this.#differs(frame) || !retained;
     const { epoch, sequence } = seal;
     if (!sameBytes(this.#epoch, epoch)) {
       this.#epoch = epoch.slice();
@@ -38,5 +49,13 @@ export class Heard {
     if (this.#tags.size > KEPT) this.#tags.delete(this.#tags.keys().next().value!);
     this.#highest = Math.max(this.#highest, sequence);
     return true;
+  }
+
+  /** Whether a frame without a sequence is not the last one once more. */
+  #differs(frame: Uint8Array): boolean {
+    const last = this.#last;
+    // What is short is copied: it would keep the whole message of the relay alive.
+    this.#last = frame.length < SHORT ? frame.slice() : frame;
+    return !last || !sameBytes(last, frame);
   }
 }

@@ -34,6 +34,8 @@ export class MovingBrew implements Brew {
   readonly name: string;
   readonly #options: MovingBrewOptions;
   readonly #brewers = new Map<string, Brewing>();
+  /** The last frame of each brewer that went this way. */
+  readonly #carried = new Map<string, Uint8Array<ArrayBuffer>>();
   /** Pairs that went on over another brew, but keep their connection here, so that it is seen when it is back. */
   readonly #parked = new Map<string, () => void>();
 
@@ -60,7 +62,9 @@ export class MovingBrew implements Brew {
     const { brew, parting, relays } = this.#options;
     const { topic, brewerId, patronId } = pair;
     const key = `> ${brewerId} ${patronId}`;
-    const missed = parting.begin(key, this.name, brewerId) && parting.missed(brewerId);
+    // A relay gives it to all of the brewer's patrons, whoever comes first.
+    const hasMoved = !!parting.begin(key, this.name, brewerId);
+    const missed = (hasMoved && parting.missed(brewerId, brew.failover && key)) || this.#news(brewerId, hasMoved);
     const accepting = (accepted: Promise<void>): void => parting.accept(brewerId, accepted);
     const stop = this.#start(key, () => brew.startBrewer(missed && brew.failover ? { ...pair, missed, accepting } : pair));
     const brewer = this.#brewer(brewerId);
@@ -84,7 +88,8 @@ export class MovingBrew implements Brew {
     const key = `< ${brewerId} ${patronId}`;
     let isHere = true;
     const heard = parting.heard(key);
-    if (parting.begin(key, this.name)) heard.move();
+    parting.begin(key, this.name);
+    heard.move();
     const receive: PatronPair['receive'] = (frame, retained) => {
       if (isHere && heard.isNews(frame, retained)) pair.receive(frame, retained);
     };
@@ -100,6 +105,8 @@ export class MovingBrew implements Brew {
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     const { brew, parting } = this.#options;
     parting.add(brewerId, frame);
+    parting.newest.set(brewerId, frame);
+    this.#carried.set(brewerId, frame);
     const accepted = both(brew.brew(brewerId, frame), parting.accepting(brewerId));
     const left = this.#brewers.get(brewerId)?.left;
     if (!accepted || !left) return accepted;
@@ -108,6 +115,7 @@ export class MovingBrew implements Brew {
   }
 
   endBrewer(brewerId: string): void {
+    this.#carried.delete(brewerId);
     this.#options.brew.endBrewer?.(brewerId);
   }
 
@@ -132,8 +140,19 @@ export class MovingBrew implements Brew {
     if (this.#parked.size) await parting.allAccepted(LEAVE_TIMEOUT);
     for (const key of [...this.#parked.keys()]) this.#unpark(key);
     await brew.close();
+    this.#carried.clear();
     states.clear(this.name);
     relays?.clear();
+  }
+
+  /**
+   * The last frame of a brewer, if it went over other brews alone: what this one has kept as last value is older then. If it
+   * has kept none, a patron that has moved here is not sent again what it may well have.
+   */
+  #news(brewerId: string, hasMoved: boolean): readonly Uint8Array<ArrayBuffer>[] | undefined {
+    const newest = this.#options.parting.newest.get(brewerId);
+    const carried = this.#carried.get(brewerId);
+    return newest && newest !== carried && (carried || !hasMoved) ? [newest] : undefined;
   }
 
   #brewer(brewerId: string): Brewing {

@@ -5,8 +5,12 @@ import { Heard } from './heard.js';
 import { Sent } from './sent.js';
 import { both, sameBytes } from './small.js';
 
+const MAX_PAST = 1024;
+
 /** What the brews of a client have to know of each other when a pair moves from one to another. */
 export class Parting {
+  /** The last frame of each brewer that has pairs, whichever way it went. */
+  readonly newest = new Map<string, Uint8Array<ArrayBuffer>>();
   /** The brew of each pair that has one. A pair is one for each of its ends, since both may be here. */
   readonly #current = new Map<string, string>();
   /** That from which a pair has just been taken: within the same tick it is given to the next. */
@@ -14,11 +18,15 @@ export class Parting {
   readonly #whenLeft = new Map<string, () => void>();
   /** The brewer of each pair at its brewer's end. */
   readonly #brewers = new Map<string, string>();
+  /** How much had left when each of these pairs began: what was brewed before is nothing that its patron has missed. */
+  readonly #since = new Map<string, { readonly sent: Sent | undefined; readonly count: number }>();
   /** How many pairs each brewer has, over whatever brew. */
   readonly #pairs = new Map<string, number>();
   readonly #sent = new Map<string, { readonly epoch: Uint8Array; readonly frames: Sent; last: Uint8Array }>();
   /** For each pair at its patron's end. */
   readonly #heard = new Map<string, Heard>();
+  /** Those of pairs that have ended. Oldest first. */
+  readonly #past = new Map<string, Heard>();
   readonly #accepting = new Map<string, Promise<void>>();
 
   /**
@@ -30,6 +38,8 @@ export class Parting {
     this.#former.delete(key);
     if (brewerId && former === undefined) {
       this.#brewers.set(key, brewerId);
+      const sent = this.#sent.get(brewerId)?.frames;
+      this.#since.set(key, { sent, count: sent?.count ?? 0 });
       this.#pairs.set(brewerId, (this.#pairs.get(brewerId) ?? 0) + 1);
     }
     this.#current.set(key, brew);
@@ -65,15 +75,20 @@ export class Parting {
     sent.frames.add(frame);
   }
 
-  /** Where a patron's end is told of its frames. */
+  /** Where a patron's end is told of its frames. A pair that has ended not long ago, as where control was lost, is known again. */
   heard(key: string): Heard {
-    let heard = this.#heard.get(key);
-    if (!heard) this.#heard.set(key, (heard = new Heard()));
+    const heard = this.#heard.get(key) ?? this.#past.get(key) ?? new Heard();
+    this.#past.delete(key);
+    this.#heard.set(key, heard);
     return heard;
   }
 
-  missed(brewerId: string): readonly Uint8Array<ArrayBuffer>[] | undefined {
-    return this.#sent.get(brewerId)?.frames.frames;
+  /** What was sent last, since this pair began, or with none the oldest of the brewer. */
+  missed(brewerId: string, key?: string): readonly Uint8Array<ArrayBuffer>[] | undefined {
+    const sent = this.#sent.get(brewerId)?.frames;
+    const pairs = key ? [key] : [...this.#brewers].filter(([, id]) => id === brewerId).map(([other]) => other);
+    const counts = pairs.map((pair) => this.#since.get(pair)).map((since) => (since?.sent === sent ? since!.count : 0));
+    return sent?.since(Math.min(...counts));
   }
 
   /** What a brewer's frames wait for, besides their own acceptance: what was sent again. */
@@ -89,17 +104,25 @@ export class Parting {
   }
 
   #left(key: string): void {
-    this.#heard.delete(key);
+    const heard = this.#heard.get(key);
+    if (heard) {
+      heard.end();
+      this.#heard.delete(key);
+      this.#past.set(key, heard);
+      if (this.#past.size > MAX_PAST) this.#past.delete(this.#past.keys().next().value!);
+    }
     this.#whenLeft.get(key)?.();
     this.#whenLeft.delete(key);
     const brewerId = this.#brewers.get(key);
     if (!brewerId) return;
     this.#brewers.delete(key);
+    this.#since.delete(key);
     const pairs = this.#pairs.get(brewerId)! - 1;
     if (pairs) return void this.#pairs.set(brewerId, pairs);
     // What comes next may be another session, whose patrons do not know these frames.
     this.#pairs.delete(brewerId);
     this.#sent.delete(brewerId);
+    this.newest.delete(brewerId);
   }
 
   /** Resolves when all of it is accepted, or after so many milliseconds. */

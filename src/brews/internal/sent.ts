@@ -6,15 +6,18 @@ const MAX_BYTES = 1024 * 1024;
 export class Sent {
   #frames: Uint8Array<ArrayBuffer>[] = [];
   #bytes = 0;
+  /** How many have left so far. */
+  count = 0;
 
   add(frame: Uint8Array<ArrayBuffer>): void {
+    this.count++;
     this.#frames.push(frame);
     this.#bytes += frame.length;
     while (this.#frames.length > MAX_FRAMES || this.#bytes > MAX_BYTES) this.#bytes -= this.#frames.shift()!.length;
   }
 
-  /** Oldest first. */
-  get frames(): readonly Uint8Array<ArrayBuffer>[] {
-    return [...this.#frames];
+  /** What is kept of those that left after the first so many. Oldest first. */
+  since(count: number): readonly Uint8Array<ArrayBuffer>[] {
+    return this.#frames.slice(Math.max(0, this.#frames.length - this.count + count));
   }
 }
