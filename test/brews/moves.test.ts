@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Brew, BrewerPair, BrewHost, PatronPair } from '../../src/core/brew.js';
 import { BrewStates } from '../../src/brews/internal/brew-states.js';
+import { Heard } from '../../src/brews/internal/heard.js';
 import { failover } from '../../src/brews/internal/failover.js';
 import { Brewer, type BrewerOptions } from '../../src/core/brewer.js';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
@@ -9,6 +10,7 @@ import type { Packet } from '../../src/core/packet.js';
 import { Patron } from '../../src/core/patron.js';
 import { Sent } from '../../src/brews/internal/sent.js';
 import { deferred, id, settle } from '../helpers.js';
+import { sealedFrame } from '../sealed-frame.js';
 
 // A pair that is moved to another brew: what the brewer sends again, and what the patron makes of it.
 
@@ -217,6 +219,25 @@ describe('a pair that moves', () => {
     two.brew = (_id, frame) => void frames.push(frame);
     await say('2');
     expect(readSeal(frames[0]!)?.sequence).toBe(0);
+  });
+});
+
+describe('Heard', () => {
+  const message = (sequence: number) => sealedFrame(Buffer.from(String(sequence)), { topic: 'a', brewerId: id(1), key: Buffer.alloc(32), epoch: '0011223344556677', sequence });
+  const news = (heard: Heard, ...sequences: number[]) => sequences.filter((sequence) => heard.isNews(message(sequence), false));
+
+  it('leaves out after a move what was brewed before the first message that came', () => {
+    const heard = new Heard();
+    expect(news(heard, 5, 6, 9)).toEqual([5, 6, 9]);
+    heard.move();
+    expect(news(heard, 3, 4, 5, 6, 7, 8, 9, 10)).toEqual([7, 8, 10]);
+  });
+
+  it('leaves out nothing before a move, and no more than a window for a first message that is forged', () => {
+    const heard = new Heard();
+    expect(news(heard, 5000, 4999)).toEqual([5000, 4999]);
+    heard.move();
+    expect(news(heard, 5000 - 1025, 5000 - 1024, 5001)).toEqual([5000 - 1025, 5001]);
   });
 });
 

@@ -4,6 +4,8 @@ import { sameBytes } from './small.js';
 /** A brewer sends no more than this many frames again. */
 const KEPT = 512;
 const TAG = 16;
+/** So many messages back a patron takes what comes late (design, "Sealed mode"). */
+const WINDOW = 1024;
 /** In bytes. */
 const SHORT = 4096;
 
@@ -15,6 +17,7 @@ const SHORT = 4096;
  */
 export class Heard {
   #epoch = new Uint8Array();
+  #first = -1;
   #highest = -1;
   /** The tags of the last frames, by their sequences, oldest first. */
   readonly #tags = new Map<number, string>();
@@ -44,11 +47,20 @@ export class Heard {
     }
     if (retained && sequence < this.#highest) return false;
     const tag = String.fromCharCode(...frame.subarray(-TAG));
-    if (sequence <= this.#again && this.#tags.get(sequence) === tag) return false;
+    if (sequence <= this.#again && (this.#tags.get(sequence) === tag || this.#isBefore(sequence))) return false;
     this.#tags.set(sequence, tag);
     if (this.#tags.size > KEPT) this.#tags.delete(this.#tags.keys().next().value!);
+    if (this.#highest < 0) this.#first = sequence;
     this.#highest = Math.max(this.#highest, sequence);
     return true;
+  }
+
+  /**
+   * Whether a message of before the first one comes now: a relay gives to all what one of them may have missed. A first one
+   * that is forged, far ahead, is to cost no more than a window.
+   */
+  #isBefore(sequence: number): boolean {
+    return sequence < this.#first && this.#first - sequence <= WINDOW;
   }
 
   /** Whether a frame without a sequence is not the last one once more. */
