@@ -1,3 +1,4 @@
+import { readSeal } from '../../core/frame.js';
 import { cancel, type Timer, wait } from '../../core/host.js';
 import { sameBytes } from './small.js';
 
@@ -39,7 +40,8 @@ export interface JoiningOptions {
 /**
  * The patron's side of its arrival: holds live frames back until the brewer's answer is there, and delivers both in the
  * order in which they were brewed, each once. The answer travels by the same way as live frames, so whatever it holds
- * that was not held back is older than what was. From then on frames flow through.
+ * that was not held back is older than what was. Brokers drop frames for slow readers, though, so sealed ones are put in their
+ * order. From then on frames flow through.
  */
 export class Joining {
   readonly #options: JoiningOptions;
@@ -127,7 +129,7 @@ export class Joining {
     const live = this.#held.filter(({ retained }) => !retained);
     const answer = this.#answer.filter(({ frame }) => !live.some((other) => sameBytes(other.frame, frame)));
     // What the broker has kept may be newer than live frames that are still to come; so it counts only if it is all there is.
-    const all = live.length || answer.length ? [...answer, ...live] : this.#held;
+    const all = live.length || answer.length ? [...answer, ...live].sort(bySequence) : this.#held;
     this.#held = [];
     this.#answer.length = 0;
     // What was delivered before the return, and what came before that, is not delivered again.
@@ -145,3 +147,8 @@ export class Joining {
     this.#options.deliver(frame, retained);
   }
 }
+
+const bySequence = ({ frame: a }: Held, { frame: b }: Held): number => {
+  const order = (readSeal(a)?.sequence ?? NaN) - (readSeal(b)?.sequence ?? NaN);
+  return order || 0; // what has no sequence stays where it is
+};
