@@ -209,7 +209,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
 
   #remove(kind: string, token: Token<string>): void {
     const remove = token?.kind === kind && this.#tokens.get(token);
-    if (!remove) throw invalid(`This is no token of a ${kind} that was added to this client.`);
+    if (!remove) throw invalid(`This is no token of a ${kind} of this client.`);
     remove();
   }
 

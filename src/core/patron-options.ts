@@ -55,20 +55,23 @@ export interface PatronHost {
  * @throws {PubkeeperError} `ID_INVALID` or `OPTION_INVALID`
  */
 export function readPatronOptions(
-  { crypto = true, minCipher, patronId, opener }: PatronOptions,
+  options: PatronOptions | PatronOptions['crypto'] | null,
+  id: string | undefined,
   callback: unknown,
 ): Pick<PatronOptions, 'minCipher' | 'opener'> & { readonly crypto: boolean | 'required'; readonly patronId: string } {
+  const given = typeof options === 'object' ? options : { crypto: options, patronId: id };
+  const { crypto = true, minCipher, patronId, opener } = Object(given) as PatronOptions;
   if (callback != null && typeof callback !== 'function') {
-    throw new PubkeeperError('OPTION_INVALID', `A patron's callback must be a function, not ${show(callback)}.`);
+    throw new PubkeeperError('OPTION_INVALID', `callback must be a function, not ${show(callback)}.`);
   }
-  if (typeof crypto !== 'boolean' && crypto !== 'required') {
+  if (![true, false, 'required'].includes(crypto)) {
     throw new PubkeeperError('OPTION_INVALID', `crypto must be true, false or 'required', not ${show(crypto)}.`);
   }
   if (minCipher != null && !CIPHERS.includes(minCipher)) {
-    throw new PubkeeperError('OPTION_INVALID', `minCipher must be one of ${CIPHERS.join(', ')}, not ${show(minCipher)}.`);
+    throw new PubkeeperError('OPTION_INVALID', `minCipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(minCipher)}.`);
   }
   if (minCipher && minCipher !== 'none' && !crypto) {
-    throw new PubkeeperError('OPTION_INVALID', `crypto: false and minCipher: '${minCipher}' together accept nothing: leave one out.`);
+    throw new PubkeeperError('OPTION_INVALID', `crypto: false and minCipher: '${minCipher}' accept nothing: leave one out.`);
   }
   return { crypto, minCipher, opener, patronId: patronId == null ? newId() : parseId(patronId) } as ReturnType<typeof readPatronOptions>;
 }

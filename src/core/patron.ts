@@ -57,11 +57,12 @@ export class Patron {
   /**
    * @param topic a literal topic or a pattern with `*` and `**`
    * @param callback called with each message; may be left out by those who read with `for await`
+   * @param options or `crypto` alone, as in the Python original, with the `patronId` after it
    * @throws {PubkeeperError} `PATTERN_INVALID`, `ID_INVALID` or `OPTION_INVALID`
    */
-  constructor(topic: string, callback?: PatronCallback, options?: PatronOptions | null) {
+  constructor(topic: string, callback?: PatronCallback, options?: PatronOptions | PatronOptions['crypto'] | null, id?: string) {
     assertTopicPattern(topic);
-    const { crypto, minCipher, patronId, opener } = readPatronOptions(options ?? {}, callback);
+    const { crypto, minCipher, patronId, opener } = readPatronOptions(options, id, callback);
     this.topic = topic;
     this.crypto = crypto;
     this.minCipher = minCipher ?? 'aes-cbc';

@@ -18,6 +18,15 @@ describe('new Patron()', () => {
 
   it.each([id(7), dashed(id(7))])('takes the id %s', (patronId) => expect(new Patron('a', undefined, { patronId }).patronId).toBe(id(7)));
 
+  it('takes crypto and the id in their places, as the Python original does', () => {
+    expect(new Patron('a', undefined, false, dashed(id(7)))).toMatchObject({ crypto: false, patronId: id(7) });
+    expect(new Patron('a', undefined, undefined, id(7))).toMatchObject({ crypto: true, patronId: id(7) });
+    expect(new Patron('a', undefined, 'required').crypto).toBe('required');
+    expect(new Patron('a', undefined, null).crypto).toBe(true);
+    thrown(() => new Patron('a', undefined, 'false' as 'required'), 'OPTION_INVALID');
+    thrown(() => new Patron('a', undefined, true, 'x'), 'ID_INVALID');
+  });
+
   it.each(['', 'a..b', 'a b', 'a*', undefined, 7, Object.create(null)])('refuses the pattern %j', (topic) => {
     thrown(() => new Patron(topic as string), 'PATTERN_INVALID');
   });
