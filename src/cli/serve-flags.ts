@@ -4,6 +4,7 @@ import type { JwtAlgorithm, Limits, LogLevel, Right } from '../server/index.js';
 // Not the whole server: that is loaded when it is to run.
 import { LIMITS } from '../server/limits.js';
 import { LOG_LEVELS } from '../server/log.js';
+import { isAddress } from '../server/own-address.js';
 import { parsePort, wholeNumber } from './arguments.js';
 import { usage } from './exit.js';
 import { collectTokens } from './tokens.js';
@@ -55,6 +56,7 @@ export interface ServeFlags extends JwtFlags, Numbers {
   readonly port: number;
   readonly host: string;
   readonly relayPort?: number;
+  readonly relayAddress?: readonly string[];
   readonly tokens?: string;
   readonly token?: ReadonlyMap<string, readonly Right[]>;
   readonly profile?: 'open' | 'secured';
@@ -88,6 +90,11 @@ function collectOrigins(text: string, before: readonly string[] = []): string[] 
   throw usage(`The origin must be as browsers send it, like https://example.org, not ${show(text)}.`);
 }
 
+function collectAddresses(text: string, before: readonly string[] = []): string[] {
+  if (isAddress(text)) return [...before, text];
+  throw usage(`The address of a relay must be host:port, like relay.example:443, not ${show(text)}.`);
+}
+
 function parseAlgorithms(text: string): JwtAlgorithm[] {
   return text.split(',').map((name) => {
     const algorithm = ALGORITHMS.find((known) => known === name.trim());
@@ -112,6 +119,7 @@ export function addServeFlags(command: Command): Command {
     new Option('-p, --port <port>', 'the TCP port; 0 for any that is free').default(9898).argParser(parsePort),
     new Option('--host <address>', 'the address to listen on; 0.0.0.0 for all').default('127.0.0.1'),
     new Option('--relay-port <port>', 'also open a port for the relay alone, as older clients expect').argParser(parsePort),
+    new Option('--relay-address <host:port>', 'where else this relay is reached, as by a proxy; may be repeated').argParser(collectAddresses),
     new Option('--tokens <file>', 'a JSON file of tokens, or of their hashes, and their rights'),
     new Option('-t, --token <token>', 'a token that may connect; may be repeated').argParser(collectTokens),
     ...jwtOptions('a PEM public key or certificate, a JWK, a JWKS or an HS256 secret that checks signed tokens'),

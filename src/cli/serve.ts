@@ -18,7 +18,7 @@ type ServeLogger = Required<Logger> & { info(sentence: string): void };
 
 /** `pubkeeper serve` */
 export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
-  const { port, host, relayPort, json, profile, origin, drainMs } = flags;
+  const { port, host, relayPort, relayAddress, json, profile, origin, drainMs } = flags;
   const secrets = await readSecrets(flags);
   const cluster = await clusterOf(flags);
   check(flags, secrets.tokens !== undefined);
@@ -35,6 +35,7 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
     ...secrets,
     ...numbersOf(flags),
     ...(relayPort !== undefined && { relayPort }),
+    ...(relayAddress && { relayAddresses: relayAddress }),
     ...(profile && { profile }),
     ...(origin && { origins: origin }),
     ...(flags.metrics !== undefined && { metrics: flags.metrics }),

@@ -9,6 +9,7 @@ import { readLimits } from './limits.js';
 import type { LimitSettings, Limits } from './limits.js';
 import { readClusterOptions } from './cluster/options.js';
 import type { ClusterOptions, ClusterSettings } from './cluster/options.js';
+import { isAddress } from './own-address.js';
 import { Tickets } from './tickets.js';
 import { isLoopback } from './upgrade.js';
 import type { UpgradeRequest } from './upgrade.js';
@@ -26,6 +27,12 @@ export interface ServerOptions {
   readonly tokens?: TokenTable | Authenticator;
   /** Also opens a port for relay connections only, as deployed systems have; 0 for any that is free. Default: none. */
   readonly relayPort?: number;
+  /**
+   * Further addresses of this server's relay, as `host:port`: those by which a proxy or a mapped port leads to it. The host by
+   * which a client reaches the server, this machine's own addresses and the server's ports are known. In the profile
+   * `secured` a relay that is not known gets no tickets, and so no data. Default: none.
+   */
+  readonly relayAddresses?: readonly string[];
   /** The longest payload of a message, in bytes, headers not counted; default 1 MiB. */
   readonly maxMessageBytes?: number;
   /** Where refusals (`warn`), oddities (`debug`) and faults (`error`) go; default: only faults, to the console. */
@@ -85,7 +92,7 @@ export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' |
 const FAULTS_ONLY: Logger = { warn: () => undefined, error: (...data) => console.error(...data) };
 
 const NAMES: Readonly<Record<keyof ServerOptions, true>> = {
-  port: true, host: true, tokens: true, relayPort: true, maxMessageBytes: true, logger: true, metrics: true, http: true, heartbeatMs: true,
+  port: true, host: true, tokens: true, relayPort: true, relayAddresses: true, maxMessageBytes: true, logger: true, metrics: true, http: true, heartbeatMs: true,
   authMs: true, holdMs: true, profile: true, ticketKeys: true, ticketSeconds: true, cluster: true, limits: true, tls: true, origins: true,
   allowOrigin: true,
 };
@@ -113,7 +120,7 @@ export function checkNames(caller: string, options: unknown, names: Readonly<Rec
  */
 function checkTypes(options: ServerOptions): void {
   checkNames('createServer()', options, NAMES);
-  const { logger, metrics, http, allowOrigin, tls, origins } = options;
+  const { logger, metrics, http, allowOrigin, tls, origins, relayAddresses } = options;
   const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
   if (logger !== undefined && (typeof logger?.warn !== 'function' || typeof logger.error !== 'function')) {
     throw invalid('logger', 'must have the functions warn and error, as console has', logger);
@@ -125,6 +132,9 @@ function checkTypes(options: ServerOptions): void {
   // Not shown: it may hold a key.
   if (tls !== undefined && !isObject(tls)) throw new PubkeeperError('OPTION_INVALID', 'The option "tls" must be { cert, key } in PEM; leave it out to serve without TLS.', { option: 'tls' });
   if (origins !== undefined && !Array.isArray(origins)) throw invalid('origins', 'must be a list of origins', origins);
+  if (relayAddresses !== undefined && !(Array.isArray(relayAddresses) && relayAddresses.every(isAddress))) {
+    throw invalid('relayAddresses', 'must be a list of host:port, like "relay.example:443"', relayAddresses);
+  }
   if (options.limits !== undefined && !isObject(options.limits)) throw invalid('limits', 'must be an object of numbers', options.limits);
 }
 
@@ -162,6 +172,7 @@ export function readOptions(given: ServerOptions | null): ServerSettings {
     port: count('port', options.port, 9898, 0, 65_535),
     host: host.replace(/^\[(.*)\]$/, '$1'),
     relayPort: options.relayPort === undefined ? undefined : count('relayPort', options.relayPort, 0, 0, 65_535),
+    relayAddresses: options.relayAddresses ?? [],
     maxMessageBytes: count('maxMessageBytes', options.maxMessageBytes, 1024 * 1024, 1024, 1024 ** 3),
     heartbeatMs: count('heartbeatMs', options.heartbeatMs, 15_000, 20, 3_600_000),
     authMs: count('authMs', options.authMs, 5_000, 1, 3_600_000),

@@ -19,21 +19,54 @@ export function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/**
- * Whether a brewer's details name our relay: by the name that its client knows us by, or by one of ours.
- * @param authority the Host by which that client reached us
- * @param ownPorts those at which the relay is: the main one, and its own in the split layout
- */
-export function isOwnRelay(
-  { name, hostname, port, secure }: BrewDetails,
-  authority: string,
-  ownPorts: readonly (number | undefined)[],
-  ownAddresses: ReadonlySet<string>,
-): boolean {
-  if (name !== 'websocket' || typeof hostname !== 'string') return false;
-  const bare = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
-  const host = bare.includes(':') ? `[${bare}]` : bare;
-  const reached = authorityOf(secure ? 'wss' : 'ws', authority);
-  if (`${host}:${String(port)}` === reached) return true;
-  return ownPorts.includes(Number(port)) && (isLoopback(bare) || ownAddresses.has(bare) || reached.startsWith(`${host}:`));
+/** Whether this is `host:port`, with an IPv6 address in brackets. */
+export const isAddress = (value: unknown): boolean => typeof value === 'string' && /^(\[[\da-f:.]+\]|[^\s/:@[\]]+):\d{1,5}$/i.test(value);
+
+/** How many addresses of strangers' relays the log tells of: brewers name what they like. */
+const MOST_TOLD = 100;
+
+/** Which relays that brewers name are this server's: those are given tickets, and what is brewed waits for a patron's JOIN there. */
+export class OwnRelays {
+  readonly #ports: () => readonly (number | undefined)[];
+  readonly #addresses: ReadonlySet<string>;
+  readonly #named: ReadonlySet<string>;
+  readonly #unknown: (address: string) => void;
+  readonly #told = new Set<string>();
+
+  /**
+   * @param ports at which the relay is: the main one, and its own in the split layout
+   * @param addresses this machine's
+   * @param named further names of the relay, each `host:port`
+   * @param unknown told once of each relay that is not known
+   */
+  constructor(
+    ports: () => readonly (number | undefined)[],
+    addresses: Iterable<string>,
+    named: readonly string[] = [],
+    unknown: (address: string) => void = () => undefined,
+  ) {
+    this.#ports = ports;
+    this.#addresses = new Set(addresses);
+    this.#named = new Set(named.map((address) => address.toLowerCase()));
+    this.#unknown = unknown;
+  }
+
+  /**
+   * Whether a brewer's details name our relay: by the name that its client knows us by, or by one of ours.
+   * @param authority the Host by which that client reached us
+   */
+  has({ name, hostname, port, secure }: BrewDetails, authority: string): boolean {
+    if (name !== 'websocket' || typeof hostname !== 'string') return false;
+    const bare = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
+    const host = bare.includes(':') ? `[${bare}]` : bare;
+    const address = `${host}:${String(port)}`;
+    const reached = authorityOf(secure ? 'wss' : 'ws', authority);
+    if (address === reached || this.#named.has(address)) return true;
+    if (this.#ports().includes(Number(port)) && (isLoopback(bare) || this.#addresses.has(bare) || reached.startsWith(`${host}:`))) return true;
+    if (this.#told.size < MOST_TOLD && !this.#told.has(address)) {
+      this.#told.add(address);
+      this.#unknown(address);
+    }
+    return false;
+  }
 }

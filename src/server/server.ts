@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { WebSocket } from 'ws';
 import { PubkeeperError } from '../core/errors.js';
 import { Events } from '../core/events.js';
+import { show } from '../core/id.js';
 import type { Cluster } from './cluster/cluster.js';
 import { after, cancel } from '../core/host.js';
 import { Tokens } from './auth.js';
@@ -13,7 +14,7 @@ import { secureContext } from './listener.js';
 import type { Match } from './match.js';
 import { RELOADED, checkNames, isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
 import { Outbox } from './outbox.js';
-import { addressOf, isOwnRelay, localAddresses } from './own-address.js';
+import { addressOf, localAddresses, OwnRelays } from './own-address.js';
 import { isSecure, transportOf } from './own-relay.js';
 import { Ports, RELAY_OVERHEAD } from './ports.js';
 import { RelayPlane } from './relay-socket.js';
@@ -68,7 +69,12 @@ export class PubkeeperServer {
     const heartbeat = this.#heartbeat;
     // Publishers at other servers cannot be made to wait for a reader here: a burst of theirs needs room.
     const outbox = new Outbox(drops, (cluster ? CLUSTER_BUFFER : 1) * limits.bufferedBytes);
-    const addresses = new Set([settings.host, ...localAddresses()]);
+    const relays = new OwnRelays(
+      () => [this.#ports.main, this.#ports.relay],
+      [settings.host, ...localAddresses()],
+      settings.relayAddresses,
+      (address) => tickets && logger.warn(`A brewer names the relay ${show(address)}, for which this server gives no tickets: it is not known as its own. If it is, say so in relayAddresses (--relay-address).`),
+    );
     this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
     this.#control = new ControlPlane({
       authenticator,
@@ -85,7 +91,7 @@ export class PubkeeperServer {
       logger,
       joined: (key) => this.#relay.relay.joined(key) + (cluster?.bridge.joinedElsewhere(key) ?? 0),
       cluster,
-      ownRelay: (brew, authority) => isOwnRelay(brew, authority, [this.#ports.main, this.#ports.relay], addresses),
+      ownRelay: (brew, authority) => relays.has(brew, authority),
       listener: {
         matched: (match) => this.#events.emit('matched', eventOf(match)),
         unmatched: (match) => this.#events.emit('unmatched', eventOf(match)),

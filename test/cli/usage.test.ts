@@ -46,6 +46,7 @@ describe('the command line that is wrong', () => {
     [['patron', 'a', '--brew', 'local=relative', ...TOKEN], /LocalBrew: .*relative/],
     [['serve', '--origin', 'foo'], /The origin must be as browsers send it/],
     [['patron', 'a', '--timeout', '0', ...TOKEN], /The time must be a number of seconds/],
+    [['serve', '--relay-address', 'relay.example'], /must be host:port, like relay\.example:443, not "relay\.example"/],
     [['patron', 'a', '--cipher', 'rot13', ...TOKEN], /The cipher must be one of aes-gcm, aes-cbc, none, not "rot13"/],
     [['patron', 'a', '--server', 'http://127.0.0.1', ...TOKEN], /The server must be a URL like ws:/],
     [['patron', 'a', '--server', 'localhost:9898', ...TOKEN], /The server must be a URL like ws:/],

@@ -4,7 +4,7 @@ import { decodePacket } from '../../src/core/packet.js';
 import type { BrewerInfo, Packet } from '../../src/core/packet.js';
 import { CloseCode } from '../../src/server/close-codes.js';
 import { Heartbeat } from '../../src/server/heartbeat.js';
-import { isOwnRelay } from '../../src/server/own-address.js';
+import { OwnRelays } from '../../src/server/own-address.js';
 import { isLoopback, mayConnect, readPath, readProtocols, routeMain, routeRelay } from '../../src/server/upgrade.js';
 import type { UpgradeRequest } from '../../src/server/upgrade.js';
 import { encodeMessages } from '../../src/server/wire.js';
@@ -144,8 +144,9 @@ describe('CloseCode', () => {
 });
 
 describe('the own relay', () => {
+  const relays = new OwnRelays(() => [9898, 8000], ['10.0.0.7', 'fe80::1']);
   const own = (hostname: string, port: unknown, authority: string, secure = false): boolean =>
-    isOwnRelay({ name: 'websocket', hostname, port, secure }, authority, [9898, 8000], new Set(['10.0.0.7', 'fe80::1']));
+    relays.has({ name: 'websocket', hostname, port, secure }, authority);
 
   it('is at the main port and at the relay’s own, by any name of ours', () => {
     for (const port of [9898, 8000]) {
@@ -158,6 +159,19 @@ describe('the own relay', () => {
   it('is nowhere else', () => {
     for (const name of ['other.example', 'hub.example.evil', 'hub', '10.0.0.8']) expect(own(name, 8000, 'hub.example:9898')).toBe(false);
     for (const port of [80, 8001, '8000x', undefined, null]) expect(own('hub.example', port, 'hub.example:9898')).toBe(false);
-    expect(isOwnRelay({ name: 'mqtt', hostname: 'localhost', port: 9898 }, 'localhost:9898', [9898, undefined], new Set())).toBe(false);
+    expect(relays.has({ name: 'mqtt', hostname: 'localhost', port: 9898 }, 'localhost:9898')).toBe(false);
+  });
+
+  it('is what is said to be it, and of what is not known it tells once, and not without an end', () => {
+    const told: string[] = [];
+    const named = new OwnRelays(() => [9898, undefined], [], ['Relay.example:443', '[2001:DB8::5]:18000'], (address) => told.push(address));
+    const has = (hostname: string, port: number): boolean => named.has({ name: 'websocket', hostname, port, secure: true }, 'hub.example');
+    for (const [host, port] of [['relay.example', 443], ['RELAY.example', 443], ['2001:db8::5', 18000], ['[2001:db8::5]', 18000]] as const) expect(has(host, port)).toBe(true);
+    expect(told).toEqual([]);
+    expect(has('relay.example', 444)).toBe(false);
+    expect(has('relay.example', 444)).toBe(false);
+    expect(told).toEqual(['relay.example:444']);
+    for (let port = 1; port < 1000; port++) has('evil.example', port);
+    expect(told).toHaveLength(100);
   });
 });

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { PubkeeperClient } from '../../src/index.js';
+import { PubkeeperClient, WebSocketBrew } from '../../src/index.js';
 import { Tickets } from '../../src/server/tickets.js';
+import { FaultProxy } from '../faults/proxy.js';
 import { connect, joinRelay, later, start, until } from './harness.js';
 import { encodeFrame, encodeRelay, newId, sha256 } from './raw-client.js';
 
@@ -115,6 +116,32 @@ describe('a secured relay', () => {
       const told = brewers.find((info) => info.brewer_id === brewer_id)!;
       expect(told.brew.ticket?.length).toBe(given ? 176 : undefined);
     }
+  });
+
+  it.each([true, false])('behind a mapped port gives them when it is told of that address, and else says so once: %s', async (isTold) => {
+    let relay = '';
+    const mapped = await FaultProxy.listen(() => Number(new URL(relay).port));
+    const warnings: unknown[] = [];
+    const logger = { warn: (sentence: unknown) => void warnings.push(sentence), error: () => undefined };
+    const relayAddresses = isTold ? [`127.0.0.1:${mapped.port}`] : [];
+    const server = await start({ profile: 'secured', relayPort: 0, relayAddresses, logger });
+    relay = server.relayUrl;
+    const clients = [0, 1].map(() => {
+      const brews = [new WebSocketBrew({ hostname: '127.0.0.1', port: mapped.port, secure: false })];
+      return new PubkeeperClient({ server: server.url, token: server.token!, brews });
+    });
+    const heard: string[] = [];
+    const patrons = ['a', 'b'].map((topic) => clients[0]!.addPatron(topic, (_data, message) => void heard.push(message.text())));
+    const brewers = ['a', 'b'].map((topic) => clients[1]!.addBrewer(topic));
+    await Promise.all(clients.map((client) => client.connect()));
+    await until(() => [...brewers, ...patrons].every(({ isMatched }) => isMatched));
+    for (const brewer of brewers) await brewer.brewText(brewer.topic);
+    await until(() => heard.length === 2 || Number(server.stats().drops['no-ticket']) >= 2);
+    expect(heard).toEqual(isTold ? ['a', 'b'] : []);
+    const told = expect.stringContaining(`names the relay "127.0.0.1:${mapped.port}", for which`) as unknown;
+    expect(warnings).toEqual(isTold ? [] : [told]);
+    await Promise.all(clients.map((client) => client.disconnect()));
+    await mapped.close();
   });
 
   it('delivers, keeps and remembers nothing of 10,000 JOINs, GRANTs, PUBLISHes and spoofed ids without a ticket', async () => {
