@@ -35,10 +35,10 @@ Who may connect:
 
 Beyond this machine (--host): the profile is then "secured", in which the relay takes only what the control server has
 matched; clients of the abandoned SDK know no tickets and need --profile open. --tls-cert and --tls-key make it wss:, and
---origin names the pages that may connect besides the server's own, --relay-address by which host:port else brewers name
-this relay: without that, one behind a mapped port gets no tickets, and nobody hears anything there. Servers that share
-a relay share --ticket-key-file: to change keys put the new one before the old one, SIGHUP all, and take the old one
-away after --ticket-seconds.
+--origin names the pages that may connect besides the server's own. --relay-address names a further host:port of this
+relay, as a proxy's: without it a relay behind a mapped port gets no tickets, and nobody hears anything there.
+Servers that share a relay share --ticket-key-file: to change keys put the new one before the old one, SIGHUP all, and
+take the old one away after --ticket-seconds.
 
 SIGHUP reads token, key and certificate files again. Who may not connect any more is closed; data of the others goes on.
 What is wrong in a file is told, and changes nothing.

@@ -67,6 +67,7 @@ export function readPatronOptions(
   if (![true, false, 'required'].includes(crypto)) {
     throw new PubkeeperError('OPTION_INVALID', `crypto must be true, false or 'required', not ${show(crypto)}.`);
   }
+  // The names are written out as for brewers: gzip has them there already.
   if (minCipher != null && !CIPHERS.includes(minCipher)) {
     throw new PubkeeperError('OPTION_INVALID', `minCipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(minCipher)}.`);
   }

@@ -19,8 +19,11 @@ export function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Whether this is `host:port`, with an IPv6 address in brackets. */
-export const isAddress = (value: unknown): boolean => typeof value === 'string' && /^(\[[\da-f:.]+\]|[^\s/:@[\]]+):\d{1,5}$/i.test(value);
+/** Whether this is `host:port` as brewers' details come to be written: an IPv6 address in brackets, a port from 1 to 65535. */
+export function isAddress(value: unknown): boolean {
+  const [, port] = (typeof value === 'string' && /^(?:\[[\da-f:.]+\]|[^\s/:@[\]]+):([1-9]\d{0,4})$/i.exec(value)) || [];
+  return Number(port) <= 65_535;
+}
 
 /** How many addresses of strangers' relays the log tells of: brewers name what they like. */
 const MOST_TOLD = 100;

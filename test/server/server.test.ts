@@ -56,6 +56,7 @@ describe('createServer', () => {
     ['an address of somebody else', { host: '192.0.2.1', tokens: { t: [] } }, /cannot listen on "192\.0\.2\.1"/],
     ['a misspelt option', { orgins: [] } as ServerOptions, /no option "orgins" of createServer\(\): there are .*origins/],
     ['a relay without a port', { relayAddresses: ['relay.example'] }, /"relayAddresses" must be a list of host:port/],
+    ['a relay at a port that is none', { relayAddresses: ['relay.example:65536'] }, /"relayAddresses" must be a list of host:port/],
     ['a relay as a URL', { relayAddresses: ['wss://relay.example:443'] }, /"relayAddresses" must be a list of host:port/],
     ['one origin outside of a list', { origins: 'https://a.example' as never }, /"origins" must be a list/],
     ['a logger that is none', { logger: {} as never }, /"logger"/],
