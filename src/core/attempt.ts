@@ -1,13 +1,11 @@
+import { type Deferred, deferred } from './deferred.js';
 import { PubkeeperError } from './errors.js';
 import { cancel, type Timer, wait } from './host.js';
 
 /** A `connect()` that somebody waits for. */
-export interface Attempt {
-  readonly promise: Promise<void>;
+export interface Attempt extends Deferred {
   /** How many wait for it. */
   callers: number;
-  resolve(): void;
-  reject(error: PubkeeperError): void;
 }
 
 /** What `connect` needs of an `AbortSignal`. */
@@ -23,14 +21,9 @@ export const signalFault = (signal: AbortSignalLike | null | undefined): Pubkeep
   signal && !signal.addEventListener && new PubkeeperError('OPTION_INVALID', 'signal must be an AbortSignal.');
 
 export function newAttempt(): Attempt {
-  let resolve!: () => void;
-  let reject!: (error: PubkeeperError) => void;
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  promise.catch(() => undefined); // whoever called connect() is told; nobody else must be
-  return { promise, callers: 0, resolve, reject };
+  const attempt = { ...deferred(), callers: 0 };
+  attempt.promise.catch(() => undefined); // whoever called connect() is told; nobody else must be
+  return attempt;
 }
 
 /** What `attempt` comes to, or before that `ABORTED` when the signal is; `onAbort` is called then. */

@@ -2,6 +2,7 @@ import { abortable, aborted, type AbortSignalLike, type Attempt, newAttempt, sig
 import type { BrewHost } from './brew.js';
 import type { BrewSet } from './brew-set.js';
 import type { ClientState, Settings } from './client-options.js';
+import { deferred } from './deferred.js';
 import { PubkeeperError } from './errors.js';
 import { after, cancel, type Timer } from './host.js';
 import type { Packet } from './packet.js';
@@ -137,8 +138,8 @@ export class Lifecycle {
 
   #open(run: Run): void {
     const { token, WebSocket, reconnect, connectTimeoutMs } = this.#settings;
-    let closed: (() => void) | undefined;
-    this.#closed = new Promise((resolve) => (closed = resolve));
+    const closed = deferred();
+    this.#closed = closed.promise;
     run.session = new Session({
       place: this.#place,
       token,
@@ -153,7 +154,7 @@ export class Lifecycle {
       onClose: (error) => {
         if (this.#run === run) this.#end(error);
         // The brews close after the control connection, so that what was brewed last still leaves.
-        void this.#brews.close().then(closed);
+        void this.#brews.close().then(() => closed.resolve());
       },
     });
   }

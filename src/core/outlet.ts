@@ -2,6 +2,7 @@ import { Bundle } from './bundle.js';
 import type { Sealer } from './ciphers/cipher.js';
 import type { Awaitable } from './ciphers/engine.js';
 import { Cork } from './cork.js';
+import { type Deferred, deferred } from './deferred.js';
 import { PubkeeperError } from './errors.js';
 import { OrderedQueue } from './order.js';
 
@@ -10,12 +11,6 @@ type Frame = Uint8Array<ArrayBuffer>;
 /** A frame whose turn has not come, and what settles the promise that was given for it. */
 interface Outgoing {
   readonly frame: Frame;
-  readonly resolve: (accepted: void | Promise<void>) => void;
-}
-
-/** A promise with its end. */
-interface Deferred {
-  readonly promise: Promise<void>;
   readonly resolve: (accepted: void | Promise<void>) => void;
 }
 
@@ -60,8 +55,8 @@ export class Outlet {
     this.#cork.touch();
     // As long as nothing is in the way the bytes are accepted already: they leave at the end of the tick.
     if (!this.#waiting.size) return DONE;
-    this.#boarding ??= this.#deferred();
-    return this.#boarding.promise;
+    if (!this.#boarding) void this.#handled((this.#boarding = deferred()).promise);
+    return this.#boarding!.promise;
   }
 
   /** Sends what was gathered now; resolves when all that was sent is accepted. Nothing when that is so already. */
@@ -120,12 +115,6 @@ export class Outlet {
     } finally {
       this.#handing = false;
     }
-  }
-
-  #deferred(): Deferred {
-    let resolve!: Deferred['resolve'];
-    const promise = new Promise<void>((done) => (resolve = done));
-    return { promise: this.#handled(promise), resolve };
   }
 
   #handled(accepted: void | Promise<void>): Promise<void> {

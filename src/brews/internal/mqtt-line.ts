@@ -1,5 +1,6 @@
 import type { IClientOptions, MqttClient } from 'mqtt';
 import { PubkeeperError } from '../../core/index.js';
+import { type Deferred, deferred } from '../../core/deferred.js';
 import { cancel, wait } from '../../core/host.js';
 import { newId } from '../../core/id.js';
 import type { Line, LineOwner, Target } from './broker-line.js';
@@ -60,7 +61,7 @@ class MqttLine implements Line {
   readonly #client: MqttClient;
   readonly #owner: LineOwner;
   readonly #qos: 0 | 1;
-  #drained: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #drained: Deferred | undefined;
   #over = false;
 
   constructor(client: MqttClient, owner: LineOwner, qos: 0 | 1) {
@@ -129,12 +130,10 @@ class MqttLine implements Line {
 
   #drain(): Promise<void> {
     if (!this.#drained) {
-      let resolve!: () => void;
-      const promise = new Promise<void>((done) => (resolve = done));
-      this.#drained = { promise, resolve };
+      const drained = (this.#drained = deferred());
       this.#client.stream.once('drain', () => {
         this.#drained = undefined;
-        resolve();
+        drained.resolve();
       });
     }
     return this.#drained.promise;

@@ -1,3 +1,4 @@
+import { type Deferred, deferred } from '../../core/deferred.js';
 import { PubkeeperError } from '../../core/errors.js';
 import { after, cancel, type Timer } from '../../core/host.js';
 import { both } from './small.js';
@@ -52,7 +53,7 @@ export class Recent {
   #bytes = 0;
   /** The number of the first frame in `#frames`. */
   #first = 0;
-  #somebody: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #somebody: Deferred | undefined;
 
   /**
    * @param keepLast whether a last value is kept here; false where the broker does it
@@ -166,12 +167,7 @@ export class Recent {
   }
 
   #wait(): Promise<void> {
-    if (!this.#somebody) {
-      let resolve!: () => void;
-      const promise = new Promise<void>((done) => (resolve = done));
-      this.#somebody = { promise, resolve };
-    }
-    return this.#somebody.promise;
+    return (this.#somebody ??= deferred()).promise;
   }
 
   /** Those who wait are not told by a rejection each: it is one fault, however much was brewed. */

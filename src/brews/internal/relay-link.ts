@@ -1,6 +1,7 @@
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { frameIdentity, isFrame, topicHash } from '../../core/frame.js';
 import { cancel, microtask, parseUrl, type Timer, wait } from '../../core/host.js';
+import { type Deferred, deferred } from '../../core/deferred.js';
 import { fromHex } from '../../core/id.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
 import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
@@ -24,11 +25,9 @@ export interface Outlet {
   toldAfter: number;
 }
 
-interface Queued {
+interface Queued extends Deferred {
   readonly outlet: Outlet;
   readonly packet: Uint8Array<ArrayBuffer>;
-  readonly resolve: () => void;
-  readonly reject: (error: PubkeeperError) => void;
 }
 
 /** One connection to one relay (protocol, section 4), shared by all brewers and patrons of a client that use that relay. */
@@ -53,19 +52,19 @@ export class RelayLink {
   /** What was brewed while there was no connection, or for patrons that are not back yet. */
   #queue: Queued[] = [];
   #queuedBytes = 0;
-  #draining: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #draining: Deferred | undefined;
   #poll: Timer | undefined;
   #told = false;
-  #closed: (() => void) | undefined;
   /** Why it has come to its end. */
   #over: PubkeeperError | undefined;
   /** Settles when the link has come to its final end. */
   readonly ended: Promise<void>;
+  readonly #ended = deferred();
 
   constructor(url: string, host: BrewHost) {
     this.url = url;
     this.#host = host;
-    this.ended = new Promise((resolve) => (this.#closed = resolve));
+    this.ended = this.#ended.promise;
     this.#connection = new ReconnectingConnection({
       url,
       protocols: [RELAY_2, RELAY_1],
@@ -159,7 +158,9 @@ export class RelayLink {
       return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
     }
     this.#queuedBytes += packet.length;
-    return new Promise((resolve, reject) => this.#queue.push({ outlet, packet, resolve, reject }));
+    const queued = { outlet, packet, ...deferred() };
+    this.#queue.push(queued);
+    return queued.promise;
   }
 
   /** Lets go of the socket until `wake`. What is published meanwhile waits. */
@@ -271,15 +272,13 @@ export class RelayLink {
     if (error.code !== 'CONNECTION_CLOSED') this.#host.report(error);
     for (const { reject } of this.#queue.splice(0)) reject(error);
     this.#queuedBytes = 0;
-    this.#closed?.();
+    this.#ended.resolve();
   }
 
   /** Resolves when the socket's buffer has shrunk below the high-water mark, or is gone with its connection. */
   #drained(): Promise<void> {
     if (!this.#draining) {
-      let resolve!: () => void;
-      const promise = new Promise<void>((done) => (resolve = done));
-      this.#draining = { promise, resolve };
+      this.#draining = deferred();
       const look = (): void => {
         if (this.#connection.bufferedAmount <= HIGH_WATER) this.#settleDrain();
         else this.#poll = wait(DRAIN_POLL, look);
