@@ -81,9 +81,20 @@ function nodeEntries() {
   return Object.fromEntries(files.map((file) => [file.replace(/\.js$/, ''), `dist/${file}`]));
 }
 
+/** isomorphic-ws looks for the WebSocket of browsers that cannot read the rest of the bundle: those that can have `globalThis`. */
+const presentWebSocket = {
+  name: 'present-web-socket',
+  transform(code, id) {
+    if (!/isomorphic-ws[\\/]browser\.js$/.test(id)) return null;
+    const changed = code.replace(/var ws = null.*(?=export default ws)/s, 'var ws = globalThis.WebSocket;\n');
+    if (changed === code) throw new Error('isomorphic-ws is another one than is expected here.');
+    return { code: changed, map: null };
+  },
+};
+
 const shared = {
   // Without `browser: true` the bundle swallows ws and the Node platform.
-  plugins: [nodeResolve({ browser: true }), inputSourceMaps],
+  plugins: [nodeResolve({ browser: true }), inputSourceMaps, presentWebSocket],
   onwarn(warning) {
     // An import left unresolved makes a bundle that no page can load.
     throw new Error(warning.message);

@@ -3,14 +3,14 @@ const USED = ['expandKeyLE', 'expandKeyDecLE', 'encryptBlock', 'decrypt', 'ctr32
 
 /**
  * What is left out of each module, by the names of functions and of classes with their methods. `bodies`: what a function does instead.
- * `without`: methods that nobody calls, and that no tree shaking finds. `unchecked`: functions that lose their `if (…) throw`.
+ * `without`: methods that nobody calls and fields that nobody reads, which no tree shaking finds. `unchecked`: functions that lose their `if (…) throw`.
  */
 const CUTS = {
   'ciphers/utils': { bodies: { abytes: "if (value instanceof Uint8Array) return value; throw TypeError('bad bytes');", aexists: '', aoutput32: '', getOutput: 'return out;' } },
-  'ciphers/_polyval': { without: ['GHASH.destroy', 'GHASH.digest'], unchecked: ['GHASH.constructor'] },
+  'ciphers/_polyval': { without: ['GHASH.destroy', 'GHASH.digest', 'GHASH.destroyed', 'GHASH.blockLen'], unchecked: ['GHASH.constructor'] },
   'ciphers/aes': { bodies: { validateKeyLength: "if (![16, 24, 32].includes(key.length)) throw RangeError('bad key');" }, unchecked: ['genTtable', 'encryptBlock'] },
   'hashes/utils': { bodies: { abytes: 'return value;', aexists: '', aoutput: '' } },
-  'hashes/_md': { without: ['HashMD.digest', 'HashMD._cloneIntoMeta', 'HashMD.clone'], unchecked: ['HashMD.digestInto'] },
+  'hashes/_md': { without: ['HashMD.digest', 'HashMD._cloneIntoMeta', 'HashMD.clone', 'HashMD.canXOF', 'HashMD.destroyed'], unchecked: ['HashMD.digestInto'] },
   'hashes/sha2': { bodies: { 'SHA2_32B.roundClean': '' }, without: ['SHA2_32B._cloneInto', 'SHA2_32B.destroy'] },
 };
 
@@ -58,7 +58,7 @@ function cut(code, { body }, { bodies = {}, without = [], unchecked = [] }, modu
     if (node.type === 'FunctionDeclaration') functions.set(node.id.name, { node, block: node.body });
     if (node.type !== 'ClassDeclaration') continue;
     for (const member of node.body.body) {
-      if (member.type === 'MethodDefinition') functions.set(`${node.id.name}.${member.key.name}`, { node: member, block: member.value.body });
+      functions.set(`${node.id.name}.${member.key.name}`, { node: member, block: member.value?.body });
     }
   }
   const find = (name) => {
