@@ -34,6 +34,10 @@ export class MiniRelay {
     return this;
   }
 
+  get url(): string {
+    return `ws://127.0.0.1:${this.port}`;
+  }
+
   get details(): { name: string; hostname: string; port: number; secure: boolean } {
     return { name: 'websocket', hostname: '127.0.0.1', port: this.port, secure: false };
   }

@@ -74,7 +74,7 @@ export class WebSocketBrew implements Brew {
   }
 
   startBrewer({ brewerId, topic, details }: BrewerPair): () => void {
-    const pooled = this.#open(relayUrl(this.brewerDetails()!));
+    const pooled = this.#open(this.brewerDetails()!);
     const known = this.#outlets.get(brewerId);
     // The own relay is another one after the client has gone to another server.
     const outlet = known?.link === pooled.link ? known : { link: pooled.link, hash: topicHash(topic), pairs: 0, toldAfter: 0 };
@@ -91,7 +91,7 @@ export class WebSocketBrew implements Brew {
   }
 
   startPatron({ brewerId, topic, details, receive }: PatronPair): () => void {
-    const pooled = this.#open(relayUrl(details));
+    const pooled = this.#open(details);
     const leave = pooled.link.join(topic, brewerId, receive, readTicket(details));
     return once(() => {
       leave();
@@ -108,7 +108,7 @@ export class WebSocketBrew implements Brew {
     const ticket = readTicket(details);
     const outlet = this.#outlets.get(brewerId);
     if (brews) outlet?.link.grant(brewerId, outlet, ticket);
-    else if (ticket) this.#links.get(relayUrl(details))?.link.renew(topic, ticket);
+    else this.#links.get(relayUrl(details, this.#host!.server))?.link.renew(topic, ticket);
   }
 
   rest(): void {
@@ -126,7 +126,8 @@ export class WebSocketBrew implements Brew {
     await Promise.all(links.map((pooled) => (cancel(pooled.idle), pooled.link.close())));
   }
 
-  #open(url: string): Pooled {
+  #open(details: BrewDetails): Pooled {
+    const url = relayUrl(details, this.#host!.server);
     let pooled = this.#links.get(url);
     if (!pooled) {
       const link = new RelayLink(url, this.#host!);
@@ -155,8 +156,11 @@ export class WebSocketBrew implements Brew {
 const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
   typeof ticket === 'string' && /^([\da-f]{2})+$/.test(ticket) ? fromHex(ticket) : undefined;
 
-/** @internal The relay's URL. The details may come from the network, so that nothing but a host and a port may get into it. */
-export function relayUrl({ hostname, port, secure }: BrewDetails): string {
+/**
+ * @internal The relay's URL, for a client of `server`. The details may come from the network, so that nothing but a host and a
+ * port may get into it.
+ */
+export function relayUrl({ hostname, port, secure }: BrewDetails, server?: string): string {
   // Of other scripts last: a page that has none need not read \p{…} (see topic.ts).
   const isHost = typeof hostname === 'string' && (/^([\w.-]+|\[?[\da-f:.]+\]?)$/i.test(hostname) || new RegExp('^[\\p{L}\\p{N}._-]+$', 'u').test(hostname));
   if (!isHost || !Number.isInteger(port) || (port as number) < 1 || (port as number) > 65535) {
@@ -167,5 +171,9 @@ export function relayUrl({ hostname, port, secure }: BrewDetails): string {
     );
   }
   const host = hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname;
-  return `${secure === true ? 'wss' : 'ws'}://${host}:${String(port)}`;
+  const url = `${secure === true ? 'wss' : 'ws'}://${host}:${String(port)}`;
+  // The wire has no path (protocol, section 4). Where a proxy leads to the control server by one, its relay is there too; but not at `/ws`,
+  // which is the path of deployed control servers.
+  const own = server && parseUrl(server);
+  return own && !/^\/(ws)?$/.test(own.pathname) && own.host === parseUrl(url).host ? url + own.pathname : url;
 }

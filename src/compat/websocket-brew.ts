@@ -85,6 +85,7 @@ class RelayBrew extends CoreBrew implements Attached {
   readonly #counts: { recv: number; sent: number };
   readonly #client: BrewClient;
   readonly #relays = new Map<string, WebSocketLike>();
+  #host: BrewHost | undefined;
   #pairs = 0;
 
   constructor(owner: WebSocketBrew, options: WebSocketBrewOptions, counts: { recv: number; sent: number }, client: BrewClient) {
@@ -99,8 +100,8 @@ class RelayBrew extends CoreBrew implements Attached {
 
   override attach(host: BrewHost): void {
     const { maxRetries = Infinity, maxTimeout: maxDelayMs = 10_000, WebSocket = host.WebSocket } = this.#options;
-    super.attach({
-      ...host,
+    this.#host = host;
+    const own: Partial<BrewHost> = {
       reconnect: { ...host.reconnect, maxRetries, maxDelayMs },
       report: (error) => void (this.origin.emit('error', error) || host.report(error)),
       WebSocket: new Proxy(WebSocket, {
@@ -113,7 +114,9 @@ class RelayBrew extends CoreBrew implements Attached {
           return socket;
         },
       }),
-    });
+    };
+    // Not a copy: how often the server was lost, and whether it gives signs of life, changes.
+    super.attach(Object.assign(Object.create(host) as BrewHost, own));
   }
 
   /** Without a brewer: where the relay is. */
@@ -157,7 +160,7 @@ class RelayBrew extends CoreBrew implements Attached {
   }
 
   ready(): boolean {
-    return !this.#pairs || this.#relays.get(relayUrl(this.brewerDetails()!))?.readyState === 1;
+    return !this.#pairs || this.#relays.get(relayUrl(this.brewerDetails()!, this.#host!.server))?.readyState === 1;
   }
 
   #isOffered(key: string): boolean {

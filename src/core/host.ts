@@ -16,6 +16,7 @@ export interface ParsedUrl {
   readonly host: string;
   readonly hostname: string;
   readonly port: string;
+  readonly pathname: string;
   readonly href: string;
 }
 

@@ -174,6 +174,53 @@ describe('a lost connection', () => {
   });
 });
 
+describe('a relay that is away', () => {
+  const never = { ...quick, delayMs: 1e9, maxDelayMs: 1e9 };
+
+  it.each([
+    ['a patron', 'JOIN', false],
+    ['a brewer', 'PUBLISH', true],
+  ] as const)('is dialled at once when the server tells of a pair again, not only when the wait is over: %s', async (_who, type, brews) => {
+    const { brew, errors, patron, brewer } = attached({ reconnect: never });
+    if (brews) brewer();
+    else patron();
+    await relay.until(() => relay.connections === 1);
+    await relay.close();
+    await vi.waitUntil(() => errors.length === 1);
+    await relay.listen();
+    const accepted = brews && brew.brew(id(1), frame('held'));
+    brew.renew({ topic: TOPIC, brewerId: id(1), details: relay.details }, brews);
+    await relay.until(() => relay.connections === 2 && !!relay.log.at(-1)?.startsWith(type));
+    await accepted;
+  });
+});
+
+describe('a control server that a proxy leads to by a path', () => {
+  it('has its relay there too; another host or port has none, and neither has /ws, the path of deployed ones', async () => {
+    const dialled: string[] = [];
+    class Seen extends WebSocket {
+      constructor(url: string, protocols?: string | string[]) {
+        super(relay.url, protocols);
+        dialled.push(url);
+      }
+    }
+    const own = { hostname: 'app.example', port: 443, secure: true };
+    const other = { ...own, hostname: 'relay.example' };
+    const cases = ['wss://app.example/pubkeeper/ws', 'wss://app.example/pubkeeper', 'wss://app.example/ws', 'wss://app.example', 'wss://app.example/ws?x=1'];
+    for (const server of cases) {
+      const { patron } = attached({ server, WebSocket: Seen as unknown as WebSocketConstructor });
+      patron({ details: own });
+      patron({ brewer: 5, details: other });
+    }
+    const relays = ['wss://app.example:443/pubkeeper/ws', 'wss://app.example:443/pubkeeper', ...Array<string>(3).fill('wss://app.example:443')];
+    expect(dialled).toEqual(relays.flatMap((url) => [url, 'wss://relay.example:443']));
+    const { brewer, brew } = attached({ server: cases[0]!, WebSocket: Seen as unknown as WebSocketConstructor }, {} as { hostname: string; port: number });
+    expect(brew.brewerDetails()).toEqual({ name: 'websocket', ...own });
+    brewer();
+    expect(dialled.at(-1)).toBe(relays[0]);
+  });
+});
+
 describe('what a relay may do wrong', () => {
   it('text is reported, garbage and lies are dropped, frames of strangers too; the connection goes on', async () => {
     const { patron, errors, dropped } = attached();

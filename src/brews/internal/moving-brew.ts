@@ -39,12 +39,15 @@ export class MovingBrew implements Brew {
   /** Pairs that went on over another brew, but keep their connection here, so that it is seen when it is back. */
   readonly #parked = new Map<string, () => void>();
 
+  #host: BrewHost | undefined;
+
   constructor(options: MovingBrewOptions) {
     this.#options = options;
     this.name = options.brew.name;
   }
 
   attach(host: BrewHost): void {
+    this.#host = host;
     this.#options.brew.attach(host);
   }
 
@@ -71,7 +74,7 @@ export class MovingBrew implements Brew {
     // To all of the brewer's patrons here at once: one that comes over later, when others read here, may notice a gap.
     if (!brewer.pairs++ && missed && !brew.failover) accepting(this.#repeat(brewerId, missed));
     const details = relays && (brew.brewerDetails({ topic, brewerId }) as BrewDetails);
-    const free = details && relays.use(relayUrl(details), { brewerId });
+    const free = details && relays.use(relayUrl(details, this.#host!.server), { brewerId });
     return once(() => {
       if (!--brewer.pairs) {
         this.#brewers.delete(brewerId);
@@ -94,7 +97,7 @@ export class MovingBrew implements Brew {
       if (isHere && heard.isNews(frame, retained)) pair.receive(frame, retained);
     };
     const stop = this.#start(key, () => brew.startPatron({ ...pair, receive }));
-    const free = relays?.use(relayUrl(details), { brewerId, patronId });
+    const free = relays?.use(relayUrl(details, this.#host!.server), { brewerId, patronId });
     return once(() => {
       isHere = false;
       free?.();
@@ -195,7 +198,7 @@ export class MovingBrew implements Brew {
   #end(key: string, stop: () => void, details: BrewDetails | undefined, accepting?: Promise<void>): void {
     const { parting, relays } = this.#options;
     const unpark = (): void => this.#unpark(key);
-    const isWatched = !!details && !!relays?.watch(relayUrl(details), unpark);
+    const isWatched = !!details && !!relays?.watch(relayUrl(details, this.#host!.server), unpark);
     if (accepting || isWatched) this.#parked.set(key, stop);
     else stop();
     parting.end(key, this.name, (hasMoved) => {

@@ -109,9 +109,13 @@ export class RelayLink {
     };
   }
 
-  /** A fresh ticket for a topic: the relay would end the old one's JOIN. */
-  renew(topic: string, ticket: Uint8Array): void {
-    if (!this.#topics.has(topic)) return;
+  /**
+   * The server has told of a pair again: so the relay is there, and its brewer is told as soon as this has joined. With a fresh
+   * ticket, if it gives any: the relay would end the old one's JOIN.
+   */
+  renew(topic: string, ticket: Uint8Array | undefined): void {
+    this.#connection.hurry();
+    if (!ticket || !this.#topics.has(topic)) return;
     this.#tickets.set(topic, ticket);
     this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), ticket));
   }
@@ -119,6 +123,7 @@ export class RelayLink {
   /** The server has told of a pair of this brewer; with a ticket by which it may publish, if it gives any. */
   grant(brewerId: string, outlet: Outlet, ticket: Uint8Array | undefined): void {
     outlet.toldAfter = this.#host.losses ?? 0;
+    this.#connection.hurry();
     if (ticket) {
       this.#grants.set(brewerId, [outlet.hash, ticket]);
       this.#send(encodeRelayPacket(RelayPacketType.GRANT, outlet.hash, ticket));

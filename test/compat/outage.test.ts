@@ -1,0 +1,61 @@
+import { WebSocket } from 'ws';
+import { describe, expect, it } from 'vitest';
+import type { Brewer } from '../../src/compat/index.js';
+import { until } from '../server/harness.js';
+import { compat, deferred, Inbox, relayOf, serve, text } from './helpers.js';
+
+// What a relay connection has to know of the control connection: that its server gives signs of life, and how often it was lost.
+
+describe('a relay connection of the old API', () => {
+  it('asks the relay of its own server for signs of life, so that a link that is dead is noticed', async () => {
+    const server = await serve();
+    const asked = new Inbox<number>();
+    class Seeing extends WebSocket {
+      override send(data: Uint8Array): void {
+        if (this.protocol === 'pubkeeper-relay-2' && data[0] === 60) asked.put(data[0]);
+        super.send(data);
+      }
+    }
+    const client = compat(server, { WebSocket: Seeing });
+    client.addPatron('life.x');
+    client.addBrewer('life.x');
+    await client.connect();
+    expect(await asked.next()).toBe(60);
+  });
+
+  it.each(['open', 'secured'] as const)('after a restart of the server keeps what is brewed until the patron is back, %s', async (profile) => {
+    const first = await serve({ profile });
+    const way = { isOpen: true };
+    class Gated extends WebSocket {
+      constructor(url: string, protocols?: string | string[]) {
+        super(way.isOpen ? url : 'ws://127.0.0.1:1', protocols);
+      }
+    }
+    const writing = compat(first);
+    const reading = compat(first, { WebSocket: Gated });
+    for (const client of [writing, reading]) client.on('error', () => undefined);
+    const got = new Inbox<string>();
+    reading.addPatron('again.*', (patron) => patron.on('message', (data) => got.put(text(data))));
+    const matched = deferred<Brewer>();
+    writing.addBrewer('again.x', { waitForBrews: 10_000 }, (brewer) => matched.resolve(brewer));
+    // In this order, so that the server takes leave of the brewer first: its pair goes on then.
+    await writing.connect();
+    await reading.connect();
+    const brewer = await matched.promise;
+    await brewer.brewText('before');
+    expect(await got.next()).toBe('before');
+
+    way.isOpen = false;
+    await first.close();
+    await until(() => writing.status === 'reconnecting' && reading.status === 'reconnecting');
+    const second = await serve({ profile, port: first.port });
+    expect(relayOf(second)).toEqual(relayOf(first));
+    await until(() => writing.status === 'connected' && second.stats().relayConnections === 1);
+    expect(brewer.isMatched).toBe(true);
+    const brewed = ['one', 'two', 'three'].map((word) => brewer.brewText(word));
+    await new Promise((resolve) => setImmediate(resolve));
+    way.isOpen = true;
+    await Promise.all(brewed);
+    for (const word of ['one', 'two', 'three']) expect(await got.next()).toBe(word);
+  });
+});
