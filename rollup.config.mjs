@@ -7,7 +7,7 @@ import { minify } from 'rolldown/utils';
 import { leanNoble } from './scripts/lean-noble.mjs';
 
 // At the end, so that no line of the source map moves.
-const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers and @noble/hashes (MIT, Paul Miller) and isomorphic-ws (MIT, Zejin Zhuang) */';
+const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers and @noble/hashes (MIT, Paul Miller) */';
 
 const NOBLE_NOTICE = '// With parts of @noble/ciphers and @noble/hashes (MIT, Paul Miller), see THIRD-PARTY-LICENSES.txt.';
 
@@ -81,20 +81,9 @@ function nodeEntries() {
   return Object.fromEntries(files.map((file) => [file.replace(/\.js$/, ''), `dist/${file}`]));
 }
 
-/** isomorphic-ws looks for the WebSocket of browsers that cannot read the rest of the bundle: those that can have `globalThis`. */
-const presentWebSocket = {
-  name: 'present-web-socket',
-  transform(code, id) {
-    if (!/isomorphic-ws[\\/]browser\.js$/.test(id)) return null;
-    const changed = code.replace(/var ws = null.*(?=export default ws)/s, 'var ws = globalThis.WebSocket;\n');
-    if (changed === code) throw new Error('isomorphic-ws is another one than is expected here.');
-    return { code: changed, map: null };
-  },
-};
-
 const shared = {
   // Without `browser: true` the bundle swallows ws and the Node platform.
-  plugins: [nodeResolve({ browser: true }), inputSourceMaps, presentWebSocket],
+  plugins: [nodeResolve({ browser: true }), inputSourceMaps],
   onwarn(warning) {
     // An import left unresolved makes a bundle that no page can load.
     throw new Error(warning.message);

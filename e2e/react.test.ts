@@ -140,6 +140,86 @@ describe('pubkeeper/react in Chromium', () => {
     expect(await page.evaluate(() => probe.problems)).toEqual([]);
   });
 
+  it('keeps what it has when more or fewer are wanted', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const brewer = node.addBrewer('react.a.keep');
+    await matched(brewer);
+    for (const text of ['1', '2', '3', '4']) await brewer.brewText(text);
+    await expect.poll(texts).toEqual(['2', '3', '4']);
+    const { patrons } = registered();
+    await page.click('#fewer');
+    await expect.poll(texts).toEqual(['3', '4']);
+    await page.click('#more');
+    await brewer.brewText('5');
+    await expect.poll(texts).toEqual(['2', '3', '4', '5']);
+    expect(registered().patrons).toBe(patrons);
+  });
+
+  it('shows no last value twice in a component that was hidden', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const brewer = node.addBrewer('react.a.hide');
+    await matched(brewer);
+    await brewer.brewText('before');
+    await expect.poll(texts).toEqual(['before']);
+    const { patrons } = registered();
+    await page.click('#hide');
+    await expect.poll(() => registered().patrons).toBe(patrons - 1);
+    await page.click('#hide');
+    // Registered again, and given the last value again: what onMessage hears.
+    await expect.poll(() => page.evaluate(() => app.heard())).toBe(2);
+    await brewer.brewText('after');
+    await expect.poll(texts).toEqual(['before', 'after']);
+  });
+
+  it('renders also where no frame comes, as in a hidden tab', async () => {
+    await page.addInitScript(() => {
+      globalThis.requestAnimationFrame = () => 0;
+    });
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const brewer = node.addBrewer('react.a.hidden');
+    await matched(brewer);
+    await brewer.brewText('while nobody looks');
+    await page.locator('#latest', { hasText: 'while nobody looks' }).waitFor();
+  });
+
+  it('stays connected as long as any provider lends the client', async () => {
+    await open();
+    const status = page.locator('#status');
+    await status.filter({ hasText: /^connected$/ }).waitFor();
+    const states = await page.evaluate(async () => {
+      const seen: string[] = [];
+      app.client.on('state', (state) => seen.push(state));
+      const unmount = app.island();
+      await new Promise((frame) => setTimeout(frame)); // effects have run
+      unmount();
+      await app.client.connect();
+      return seen;
+    });
+    expect(states).toEqual([]);
+    await page.evaluate(() => app.unmount());
+    await expect.poll(registered).toEqual({ clients: 1, patrons: 0, brewers: 0 });
+  });
+
+  it('forgets why it could not connect once it could, and takes no other error for the end', async () => {
+    await server.close();
+    const { port } = server;
+    await open();
+    const status = page.locator('#status');
+    await status.filter({ hasText: 'disconnected: CONNECT_FAILED' }).waitFor();
+    server = await serve({ port });
+    await page.evaluate(() => app.client.connect());
+    await status.filter({ hasText: /^connected$/ }).waitFor();
+    await page.evaluate(() => app.client.disconnect());
+    await status.filter({ hasText: /^disconnected$/ }).waitFor();
+    await page.evaluate(() => app.client.addBrewer('react.stray').brewText(undefined as unknown as string).catch(() => undefined));
+    await page.evaluate(() => new Promise((frame) => requestAnimationFrame(frame)));
+    expect(await status.textContent()).toBe('disconnected');
+    expect(await page.evaluate(() => app.errors())).toContain('DATA_INVALID');
+  });
+
   it('is back with the server, and says when it is refused', async () => {
     await open();
     const status = page.locator('#status');

@@ -5,7 +5,8 @@ export { Brewer, type BrewerEvents, type BrewerOptions } from './core/brewer.js'
 export { WebSocketBrew, type WebSocketBrewOptions } from './brews/websocket.js';
 export { PubkeeperError, type ErrorCode } from './core/errors.js';
 export { isTopic, isTopicPattern, matchTopic } from './core/topic.js';
-export type { Brew, BrewHost, BrewScope, BrewerPair, PatronPair } from './core/brew.js';
+export type { AbortSignalLike } from './core/attempt.js';
+export type { Brew, BrewHost, BrewScope, BrewerPair, Failover, PatronPair } from './core/brew.js';
 export type { CipherName } from './core/ciphers/cipher.js';
 export type { ClientEvents, ClientState } from './core/client-options.js';
 export type { Drop, DropReason } from './core/drops.js';

@@ -258,6 +258,18 @@ describe('what connect() rejects with', () => {
     expect(patient.state).toBe('connected');
   });
 
+  it('is not aborted by the signal of an attempt that has ended', async () => {
+    const patient = client((await serve()).url);
+    const aborter = new AbortController();
+    const former = patient.connect({ signal: aborter.signal });
+    void patient.disconnect();
+    const present = patient.connect();
+    aborter.abort();
+    await expect(former).rejects.toMatchObject({ code: expect.stringMatching(/ABORTED|CONNECTION_CLOSED/) as string });
+    await present;
+    expect(patient.state).toBe('connected');
+  });
+
   it.each([
     [{ brews: [WebSocketBrew] }, /new WebSocketBrew/],
     [{ brews: [{}] }, /must list brews/],

@@ -60,6 +60,16 @@ describe('the published package', () => {
     expect(found).not.toEqual([]);
   });
 
+  // Jest with jsdom sets both: half of it from Node, and `ws` for browsers, would not do.
+  it.each([...Object.entries(manifest.exports), ...Object.entries(manifest.imports)].filter(([name, target]) => name !== './server' && leaves(target).some((path) => /node/.test(path))))(
+    '%s has what is for browsers before what is for Node',
+    (_, target) => {
+      const { browser, default: elsewhere } = target as Record<string, Target>;
+      expect(browser).toBe(elsewhere);
+      expect(Object.keys(target).filter((condition) => condition !== 'types')).toEqual(['browser', 'node', 'default']);
+    },
+  );
+
   it('has the licences, and neither tests nor fixtures', () => {
     expect(packed).toContain('./LICENSE');
     expect(packed).toContain('./dist/THIRD-PARTY-LICENSES.txt');

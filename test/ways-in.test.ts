@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { nodeResolve } from '@rollup/plugin-node-resolve';
+import { rollup } from 'rollup';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { installPacked, type PackedProject } from './packed.js';
 
@@ -113,6 +115,18 @@ describe('server-side rendering', () => {
       client.addBrewer('ssr.x');
       console.log(client.state, JSON.stringify([...new Set(touched)]));`;
     expect(runFile('ssr-client.mjs', code)).toBe('disconnected ["getRandomValues"]');
+  });
+});
+
+describe('the modules for bundlers', () => {
+  it.each(['pubkeeper', 'pubkeeper/core', 'pubkeeper/compat'])('%s needs nothing of Node, also where nobody says that it is for browsers', async (name) => {
+    const input = join(project.directory, 'entry.mjs');
+    writeFileSync(input, `export * from '${name}';`);
+    const warnings: string[] = [];
+    const bundle = await rollup({ input, plugins: [nodeResolve()], onwarn: ({ message }) => void warnings.push(message) });
+    const { output } = await bundle.generate({ format: 'es' });
+    await bundle.close();
+    expect([warnings, output.map(({ fileName }) => fileName), output[0].imports]).toEqual([[], ['entry.js'], []]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { createElement as h, type ReactElement, StrictMode, useState } from 'react';
+import { Activity, createElement as h, type ReactElement, StrictMode, useState } from 'react';
 import type { PubkeeperClient } from 'pubkeeper';
 import { PubkeeperProvider, useBrewer, useLatest, usePatron, usePubkeeper } from 'pubkeeper/react';
 
@@ -16,8 +16,8 @@ function Status(): ReactElement {
   return h('p', { id: 'status' }, error ? `${state}: ${error.code}` : state);
 }
 
-function Reader({ pattern, heard, rendered }: { readonly pattern: string } & Pick<AppProps, 'heard' | 'rendered'>): ReactElement {
-  const { messages, isMatched } = usePatron(pattern, { keep: 3, onMessage: (message) => heard?.(message.text()) });
+function Reader({ pattern, keep, heard, rendered }: { readonly pattern: string; readonly keep: number } & Pick<AppProps, 'heard' | 'rendered'>): ReactElement {
+  const { messages, isMatched } = usePatron(pattern, { keep, onMessage: (message) => heard?.(message.text()) });
   rendered?.();
   return h('ul', { id: 'messages', 'data-matched': isMatched }, messages.map((message, index) => h('li', { key: index }, message.text())));
 }
@@ -33,6 +33,8 @@ function Writer({ topic }: { readonly topic: string }): ReactElement {
 
 export function App({ client, heard, rendered }: AppProps): ReactElement {
   const [pattern, setPattern] = useState('react.a.*');
+  const [keep, setKeep] = useState(3);
+  const [isHidden, setHidden] = useState(false);
   const [isWriting, setWriting] = useState(true);
   return h(
     StrictMode,
@@ -41,9 +43,12 @@ export function App({ client, heard, rendered }: AppProps): ReactElement {
       PubkeeperProvider,
       { client },
       h(Status),
-      h(Reader, { pattern, ...(heard && { heard }), ...(rendered && { rendered }) }),
+      h(Activity, { mode: isHidden ? 'hidden' : 'visible' }, h(Reader, { pattern, keep, ...(heard && { heard }), ...(rendered && { rendered }) })),
       h(Latest, { topic: 'react.**' }),
       h('button', { id: 'other', onClick: () => setPattern('react.b.*') }, 'Read another'),
+      h('button', { id: 'fewer', onClick: () => setKeep(2) }, 'Keep fewer'),
+      h('button', { id: 'more', onClick: () => setKeep(4) }, 'Keep more'),
+      h('button', { id: 'hide', onClick: () => setHidden(!isHidden) }, 'Hide or show'),
       h('button', { id: 'stop', onClick: () => setWriting(false) }, 'Stop writing'),
       isWriting && h(Writer, { topic: 'react.from.page' }),
     ),

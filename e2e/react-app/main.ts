@@ -1,6 +1,7 @@
 import { createElement } from 'react';
-import { hydrateRoot } from 'react-dom/client';
+import { createRoot, hydrateRoot } from 'react-dom/client';
 import { PubkeeperClient } from 'pubkeeper';
+import { PubkeeperProvider } from 'pubkeeper/react';
 import { App } from './app.js';
 
 // Takes over what the server has rendered, as the page's address says.
@@ -31,5 +32,12 @@ export const app = {
   errors: (): readonly string[] => errors,
   counts: () => ({ renders, frames }),
   unmount: (): void => root.unmount(),
+  client,
+  /** Another provider of the same client, in a root of its own; returns what unmounts it. */
+  island: (): (() => void) => {
+    const other = createRoot(document.createElement('div'));
+    other.render(createElement(PubkeeperProvider, { client }));
+    return () => other.unmount();
+  },
 };
 Object.assign(globalThis, { app });

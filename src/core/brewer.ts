@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { Brew } from './brew.js';
+import { bytesOf } from './bytes.js';
 import { type CipherName, CIPHERS, type MakeSealer, type Sealer } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
@@ -162,8 +163,8 @@ export class Brewer {
    * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL`, `BREW_FAILED` or `CONNECTION_CLOSED`.
    */
   brew(data: Uint8Array | ArrayBuffer): Promise<void> {
-    const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
-    if (!(bytes instanceof Uint8Array)) {
+    const bytes = bytesOf(data);
+    if (!bytes) {
       return this.#reject(
         new PubkeeperError('DATA_INVALID', 'brew() takes a Uint8Array; use brewText() for text, brewJSON() for values.'),
       );

@@ -1,3 +1,4 @@
+import { bytesOf } from './bytes.js';
 import { PubkeeperError } from './errors.js';
 import { cancel, microtask, type Timer, wait } from './host.js';
 
@@ -139,7 +140,8 @@ export class Connection {
     socket.onmessage = ({ data }: { readonly data: unknown }) => {
       if (this.#ended) return;
       this.heardAt = Date.now();
-      if (data instanceof ArrayBuffer) onMessage(new Uint8Array(data));
+      const bytes = bytesOf(data);
+      if (bytes) onMessage(bytes);
       else onFault(new PubkeeperError('PROTOCOL_ERROR', `${url} sent a text message; only binary ones are read.`, { url }));
     };
     socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>

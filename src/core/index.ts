@@ -26,7 +26,8 @@ export { Patron, type PatronCallback, type PatronEvents, type PatronOptions } fr
 export { Brewer, type BrewerEvents, type BrewerOptions } from './brewer.js';
 export type { Message } from './message.js';
 export type { Drop, DropReason } from './drops.js';
-export type { Brew, BrewHost, BrewScope, BrewerPair, PatronPair } from './brew.js';
+export type { AbortSignalLike } from './attempt.js';
+export type { Brew, BrewHost, BrewScope, BrewerPair, Failover, PatronPair } from './brew.js';
 export type { WebSocketConstructor, WebSocketLike } from './connection.js';
 export type { ReconnectOptions } from './reconnect.js';
 export type { TokenSource } from './session.js';

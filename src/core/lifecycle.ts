@@ -95,8 +95,8 @@ export class Lifecycle {
     if (!signal) return promise;
     return abortable(promise, signal, () => {
       // What was begun by a connect() ends with it, unless another one waits for it too; a client that only has to come back goes on
-      // doing so.
-      if (!--attempt.callers && this.#run?.first) this.#end(aborted(signal));
+      // doing so; and one that has ended already ends no other.
+      if (!--attempt.callers && this.#attempt === attempt && this.#run?.first) this.#end(aborted(signal));
     });
   }
 

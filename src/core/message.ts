@@ -8,13 +8,13 @@ export class Message {
   /** 32 hex digits. */
   readonly brewerId: string;
   /** What was brewed, decrypted. May be a view into a larger buffer: copy it before you transfer it. */
-  readonly data: Uint8Array;
+  readonly data: Uint8Array<ArrayBuffer>;
   /** Whether it is a last value kept by the relay. Always false where the relay does not say (relay protocol 1.0). */
   readonly retained: boolean;
   /** Counts from 0 in sealed mode; undefined with the other ciphers, which number nothing. */
   readonly sequence: number | undefined;
 
-  constructor(topic: string, brewerId: string, data: Uint8Array, retained: boolean, sequence: number | undefined) {
+  constructor(topic: string, brewerId: string, data: Uint8Array<ArrayBuffer>, retained: boolean, sequence: number | undefined) {
     this.topic = topic;
     this.brewerId = brewerId;
     this.data = data;

@@ -8,7 +8,7 @@ import type { Message } from './message.js';
 import type { BrewerConfig } from './packet.js';
 
 /** What a patron calls for each message. What it returns is awaited only to catch a rejection. */
-export type PatronCallback = (data: Uint8Array, message: Message) => unknown;
+export type PatronCallback = (data: Uint8Array<ArrayBuffer>, message: Message) => unknown;
 
 /** The options of a {@link Patron}. */
 export interface PatronOptions {

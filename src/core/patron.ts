@@ -164,8 +164,7 @@ export class Patron {
    */
   _handleCallback(brewerId: string, data: Uint8Array | ArrayBuffer, retained = false): void {
     const source = this.#sources.get(brewerId) ?? this.#sources.get(readId(brewerId) ?? '');
-    const frame = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
-    if (source) source.receive(frame, retained);
+    if (source) source.receive(data, retained);
     else this.#drops.add('unknown-brewer', readId(brewerId));
   }
 
@@ -188,7 +187,7 @@ export class Patron {
    * patron has not got to yet: so the brewer is removed when nothing has come of it for a while, and not at once.
    */
   _retire(brewerId: string): void {
-    const source = this.#sources.get(readId(brewerId) ?? '');
+    const source = this.#sources.get(brewerId);
     if (!source) return;
     let seen = source.received;
     let quiet = 0;

@@ -186,7 +186,7 @@ const SERVER_CODES: readonly ErrorCode[] = [
 ];
 
 const unexpected = (number: number): PubkeeperError =>
-  new PubkeeperError('PROTOCOL_ERROR', `The server sent a packet that is unknown or out of turn, which was ignored: type ${number}.`, {
+  new PubkeeperError('PROTOCOL_ERROR', `A packet of the server was ignored, being unknown or out of turn: type ${number}.`, {
     type: number,
   });
 

@@ -1,3 +1,4 @@
+import { bytesOf } from './bytes.js';
 import { bursts, type CryptoEngine, sizeOf } from './ciphers/engine.js';
 import { openerFor } from './ciphers/index.js';
 import { type Opener, strength } from './ciphers/cipher.js';
@@ -103,8 +104,9 @@ export class Source {
   }
 
   /** Opens a frame and delivers its messages in their turn, or drops it. Never throws. */
-  receive(frame: Uint8Array, retained: boolean): void {
+  receive(data: Uint8Array | ArrayBuffer, retained: boolean): void {
     this.received++;
+    const frame = bytesOf(data)!; // what is none is refused
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drop(reason, this.brewerId);
     // Where frames keep coming one by one, the next is opened at once, since the end of a tick costs a browser more than a short
@@ -122,9 +124,9 @@ export class Source {
     if (this.#burst.push(frame) === 1 && !this.#opening) soon(() => this.flush());
   }
 
-  #refuse(frame: Uint8Array): DropReason | undefined {
+  #refuse(frame: Uint8Array | undefined): DropReason | undefined {
     // Brews are written by others too, and not all of them by way of a compiler.
-    if (!ArrayBuffer.isView(frame) || !(frame instanceof Uint8Array) || !isFrame(frame)) return 'malformed';
+    if (!frame || !isFrame(frame)) return 'malformed';
     if (!bearsIdentity(frame, this.#identity)) return 'wrong-sender';
     if (this.#refused) return this.#refused;
     if (!this.#opener.isWhole(frame)) return 'undecryptable';
@@ -181,6 +183,7 @@ export class Source {
       const missing = this.replays!.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
-    this.#owner.deliver(new Message(this.topic, this.brewerId, data, retained, sequence));
+    // No transport gives shared memory; so that an application need not say so wherever it passes data on.
+    this.#owner.deliver(new Message(this.topic, this.brewerId, data as Uint8Array<ArrayBuffer>, retained, sequence));
   }
 }

@@ -1,11 +1,13 @@
 /// <reference lib="dom" />
-import WebSocket from 'isomorphic-ws';
 import type { ClientOptions, CryptoEngine, WebSocketConstructor } from '../core/index.js';
 
 // What differs in a browser; `node.ts` beside this file has the same names. package.json chooses by export condition.
 
-/** The browser's own WebSocket, unless another one is given. */
-export const webSocket = (given?: WebSocketConstructor): Pick<ClientOptions, 'WebSocket' | 'prepare'> => ({ WebSocket: given ?? WebSocket });
+/**
+ * The browser's own WebSocket, unless another one is given. Looked at when a client is made, and not by way of isomorphic-ws, which
+ * a bundler that does not heed the field `browser` of its package.json takes for Node's.
+ */
+export const webSocket = (given?: WebSocketConstructor): Pick<ClientOptions, 'WebSocket' | 'prepare'> => ({ WebSocket: given ?? globalThis.WebSocket });
 
 /** The core's engine: WebCrypto, or plain JavaScript. */
 export const engine: CryptoEngine | undefined = undefined;

@@ -35,11 +35,17 @@ export function usePatron(pattern: string, { keep = 100, onMessage, crypto = tru
   useEffect(() => {
     latest.current = onMessage;
   });
+  const size = useRef(keep);
+  useEffect(() => {
+    size.current = keep;
+  });
   const store = useMemo(
-    () => patronStore(client, pattern, { crypto, ...(minCipher && { minCipher }) }, keep, (message) => latest.current?.(message)),
-    [client, pattern, crypto, minCipher, keep],
+    () => patronStore(client, pattern, { crypto, ...(minCipher && { minCipher }) }, () => size.current, (message) => latest.current?.(message)),
+    [client, pattern, crypto, minCipher],
   );
-  return useSyncExternalStore(store.subscribe, store.read, nothing);
+  const view = useSyncExternalStore(store.subscribe, store.read, nothing);
+  // What was gathered before fewer were wanted.
+  return useMemo(() => (view.messages.length > keep ? { ...view, messages: newest(view.messages, keep) } : view), [view, keep]);
 }
 
 /** The newest message on a topic, or on any topic of a pattern; undefined until one has come. */
@@ -48,12 +54,14 @@ export const useLatest = (topic: string, options: Pick<UsePatronOptions, 'crypto
 
 const nothing = (): PatronView => NOTHING;
 
+const newest = (messages: readonly Message[], count: number): readonly Message[] => (count ? messages.slice(-count) : []);
+
 /** Gathers what a patron gets, as `useSyncExternalStore` reads it: one value, replaced at most once a frame. */
 function patronStore(
   client: PubkeeperClient,
   pattern: string,
   options: PatronOptions,
-  keep: number,
+  size: () => number,
   passOn: (message: Message) => unknown,
 ): { subscribe: (changed: () => void) => () => void; read: () => PatronView } {
   let view = NOTHING;
@@ -62,14 +70,20 @@ function patronStore(
   let cancel: (() => void) | undefined;
   const publish = (): void => {
     cancel = undefined;
-    view = { messages: messages.slice(-keep), isMatched: patron.isMatched };
+    view = { messages: newest(messages, size()), isMatched: patron.isMatched };
     changed?.();
+  };
+  /** Whether it is a last value that is given again to a component that was hidden and is shown again. */
+  const isKnown = ({ brewerId, data, retained }: Message): boolean => {
+    const last = retained && [...messages].reverse().find((message) => message.brewerId === brewerId);
+    return !!last && String(last.data) === String(data);
   };
   const later = (): void => void (cancel ??= nextFrame(publish));
   const patron = new Patron(
     pattern,
     (_, message) => {
-      if (keep) {
+      const keep = size();
+      if (keep && !isKnown(message)) {
         messages.push(message);
         // In a hidden tab frames do not come, and messages do.
         if (messages.length > 2 * keep) messages.splice(0, keep);
@@ -98,12 +112,22 @@ function patronStore(
   };
 }
 
-/** Runs before the next paint, where there is something to paint; returns what prevents it. */
+/** A hidden tab has no frames, but a title and notifications: it renders so often, in ms. */
+const HIDDEN_MS = 1000;
+
+/** Runs before the next paint, or after a second where nothing is painted; returns what prevents it. */
 function nextFrame(run: () => void): () => void {
-  if (typeof requestAnimationFrame === 'function') {
-    const frame = requestAnimationFrame(run);
-    return () => cancelAnimationFrame(frame);
-  }
-  const timer = setTimeout(run, 16);
-  return () => clearTimeout(timer);
+  const paints = typeof requestAnimationFrame === 'function';
+  // Both, since a tab may be hidden while its frame is on the way.
+  const frame = paints ? requestAnimationFrame(() => go()) : 0;
+  const timer = setTimeout(() => go(), paints ? HIDDEN_MS : 16);
+  const stop = (): void => {
+    clearTimeout(timer);
+    if (paints) cancelAnimationFrame(frame);
+  };
+  const go = (): void => {
+    stop();
+    run();
+  };
+  return stop;
 }

@@ -17,9 +17,12 @@ interface Provided {
 
 const Context = createContext<Provided | undefined>(undefined);
 
+/** How many providers lend a client: a page may have several roots. */
+const mounted = /* @__PURE__ */ new WeakMap<PubkeeperClient, number>();
+
 /**
  * Lends a client to the hooks of all components below. Connects it when it is mounted, disconnects it when it is
- * unmounted; on a server it does neither.
+ * unmounted, if no other provider lends it; on a server it does neither.
  */
 export function PubkeeperProvider({ client, onError = report, children }: PubkeeperProviderProps): ReactElement {
   const [failure, setFailure] = useState<Provided>();
@@ -38,15 +41,16 @@ export function PubkeeperProvider({ client, onError = report, children }: Pubkee
       setFailure({ client, error });
       told.current(error);
     };
-    let undo: (() => void) | undefined;
-    client.connect().then(() => {
-      if (isMounted) undo = watchEnd(client, fail, () => setFailure(undefined));
-    }, fail);
+    mounted.set(client, (mounted.get(client) ?? 0) + 1);
+    const undo = watchEnd(client, fail, () => setFailure(undefined));
+    client.connect().catch(fail);
     return () => {
       isMounted = false;
-      undo?.();
+      undo();
       setFailure(undefined);
-      void client.disconnect();
+      const left = mounted.get(client)! - 1;
+      mounted.set(client, left);
+      if (!left) void client.disconnect();
     };
   }, [client]);
   const error = failure?.client === client ? failure.error : undefined;
@@ -56,19 +60,20 @@ export function PubkeeperProvider({ client, onError = report, children }: Pubkee
 
 /**
  * Calls back with why a client that was connected has given up, as when its token is refused at a reconnect, and when it
- * is back. The reason comes after the state. Listening to all errors, all the time, would keep them from the client's logger.
+ * is back. The reason comes right after the state. Listening to all errors, all the time, would keep them from the client's logger.
  */
 function watchEnd(client: PubkeeperClient, ended: (error: PubkeeperError) => void, back: () => void): () => void {
   let deaf: (() => void) | undefined;
-  const undo = client.on('state', (state) => {
+  const unwatch = client.on('state', (state) => {
     deaf?.();
     deaf = undefined;
-    if (state === 'disconnected') deaf = client.on('error', ended);
-    else back();
+    if (state !== 'disconnected') return back();
+    const undo = (deaf = client.on('error', ended));
+    void Promise.resolve().then(undo);
   });
   return () => {
     deaf?.();
-    undo();
+    unwatch();
   };
 }
 

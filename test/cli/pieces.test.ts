@@ -22,7 +22,7 @@ async function linesOf(...chunks: readonly (string | Uint8Array)[]): Promise<str
 }
 
 describe('what a patron prints', () => {
-  const message = (data: Uint8Array, sequence?: number): Message => new Message('a.b', 'f'.repeat(32), data, false, sequence);
+  const message = (data: Uint8Array<ArrayBuffer>, sequence?: number): Message => new Message('a.b', 'f'.repeat(32), data, false, sequence);
   const time = new Date(2024, 0, 2, 3, 4, 5, 6);
 
   it('shows text as it is, what would break the line as JSON, and the rest as base64', () => {

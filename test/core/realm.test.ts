@@ -1,0 +1,68 @@
+import { runInNewContext } from 'node:vm';
+import { describe, expect, it, vi } from 'vitest';
+import { Connection } from '../../src/core/connection.js';
+import { Patron } from '../../src/core/patron.js';
+import { bytes, id, rawFrame } from '../helpers.js';
+import { Network } from '../socket-pair.js';
+import { brewerKit, patron as matched } from './brewer-kit.js';
+
+// A frame in a page has its own Uint8Array, and so has Node where a test runs in jsdom.
+
+const foreign = runInNewContext('({ Uint8Array, ArrayBuffer })') as { Uint8Array: typeof Uint8Array; ArrayBuffer: typeof ArrayBuffer };
+/** `data` as bytes of another realm, which begin somewhere in their buffer. */
+const abroad = (data: Uint8Array): Uint8Array => new foreign.Uint8Array([0, ...data]).subarray(1);
+const bufferOf = (data: Uint8Array): ArrayBuffer => new foreign.Uint8Array(data).buffer as ArrayBuffer;
+
+describe('bytes of another realm', () => {
+  it('are brewed', async () => {
+    const { brewer, x, errors } = brewerKit();
+    brewer.newPatrons([matched(1)]);
+    expect(abroad(bytes('a')) instanceof Uint8Array).toBe(false);
+    await brewer.brew(abroad(bytes('view')));
+    await brewer.brew(bufferOf(bytes('buffer')));
+    expect([x.texts, errors]).toEqual([['view', 'buffer'], []]);
+  });
+
+  it('are read', () => {
+    const got: string[] = [];
+    const patron = new Patron('a.*', (data, message) => got.push(`${data instanceof Uint8Array} ${message.text()}`));
+    patron.newBrewers([{ topic: 'a.b', brewer_id: id(1), brewer_config: {}, brew: { name: 'x' } }]);
+    patron._handleCallback(id(1), abroad(rawFrame('a.b', id(1), 'view')));
+    patron._handleCallback(id(1), bufferOf(rawFrame('a.b', id(1), 'buffer')));
+    expect([got, patron.dropped]).toEqual([['true view', 'true buffer'], {}]);
+  });
+
+  it('come by a socket', () => {
+    const network = new Network();
+    const onMessage = vi.fn();
+    const onFault = vi.fn();
+    const connection = new Connection({
+      url: 'ws://any',
+      protocols: ['p'],
+      WebSocket: network.WebSocket,
+      timeoutMs: 1000,
+      onOpen: () => undefined,
+      onMessage,
+      onFault,
+      onClose: () => undefined,
+    });
+    const socket = network.sockets[0]!;
+    socket.open();
+    for (const data of [bufferOf(bytes('buffer')), abroad(bytes('view')), 'text']) socket.onmessage?.({ data } as never);
+    expect(onMessage.mock.calls).toEqual([[bytes('buffer')], [bytes('view')]]);
+    expect(onFault).toHaveBeenCalledTimes(1);
+    connection.abandon({} as never);
+  });
+
+  it.each<[string, unknown]>([
+    ['what only has the prototype of bytes', Object.create(Uint8Array.prototype)],
+    ['words of more than one byte', new Uint16Array(200)],
+    ['what calls itself bytes', { [Symbol.toStringTag]: 'Uint8Array' }],
+    ['nothing', undefined],
+  ])('%s: malformed', (_, data) => {
+    const patron = new Patron('a.*');
+    patron.newBrewers([{ topic: 'a.b', brewer_id: id(1), brewer_config: {}, brew: { name: 'x' } }]);
+    patron._handleCallback(id(1), data as never);
+    expect(patron.dropped).toEqual({ malformed: 1 });
+  });
+});
