@@ -43,7 +43,10 @@ export function App({ client, heard, rendered }: AppProps): ReactElement {
       PubkeeperProvider,
       { client },
       h(Status),
-      h(Activity, { mode: isHidden ? 'hidden' : 'visible' }, h(Reader, { pattern, keep, ...(heard && { heard }), ...(rendered && { rendered }) })),
+      h(Activity, {
+        mode: isHidden ? 'hidden' : 'visible',
+        children: h(Reader, { pattern, keep, ...(heard && { heard }), ...(rendered && { rendered }) }),
+      }),
       h(Latest, { topic: 'react.**' }),
       h('button', { id: 'other', onClick: () => setPattern('react.b.*') }, 'Read another'),
       h('button', { id: 'fewer', onClick: () => setKeep(2) }, 'Keep fewer'),

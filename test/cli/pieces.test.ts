@@ -46,7 +46,7 @@ describe('what a patron prints', () => {
     expect(formatter('human', true)(message(bytes('x')), time)).toBe(`${ESC}[36ma.b${ESC}[0m  ${ESC}[2m03:04:05.006${ESC}[0m  x\n`);
     expect(Buffer.from(formatter('raw', true)(message(bytes('x')), time))).toEqual(Buffer.from('x'));
     expect(Buffer.from(formatter('lines', true)(message(bytes('x')), time))).toEqual(Buffer.from('x\n'));
-    const json = (data: Uint8Array, sequence?: number): unknown => JSON.parse(String(formatter('json', true)(message(data, sequence), time)));
+    const json = (data: Uint8Array<ArrayBuffer>, sequence?: number): unknown => JSON.parse(String(formatter('json', true)(message(data, sequence), time)));
     const rest = { topic: 'a.b', time: time.toISOString(), brewerId: 'f'.repeat(32), retained: false };
     expect(json(bytes('a\nb'), 7)).toEqual({ ...rest, data: 'a\nb', sequence: 7 });
     expect(json(Uint8Array.of(0xff))).toEqual({ ...rest, base64: '/w==' });
