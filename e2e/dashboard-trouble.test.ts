@@ -5,6 +5,7 @@ import { WebSocketServer } from 'ws';
 import { dashboardHandler } from '../dist/dashboard/handler.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { Dashboard, patient } from './dashboard-kit.js';
+import { byAddress } from './insecure-origin.js';
 
 describe('the dashboard in trouble', () => {
   const dashboard = new Dashboard();
@@ -189,6 +190,24 @@ describe('the dashboard in trouble', () => {
     await says('log').toContain('text message');
     await page.clock.fastForward(7000);
     await says('connect-error').toContain('it does not speak Pubkeeper');
+  });
+
+  it.runIf(byAddress)('tells on a plain page of a LAN why it needs a token, copies there, and leaves the console clean', async () => {
+    const { address } = byAddress!;
+    const tokens = { t: [{ topic: '**', read: true, write: true }] };
+    const server = await createServer({ port: 0, host: address, tokens, http: dashboardHandler({ token: 't' }) });
+    later.push(() => server.close());
+    const page = await dashboard.open({}, `http://${address}:${server.port}/`);
+    await page.locator('#connect').waitFor();
+    await says('connect-error').toContain(`http://127.0.0.1:${server.port}/`);
+    await page.locator('#connect-token').fill('t');
+    await page.locator('#connect-submit').click();
+    await dashboard.expectState('Connected');
+    await page.locator('#brew-submit').click();
+    await dashboard.select('demo.hello');
+    await page.locator('#copy-topic').click();
+    await says('copy-status').toBe('Copied');
+    expect(dashboard.complaints).toEqual([]);
   });
 
   it('works under a path, behind a proxy', async () => {

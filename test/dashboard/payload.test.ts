@@ -115,6 +115,7 @@ describe('diff', () => {
     expect(of('{"":1}', '{"":2}').changes[0]).toMatchObject({ where: '""' });
     expect(of('1000000000001', '1000001234568').changes[0]).toMatchObject({ delta: '+1,234,567' });
     expect(of('1e400', '1').changes[0]).toMatchObject({ delta: '' });
+    expect(of('{"\u202ea":"\u2067b"}', '{"\u202ea":"c"}').changes[0]).toMatchObject({ where: '\\u202ea', before: '"\\u2067b"' });
     expect(of('0', '-0').changes[0]).toMatchObject({ delta: '' });
   });
 

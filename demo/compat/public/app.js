@@ -35,7 +35,7 @@
     if (known) return known;
     const element = document.createElement('tr');
     const name = element.insertCell();
-    const value = element.insertCell();
+    const value = element.insertCell().appendChild(document.createElement('div'));
     element.dataset.topic = topic;
     name.textContent = topic;
     const svg = document.createElementNS(SVG, 'svg');

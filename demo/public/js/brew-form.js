@@ -50,7 +50,7 @@ export class BrewForm {
   }
 
   #suggest() {
-    const topics = [...this.#options.topics()].slice(0, 100);
+    const topics = [...this.#options.topics()].slice(-100).reverse();
     byId('known-topics').replaceChildren(...topics.map((value) => h('option', { value })));
   }
 

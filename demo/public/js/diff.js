@@ -1,6 +1,6 @@
 // What differs between two payloads. Free of elements, so that it can be tested anywhere.
 import { formatExactly, formatNumber } from './format.js';
-import { isRecord, nameOf, read } from './payload.js';
+import { isRecord, nameOf, quoted, read } from './payload.js';
 
 /** @typedef {{ kind: 'changed' | 'added' | 'removed', where: string, before: string, after: string, delta: string }} Change */
 /** @typedef {{ changes: Change[], more: boolean, note: string }} Diff */
@@ -104,7 +104,7 @@ const TOO_DEEP = '(too deep to be shown)';
 function written(value) {
   if (typeof value === 'number') return formatExactly(value);
   try {
-    return JSON.stringify(value) ?? 'undefined';
+    return quoted(value);
   } catch {
     // Some engines cannot write what is nested deeper than their stack.
     return TOO_DEEP;

@@ -1,5 +1,5 @@
 import { h, setAttribute, setText } from './dom.js';
-import { jsonLines, nameOf } from './payload.js';
+import { jsonLines, nameOf, quoted } from './payload.js';
 
 const LIMIT = 300;
 
@@ -36,7 +36,7 @@ export class JsonView {
       const value = known.element.querySelector('.v');
       if (value) {
         // A number that is too large for JavaScript is Infinity, of which JSON would make null.
-        setText(value, typeof line.value === 'number' ? written(line.value) : JSON.stringify(line.value));
+        setText(value, typeof line.value === 'number' ? written(line.value) : quoted(line.value));
         value.classList.toggle('changed', changed.has(line.path.join('\n')));
         if (typeof line.value === 'number') setAttribute(value, 'aria-pressed', String(this.#charts.has(line.path)));
       }
@@ -53,7 +53,7 @@ export class JsonView {
   #create({ depth, key, value, open, close, path }) {
     const element = h('div', { class: 'line' });
     element.style.paddingInlineStart = `${Math.min(depth, 12) * 18}px`;
-    if (key !== undefined) element.append(h('span', { class: 'k' }, JSON.stringify(key)), ': ');
+    if (key !== undefined) element.append(h('span', { class: 'k' }, quoted(key)), ': ');
     if (open) element.append(h('span', { class: 'p' }, open));
     else if (typeof value === 'number') {
       // The number is the name of its button, and what it does is the description: else nobody who hears the page hears numbers.

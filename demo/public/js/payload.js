@@ -84,8 +84,14 @@ export function valueAt(value, path) {
   return at;
 }
 
+/** JSON in which marks that turn the text around them are seen and have no effect. @param {unknown} value */
+export const quoted = (value) => visible(JSON.stringify(value) ?? 'undefined');
+
+/** @param {string} text */
+const visible = (text) => text.replace(MARKS, (mark) => `\\u${mark.charCodeAt(0).toString(16)}`);
+
 /** A path as it is read. @param {Path} path */
-export const nameOf = (path) => path.map((key) => key || '""').join('.');
+export const nameOf = (path) => path.map((key) => visible(key) || '""').join('.');
 
 /** @typedef {{ depth: number, key: string | undefined, value: unknown, open: '{' | '[' | '{…' | '[…' | '', close: '}' | ']' | '', path: Path, last: boolean }} Line */
 

@@ -151,7 +151,7 @@ export class Session {
     client.on('matched', () => this.#matched());
     this.#patron.on('removed', () => this.#matched());
     client.on('error', (error) => {
-      if (!this.#wasConnected && error.code === 'PROTOCOL_ERROR') this.isStrange = true;
+      if (!this.#wasConnected && /^(PROTOCOL_ERROR|PACKET_INVALID)$/.test(error.code)) this.isStrange = true;
       // Lost connections have their lines already, and one that is cut fails as it should.
       const isCut = this.#sockets.isCut('control') || this.#sockets.isCut('relay');
       if (error.code !== 'CONNECTION_LOST' && !(isCut && error.code === 'CONNECT_FAILED')) this.note('bad', error.message);
