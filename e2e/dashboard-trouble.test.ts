@@ -132,17 +132,26 @@ describe('the dashboard in trouble', () => {
   });
 
   it('says that a message waits for the relay', async () => {
+    const client = await dashboard.connect();
+    const heard: string[] = [];
+    client.addPatron('demo.waits', (_data, message) => void heard.push(message.text()));
     const page = await dashboard.open();
     await dashboard.expectState('Connected');
+    await page.locator('#brew-topic').fill('demo.waits');
+    await page.locator('#brew-payload').fill('first');
     await page.locator('#brew-submit').click();
     await says('brew-status').toMatch(/^Brewed /);
+    await expect.poll(() => heard, patient).toEqual(['first']);
     await page.locator('#cut-relay').click();
     await dashboard.expectState('Connected, relay lost');
     expect(await page.locator('#pill').getAttribute('data-tone')).toBe('warn');
+    await page.locator('#brew-payload').fill('second');
     await page.locator('#brew-submit').click();
     await says('brew-status').toContain('wait for it, and leave when it is back.');
     await page.locator('#cut-relay').click();
     await dashboard.expectState('Connected');
+    await says('brew-status').toBe('Brewed 6 B for 2 patrons.');
+    await expect.poll(() => heard, patient).toEqual(['first', 'second']);
     expect(dashboard.complaints).toEqual([]);
   });
 

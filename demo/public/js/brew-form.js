@@ -19,6 +19,8 @@ export class BrewForm {
   #refused = 0;
   /** Whether the status is of a message that has left: then it may still be refused. */
   #sent = false;
+  /** What waits for the relay, as far as that is the status. */
+  #waiting = '';
 
   /**
    * @param {{ session: () => import('./session.js').Session | undefined, topics: () => Iterable<string>, most: () => number }} options
@@ -41,6 +43,11 @@ export class BrewForm {
     this.#topic.value = topic;
     this.#payload.focus();
     this.#payload.select();
+  }
+
+  /** The relay may be back, and with it has left what waited for it. */
+  changed() {
+    if (this.#waiting && this.#options.session()?.isRelayLost === false) this.#say(`Brewed ${this.#waiting}.`, 'good');
   }
 
   /** The relay has closed its connection: what was brewed is longer than what it takes. */
@@ -83,7 +90,10 @@ export class BrewForm {
       const refused = this.#refused;
       const waits = () => session.isRelayLost;
       const what = `${formatBytes(bytes.length)} for ${plural(brewer.patrons.size, 'patron')}`;
-      if (waits()) this.#say(`The relay is away: ${what} wait for it, and leave when it is back.`, 'warn');
+      if (waits()) {
+        this.#say(`The relay is away: ${what} wait for it, and leave when it is back.`, 'warn');
+        this.#waiting = what;
+      }
       await brewer.brew(bytes);
       if (this.#refused > refused) return this.#say(REFUSED, 'bad');
       if (!waits()) this.#say(`Brewed ${what}.`, 'good');
@@ -96,6 +106,7 @@ export class BrewForm {
   /** @param {string} text @param {'good' | 'warn' | 'bad' | 'plain'} tone */
   #say(text, tone) {
     this.#sent = false;
+    this.#waiting = '';
     this.#status.dataset.tone = tone;
     setText(this.#status, text);
   }

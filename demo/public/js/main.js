@@ -21,6 +21,8 @@ import { TreeView } from './tree-view.js';
 
 const loop = new FrameLoop();
 let store = newStore();
+/** The server and the pattern that the store is of. */
+let storeKey = '';
 /** @type {Session | undefined} */
 let session;
 /** Ends the attempt to connect that is under way. */
@@ -89,9 +91,11 @@ async function connect(input) {
   const { signal } = (dialling = new AbortController());
   const target = renewing(input);
   const before = session;
-  const isSame = before !== undefined && before.target.server === target.server && before.target.pattern === target.pattern;
+  const key = `${target.server} ${target.pattern}`;
+  const isSame = key === storeKey;
   // Who comes back finds everything as it was left.
   const next = isSame ? store : newStore();
+  let isUp = false;
   const attempt = new Session(target, {
     message: ({ topic, data, brewerId, sequence, retained }, frame, cipher) => {
       // Two sessions of one store, for a moment: what the new one gets, the old one still gets as well.
@@ -103,10 +107,13 @@ async function connect(input) {
       connection.view.now();
       matches.view.changed();
       tree.view.changed();
-      if (attempt === session) tellGone(attempt);
+      if (attempt !== session) return;
+      tellGone(attempt);
+      brewForm.changed();
     },
     ended: (error) => {
-      if (attempt !== session) return;
+      // What ends an attempt is told to who has made it.
+      if (attempt !== session || !isUp) return;
       const { title, text } = explain(error, target);
       banner.say('ended', 'bad', title, text, 'Connect…', () => dialog.open(target));
     },
@@ -132,11 +139,13 @@ async function connect(input) {
     attempt.log.push(...before.log);
     void before.disconnect();
   }
+  isUp = true;
   session = attempt;
   banner.hide('ended', 'gone');
   if (!isSame) {
-    if (before) attempt.note('plain', `Now at ${new URL(target.server).host}`);
+    if (storeKey) attempt.note('plain', `Now at ${new URL(target.server).host}`);
     store = next;
+    storeKey = key;
     charts.clear();
     message.select(undefined);
     tree.reset();
@@ -158,8 +167,9 @@ function renewing({ server, token, pattern }) {
   const target = { server, token, pattern };
   if (server === own.server && token === own.token) {
     target.renew = async () => {
-      own = await ask();
-      return (target.token = own.token ?? target.token);
+      const told = await ask();
+      if (told.token !== undefined) own = told;
+      return (target.token = told.token ?? target.token);
     };
   }
   return target;
