@@ -62,6 +62,11 @@ describe('the dashboard', () => {
       await dashboard.expectState('Connected');
       const before = await messages();
       await expect.poll(messages, patient).toBeGreaterThan(before);
+      // Those of the former server are still kept, but not listed beside those of the new one.
+      const matched = () => dashboard.page.locator('#matches .name').allTextContents();
+      const names = await matched();
+      expect(names).toEqual([...new Set(names)]);
+      expect(names.length).toBeGreaterThan(4);
     } finally {
       expect(await second.end('SIGINT')).toBe(0);
     }

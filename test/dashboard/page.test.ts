@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { checkInput, completeServer, explain, ownServer } from '../../demo/public/js/explain.js';
 import { formatBytes, formatDuration, formatLimit, formatRate } from '../../demo/public/js/format.js';
 import { FrameLoop } from '../../demo/public/js/frame-loop.js';
+import { Arrivals } from '../../demo/public/js/pairs.js';
 import { Series } from '../../demo/public/js/series.js';
 import { LIMITS, Store } from '../../demo/public/js/store.js';
 import { isTopicPattern } from '../../src/index.js';
@@ -143,6 +144,22 @@ describe('the frame loop', () => {
     } finally {
       vi.unstubAllGlobals();
     }
+  });
+});
+
+describe('pairs', () => {
+  const pairs = [['a', 'old-a'], ['a', 'new-a'], ['b', 'old-b'], ['c', 'old-c'], ['c', 'new-c']].map(([topic = '', brewerId = '']) => ({ topic, brewerId }));
+  const shown = (arrivals: Arrivals, now: number) => arrivals.current(pairs, now).map(({ brewerId }) => brewerId);
+
+  it('of before a restart are not listed beside those that followed them, as long as nobody can tell', () => {
+    const arrivals = new Arrivals();
+    expect(shown(arrivals, 0)).toHaveLength(5);
+    arrivals.lost();
+    for (const id of ['new-a', 'new-c', 'old-c']) arrivals.came(id);
+    expect(shown(arrivals, 1000)).toEqual(['new-a', 'old-b', 'old-c', 'new-c']);
+    const grace = arrivals.back(2000);
+    expect(shown(arrivals, 2000 + grace - 1)).toHaveLength(4);
+    expect(shown(arrivals, 2000 + grace)).toHaveLength(5);
   });
 });
 

@@ -1,5 +1,6 @@
 // One client with one patron for everything, and the history of its connections.
 import { formatDuration, plural } from './format.js';
+import { Arrivals } from './pairs.js';
 import { Sockets, TOO_LONG } from './sockets.js';
 import { TapBrew } from './tap.js';
 
@@ -33,6 +34,7 @@ export class Session {
   isStrange = false;
   #messageAt = 0;
   #relayLost = false;
+  #arrivals = new Arrivals();
 
   /**
    * @param {Target} target
@@ -54,6 +56,7 @@ export class Session {
     this.#patron = this.#client.addPatron(target.pattern, (_data, message) => {
       const { frame, cipher } = this.#brew.take(message);
       this.#messageAt = Date.now();
+      this.#arrivals.came(message.brewerId);
       hooks.message(message, frame, cipher);
     });
     this.#listen();
@@ -114,7 +117,7 @@ export class Session {
     const own = new Set(written.map(({ brewerId, patronId: id }) => `${brewerId}${id}`));
     const foreign = read.filter(({ brewerId }) => !own.has(`${brewerId}${patronId}`));
     const loops = written.map((pair) => (pair.patronId === patronId ? { ...pair, way: 'loop' } : pair));
-    return [...loops, ...foreign];
+    return [...loops, ...this.#arrivals.current(foreign)];
   }
 
   /**
@@ -150,6 +153,7 @@ export class Session {
     client.on('state', (state) => this.#setState(state));
     client.on('matched', () => this.#matched());
     this.#patron.on('removed', () => this.#matched());
+    this.#patron.on('added', ({ brewerId }) => this.#arrivals.came(brewerId));
     client.on('error', (error) => {
       if (!this.#wasConnected && /^(PROTOCOL_ERROR|PACKET_INVALID)$/.test(error.code)) this.isStrange = true;
       // Lost connections have their lines already, and one that is cut fails as it should.
@@ -184,9 +188,14 @@ export class Session {
     if (state === 'connected') {
       const again = this.#wasConnected && before !== 'connected';
       this.note('good', again ? `Connected again, after ${lasted}` : `Connected in ${lasted}`);
+      // By then the pairs are again those that the client has.
+      if (again) setTimeout(() => this.#matched(), this.#arrivals.back());
       this.#wasConnected = true;
       this.isStrange = false;
-    } else if (state === 'reconnecting') this.note('warn', 'Reconnecting');
+    } else if (state === 'reconnecting') {
+      this.#arrivals.lost();
+      this.note('warn', 'Reconnecting');
+    }
     else if (state === 'disconnected') this.note(before === 'connecting' ? 'bad' : 'plain', before === 'connecting' ? 'Could not connect' : 'Disconnected');
     else this.note('plain', 'Connecting');
     this.#hooks.changed();
