@@ -72,20 +72,14 @@ export class MessageView {
     this.#held = undefined;
     this.#format = undefined;
     this.#compared = undefined;
-    this.#drawHead();
+    // Now, all of it, and not with the next frame: the focus may go there.
+    this.#draw();
     this.view.now();
   }
 
   /** For who goes on here, as on a narrow screen, where what had the focus is hidden now. */
   focus() {
     byId('topic').focus();
-  }
-
-  /** Now and not with the next frame: the focus goes there. */
-  #drawHead() {
-    setHidden(byId('message-empty'), this.node !== undefined);
-    setHidden(byId('message-body'), this.node === undefined);
-    if (this.node) setText(byId('topic'), this.node.path);
   }
 
   /** @param {Entry | undefined} entry */
@@ -99,8 +93,10 @@ export class MessageView {
 
   #draw() {
     const { node } = this;
-    this.#drawHead();
+    setHidden(byId('message-empty'), node !== undefined);
+    setHidden(byId('message-body'), node === undefined);
     if (!node) return;
+    setText(byId('topic'), node.path);
     const history = this.#held?.history ?? node.history;
     const entry = this.#held?.entry ?? node.latest;
     this.#drawHeld(node);
