@@ -12,5 +12,6 @@ declare global {
   type uPlot = uplot;
   namespace uPlot {
     type Options = uplot.Options;
+    type AlignedData = uplot.AlignedData;
   }
 }

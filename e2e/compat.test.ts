@@ -60,25 +60,25 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
   });
   afterAll(() => engine?.close());
 
-  async function serve(loading: string, port = 0): Promise<PubkeeperServer> {
+  async function serve(loading: string, port = 0, token = TOKEN): Promise<PubkeeperServer> {
     const server: PubkeeperServer = await createServer({
       port,
-      tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] },
+      tokens: { [token]: [{ topic: '**', read: true, write: true }] },
       http(request: IncomingMessage, response: ServerResponse) {
         const path = new URL(request.url ?? '/', 'http://any').pathname;
         // The import map stands in the page itself.
         if (loading === MODULES) response.removeHeader('Content-Security-Policy');
         const type = path === '/' ? '.html' : extname(path);
         response.setHeader('Content-Type', TYPES[type] ?? 'application/json');
-        response.end(bodyOf(path, loading) ?? JSON.stringify({ server: server.url, token: TOKEN }));
+        response.end(bodyOf(path, loading) ?? JSON.stringify({ server: server.url, token }));
       },
     });
     clean.push(() => server.close());
     return server;
   }
 
-  async function peerOf(server: PubkeeperServer): Promise<PubkeeperClient> {
-    const client = new PubkeeperClient({ server: server.url, token: TOKEN });
+  async function peerOf(server: PubkeeperServer, token = TOKEN): Promise<PubkeeperClient> {
+    const client = new PubkeeperClient({ server: server.url, token });
     client.on('error', () => undefined);
     clean.push(() => client.disconnect());
     await client.connect();
@@ -133,9 +133,10 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
 
       await server.close();
       await until(page, status('reconnecting'));
-      const again = await serve(loading, server.port);
+      // As `npm start` does, it has made a new token.
+      const again = await serve(loading, server.port, 'anew');
       await until(page, status('connected'));
-      const second = await peerOf(again);
+      const second = await peerOf(again, 'anew');
       const back = second.addBrewer('demo.test.back', { cipher: 'aes-cbc' });
       await matched(back);
       await back.brewText('back');

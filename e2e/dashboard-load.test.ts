@@ -39,7 +39,7 @@ describe('the dashboard under load', () => {
     };
     await expect.poll(arrived, { ...patient, interval: 1000 }).toBeGreaterThanOrEqual(topics.length);
     await dashboard.select('plant.pack.robot-1');
-    for (const name of ['temperature', 'torque']) await page.getByRole('button', { name: `Chart ${name}`, exact: true }).click();
+    for (const name of ['temperature', 'torque']) await page.getByTitle(`Chart ${name}`, { exact: true }).click();
     await page.getByText('Ciphertext').click();
     const total = () => dashboard.messages('plant');
     let settled = -1;

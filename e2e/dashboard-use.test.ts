@@ -64,8 +64,8 @@ describe('the dashboard is for everybody', () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);
     const focused = () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.id);
-    await page.getByRole('button', { name: 'Chart percent' }).click();
-    await page.getByRole('button', { name: 'Chart used' }).click();
+    await page.getByTitle('Chart percent').click();
+    await page.getByTitle('Chart used').click();
     expect(await page.locator('main').locator('output, [aria-live], [role=log]').count()).toBe(0);
     await page.locator('.chart button').first().focus();
     await page.keyboard.press('Enter');
@@ -117,7 +117,7 @@ describe('the dashboard is for everybody', () => {
     const page = await dashboard.open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
     await dashboard.expectState('Connected');
     await dashboard.select(dashboard.memory);
-    await page.getByRole('button', { name: 'Chart percent' }).click();
+    await page.getByTitle('Chart percent').click();
     await page.getByText('Ciphertext').click();
     for (const name of ['Topics', 'Message', 'Brew', 'Network']) {
       await page.locator('#tabs').getByRole('button', { name }).click();
@@ -134,7 +134,7 @@ describe('the dashboard is for everybody', () => {
   it('lays panels out side by side, and never over each other', async () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);
-    await page.getByRole('button', { name: 'Chart percent' }).click();
+    await page.getByTitle('Chart percent').click();
     for (const width of [1920, 1200, 1180, 1000, 761]) {
       await page.setViewportSize({ width, height: 900 });
       await dashboard.settled();

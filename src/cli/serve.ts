@@ -27,7 +27,7 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
   const output = new Output(process.stdout, () => undefined, (error) => run.fail(error));
   let generated: string | undefined = undefined;
   // A token that was made here is given to the page, so that nobody has to type it.
-  const http = dashboard(() => generated, tell);
+  const http = dashboard(() => generated, numbersOf(flags).maxMessageBytes, tell);
   const logger = loggerOf(flags, tell);
   const server = await createServer({
     port,
@@ -129,9 +129,9 @@ function announce({ url, relayUrl, token }: PubkeeperServer, relayPort: number |
 }
 
 /** The dashboard; undefined where its files were not built, as in a checkout that was only compiled. */
-function dashboard(token: () => string | undefined, tell: Tell): RequestHandler | undefined {
+function dashboard(token: () => string | undefined, maxMessageBytes: number | undefined, tell: Tell): RequestHandler | undefined {
   try {
-    return dashboardHandler({ token });
+    return dashboardHandler({ token, ...(maxMessageBytes !== undefined && { maxMessageBytes }) });
   } catch (error) {
     tell.detail(`There is no dashboard: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;

@@ -13,6 +13,8 @@ export interface DashboardOptions {
    * and the page asks for one.
    */
   readonly token?: string | (() => string | undefined);
+  /** The server's option of that name: the page refuses to brew what is longer. Default: the server's default, 1 MiB. */
+  readonly maxMessageBytes?: number;
   /** Where the files of the page are. Default: where the build puts them. */
   readonly directory?: string;
 }
@@ -34,50 +36,57 @@ const POLICY = [
  * @throws {PubkeeperError} `OPTION_INVALID` when the page was not built
  */
 export function dashboardHandler(options: DashboardOptions = {}): RequestHandler {
-  const { token, directory = fileURLToPath(new URL('./public', import.meta.url)) } = options;
+  const { token, maxMessageBytes = 1024 * 1024, directory = fileURLToPath(new URL('./public', import.meta.url)) } = options;
   const files = serveFiles(directory);
   return (request, response) => {
     response.setHeader('Content-Security-Policy', POLICY);
     response.setHeader('X-Content-Type-Options', 'nosniff');
     if (readPath(request.url) !== '/dashboard.json') return files(request, response);
-    tellConnection(request, response, typeof token === 'function' ? token() : token);
+    tellConnection(request, response, maxMessageBytes, typeof token === 'function' ? token() : token);
   };
 }
 
-function tellConnection(request: IncomingMessage, response: ServerResponse, token: string | undefined): void {
+function tellConnection(request: IncomingMessage, response: ServerResponse, maxMessageBytes: number, token: string | undefined): void {
   response.setHeader('Cache-Control', 'no-store');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD');
-    return say(response, 405, 'This can only be read.');
+    response.statusCode = 405;
+    response.setHeader('Content-Type', 'text/plain; charset=utf-8');
+    response.end('This can only be read.\n');
+    return;
   }
   const { host = '' } = request.headers;
-  if (token !== undefined && !mayHaveToken(request, host)) {
-    return say(response, 403, 'The token is told to pages of this machine only: open the dashboard by http://127.0.0.1.');
-  }
+  const reason = token === undefined ? undefined : whyNoToken(request, host);
   response.setHeader('Content-Type', 'application/json');
-  response.end(JSON.stringify({ server: `${schemeOf(request).replace('http', 'ws')}//${host}/ws`, token }));
+  const server = `${schemeOf(request).replace('http', 'ws')}//${host}/ws`;
+  // No error status for a reason: the page would have to show it, and its console would complain.
+  response.end(JSON.stringify({ server, maxMessageBytes, ...(reason === undefined ? { token } : { reason }) }));
 }
 
 /** How the page came: a server with a certificate takes nothing but TLS. */
 const schemeOf = ({ socket }: IncomingMessage): 'https:' | 'http:' => (socket instanceof TLSSocket ? 'https:' : 'http:');
 
 /**
- * Whether the request is our own page's, opened on this machine. A page of a stranger that made its name lead here (DNS
+ * Why the token is not told; undefined where the request is our own page's, opened on this machine. A page of a stranger that made its name lead here (DNS
  * rebinding) bears that name in Host; one that asks across origins says so in Origin or Sec-Fetch-Site; and who comes
  * through a proxy may be anywhere.
  */
-function mayHaveToken(request: IncomingMessage, host: string): boolean {
+function whyNoToken(request: IncomingMessage, host: string): string | undefined {
   const { headers } = request;
   const { origin, 'sec-fetch-site': site } = headers;
-  if (headers.forwarded !== undefined || headers.via !== undefined || headers['x-forwarded-for'] !== undefined) return false;
-  if (site !== undefined && site !== 'same-origin' && site !== 'none') return false;
-  const here = parse(`http://${host}`);
-  if (!here || !isLoopback(here.hostname)) return false;
-  if (origin === undefined) return true;
-  const from = parse(origin);
+  if (headers.forwarded !== undefined || headers.via !== undefined || headers['x-forwarded-for'] !== undefined) return BY_PROXY;
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return STRANGER;
   const scheme = schemeOf(request);
-  return from?.protocol === scheme && authorityOf(scheme, from.host) === authorityOf(scheme, host);
+  const here = parse(`http://${host}`);
+  if (!here || !isLoopback(here.hostname)) return `${ELSEWHERE} ${scheme}//127.0.0.1:${request.socket.localPort ?? ''}/.`;
+  if (origin === undefined) return undefined;
+  const from = parse(origin);
+  return from?.protocol === scheme && authorityOf(scheme, from.host) === authorityOf(scheme, host) ? undefined : STRANGER;
 }
+
+const BY_PROXY = 'This page came through a proxy, and the server tells its token only on its own machine. Copy it from where the server was started.';
+const STRANGER = 'The server tells its token to its own page only.';
+const ELSEWHERE = 'The server tells its token only on its own machine. Copy it from where the server was started, or open the dashboard there, by';
 
 function parse(url: string): URL | undefined {
   try {
@@ -85,10 +94,4 @@ function parse(url: string): URL | undefined {
   } catch {
     return undefined;
   }
-}
-
-function say(response: ServerResponse, status: number, sentence: string): void {
-  response.statusCode = status;
-  response.setHeader('Content-Type', 'text/plain; charset=utf-8');
-  response.end(`${sentence}\n`);
 }

@@ -2,12 +2,13 @@ import { statSync } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import sirv from 'sirv';
 import { PubkeeperError } from '../core/errors.js';
 import { show } from '../core/id.js';
 import { metricsText } from './metrics.js';
 import type { ServerStats } from './stats.js';
-import { readPath } from './upgrade.js';
+import { isLoopback, readPath } from './upgrade.js';
 
 /** Answers a plain HTTP request, as Node's `http` wants it. */
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
@@ -20,9 +21,19 @@ const HEADERS: readonly (readonly [string, string])[] = [
   ],
   ['X-Content-Type-Options', 'nosniff'],
   ['Referrer-Policy', 'no-referrer'],
-  ['Cross-Origin-Opener-Policy', 'same-origin'],
   ['Cross-Origin-Resource-Policy', 'same-origin'],
 ];
+
+/** Browsers ignore this, and complain of it in the console, where a page came neither by TLS nor from this machine. */
+const OPENER_POLICY = 'Cross-Origin-Opener-Policy';
+
+function setHeaders(response: ServerResponse): void {
+  for (const [name, value] of HEADERS) response.setHeader(name, value);
+  const { headers, socket } = response.req;
+  if (socket instanceof TLSSocket || isLoopback(hostName(headers.host))) response.setHeader(OPENER_POLICY, 'same-origin');
+}
+
+const hostName = (host = ''): string => host.replace(/:\d*$/, '');
 
 /**
  * Serves the files of a directory, read once, for the option `http` of `createServer`.
@@ -53,7 +64,7 @@ export function answer(
   handler: RequestHandler | undefined,
   { isClosing, problem, stats }: OwnPages,
 ): void | Promise<void> {
-  for (const [name, value] of HEADERS) response.setHeader(name, value);
+  setHeaders(response);
   const path = readPath(request.url);
   if (path === '/healthz') {
     if (isClosing) say(response, 503, 'The server is shutting down.');
@@ -76,7 +87,7 @@ export function answer(
 
 /** The answer to everything on a port that is for the relay only. */
 export function answerRelayPort(response: ServerResponse): void {
-  for (const [name, value] of HEADERS) response.setHeader(name, value);
+  setHeaders(response);
   response.setHeader('Upgrade', 'websocket');
   response.setHeader('Connection', 'Upgrade');
   say(response, 426, 'This port is for WebSockets of the relay: connect with a Pubkeeper client.');
@@ -84,7 +95,7 @@ export function answerRelayPort(response: ServerResponse): void {
 
 /** Refuses a plain request, and closes its connection. */
 export function refuseRequest(response: ServerResponse, status: number, sentence: string): void {
-  for (const [name, value] of HEADERS) response.setHeader(name, value);
+  setHeaders(response);
   response.setHeader('Connection', 'close');
   say(response, status, sentence);
 }

@@ -60,31 +60,32 @@ describe('dashboardHandler', () => {
     const { status, headers, text } = await ask({ host: `${name}:${port}`, ...more });
     expect(status).toBe(200);
     expect(headers['cache-control']).toBe('no-store');
-    expect(JSON.parse(text)).toEqual({ server: `ws://${name}:${port}/ws`, token: 'made-up' });
+    expect(JSON.parse(text)).toEqual({ server: `ws://${name}:${port}/ws`, maxMessageBytes: 1_048_576, token: 'made-up' });
   });
 
   it('tells it to its own origin and to no other', async () => {
     const host = `localhost:${port}`;
-    expect((await ask({ host, origin: `http://${host}` })).status).toBe(200);
+    expect((await ask({ host, origin: `http://${host}` })).text).toContain('made-up');
     for (const origin of ['http://evil.example', `http://localhost:${port + 1}`, `https://${host}`, 'null', 'garbage']) {
       const { status, text } = await ask({ host, origin });
-      expect(status, origin).toBe(403);
-      expect(text).not.toContain('made-up');
+      expect(status, origin).toBe(200);
+      expect(JSON.parse(text), origin).toEqual({ server: `ws://${host}/ws`, maxMessageBytes: 1_048_576, reason: expect.stringMatching(/its own page only\.$/) });
     }
   });
 
   it.each([
-    [{ host: 'evil.example' }],
-    [{ host: '127.0.0.1.evil.example' }],
-    [{ host: ':::' }],
-    [{ host: 'localhost', 'sec-fetch-site': 'cross-site' }],
-    [{ host: 'localhost', 'x-forwarded-for': '203.0.113.9' }],
-    [{ host: 'localhost', forwarded: 'for=203.0.113.9' }],
-    [{ host: 'localhost', via: '1.1 proxy' }],
-  ])('does not tell it to %o', async (headers) => {
+    [{ host: 'evil.example' }, 'on its own machine'],
+    [{ host: '127.0.0.1.evil.example' }, 'on its own machine'],
+    [{ host: ':::' }, 'on its own machine'],
+    [{ host: 'localhost', 'sec-fetch-site': 'cross-site' }, 'its own page only'],
+    [{ host: 'localhost', 'x-forwarded-for': '203.0.113.9' }, 'through a proxy'],
+    [{ host: 'localhost', forwarded: 'for=203.0.113.9' }, 'through a proxy'],
+    [{ host: 'localhost', via: '1.1 proxy' }, 'through a proxy'],
+  ])('does not tell it to %o, and says why', async (headers, why) => {
     const { status, text } = await ask(headers);
-    expect(status).toBe(403);
+    expect(status).toBe(200);
     expect(text).not.toContain('made-up');
+    expect(JSON.parse(text)).toEqual({ server: `ws://${headers.host}/ws`, maxMessageBytes: 1_048_576, reason: expect.stringContaining(why) });
   });
 
   it('tells only the server where there is no token to tell', async () => {
@@ -92,7 +93,7 @@ describe('dashboardHandler', () => {
     try {
       const { status, text } = await ask({ host: 'plant.example:9898' });
       expect(status).toBe(200);
-      expect(JSON.parse(text)).toEqual({ server: 'ws://plant.example:9898/ws' });
+      expect(JSON.parse(text)).toEqual({ server: 'ws://plant.example:9898/ws', maxMessageBytes: 1_048_576 });
     } finally {
       token = 'made-up';
     }

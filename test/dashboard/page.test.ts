@@ -1,10 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
-import { diff } from '../../demo/public/js/diff.js';
-import { checkInput, completeServer, explain } from '../../demo/public/js/explain.js';
-import { rangeOf } from '../../demo/public/js/charts.js';
-import { formatBytes, formatDuration, formatNumber, formatRate } from '../../demo/public/js/format.js';
+import { checkInput, completeServer, explain, ownServer } from '../../demo/public/js/explain.js';
+import { formatBytes, formatDuration, formatLimit, formatRate } from '../../demo/public/js/format.js';
 import { FrameLoop } from '../../demo/public/js/frame-loop.js';
-import { hexDump, isRounded, jsonLines, parseHex, preview, readBytes, valueAt } from '../../demo/public/js/payload.js';
+import { Arrivals } from '../../demo/public/js/pairs.js';
+import { Series } from '../../demo/public/js/series.js';
 import { LIMITS, Store } from '../../demo/public/js/store.js';
 import { isTopicPattern } from '../../src/index.js';
 
@@ -46,12 +45,41 @@ describe('the store', () => {
     expect(store.topics.get('busy')?.messages).toBe(LIMITS.history + 50);
     for (let i = 0; i < LIMITS.topics + 10; i++) store.add(`many.t${i}`, entry(bytes('x')));
     expect(store.topics.size).toBe(LIMITS.topics);
-    expect(store.ignored).toBe(11);
+    expect(store.dropped).toBe(11);
+    expect(store.root.count).toBe(LIMITS.history + 50 + LIMITS.topics + 10);
     const deep = new Store();
     deep.add(Array(5000).fill('d').join('.'), entry(bytes('x')));
     let levels = 0;
     for (let node = deep.root.children.get('d'); node; node = node.sorted[0]) levels++;
     expect(levels).toBe(LIMITS.depth);
+  });
+
+  it('drops the topics that have been silent longest for others, but none that somebody looks at', () => {
+    let kept = '';
+    const store = new Store((node) => node.path === kept);
+    for (let i = 0; i < LIMITS.topics; i++) store.add(`t${i}.leaf`, entry(bytes('x')));
+    kept = 't1.leaf';
+    store.add('t0.leaf', entry(bytes('x')));
+    store.add('new', entry(bytes('x')));
+    store.add('t2', entry(bytes('x')));
+    expect(['t0.leaf', 't1.leaf', 't2.leaf', 't3.leaf', 't4.leaf', 'new', 't2'].filter((topic) => store.topics.has(topic))).toEqual(['t0.leaf', 't1.leaf', 't4.leaf', 'new', 't2']);
+    // Also the levels on which nothing is any more, so that the tree stays as small.
+    expect(store.root.children.has('t3')).toBe(false);
+    expect(store.root.children.get('t2')).toMatchObject({ isTopic: true, count: 1 });
+    expect(store.bytes).toBe(LIMITS.topics + 1);
+    expect(store.root.count).toBe(LIMITS.topics + 3);
+    store.add('t3.leaf', entry(bytes('x')));
+    expect(store.topics.get('t3.leaf')).toMatchObject({ messages: 1 });
+  });
+
+  it('takes a last value that it has already for what it is', () => {
+    const store = new Store();
+    store.add('a', entry(bytes('1')));
+    store.add('a', { ...entry(bytes('1')), retained: true });
+    expect(store.root.count).toBe(1);
+    store.add('a', { ...entry(bytes('2')), retained: true });
+    store.add('a', { ...entry(bytes('2')), sequence: 1, retained: true });
+    expect(store.root.count).toBe(3);
   });
 
   it('keeps so many bytes, and of each topic at least something as long as it can', () => {
@@ -119,122 +147,43 @@ describe('the frame loop', () => {
   });
 });
 
-describe('payloads', () => {
-  it.each([
-    ['{"a":1}', 'json'],
-    ['[1,2]', 'json'],
-    ['12.5', 'json'],
-    ['"text"', 'json'],
-    ['hello', 'text'],
-    ['{broken', 'text'],
-    ['', 'text'],
-    ['tab\tand\nline', 'text'],
-    ['\u0000\u0001', 'binary'],
-  ])('%j is %s', (text, kind) => expect(readBytes(bytes(text)).kind).toBe(kind));
+describe('pairs', () => {
+  const pairs = [['a', 'old-a'], ['a', 'new-a'], ['b', 'old-b'], ['c', 'old-c'], ['c', 'new-c']].map(([topic = '', brewerId = '']) => ({ topic, brewerId }));
+  const shown = (arrivals: Arrivals, now: number) => arrivals.current(pairs, now).map(({ brewerId }) => brewerId);
 
-  it('bytes that are not UTF-8 are binary; what is cut off may end in half a character', () => {
-    expect(readBytes(Uint8Array.of(0xff, 0xfe)).kind).toBe('binary');
-    expect(readBytes(bytes('aé').subarray(0, 2), 3).kind).toBe('text');
-    expect(readBytes(bytes('123'), 5).kind).toBe('text');
-  });
-
-  it('previews', () => {
-    expect(preview(entry(bytes('{"load":12.5}')))).toBe('12.5');
-    expect(preview(entry(bytes('{"in":1,"out":20000,"more":[1],"x":{"y":1}}')))).toBe('in 1 · out 20,000 · more [1] · x {…}');
-    expect(preview(entry(bytes('two\nlines')))).toBe('two lines');
-    expect(preview(entry(Uint8Array.of(0, 255)))).toBe('00 ff');
-    expect(preview(entry(bytes('')))).toBe('(empty)');
-    expect(preview(entry(bytes('x'.repeat(500))), 10)).toHaveLength(10);
-  });
-
-  it('finds values by path, own ones only', () => {
-    const value: unknown = JSON.parse('{"a":{"b":[1,2]},"__proto__":{"n":3}}');
-    expect(valueAt(value, ['a', 'b', '1'])).toBe(2);
-    expect(valueAt(value, ['__proto__', 'n'])).toBe(3);
-    expect(valueAt(value, ['constructor'])).toBeUndefined();
-    expect(valueAt(value, ['a', 'b', 'length', 'x'])).toBeUndefined();
-  });
-
-  it('prints JSON line by line, up to a limit, however deep', () => {
-    const { lines, more } = jsonLines({ a: 1, b: [true, {}] }, 100);
-    expect(lines.map(({ depth, key, open, close }) => [depth, key, open + close])).toEqual([
-      [0, '', '{'], [1, 'a', ''], [1, 'b', '['], [2, '', ''], [2, '', '{}'], [1, '', ']'], [0, '', '}'],
-    ]);
-    expect(more).toBe(false);
-    expect(jsonLines(Array(1000).fill(0), 50)).toMatchObject({ more: true, lines: { length: 50 } });
-    expect(jsonLines(JSON.parse('['.repeat(3000) + ']'.repeat(3000)), 100).lines.length).toBeLessThanOrEqual(100);
-  });
-
-  it('dumps and reads hex', () => {
-    expect(hexDump(bytes('hello, world'), 100, 8)).toBe('0000  68 65 6c 6c 6f 2c 20 77  hello, w\n0008  6f 72 6c 64              orld');
-    expect(parseHex('0xDEad be:ef')).toEqual(Uint8Array.of(0xde, 0xad, 0xbe, 0xef));
-    expect(parseHex('')).toEqual(new Uint8Array(0));
-    expect(parseHex('abc')).toBeUndefined();
-    expect(parseHex('zz')).toBeUndefined();
+  it('of before a restart are not listed beside those that followed them, as long as nobody can tell', () => {
+    const arrivals = new Arrivals();
+    expect(shown(arrivals, 0)).toHaveLength(5);
+    arrivals.lost();
+    for (const id of ['new-a', 'new-c', 'old-c']) arrivals.came(id);
+    expect(shown(arrivals, 1000)).toEqual(['new-a', 'old-b', 'old-c', 'new-c']);
+    const grace = arrivals.back(2000);
+    expect(shown(arrivals, 2000 + grace - 1)).toHaveLength(4);
+    expect(shown(arrivals, 2000 + grace)).toHaveLength(5);
   });
 });
 
-describe('diff', () => {
-  const of = (before: string, after: string) => diff(entry(bytes(before)), entry(bytes(after)));
-
-  it('of JSON: by path, with what was added, removed and the difference of numbers', () => {
-    expect(of('{"a":1,"b":{"c":"x"},"d":0}', '{"a":3.5,"b":{"c":"y"},"e":[1]}').changes).toEqual([
-      { kind: 'changed', where: 'a', before: '1', after: '3.5', delta: '+2.5' },
-      { kind: 'changed', where: 'b.c', before: '"x"', after: '"y"', delta: '' },
-      { kind: 'removed', where: 'd', before: '0', after: '', delta: '' },
-      { kind: 'added', where: 'e', before: '', after: '[1]', delta: '' },
-    ]);
-    expect(of('{"a":1,"b":2}', '{"b":2, "a":1}').note).toContain('The same');
-    expect(of('0.3', '0.1').changes[0]).toMatchObject({ where: 'value', delta: '−0.2' });
+describe('a chart', () => {
+  it('has points that stand for all values of their moment', () => {
+    const series = new Series();
+    series.add(10, 5);
+    series.add(10.02, 90);
+    series.add(10.05, -3);
+    series.add(10.09, 7);
+    series.add(10.09, null);
+    series.add(10.2, 8);
+    expect(series).toMatchObject({ times: [10, 10.2], values: [7, 8], lows: [-3, 8], highs: [90, 8] });
+    expect(series.range(0)).toEqual({ min: -3, max: 90 });
+    expect(series.range(10.1)).toEqual({ min: 8, max: 8 });
+    series.forget(10.1);
+    expect(series).toMatchObject({ times: [10.2], values: [8], lows: [8], highs: [8] });
+    expect(series.range(11)).toBeUndefined();
   });
 
-  it('sees what differs far behind, in the last digits, or only in how it is written', () => {
-    const long = (end: string) => JSON.stringify({ s: 'x'.repeat(500) + end });
-    expect(of(long('old'), long('new')).changes).toMatchObject([{ where: 's', before: expect.stringMatching(/^…x+old"$/), after: expect.stringMatching(/^…x+new"$/) }]);
-    expect(of('x'.repeat(500) + 'old', 'x'.repeat(500) + 'new').changes).toMatchObject([{ before: expect.stringMatching(/old$/), after: expect.stringMatching(/new$/) }]);
-    expect(of('52.520008', '52.520011').changes).toMatchObject([{ before: '52.520008', after: '52.520011', delta: '+0.000003' }]);
-    expect(of('1234567890123456789', '1234567890123456788').note).toBe('The same values, as far as numbers here can tell, in another text.');
-    expect(of('{"a":1}', '{"a":1}').note).toBe('The same as the one before.');
-    const nested = (value: number) => '{"a":'.repeat(9000) + String(value) + '}'.repeat(9000);
-    expect(of(nested(1), nested(2)).changes).toHaveLength(1);
-  });
-
-  it('of text: by line', () => {
-    expect(of('one\ntwo\nthree', 'one\n2\nthree\nfour').changes.map(({ kind, where }) => `${kind} ${where}`)).toEqual([
-      'changed line 2', 'added line 4',
-    ]);
-  });
-
-  it('of bytes: how many, and where the first is', () => {
-    const note = diff(entry(Uint8Array.of(0, 1, 2)), entry(Uint8Array.of(0, 9, 2, 3))).note;
-    expect(note).toBe('1 of 3 bytes differ, the first at offset 1; 1 bytes longer.');
-  });
-
-  it('ends', () => {
-    const many = (base: number) => JSON.stringify(Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${i}`, i + base])));
-    expect(of(many(0), many(1))).toMatchObject({ more: true, changes: { length: 40 } });
-    expect(diff(entry(bytes('a'), 9), entry(bytes('b'))).note).toContain('Too long');
-  });
-});
-
-describe('numbers at the ends of what there are', () => {
-  it('are written in a few characters', () => {
-    expect([1e308, -5e-324, 1.5e20, Infinity, 1e-9, 123456.789].map(formatNumber)).toEqual(['1e308', '-5e-324', '1.5e20', '∞', '0.000000001', '123,457']);
-  });
-
-  it('are said to be rounded where they are', () => {
-    expect(['{"id":1234567890123456789}', '[1,9007199254740991]', '12345678901234567890'].map(isRounded)).toEqual([true, false, true]);
-    expect(['{"v":0.12345678901234567}', '{"id":"1234567890123456789"}', '1234567890123456', '1.2345678901234567e20', '{"a1234567890123456789":1}'].some(isRounded)).toBe(false);
-  });
-
-  it('get an axis on which ticks are farther apart than numbers', () => {
-    for (const [min, max] of [[2 ** 53 - 2, 2 ** 53 - 1], [1, 1 + Number.EPSILON], [-1 - Number.EPSILON, -1]] as const) {
-      const [low, high] = rangeOf(min, max);
-      expect(low).toBeLessThan(min);
-      expect(high).toBeGreaterThan(max);
-      expect((high - low) / Math.abs(max)).toBeGreaterThan(1e-9);
-    }
-    expect(rangeOf(0, 10)).toEqual([0, 11.2]);
+  it('has a gap where nothing came for long', () => {
+    const series = new Series();
+    for (const time of [1, 2, 3, 20]) series.add(time, 1);
+    expect(series).toMatchObject({ times: [1, 2, 3, 11.5, 20], values: [1, 1, 1, null, 1] });
   });
 });
 
@@ -263,6 +212,21 @@ describe('explanations', () => {
     expect(check({ server: 'ws://127.0.0.1:9898/ws' }, 'https:')).toBeUndefined();
   });
 
+  it.each([
+    ['http://127.0.0.1:9898/', 'ws://127.0.0.1:9898/ws', 'ws://127.0.0.1:9898/ws'],
+    ['http://127.0.0.1:9898/#x', undefined, 'ws://127.0.0.1:9898/ws'],
+    ['https://app.example/', 'ws://app.example/ws', 'wss://app.example/ws'],
+    ['https://app.example/pubkeeper/', 'ws://app.example/ws', 'wss://app.example/pubkeeper/ws'],
+    ['http://app.example:81/a/b/index.html?q', 'ws://inside:9898/ws', 'ws://app.example:81/a/b/ws'],
+  ])('a page at %s that is told %s finds its server at %s', (page, told, server) => expect(ownServer(page, told)).toBe(server));
+
+  it('tells a server that closes at once from one that is none of ours', () => {
+    const closed = (code: number, reason = '') => explain({ code: 'CONNECTION_LOST', message: '', details: { code, reason } }, { server: 'ws://host/ws' });
+    expect(closed(1008, 'no such room')).toMatchObject({ title: 'host is not a Pubkeeper server.', text: expect.stringContaining('code 1008 and the reason “no such room”') });
+    expect(closed(1001).title).toBe('host closed the connection at once.');
+    expect(closed(4500).title).toBe('host closed the connection at once.');
+  });
+
   it('says what to do about every way in which a connection fails', () => {
     const codes = ['UNAUTHORIZED', 'SUBPROTOCOL_REFUSED', 'CONNECT_FAILED', 'CONNECT_BLOCKED', 'TIMEOUT', 'FORBIDDEN', 'SOMETHING_ELSE'];
     for (const code of codes) {
@@ -275,6 +239,7 @@ describe('explanations', () => {
 });
 
 it('formats', () => {
+  expect([2 ** 20, 2 ** 24, 1024, 1500].map(formatLimit)).toEqual(['1 MiB', '16 MiB', '1 KiB', '1,500 bytes']);
   expect([0, 1023, 1024, 1_572_864].map(formatBytes)).toEqual(['0 B', '1,023 B', '1.0 KiB', '1.5 MiB'].map((text) => text.replace('1,023', '1023')));
   expect([0, 0.04, 1, 99.95, 2000, 12_345].map(formatRate)).toEqual(['–', '–', '1.0', '100.0', '2,000', '12.3K']);
   expect([100, 59_000, 61_000, 3_700_000].map(formatDuration)).toEqual(['0.1 s', '59 s', '61 s', '1 h 1 min']);

@@ -13,8 +13,8 @@ import { connect, joinRelay, later, start } from './harness.js';
 import { RawControl, dial, newId, refusal } from './raw-client.js';
 
 /** The status, the headers and the body of a GET, with the path as it is written. */
-async function get(port: number, path: string): Promise<{ status: number; headers: Record<string, unknown>; body: string }> {
-  const sent = request({ port, path, host: '127.0.0.1', agent: false });
+async function get(port: number, path: string, headers: Record<string, string> = {}): Promise<{ status: number; headers: Record<string, unknown>; body: string }> {
+  const sent = request({ port, path, headers, host: '127.0.0.1', agent: false });
   sent.end();
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   let body = '';
@@ -194,6 +194,12 @@ describe('plain HTTP', () => {
       expect(answer.headers['x-content-type-options']).toBe('nosniff');
     }
     expect(await get(Number(new URL(server.relayUrl).port), '/healthz')).toMatchObject({ status: 426 });
+  });
+
+  it('isolates its pages from their openers only where browsers heed that', async () => {
+    const server = await start();
+    const told = async (host: string) => (await get(server.port, '/', { host })).headers['cross-origin-opener-policy'];
+    expect(await Promise.all(['localhost:1', '127.0.0.1', '[::1]:9898', '192.168.0.7:9898', 'plant.example'].map(told))).toEqual(['same-origin', 'same-origin', 'same-origin', undefined, undefined]);
   });
 
   it('serves files, and nothing outside of their directory', async () => {

@@ -35,7 +35,7 @@
     if (known) return known;
     const element = document.createElement('tr');
     const name = element.insertCell();
-    const value = element.insertCell();
+    const value = element.insertCell().appendChild(document.createElement('div'));
     element.dataset.topic = topic;
     name.textContent = topic;
     const svg = document.createElementNS(SVG, 'svg');
@@ -79,7 +79,16 @@
     nothing.hidden = false;
   }
 
-  const { server, token: jwt } = await (await fetch('dashboard.json')).json();
+  /** @returns {Promise<{ server: string, token?: string, reason?: string }>} */
+  const ask = async () => (await fetch('dashboard.json', { cache: 'no-store' })).json();
+  // Asked for each connection: a server that was started anew has made a new token.
+  const jwt = async () => {
+    const { token = '', reason } = await ask();
+    if (reason) throw new Error(reason);
+    return token;
+  };
+  const { server, reason: why } = await ask();
+  if (why) return void (problem.textContent = why);
   const { hostname, port, protocol } = location;
   const secure = protocol === 'https:';
   const brewerConfig = { hostname, port: Number(port) || (secure ? 443 : 80), secure };

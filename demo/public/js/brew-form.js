@@ -1,9 +1,10 @@
 import { byId, h, setText } from './dom.js';
-import { formatBytes, plural } from './format.js';
+import { formatBytes, formatLimit, plural } from './format.js';
 import { parseHex } from './payload.js';
 
 /** How long a brewer waits for its first patron before it is said that nobody reads, in ms. */
 const PATIENCE = 4000;
+const REFUSED = 'Not delivered: the message is longer than what this server takes, and the relay has closed the connection.';
 
 /** Brews what is typed. */
 export class BrewForm {
@@ -14,7 +15,17 @@ export class BrewForm {
   #status = byId('brew-status');
   #options;
 
-  /** @param {{ session: () => import('./session.js').Session | undefined, topics: () => Iterable<string> }} options */
+  /** Counts messages that a relay found too long. */
+  #refused = 0;
+  /** Whether the status is of a message that has left: then it may still be refused. */
+  #sent = false;
+  /** What waits for the relay, as far as that is the status. */
+  #waiting = '';
+
+  /**
+   * @param {{ session: () => import('./session.js').Session | undefined, topics: () => Iterable<string>, most: () => number }} options
+   *   `most`: bytes that the server takes in one message
+   */
   constructor(options) {
     this.#options = options;
     byId('brew').addEventListener('submit', (event) => {
@@ -34,8 +45,19 @@ export class BrewForm {
     this.#payload.select();
   }
 
+  /** The relay may be back, and with it has left what waited for it. */
+  changed() {
+    if (this.#waiting && this.#options.session()?.isRelayLost === false) this.#say(`Brewed ${this.#waiting}.`, 'good');
+  }
+
+  /** The relay has closed its connection: what was brewed is longer than what it takes. */
+  tooLong() {
+    this.#refused += 1;
+    if (this.#sent) this.#say(REFUSED, 'bad');
+  }
+
   #suggest() {
-    const topics = [...this.#options.topics()].slice(0, 100);
+    const topics = [...this.#options.topics()].slice(-100).reverse();
     byId('known-topics').replaceChildren(...topics.map((value) => h('option', { value })));
   }
 
@@ -52,6 +74,8 @@ export class BrewForm {
       this.#payload.focus();
       return this.#say('Hex is digits 0–9 and a–f in pairs.', 'bad');
     }
+    const most = this.#options.most();
+    if (bytes.length > most) return this.#say(`Not sent: this server takes messages up to ${formatLimit(most)}.`, 'bad');
     const cipher = /** @type {import('pubkeeper').CipherName} */ (this.#cipher.value);
     try {
       const brewer = session.brewer(topic, cipher);
@@ -63,15 +87,26 @@ export class BrewForm {
       }
       if (!brewer.isMatched && session.state !== 'connected') return this.#say('The control connection is lost, and without it no patron is found for a new topic. Try again when it is back.', 'bad');
       if (!brewer.isMatched) return this.#say('Nobody reads this topic, so nothing was sent. A brewer is silent until a patron is matched.', 'bad');
+      const refused = this.#refused;
+      const waits = () => session.isRelayLost;
+      const what = `${formatBytes(bytes.length)} for ${plural(brewer.patrons.size, 'patron')}`;
+      if (waits()) {
+        this.#say(`The relay is away: ${what} wait for it, and leave when it is back.`, 'warn');
+        this.#waiting = what;
+      }
       await brewer.brew(bytes);
-      this.#say(`Brewed ${formatBytes(bytes.length)} for ${plural(brewer.patrons.size, 'patron')}.`, 'good');
+      if (this.#refused > refused) return this.#say(REFUSED, 'bad');
+      if (!waits()) this.#say(`Brewed ${what}.`, 'good');
+      this.#sent = true;
     } catch (error) {
       this.#say(error instanceof Error ? error.message : String(error), 'bad');
     }
   }
 
-  /** @param {string} text @param {'good' | 'bad' | 'plain'} tone */
+  /** @param {string} text @param {'good' | 'warn' | 'bad' | 'plain'} tone */
   #say(text, tone) {
+    this.#sent = false;
+    this.#waiting = '';
     this.#status.dataset.tone = tone;
     setText(this.#status, text);
   }

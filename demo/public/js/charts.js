@@ -1,14 +1,14 @@
 import { byId, h, icon, setHidden, setText } from './dom.js';
 import { formatCompact, formatNumber, formatTime } from './format.js';
-import { read, valueAt } from './payload.js';
+import { nameOf, read, valueAt } from './payload.js';
+import { Series } from './series.js';
 
 /** @typedef {import('./payload.js').Path} Path */
 /** @typedef {import('./store.js').TopicNode} TopicNode */
 
 const MOST = 6;
-/** What a chart shows, in seconds; and the least time between two points: more would be less than a pixel. */
+/** What a chart shows, in seconds. */
 const WINDOW = 120;
-const STEP = 0.1;
 const HEIGHT = 132;
 /** What is larger cannot be drawn: an axis around it would end beyond the largest number. */
 const LARGEST = 1e300;
@@ -17,12 +17,9 @@ const FINEST = 1e-9;
 
 /** One number of one topic over time. Reads from the topic's history what has come since the last drawing. */
 class Chart {
-  /** @type {[number[], (number | null)[]]} */
-  #data = [[], []];
+  #series = new Series();
   /** The number of the last message that was read. */
   #seen = 0;
-  /** The usual time between two points, in seconds. */
-  #usual = 0;
   /** @type {uPlot | undefined} */
   #plot;
   // No <output>: that is read out whenever it changes.
@@ -39,7 +36,7 @@ class Chart {
   constructor(node, path, close) {
     this.node = node;
     this.path = path;
-    const field = path.join('.');
+    const field = nameOf(path);
     const name = `${node.path}${field ? ` › ${field}` : ''}`;
     const button = h('button', { type: 'button', class: 'icon-button small', 'aria-label': `Close the chart of ${name}`, onclick: close }, icon('close'));
     const title = h('h3', { class: 'chart-title', title: name }, h('span', {}, node.path.split('.').slice(-2).join('.')), ...(field ? [' ', h('b', {}, field)] : []));
@@ -62,57 +59,39 @@ class Chart {
   draw() {
     this.#read();
     const now = Date.now() / 1000;
-    const [times, values] = this.#data;
-    const old = times.findIndex((time) => time >= now - WINDOW - 5);
-    const gone = old < 0 ? times.length : old;
-    times.splice(0, gone);
-    values.splice(0, gone);
+    const { times, values, lows, highs } = this.#series;
+    this.#series.forget(now - WINDOW - 5);
     if (this.#width === 0) return;
-    this.#plot ??= new uPlot(this.#options(), this.#data, this.#body);
-    this.#plot.setData(this.#data, false);
+    const data = /** @type {uPlot.AlignedData} */ ([times, values, lows, highs]);
+    this.#plot ??= new uPlot(this.#options(), data, this.#body);
+    this.#plot.setData(data, false);
     // Until there are two minutes, the chart is as wide as what there is.
-    this.#plot.setScale('x', { min: Math.max(now - WINDOW, Math.min(times[0] ?? now, now - 20)), max: now });
-    this.#describe();
+    const from = Math.max(now - WINDOW, Math.min(times[0] ?? now, now - 20));
+    this.#plot.setScale('x', { min: from, max: now });
+    this.#describe(from);
   }
 
   #read() {
     const { history, messages } = this.node;
-    const [times, values] = this.#data;
     const fresh = Math.min(history.length, messages - this.#seen);
     for (const entry of history.slice(history.length - fresh)) {
-      const time = entry.at / 1000;
-      if (time - (times.at(-1) ?? 0) < STEP) continue;
       const value = valueAt(read(entry).value, this.path);
-      this.#breakAt(time);
-      times.push(time);
-      values.push(typeof value === 'number' && Math.abs(value) < LARGEST ? value : null);
+      this.#series.add(entry.at / 1000, typeof value === 'number' && Math.abs(value) < LARGEST ? value : null);
     }
     this.#seen = messages;
   }
 
-  /** Draws no line across a time in which nothing came: several times what passes between two messages otherwise. @param {number} time */
-  #breakAt(time) {
-    const [times, values] = this.#data;
-    const last = times.at(-1);
-    if (last === undefined) return;
-    const gap = time - last;
-    if (this.#usual > 0 && gap > Math.max(3, 4 * this.#usual)) {
-      times.push(last + gap / 2);
-      values.push(null);
-    } else this.#usual += (gap - this.#usual) * (this.#usual ? 0.1 : 1);
-  }
-
-  #describe() {
+  /** @param {number} from the time at the left edge */
+  #describe(from) {
     const { latest } = this.node;
     const index = this.#plot?.cursor.idx;
-    const [times, values] = this.#data;
-    const numbers = values.filter((value) => value !== null);
+    const { times, values } = this.#series;
     const pointed = typeof index === 'number' && values[index] !== undefined;
     const value = pointed ? values[index] : latest && valueAt(read(latest).value, this.path);
     setText(this.#value, typeof value === 'number' ? formatNumber(value) : '–');
     const at = pointed ? `${formatTime(Number(times[index]) * 1000)} · ` : '';
-    const range = numbers.length ? `${at}min ${formatNumber(Math.min(...numbers))} · max ${formatNumber(Math.max(...numbers))}` : '';
-    setText(this.#range, range);
+    const range = this.#series.range(from);
+    setText(this.#range, range ? `${at}min ${formatNumber(range.min)} · max ${formatNumber(range.max)}` : '');
   }
 
   /** @returns {uPlot.Options} */
@@ -120,6 +99,9 @@ class Chart {
     const style = getComputedStyle(document.documentElement);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     const axis = { stroke: colour('--muted'), font: `11px ${colour('--sans')}`, grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
+    const points = { show: () => this.#series.times.length < 3 };
+    // Without a line of their own, and with a wash between them: what a point stands for.
+    const bound = { points: { show: false } };
     return {
       width: this.#width,
       height: HEIGHT,
@@ -127,7 +109,8 @@ class Chart {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: { y: { range: (_plot, min, max) => rangeOf(min, max) } },
-      series: [{}, { stroke: colour('--accent'), width: 1.75, fill: colour('--accent-wash'), points: { show: () => this.#data[0].length < 3 } }],
+      series: [{}, { stroke: colour('--accent'), width: 1.75, fill: colour('--accent-wash'), points }, bound, bound],
+      bands: [{ series: [3, 2], fill: colour('--accent-wash') }],
       axes: [
         { ...axis, size: 24, gap: 4, space: 70, values: timesOf },
         { ...axis, size: 46, gap: 6, space: 30, values: (_plot, splits) => splits.map((value) => (Math.abs(value) >= 1e4 ? formatCompact(value) : formatNumber(value))) },
@@ -172,6 +155,11 @@ export class Charts {
     return this.#charts.has(keyOf(node, path));
   }
 
+  /** Whether there is any chart of a topic. @param {TopicNode} node */
+  shows(node) {
+    return [...this.#charts.values()].some((chart) => chart.node === node);
+  }
+
   /** @param {TopicNode} node @param {Path} path */
   toggle(node, path) {
     const key = keyOf(node, path);
@@ -190,6 +178,9 @@ export class Charts {
       this.#container.append(chart.element);
     }
     setHidden(this.#container, this.#charts.size === 0);
+    // On a phone the charts are far above the number that was tapped.
+    const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'instant' : 'smooth';
+    if (!known) this.#charts.get(key)?.element.scrollIntoView({ block: 'nearest', behavior });
     this.view.now();
     this.#changed();
   }

@@ -42,12 +42,12 @@ export class ConnectDialog {
     if (target.pattern !== undefined) this.#pattern.value = target.pattern;
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#show(problem);
-    if (!problem) (this.#server.value ? this.#token : this.#server).focus();
+    if (!problem?.field) (this.#server.value ? this.#token : this.#server).focus();
   }
 
   async #try() {
     if (this.#submit.getAttribute('aria-disabled') === 'true') return;
-    const target = { server: completeServer(this.#server.value), token: this.#token.value.trim(), pattern: this.#pattern.value.trim() };
+    const target = /** @type {Target} */ ({ server: completeServer(this.#server.value), token: this.#token.value.trim(), pattern: this.#pattern.value.trim() });
     if (target.server) this.#server.value = target.server;
     const problem = checkInput(target, { pageProtocol: location.protocol, isPattern: Pubkeeper.isTopicPattern });
     if (problem) return this.#show(problem);

@@ -1,4 +1,4 @@
-import { byId, h, icon, setAttribute, setHidden, setText } from './dom.js';
+import { byId, h, icon, setAttribute, setText } from './dom.js';
 import { formatDuration, formatTime } from './format.js';
 
 /** @typedef {import('./session.js').Session} Session */
@@ -11,6 +11,7 @@ const STATES = /** @type {const} */ ({
   reconnecting: ['Reconnecting', 'warn'],
   disconnected: ['Disconnected', 'bad'],
 });
+const NO_SOCKET = { open: 0, dialling: 0, since: 0, cutUntil: 0 };
 
 /** State and history of the connections, and what cuts them. */
 export class ConnectionView {
@@ -19,18 +20,21 @@ export class ConnectionView {
   #log = byId('log');
   #toggle = byId('toggle-connection');
   #rows;
+  #more = h('span', { class: 'more' });
+  #word = document.createTextNode('');
   #drawn = '';
   #session;
 
-  /** @param {{ loop: import('./frame-loop.js').FrameLoop, session: () => Session | undefined, open: () => void, reconnect: () => void, disconnect: () => void }} options */
-  constructor({ loop, session, open, reconnect, disconnect }) {
+  /** @param {{ loop: import('./frame-loop.js').FrameLoop, session: () => Session | undefined, open: () => void, reconnect: () => void, disconnect: () => void, cancel: () => void }} options */
+  constructor({ loop, session, open, reconnect, disconnect, cancel }) {
     this.#session = session;
+    this.#state.replaceChildren(this.#word, this.#more);
     this.view = loop.add(() => this.#draw(), 100);
     this.#rows = { control: this.#row('control', 'Control', 'matching'), relay: this.#row('relay', 'Relay', 'messages') };
     byId('sockets').append(this.#rows.control.element, this.#rows.relay.element);
     this.#pill.addEventListener('click', open);
     byId('other-server').addEventListener('click', open);
-    this.#toggle.addEventListener('click', () => (session()?.state === 'disconnected' ? reconnect() : disconnect()));
+    this.#toggle.addEventListener('click', () => ({ Connect: reconnect, Cancel: cancel, Disconnect: disconnect })[this.#action]());
     // Durations go on without events.
     setInterval(this.view.changed, 1000);
   }
@@ -42,7 +46,7 @@ export class ConnectionView {
     const label = h('span');
     const click = () => {
       const session = this.#session();
-      if (!session) return;
+      if (!session || button.getAttribute('aria-disabled') === 'true') return;
       if (session.socket(kind).cutUntil > Date.now()) session.restore(kind);
       else session.cut(kind, CUT_MS);
       this.view.now();
@@ -52,41 +56,51 @@ export class ConnectionView {
     return { element, state, dot, button, label };
   }
 
+  /** What the button under the history does. @returns {'Connect' | 'Cancel' | 'Disconnect'} */
+  get #action() {
+    const session = this.#session();
+    if (!session || session.state === 'disconnected') return 'Connect';
+    // Where a server is gone it goes on dialling, until somebody disconnects.
+    return session.state === 'connecting' && !session.isGone ? 'Cancel' : 'Disconnect';
+  }
+
   #draw() {
     const session = this.#session();
-    const [text, tone] = STATES[session?.state ?? 'disconnected'];
-    const flows = session?.state === 'reconnecting' && session.flows;
-    setText(this.#state, flows ? `${text}, messages go on` : text);
+    const state = session?.state ?? 'disconnected';
+    const isRelayLost = state === 'connected' && session?.isRelayLost === true;
+    const [text, usual] = STATES[state];
+    const tone = isRelayLost ? 'warn' : usual;
+    setText(this.#word, text);
+    setText(this.#more, isRelayLost ? ', relay lost' : state === 'reconnecting' && session?.flows ? ', messages go on' : '');
     if (this.#pill.dataset.tone !== tone) this.#pill.dataset.tone = tone;
     const host = session ? new URL(session.target.server).host : '';
     setText(byId('server'), host);
     // A status in a button is no part of its name, and narrow screens have no room for the server.
     setAttribute(this.#pill, 'aria-label', `${this.#state.textContent} ${host}: other server`);
-    setText(this.#toggle, session?.state === 'disconnected' ? 'Connect' : 'Disconnect');
-    setHidden(this.#toggle, !session);
-    if (!session) return;
+    setText(this.#toggle, this.#action);
     this.#drawSocket(session, 'control');
     this.#drawSocket(session, 'relay');
-    this.#drawLog(session);
+    if (session) this.#drawLog(session);
   }
 
-  /** @param {Session} session @param {Kind} kind */
+  /** @param {Session | undefined} session @param {Kind} kind */
   #drawSocket(session, kind) {
-    const { open, dialling, since, cutUntil } = session.socket(kind);
+    const { open, dialling, since, cutUntil } = session?.socket(kind) ?? NO_SOCKET;
+    const isOver = !session || session.state === 'disconnected';
     const { state, dot, button, label } = this.#rows[kind];
     const left = cutUntil - Date.now();
-    const cut = left > 0 && session.state !== 'disconnected';
+    const cut = left > 0 && !isOver;
     const lasted = formatDuration(Math.max(0, Math.floor((Date.now() - since) / 1000) * 1000));
     let text = 'closed';
     if (cut) text = `cut, back in ${Math.ceil(left / 1000)} s`;
     else if (open > 0) text = `open for ${lasted}${open > 1 ? `, ${open} relays` : ''}`;
     else if (dialling > 0) text = 'dialling';
-    else if (session.state !== 'disconnected') text = kind === 'relay' && session.state === 'connected' ? 'not needed yet' : 'waiting to dial';
+    else if (!isOver) text = kind === 'relay' && session.state === 'connected' ? 'not needed yet' : 'waiting to dial';
     setText(state, text);
     dot.dataset.tone = open > 0 ? 'good' : cut || dialling > 0 ? 'warn' : 'plain';
     setText(label, cut ? 'Let it back' : 'Cut');
     button.title = cut ? '' : `Ends the ${kind} connection, and lets none be made for ${CUT_MS / 1000} seconds`;
-    button.setAttribute('aria-label', cut ? `Let the ${kind} connection come back` : `Cut the ${kind} connection for ${CUT_MS / 1000} seconds`);
+    button.setAttribute('aria-label', cut ? `Let it back: the ${kind} connection` : `Cut the ${kind} connection for ${CUT_MS / 1000} seconds`);
     const disabled = !cut && open === 0;
     // A disabled button loses the focus of who has just pressed it.
     if (button.getAttribute('aria-disabled') !== String(disabled)) button.setAttribute('aria-disabled', String(disabled));

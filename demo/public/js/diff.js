@@ -1,6 +1,6 @@
 // What differs between two payloads. Free of elements, so that it can be tested anywhere.
 import { formatExactly, formatNumber } from './format.js';
-import { isRecord, read } from './payload.js';
+import { isRecord, nameOf, quoted, read } from './payload.js';
 
 /** @typedef {{ kind: 'changed' | 'added' | 'removed', where: string, before: string, after: string, delta: string }} Change */
 /** @typedef {{ changes: Change[], more: boolean, note: string }} Diff */
@@ -34,13 +34,12 @@ function diffJson(before, after, where, changes) {
     const [old, now] = [written(before), written(after)];
     if (old === now && old !== TOO_DEEP) return;
     const [was, is] = shortBoth(old, now);
-    const isNumber = typeof before === 'number' && typeof after === 'number';
-    const delta = isNumber ? `${after > before ? '+' : '−'}${formatNumber(Math.abs(Number((after - before).toPrecision(6))))}` : '';
+    const delta = typeof before === 'number' && typeof after === 'number' ? deltaOf(before, after) : '';
     changes.push({ kind: 'changed', where: where || 'value', before: was, after: is, delta });
     return;
   }
   const [old, now] = [/** @type {Record<string, unknown>} */ (before), /** @type {Record<string, unknown>} */ (after)];
-  const name = (/** @type {string} */ key) => (Array.isArray(before) ? `${where}[${key}]` : where ? `${where}.${key}` : key);
+  const name = (/** @type {string} */ key) => (Array.isArray(before) ? `${where}[${key}]` : where ? `${where}.${nameOf([key])}` : nameOf([key]));
   for (const key of Object.keys(old)) {
     if (Object.hasOwn(now, key)) diffJson(old[key], now[key], name(key), changes);
     else changes.push({ kind: 'removed', where: name(key), before: short(written(old[key])), after: '', delta: '' });
@@ -48,6 +47,17 @@ function diffJson(before, after, where, changes) {
   for (const key of Object.keys(now)) {
     if (!Object.hasOwn(old, key)) changes.push({ kind: 'added', where: name(key), before: '', after: short(written(now[key])), delta: '' });
   }
+}
+
+/** @param {number} before @param {number} after */
+function deltaOf(before, after) {
+  const difference = after - before;
+  // Between numbers that are too large for this, and from 0 to -0, there is none to tell.
+  if (difference === 0 || !Number.isFinite(difference)) return '';
+  const isExact = [before, after, difference].every(Number.isSafeInteger);
+  // The last digits of others are of how numbers are stored.
+  const size = isExact ? formatExactly(Math.abs(difference)) : formatNumber(Math.abs(Number(difference.toPrecision(6))));
+  return `${difference > 0 ? '+' : '−'}${size}`;
 }
 
 /**
@@ -94,7 +104,7 @@ const TOO_DEEP = '(too deep to be shown)';
 function written(value) {
   if (typeof value === 'number') return formatExactly(value);
   try {
-    return JSON.stringify(value) ?? 'undefined';
+    return quoted(value);
   } catch {
     // Some engines cannot write what is nested deeper than their stack.
     return TOO_DEEP;

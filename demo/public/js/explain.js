@@ -15,6 +15,19 @@ export function completeServer(text) {
 }
 
 /**
+ * Where the server of a page is. A page under a path came through a proxy that leads there: the server does not know of
+ * that path, nor, where the proxy speaks TLS for it, that it is reached by wss://.
+ * @param {string} page its address @param {unknown} told what the server says
+ */
+export function ownServer(page, told) {
+  const here = new URL('ws', page);
+  here.protocol = here.protocol === 'https:' ? 'wss:' : 'ws:';
+  here.search = here.hash = '';
+  if (typeof told !== 'string' || here.pathname !== '/ws') return here.href;
+  return here.protocol === 'wss:' ? told.replace(`ws://${here.host}/`, `wss://${here.host}/`) : told;
+}
+
+/**
  * What can be said before anything is dialled; undefined when nothing speaks against it.
  * @param {{ server: string, token: string, pattern: string }} input
  * @param {{ pageProtocol: string, isPattern: (text: string) => boolean }} page
@@ -51,18 +64,29 @@ export function checkInput({ server, token, pattern }, { pageProtocol, isPattern
 /** Browsers let https pages open ws:// on the machine itself. @param {string} host */
 const isLoopback = (host) => host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\./.test(host);
 
+/** Codes with which servers of any kind say that they go, or are too busy now. */
+const LATER = [1001, 1006, 1012, 1013];
+
 /**
- * @param {{ code?: string, message: string }} error
+ * @param {{ code?: string, message: string, details?: Readonly<Record<string, unknown>> }} error
  * @param {{ server: string, answersOtherwise?: boolean }} context `answersOtherwise`: a WebSocket server is there, but not ours
  * @returns {Explanation}
  */
-export function explain({ code, message }, { server, answersOtherwise = false }) {
+export function explain({ code, message, details = {} }, { server, answersOtherwise = false }) {
   const where = hostOf(server);
   if (code === 'UNAUTHORIZED') {
     return { field: 'token', title: 'The server refused this token.', text: 'Copy it again, whole, from where the server was started; a restarted server may have made a new one.' };
   }
   if (code === 'SUBPROTOCOL_REFUSED' || answersOtherwise) {
     return { field: 'server', title: `${where} is not a Pubkeeper server.`, text: 'A WebSocket server answers there, but it does not speak Pubkeeper. Check the port and the path; both are usually :9898/ws.' };
+  }
+  if (code === 'CONNECTION_LOST' && typeof details['code'] === 'number') {
+    const reason = details['reason'] ? ` and the reason “${String(details['reason'])}”` : '';
+    const how = `with code ${details['code']}${reason}`;
+    if (LATER.includes(details['code'])) return { field: 'server', title: `${where} closed the connection at once.`, text: `It did so ${how}. It may be starting or ending: try again in a moment.` };
+    // Ours closes with codes of its own, from 4400.
+    if (details['code'] < 4000) return { field: 'server', title: `${where} is not a Pubkeeper server.`, text: `It took the connection and closed it ${how}. Check the port and the path; both are usually :9898/ws.` };
+    return { field: 'server', title: `${where} closed the connection at once.`, text: `It did so ${how}.` };
   }
   if (code === 'CONNECT_FAILED') {
     return { field: 'server', title: `No Pubkeeper server answers at ${where}.`, text: 'Check the host, the port and the path (usually /ws), and that the server runs: “pubkeeper serve” starts one.' };

@@ -36,6 +36,12 @@ export function formatBytes(bytes) {
   return `${one.format(bytes / 1024 / 1024)} MiB`;
 }
 
+/** A size that somebody has set, and as a rule a round one. @param {number} bytes */
+export function formatLimit(bytes) {
+  const [size, unit] = bytes % 2 ** 20 === 0 ? [bytes / 2 ** 20, 'MiB'] : bytes % 1024 === 0 ? [bytes / 1024, 'KiB'] : [bytes, 'bytes'];
+  return `${formatCount(size)} ${unit}`;
+}
+
 /** @param {number} ms since 1970 */
 export function formatTime(ms) {
   const date = new Date(ms);

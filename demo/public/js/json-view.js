@@ -1,5 +1,5 @@
 import { h, setAttribute, setText } from './dom.js';
-import { jsonLines } from './payload.js';
+import { jsonLines, nameOf, quoted } from './payload.js';
 
 const LIMIT = 300;
 
@@ -21,11 +21,11 @@ export class JsonView {
     this.#charts = charts;
   }
 
-  /** @param {unknown} value @param {ReadonlySet<string>} changed paths, joined by line feeds */
+  /** @param {unknown} value @param {ReadonlySet<string>} changed paths, joined by line feeds @returns {boolean} whether it has numbers */
   draw(value, changed) {
     const { lines, more } = jsonLines(value, LIMIT);
     lines.forEach((line, index) => {
-      const shape = JSON.stringify([line.path, line.key, line.open, line.close, typeof line.value]);
+      const shape = JSON.stringify([line.path, line.key ?? null, line.open, line.close, typeof line.value]);
       let known = this.#lines[index];
       if (known?.shape !== shape) {
         const element = this.#create(line);
@@ -36,7 +36,7 @@ export class JsonView {
       const value = known.element.querySelector('.v');
       if (value) {
         // A number that is too large for JavaScript is Infinity, of which JSON would make null.
-        setText(value, typeof line.value === 'number' ? String(line.value) : JSON.stringify(line.value));
+        setText(value, typeof line.value === 'number' ? written(line.value) : quoted(line.value));
         value.classList.toggle('changed', changed.has(line.path.join('\n')));
         if (typeof line.value === 'number') setAttribute(value, 'aria-pressed', String(this.#charts.has(line.path)));
       }
@@ -46,21 +46,23 @@ export class JsonView {
     for (const { element } of this.#lines.splice(lines.length)) element.remove();
     if (!more) this.#more.remove();
     else if (this.element.lastChild !== this.#more) this.element.append(this.#more);
+    return lines.some(({ value }) => typeof value === 'number');
   }
 
   /** @param {import('./payload.js').Line} line */
   #create({ depth, key, value, open, close, path }) {
     const element = h('div', { class: 'line' });
     element.style.paddingInlineStart = `${Math.min(depth, 12) * 18}px`;
-    if (key) element.append(h('span', { class: 'k' }, JSON.stringify(key)), ': ');
+    if (key !== undefined) element.append(h('span', { class: 'k' }, quoted(key)), ': ');
     if (open) element.append(h('span', { class: 'p' }, open));
     else if (typeof value === 'number') {
-      const name = path.join('.') || 'value';
-      element.append(
-        h('button', { type: 'button', class: 'v number', title: `Chart ${name}`, 'aria-label': `Chart ${name}`, onclick: () => this.#charts.toggle(path) }),
-      );
+      // The number is the name of its button, and what it does is the description: else nobody who hears the page hears numbers.
+      element.append(h('button', { type: 'button', class: 'v number', title: `Chart ${nameOf(path) || 'value'}`, onclick: () => this.#charts.toggle(path) }));
     } else if (!close) element.append(h('span', { class: `v ${value === null ? 'null' : typeof value}` }));
     element.append(h('span', { class: 'p p-end' }));
     return element;
   }
 }
+
+/** Every digit; a zero may be negative. @param {number} number */
+const written = (number) => (Object.is(number, -0) ? '-0' : String(number));

@@ -1,10 +1,11 @@
 // The dashboard. Messages go into the store and mark views as changed; views read the store when a frame is due.
+import { Banner } from './banner.js';
 import { BrewForm } from './brew-form.js';
 import { Charts } from './charts.js';
 import { ConnectDialog } from './connect-dialog.js';
 import { ConnectionView } from './connection-view.js';
-import { byId, setHidden, setText } from './dom.js';
-import { explain } from './explain.js';
+import { byId, setText } from './dom.js';
+import { explain, ownServer } from './explain.js';
 import { formatCompact, formatCount, formatRate } from './format.js';
 import { FrameLoop } from './frame-loop.js';
 import { MatchesView } from './matches-view.js';
@@ -16,18 +17,26 @@ import { TreeView } from './tree-view.js';
 
 /** @typedef {import('./explain.js').Explanation} Explanation */
 /** @typedef {import('./session.js').Target} Target */
+/** @typedef {{ server: string, token?: string, reason?: string, maxMessageBytes?: number }} Told `reason`: why no token was told */
 
 const loop = new FrameLoop();
-let store = new Store();
+let store = newStore();
+/** The server and the pattern that the store is of. */
+let storeKey = '';
 /** @type {Session | undefined} */
 let session;
-let action = () => {};
 /** Ends the attempt to connect that is under way. */
 let dialling = new AbortController();
+/** What the server of this page has told of itself. @type {Told} */
+let own = { server: ownServer(location.href, undefined) };
 
+const banner = new Banner(byId('pill'));
 const charts = new Charts(loop, {
-  changed: () => message.view.now(),
-  full: (most) => say('warn', `There are ${most} charts already.`, 'Close one to open another.', 'OK', hideBanner),
+  changed: () => {
+    banner.hide('full');
+    message.view.now();
+  },
+  full: (most) => banner.say('full', 'warn', `There are ${most} charts already.`, 'Close one to open another.', 'OK', () => banner.hide('full')),
 });
 const message = new MessageView({
   loop,
@@ -43,10 +52,17 @@ const tree = new TreeView({
   select: (node) => {
     message.select(node);
     showPanel('message');
+    // The tree is hidden then.
+    if (isNarrow()) message.focus();
   },
   waiting: waitingText,
 });
-const brewForm = new BrewForm({ session: () => session, topics: () => store.topics.keys() });
+const brewForm = new BrewForm({
+  session: () => session,
+  topics: () => store.topics.keys(),
+  // Of other servers it is not known: they say so themselves when a message is too long.
+  most: () => (session?.target.server === own.server ? (own.maxMessageBytes ?? Infinity) : Infinity),
+});
 const matches = new MatchesView(loop, () => session);
 const connection = new ConnectionView({
   loop,
@@ -54,6 +70,7 @@ const connection = new ConnectionView({
   open: () => dialog.open(session?.target ?? {}),
   reconnect: () => void reconnect(),
   disconnect: () => void session?.disconnect(),
+  cancel: () => dialling.abort(),
 });
 const dialog = new ConnectDialog(connect, () => dialling.abort());
 
@@ -61,20 +78,28 @@ const totals = loop.add(() => {
   store.sample();
   setText(byId('total-rate'), formatRate(store.root.rate));
   setText(byId('total-count'), formatCompact(store.root.count));
-  setText(byId('total-topics'), `${formatCount(store.topics.size)}${store.ignored ? '+' : ''}`);
+  setText(byId('total-topics'), `${formatCount(store.topics.size)}${store.dropped ? '+' : ''}`);
 }, 500);
 
 /**
  * Connects to a server; what ran before goes on until that has worked. Of two attempts the later one counts.
- * @param {Target} target
+ * @param {Target} input
  * @returns {Promise<Explanation | undefined>} what went wrong; nothing also when somebody has ended the attempt
  */
-async function connect(target) {
+async function connect(input) {
   dialling.abort();
   const { signal } = (dialling = new AbortController());
-  const next = new Store();
+  const target = renewing(input);
+  const before = session;
+  const key = `${target.server} ${target.pattern}`;
+  const isSame = key === storeKey;
+  // Who comes back finds everything as it was left.
+  const next = isSame ? store : newStore();
+  let isUp = false;
   const attempt = new Session(target, {
     message: ({ topic, data, brewerId, sequence, retained }, frame, cipher) => {
+      // Two sessions of one store, for a moment: what the new one gets, the old one still gets as well.
+      if (attempt.ended || (next === store && attempt !== session && session?.state !== 'disconnected')) return;
       next.add(topic, { data, length: data.length, frame, frameLength: frame?.length ?? 0, cipher, brewerId, sequence, retained });
       if (next === store) messageCame(topic);
     },
@@ -82,35 +107,89 @@ async function connect(target) {
       connection.view.now();
       matches.view.changed();
       tree.view.changed();
+      if (attempt !== session) return;
+      tellGone(attempt);
+      brewForm.changed();
     },
     ended: (error) => {
-      if (attempt !== session) return;
+      // What ends an attempt is told to who has made it.
+      if (attempt !== session || !isUp) return;
       const { title, text } = explain(error, target);
-      say('bad', title, text, 'Connect…', () => dialog.open(target));
+      banner.say('ended', 'bad', title, text, 'Connect…', () => dialog.open(target));
     },
+    tooLong: () => attempt === session && brewForm.tooLong(),
   });
-  const shownBefore = session;
-  // The first attempt has nothing to keep, and its states should be seen.
-  session ??= attempt;
+  // Where nothing runs there is nothing to keep, and the states of the attempt should be seen.
+  const isShown = !before || before.state === 'disconnected';
+  if (isShown) {
+    if (before) attempt.log = before.log;
+    session = attempt;
+  }
   try {
     await attempt.connect(signal);
   } catch (error) {
-    if (!shownBefore) connection.view.now();
+    // A server that cannot be had is not the one to come back to.
+    if (session === attempt && before && !isSame) session = before;
+    connection.view.now();
     const problem = error instanceof Pubkeeper.PubkeeperError ? error : { code: '', message: String(error) };
     const answers = problem.code === 'CONNECT_FAILED' && !signal.aborted && (await answersOtherwise(target.server));
-    return signal.aborted || attempt.ended ? undefined : explain(problem, { server: target.server, answersOtherwise: answers });
+    return signal.aborted || attempt.ended ? undefined : explain(problem, { server: target.server, answersOtherwise: answers || attempt.isStrange });
   }
-  if (shownBefore && shownBefore !== attempt) void shownBefore.disconnect();
+  if (before && !isShown) {
+    attempt.log.push(...before.log);
+    void before.disconnect();
+  }
+  isUp = true;
   session = attempt;
-  store = next;
-  hideBanner();
-  charts.clear();
-  message.select(undefined);
-  tree.reset();
+  banner.hide('ended', 'gone');
+  if (!isSame) {
+    if (storeKey) attempt.note('plain', `Now at ${new URL(target.server).host}`);
+    store = next;
+    storeKey = key;
+    charts.clear();
+    message.select(undefined);
+    tree.reset();
+  }
+  setTimeout(selectSomething, 1200);
   for (const { view } of [connection, matches]) view.now();
   totals.now();
-  setTimeout(selectSomething, 1200);
   return undefined;
+}
+
+/**
+ * A server that was started anew has made a new token: with what it tells, the page comes back by itself. Only where the
+ * token is what it has told; one that somebody has typed stays.
+ * @param {Target} target
+ * @returns {Target}
+ */
+function renewing({ server, token, pattern }) {
+  /** @type {Target} */
+  const target = { server, token, pattern };
+  if (server === own.server && token === own.token) {
+    target.renew = async () => {
+      const told = await ask();
+      if (told.token !== undefined) own = told;
+      return (target.token = told.token ?? target.token);
+    };
+  }
+  return target;
+}
+
+/** Whether it is said that the server is gone. */
+let isGone = false;
+
+/** @param {Session} shown */
+function tellGone(shown) {
+  if (isGone === shown.isGone) return;
+  isGone = shown.isGone;
+  if (!isGone) return banner.hide('gone');
+  const { host } = new URL(shown.target.server);
+  banner.say('gone', 'warn', `No server answers at ${host}.`, 'This page connects by itself when it is back.', 'Disconnect', () => void shown.disconnect());
+}
+
+/** What somebody looks at is not dropped for other topics. */
+function newStore() {
+  return new Store((node) => node === message.node || charts.shows(node));
 }
 
 /** @param {string} topic */
@@ -123,13 +202,13 @@ function messageCame(topic) {
 
 /** On a wide screen an empty middle would be a waste: shows the first topic, unless somebody has chosen one. */
 function selectSomething() {
-  if (message.node || matchMedia('(max-width: 760px)').matches) return;
+  if (message.node || isNarrow()) return;
   if (!tree.selectFirst()) setTimeout(selectSomething, 1000);
 }
 
 async function reconnect() {
   const target = session?.target;
-  if (!target) return dialog.open({});
+  if (!target) return dialog.open({ server: own.server });
   const problem = await connect(target);
   if (problem) dialog.open(target, problem);
 }
@@ -142,21 +221,7 @@ function waitingText() {
   return `Nobody brews on ${session.target.pattern} yet. Brew a message on such a topic yourself, and it appears here.`;
 }
 
-/** @param {'warn' | 'bad'} tone @param {string} title @param {string} text @param {string} label @param {() => void} run */
-function say(tone, title, text, label, run) {
-  byId('banner').dataset.tone = tone;
-  setText(byId('banner-title'), title);
-  setText(byId('banner-text'), text);
-  setText(byId('banner-action'), label);
-  action = run;
-  setHidden(byId('banner'), false);
-}
-
-function hideBanner() {
-  // What is hidden loses the focus to nothing.
-  if (byId('banner').contains(document.activeElement)) byId('pill').focus();
-  setHidden(byId('banner'), true);
-}
+const isNarrow = () => matchMedia('(max-width: 760px)').matches;
 
 /** On a narrow screen there is one panel at a time. @param {string} name */
 function showPanel(name) {
@@ -170,28 +235,32 @@ function showPanel(name) {
   for (const { view } of [tree, message, matches, charts]) view.now();
 }
 
-/** Where to connect: what the server of this page tells, where it may. @returns {Promise<Partial<Target>>} */
+/** Where to connect: what the server of this page tells, where it may. @returns {Promise<Told>} */
 async function ask() {
-  const fallback = { server: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws` };
+  /** @type {Record<string, unknown>} */
+  let told = {};
   try {
     const response = await fetch('dashboard.json', { cache: 'no-store' });
-    if (!response.ok) return fallback;
-    const { server: told, token } = await response.json();
-    // Behind a proxy that speaks TLS for it, a server does not know that it is reached by wss://.
-    const server = typeof told === 'string' && location.protocol === 'https:' ? told.replace(`ws://${location.host}/`, `wss://${location.host}/`) : told;
-    return { ...fallback, ...(typeof server === 'string' && { server }), ...(typeof token === 'string' && { token }) };
+    if (response.ok) told = await response.json();
   } catch {
-    return fallback;
+    // a page from elsewhere, or a server that is away
   }
+  const { token, reason, maxMessageBytes } = told;
+  return {
+    server: ownServer(location.href, told.server),
+    ...(typeof token === 'string' && { token }),
+    ...(typeof reason === 'string' && { reason }),
+    ...(typeof maxMessageBytes === 'number' && { maxMessageBytes }),
+  };
 }
 
 async function start() {
   themeButton(byId('theme'), () => charts.restyle());
-  byId('banner-action').addEventListener('click', () => action());
   byId('tabs').addEventListener('click', (event) => {
     const name = event.target instanceof Element ? event.target.closest('button')?.dataset.panel : undefined;
     if (name) showPanel(name);
   });
+  byId('skip').addEventListener('click', () => showPanel('topics'));
   // Rates sink also when nothing comes any more.
   setInterval(() => {
     totals.changed();
@@ -199,10 +268,10 @@ async function start() {
     message.view.changed();
   }, 1000);
   for (const { view } of [tree, message, connection, matches]) view.now();
-  const { server, token } = await ask();
-  if (server === undefined || token === undefined) return dialog.open({ ...(server !== undefined && { server }) });
-  // A server that was started anew has made a new token: the page then comes back by itself.
-  const target = { server, token, pattern: '**', renew: async () => (await ask()).token ?? token };
+  own = await ask();
+  const { server, token, reason } = own;
+  if (token === undefined) return dialog.open({ server }, reason === undefined ? undefined : { title: 'Here it needs a token.', text: reason });
+  const target = { server, token, pattern: '**' };
   const problem = await connect(target);
   if (problem) dialog.open(target, problem);
 }

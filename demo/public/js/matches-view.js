@@ -24,7 +24,7 @@ export class MatchesView {
 
   /** @param {import('./session.js').Session | undefined} session */
   #draw(session) {
-    const state = session && `${session.target.server} ${session.matches}`;
+    const state = session ? `${session.target.server} ${session.matches}` : '';
     if (state !== this.#drawn) {
       this.#pairs = session ? session.pairs().sort((a, b) => order.compare(a.topic, b.topic)) : [];
       setText(byId('matches-count'), this.#pairs.length ? formatCount(this.#pairs.length) : '');

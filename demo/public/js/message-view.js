@@ -1,17 +1,16 @@
-import { byId, h, icon, setHidden, setText } from './dom.js';
+import { copyButton } from './copy.js';
+import { byId, h, setHidden, setText } from './dom.js';
 import { diff } from './diff.js';
 import { formatBytes, formatCount, formatExactTime, formatRate, plural, shortId } from './format.js';
 import { HistoryView } from './history-view.js';
 import { JsonView } from './json-view.js';
-import { hexDump, isRecord, isRounded, read } from './payload.js';
+import { HEX_LIMIT, noteOn, TEXT_LIMIT } from './payload-note.js';
+import { hexDump, isRecord, read } from './payload.js';
 import { frameParts } from './tap.js';
 
 /** @typedef {import('./store.js').Entry} Entry */
 /** @typedef {import('./store.js').TopicNode} TopicNode */
 /** @typedef {'json' | 'text' | 'hex'} Format */
-
-const TEXT_LIMIT = 16 * 1024;
-const HEX_LIMIT = 2048;
 
 /** One topic: its latest message, or one that is held; what changed; the messages before. */
 export class MessageView {
@@ -64,7 +63,7 @@ export class MessageView {
       this.#dumpWidth = clientWidth >= 560 ? 16 : clientWidth >= 310 ? 8 : 4;
       this.view.changed();
     }).observe(this.#payload);
-    this.#copyButton(byId('copy-topic'));
+    copyButton(byId('copy-topic'), byId('topic'), byId('copy-status'));
   }
 
   /** @param {TopicNode | undefined} node */
@@ -73,7 +72,14 @@ export class MessageView {
     this.#held = undefined;
     this.#format = undefined;
     this.#compared = undefined;
+    // Now, all of it, and not with the next frame: the focus may go there.
+    this.#draw();
     this.view.now();
+  }
+
+  /** For who goes on here, as on a narrow screen, where what had the focus is hidden now. */
+  focus() {
+    byId('topic').focus();
   }
 
   /** @param {Entry | undefined} entry */
@@ -90,9 +96,9 @@ export class MessageView {
     setHidden(byId('message-empty'), node !== undefined);
     setHidden(byId('message-body'), node === undefined);
     if (!node) return;
+    setText(byId('topic'), node.path);
     const history = this.#held?.history ?? node.history;
     const entry = this.#held?.entry ?? node.latest;
-    setText(byId('topic'), node.path);
     this.#drawHeld(node);
     if (!entry) return;
     const before = history[history.indexOf(entry) - 1];
@@ -121,28 +127,23 @@ export class MessageView {
 
   /** @param {Entry} entry @param {Entry | undefined} before */
   #drawPayload(entry, before) {
-    const { kind, text = '', value } = read(entry);
+    const reading = read(entry);
+    const { kind, text = '', value } = reading;
     const fitting = kind === 'binary' ? 'hex' : kind;
     const format = this.#format ?? fitting;
     for (const radio of this.#radios()) if (radio.checked !== (radio.value === format)) radio.checked = radio.value === format;
-    let note = entry.length > entry.data.length ? `The first ${formatBytes(entry.data.length)} of ${formatBytes(entry.length)}.` : '';
+    let hasNumbers = false;
     if (format === 'json' && kind === 'json') {
       this.#show(this.#json.element);
-      this.#json.draw(value, before ? changedPaths(read(before).value, value) : new Set());
-      note = 'Click a number to chart it. Bold is what changed.';
-      if (isRounded(text)) note += ' Long numbers are rounded here: Text shows them as they came.';
+      hasNumbers = this.#json.draw(value, before ? changedPaths(read(before).value, value) : new Set());
     } else if (format === 'hex' || kind === 'binary') {
       this.#show(this.#text);
       setText(this.#text, hexDump(entry.data, HEX_LIMIT, this.#dumpWidth));
-      if (entry.data.length > HEX_LIMIT) note = `The first ${formatBytes(HEX_LIMIT)} of ${formatBytes(entry.length)}.`;
-      if (format !== 'hex') note = 'This is not text: shown as hex.';
     } else {
       this.#show(this.#text);
       setText(this.#text, text.slice(0, TEXT_LIMIT) || ' ');
-      if (text.length > TEXT_LIMIT) note = `The first ${formatCount(TEXT_LIMIT)} of ${plural(text.length, 'character')}.`;
-      else if (!text) note = 'The message is empty.';
-      if (format === 'json') note = 'This is not JSON: shown as text.';
     }
+    const note = noteOn(entry, reading, format, { hasNumbers, isCompared: before !== undefined });
     setHidden(byId('payload-note'), !note);
     setText(byId('payload-note'), note);
   }
@@ -173,7 +174,8 @@ export class MessageView {
       'AES-CBC': `AES-CBC: ${size}, beginning with its IV. Only matched patrons have the key; the relay does not.`,
       plaintext: `Not encrypted: ${size}. Whoever carries it can read it.`,
     };
-    setText(byId('wire-note'), notes[/** @type {keyof typeof notes} */ (entry.cipher)] ?? `${size}.`);
+    const part = entry.frameLength - 88 > HEX_LIMIT ? `The first ${formatBytes(HEX_LIMIT)} of it. ` : '';
+    setText(byId('wire-note'), part + (notes[/** @type {keyof typeof notes} */ (entry.cipher)] ?? `${size}.`));
   }
 
   /** @param {Entry | undefined} before @param {Entry} entry */
@@ -199,20 +201,6 @@ export class MessageView {
 
   #radios() {
     return /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('input[name="format"]'));
-  }
-
-  /** @param {HTMLElement} button */
-  #copyButton(button) {
-    button.append(icon('copy'));
-    button.addEventListener('click', () => {
-      // Missing on plain-http pages that are not of this machine.
-      const done = navigator.clipboard?.writeText(this.node?.path ?? '') ?? Promise.reject(new Error('no clipboard'));
-      const show = (/** @type {string} */ name) => {
-        button.replaceChildren(icon(name));
-        setTimeout(() => button.replaceChildren(icon('copy')), 1200);
-      };
-      done.then(() => show('check')).catch(() => show('close'));
-    });
   }
 }
 

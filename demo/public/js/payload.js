@@ -48,9 +48,16 @@ export function preview(entry, length = 80) {
   const only = parts[0]?.[1];
   if (parts.length === 1 && typeof only !== 'object') return cut(typeof only === 'number' ? formatNumber(only) : String(only), length);
   // A line of a row has no room for more; and a payload may be long.
-  if (parts.length > 1) return cut(parts.slice(0, 8).map(([key, item]) => `${key} ${brief(item)}`).join(' · '), length);
-  return cut(text.slice(0, length * 2).replace(/\s+/g, ' ').trim() || '(empty)', length);
+  if (parts.length > 1) return cut(parts.slice(0, 8).map(([key, item]) => `${apart(key)} ${apart(brief(item))}`).join(' · '), length);
+  return cut(text.slice(0, length * 2).replace(/\s+/g, ' ').trim() || (text ? '(blank)' : '(empty)'), length);
 }
+
+/** What is read from right to left, and marks that turn the text around them. */
+const TURNS = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff]/;
+const MARKS = /[\u202a-\u202e\u2066-\u2069]/g;
+
+/** Keeps the text beside it in its order. @param {string} text */
+const apart = (text) => (TURNS.test(text) ? `\u2068${text.replace(MARKS, '')}\u2069` : text);
 
 /** @param {unknown} value */
 function brief(value) {
@@ -77,7 +84,16 @@ export function valueAt(value, path) {
   return at;
 }
 
-/** @typedef {{ depth: number, key: string, value: unknown, open: '{' | '[' | '', close: '}' | ']' | '', path: Path, last: boolean }} Line */
+/** JSON in which marks that turn the text around them are seen and have no effect. @param {unknown} value */
+export const quoted = (value) => visible(JSON.stringify(value) ?? 'undefined');
+
+/** @param {string} text */
+const visible = (text) => text.replace(MARKS, (mark) => `\\u${mark.charCodeAt(0).toString(16)}`);
+
+/** A path as it is read. @param {Path} path */
+export const nameOf = (path) => path.map((key) => visible(key) || '""').join('.');
+
+/** @typedef {{ depth: number, key: string | undefined, value: unknown, open: '{' | '[' | '{…' | '[…' | '', close: '}' | ']' | '', path: Path, last: boolean }} Line */
 
 /**
  * A JSON value line by line, as it would be printed.
@@ -88,7 +104,7 @@ export function jsonLines(value, limit) {
   /** @type {Line[]} */
   const lines = [];
   let more = false;
-  /** @param {unknown} item @param {string} key @param {Path} path @param {boolean} last */
+  /** @param {unknown} item @param {string | undefined} key @param {Path} path @param {boolean} last */
   const add = (item, key, path, last) => {
     if (lines.length >= limit) {
       more = true;
@@ -103,22 +119,32 @@ export function jsonLines(value, limit) {
     const entries = Object.entries(item);
     const [open, close] = isList ? /** @type {const} */ (['[', ']']) : /** @type {const} */ (['{', '}']);
     if (entries.length === 0 || depth > 32) {
-      lines.push({ depth, key, value: undefined, open, close, path, last });
+      const inside = entries.length > 0 ? /** @type {const} */ (`${open}…`) : open;
+      lines.push({ depth, key, value: undefined, open: inside, close, path, last });
       return;
     }
     lines.push({ depth, key, value: undefined, open, close: '', path, last });
     for (const [index, [name, child]] of entries.entries()) {
       if (more) return;
-      add(child, isList ? '' : name, [...path, name], index === entries.length - 1);
+      add(child, isList ? undefined : name, [...path, name], index === entries.length - 1);
     }
-    if (!more) lines.push({ depth, key: '', value: undefined, open: '', close, path, last });
+    if (!more) lines.push({ depth, key: undefined, value: undefined, open: '', close, path, last });
   };
-  add(value, '', [], true);
+  add(value, undefined, [], true);
   return { lines, more };
 }
 
-/** Whether JSON has whole numbers of more digits than a number here can hold. @param {string} text */
-export const isRounded = (text) => [...text.matchAll(/(?:^|[^\d.\w"])(\d{16,})(?![\d.eE"])/g)].some(([, digits]) => String(Number(digits)) !== digits);
+const STRINGS = /"(?:[^"\\]|\\.)*"/g;
+
+/** Whether JSON has whole numbers of more digits than a number here can hold, or numbers larger than any. @param {string} text */
+export function isRounded(text) {
+  for (const [digits] of text.replace(STRINGS, '""').matchAll(/-?\d[\d.eE+-]*/g)) {
+    const number = Number(digits);
+    if (!Number.isFinite(number)) return true;
+    if (/^-?\d{16,}$/.test(digits) && String(BigInt(number)) !== digits) return true;
+  }
+  return false;
+}
 
 /** Bytes as pairs of digits. @param {Uint8Array} bytes */
 export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');

@@ -1,6 +1,7 @@
 // One client with one patron for everything, and the history of its connections.
 import { formatDuration, plural } from './format.js';
-import { Sockets } from './sockets.js';
+import { Arrivals } from './pairs.js';
+import { Sockets, TOO_LONG } from './sockets.js';
 import { TapBrew } from './tap.js';
 
 /** @typedef {{ server: string, token: string, pattern: string, renew?: () => Promise<string> }} Target `renew`: gets the token anew, for each connection */
@@ -29,16 +30,21 @@ export class Session {
   #hooks;
   #stateSince = Date.now();
   #wasConnected = false;
+  /** Whether something came before the server let this client in that no server of ours would say. */
+  isStrange = false;
   #messageAt = 0;
+  #relayLost = false;
+  #arrivals = new Arrivals();
 
   /**
    * @param {Target} target
-   * @param {{ message: (message: import('pubkeeper').Message, frame: Uint8Array | undefined, cipher: string) => void, changed: () => void, ended: (error: { code?: string, message: string }) => void }} hooks
+   * @param {{ message: (message: import('pubkeeper').Message, frame: Uint8Array | undefined, cipher: string) => void, changed: () => void, ended: (error: { code?: string, message: string }) => void, tooLong: () => void }} hooks
+   *   `tooLong`: the relay has closed its connection because of what this page sent
    */
   constructor(target, hooks) {
     this.target = target;
     this.#hooks = hooks;
-    this.#sockets = new Sockets((kind, what, why) => this.#socketChanged(kind, what, why));
+    this.#sockets = new Sockets((kind, what, why, code) => this.#socketChanged(kind, what, why, code));
     this.#client = new Pubkeeper.PubkeeperClient({
       server: target.server,
       token: target.renew ?? target.token,
@@ -50,6 +56,7 @@ export class Session {
     this.#patron = this.#client.addPatron(target.pattern, (_data, message) => {
       const { frame, cipher } = this.#brew.take(message);
       this.#messageAt = Date.now();
+      this.#arrivals.came(message.brewerId);
       hooks.message(message, frame, cipher);
     });
     this.#listen();
@@ -70,6 +77,17 @@ export class Session {
     return this.#sockets.state('relay').open > 0 && Date.now() - this.#messageAt < 2500;
   }
 
+  /** Whether the server has been away for so long that its pairs are given up. */
+  get isGone() {
+    return this.#wasConnected && this.state === 'connecting';
+  }
+
+  /** Whether there are pairs, and no way for their messages. */
+  get isRelayLost() {
+    const isMatched = this.#patron.isMatched || [...this.brewers].some((brewer) => brewer.isMatched);
+    return isMatched && (this.#sockets.isCut('relay') || (this.#relayLost && this.#sockets.state('relay').open === 0));
+  }
+
   /** @param {Kind} kind */
   socket(kind) {
     return this.#sockets.state(kind);
@@ -77,7 +95,7 @@ export class Session {
 
   /** @param {Kind} kind @param {number} ms */
   cut(kind, ms) {
-    this.#note('warn', `${NAMES[kind]} cut for ${formatDuration(ms)}`);
+    this.note('warn', `${NAMES[kind]} cut for ${formatDuration(ms)}`);
     this.#sockets.cut(kind, ms);
   }
 
@@ -99,7 +117,7 @@ export class Session {
     const own = new Set(written.map(({ brewerId, patronId: id }) => `${brewerId}${id}`));
     const foreign = read.filter(({ brewerId }) => !own.has(`${brewerId}${patronId}`));
     const loops = written.map((pair) => (pair.patronId === patronId ? { ...pair, way: 'loop' } : pair));
-    return [...loops, ...foreign];
+    return [...loops, ...this.#arrivals.current(foreign)];
   }
 
   /**
@@ -135,23 +153,25 @@ export class Session {
     client.on('state', (state) => this.#setState(state));
     client.on('matched', () => this.#matched());
     this.#patron.on('removed', () => this.#matched());
+    this.#patron.on('added', ({ brewerId }) => this.#arrivals.came(brewerId));
     client.on('error', (error) => {
+      if (!this.#wasConnected && /^(PROTOCOL_ERROR|PACKET_INVALID)$/.test(error.code)) this.isStrange = true;
       // Lost connections have their lines already, and one that is cut fails as it should.
       const isCut = this.#sockets.isCut('control') || this.#sockets.isCut('relay');
-      if (error.code !== 'CONNECTION_LOST' && !(isCut && error.code === 'CONNECT_FAILED')) this.#note('bad', error.message);
+      if (error.code !== 'CONNECTION_LOST' && !(isCut && error.code === 'CONNECT_FAILED')) this.note('bad', error.message);
       if (client.state === 'disconnected') this.#hooks.ended(error);
     });
     client.on('dropped', ({ reason, count }) => {
       // The relay keeps last values longer than their brewers live.
-      if (reason === 'unknown-brewer') this.#note('plain', `${plural(count, 'frame')} of unmatched brewers ignored`);
-      else this.#note('warn', `${plural(count, 'frame')} dropped: ${reason}`);
+      if (reason === 'unknown-brewer') this.note('plain', `${plural(count, 'frame')} of unmatched brewers ignored`);
+      else this.note('warn', `${plural(count, 'frame')} dropped: ${reason}`);
     });
     let missed = 0;
     this.#patron.on('gap', ({ missing }) => {
       // Every brewer tells its own gap in the moment after an outage: one line for all.
       if (missed === 0) {
         setTimeout(() => {
-          if (missed > 0) this.#note('warn', `${plural(missed, 'message')} missed in between`);
+          if (missed > 0) this.note('warn', `${plural(missed, 'message')} missed in between`);
           missed = 0;
         }, 500);
       }
@@ -167,17 +187,28 @@ export class Session {
     this.#stateSince = Date.now();
     if (state === 'connected') {
       const again = this.#wasConnected && before !== 'connected';
-      this.#note('good', again ? `Connected again, after ${lasted}` : `Connected in ${lasted}`);
+      this.note('good', again ? `Connected again, after ${lasted}` : `Connected in ${lasted}`);
+      // By then the pairs are again those that the client has.
+      if (again) setTimeout(() => this.#matched(), this.#arrivals.back());
       this.#wasConnected = true;
-    } else if (state === 'reconnecting') this.#note('warn', 'Reconnecting');
-    else if (state === 'disconnected') this.#note(before === 'connecting' ? 'bad' : 'plain', before === 'connecting' ? 'Could not connect' : 'Disconnected');
-    else this.#note('plain', 'Connecting');
+      this.isStrange = false;
+    } else if (state === 'reconnecting') {
+      this.#arrivals.lost();
+      this.note('warn', 'Reconnecting');
+    }
+    else if (state === 'disconnected') this.note(before === 'connecting' ? 'bad' : 'plain', before === 'connecting' ? 'Could not connect' : 'Disconnected');
+    else this.note('plain', 'Connecting');
     this.#hooks.changed();
   }
 
-  /** @param {Kind} kind @param {'open' | 'lost'} what @param {string} why */
-  #socketChanged(kind, what, why) {
-    this.#note(what === 'open' ? 'good' : 'warn', `${NAMES[kind]} ${what === 'open' ? 'open' : 'closed'}${why && ` (${why})`}`);
+  /** @param {Kind} kind @param {'open' | 'lost'} what @param {string} why @param {number} code */
+  #socketChanged(kind, what, why, code) {
+    if (kind === 'relay') {
+      // 1000: it is not needed any more.
+      this.#relayLost = what === 'lost' && code !== 1000;
+      if (code === TOO_LONG) this.#hooks.tooLong();
+    }
+    this.note(what === 'open' ? 'good' : 'warn', `${NAMES[kind]} ${what === 'open' ? 'open' : 'closed'}${why && ` (${why})`}`);
     this.#hooks.changed();
   }
 
@@ -187,7 +218,7 @@ export class Session {
   }
 
   /** @param {Tone} tone @param {string} text */
-  #note(tone, text) {
+  note(tone, text) {
     const last = this.log[0];
     if (last?.text === text) {
       last.times += 1;

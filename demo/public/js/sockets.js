@@ -5,6 +5,8 @@
 /** @typedef {{ open: number, dialling: number, since: number, url: string, cutUntil: number }} SocketState */
 
 const REASON = 'cut by this page';
+/** RFC 6455, section 7.4.1; it comes without a reason. */
+export const TOO_LONG = 1009;
 
 /** Keeps count of a client's sockets. */
 export class Sockets {
@@ -16,7 +18,7 @@ export class Sockets {
   #since = { control: Date.now(), relay: Date.now() };
   #changed;
 
-  /** @param {(kind: Kind, what: 'open' | 'lost', why: string) => void} changed `why`: what the other side gave as its reason */
+  /** @param {(kind: Kind, what: 'open' | 'lost', why: string, code: number) => void} changed `why`: what the other side gave as its reason */
   constructor(changed) {
     this.#changed = changed;
   }
@@ -70,7 +72,7 @@ export class Sockets {
     this.#sockets[kind].add(socket);
     socket.addEventListener('open', () => {
       this.#since[kind] = Date.now();
-      this.#changed(kind, 'open', '');
+      this.#changed(kind, 'open', '', 0);
     });
     let opened = false;
     socket.addEventListener('open', () => (opened = true));
@@ -79,7 +81,7 @@ export class Sockets {
       if (!opened) return;
       this.#since[kind] = Date.now();
       const byUs = reason === REASON || code === 1000;
-      this.#changed(kind, 'lost', byUs ? '' : reason || `code ${code}`);
+      this.#changed(kind, 'lost', byUs ? '' : reason || (code === TOO_LONG ? 'message too long' : `code ${code}`), code);
     });
   }
 }

@@ -64,6 +64,12 @@ export class TopicNode {
     this.#sorted = undefined;
   }
 
+  /** @param {string} name */
+  remove(name) {
+    this.children.delete(name);
+    this.#sorted = undefined;
+  }
+
   /** @returns {readonly TopicNode[]} */
   get sorted() {
     return (this.#sorted ??= [...this.children.values()].sort((a, b) => order.compare(a.name, b.name)));
@@ -83,27 +89,43 @@ export class TopicNode {
   }
 }
 
+/** Whether a last value is what came last: a page that connects again is given it again. @param {Entry} latest @param {Omit<Entry, 'at'>} message */
+function isSame(latest, { brewerId, sequence, data, length }) {
+  if (sequence === undefined || latest.brewerId !== brewerId || latest.sequence !== sequence || latest.length !== length) return false;
+  return latest.data.every((byte, index) => byte === data[index]);
+}
+
 const order = new Intl.Collator('en', { numeric: true });
 
 export class Store {
   root = new TopicNode('', '', undefined, -1, Date.now());
-  /** @type {Map<string, TopicNode>} by whole topic */
+  /** By whole topic, those that have been silent longest first. @type {Map<string, TopicNode>} */
   topics = new Map();
-  /** @type {TopicNode[]} */
-  #nodes = [this.root];
+  /** @type {Set<TopicNode>} */
+  #nodes = new Set([this.root]);
   /** Changes with the shape of the tree. */
   version = 0;
   bytes = 0;
-  /** Messages on topics beyond the limit. */
-  ignored = 0;
+  /** How often a topic was dropped to make room for another. */
+  dropped = 0;
   #sampledAt = 0;
+  #keeps;
+
+  /** @param {(node: TopicNode) => boolean} [keeps] whether a topic must not be dropped */
+  constructor(keeps = () => false) {
+    this.#keeps = keeps;
+  }
 
   /** @param {string} topic @param {Omit<Entry, 'at'>} message @param {number} [at] */
   add(topic, message, at = Date.now()) {
-    const node = this.topics.get(topic) ?? this.#open(topic, at);
-    if (!node) {
-      this.ignored += 1;
-      return;
+    const known = this.topics.get(topic);
+    if (message.retained && known?.latest && isSame(known.latest, message)) return;
+    if (!known && this.topics.size >= LIMITS.topics) this.#drop();
+    const node = known ?? this.#open(topic, at);
+    if (known) {
+      // To the end of those that may be dropped.
+      this.topics.delete(topic);
+      this.topics.set(topic, known);
     }
     node.messages += 1;
     node.bytes += message.length;
@@ -129,7 +151,6 @@ export class Store {
 
   /** @param {string} topic @param {number} now */
   #open(topic, now) {
-    if (this.topics.size >= LIMITS.topics) return undefined;
     const segments = topic.split('.');
     if (segments.length > LIMITS.depth) segments.push(segments.splice(LIMITS.depth - 1).join('.'));
     let node = this.root;
@@ -138,7 +159,7 @@ export class Store {
       if (!next) {
         next = new TopicNode(name, node === this.root ? name : `${node.path}.${name}`, node, depth, now);
         node.add(name, next);
-        this.#nodes.push(next);
+        this.#nodes.add(next);
       }
       node = next;
     }
@@ -146,6 +167,23 @@ export class Store {
     this.topics.set(topic, node);
     this.version += 1;
     return node;
+  }
+
+  /** Forgets the topic that has been silent longest, and the levels that nothing else is on. */
+  #drop() {
+    for (const node of this.topics.values()) {
+      if (this.#keeps(node)) continue;
+      this.topics.delete(node.path);
+      this.dropped += 1;
+      this.version += 1;
+      node.isTopic = false;
+      while (node.history.length > 0) this.#shift(node);
+      for (let at = node; at.parent && !at.isTopic && at.children.size === 0; at = at.parent) {
+        at.parent.remove(at.name);
+        this.#nodes.delete(at);
+      }
+      return;
+    }
   }
 
   /** @param {TopicNode} node */

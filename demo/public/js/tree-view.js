@@ -127,11 +127,14 @@ export class TreeView {
     setAttribute(this.#tree, 'aria-activedescendant', active?.id ?? null);
     setHidden(this.#empty, this.#rows.length > 0);
     setHidden(this.#tree, this.#rows.length === 0);
-    const nothing = store.topics.size === 0 ? this.#options.waiting() : `None of ${formatCount(store.topics.size)} topics matches this filter.`;
-    if (this.#rows.length === 0) setText(this.#emptyText, nothing);
-    setHidden(this.#notice, store.ignored === 0);
-    const notice = `The first ${formatCount(LIMITS.topics)} topics are shown. Connect with a narrower pattern to see others.`;
-    if (store.ignored > 0) setText(this.#notice, notice);
+    const nothing = store.topics.size === 0 ? this.#options.waiting() : `None of ${formatCount(store.topics.size)} topics matches this filter.${store.dropped > 0 ? ' Others were dropped.' : ''}`;
+    if (this.#rows.length === 0) {
+      setText(byId('tree-empty-title'), store.topics.size === 0 ? 'No messages yet' : 'No such topic');
+      setText(this.#emptyText, nothing);
+    }
+    setHidden(this.#notice, store.dropped === 0);
+    const notice = `There are more than ${formatCount(LIMITS.topics)} topics: those that were silent longest are not shown. Connect with a narrower pattern to see them.`;
+    if (store.dropped > 0) setText(this.#notice, notice);
   }
 
   /** @param {HTMLElement} row @param {Row} item */

@@ -1,0 +1,33 @@
+import { icon, setText } from './dom.js';
+
+/**
+ * A button that copies the text of an element, and says what became of it.
+ * @param {HTMLElement} button @param {HTMLElement} source @param {HTMLElement} status
+ */
+export function copyButton(button, source, status) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const show = (/** @type {string} */ name, /** @type {string} */ text) => {
+    clearTimeout(timer);
+    button.replaceChildren(icon(name));
+    setText(status, text);
+    timer = setTimeout(() => show('copy', ''), 4000);
+  };
+  button.append(icon('copy'));
+  button.addEventListener('click', async () => {
+    if (await copy(source)) show('check', 'Copied');
+    else show('close', 'Selected: copy it with the keyboard or the menu');
+  });
+}
+
+/** @param {HTMLElement} source @returns {Promise<boolean>} false: it is only selected */
+async function copy(source) {
+  try {
+    await navigator.clipboard.writeText(source.textContent ?? '');
+    return true;
+  } catch {
+    // Missing on plain-http pages that are not of this machine, and there the old way is the only one.
+    getSelection()?.selectAllChildren(source);
+    return document.execCommand('copy');
+  }
+}

@@ -1,0 +1,34 @@
+// What is said under a payload. Free of elements, so that it can be tested anywhere.
+import { formatBytes, formatCount, plural } from './format.js';
+import { isRounded } from './payload.js';
+
+/** Characters that are shown of a text, and bytes of a hex dump. */
+export const TEXT_LIMIT = 16 * 1024;
+export const HEX_LIMIT = 2048;
+
+/**
+ * @param {import('./store.js').Entry} entry
+ * @param {import('./payload.js').Reading} reading
+ * @param {'json' | 'text' | 'hex'} format what was asked for
+ * @param {{ hasNumbers: boolean, isCompared: boolean }} json what the view of it has
+ */
+export function noteOn({ data, length }, { kind, text = '' }, format, { hasNumbers, isCompared }) {
+  const isPart = length > data.length;
+  if (kind === 'json' && format === 'json') {
+    return [
+      hasNumbers && 'Click a number to chart it.',
+      isCompared && 'Bold is what changed.',
+      isRounded(text) && 'Long numbers are rounded here, and those that are too large are Infinity: Text shows them as they came.',
+    ].filter(Boolean).join(' ');
+  }
+  if (format === 'hex' || kind === 'binary') {
+    const part = length > HEX_LIMIT ? `The first ${formatBytes(HEX_LIMIT)} of ${formatBytes(length)}.` : '';
+    return [format !== 'hex' && 'This is not text: shown as hex.', part].filter(Boolean).join(' ');
+  }
+  const shown = `The first ${formatCount(Math.min(TEXT_LIMIT, text.length))} characters of `;
+  const part = isPart ? `${shown}${formatBytes(length)}.` : text.length > TEXT_LIMIT ? `${shown}${plural(text.length, 'character')}.` : '';
+  if (format === 'json' && isPart && /^\s*[[{"]/.test(text)) return `Too long to be shown as JSON here. ${part}`;
+  if (format === 'json') return ['This is not JSON: shown as text.', part].filter(Boolean).join(' ');
+  if (!text) return 'The message is empty.';
+  return text.trim() ? part : 'There is nothing in it but blanks.';
+}

@@ -1,0 +1,69 @@
+// The points of a chart. Free of elements, so that it can be tested anywhere.
+
+/** The least time between two points, in seconds: more would be less than a pixel. */
+const STEP = 0.1;
+
+/** One number over time, in points that stand for all values of a moment: the last of them, and the least and the largest. */
+export class Series {
+  /** @type {number[]} in seconds */
+  times = [];
+  /** @type {(number | null)[]} */
+  values = [];
+  /** @type {(number | null)[]} */
+  lows = [];
+  /** @type {(number | null)[]} */
+  highs = [];
+  /** The usual time between two points, in seconds. */
+  #usual = 0;
+
+  /** @param {number} time @param {number | null} value null: a message without this number */
+  add(time, value) {
+    const last = this.times.length - 1;
+    const begun = this.times[last];
+    if (begun === undefined || time - begun >= STEP) {
+      this.#breakAt(time);
+      this.#push(time, value);
+      return;
+    }
+    if (value === null) return;
+    this.values[last] = value;
+    this.lows[last] = Math.min(this.lows[last] ?? value, value);
+    this.highs[last] = Math.max(this.highs[last] ?? value, value);
+  }
+
+  /** Forgets what is older. @param {number} time */
+  forget(time) {
+    const first = this.times.findIndex((each) => each >= time);
+    const gone = first < 0 ? this.times.length : first;
+    for (const list of [this.times, this.values, this.lows, this.highs]) list.splice(0, gone);
+  }
+
+  /** The least and the largest of all values since then; undefined when there are none. @param {number} since */
+  range(since) {
+    let min = Infinity;
+    let max = -Infinity;
+    for (const [index, time] of this.times.entries()) {
+      if (time < since) continue;
+      min = Math.min(min, this.lows[index] ?? Infinity);
+      max = Math.max(max, this.highs[index] ?? -Infinity);
+    }
+    return min <= max ? { min, max } : undefined;
+  }
+
+  /** Draws no line across a time in which nothing came: several times what passes between two messages otherwise. @param {number} time */
+  #breakAt(time) {
+    const last = this.times.at(-1);
+    if (last === undefined) return;
+    const gap = time - last;
+    if (this.#usual > 0 && gap > Math.max(3, 4 * this.#usual)) this.#push(last + gap / 2, null);
+    else this.#usual += (gap - this.#usual) * (this.#usual ? 0.1 : 1);
+  }
+
+  /** @param {number} time @param {number | null} value */
+  #push(time, value) {
+    this.times.push(time);
+    this.values.push(value);
+    this.lows.push(value);
+    this.highs.push(value);
+  }
+}
