@@ -26,3 +26,12 @@ it('the first example of the README prints what it brews', { timeout: 30_000 }, 
     await server.close();
   }
 });
+
+it('docs/operations.md explains each reason for which the server drops something, in the words of the code', () => {
+  const code = readFileSync(`${root}src/server/stats.ts`, 'utf8');
+  const [, type = ''] = /export type DropReason =\n(.*?);\n/s.exec(code) ?? [];
+  const reasons = [...type.matchAll(/\/\*\* (.+) \*\/\n {2}\| '([\w-]+)'/g)].map(([, why, name]) => `| \`${name}\` | ${why} |`);
+  expect(reasons).toHaveLength(type.match(/\| '/g)!.length);
+  const docs = readFileSync(`${root}docs/operations.md`, 'utf8');
+  expect(reasons.filter((row) => !docs.includes(row))).toEqual([]);
+});

@@ -2,38 +2,70 @@ import type { ClusterStats } from './cluster/cluster.js';
 
 /** Why the server dropped something, refused it or cut a connection. */
 export type DropReason =
-  | 'control-packet' // not a control packet, or not one that a client may send
-  | 'control-text' // a text message on a control connection
-  | 'control-unknown' // a control packet of a type that is not known
-  | 'relay-packet' // not a relay packet
-  | 'relay-frame' // published, and no brew frame
-  | 'relay-topic' // published under another topic than its frame says
-  | 'relay-text' // a text message on a relay connection
-  | 'too-long' // a message above `maxMessageBytes`
-  | 'websocket' // bytes that break the WebSocket protocol
-  | 'unauthorized' // a token that is not known
-  | 'expired' // a connection whose token has expired, or was given other rights
-  | 'auth-timeout' // no token in time
-  | 'handshake' // a WebSocket that was refused: unknown subprotocol, path or origin
-  | 'silent' // a connection without a sign of life for 2.5 heartbeats
-  | 'slow-reader' // a connection that does not take what is sent to it
-  | 'slow-reader-frame' // a frame that such a connection did not get
-  | 'cluster-frame' // a frame for or of another server of the cluster that did not get through
-  | 'cluster-message' // a message of another server that is malformed
-  | 'cluster-record' // a registration of another server that is malformed, or one of this server that is too long
-  | 'no-ticket' // a JOIN, GRANT or PUBLISH without a valid ticket, in the profile `secured`
-  | 'before-auth' // more packets than one may send before being let in
-  | 'connections' // more connections from one address than it may have
-  | 'registrations' // more patrons and brewers than a connection may have
-  | 'registered-bytes' // patrons and brewers that are too long together
-  | 'brews' // a patron or brewer of too many brews, or a brew with too long a name
-  | 'nesting' // a patron or brewer whose details are nested too deep
-  | 'joined-topics' // more topics joined than a relay connection may
-  | 'topic-length' // a topic that is too long
-  | 'topic-segments' // a topic of too many segments
-  | 'double-wildcards' // a pattern with too many `**`
-  | 'packet-rate' // a control connection that had to wait, because it sent too much
-  | 'relay-rate'; // a relay connection that had to wait, because it sent too much
+  /** not a control packet, or not one that a client may send */
+  | 'control-packet'
+  /** a text message on a control connection */
+  | 'control-text'
+  /** a control packet of a type that is not known */
+  | 'control-unknown'
+  /** not a relay packet */
+  | 'relay-packet'
+  /** published, and no brew frame */
+  | 'relay-frame'
+  /** published under another topic than its frame says */
+  | 'relay-topic'
+  /** a text message on a relay connection */
+  | 'relay-text'
+  /** a message above `maxMessageBytes` */
+  | 'too-long'
+  /** bytes that break the WebSocket protocol */
+  | 'websocket'
+  /** a token that is not known */
+  | 'unauthorized'
+  /** a connection whose token has expired, or was given other rights */
+  | 'expired'
+  /** no token in time */
+  | 'auth-timeout'
+  /** a WebSocket that was refused: unknown subprotocol, path or origin */
+  | 'handshake'
+  /** a connection without a sign of life for 2.5 heartbeats */
+  | 'silent'
+  /** a connection that does not take what is sent to it */
+  | 'slow-reader'
+  /** a frame that such a connection did not get */
+  | 'slow-reader-frame'
+  /** a frame for or of another server of the cluster that did not get through */
+  | 'cluster-frame'
+  /** a message of another server that is malformed */
+  | 'cluster-message'
+  /** a registration of another server that is malformed, or one of this server that is too long */
+  | 'cluster-record'
+  /** a JOIN, GRANT or PUBLISH without a valid ticket, in the profile `secured` */
+  | 'no-ticket'
+  /** more packets than one may send before being let in */
+  | 'before-auth'
+  /** more connections from one address than it may have */
+  | 'connections'
+  /** more patrons and brewers than a connection may have */
+  | 'registrations'
+  /** patrons and brewers that are too long together */
+  | 'registered-bytes'
+  /** a patron or brewer of too many brews, or a brew with too long a name */
+  | 'brews'
+  /** a patron or brewer whose details are nested too deep */
+  | 'nesting'
+  /** more topics joined than a relay connection may */
+  | 'joined-topics'
+  /** a topic that is too long */
+  | 'topic-length'
+  /** a topic of too many segments */
+  | 'topic-segments'
+  /** a pattern with too many `**` */
+  | 'double-wildcards'
+  /** a control connection that had to wait, because it sent too much */
+  | 'packet-rate'
+  /** a relay connection that had to wait, because it sent too much */
+  | 'relay-rate';
 
 /** What a server counts. Numbers of things that are there now, unless it says otherwise. */
 export interface ServerStats {
