@@ -9,8 +9,8 @@ export type CompatBrew = WebSocketBrew | CustomBrew;
 export interface Attached extends Brew {
   /** What the application has given. */
   readonly origin: CompatBrew;
-  /** Whether what is brewed leaves at once: it is connected, or no brewer is matched over it. */
-  ready(): boolean;
+  /** Whether what this brewer brews leaves at once: the connection takes it, or the brewer is not matched over this brew. */
+  ready(brewerId: string): boolean;
 }
 
 /** What a client lends its brews. */

@@ -151,7 +151,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       ...(id !== undefined && { brewerId: id }),
       cipher: cipherFrom(this.#crypto, cipher),
     });
-    const ready = (): boolean => offer.every((brew) => brew.ready());
+    const ready = (): boolean => offer.every((brew) => brew.ready(brewer.id));
     const brewer = new Brewer(core, { ...host, waitForBrews, ready, waiting: this.#waiting }, matched);
     const remove = (): void => this.#core.removeBrewer(core);
     return this.#add('brewer', brewer.id, offer, () => this.#core.addBrewer(core), remove);

@@ -1,4 +1,5 @@
-import { relayUrl, WebSocketBrew as CoreBrew } from '../brews/websocket.js';
+import { WebSocketBrew as CoreBrew } from '../brews/websocket.js';
+import { microtask } from '../core/host.js';
 import type {
   BrewDetails,
   BrewerPair,
@@ -84,9 +85,6 @@ class RelayBrew extends CoreBrew implements Attached {
   readonly #options: WebSocketBrewOptions;
   readonly #counts: { recv: number; sent: number };
   readonly #client: BrewClient;
-  readonly #relays = new Map<string, WebSocketLike>();
-  #host: BrewHost | undefined;
-  #pairs = 0;
 
   constructor(owner: WebSocketBrew, options: WebSocketBrewOptions, counts: { recv: number; sent: number }, client: BrewClient) {
     const { hostname, port, secure = false } = owner.brewerConfig ?? {};
@@ -100,17 +98,14 @@ class RelayBrew extends CoreBrew implements Attached {
 
   override attach(host: BrewHost): void {
     const { maxRetries = Infinity, maxTimeout: maxDelayMs = 10_000, WebSocket = host.WebSocket } = this.#options;
-    this.#host = host;
     const own: Partial<BrewHost> = {
       reconnect: { ...host.reconnect, maxRetries, maxDelayMs },
       report: (error) => void (this.origin.emit('error', error) || host.report(error)),
       WebSocket: new Proxy(WebSocket, {
         construct: (Dialled, [url, protocols]: [string, string[]]) => {
           const socket = new Dialled(url, protocols) as WebSocketLike & Listening;
-          socket.addEventListener('open', () => {
-            this.#relays.set(url, socket);
-            this.#client.waiting.forEach((look) => look());
-          });
+          // After the link itself has heard of it.
+          microtask(() => socket.addEventListener('open', () => this.#look()));
           return socket;
         },
       }),
@@ -134,11 +129,13 @@ class RelayBrew extends CoreBrew implements Attached {
 
   override startBrewer(pair: BrewerPair): () => void {
     const stop = super.startBrewer(pair);
-    this.#pairs++;
-    return () => {
-      this.#pairs--;
-      stop();
-    };
+    this.#look();
+    return stop;
+  }
+
+  override renew(...told: Parameters<CoreBrew['renew']>): void {
+    super.renew(...told);
+    this.#look();
   }
 
   override startPatron(pair: PatronPair): () => void {
@@ -159,8 +156,13 @@ class RelayBrew extends CoreBrew implements Attached {
     return accepted;
   }
 
-  ready(): boolean {
-    return !this.#pairs || this.#relays.get(relayUrl(this.brewerDetails()!, this.#host!.server))?.readyState === 1;
+  ready(brewerId: string): boolean {
+    const outlet = this.outlets.get(brewerId);
+    return !outlet || outlet.link.takes(outlet);
+  }
+
+  #look(): void {
+    this.#client.waiting.forEach((look) => look());
   }
 
   #isOffered(key: string): boolean {
