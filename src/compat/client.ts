@@ -183,22 +183,22 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
         const found = this.#brews.find((other) => other.name === name);
         if (!found) throw invalid(`This client has no brew ${name}.`);
         return found;
-      }) ?? this.#brews;
+      }) ?? [...this.#brews];
     const fail = (error: unknown): void => this.fail(error);
     return [{ brews: offer.map(({ origin }) => origin), autoRemoveListeners, fail }, offer];
   }
 
-  #add<Kind extends string>(
-    kind: Kind,
-    id: string,
-    offer: readonly Attached[],
-    add: () => void,
-    remove: () => void,
-  ): Token<Kind> {
+  #add<Kind extends string>(kind: Kind, id: string, offer: readonly Attached[], add: () => void, remove: () => void): Token<Kind> {
     const key = kind + id;
-    // One that is registered already keeps its own: add() throws.
-    if (!this.#offers.has(key)) this.#offers.set(key, offer);
-    add();
+    const former = this.#offers.get(key);
+    this.#offers.set(key, offer);
+    try {
+      add();
+    } catch (error) {
+      // One of that id is registered, and keeps its own.
+      this.#offers.set(key, former!);
+      throw error;
+    }
     const token = Object.freeze({ kind, id });
     this.#tokens.set(token, () => {
       remove();
@@ -210,6 +210,8 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   #remove(kind: string, token: Token<string>): void {
     const remove = token?.kind === kind && this.#tokens.get(token);
     if (!remove) throw invalid(`This is no token of a ${kind} of this client.`);
+      // Another one may have this id by the second time; and by the end of this one, where a teardown adds it.
+      this.#tokens.set(token, () => undefined);
     remove();
   }
 

@@ -38,6 +38,24 @@ describe('addPatron and addBrewer', () => {
     reader.removePatron(patron);
   });
 
+  it('return tokens whose second use leaves another one alone that has the id by then, also one that a teardown has added', async () => {
+    const { reader, writer } = await pair();
+    const sizes = new Inbox<string>();
+    const seen = (name: string) => (patron: Patron) => void sizes.put(`${name} ${patron.size}`);
+    const first = reader.addPatron('twice.*', { id: ID }, (patron) => {
+      seen('first')(patron);
+      return () => void reader.addPatron('twice.*', { id: ID }, seen('second'));
+    });
+    writer.addBrewer('twice.x');
+    expect(await sizes.next()).toBe('first 1');
+    reader.removePatron(first);
+    expect(await sizes.next()).toBe('second 1');
+    reader.removePatron(first);
+    await reader.disconnect();
+    await reader.connect();
+    expect(await sizes.next()).toBe('second 1');
+  });
+
   it('throw for a token that was never registered: there, with that client, of that kind', async () => {
     const client = compat('ws://127.0.0.1:9');
     const other = compat('ws://127.0.0.1:9');
