@@ -113,6 +113,22 @@ describe('a crypto map', () => {
   });
 
   it('whose cipher cannot encrypt makes brew() reject', async () => {
+  it('whose cipher takes its time encrypts what was given to brew()', async () => {
+    class Late extends Xor {
+      override async encrypt(data: Uint8Array): Promise<Uint8Array> {
+        await Promise.resolve();
+        return super.encrypt(data);
+      }
+    }
+    const { brewer, texts } = await pair(new Map([[7, Xor]]), new Map([[7, Late]]), 7);
+    await brewer.brewText('warm', { waitForBrews: 60_000 });
+    const data = Buffer.from('as it was');
+    const sent = brewer.brew(data);
+    data.fill(0);
+    await sent;
+    expect([await texts.next(), await texts.next()]).toEqual(['warm', 'as it was']);
+  });
+
     class Broken extends Xor {
       override encrypt(): Uint8Array {
         throw new Error('broken');
