@@ -361,6 +361,9 @@ describe('the brewer', () => {
     reader.removePatron(token);
     await removed;
     expect(await brewer.brewText('into the void')).toBeUndefined();
+    // Whatever it is: there is nobody whom it could not be sent to.
+    expect(await brewer.brewJSON(1n)).toBeUndefined();
+    expect(await brewer.brew('no bytes' as unknown as Uint8Array)).toBeUndefined();
     await writer.disconnect();
     expect(await brewer.brew(Uint8Array.of(1))).toBeUndefined();
   });
@@ -437,6 +440,22 @@ describe('waitForBrews', () => {
     await Promise.all(sent);
     await brewer.brewText('third');
     for (const expected of ['first', 'of Node', 'raw', 'second', 'third']) expect(await texts.next()).toBe(expected);
+  });
+
+  it('keeps the order also of what waits and what does not, and of what follows one whose wait is over', async () => {
+    const { brewer, texts, open } = await waiting(60_000);
+    const given = brewer.brewText('given up', { waitForBrews: 20 });
+    const sent = [
+      brewer.brewText('one', { waitForBrews: false }),
+      brewer.brewText('two'),
+      brewer.brewText('three', { waitForBrews: false }),
+      brewer.brewText('four'),
+    ];
+    await Promise.all([sent[0], sent[2], expect(given).rejects.toThrow('all brews are not ready')]);
+    open();
+    await Promise.all(sent);
+    await brewer.brewText('five');
+    for (const expected of ['one', 'two', 'three', 'four', 'five']) expect(await texts.next()).toBe(expected);
   });
 
   it('false resolves at once, and the message leaves when it can', async () => {
