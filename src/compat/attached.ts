@@ -18,5 +18,5 @@ export interface BrewClient {
   /** The brews that each patron and brewer offers, by `patron` or `brewer` and its id. */
   readonly offers: ReadonlyMap<string, readonly Attached[]>;
   /** To be called when a brew may have become ready. */
-  readonly waiting: ReadonlySet<() => void>;
+  look(): void;
 }

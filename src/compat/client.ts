@@ -51,7 +51,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     if (!server || !jwt) throw invalid('PubkeeperClient needs a server and a jwt.');
     const { maxRetries = Infinity, maxTimeout = 10_000 } = options;
     const { WebSocket, ...rest } = webSocket(options.WebSocket);
-    const host = { offers: this.#offers, waiting: this.#waiting };
+    const host = { offers: this.#offers, look: () => this.#waiting.forEach((look) => look()) };
     this.#brews = brews.map((brew) => (brew instanceof WebSocketBrew ? brew._attach(host) : attach(brew, host)));
     this.#crypto = crypto ?? new Map();
     this.#core = new CoreClient({

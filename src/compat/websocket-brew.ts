@@ -105,7 +105,7 @@ class RelayBrew extends CoreBrew implements Attached {
         construct: (Dialled, [url, protocols]: [string, string[]]) => {
           const socket = new Dialled(url, protocols) as WebSocketLike & Listening;
           // After the link itself has heard of it.
-          microtask(() => socket.addEventListener('open', () => this.#look()));
+          microtask(() => socket.addEventListener('open', () => this.#client.look()));
           return socket;
         },
       }),
@@ -129,13 +129,13 @@ class RelayBrew extends CoreBrew implements Attached {
 
   override startBrewer(pair: BrewerPair): () => void {
     const stop = super.startBrewer(pair);
-    this.#look();
+    this.#client.look();
     return stop;
   }
 
   override renew(...told: Parameters<CoreBrew['renew']>): void {
     super.renew(...told);
-    this.#look();
+    this.#client.look();
   }
 
   override startPatron(pair: PatronPair): () => void {
@@ -159,10 +159,6 @@ class RelayBrew extends CoreBrew implements Attached {
   ready(brewerId: string): boolean {
     const outlet = this.outlets.get(brewerId);
     return !outlet || outlet.link.takes(outlet);
-  }
-
-  #look(): void {
-    this.#client.waiting.forEach((look) => look());
   }
 
   #isOffered(key: string): boolean {
