@@ -1,6 +1,8 @@
 import { PubkeeperError, type TokenSource, type WebSocketConstructor } from '../core/index.js';
 import type { CompatBrew } from './attached.js';
 import type { CryptoMap } from './ciphers.js';
+import type { Matched, TargetOptions } from './target.js';
+import type { ListeningConstructor } from './websocket-brew.js';
 
 /**
  * The states of a client. `reconnecting`: it was connected, and tries to be again. `disconnected`: not yet connected, or
@@ -40,7 +42,7 @@ export interface ClientOptions {
   /** The longest wait before the server is tried again, in ms. Default 10,000. */
   readonly maxTimeout?: number | undefined;
   /** The WebSocket implementation. Default: the browser's, or `ws` in Node. */
-  readonly WebSocket?: WebSocketConstructor | undefined;
+  readonly WebSocket?: ListeningConstructor | undefined;
 }
 
 /** The options of `connect`. */

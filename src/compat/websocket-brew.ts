@@ -6,7 +6,6 @@ import type {
   BrewHost,
   PatronPair,
   PubkeeperError,
-  WebSocketConstructor,
   WebSocketLike,
 } from '../core/index.js';
 import type { Attached, BrewClient } from './attached.js';
@@ -36,7 +35,7 @@ export interface WebSocketBrewOptions {
   /** The longest wait before a relay is tried again, in ms. Default 10,000. */
   readonly maxTimeout?: number | undefined;
   /** The WebSocket implementation. Default: the client's. */
-  readonly WebSocket?: WebSocketConstructor | undefined;
+  readonly WebSocket?: ListeningConstructor | undefined;
 }
 
 /** How many brew frames patrons were given, and how many brewers sent. */
@@ -50,6 +49,9 @@ export interface Listening {
   addEventListener(type: 'open', listener: () => void): void;
   addEventListener(type: 'close', listener: (event: { readonly code: number }) => void): void;
 }
+
+/** The constructor of a W3C WebSocket: besides what the SDK asks for, it has `addEventListener`. */
+export type ListeningConstructor = new (url: string, protocols?: string | string[]) => WebSocketLike & Listening;
 
 /** Data through a WebSocket relay. `error`: what goes wrong with it; without a listener it is one of the client's. */
 export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
