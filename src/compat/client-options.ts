@@ -1,4 +1,4 @@
-import { PubkeeperError, type TokenSource, type WebSocketConstructor } from '../core/index.js';
+import { PubkeeperError, type TokenSource } from '../core/index.js';
 import type { CompatBrew } from './attached.js';
 import type { CryptoMap } from './ciphers.js';
 import type { Matched, TargetOptions } from './target.js';
@@ -58,3 +58,12 @@ export interface Token<Kind extends string> {
 }
 
 export const invalid = (message: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', message);
+
+/** What may follow a topic. */
+export type Rest<Options, Target> = [(Options | Matched<Target> | null)?, (Matched<Target> | null)?];
+
+/** Whether it has options, or only a `matched`. */
+export function read<Options extends TargetOptions, Target>([first, second]: Rest<Options, Target>) {
+  const none: Partial<Options> = {};
+  return typeof first === 'function' ? ([none, first] as const) : ([first ?? none, second] as const);
+}

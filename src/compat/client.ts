@@ -6,7 +6,7 @@ import { Brewer as CoreBrewer, type ClientState, PacketType, Patron as CorePatro
 import type { Attached } from './attached.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { cipherFrom, type CryptoMap, openerFrom } from './ciphers.js';
-import { type ClientEvents, type ClientOptions, type ConnectOptions, invalid, type Status, type Token } from './client-options.js';
+import { type ClientEvents, type ClientOptions, type ConnectOptions, invalid, read, type Rest, type Status, type Token } from './client-options.js';
 import { attach } from './custom-brew.js';
 import { Emitter } from './emitter.js';
 import { Patron, type PatronOptions } from './patron.js';
@@ -42,7 +42,11 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   /** Settles when all registrations are answered, or when it is over. */
   #answered: Promise<void> = this.#closed;
   /** Those who wait only for the connection. */
-  #eager: (() => void)[] = [];
+  readonly #eager: (() => void)[] = [];
+  /** A former session of the core may still be sending, and is not to dial any more. */
+  #isLeaving = false;
+  /** What listeners are to be told; the first one is being told. */
+  readonly #changes: Status[] = [];
 
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_CONFIG_INVALID` */
   constructor(options: ClientOptions) {
@@ -69,7 +73,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       // With no retry left the core does not begin to reconnect.
       const isOver = state === 'disconnected' && before === 'connected';
       before = state;
-      if (this.#isIdle) return;
+      if (this.#isLeaving) return;
       if (isOver && this.#socket) this.#set('dead');
       if (state !== 'reconnecting') return;
       this.#follow(this.#core.connect());
@@ -89,19 +93,24 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
    */
   connect(options?: ConnectOptions | null): Promise<this> {
     const wait = options?.wait ?? true;
+    const closed = this.#closed;
+    // A disconnect() ends this attempt, whatever follows it; also one by a listener, when all is answered but nobody has been told.
+    const going = (): void => {
+      if (closed !== this.#closed) throw new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.');
+    };
     if (this.#isIdle) {
-      const closed = this.#closed;
       this.#follow(
-        // The core may still be sending what was brewed before disconnect(). And another disconnect() ends this attempt, whatever follows it.
+        // The core may still be sending what was brewed before disconnect().
         closed.then(() => {
-          if (closed !== this.#closed) throw new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.');
+          going();
+          this.#isLeaving = false;
           return this.#core.connect();
         }),
       );
       this.#set('connecting');
     }
     if (!wait && this.#status === 'connected') return Promise.resolve(this);
-    const answered = this.#answered.then(
+    const answered = this.#answered.then(going).then(
       () => this,
       (error: PubkeeperError) => {
         throw new PubkeeperError(error.code, 'unable to connect', error.details, error);
@@ -201,6 +210,8 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     }
     const token = Object.freeze({ kind, id });
     this.#tokens.set(token, () => {
+      // Another one may have this id by the second time; and by the end of this one, where a teardown adds it.
+      this.#tokens.set(token, () => undefined);
       remove();
       if (this.#offers.get(key) === offer) this.#offers.delete(key);
     });
@@ -210,8 +221,6 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   #remove(kind: string, token: Token<string>): void {
     const remove = token?.kind === kind && this.#tokens.get(token);
     if (!remove) throw invalid(`This is no token of a ${kind} of this client.`);
-      // Another one may have this id by the second time; and by the end of this one, where a teardown adds it.
-      this.#tokens.set(token, () => undefined);
     remove();
   }
 
@@ -224,6 +233,8 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       construct: (Dialled, [url, offered]: [string, string[]]) => {
         // The brews dial by this too; only control connections speak this protocol.
         if (!offered.includes('pubkeeper-1.0')) return new Dialled(url, offered);
+        // One that never opens: the server has closed in peace, and what was brewed may still leave through the relay.
+        if (this.#isLeaving) return { readyState: 0, close: () => undefined };
         this.#lost();
         const socket = new Dialled(url, [...(protocols ?? offered)]) as WebSocketLike & Listening;
         const { send, close } = socket;
@@ -231,9 +242,12 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
         socket.send = (bytes) => {
           send.call(socket, bytes);
           // The first packet after the token was accepted. The core is about to register all: a listener may disconnect after that.
-          if (bytes[0] === PacketType.BREWS_REGISTER) microtask(() => this.#socket === socket && !this.#isIdle && this.#set('connected'));
+          if (bytes[0] === PacketType.BREWS_REGISTER) microtask(() => this.#socket === socket && this.#set('connected'));
         };
+        // After the core has heard of it: it tells of no loss before all was answered, and where no retry is left it has ended.
+        const gone = (): unknown => this.#socket === socket && this.#core.state !== 'disconnected' && this.#lost();
         socket.close = (code, reason) => close.call(socket, code === 1000 ? this.#closeCode : code, reason);
+        microtask(() => socket.addEventListener('close', gone));
         // Before the core hears of it, and would try again.
         socket.addEventListener('close', ({ code }) => {
           if (code === 1000 && this.#socket === socket) void this.#stop();
@@ -260,6 +274,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
 
   #stop(): Promise<void> {
     this.#socket = undefined;
+    this.#isLeaving = true;
     this.#closed = this.#core.disconnect();
     this.#set('disconnected');
     return this.#closed;
@@ -268,21 +283,13 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   #set(status: Status): void {
     if (this.#status === status) return;
     this.#status = status;
-    const eager = this.#eager;
-    this.#eager = [];
-    this.emit('statuschange', { target: this, status });
-    if (status === 'connected') {
-      this.emit('connected');
-      for (const up of eager) up();
-    } else if (status === 'connecting') this.#eager = eager;
-    else this.emit('closed');
+    // A change that a listener makes is told when all have been told of the one before it.
+    if (this.#changes.push(status) > 1) return;
+    for (let told; (told = this.#changes[0]); this.#changes.shift()) {
+      this.emit('statuschange', { target: this, status: told });
+      if (told === 'connected') this.emit('connected');
+      else if (told !== 'connecting') this.emit('closed');
+    }
+    if (this.#status === 'connected') for (const up of this.#eager.splice(0)) up();
   }
-}
-
-/** What may follow a topic. */
-type Rest<Options, Target> = [(Options | Matched<Target> | null)?, (Matched<Target> | null)?];
-
-function read<Options extends TargetOptions, Target>([first, second]: Rest<Options, Target>) {
-  const none: Partial<Options> = {};
-  return typeof first === 'function' ? ([none, first] as const) : ([first ?? none, second] as const);
 }
