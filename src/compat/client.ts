@@ -11,7 +11,7 @@ import { attach } from './custom-brew.js';
 import { Emitter } from './emitter.js';
 import { Patron, type PatronOptions } from './patron.js';
 import type { Matched, TargetHost, TargetOptions } from './target.js';
-import { type Listening, WebSocketBrew } from './websocket-brew.js';
+import { dial, WebSocketBrew } from './websocket-brew.js';
 
 /** What `addPatron` returns. */
 export type PatronToken = Token<'patron'>;
@@ -236,7 +236,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
         // One that never opens: the server has closed in peace, and what was brewed may still leave through the relay.
         if (this.#isLeaving) return { readyState: 0, close: () => undefined };
         this.#lost();
-        const socket = new Dialled(url, [...(protocols ?? offered)]) as WebSocketLike & Listening;
+        const socket = dial(Dialled, url, [...(protocols ?? offered)]);
         const { send, close } = socket;
         this.#socket = socket;
         socket.send = (bytes) => {

@@ -6,9 +6,11 @@ import type {
   BrewHost,
   PatronPair,
   PubkeeperError,
+  WebSocketConstructor,
   WebSocketLike,
 } from '../core/index.js';
 import type { Attached, BrewClient } from './attached.js';
+import { invalid } from './client-options.js';
 import { Emitter } from './emitter.js';
 
 /** Where the relay is. */
@@ -105,7 +107,7 @@ class RelayBrew extends CoreBrew implements Attached {
       report: (error) => void (this.origin.emit('error', error) || host.report(error)),
       WebSocket: new Proxy(WebSocket, {
         construct: (Dialled, [url, protocols]: [string, string[]]) => {
-          const socket = new Dialled(url, protocols) as WebSocketLike & Listening;
+          const socket = dial(Dialled, url, protocols);
           // After the link itself has heard of it.
           microtask(() => socket.addEventListener('open', () => this.#client.look()));
           return socket;
@@ -166,4 +168,11 @@ class RelayBrew extends CoreBrew implements Attached {
   #isOffered(key: string): boolean {
     return !!this.#client.offers.get(key)?.includes(this);
   }
+}
+
+/** @throws {PubkeeperError} `OPTION_INVALID`, which is the cause of the `CONNECT_BLOCKED` that is made of it */
+export function dial(WebSocket: WebSocketConstructor, url: string, protocols: string[]): WebSocketLike & Listening {
+  const socket = new WebSocket(url, protocols) as WebSocketLike & Partial<Listening>;
+  if (!socket.addEventListener) throw invalid('The option WebSocket needs addEventListener.');
+  return socket as WebSocketLike & Listening;
 }

@@ -472,6 +472,17 @@ describe('the other options', () => {
     expect(urls).toEqual([server.url, `ws://127.0.0.1:${server.port}`]);
   });
 
+  it('WebSocket without addEventListener is refused with that word, where no compiler has done it', async () => {
+    class Minimal {
+      readonly readyState = 0;
+      close(): void {}
+    }
+    const client = compat('ws://127.0.0.1:9', { WebSocket: Minimal as never });
+    client.on('error', () => undefined);
+    await expect(client.connect()).rejects.toMatchObject({ cause: { code: 'CONNECT_BLOCKED', cause: { code: 'OPTION_INVALID' } } });
+    expect(client.status).toBe('dead');
+  });
+
   it('jwt may be a function, called for each connection', async () => {
     const client = compat(await serve(), { jwt: () => Promise.resolve(JWT) });
     expect(await client.connect()).toBe(client);
