@@ -30,8 +30,8 @@ interface Pooled {
   idle: Timer | undefined;
 }
 
-/** A brewer of this client, and the relay that it publishes through. */
-interface Publisher extends Outlet {
+/** @internal A brewer of this client, and the relay that it publishes through. */
+export interface Publisher extends Outlet {
   readonly link: RelayLink;
   pairs: number;
 }
@@ -44,7 +44,8 @@ export class WebSocketBrew implements Brew {
   readonly name: string = 'websocket';
   readonly #options: WebSocketBrewOptions;
   readonly #links = new Map<string, Pooled>();
-  readonly #outlets = new Map<string, Publisher>();
+  /** By brewer id. */
+  protected readonly outlets = new Map<string, Publisher>();
   #host: BrewHost | undefined;
 
   /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
@@ -75,15 +76,15 @@ export class WebSocketBrew implements Brew {
 
   startBrewer({ brewerId, topic, details }: BrewerPair): () => void {
     const pooled = this.#open(this.brewerDetails()!);
-    const known = this.#outlets.get(brewerId);
+    const known = this.outlets.get(brewerId);
     // The own relay is another one after the client has gone to another server.
     const outlet = known?.link === pooled.link ? known : { link: pooled.link, hash: topicHash(topic), pairs: 0, toldAfter: 0 };
     outlet.pairs++;
-    this.#outlets.set(brewerId, outlet);
+    this.outlets.set(brewerId, outlet);
     outlet.link.grant(brewerId, outlet, readTicket(details));
     return once(() => {
-      if (!--outlet.pairs && this.#outlets.get(brewerId) === outlet) {
-        this.#outlets.delete(brewerId);
+      if (!--outlet.pairs && this.outlets.get(brewerId) === outlet) {
+        this.outlets.delete(brewerId);
         outlet.link.revoke(brewerId, outlet);
       }
       this.#release(pooled);
@@ -100,13 +101,13 @@ export class WebSocketBrew implements Brew {
   }
 
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
-    const outlet = this.#outlets.get(brewerId);
+    const outlet = this.outlets.get(brewerId);
     return outlet?.link.publish(outlet, frame);
   }
 
   renew({ topic, brewerId, details }: Pick<BrewerPair, 'topic' | 'brewerId' | 'details'>, brews: boolean): void {
     const ticket = readTicket(details);
-    const outlet = this.#outlets.get(brewerId);
+    const outlet = this.outlets.get(brewerId);
     if (brews) outlet?.link.grant(brewerId, outlet, ticket);
     else this.#links.get(relayUrl(details, this.#host!.server))?.link.renew(topic, ticket);
   }
@@ -122,7 +123,7 @@ export class WebSocketBrew implements Brew {
   async close(): Promise<void> {
     const links = [...this.#links.values()];
     this.#links.clear();
-    this.#outlets.clear();
+    this.outlets.clear();
     await Promise.all(links.map((pooled) => (cancel(pooled.idle), pooled.link.close())));
   }
 

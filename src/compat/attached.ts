@@ -9,8 +9,8 @@ export type CompatBrew = WebSocketBrew | CustomBrew;
 export interface Attached extends Brew {
   /** What the application has given. */
   readonly origin: CompatBrew;
-  /** Whether what is brewed leaves at once: it is connected, or no brewer is matched over it. */
-  ready(): boolean;
+  /** Whether what this brewer brews leaves at once: the connection takes it, or the brewer is not matched over this brew. */
+  ready(brewerId: string): boolean;
 }
 
 /** What a client lends its brews. */
@@ -18,5 +18,5 @@ export interface BrewClient {
   /** The brews that each patron and brewer offers, by `patron` or `brewer` and its id. */
   readonly offers: ReadonlyMap<string, readonly Attached[]>;
   /** To be called when a brew may have become ready. */
-  readonly waiting: ReadonlySet<() => void>;
+  look(): void;
 }

@@ -38,10 +38,19 @@ export interface BrewerHost extends TargetHost {
   readonly waiting: Set<() => void>;
 }
 
+/** What is brewed and has not left. */
+interface Held {
+  send(): void;
+  /** For its brews; else only for its turn. */
+  readonly waits: boolean;
+}
+
 /** What publishes: given to `matched` at its first match. */
 export class Brewer extends Target<BrewerEvents> {
   readonly #core: CoreBrewer;
   readonly #host: BrewerHost;
+  /** In the order in which it was brewed. */
+  readonly #line: Held[] = [];
 
   /** @internal */
   constructor(core: CoreBrewer, host: BrewerHost, matched: Matched<Brewer> | null | undefined) {
@@ -51,8 +60,8 @@ export class Brewer extends Target<BrewerEvents> {
     });
     this.#core = core;
     this.#host = host;
-    // Nobody is left to wait for.
-    core.on('unmatched', () => host.waiting.forEach((look) => look()));
+    // Fewer are left to wait for, or nobody.
+    core.on('removed', this.#look);
   }
 
   /**
@@ -62,7 +71,7 @@ export class Brewer extends Target<BrewerEvents> {
    */
   brew(data: Uint8Array | ArrayBuffer, options?: BrewOptions | null): Promise<void> {
     // What it holds now counts, also if it has to wait.
-    const bytes = this.#host.ready() ? data : data instanceof Uint8Array ? Uint8Array.from(data) : data?.slice?.();
+    const bytes = this.#isFree ? data : data instanceof Uint8Array ? Uint8Array.from(data) : data?.slice?.();
     return this.#send(() => this.#core.brew(bytes), options);
   }
 
@@ -73,6 +82,8 @@ export class Brewer extends Target<BrewerEvents> {
 
   /** As {@link brew}, with what `JSON.stringify(value, replacer, space)` makes of `value`. */
   brewJSON(value: unknown, options?: BrewJSONOptions | null): Promise<void> {
+    // As with bytes that are none: nobody is there who could be told.
+    if (!this.isMatched) return Promise.resolve();
     const { replacer, space } = options ?? {};
     let text: string | undefined;
     let cause: unknown;
@@ -87,33 +98,53 @@ export class Brewer extends Target<BrewerEvents> {
     return handled(Promise.reject(error));
   }
 
+  /** Whether what is brewed now leaves now. */
+  get #isFree(): boolean {
+    return !this.#line.length && this.#host.ready();
+  }
+
   #send(send: () => Promise<void>, options: BrewOptions | null | undefined): Promise<void> {
     const waitForBrews = options?.waitForBrews ?? this.#host.waitForBrews;
-    const { ready, waiting } = this.#host;
     if (!this.isMatched) return Promise.resolve();
-    if (ready()) return send();
+    if (this.#isFree) return send();
     if (waitForBrews === false) {
       // It leaves when it can; nobody is to wait for that. What goes wrong with it is an `error` event.
-      void send();
+      this.#hold({ send: () => void send(), waits: false });
       return Promise.resolve();
     }
     const promise = new Promise<void>((resolve, reject) => {
-      const look = (): void => {
-        if (this.isMatched && !ready()) return;
-        waiting.delete(look);
-        cancel(timer);
-        resolve(send());
+      const held = {
+        send() {
+          cancel(timer);
+          resolve(send());
+        },
+        waits: true,
       };
       const timer = wait(waitForBrews === true ? 500 : waitForBrews, () => {
-        waiting.delete(look);
+        this.#line.splice(this.#line.indexOf(held), 1);
         const error = new PubkeeperError('TIMEOUT', 'all brews are not ready', { topic: this.topic });
         this.fail(error);
         reject(error);
+        this.#look();
       });
-      waiting.add(look);
+      this.#hold(held);
     });
     return handled(promise);
   }
+
+  #hold(held: Held): void {
+    this.#line.push(held);
+    this.#host.waiting.add(this.#look);
+    this.#look();
+  }
+
+  /** Sends what need not wait any longer, the first first. */
+  readonly #look = (): void => {
+    const line = this.#line;
+    const { ready, waiting } = this.#host;
+    while (line.length && (!line[0]!.waits || !this.isMatched || ready())) line.shift()!.send();
+    if (!line.length) waiting.delete(this.#look);
+  };
 }
 
 /** Whoever waits for it is told; for the others there is the `error` event. */

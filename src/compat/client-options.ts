@@ -1,6 +1,8 @@
-import { PubkeeperError, type TokenSource, type WebSocketConstructor } from '../core/index.js';
+import { PubkeeperError, type TokenSource } from '../core/index.js';
 import type { CompatBrew } from './attached.js';
 import type { CryptoMap } from './ciphers.js';
+import type { Matched, TargetOptions } from './target.js';
+import type { ListeningConstructor } from './websocket-brew.js';
 
 /**
  * The states of a client. `reconnecting`: it was connected, and tries to be again. `disconnected`: not yet connected, or
@@ -40,7 +42,7 @@ export interface ClientOptions {
   /** The longest wait before the server is tried again, in ms. Default 10,000. */
   readonly maxTimeout?: number | undefined;
   /** The WebSocket implementation. Default: the browser's, or `ws` in Node. */
-  readonly WebSocket?: WebSocketConstructor | undefined;
+  readonly WebSocket?: ListeningConstructor | undefined;
 }
 
 /** The options of `connect`. */
@@ -56,3 +58,12 @@ export interface Token<Kind extends string> {
 }
 
 export const invalid = (message: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', message);
+
+/** What may follow a topic. */
+export type Rest<Options, Target> = [(Options | Matched<Target> | null)?, (Matched<Target> | null)?];
+
+/** Whether it has options, or only a `matched`. */
+export function read<Options extends TargetOptions, Target>([first, second]: Rest<Options, Target>) {
+  const none: Partial<Options> = {};
+  return typeof first === 'function' ? ([none, first] as const) : ([first ?? none, second] as const);
+}

@@ -6,12 +6,12 @@ import { Brewer as CoreBrewer, type ClientState, PacketType, Patron as CorePatro
 import type { Attached } from './attached.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { cipherFrom, type CryptoMap, openerFrom } from './ciphers.js';
-import { type ClientEvents, type ClientOptions, type ConnectOptions, invalid, type Status, type Token } from './client-options.js';
+import { type ClientEvents, type ClientOptions, type ConnectOptions, invalid, read, type Rest, type Status, type Token } from './client-options.js';
 import { attach } from './custom-brew.js';
 import { Emitter } from './emitter.js';
 import { Patron, type PatronOptions } from './patron.js';
 import type { Matched, TargetHost, TargetOptions } from './target.js';
-import { type Listening, WebSocketBrew } from './websocket-brew.js';
+import { dial, WebSocketBrew } from './websocket-brew.js';
 
 /** What `addPatron` returns. */
 export type PatronToken = Token<'patron'>;
@@ -42,7 +42,11 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   /** Settles when all registrations are answered, or when it is over. */
   #answered: Promise<void> = this.#closed;
   /** Those who wait only for the connection. */
-  #eager: (() => void)[] = [];
+  readonly #eager: (() => void)[] = [];
+  /** A former session of the core may still be sending, and is not to dial any more. */
+  #isLeaving = false;
+  /** What listeners are to be told; the first one is being told. */
+  readonly #changes: Status[] = [];
 
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_CONFIG_INVALID` */
   constructor(options: ClientOptions) {
@@ -51,7 +55,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     if (!server || !jwt) throw invalid('PubkeeperClient needs a server and a jwt.');
     const { maxRetries = Infinity, maxTimeout = 10_000 } = options;
     const { WebSocket, ...rest } = webSocket(options.WebSocket);
-    const host = { offers: this.#offers, waiting: this.#waiting };
+    const host = { offers: this.#offers, look: () => this.#waiting.forEach((look) => look()) };
     this.#brews = brews.map((brew) => (brew instanceof WebSocketBrew ? brew._attach(host) : attach(brew, host)));
     this.#crypto = crypto ?? new Map();
     this.#core = new CoreClient({
@@ -69,7 +73,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       // With no retry left the core does not begin to reconnect.
       const isOver = state === 'disconnected' && before === 'connected';
       before = state;
-      if (this.#isIdle) return;
+      if (this.#isLeaving) return;
       if (isOver && this.#socket) this.#set('dead');
       if (state !== 'reconnecting') return;
       this.#follow(this.#core.connect());
@@ -89,19 +93,24 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
    */
   connect(options?: ConnectOptions | null): Promise<this> {
     const wait = options?.wait ?? true;
+    const closed = this.#closed;
+    // A disconnect() ends this attempt, whatever follows it; also one by a listener, when all is answered but nobody has been told.
+    const going = (): void => {
+      if (closed !== this.#closed) throw new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.');
+    };
     if (this.#isIdle) {
-      const closed = this.#closed;
       this.#follow(
-        // The core may still be sending what was brewed before disconnect(). And another disconnect() ends this attempt, whatever follows it.
+        // The core may still be sending what was brewed before disconnect().
         closed.then(() => {
-          if (closed !== this.#closed) throw new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.');
+          going();
+          this.#isLeaving = false;
           return this.#core.connect();
         }),
       );
       this.#set('connecting');
     }
     if (!wait && this.#status === 'connected') return Promise.resolve(this);
-    const answered = this.#answered.then(
+    const answered = this.#answered.then(going).then(
       () => this,
       (error: PubkeeperError) => {
         throw new PubkeeperError(error.code, 'unable to connect', error.details, error);
@@ -151,7 +160,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       ...(id !== undefined && { brewerId: id }),
       cipher: cipherFrom(this.#crypto, cipher),
     });
-    const ready = (): boolean => offer.every((brew) => brew.ready());
+    const ready = (): boolean => offer.every((brew) => brew.ready(brewer.id));
     const brewer = new Brewer(core, { ...host, waitForBrews, ready, waiting: this.#waiting }, matched);
     const remove = (): void => this.#core.removeBrewer(core);
     return this.#add('brewer', brewer.id, offer, () => this.#core.addBrewer(core), remove);
@@ -183,24 +192,26 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
         const found = this.#brews.find((other) => other.name === name);
         if (!found) throw invalid(`This client has no brew ${name}.`);
         return found;
-      }) ?? this.#brews;
+      }) ?? [...this.#brews];
     const fail = (error: unknown): void => this.fail(error);
     return [{ brews: offer.map(({ origin }) => origin), autoRemoveListeners, fail }, offer];
   }
 
-  #add<Kind extends string>(
-    kind: Kind,
-    id: string,
-    offer: readonly Attached[],
-    add: () => void,
-    remove: () => void,
-  ): Token<Kind> {
+  #add<Kind extends string>(kind: Kind, id: string, offer: readonly Attached[], add: () => void, remove: () => void): Token<Kind> {
     const key = kind + id;
-    // One that is registered already keeps its own: add() throws.
-    if (!this.#offers.has(key)) this.#offers.set(key, offer);
-    add();
+    const former = this.#offers.get(key);
+    this.#offers.set(key, offer);
+    try {
+      add();
+    } catch (error) {
+      // One of that id is registered, and keeps its own.
+      this.#offers.set(key, former!);
+      throw error;
+    }
     const token = Object.freeze({ kind, id });
     this.#tokens.set(token, () => {
+      // Another one may have this id by the second time; and by the end of this one, where a teardown adds it.
+      this.#tokens.set(token, () => undefined);
       remove();
       if (this.#offers.get(key) === offer) this.#offers.delete(key);
     });
@@ -222,16 +233,21 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       construct: (Dialled, [url, offered]: [string, string[]]) => {
         // The brews dial by this too; only control connections speak this protocol.
         if (!offered.includes('pubkeeper-1.0')) return new Dialled(url, offered);
+        // One that never opens: the server has closed in peace, and what was brewed may still leave through the relay.
+        if (this.#isLeaving) return { readyState: 0, close: () => undefined };
         this.#lost();
-        const socket = new Dialled(url, [...(protocols ?? offered)]) as WebSocketLike & Listening;
+        const socket = dial(Dialled, url, [...(protocols ?? offered)]);
         const { send, close } = socket;
         this.#socket = socket;
         socket.send = (bytes) => {
           send.call(socket, bytes);
           // The first packet after the token was accepted. The core is about to register all: a listener may disconnect after that.
-          if (bytes[0] === PacketType.BREWS_REGISTER) microtask(() => this.#socket === socket && !this.#isIdle && this.#set('connected'));
+          if (bytes[0] === PacketType.BREWS_REGISTER) microtask(() => this.#socket === socket && this.#set('connected'));
         };
+        // After the core has heard of it: it tells of no loss before all was answered, and where no retry is left it has ended.
+        const gone = (): unknown => this.#socket === socket && this.#core.state !== 'disconnected' && this.#lost();
         socket.close = (code, reason) => close.call(socket, code === 1000 ? this.#closeCode : code, reason);
+        microtask(() => socket.addEventListener('close', gone));
         // Before the core hears of it, and would try again.
         socket.addEventListener('close', ({ code }) => {
           if (code === 1000 && this.#socket === socket) void this.#stop();
@@ -258,6 +274,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
 
   #stop(): Promise<void> {
     this.#socket = undefined;
+    this.#isLeaving = true;
     this.#closed = this.#core.disconnect();
     this.#set('disconnected');
     return this.#closed;
@@ -266,21 +283,13 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   #set(status: Status): void {
     if (this.#status === status) return;
     this.#status = status;
-    const eager = this.#eager;
-    this.#eager = [];
-    this.emit('statuschange', { target: this, status });
-    if (status === 'connected') {
-      this.emit('connected');
-      for (const up of eager) up();
-    } else if (status === 'connecting') this.#eager = eager;
-    else this.emit('closed');
+    // A change that a listener makes is told when all have been told of the one before it.
+    if (this.#changes.push(status) > 1) return;
+    for (let told; (told = this.#changes[0]); this.#changes.shift()) {
+      this.emit('statuschange', { target: this, status: told });
+      if (told === 'connected') this.emit('connected');
+      else if (told !== 'connecting') this.emit('closed');
+    }
+    if (this.#status === 'connected') for (const up of this.#eager.splice(0)) up();
   }
-}
-
-/** What may follow a topic. */
-type Rest<Options, Target> = [(Options | Matched<Target> | null)?, (Matched<Target> | null)?];
-
-function read<Options extends TargetOptions, Target>([first, second]: Rest<Options, Target>) {
-  const none: Partial<Options> = {};
-  return typeof first === 'function' ? ([none, first] as const) : ([first ?? none, second] as const);
 }

@@ -1,4 +1,5 @@
-import { type BrewHost, PubkeeperError } from '../core/index.js';
+import { once } from '../brews/internal/once.js';
+import { type BrewHost, type ErrorCode, PubkeeperError } from '../core/index.js';
 import type { Attached, BrewClient } from './attached.js';
 
 type Details = Readonly<Record<string, unknown>>;
@@ -45,14 +46,35 @@ export interface CustomBrew {
   ): PatronConnection | PromiseLike<PatronConnection>;
 }
 
+/** More is not held for connections that are still being made, in bytes. */
+const MAX_HELD = 16 * 1024 * 1024;
+
+/** What a brewer has of such a brew. */
+interface Line {
+  readonly open: BrewerConnection[];
+  /** Matches, and those of them whose connection is still being made. */
+  pairs: number;
+  pending: number;
+  /** Sends what was brewed meanwhile. */
+  readonly held: (() => void)[];
+  bytes: number;
+}
+
 /** Makes a brew of the SDK of one of a third party. */
-export function attach(brew: CustomBrew, { offers, waiting }: BrewClient): Attached {
+export function attach(brew: CustomBrew, { offers, look }: BrewClient): Attached {
   const { name } = brew;
-  const open = new Map<string, BrewerConnection[]>();
+  const lines = new Map<string, Line>();
   let host: BrewHost;
-  let pending = 0;
-  const report = (cause: unknown): void =>
-    host.report(new PubkeeperError('BREW_FAILED', `The brew ${name} failed.`, { brew: name }, cause));
+  const failed = (what: string, cause?: unknown, code: ErrorCode = 'BREW_FAILED') =>
+    new PubkeeperError(code, `The brew ${name} ${what}.`, { brew: name }, cause);
+  const report = (cause: unknown): void => host.report(failed('failed', cause));
+
+  /** Async, so that what a connection throws is a rejection. */
+  async function send({ open, pairs }: Line, frame: Uint8Array): Promise<void> {
+    // Its connections could not be made. Without a match there is nobody to send to.
+    if (pairs && !open.length) throw failed('has no connection');
+    await Promise.all([...new Set(open)].map((connection) => connection.brew(frame)));
+  }
 
   /** Returns what ends the connection, also one that is still being made. `opened` returns what closes it. */
   function connect<T>(connecting: T | PromiseLike<T>, opened: (made: T) => () => unknown, settled?: () => void): () => void {
@@ -83,27 +105,43 @@ export function attach(brew: CustomBrew, { offers, waiting }: BrewClient): Attac
     patronDetails: ({ patronId }) => detailsOf('patron' + patronId, brew.connectPatron, brew.patronConfig),
     startBrewer({ topic, brewerId, patronId, details: config }) {
       const connecting = brew.connectBrewer!({ topic, brewerId, patronId, config });
+      const line = lines.get(brewerId) ?? { open: [], pairs: 0, pending: 0, held: [], bytes: 0 };
+      lines.set(brewerId, line);
+      line.pairs++;
+      line.pending++;
       const opened = (made: BrewerConnection) => {
-        const list = open.get(brewerId) ?? [];
-        open.set(brewerId, list);
-        list.push(made);
+        // One that comes after the end of its match may be in use by those that followed it.
+        const { open } = lines.get(brewerId) ?? line;
+        open.push(made);
         return () => {
-          list.splice(list.indexOf(made), 1);
-          if (!list.length && open.get(brewerId) === list) open.delete(brewerId);
-          if (!list.includes(made)) return made.close();
+          open.splice(open.indexOf(made), 1);
+          if (!open.includes(made)) return made.close();
         };
       };
-      pending++;
-      return connect(connecting, opened, () => {
-        pending--;
-        waiting.forEach((look) => look());
+      // When its connection is made or has failed; or with its match, since that may never be.
+      const settle = once(() => {
+        if (--line.pending) return;
+        line.bytes = 0;
+        for (const go of line.held.splice(0)) go();
+        look();
       });
+      const end = connect(connecting, opened, settle);
+      return () => {
+        if (!--line.pairs) lines.delete(brewerId);
+        settle();
+        end();
+      };
     },
     startPatron: ({ topic, brewerId, patronId, details: config, receive }) =>
       connect(brew.connectPatron!({ topic, brewerId, patronId, config }, (frame) => receive(frame)), (made) => () => made.close()),
-    brew: (brewerId, frame) =>
-      Promise.all([...new Set(open.get(brewerId))].map((connection) => connection.brew(frame))).then(() => undefined),
-    ready: () => !pending,
+    brew(brewerId, frame) {
+      const line = lines.get(brewerId);
+      if (!line?.pending) return line && send(line, frame);
+      if (line.bytes + frame.length > MAX_HELD) throw failed('is still connecting', undefined, 'BUFFER_FULL');
+      line.bytes += frame.length;
+      return new Promise((resolve) => line.held.push(() => resolve(send(line, frame))));
+    },
+    ready: (brewerId) => !lines.get(brewerId)?.pending,
     close: () => undefined,
   };
   return attached;

@@ -1,3 +1,4 @@
+import { PubkeeperError } from '../core/errors.js';
 import { defaultLogger } from '../core/host.js';
 
 /** What an event passes to its listeners, by the event's name. */
@@ -24,7 +25,7 @@ export class Emitter<Events extends EventMap<Events>> {
   // Lists are replaced and never changed, so that a listener may add or remove listeners while it is called.
   readonly #entries: { [Name in keyof Events]?: readonly Entry<Events[Name]>[] } = Object.create(null) as object;
 
-  /** Calls `listener` at each event of that name. */
+  /** Calls `listener` at each event of that name. @throws {PubkeeperError} `OPTION_INVALID` when it is no function */
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name], this>): this {
     return this.#add(name, { listener, once: false });
   }
@@ -96,6 +97,8 @@ export class Emitter<Events extends EventMap<Events>> {
   }
 
   #add<Name extends keyof Events>(name: Name, entry: Entry<Events[Name]>): this {
+    // Here, where the mistake is, and not at each event.
+    if (typeof entry.listener !== 'function') throw new PubkeeperError('OPTION_INVALID', 'A listener must be a function.');
     this.#entries[name] = [...(this.#entries[name] ?? []), entry];
     return this;
   }

@@ -1,4 +1,5 @@
-import { relayUrl, WebSocketBrew as CoreBrew } from '../brews/websocket.js';
+import { WebSocketBrew as CoreBrew } from '../brews/websocket.js';
+import { microtask } from '../core/host.js';
 import type {
   BrewDetails,
   BrewerPair,
@@ -9,6 +10,7 @@ import type {
   WebSocketLike,
 } from '../core/index.js';
 import type { Attached, BrewClient } from './attached.js';
+import { invalid } from './client-options.js';
 import { Emitter } from './emitter.js';
 
 /** Where the relay is. */
@@ -35,7 +37,7 @@ export interface WebSocketBrewOptions {
   /** The longest wait before a relay is tried again, in ms. Default 10,000. */
   readonly maxTimeout?: number | undefined;
   /** The WebSocket implementation. Default: the client's. */
-  readonly WebSocket?: WebSocketConstructor | undefined;
+  readonly WebSocket?: ListeningConstructor | undefined;
 }
 
 /** How many brew frames patrons were given, and how many brewers sent. */
@@ -49,6 +51,9 @@ export interface Listening {
   addEventListener(type: 'open', listener: () => void): void;
   addEventListener(type: 'close', listener: (event: { readonly code: number }) => void): void;
 }
+
+/** The constructor of a W3C WebSocket: besides what the SDK asks for, it has `addEventListener`. */
+export type ListeningConstructor = new (url: string, protocols?: string | string[]) => WebSocketLike & Listening;
 
 /** Data through a WebSocket relay. `error`: what goes wrong with it; without a listener it is one of the client's. */
 export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
@@ -84,9 +89,6 @@ class RelayBrew extends CoreBrew implements Attached {
   readonly #options: WebSocketBrewOptions;
   readonly #counts: { recv: number; sent: number };
   readonly #client: BrewClient;
-  readonly #relays = new Map<string, WebSocketLike>();
-  #host: BrewHost | undefined;
-  #pairs = 0;
 
   constructor(owner: WebSocketBrew, options: WebSocketBrewOptions, counts: { recv: number; sent: number }, client: BrewClient) {
     const { hostname, port, secure = false } = owner.brewerConfig ?? {};
@@ -100,17 +102,14 @@ class RelayBrew extends CoreBrew implements Attached {
 
   override attach(host: BrewHost): void {
     const { maxRetries = Infinity, maxTimeout: maxDelayMs = 10_000, WebSocket = host.WebSocket } = this.#options;
-    this.#host = host;
     const own: Partial<BrewHost> = {
       reconnect: { ...host.reconnect, maxRetries, maxDelayMs },
       report: (error) => void (this.origin.emit('error', error) || host.report(error)),
       WebSocket: new Proxy(WebSocket, {
         construct: (Dialled, [url, protocols]: [string, string[]]) => {
-          const socket = new Dialled(url, protocols) as WebSocketLike & Listening;
-          socket.addEventListener('open', () => {
-            this.#relays.set(url, socket);
-            this.#client.waiting.forEach((look) => look());
-          });
+          const socket = dial(Dialled, url, protocols);
+          // After the link itself has heard of it.
+          microtask(() => socket.addEventListener('open', () => this.#client.look()));
           return socket;
         },
       }),
@@ -134,11 +133,13 @@ class RelayBrew extends CoreBrew implements Attached {
 
   override startBrewer(pair: BrewerPair): () => void {
     const stop = super.startBrewer(pair);
-    this.#pairs++;
-    return () => {
-      this.#pairs--;
-      stop();
-    };
+    this.#client.look();
+    return stop;
+  }
+
+  override renew(...told: Parameters<CoreBrew['renew']>): void {
+    super.renew(...told);
+    this.#client.look();
   }
 
   override startPatron(pair: PatronPair): () => void {
@@ -159,11 +160,19 @@ class RelayBrew extends CoreBrew implements Attached {
     return accepted;
   }
 
-  ready(): boolean {
-    return !this.#pairs || this.#relays.get(relayUrl(this.brewerDetails()!, this.#host!.server))?.readyState === 1;
+  ready(brewerId: string): boolean {
+    const outlet = this.outlets.get(brewerId);
+    return !outlet || outlet.link.takes(outlet);
   }
 
   #isOffered(key: string): boolean {
     return !!this.#client.offers.get(key)?.includes(this);
   }
+}
+
+/** @throws {PubkeeperError} `OPTION_INVALID`, which is the cause of the `CONNECT_BLOCKED` that is made of it */
+export function dial(WebSocket: WebSocketConstructor, url: string, protocols: string[]): WebSocketLike & Listening {
+  const socket = new WebSocket(url, protocols) as WebSocketLike & Partial<Listening>;
+  if (!socket.addEventListener) throw invalid('The option WebSocket needs addEventListener.');
+  return socket as WebSocketLike & Listening;
 }

@@ -1,8 +1,8 @@
 import { WebSocket } from 'ws';
 import { describe, expect, it, vi } from 'vitest';
-import { PubkeeperClient, WebSocketBrew, type Status } from '../../src/compat/index.js';
+import { PubkeeperClient, WebSocketBrew, type Brewer, type Status } from '../../src/compat/index.js';
 import { PubkeeperError } from '../../src/index.js';
-import { compat, deferred, Gateway, Inbox, JWT, later, native, serve, status, text } from './helpers.js';
+import { compat, deferred, Gateway, Inbox, JWT, later, native, relayOf, serve, status, text } from './helpers.js';
 
 /** A URL where nothing listens. */
 async function nowhere(): Promise<string> {
@@ -93,6 +93,23 @@ describe('connect', () => {
     expect(isReady).toBe(false);
     answers.resolve(true);
     expect(await ready).toBe(client);
+  });
+
+  it('heeds wait: false also in a listener that is told of connecting', async () => {
+    const server = await serve();
+    const answers = deferred<boolean>();
+    const gateway = await Gateway.open(server.url, { pass: (message) => (message[0] === 22 ? answers.promise : true) });
+    const client = compat(server, { server: gateway.url });
+    client.addBrewer('wait.x');
+    const eager = new Promise<PubkeeperClient>((resolve) => {
+      client.once('statuschange', () => resolve(client.connect({ wait: false })));
+    });
+    let isReady = false;
+    const ready = client.connect().then(() => (isReady = true));
+    expect(await eager).toBe(client);
+    expect([client.status, isReady]).toEqual(['connected', false]);
+    answers.resolve(true);
+    await ready;
   });
 
   it('resolves again while it is connected, and dials no second time', async () => {
@@ -210,6 +227,17 @@ describe('disconnect', () => {
     expect(client.status).toBe('connected');
   });
 
+  it('in a listener is told after what it follows, and ends what waits for the connection only', async () => {
+    const server = await serve();
+    const client = compat(server);
+    const told: string[] = [];
+    client.on('statuschange', ({ status }) => status === 'connected' && void client.disconnect());
+    client.on('statuschange', ({ status }) => told.push(status));
+    client.on('connected', () => told.push('(connected)')).on('closed', () => told.push('(closed)'));
+    await expect(client.connect({ wait: false })).rejects.toThrow('unable to connect');
+    expect(told).toEqual(['connecting', 'connected', '(connected)', 'disconnected', '(closed)']);
+  });
+
   it('in a listener of the status is no error', async () => {
     const server = await serve();
     const client = compat(server);
@@ -253,6 +281,69 @@ describe('a close by the server', () => {
     await status(client, 'reconnecting');
     await expect(client.connect()).resolves.toBe(client);
     expect(seen).toEqual(['connecting', 'connected', 'reconnecting', 'connected']);
+  });
+
+  it.each([
+    [undefined, 'reconnecting'],
+    [0, 'dead'],
+  ])('before all registrations are answered is no different: maxRetries %s, %s', async (maxRetries, expected) => {
+    const server = await serve();
+    const registered = deferred();
+    // 22 is PATRON_NOTIFY, the answer to a brewer.
+    const gateway = await Gateway.open(server.url, { pass: (message) => (message[0] === 22 ? (registered.resolve(), false) : true) });
+    const closed = deferred();
+    class Closing extends WebSocket {
+      constructor(url: string, protocols?: string | string[]) {
+        super(url, protocols);
+        this.once('close', () => closed.resolve());
+      }
+    }
+    // Its next try comes so late that it is not what tells of the loss.
+    const client = compat(server, { server: gateway.url, WebSocket: Closing, maxTimeout: 600_000, maxRetries });
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    later(() => vi.restoreAllMocks());
+    client.on('error', () => undefined);
+    client.addBrewer('cut.x');
+    const seen = statuses(client);
+    void client.connect();
+    await registered.promise;
+    expect(client.status).toBe('connected');
+    gateway.cut(1001);
+    await closed.promise;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(seen).toEqual(['connecting', 'connected', expected]);
+  });
+
+  it('with 1000 is not followed by another try while what was brewed last has not left', async () => {
+    const server = await serve();
+    const gone = await serve();
+    await gone.close();
+    const gateway = await Gateway.open(server.url);
+    const relay = new WebSocketBrew({ brewerConfig: relayOf(gone), maxTimeout: 40 });
+    relay.on('error', () => undefined);
+    const client = compat(server, { server: gateway.url, brews: [relay] });
+    const errors: string[] = [];
+    client.on('error', ({ code }) => errors.push(code));
+    const torn = deferred();
+    const matched = deferred<Brewer>();
+    client.addBrewer('peace.x', { waitForBrews: false }, (brewer) => {
+      matched.resolve(brewer);
+      return () => torn.resolve();
+    });
+    const reader = native(server);
+    reader.on('error', () => undefined);
+    reader.addPatron('peace.x');
+    await Promise.all([reader.connect(), client.connect()]);
+    await (await matched.promise).brewText('late');
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+    later(() => vi.restoreAllMocks());
+    gateway.cut(1000);
+    await status(client, 'disconnected');
+    await torn.promise;
+    expect(errors).toContain('BREW_FAILED');
+    expect(gateway.offered).toHaveLength(1);
+    await client.connect();
+    expect(gateway.offered).toHaveLength(2);
   });
 
   it('by the real server going away means reconnecting, and everything works when it is back', async () => {
@@ -379,6 +470,17 @@ describe('the other options', () => {
     await client.connect();
     await matched.promise;
     expect(urls).toEqual([server.url, `ws://127.0.0.1:${server.port}`]);
+  });
+
+  it('WebSocket without addEventListener is refused with that word, where no compiler has done it', async () => {
+    class Minimal {
+      readonly readyState = 0;
+      close(): void {}
+    }
+    const client = compat('ws://127.0.0.1:9', { WebSocket: Minimal as never });
+    client.on('error', () => undefined);
+    await expect(client.connect()).rejects.toMatchObject({ cause: { code: 'CONNECT_BLOCKED', cause: { code: 'OPTION_INVALID' } } });
+    expect(client.status).toBe('dead');
   });
 
   it('jwt may be a function, called for each connection', async () => {

@@ -18,6 +18,16 @@ describe('a client is an event emitter', () => {
     expect(calls).toEqual(['on', 'addListener', 'on', 'addListener']);
   });
 
+  it('refuses at once what is no function', () => {
+    const client = emitter();
+    for (const listener of [undefined, null, 'text', {}]) {
+      for (const name of ['on', 'once', 'addListener'] as const) {
+        expect(() => client[name]('connected', listener as never)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
+      }
+    }
+    expect(client.listenerCount('connected')).toBe(0);
+  });
+
   it('passes what was emitted', () => {
     const client = emitter();
     const seen: unknown[] = [];

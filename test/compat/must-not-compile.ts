@@ -37,3 +37,19 @@ client.addBrewer('a.b', (matched) => {
   // @ts-expect-error milliseconds are a number
   void matched.brewText('text', { waitForBrews: '500' });
 });
+class Minimal {
+  binaryType = 'blob';
+  readonly protocol = '';
+  readonly readyState = 0;
+  readonly bufferedAmount = 0;
+  onopen = null;
+  onmessage = null;
+  onerror = null;
+  onclose = null;
+  send(): void {}
+  close(): void {}
+}
+// @ts-expect-error a WebSocket has addEventListener
+new PubkeeperClient({ server: 'ws://localhost:9898/ws', jwt: 'x', WebSocket: Minimal });
+// @ts-expect-error a brew's too
+new WebSocketBrew({ WebSocket: Minimal });

@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws';
 import { describe, expect, it } from 'vitest';
-import type { Brewer } from '../../src/compat/index.js';
+import { WebSocketBrew, type Brewer, type CustomBrew } from '../../src/compat/index.js';
 import { until } from '../server/harness.js';
 import { compat, deferred, Inbox, relayOf, serve, text } from './helpers.js';
 
@@ -57,5 +57,65 @@ describe('a relay connection of the old API', () => {
     way.isOpen = true;
     await Promise.all(brewed);
     for (const word of ['one', 'two', 'three']) expect(await got.next()).toBe(word);
+  });
+
+  it('is not ready while its relay waits for word of the pairs, and a wait for it ends when it is over or the word has come', async () => {
+    const first = await serve({ relayPort: 0 });
+    const way = { toControl: true, toRelay: true };
+    const gated = (relayToo: boolean) =>
+      class extends WebSocket {
+        constructor(url: string, protocols: string | string[] = []) {
+          const isOpen = protocols.includes('pubkeeper-1.1') ? way.toControl : way.toRelay || !relayToo;
+          super(isOpen ? url : 'ws://127.0.0.1:1', protocols);
+        }
+      };
+    const writing = compat(first, { WebSocket: gated(false) });
+    const reading = compat(first, { WebSocket: gated(true) });
+    for (const client of [writing, reading]) client.on('error', () => undefined);
+    const got = new Inbox<string>();
+    reading.addPatron('word.*', (patron) => patron.on('message', (data) => got.put(text(data))));
+    const matched = deferred<Brewer>();
+    writing.addBrewer('word.x', (brewer) => matched.resolve(brewer));
+    await Promise.all([writing.connect(), reading.connect()]);
+    const brewer = await matched.promise;
+    await brewer.brewText('before', { waitForBrews: 60_000 });
+    expect(await got.next()).toBe('before');
+
+    way.toControl = way.toRelay = false;
+    await first.close();
+    await until(() => writing.status === 'reconnecting');
+    const second = await serve({ port: first.port, relayPort: relayOf(first).port });
+    await until(() => second.stats().relayConnections === 1);
+    await expect(brewer.brewText('lost', { waitForBrews: 50 })).rejects.toThrow('all brews are not ready');
+    const sent = brewer.brewText('kept', { waitForBrews: 60_000 });
+    way.toControl = way.toRelay = true;
+    await sent;
+    expect(await got.next()).toBe('kept');
+  });
+
+  it('that is away makes nobody wait who is not matched over it', async () => {
+    const server = await serve();
+    const gone = await serve();
+    await gone.close();
+    const frames = new Inbox<Uint8Array>();
+    const bus: CustomBrew = {
+      name: 'bus',
+      connectBrewer: () => ({ brew: frames.put, close: () => undefined }),
+      connectPatron: () => ({ close: () => undefined }),
+    };
+    const relay = new WebSocketBrew({ brewerConfig: relayOf(gone), maxTimeout: 40 });
+    relay.on('error', () => undefined);
+    const writing = compat(server, { brews: [bus, relay] });
+    const [byBus, byRelay] = [deferred<Brewer>(), deferred()];
+    writing.addBrewer('by.bus', byBus.resolve);
+    writing.addBrewer('by.relay', () => byRelay.resolve());
+    const reading = compat(server, { brews: [bus] });
+    reading.addPatron('by.bus');
+    const other = compat(server);
+    other.on('error', () => undefined);
+    other.addPatron('by.relay');
+    await Promise.all([writing.connect(), reading.connect(), other.connect(), byRelay.promise]);
+    await (await byBus.promise).brewText('free', { waitForBrews: 0 });
+    await frames.next();
   });
 });

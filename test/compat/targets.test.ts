@@ -38,6 +38,24 @@ describe('addPatron and addBrewer', () => {
     reader.removePatron(patron);
   });
 
+  it('return tokens whose second use leaves another one alone that has the id by then, also one that a teardown has added', async () => {
+    const { reader, writer } = await pair();
+    const sizes = new Inbox<string>();
+    const seen = (name: string) => (patron: Patron) => void sizes.put(`${name} ${patron.size}`);
+    const first = reader.addPatron('twice.*', { id: ID }, (patron) => {
+      seen('first')(patron);
+      return () => void reader.addPatron('twice.*', { id: ID }, seen('second'));
+    });
+    writer.addBrewer('twice.x');
+    expect(await sizes.next()).toBe('first 1');
+    reader.removePatron(first);
+    expect(await sizes.next()).toBe('second 1');
+    reader.removePatron(first);
+    await reader.disconnect();
+    await reader.connect();
+    expect(await sizes.next()).toBe('second 1');
+  });
+
   it('throw for a token that was never registered: there, with that client, of that kind', async () => {
     const client = compat('ws://127.0.0.1:9');
     const other = compat('ws://127.0.0.1:9');
@@ -343,6 +361,9 @@ describe('the brewer', () => {
     reader.removePatron(token);
     await removed;
     expect(await brewer.brewText('into the void')).toBeUndefined();
+    // Whatever it is: there is nobody whom it could not be sent to.
+    expect(await brewer.brewJSON(1n)).toBeUndefined();
+    expect(await brewer.brew('no bytes' as unknown as Uint8Array)).toBeUndefined();
     await writer.disconnect();
     expect(await brewer.brew(Uint8Array.of(1))).toBeUndefined();
   });
@@ -419,6 +440,22 @@ describe('waitForBrews', () => {
     await Promise.all(sent);
     await brewer.brewText('third');
     for (const expected of ['first', 'of Node', 'raw', 'second', 'third']) expect(await texts.next()).toBe(expected);
+  });
+
+  it('keeps the order also of what waits and what does not, and of what follows one whose wait is over', async () => {
+    const { brewer, texts, open } = await waiting(60_000);
+    const given = brewer.brewText('given up', { waitForBrews: 20 });
+    const sent = [
+      brewer.brewText('one', { waitForBrews: false }),
+      brewer.brewText('two'),
+      brewer.brewText('three', { waitForBrews: false }),
+      brewer.brewText('four'),
+    ];
+    await Promise.all([sent[0], sent[2], expect(given).rejects.toThrow('all brews are not ready')]);
+    open();
+    await Promise.all(sent);
+    await brewer.brewText('five');
+    for (const expected of ['one', 'two', 'three', 'four', 'five']) expect(await texts.next()).toBe(expected);
   });
 
   it('false resolves at once, and the message leaves when it can', async () => {

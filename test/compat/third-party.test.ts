@@ -8,6 +8,7 @@ import {
   type CipherConstructor,
   type CryptoMap,
   type CustomBrew,
+  type Patron,
 } from '../../src/compat/index.js';
 import { compat, deferred, Inbox, native, relayOf, serve, text } from './helpers.js';
 
@@ -110,6 +111,22 @@ describe('a crypto map', () => {
     await brewer.brewText('bad');
     await brewer.brewText('good');
     expect(await texts.next()).toBe('good');
+  });
+
+  it('whose cipher takes its time encrypts what was given to brew()', async () => {
+    class Late extends Xor {
+      override async encrypt(data: Uint8Array): Promise<Uint8Array> {
+        await Promise.resolve();
+        return super.encrypt(data);
+      }
+    }
+    const { brewer, texts } = await pair(new Map([[7, Xor]]), new Map([[7, Late]]), 7);
+    await brewer.brewText('warm', { waitForBrews: 60_000 });
+    const data = Buffer.from('as it was');
+    const sent = brewer.brew(data);
+    data.fill(0);
+    await sent;
+    expect([await texts.next(), await texts.next()]).toEqual(['warm', 'as it was']);
   });
 
   it('whose cipher cannot encrypt makes brew() reject', async () => {
@@ -284,6 +301,69 @@ describe('a custom brew', () => {
     expect([await texts.next(), await texts.next()]).toEqual(['first', 'second']);
     reader.removePatron(token);
     expect(log[0]).toBe('brewer open');
+  });
+
+  /** A brewer whose connection is being made until `gate` settles, and one of the same brew whose connection stands. */
+  async function pending(gate: Promise<unknown>) {
+    const server = await serve();
+    const { make } = bus();
+    const open = make();
+    const writer = compat(server, {
+      brews: [
+        {
+          ...open,
+          connectBrewer: async (match) => {
+            if (match.topic === 'pending.x') await gate;
+            return open.connectBrewer!(match);
+          },
+        },
+      ],
+    });
+    const reader = compat(server, { brews: [make()] });
+    const errors = new Inbox<string>();
+    writer.on('error', ({ code }) => errors.put(code));
+    const texts = new Inbox<string>();
+    const listen = (patron: Patron) => patron.on('message', (data) => texts.put(text(data)));
+    const token = reader.addPatron('pending.x', listen);
+    reader.addPatron('open.x', listen);
+    const [slow, quick] = [deferred<Brewer>(), deferred<Brewer>()];
+    writer.addBrewer('pending.x', { cipher: 'none', autoRemoveListeners: false }, slow.resolve);
+    writer.addBrewer('open.x', { waitForBrews: 60_000 }, quick.resolve);
+    await Promise.all([reader.connect(), writer.connect()]);
+    return { reader, token, texts, errors, slow: await slow.promise, quick: await quick.promise };
+  }
+
+  it('whose connection never opens holds up its own brewer only, and that until its match ends', async () => {
+    const { reader, token, texts, slow, quick } = await pending(new Promise(() => undefined));
+    await quick.brewText('free');
+    expect(await texts.next()).toBe('free');
+    const held = slow.brewText('nobody', { waitForBrews: false });
+    const waiting = slow.brewText('nobody', { waitForBrews: 60_000 });
+    const removed = new Promise((resolve) => slow.once('removed', resolve));
+    reader.removePatron(token);
+    await Promise.all([removed, held, waiting]);
+    await quick.brewText('still free');
+    expect(await texts.next()).toBe('still free');
+  });
+
+  it('keeps what is brewed without waiting for its connections, in order, up to 16 MiB', async () => {
+    const gate = deferred();
+    const { texts, errors, slow } = await pending(gate.promise);
+    for (const word of ['one', 'two', 'three']) await slow.brewText(word, { waitForBrews: false });
+    await slow.brew(new Uint8Array(16 * 1024 * 1024), { waitForBrews: false });
+    expect(await errors.next()).toBe('BUFFER_FULL');
+    gate.resolve();
+    await slow.brewText('four', { waitForBrews: 60_000 });
+    for (const word of ['one', 'two', 'three', 'four']) expect(await texts.next()).toBe(word);
+  });
+
+  it('none of whose connections could be made makes brew() reject', async () => {
+    const gate = deferred<Promise<never>>();
+    const { errors, slow } = await pending(gate.promise);
+    await slow.brewText('held', { waitForBrews: false });
+    gate.resolve(Promise.reject(new Error('refused')));
+    expect([await errors.next(), await errors.next()]).toEqual(['BREW_FAILED', 'BREW_FAILED']);
+    await expect(slow.brewText('too late')).rejects.toMatchObject({ code: 'BREW_FAILED' });
   });
 
   it('that fails is an error event', async () => {

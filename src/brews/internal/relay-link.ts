@@ -148,7 +148,8 @@ export class RelayLink {
     if (this.#over) {
       throw new PubkeeperError('BREW_FAILED', `${this.url} is not connected any more.`, { url: this.url }, this.#over);
     }
-    if (this.#connection.bufferedAmount + this.#queuedBytes + frame.length > MAX_BUFFERED && this.#isBusy) {
+    const held = this.#connection.bufferedAmount + this.#queuedBytes;
+    if (held && held + frame.length > MAX_BUFFERED) {
       throw new PubkeeperError(
         'BUFFER_FULL',
         `${this.url} does not take data as fast as it is brewed: wait for the promises of brew(), or brew less.`,
@@ -158,7 +159,7 @@ export class RelayLink {
     const packet = encodeRelayPacket(RelayPacketType.PUBLISH, outlet.hash, frame);
     // The relay does not send a frame back to the connection that it came from.
     this.#routes.deliver(frame, false, true);
-    if (this.#takes(outlet)) {
+    if (this.takes(outlet)) {
       this.#send(packet);
       return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
     }
@@ -186,10 +187,6 @@ export class RelayLink {
     this.#flush();
     this.#connection.close(closed(this.url));
     return this.ended;
-  }
-
-  get #isBusy(): boolean {
-    return this.#queuedBytes > 0 || this.#connection.bufferedAmount > 0;
   }
 
   /** Sends a packet: by itself, or in relay protocol 2 with the others of this tick. */
@@ -227,10 +224,11 @@ export class RelayLink {
   }
 
   /**
-   * A connection that was made after control was lost leads to a relay that may have been started anew, as part of a server:
-   * then it knows neither the tickets of before nor the patrons. So a brewer waits until the server tells of its pairs.
+   * Whether what a brewer publishes now leaves at once. A connection that was made after control was lost leads to a relay that may
+   * have been started anew, as part of a server: then it knows neither the tickets of before nor the patrons. So a brewer waits
+   * until the server tells of its pairs.
    */
-  #takes({ toldAfter }: Outlet): boolean {
+  takes({ toldAfter }: Outlet): boolean {
     return this.#connection.isOpen && toldAfter >= this.#losses;
   }
 
@@ -240,7 +238,7 @@ export class RelayLink {
     this.#queue = [];
     for (const queued of queue) {
       const { outlet, packet, resolve } = queued;
-      if (!this.#takes(outlet)) {
+      if (!this.takes(outlet)) {
         this.#queue.push(queued);
         continue;
       }
