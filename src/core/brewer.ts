@@ -246,9 +246,7 @@ export class Brewer {
 
   #tell(): void {
     const { isMatched, topic } = this;
-    if (this.#matched === isMatched) return;
-    this.#matched = isMatched;
-    this.#events.emit(isMatched ? 'matched' : 'unmatched', { topic });
+    if (this.#matched !== (this.#matched = isMatched)) this.#events.emit(isMatched ? 'matched' : 'unmatched', { topic });
   }
 
   #list(): void {

@@ -23,7 +23,7 @@ export class Registry {
   /** Whose registration has been sent in this session. */
   readonly #sent = new Set<Member>();
   /** Brewers that were removed, and what they brewed before has not left yet. */
-  readonly #parting = new Set<Promise<void>>();
+  readonly #parting = new Set<Promise<void> | undefined>();
   /** Grows with each session, so that what a former one began is not taken for the present one's. */
   #session = 0;
 
@@ -46,10 +46,13 @@ export class Registry {
     if (!member || member.target !== target) return;
     this.#members.delete(key);
     const left = member.release();
-    const end = (): void => member.end(this.#members.has(key));
+    const end = (): void => {
+      this.#parting.delete(left);
+      member.end(this.#members.has(key));
+    };
     if (left) {
       this.#parting.add(left);
-      void left.then(() => (this.#parting.delete(left), end()));
+      void left.then(end);
     } else end();
     if (this.#sent.delete(member)) this.#owner.send(member.unregister);
     this.#answered(member);

@@ -159,6 +159,15 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(texts).toEqual(['hello', 'hello']);
   });
 
+  it('are given to who leaves and comes back as what they are then: last values, each once', () => {
+    const { network, read } = joined();
+    network.last.deliver(record(2, 'hello'));
+    read(2).stop();
+    const { texts } = read(2, 'one', { ticket: 'ab' });
+    network.last.deliver(record(2, 'hello', true));
+    expect(texts).toEqual(['hello retained']);
+  });
+
   it('are dropped after a second, and those of others stay away', async () => {
     const { network, dropped, read } = joined();
     network.last.deliver(record(2, 'hello'));

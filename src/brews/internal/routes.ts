@@ -108,11 +108,12 @@ export class Routes {
    */
   welcome(route: Route, receive: Receive, joins: boolean): void {
     let { last } = route;
+    const isNew = !last;
     for (const held of this.#held) {
       const { frame, retained, given } = held;
       if (!bearsIdentity(frame, route.identity)) continue;
       if (last === frame) last = undefined;
-      if (!given) {
+      if (isNew) {
         route.last = frame;
         if (joins) route.repeat = frame;
       }
