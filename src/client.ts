@@ -14,9 +14,9 @@ export interface ClientOptions extends Omit<CoreOptions, 'brews' | 'WebSocket' |
 export class PubkeeperClient extends CoreClient {
   constructor(options: ClientOptions) {
     super({
-      ...(engine && { engine }),
-      ...(lifecycle && { lifecycle }),
       ...options,
+      engine: options?.engine ?? engine,
+      lifecycle: options?.lifecycle ?? lifecycle,
       brews: options?.brews ?? [new WebSocketBrew()],
       ...webSocket(options?.WebSocket),
     });

@@ -7,7 +7,7 @@ import {
   PubkeeperError,
   topicHash,
 } from '../core/index.js';
-import { after, cancel, parseUrl, type Timer } from '../core/host.js';
+import { after, cancel, microtask, parseUrl, type Timer } from '../core/host.js';
 import { fromHex, show } from '../core/id.js';
 import { once } from './internal/once.js';
 import { type Outlet, RelayLink } from './internal/relay-link.js';
@@ -83,11 +83,14 @@ export class WebSocketBrew implements Brew {
     this.outlets.set(brewerId, outlet);
     outlet.link.grant(brewerId, outlet, readTicket(details));
     return once(() => {
-      if (!--outlet.pairs && this.outlets.get(brewerId) === outlet) {
-        this.outlets.delete(brewerId);
-        outlet.link.revoke(brewerId, outlet);
-      }
+      outlet.pairs--;
       this.#release(pooled);
+      // Where it is given a pair again at once, what it brews then follows what it holds.
+      microtask(() => {
+        if (outlet.pairs) return;
+        if (this.outlets.get(brewerId) === outlet) this.outlets.delete(brewerId);
+        outlet.link.revoke(brewerId, outlet);
+      });
     });
   }
 
@@ -102,7 +105,7 @@ export class WebSocketBrew implements Brew {
 
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     const outlet = this.outlets.get(brewerId);
-    return outlet?.link.publish(outlet, frame);
+    if (outlet?.pairs) return outlet.link.publish(outlet, frame);
   }
 
   renew({ topic, brewerId, details }: Pick<BrewerPair, 'topic' | 'brewerId' | 'details'>, brews: boolean): void {
@@ -147,7 +150,7 @@ export class WebSocketBrew implements Brew {
     if (--pooled.users > 0 || this.#links.get(link.url) !== pooled) return;
     pooled.idle = after(LINGER, () => {
       // At once, so that nobody is given a connection that is being closed.
-      this.#links.delete(link.url);
+      if (this.#links.get(link.url) === pooled) this.#links.delete(link.url);
       void link.close();
     });
   }

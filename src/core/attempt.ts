@@ -34,6 +34,7 @@ export function abortable(attempt: Promise<void>, signal: AbortSignalLike, onAbo
       reject(aborted(signal));
     };
     signal.addEventListener('abort', abort);
+    if (signal.aborted) abort(); // by a listener of the state that has begun
     attempt.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
 }
@@ -44,6 +45,10 @@ export async function within(ms: number, sending: Promise<unknown>, late: () => 
   await Promise.race([sending, new Promise<void>((over) => (timer = wait(ms, () => over(late()))))]);
   cancel(timer);
 }
+
+/** Waits for what was brewed last, but no longer than a second: then `report` is told. */
+export const leaving = (sending: Promise<unknown>, report: (error: PubkeeperError) => void): Promise<void> =>
+  within(1000, sending, () => report(new PubkeeperError('BREW_FAILED', 'What was brewed last was not accepted within 1 s.')));
 
 export const aborted = ({ reason }: AbortSignalLike): PubkeeperError =>
   new PubkeeperError('ABORTED', 'connect() was aborted by its signal.', {}, reason);

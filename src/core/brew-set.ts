@@ -2,6 +2,9 @@ import type { Brew, BrewHost } from './brew.js';
 import { asPubkeeperError } from './errors.js';
 import type { Packet } from './packet.js';
 
+/** All that were given to a client. A brew cannot be taken back, so a client that cannot have all must take none. */
+const attached = /* @__PURE__ */ new WeakSet<Brew>();
+
 /** The brews of a client, by name: what they are told together. */
 export class BrewSet extends Map<string, Brew> {
   readonly #host: BrewHost;
@@ -10,10 +13,12 @@ export class BrewSet extends Map<string, Brew> {
   constructor(host: BrewHost, brews: readonly Brew[], send: (packet: Packet) => void) {
     super();
     this.#host = host;
+    for (const brew of brews) if (attached.has(brew)) brew.attach(host); // throws
     for (const brew of brews.find(({ failover }) => failover)?.failover!(host, brews, send) ?? brews) {
       brew.attach(host);
       this.set(brew.name, brew);
     }
+    for (const brew of brews) attached.add(brew);
   }
 
   rest(): void {

@@ -101,7 +101,7 @@ export interface Brew {
    * @throws {PubkeeperError} `BUFFER_FULL` when too much waits already, `BREW_FAILED` when it can never be carried
    */
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void>;
-  /** The brewer is not registered any more: what `brewerDetails` began for it can end. */
+  /** The brewer is not registered any more, and has no frame left: what `brewerDetails` began for it can end. */
   endBrewer?(brewerId: string): void;
   /**
    * The server has told of a running pair again, with details that differ in their `ticket` at most. `brews`: this client is

@@ -1,9 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import { leaving } from './attempt.js';
 import type { Brew } from './brew.js';
+import type { BrewerEvents, BrewerHost, BrewerOptions } from './brewer-options.js';
 import { bytesOf } from './bytes.js';
 import { type CipherName, CIPHERS, type MakeSealer, type Sealer } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
-import type { CryptoEngine } from './ciphers/engine.js';
 import { sealerFor } from './ciphers/index.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
@@ -14,45 +15,16 @@ import { Outlet } from './outlet.js';
 import type { BrewerConfig, PatronInfo } from './packet.js';
 import { assertTopic } from './topic.js';
 
-/** The options of a {@link Brewer}. */
-export interface BrewerOptions {
-  /** `false`: what is brewed is not encrypted. Default `true`. */
-  readonly crypto?: boolean;
-  /** A UUID to use instead of a generated one, with or without dashes. */
-  readonly brewerId?: string;
-  /**
-   * `'aes-gcm'` (the default): sealed; tampering, replays and gaps are noticed. `'aes-cbc'`: what deployed peers read.
-   * `'none'`: as `crypto: false`. A function makes what seals a session: for ciphers of one's own.
-   */
-  readonly cipher?: CipherName | MakeSealer;
-}
-
-/** What a brewer emits: `brewer.on(name, listener)`. */
-export interface BrewerEvents {
-  /** The first patron was matched: what is brewed has a reader now. May come before `connect()` resolves: listen before. */
-  matched: { readonly topic: string };
-  /** The last match ended. */
-  unmatched: { readonly topic: string };
-  /** A patron was matched. */
-  added: { readonly topic: string; readonly patronId: string; readonly brew: string };
-  /** A match ended. */
-  removed: { readonly topic: string; readonly patronId: string };
-  /** A brew that is not there, data that could not be carried. */
-  error: PubkeeperError;
-}
-
-/** What a client lends its brewers. */
-export interface BrewerHost {
-  brew(name: string): Brew | undefined;
-  readonly engine: CryptoEngine;
-}
+export type { BrewerEvents, BrewerHost, BrewerOptions } from './brewer-options.js';
 
 /** A matched patron: over which brew, and what ends it. */
 interface Reader {
+  readonly patronId: string;
   readonly name: string;
   readonly brew: Brew | undefined;
   readonly stop: (() => void) | undefined;
 }
+
 
 /**
  * Publishes on one literal topic, to the patrons that the server matches it with. While there is none it stays silent:
@@ -70,6 +42,14 @@ export class Brewer {
   #host: BrewerHost | undefined;
   #leave: (() => void) | undefined;
   #session: { readonly sealer: Sealer; readonly outlet: Outlet } | undefined;
+  /** Who has left, but is to have what was brewed before: engines of browsers take their time to seal it. */
+  readonly #leaving = new Set<Reader>();
+  /** The brews of the session that has ended last. */
+  #past: readonly Brew[] = [];
+  #matched = false;
+  #resets = 0;
+  /** @internal Settles when what was brewed before the last match ended has left; nothing when it has. */
+  _left: Promise<void> | undefined;
 
   /** @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
   constructor(topic: string, options?: BrewerOptions | null) {
@@ -107,8 +87,8 @@ export class Brewer {
     const sealer = sealerFor(this.cipher, this.#host?.engine ?? defaultEngine(), identity);
     const outlet: Outlet = new Outlet(
       sealer,
-      // What is still under way when a session ends goes nowhere: nobody has its key any more.
-      (frame) => (this.#session?.outlet === outlet ? this.#carry(frame) : undefined),
+      // What is still under way when a session ends is for those who were matched then: nobody else has its key.
+      (frame) => this.#carry(frame, this.#session?.outlet === outlet ? this.#brews : this.#past),
       (error) => this.#report(error),
     );
     this.#session = { sealer, outlet };
@@ -125,30 +105,28 @@ export class Brewer {
    * not have is an `error` event, and the others go on.
    */
   newPatrons(patrons: readonly PatronInfo[]): void {
-    const before = this.isMatched;
+    const resets = this.#resets;
     for (const info of patrons) {
       this.#try(() => {
         const patronId = parseId(info.patron_id);
         this.#end(patronId);
-        this.#begin(patronId, info);
+        if (this.#resets === resets) this.#begin(patronId, info); // else a listener has ended what they were told with
       });
     }
-    if (!before && this.isMatched) this.#events.emit('matched', { topic: this.topic });
+    this.#tell();
   }
 
   /** Called on PATRON_REMOVED. Does nothing for a patron that is not known. */
   removePatron(patronId: string): void {
     const id = readId(patronId);
-    // What was brewed for it in this tick still leaves.
-    if (id && this.#readers.has(id)) void this._flush();
-    if (!id || !this.#end(id)) return;
-    if (!this.isMatched) this.#events.emit('unmatched', { topic: this.topic });
+    if (id && this.#readers.has(id)) this.#part([id]);
   }
 
-  /** Called when disconnected: releases all patrons and forgets the key. */
+  /** Called when disconnected: releases all patrons, after what was brewed for them has left, and forgets the key. */
   reset(): void {
-    void this._flush();
-    for (const id of this.#readers.keys()) this.removePatron(id);
+    this.#resets++;
+    this.#past = this.#brews;
+    this.#part(this.#readers.keys());
     this.#session = undefined;
   }
 
@@ -232,33 +210,54 @@ export class Brewer {
         { topic, patronId, brew: name },
       );
     }
+    // Brews know their pairs by these ids: the former one ends first.
+    for (const reader of this.#leaving) if (reader.patronId === patronId) this.#stop(reader);
     // Without a client there are no brews.
     const stop = brew?.startBrewer({ topic, brewerId, patronId, details });
-    this.#readers.set(patronId, { name, brew, stop });
+    this.#readers.set(patronId, { patronId, name, brew, stop });
     this.#list();
     // Last: a listener may brew at once, or remove this very patron.
     this.#events.emit('added', { topic, patronId, brew: name });
   }
 
-  #end(patronId: string): boolean {
+  /** Ends matches, though not before what was brewed until now has been handed to their brews. */
+  #part(ids: Iterable<string>): void {
+    const handed = this.#session?.outlet.leave();
+    this._left = handed && leaving(handed, (error) => this.#report(error));
+    for (const id of ids) this.#end(id, this._left);
+    this.#tell();
+  }
+
+  #end(patronId: string, left?: Promise<void>): void {
     const reader = this.#readers.get(patronId);
-    if (!reader) return false;
+    if (!reader) return;
     this.#readers.delete(patronId);
+    this.#leaving.add(reader);
+    if (left) void left.then(() => this.#stop(reader));
+    else this.#stop(reader);
+    this.#events.emit('removed', { topic: this.topic, patronId });
+  }
+
+  #stop(reader: Reader): void {
+    if (!this.#leaving.delete(reader)) return;
     this.#list();
     this.#try(() => reader.stop?.());
-    this.#events.emit('removed', { topic: this.topic, patronId });
-    return true;
+  }
+
+  #tell(): void {
+    const { isMatched, topic } = this;
+    if (this.#matched !== (this.#matched = isMatched)) this.#events.emit(isMatched ? 'matched' : 'unmatched', { topic });
   }
 
   #list(): void {
-    const started = [...this.#readers.values()].filter(({ stop }) => stop);
+    const started = [...this.#readers.values(), ...this.#leaving].filter(({ stop }) => stop);
     this.#brews = [...new Set(started.map(({ brew }) => brew!))];
   }
 
   /** Hands a frame to each brew; nothing is returned when all took it at once. */
-  #carry(frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+  #carry(frame: Uint8Array<ArrayBuffer>, brews: readonly Brew[]): void | Promise<void> {
     let waiting: Promise<void>[] | undefined;
-    for (const brew of this.#brews) {
+    for (const brew of brews) {
       let accepted: void | Promise<void>;
       try {
         accepted = brew.brew(this.brewerId, frame);
@@ -274,12 +273,9 @@ export class Brewer {
   }
 
   #reject(error: PubkeeperError): Promise<void> {
-    return this.#handled(Promise.reject(error));
-  }
-
-  #handled(promise: Promise<void>): Promise<void> {
-    promise.catch((error: unknown) => this.#report(error));
-    return promise;
+    const rejected = Promise.reject<void>(error);
+    rejected.catch(() => this.#report(error));
+    return rejected;
   }
 
   #try(run: () => void): void {

@@ -49,9 +49,9 @@ export interface ClientOptions {
   /** How long dialling, authentication and the answers to all registrations may take each, in ms. Default 10,000. */
   readonly connectTimeoutMs?: number;
   /** What computes AES. Default: WebCrypto and plain JavaScript, by size. */
-  readonly engine?: CryptoEngine;
+  readonly engine?: CryptoEngine | undefined;
   /** Calls `wake` when the network or the page comes back, `rest` when the page is put away; returns what stops that. */
-  readonly lifecycle?: (wake: () => void, rest: () => void) => () => void;
+  readonly lifecycle?: ((wake: () => void, rest: () => void) => () => void) | undefined;
 }
 
 /** Options, checked and complete. */

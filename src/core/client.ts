@@ -139,7 +139,7 @@ export class PubkeeperClient {
     return target;
   }
 
-  /** Takes a brewer back: unregisters and resets it. Does nothing for one that was not added. */
+  /** Takes a brewer back: unregisters and resets it. What it has brewed still leaves. Does nothing for one that was not added. */
   removeBrewer(brewer: Brewer): void {
     this.#registry.remove('brewer' + brewer?.brewerId, brewer);
   }

@@ -125,8 +125,8 @@ export class Connection {
     // At once, and for good: in Node an 'error' that nobody listens to ends the process.
     socket.onerror = (event: { readonly message?: unknown }) => {
       problem = event.message;
-      // WebKit refuses so: it stays connecting, and no `close` comes.
-      if (!socket.readyState) this.abandon(blocked(url));
+      // WebKit refuses so: it stays connecting, and no `close` comes. Node's own tells so, with a message, that nobody is there.
+      if (!socket.readyState) this.abandon(problem ? unreachable(url, protocols, problem) : blocked(url));
     };
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => {

@@ -1,9 +1,9 @@
-import { abortable, aborted, type AbortSignalLike, type Attempt, newAttempt, signalFault, within } from './attempt.js';
+import { abortable, aborted, type AbortSignalLike, type Attempt, leaving, newAttempt, signalFault } from './attempt.js';
 import type { BrewHost } from './brew.js';
 import type { BrewSet } from './brew-set.js';
 import type { ClientState, Settings } from './client-options.js';
 import { deferred } from './deferred.js';
-import { PubkeeperError } from './errors.js';
+import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { after, cancel, type Timer } from './host.js';
 import type { Packet } from './packet.js';
 import type { Registry } from './registry.js';
@@ -22,10 +22,9 @@ interface Run {
   failed: number;
   /** The server at which all is registered. */
   server?: string;
+  /** Stops listening to the life of the page. */
+  unbind?: (() => void) | undefined;
 }
-
-/** How long `disconnect()` waits for what was brewed to be accepted, in ms. */
-const FLUSH_TIMEOUT = 1000;
 
 /** From `connect()` to `disconnect()`: the states of a client, and what happens when one follows the other. */
 export class Lifecycle {
@@ -43,13 +42,15 @@ export class Lifecycle {
   #ready = false;
   #answers: Timer | undefined;
   #grace: Timer | undefined;
-  /** Stops listening to the life of the page. */
-  #unbind: (() => void) | undefined;
   /** What brews are lent; its server is the one that is used, or tried. */
   readonly #place: Place;
   #turn = 0;
   /** The page is just being put away: what ends now is not lost. */
   #resting = false;
+  /** States that not all listeners have heard of yet. */
+  readonly #told: ClientState[] = [];
+  /** How often `disconnect()` has been called. */
+  #ends = 0;
 
   /** `tell`: of a new state, and that all was reset. */
   constructor(settings: Settings, place: Place, brews: BrewSet, registry: Registry, tell: { state(state: ClientState): void; reset(): void }) {
@@ -83,7 +84,8 @@ export class Lifecycle {
     if (fault) return Promise.reject(fault);
     if (this.#leaving) {
       // After that one, unless another has been called since.
-      const later = this.#leaving.then(() => (this.#leaving ? Promise.reject(disconnected()) : this.connect(signal)));
+      const ends = this.#ends;
+      const later = this.#leaving.then(() => (ends !== this.#ends ? Promise.reject(disconnected()) : this.connect(signal)));
       later.catch(() => undefined);
       return later;
     }
@@ -101,11 +103,10 @@ export class Lifecycle {
   }
 
   async disconnect(): Promise<void> {
-    const leaving = this.#registry.flush();
-    if (leaving) {
-      const left = (this.#leaving = within(FLUSH_TIMEOUT, leaving, () =>
-        this.#place.report(new PubkeeperError('BREW_FAILED', 'What was brewed last was not accepted within 1 s.')),
-      ));
+    this.#ends++;
+    const sending = this.#registry.flush();
+    if (sending) {
+      const left = (this.#leaving = leaving(sending, (error) => this.#place.report(error)));
       await left;
       if (this.#leaving === left) this.#leaving = undefined;
     }
@@ -118,22 +119,33 @@ export class Lifecycle {
     const run: Run = (this.#run = { session: undefined, first: true, failed: 0 });
     this.#setState('connecting');
     if (this.#run !== run) return; // a listener has disconnected; likewise below
-    this.#registry.configure();
-    this.#unbind = lifecycle?.(
-      () => {
-        this.#run?.session?.wake();
-        this.#brews.wake();
-      },
-      () => {
-        this.#resting = true;
-        this.#run?.session?.rest();
-        this.#brews.rest();
-        this.#resting = false;
-      },
-    );
+    this.#configure(() => {
+      run.unbind = lifecycle?.(
+        () => {
+          this.#run?.session?.wake();
+          this.#brews.wake();
+        },
+        () => {
+          this.#resting = true;
+          this.#run?.session?.rest();
+          this.#brews.rest();
+          this.#resting = false;
+        },
+      );
+    });
     const open = (): void => void (this.#run === run && this.#open(run));
     // The brews of a former session may still be closing. Whatever could not be prepared shows when it is dialled.
     void this.#closed.then(() => prepare?.()).then(open, open);
+  }
+
+  /** Makes all ready for a new session. Ciphers and page life may be the application's: what throws there ends the run. */
+  #configure(bind?: () => void): void {
+    try {
+      this.#registry.configure();
+      bind?.();
+    } catch (error) {
+      this.#end(asPubkeeperError(error, 'OPTION_INVALID', 'lifecycle or a cipher threw: see the cause.'));
+    }
   }
 
   #open(run: Run): void {
@@ -148,7 +160,8 @@ export class Lifecycle {
       timeoutMs: connectTimeoutMs,
       brews: [...this.#brews.keys()],
       onReady: () => this.#registerAll(),
-      onPacket: (packet) => this.#registry.received(packet),
+      // What is wrong with a packet is told before the rest of it is taken, and a listener may have disconnected.
+      onPacket: (packet) => this.#run === run && this.#registry.received(packet),
       onError: (error) => this.#place.report(error),
       onDown: (error) => this.#down(error),
       onClose: (error) => {
@@ -176,11 +189,12 @@ export class Lifecycle {
     if (this.#run !== run) return;
     cancel(this.#grace);
     this.#grace = after(this.#settings.reconnect.graceMs, () => {
+      // What is being registered just now bears the keys of before.
+      if (this.#ready) run?.session?.abandon(error);
       this.#setState('disconnected');
       if (this.#run === run) this.#reset();
-      if (this.#run !== run) return;
-      this.#registry.configure();
-      this.#setState('connecting');
+      if (this.#run === run) this.#configure();
+      if (this.#run === run) this.#setState('connecting');
     });
   }
 
@@ -191,7 +205,7 @@ export class Lifecycle {
     if (!run) return this.#reset();
     this.#run = undefined;
     this.#ready = false;
-    this.#unbind?.();
+    run.unbind?.();
     cancel(this.#answers);
     cancel(this.#grace);
     run.session?.close();
@@ -238,6 +252,8 @@ export class Lifecycle {
   #setState(state: ClientState): void {
     if (this.#state === state) return;
     this.#state = state;
-    this.#tell.state(state);
+    // What a listener leads to is told when all have heard of this one.
+    if (this.#told.push(state) > 1) return;
+    for (; this.#told.length; this.#told.shift()) this.#tell.state(this.#told[0]!);
   }
 }

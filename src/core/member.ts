@@ -14,19 +14,23 @@ export interface Member {
   readonly unregister: Packet;
   /** Takes a notification, if the packet is one for its kind. */
   notify(packet: Packet): void;
-  /** Takes back what `on` and `_lend` gave. */
-  release(): void;
+  /** Takes back what `_lend` gave. What is returned settles when what was brewed has left; nothing when it has. */
+  release(): Promise<void> | undefined;
+  /** After that: takes back what `on` gave. `isBack`: it has been added again meanwhile. */
+  end(isBack: boolean): void;
 }
 
 type Brews = ReadonlyMap<string, Brew>;
 
 export function patronMember(target: Patron, brews: Brews, undo: readonly (() => void)[]): Member {
   const { topic, patronId } = target;
+  const running = new Set<string>();
+  const all = [...undo, target.on('added', ({ brewerId }) => running.add(brewerId)), target.on('removed', ({ brewerId }) => running.delete(brewerId))];
   const registration = new Registration<BrewerInfo>(
     (info) => info.brewer_id,
     (infos) => target.newBrewers(infos),
     (id, now) => (now ? target.removeBrewer(id) : target._retire(id)),
-    ({ topic, brewer_id, brew }) => brews.get(brew?.name)?.renew?.({ topic, brewerId: brewer_id, details: brew }, false),
+    ({ topic, brewer_id, brew }) => running.has(brewer_id) && brews.get(brew?.name)?.renew?.({ topic, brewerId: brewer_id, details: brew }, false),
   );
   return {
     target,
@@ -45,7 +49,8 @@ export function patronMember(target: Patron, brews: Brews, undo: readonly (() =>
       if (type === PacketType.BREWER_NOTIFY) registration.notify(payload.brewers);
       if (type === PacketType.BREWER_REMOVED) registration.removed(payload.brewer_id);
     },
-    release: () => release(target, undo),
+    release: () => release(target),
+    end: () => all.forEach((run) => run()),
   };
 }
 
@@ -78,14 +83,17 @@ export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() =>
       if (type === PacketType.PATRON_REMOVED) registration.removed(payload.patron_id);
     },
     release() {
-      release(target, undo);
-      brews.forEach((brew) => brew.endBrewer?.(brewerId));
+      release(target);
+      return target._left;
+    },
+    end(isBack) {
+      undo.forEach((run) => run());
+      if (!isBack) brews.forEach((brew) => brew.endBrewer?.(brewerId));
     },
   };
 }
 
-function release(target: Patron | Brewer, undo: readonly (() => void)[]): void {
+function release(target: Patron | Brewer): undefined {
   target.reset();
   target._lend(undefined);
-  for (const run of undo) run();
 }

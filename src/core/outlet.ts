@@ -10,7 +10,8 @@ type Frame = Uint8Array<ArrayBuffer>;
 
 /** A frame whose turn has not come, and what settles the promise that was given for it. */
 interface Outgoing {
-  readonly frame: Frame;
+  /** Missing where somebody only waits for this turn. */
+  readonly frame?: Frame;
   readonly resolve: (accepted: void | Promise<void>) => void;
 }
 
@@ -27,7 +28,7 @@ export class Outlet {
   readonly #bundle = new Bundle();
   readonly #cork = new Cork(() => this.#leave());
   readonly #queue = new OrderedQueue<Outgoing>(
-    ({ frame, resolve }) => resolve(this.#hand(frame)),
+    ({ frame, resolve }) => resolve(frame && this.#hand(frame)),
     () => undefined, // the promise that was given for it has been rejected by then
   );
   /** Frames that wait to be accepted. */
@@ -64,6 +65,12 @@ export class Outlet {
     this.#leave();
     if (!this.#waiting.size) return;
     return Promise.allSettled(this.#waiting).then(() => undefined);
+  }
+
+  /** Sends what was gathered now; resolves when the brews have been given all. Nothing when that is so already. */
+  leave(): Promise<void> | undefined {
+    this.#leave();
+    if (this.#queue.length) return new Promise((resolve) => this.#queue.push(undefined, 0, () => ({ resolve })));
   }
 
   #leave(): void {

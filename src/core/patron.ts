@@ -113,10 +113,12 @@ export class Patron {
   newBrewers(brewers: readonly BrewerInfo[]): void {
     if (!this.#engine) this.configure();
     const added: Source[] = [];
+    const resets = this.#resets;
     for (const info of brewers) {
       this.#try(() => {
         const brewerId = parseId(info.brewer_id);
         this.removeBrewer(brewerId);
+        if (this.#resets !== resets) return; // by a listener: what it was told with is over
         const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
         this.#leaving.delete(brewerId);
         this.#sources.set(brewerId, source);
@@ -275,7 +277,7 @@ export class Patron {
     this.#report(
       new PubkeeperError(
         'CALLBACK_FAILED',
-        `The callback of the patron for ${this.topic} threw at a message on ${topic}; the next is delivered as usual.`,
+        `The callback of the patron for ${this.topic} threw at a message on ${topic}.`,
         { topic, brewerId },
         cause,
       ),

@@ -84,6 +84,8 @@ export class ReconnectingConnection {
 
   /** Lets go of the socket, and does not try again until `wake`. */
   rest(): void {
+    // It is no failure, and counts for nothing in the row.
+    if (this.#connection) this.#attempts--;
     this.abandon(new PubkeeperError('CONNECTION_LOST', 'The page was put away.'));
     cancel(this.#timer);
   }

@@ -12,7 +12,7 @@ export class Registration<Info> {
   readonly #idOf: (info: Info) => string;
   readonly #add: (infos: readonly Info[]) => void;
   readonly #remove: (id: string, now: boolean) => void;
-  readonly #renew: (info: Info) => void;
+  readonly #renew: (info: Info) => unknown;
 
   /**
    * @param remove `now`: not when the data that is under way has come, but at once
@@ -22,7 +22,7 @@ export class Registration<Info> {
     idOf: (info: Info) => string,
     add: (infos: readonly Info[]) => void,
     remove: (id: string, now: boolean) => void,
-    renew: (info: Info) => void = () => undefined,
+    renew: (info: Info) => unknown = () => undefined,
   ) {
     this.#idOf = idOf;
     this.#add = add;

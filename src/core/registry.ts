@@ -22,6 +22,8 @@ export class Registry {
   readonly #awaited = new Set<Member>();
   /** Whose registration has been sent in this session. */
   readonly #sent = new Set<Member>();
+  /** Brewers that were removed, and what they brewed before has not left yet. */
+  readonly #parting = new Set<Promise<void> | undefined>();
   /** Grows with each session, so that what a former one began is not taken for the present one's. */
   #session = 0;
 
@@ -43,7 +45,15 @@ export class Registry {
     const member = this.#members.get(key);
     if (!member || member.target !== target) return;
     this.#members.delete(key);
-    member.release();
+    const left = member.release();
+    const end = (): void => {
+      this.#parting.delete(left);
+      member.end(this.#members.has(key));
+    };
+    if (left) {
+      this.#parting.add(left);
+      void left.then(end);
+    } else end();
     if (this.#sent.delete(member)) this.#owner.send(member.unregister);
     this.#answered(member);
   }
@@ -62,7 +72,7 @@ export class Registry {
 
   /** Sends what brewers hold; resolves when it is accepted. Nothing when it is. */
   flush(): Promise<unknown> | undefined {
-    const waiting = [...this.#members.values()].flatMap(({ target }) => ('_flush' in target && target._flush()) || []);
+    const waiting = [...this.#parting, ...[...this.#members.values()].flatMap(({ target }) => ('_flush' in target && target._flush()) || [])];
     return waiting.length ? Promise.all(waiting) : undefined;
   }
 

@@ -176,13 +176,13 @@ export class Source {
   }
 
   #deliver(data: Uint8Array, sequence: number | undefined, retained: boolean): void {
-    // The callback of the message before it in a bundle may have reset the patron.
-    if (this.#resets !== this.#owner.resets()) return this.#owner.drop('reset', this.brewerId);
     if (sequence !== undefined) {
       if (this.replays!.has(sequence, retained)) return this.#owner.drop('replayed', this.brewerId);
       const missing = this.replays!.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
+    // A listener of the gap may have reset the patron, or the callback of the message before it in a bundle.
+    if (this.#resets !== this.#owner.resets()) return this.#owner.drop('reset', this.brewerId);
     // No transport gives shared memory; so that an application need not say so wherever it passes data on.
     this.#owner.deliver(new Message(this.topic, this.brewerId, data as Uint8Array<ArrayBuffer>, retained, sequence));
   }

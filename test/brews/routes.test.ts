@@ -5,7 +5,7 @@ import { fromHex } from '../../src/core/id.js';
 import { id, rawFrame } from '../helpers.js';
 
 function kit() {
-  const routes = new Routes();
+  const routes = new Routes(() => undefined);
   const heard: string[] = [];
   const receive = (frame: Uint8Array, retained?: boolean): void => void heard.push(`${new TextDecoder().decode(frame.subarray(88))} ${retained}`);
   const route = routes.add(frameIdentity(topicHash('a'), fromHex(id(1))), receive);

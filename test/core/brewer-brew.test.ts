@@ -1,8 +1,6 @@
 import { createDecipheriv } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
 import { Brewer } from '../../src/core/brewer.js';
-import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
-import { nobleEngine } from '../../src/core/ciphers/noble.js';
 import { PubkeeperError } from '../../src/core/errors.js';
 import { bytes, deferred, hex, id, rawFrame, rejected, settle, sha256 } from '../helpers.js';
 import { brewerKit as kit, patron } from './brewer-kit.js';
@@ -68,26 +66,6 @@ describe('brew()', () => {
     data.fill(0);
     await brewing;
     expect(x.texts).toEqual(['abc']);
-  });
-
-  it('of a former session goes nowhere once that is over', async () => {
-    const answers: (() => void)[] = [];
-    const slow: CryptoEngine = {
-      ...nobleEngine,
-      gcm: (key) => ({
-        ...nobleEngine.gcm(key),
-        seal: (nonce, aad, data) => new Promise((resolve) => answers.push(() => resolve(nobleEngine.gcm(key).seal(nonce, aad, data)))),
-      }),
-    };
-    const { brewer, x } = kit({ crypto: true, engine: slow });
-    brewer.newPatrons([patron(1)]);
-    const brewing = brewer.brewText('old');
-    brewer.reset();
-    brewer.configure();
-    brewer.newPatrons([patron(1)]);
-    for (const answer of answers) answer();
-    await brewing;
-    expect(x.frames).toEqual([]);
   });
 });
 

@@ -75,6 +75,13 @@ describe('newPatrons() and removePatron()', () => {
     expect(log).toEqual(['+1 x', 'matched a.b', '-1', '+1 y']);
   });
 
+  it('a known patron that comes again over a brew that is not there is none any more', () => {
+    const { brewer, log } = kit();
+    brewer.newPatrons([patron(1)]);
+    brewer.newPatrons([patron(1, { brew: { name: 'z' } })]);
+    expect(log).toEqual(['+1 x', 'matched a.b', '-1', 'unmatched a.b']);
+  });
+
   it.each([id(2), '', 'x', '__proto__', undefined])('removePatron(%j) does nothing', (patronId) => {
     const { brewer, x, log } = kit();
     brewer.newPatrons([patron(1)]);

@@ -154,6 +154,13 @@ describe('a server that is none', () => {
     expect((await end).code).toBe('CONNECT_BLOCKED');
     expect(ends).toHaveLength(1);
   });
+
+  it('is CONNECT_FAILED where an error with a message comes while it is connecting: Node’s own says so that nobody is there', async () => {
+    const network = new Network();
+    network.onSocket = (socket) => queueMicrotask(() => socket.onerror?.({ message: 'Received network error.' } as never));
+    const { end } = connect('ws://pair/', { WebSocket: network.WebSocket });
+    expect((await end).code).toBe('CONNECT_FAILED');
+  });
 });
 
 describe('the end of a connection', () => {

@@ -169,6 +169,22 @@ describe('a reconnecting connection', () => {
     expect(made.connection.send(bytes('x'))).toBe(false);
   });
 
+  it('rest() is no failure: it counts for nothing in maxRetries', () => {
+    const { network, log, connection } = kit({ ...RECONNECT, maxRetries: 1 });
+    for (let i = 0; i < 3; i++) {
+      network.last.open();
+      connection.rest();
+      connection.rest();
+      connection.wake();
+    }
+    expect(log).toEqual(['open', 'down CONNECTION_LOST', 'open', 'down CONNECTION_LOST', 'open', 'down CONNECTION_LOST']);
+    log.length = 0;
+    network.last.end();
+    vi.advanceTimersByTime(1000);
+    network.last.end();
+    expect(log).toEqual(['down CONNECT_FAILED', 'close CONNECT_FAILED']);
+  });
+
   it('close() out of onDown prevents the next try', () => {
     const network = new Network();
     const log: string[] = [];

@@ -227,6 +227,13 @@ describe('epoch and sequence', () => {
     expect([heard, gaps, patron.dropped]).toEqual([['5:new', '6:newer'], [], { replayed: 1 }]);
   });
 
+  it('a listener of the gap that resets the patron gets nothing more', async () => {
+    const { heard, patron, receive } = reader();
+    patron.on('gap', () => patron.reset());
+    await receive(sealedFrame(Buffer.from('0'), { sequence: 0 }), sealedFrame(Buffer.from('2'), { sequence: 2 }), sealedFrame(Buffer.from('3'), { sequence: 3 }));
+    expect([heard, patron.dropped]).toEqual([['0:0'], { reset: 1, 'unknown-brewer': 1 }]);
+  });
+
   it('two copies that are being opened at once are delivered once', async () => {
     const { heard, patron, receive } = reader(webCryptoEngine(webcrypto.subtle as never));
     const frame = sealedFrame(Buffer.from('x'));

@@ -158,7 +158,7 @@ describe('the own relay', () => {
 
   it('is nowhere else', () => {
     for (const name of ['other.example', 'hub.example.evil', 'hub', '10.0.0.8']) expect(own(name, 8000, 'hub.example:9898')).toBe(false);
-    for (const port of [80, 8001, '8000x', undefined, null]) expect(own('hub.example', port, 'hub.example:9898')).toBe(false);
+    for (const port of [80, 8001, '8000', '9898', '8000x', undefined, null]) expect(own('hub.example', port, 'hub.example:9898')).toBe(false);
     expect(relays.has({ name: 'mqtt', hostname: 'localhost', port: 9898 }, 'localhost:9898')).toBe(false);
   });
 

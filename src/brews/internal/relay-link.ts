@@ -1,6 +1,6 @@
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { frameIdentity, isFrame, topicHash } from '../../core/frame.js';
-import { cancel, microtask, parseUrl, type Timer, wait } from '../../core/host.js';
+import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
 import { fromHex } from '../../core/id.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
@@ -40,7 +40,7 @@ export class RelayLink {
   /** Tickets for joining, by topic, and for publishing, by brewer id. */
   readonly #tickets = new Map<string, Uint8Array>();
   readonly #grants = new Map<string, readonly [hash: Uint8Array, ticket: Uint8Array]>();
-  readonly #routes = new Routes();
+  readonly #routes: Routes;
   /** Whether the relay takes many packets in a message (relay protocol 2). */
   #batches = false;
   /** Packets of this tick, which leave in one message. */
@@ -65,6 +65,7 @@ export class RelayLink {
     this.url = url;
     this.#host = host;
     this.ended = this.#ended.promise;
+    this.#routes = new Routes(() => host.dropped('unknown-brewer'));
     this.#connection = new ReconnectingConnection({
       url,
       protocols: [RELAY_2, RELAY_1],
@@ -94,9 +95,9 @@ export class RelayLink {
     // A brewer that has just come says that the relay is there again: what it sends first must not wait for the backoff.
     this.#connection.hurry();
     // With a ticket also where others have joined: one started anew has refused their tickets of before.
-    if (!wanted || ticket) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash, ticket));
-    // The relay repeats the last value only to who joins anew.
-    if (route.last) receive(route.last, true);
+    const joins = !wanted || !!ticket;
+    if (joins) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash, ticket));
+    this.#routes.welcome(route, receive, joins);
     return () => {
       if (!this.#routes.delete(route, receive)) return;
       const left = this.#topics.get(topic)! - 1;
@@ -131,13 +132,11 @@ export class RelayLink {
     this.#release();
   }
 
-  /** The brewer has no pairs here any more: what it has brewed is not held any longer, but follows a next grant that is given at once. */
+  /** The brewer has no pairs here any more: what it has brewed is not held any longer. */
   revoke(brewerId: string, outlet: Outlet): void {
     this.#grants.delete(brewerId);
-    microtask(() => {
-      outlet.toldAfter = Infinity;
-      this.#release();
-    });
+    outlet.toldAfter = Infinity;
+    this.#release();
   }
 
   /**
@@ -145,20 +144,16 @@ export class RelayLink {
    * @throws {PubkeeperError} `BUFFER_FULL`; `BREW_FAILED` when the link has come to its end
    */
   publish(outlet: Outlet, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
-    if (this.#over) {
-      throw new PubkeeperError('BREW_FAILED', `${this.url} is not connected any more.`, { url: this.url }, this.#over);
-    }
+    this.#assertAlive();
     const held = this.#connection.bufferedAmount + this.#queuedBytes;
     if (held && held + frame.length > MAX_BUFFERED) {
-      throw new PubkeeperError(
-        'BUFFER_FULL',
-        `${this.url} does not take data as fast as it is brewed: wait for the promises of brew(), or brew less.`,
-        { url: this.url, limit: MAX_BUFFERED },
-      );
+      const message = `${this.url} does not take data as fast as it is brewed: wait for the promises of brew(), or brew less.`;
+      throw new PubkeeperError('BUFFER_FULL', message, { url: this.url, limit: MAX_BUFFERED });
     }
     const packet = encodeRelayPacket(RelayPacketType.PUBLISH, outlet.hash, frame);
     // The relay does not send a frame back to the connection that it came from.
     this.#routes.deliver(frame, false, true);
+    this.#assertAlive(); // a callback may have disconnected
     if (this.takes(outlet)) {
       this.#send(packet);
       return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
@@ -189,12 +184,13 @@ export class RelayLink {
     return this.ended;
   }
 
+  #assertAlive(): void {
+    if (this.#over) throw new PubkeeperError('BREW_FAILED', `${this.url} is not connected any more.`, { url: this.url }, this.#over);
+  }
+
   /** Sends a packet: by itself, or in relay protocol 2 with the others of this tick. */
   #send(packet: Uint8Array<ArrayBuffer>): void {
-    if (!this.#batches) {
-      this.#connection.send(packet);
-      return;
-    }
+    if (!this.#batches) return void this.#connection.send(packet);
     if (this.#batchBytes + packet.length > RELAY_BATCH) this.#flush();
     this.#batch.push(packet);
     this.#batchBytes += packet.length;
@@ -238,13 +234,11 @@ export class RelayLink {
     this.#queue = [];
     for (const queued of queue) {
       const { outlet, packet, resolve } = queued;
-      if (!this.takes(outlet)) {
-        this.#queue.push(queued);
-        continue;
-      }
-      this.#queuedBytes -= packet.length;
-      this.#send(packet);
-      resolve();
+      if (this.takes(outlet)) {
+        this.#queuedBytes -= packet.length;
+        this.#send(packet);
+        resolve();
+      } else this.#queue.push(queued);
     }
   }
 
@@ -257,8 +251,8 @@ export class RelayLink {
   }
 
   #received(frame: Uint8Array, retained?: boolean): void {
-    if (!isFrame(frame)) return this.#host.dropped('malformed');
-    if (!this.#routes.deliver(frame, retained)) this.#host.dropped('unknown-brewer');
+    if (!isFrame(frame)) this.#host.dropped('malformed');
+    else if (!this.#routes.deliver(frame, retained)) this.#routes.hold(frame, retained);
   }
 
   /** Tells once per outage; it is tried again meanwhile. */

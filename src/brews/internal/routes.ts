@@ -1,4 +1,5 @@
 import { bearsIdentity, brewerKey, FRAME_HEADER } from '../../core/frame.js';
+import { after, cancel, type Timer } from '../../core/host.js';
 import { sameBytes } from './small.js';
 
 /** Takes a frame; see `PatronPair.receive`. */
@@ -17,12 +18,33 @@ interface Route {
   own?: boolean;
 }
 
+/** A frame that came before this client was told of its brewer. */
+interface Held {
+  readonly frame: Uint8Array;
+  readonly retained: boolean | undefined;
+  readonly timer: Timer;
+  given?: boolean;
+}
+
+/** How long such frames are held, in ms, and how many bytes of them, where each counts for so many more: the word of a brewer is not far behind. */
+const HOLD_MS = 1000;
+const MAX_HELD = 4 * 1024 * 1024;
+const HELD_OVERHEAD = 64 * 1024;
+
 /** Which patrons the frames of a relay are for. A relay knows topics only: the brewers of one are told apart here. */
 export class Routes {
   /** By the first four bytes of the brewer's id; ids that share them stand in one list. */
   readonly #routes = new Map<number, Route[]>();
   /** Routes whose last frame is a view of the message that is being read. */
   readonly #fresh = new Set<Route>();
+  readonly #held = new Set<Held>();
+  #heldBytes = 0;
+  readonly #lost: () => void;
+
+  /** @param lost told of each frame that nobody has taken */
+  constructor(lost: () => void) {
+    this.#lost = lost;
+  }
 
   add(identity: Uint8Array, receive: Receive): Route {
     const frame = new Uint8Array(FRAME_HEADER);
@@ -65,6 +87,47 @@ export class Routes {
     route.last = frame;
     for (const receive of route.receivers) receive(frame, retained);
     return true;
+  }
+
+  /**
+   * Holds a frame that nobody reads for a moment: a brewer that has just come may be heard here sooner than of it, where others
+   * have joined its topic.
+   */
+  hold(frame: Uint8Array, retained: boolean | undefined): void {
+    const held: Held = { frame: frame.slice(), retained, timer: after(HOLD_MS, () => this.#drop(held)) };
+    this.#heldBytes += frame.length + HELD_OVERHEAD;
+    for (const oldest of this.#held.add(held)) {
+      if (this.#heldBytes <= MAX_HELD) break;
+      this.#drop(oldest);
+    }
+  }
+
+  /**
+   * Gives a patron that has just come what was held for it, or the last value: the relay repeats that only to who joins anew.
+   * `joins`: so it will, and what was held may be that.
+   */
+  welcome(route: Route, receive: Receive, joins: boolean): void {
+    let { last } = route;
+    const isNew = !last;
+    for (const held of this.#held) {
+      const { frame, retained, given } = held;
+      if (!bearsIdentity(frame, route.identity)) continue;
+      if (last === frame) last = undefined;
+      if (isNew) {
+        route.last = frame;
+        if (joins) route.repeat = frame;
+      }
+      held.given = true;
+      receive(frame, given || retained);
+    }
+    if (last) receive(last, true);
+  }
+
+  #drop(held: Held): void {
+    cancel(held.timer);
+    this.#held.delete(held);
+    this.#heldBytes -= held.frame.length + HELD_OVERHEAD;
+    if (!held.given) this.#lost();
   }
 
   /** The message `bytes` was read: a last frame must not keep the whole of it alive. */

@@ -1,0 +1,190 @@
+import { describe, expect, it, vi } from 'vitest';
+import { WebSocketBrew } from '../../src/brews/websocket.js';
+import type { BrewHost } from '../../src/core/brew.js';
+import type { PubkeeperError } from '../../src/core/errors.js';
+import { fakeTime, pass } from '../core/fake-time.js';
+import { id, rawFrame, rejected } from '../helpers.js';
+import { Network, type PairSocket } from '../socket-pair.js';
+
+// Pairs of the WebSocket brew that end and begin while its relay is away. Relays are sockets of this process.
+
+fakeTime();
+const TOPIC = 'a.b';
+const RELAY_2 = 'pubkeeper-relay-2';
+
+function kit() {
+  const network = new Network();
+  const errors: PubkeeperError[] = [];
+  const dropped: string[] = [];
+  const host = {
+    server: 'ws://one/ws',
+    losses: 0,
+    WebSocket: network.WebSocket,
+    reconnect: { delayMs: 1000, maxDelayMs: 1000, stableMs: 5000, graceMs: 30_000, maxRetries: Infinity },
+    logger: undefined,
+    report: (error: PubkeeperError) => void errors.push(error),
+    dropped: (reason: string) => void dropped.push(reason),
+  } satisfies BrewHost;
+  const brew = new WebSocketBrew();
+  brew.attach(host);
+  const start = (patron = 2) => brew.startBrewer({ topic: TOPIC, brewerId: id(1), patronId: id(patron), details: { name: 'websocket' } });
+  const read = (brewer = 1, hostname = 'one', details: object = {}) => {
+    const texts: string[] = [];
+    const receive = (data: Uint8Array, retained?: boolean): void => void texts.push(Buffer.from(data.subarray(88)).toString() + (retained ? ' retained' : ''));
+    const pair = { topic: TOPIC, brewerId: id(brewer), patronId: id(9), details: { name: 'websocket', hostname, port: 80, ...details }, receive };
+    return { texts, stop: brew.startPatron(pair) };
+  };
+  const say = (text: string) => brew.brew(id(1), rawFrame(TOPIC, id(1), text));
+  return { network, errors, dropped, host, brew, start, read, say };
+}
+
+/** What was published to a relay. */
+function published(socket: PairSocket): string[] {
+  const texts: string[] = [];
+  for (const message of socket.sent) {
+    const data = Buffer.from(message);
+    for (let at = 0; at < data.length; ) {
+      const end = at + 40 + data.readUInt32LE(at + 36);
+      if (data.readUInt16LE(at) === 2) texts.push(data.subarray(at + 40 + 88, end).toString());
+      at = end;
+    }
+  }
+  return texts;
+}
+
+/** What a relay sends: one frame as a record of relay protocol 2. */
+function record(brewer: number, text: string, retained = false): Uint8Array {
+  const frame = rawFrame(TOPIC, id(brewer), text);
+  const head = Buffer.alloc(8);
+  head.writeUInt16LE(retained ? 5 : 2, 0);
+  head.writeUInt32LE(frame.length, 4);
+  return Buffer.concat([head, frame]);
+}
+
+describe('a brewer whose pair ends and begins again at once', () => {
+  it('what it brews then follows what it holds', async () => {
+    const { network, host, start, say } = kit();
+    const stop = start();
+    network.last.open(RELAY_2);
+    host.losses = 1;
+    network.last.end();
+    await pass(600);
+    network.last.open(RELAY_2);
+    void say('1');
+    void say('2');
+    stop();
+    start();
+    void say('3');
+    await pass(0);
+    expect(published(network.last)).toEqual(['1', '2', '3']);
+  });
+
+  it.each([1, 2])('elsewhere: what it holds still leaves to the former relay (%d patrons)', async (patrons) => {
+    const { network, host, brew, start, read, say } = kit();
+    const stops = Array.from({ length: patrons }, (_, i) => start(i));
+    read(5); // keeps the connection
+    const first = network.last;
+    first.open(RELAY_2);
+    first.end();
+    const held = say('held') as Promise<void>;
+    Object.assign(host, { server: 'ws://two/ws', losses: 1 });
+    stops.forEach((stop, i) => (stop(), start(i)));
+    await pass(600);
+    for (const socket of network.sockets) if (!socket.readyState) socket.open(RELAY_2);
+    await held;
+    await brew.close();
+    expect(published(network.sockets.filter((socket) => socket.url.includes('one')).at(-1)!)).toEqual(['held']);
+  });
+
+  it('one that has no pair any more brews nothing', async () => {
+    const { network, start, say } = kit();
+    const stop = start();
+    network.last.open(RELAY_2);
+    stop();
+    expect(say('x')).toBeUndefined();
+    await pass(0);
+    expect(published(network.last)).toEqual([]);
+  });
+});
+
+it('brew() rejects where the callback of a patron of the same client has closed the brew', async () => {
+  const { network, brew, start, say } = kit();
+  start();
+  network.last.open(RELAY_2);
+  network.last.end();
+  const receive = (): void => void brew.close();
+  brew.startPatron({ topic: TOPIC, brewerId: id(1), patronId: id(3), details: { name: 'websocket', hostname: 'one', port: 80 }, receive });
+  await rejected((async () => say('x'))(), 'BREW_FAILED');
+});
+
+it('a connection that has come to its end does not take its successor along', async () => {
+  const { network, errors, brew, read } = kit();
+  read().stop();
+  network.last.open('mqtt');
+  await pass(0);
+  expect(errors.map(({ code }) => code)).toEqual(['SUBPROTOCOL_REFUSED']);
+  read();
+  network.last.open(RELAY_2);
+  await pass(6000);
+  await brew.close();
+  await pass(0);
+  expect(network.sockets.map(({ readyState }) => readyState)).not.toContain(1);
+});
+
+describe('frames of a brewer that this client is not told of yet', () => {
+  const joined = () => {
+    const made = kit();
+    made.read(1);
+    made.network.last.open(RELAY_2);
+    return made;
+  };
+
+  it('are given to its patrons when it is, each once, and are no loss', async () => {
+    const { network, dropped, read } = joined();
+    network.last.deliver(record(2, 'hello'));
+    network.last.deliver(record(2, 'world'));
+    const { texts } = read(2);
+    network.last.deliver(record(2, 'live'));
+    const other = read(2);
+    await pass(2000);
+    expect([texts, other.texts, dropped]).toEqual([['hello', 'world', 'live'], ['hello retained', 'world retained', 'live retained'], []]);
+  });
+
+  it('are not given twice where the relay repeats the last one to who joins by a ticket', () => {
+    const { network, read } = joined();
+    network.last.deliver(record(2, 'hello'));
+    const { texts } = read(2, 'one', { ticket: 'ab' });
+    network.last.deliver(record(2, 'hello', true));
+    network.last.deliver(record(2, 'hello'));
+    expect(texts).toEqual(['hello', 'hello']);
+  });
+
+  it('are given to who leaves and comes back as what they are then: last values, each once', () => {
+    const { network, read } = joined();
+    network.last.deliver(record(2, 'hello'));
+    read(2).stop();
+    const { texts } = read(2, 'one', { ticket: 'ab' });
+    network.last.deliver(record(2, 'hello', true));
+    expect(texts).toEqual(['hello retained']);
+  });
+
+  it('are dropped after a second, and those of others stay away', async () => {
+    const { network, dropped, read } = joined();
+    network.last.deliver(record(2, 'hello'));
+    expect(read(3).texts).toEqual([]);
+    await pass(999);
+    expect(dropped).toEqual([]);
+    await pass(1);
+    expect([dropped, read(2).texts]).toEqual([['unknown-brewer'], []]);
+    expect(vi.getTimerCount()).toBe(1); // that of a stable connection
+  });
+
+  it('are bounded in number and size: the oldest goes first', () => {
+    const { network, dropped, read } = joined();
+    for (let i = 0; i < 100; i++) network.last.deliver(record(2, String(i)));
+    const { texts } = read(2);
+    expect([texts.length, texts.at(-1), dropped.length]).toEqual([63, '99', 37]);
+    for (let i = 0; i < 5; i++) network.last.deliver(record(3, String(i).repeat(1024 * 1024)));
+    expect(read(3).texts.map((text) => text[0])).toEqual(['2', '3', '4']);
+  });
+});

@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest';
+import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
+import { nobleEngine } from '../../src/core/ciphers/noble.js';
+import { id, settle } from '../helpers.js';
+import { brewerKit, patron, RecordingBrew } from './brewer-kit.js';
+import { fakeTime, pass } from './fake-time.js';
+import { controlKit, patronInfo } from './scripted-control.js';
+
+// What was brewed last leaves, also where the engine takes its time to seal it, as those of browsers do.
+
+fakeTime();
+
+/** An engine that seals when the test says so. */
+function slowEngine() {
+  const answers: (() => void)[] = [];
+  const engine: CryptoEngine = {
+    ...nobleEngine,
+    gcm: (key) => ({
+      ...nobleEngine.gcm(key),
+      seal: (nonce, aad, data) => new Promise((resolve) => answers.push(() => resolve(nobleEngine.gcm(key).seal(nonce, aad, data)))),
+    }),
+  };
+  return { engine, seal: () => answers.splice(0).forEach((answer) => answer()) };
+}
+
+describe('a brewer whose engine takes its time', () => {
+  it.each(['removePatron', 'reset'])('%s: the pair ends when the brew has been given what was brewed before, and not sooner', async (how) => {
+    const { engine, seal } = slowEngine();
+    const { brewer, x, log } = brewerKit({ crypto: true, engine });
+    brewer.newPatrons([patron(1)]);
+    await brewer.brewText('last');
+    if (how === 'reset') brewer.reset();
+    else brewer.removePatron(id(1));
+    expect([x.stopped, brewer.isMatched, log.at(-1)]).toEqual([[], false, 'unmatched a.b']);
+    x.onBrew = () => expect(x.stopped).toEqual([]);
+    seal();
+    await settle();
+    expect([x.frames.length, x.stopped]).toEqual([1, [id(1)]]);
+  });
+
+  it('what is brewed in a former session is for its pairs alone', async () => {
+    const { engine, seal } = slowEngine();
+    const { brewer, x, y } = brewerKit({ crypto: true, engine });
+    brewer.newPatrons([patron(1)]);
+    void brewer.brewText('old');
+    brewer.reset();
+    brewer.configure();
+    brewer.newPatrons([patron(2, { brew: { name: 'y' } })]);
+    seal();
+    await settle();
+    expect([x.frames.length, y.frames.length]).toEqual([1, 0]);
+  });
+
+  it('a patron that comes back meanwhile: its former pair ends first', async () => {
+    const { engine, seal } = slowEngine();
+    const { brewer, x } = brewerKit({ crypto: true, engine });
+    brewer.newPatrons([patron(1)]);
+    void brewer.brewText('last');
+    brewer.removePatron(id(1));
+    x.onStart = () => expect(x.stopped).toEqual([id(1)]);
+    brewer.newPatrons([patron(1)]);
+    seal();
+    await settle();
+    expect([x.frames.length, x.started.length, x.stopped]).toEqual([1, 2, [id(1)]]);
+  });
+
+  it('one that never answers is not waited for longer than a second, and that is told', async () => {
+    const { engine } = slowEngine();
+    const { brewer, x, errors } = brewerKit({ crypto: true, engine });
+    brewer.newPatrons([patron(1)]);
+    void brewer.brewText('last');
+    brewer.removePatron(id(1));
+    await pass(999);
+    expect([x.stopped, errors]).toEqual([[], []]);
+    await pass(1);
+    expect([x.stopped, errors.map(({ code }) => code)]).toEqual([[id(1)], ['BREW_FAILED']]);
+  });
+});
+
+describe('removeBrewer() after brew()', () => {
+  async function removed() {
+    const { engine, seal } = slowEngine();
+    const made = controlKit({ engine });
+    const { client, control, brew } = made;
+    const brewer = client.addBrewer('own.topic');
+    control.peersOf(brewer.brewerId).set(id(21), patronInfo(id(21)));
+    const log: string[] = [];
+    await client.connect();
+    Object.assign(brew, {
+      brew: () => void log.push('frame'),
+      endBrewer: () => log.push('end'),
+      onClose: () => void log.push('close'),
+    });
+    await brewer.brewText('last');
+    client.removeBrewer(brewer);
+    return { ...made, brewer, seal, log };
+  }
+
+  it('what its brews began for it ends when that has left', async () => {
+    const { brew, seal, log } = await removed();
+    expect([brew.running.size, log]).toEqual([1, []]);
+    seal();
+    await settle();
+    expect([brew.running.size, log]).toEqual([0, ['frame', 'end']]);
+  });
+
+  it('disconnect() waits for it', async () => {
+    const { client, seal, log } = await removed();
+    const ending = client.disconnect();
+    await settle();
+    seal();
+    await ending;
+    expect(log).toEqual(['frame', 'end', 'close']);
+  });
+
+  it('a brewer that is added again meanwhile is not ended', async () => {
+    const { client, brewer, seal, log } = await removed();
+    client.addBrewer(brewer);
+    seal();
+    await settle();
+    expect(log).toEqual(['frame']);
+  });
+
+  it('what goes wrong then is an error of its client', async () => {
+    const { errors } = await removed();
+    await pass(1000);
+    expect(errors.map(({ code }) => code)).toEqual(['BREW_FAILED']);
+  });
+});
+
+it('without an engine that takes its time a pair ends at once', async () => {
+  const { brewer, x } = brewerKit({ crypto: true });
+  expect(x).toBeInstanceOf(RecordingBrew);
+  brewer.newPatrons([patron(1)]);
+  await brewer.brewText('last');
+  brewer.removePatron(id(1));
+  expect([x.frames.length, x.stopped]).toEqual([1, [id(1)]]);
+});

@@ -1,0 +1,156 @@
+import { describe, expect, it, vi } from 'vitest';
+import { Brewer } from '../../src/core/brewer.js';
+import { Patron } from '../../src/core/patron.js';
+import { id, rejected } from '../helpers.js';
+import { fakeTime, pass } from './fake-time.js';
+import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
+
+// What an application does in the middle of something: in a listener, or between two calls of its own.
+
+fakeTime();
+
+describe('connect() and disconnect()', () => {
+  it('whose signal is aborted by a listener of connecting rejects, and nothing goes on', async () => {
+    const { client, control } = controlKit();
+    const aborter = new AbortController();
+    client.on('state', () => aborter.abort());
+    await rejected(client.connect({ signal: aborter.signal }), 'ABORTED');
+    await pass(5000);
+    expect([client.state, control.network.sockets.length]).toEqual(['disconnected', 0]);
+  });
+
+  it('the last call counts: a connect() that waits for a disconnect() is over with the next disconnect()', async () => {
+    const { client, control, brew } = controlKit();
+    const brewer = client.addBrewer('own.topic', { cipher: 'none' });
+    control.peersOf(brewer.brewerId).set(id(21), patronInfo(id(21)));
+    await client.connect();
+    let accept!: () => void;
+    brew.brew = () => new Promise<void>((resolve) => (accept = resolve));
+    void brewer.brewText('x');
+    void client.disconnect();
+    const connecting = rejected(client.connect(), 'CONNECTION_CLOSED');
+    client.removeBrewer(brewer);
+    const ending = client.disconnect();
+    accept();
+    await connecting;
+    await ending;
+    await pass(5000);
+    expect(client.state).toBe('disconnected');
+  });
+
+  it('listeners hear the states in their order, whatever one of them does', async () => {
+    const { client, control } = controlKit();
+    control.up = false;
+    let again = true;
+    client.on('state', (state) => {
+      if (state !== 'disconnected' || !again) return;
+      again = false;
+      client.connect().catch(() => undefined);
+    });
+    const heard: string[] = [];
+    client.on('state', (state) => heard.push(state));
+    await rejected(client.connect(), 'CONNECT_FAILED');
+    await pass(5000);
+    expect(heard).toEqual(['connecting', 'disconnected', 'connecting', 'disconnected']);
+  });
+
+  it.each(['cipher', 'lifecycle'])('where the %s of the application throws, connect() rejects, and a later one works', async (what) => {
+    const cause = new Error('of the application');
+    let throws = true;
+    const fail = (): void => {
+      if (throws) throw cause;
+    };
+    const { client } = controlKit({ lifecycle: () => (what === 'lifecycle' && fail(), () => undefined) });
+    if (what === 'cipher') {
+      client.addBrewer('own.topic', { cipher: () => (fail(), { config: undefined, seal: (data: Uint8Array) => data as Uint8Array<ArrayBuffer> }) as never });
+    }
+    expect(await rejected(client.connect(), 'OPTION_INVALID')).toMatchObject({ cause });
+    expect(client.state).toBe('disconnected');
+    throws = false;
+    await client.connect();
+    expect(client.state).toBe('connected');
+  });
+});
+
+it('where graceMs is over while registrations are not answered, they are sent again with the new keys', async () => {
+  const { client, control, states } = controlKit({ reconnect: { delayMs: 10, graceMs: 200 } });
+  const brewer = client.addBrewer('own.topic');
+  await client.connect();
+  control.answers = false;
+  control.cut();
+  await pass(150);
+  control.answers = true;
+  await pass(1000);
+  expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'disconnected', 'connecting', 'connected']);
+  expect(control.ofType(10).at(-1)!['brewer_config']).toEqual(brewer.getConfig());
+});
+
+it('a server that names a pair again that could not be started hears of no brew: only what runs is renewed', async () => {
+  const { client, control, brew } = controlKit();
+  const renewed: string[] = [];
+  Object.assign(brew, { renew: ({ brewerId }: { brewerId: string }) => renewed.push(brewerId) });
+  client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
+  control.peersOf(id(1)).set(id(11), brewerInfo(id(11), 'no key')).set(id(12), brewerInfo(id(12)));
+  await client.connect();
+  control.cut();
+  await pass(2000);
+  expect([client.state, renewed]).toEqual(['connected', [id(12)]]);
+});
+
+describe('a listener that ends what its list is about', () => {
+  it.each(['disconnect', 'removeBrewer'])('%s at added: none of the other patrons is started', async (how) => {
+    const { client, control, brew } = controlKit();
+    const brewer = client.addBrewer(new Brewer('own.topic', { brewerId: id(2) }));
+    for (const n of [21, 22]) control.peersOf(id(2)).set(id(n), patronInfo(id(n)));
+    const told: string[] = [];
+    for (const name of ['matched', 'unmatched'] as const) brewer.on(name, () => told.push(name));
+    brewer.on('added', () => (how === 'disconnect' ? void client.disconnect() : client.removeBrewer(brewer)));
+    client.connect().catch(() => undefined);
+    await pass(2000);
+    expect([brewer.patrons.size, brew.running.size, told]).toEqual([0, 0, []]);
+  });
+
+  it('disconnect at removed: the pair that comes in its place is not started', async () => {
+    const { client, control, brew } = controlKit();
+    client.addBrewer(new Brewer('own.topic', { brewerId: id(2) })).on('removed', () => void client.disconnect());
+    client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
+    control.peersOf(id(2)).set(id(21), patronInfo(id(21)));
+    await client.connect();
+    control.send({ type: 22, payload: { brewer_id: id(2), patrons: [patronInfo(id(21), 'changed'), patronInfo(id(22))] } });
+    await pass(2000);
+    expect(brew.running.size).toBe(0);
+  });
+
+  it.each(['disconnect', 'removePatron'])('%s at the error of one brewer: none of the others is stored', async (how) => {
+    const { client, control, brew } = controlKit();
+    const patron = client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
+    control.peersOf(id(1)).set(id(11), brewerInfo(id(11), 'no key')).set(id(12), brewerInfo(id(12)));
+    client.on('error', () => (how === 'disconnect' ? void client.disconnect() : client.removePatron(patron)));
+    client.connect().catch(() => undefined);
+    await pass(2000);
+    expect([patron.brewers.size, brew.running.size]).toEqual([0, 0]);
+  });
+
+  it('disconnect at what is wrong with a packet: the rest of it is not taken, and counts the next time', async () => {
+    const { client, control, brew, errors } = controlKit();
+    client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
+    await client.connect();
+    const ended = new Promise<void>((resolve) => client.on('error', () => resolve(client.disconnect())));
+    control.send({ type: 12, payload: { patron_id: id(1), brewers: [{ topic: 'foreign.topic', brewer_id: 'bad' }, brewerInfo(id(12))] } });
+    await ended;
+    expect([errors.map(({ code }) => code), brew.running.size]).toEqual([['PACKET_INVALID'], 0]);
+    control.peersOf(id(1)).set(id(12), brewerInfo(id(12)));
+    await client.connect();
+    expect([...brew.running.keys()]).toEqual([`${id(1)}/${id(12)}`]);
+  });
+});
+
+it('a client that cannot have all of its brews takes none', async () => {
+  const { WebSocketBrew } = await import('../../src/brews/websocket.js');
+  const { MemoryBrew } = await import('../../src/brews/memory.js');
+  const [fresh, used] = [new MemoryBrew(), new WebSocketBrew()];
+  controlKit({ brews: [used] });
+  expect(() => controlKit({ brews: [fresh, used] })).toThrow(expect.objectContaining({ code: 'BREW_IN_USE' }) as Error);
+  controlKit({ brews: [fresh] });
+  expect(vi.getTimerCount()).toBe(0);
+});
