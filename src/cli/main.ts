@@ -7,6 +7,9 @@ import { Tell } from './tell.js';
 const args = process.argv.slice(2);
 const tell = new Tell(process.stderr);
 
+// An empty variable is how one takes a variable away in a unit file or a compose file: it counts as not set.
+for (const [name, value] of Object.entries(process.env)) if (name.startsWith('PUBKEEPER_') && value === '') delete process.env[name];
+
 // Help that is cut short by `head` is no failure. Commands that write data also listen.
 const outputFault = watchOutput();
 
