@@ -13,13 +13,20 @@ const RETURN = 0x0d;
 export const openInput = (path: string | undefined): Readable =>
   path === undefined || path === '-' ? process.stdin : createReadStream(path);
 
-/** All of it, as one message. */
-export async function readAll(chunks: AsyncIterable<Uint8Array>, limit = MAX_MESSAGE): Promise<Uint8Array> {
+/**
+ * All of it, as one message.
+ * @param tooLong the sentence for more than `limit` bytes
+ */
+export async function readAll(
+  chunks: AsyncIterable<Uint8Array>,
+  limit = MAX_MESSAGE,
+  tooLong = `The input is longer than ${limit} bytes: brew it in parts, for instance with --lines.`,
+): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of chunks) {
     length += chunk.length;
-    if (length > limit) throw failure(`The input is longer than ${limit} bytes: brew it in parts, for instance with --lines.`);
+    if (length > limit) throw failure(tooLong);
     parts.push(chunk);
   }
   return Buffer.concat(parts);

@@ -1,9 +1,30 @@
 import { failure, systemCode } from './exit.js';
 
+const unwritable = (error: Error): Error =>
+  failure(`Standard output cannot be written (${systemCode(error) || error.message}).`, error);
+
+/** Writes to stdout what somebody must get. Rejects when nobody can have got it. */
+export const print = (text: string): Promise<void> =>
+  new Promise((resolve, reject) => process.stdout.write(text, (error) => (error ? reject(unwritable(error)) : resolve())));
+
+/** What went wrong with stdout and was told by nobody; that nobody reads any more is no fault of a command as such. */
+export function watchOutput(): () => Error | undefined {
+  let fault: Error | undefined;
+  process.stdout.on('error', (error: Error) => {
+    if (systemCode(error) !== 'EPIPE') fault ??= unwritable(error);
+  });
+  return () => fault;
+}
+
+/** More is not kept for a reader of stdout, in bytes. */
+const MAX_WAITING = 64 * 1024 * 1024;
+
 /** Data on its way to stdout. What is written in one tick leaves in one piece. */
 export class Output {
-  readonly #stream: NodeJS.WritableStream & { cork?(): void; uncork?(): void };
+  readonly #stream: NodeJS.WritableStream & { cork?(): void; uncork?(): void; readonly writableLength?: number };
   #corked = false;
+  #waiting = 0;
+  readonly #left = (): void => void this.#waiting--;
 
   /**
    * @param gone called when nobody reads any more (as `head` that has seen enough)
@@ -12,25 +33,47 @@ export class Output {
   constructor(stream: NodeJS.WritableStream, gone: () => void, failed: (error: Error) => void) {
     this.#stream = stream;
     stream.on('error', (error: Error) => {
-      const code = systemCode(error);
-      if (code === 'EPIPE') gone();
-      else failed(failure(`Standard output cannot be written (${code || error.message}).`, error));
+      if (systemCode(error) === 'EPIPE') {
+        this.isGone = true;
+        gone();
+      } else failed(unwritable(error));
     });
   }
 
-  write(chunk: string | Uint8Array): void {
+  /** Whether nobody reads any more. */
+  isGone = false;
+
+  /** How many of what was written have not left. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Returns whether it is taken: not while a reader that has stopped reading has too much to read already. */
+  write(chunk: string | Uint8Array): boolean {
+    if ((this.#stream.writableLength ?? 0) > MAX_WAITING) return false;
     if (!this.#corked) {
       this.#corked = true;
       this.#stream.cork?.();
       setImmediate(() => this.#uncork());
     }
-    this.#stream.write(chunk);
+    this.#waiting++;
+    this.#stream.write(chunk, this.#left);
+    return true;
   }
 
-  /** Resolves when everything has left, or never will. */
-  flush(): Promise<void> {
+  /**
+   * Resolves when everything has left, or never will.
+   * @param patience after so many ms it resolves all the same
+   */
+  flush(patience?: number): Promise<void> {
     this.#uncork();
-    return new Promise((resolve) => this.#stream.write('', () => resolve()));
+    return new Promise((resolve) => {
+      const timer = patience === undefined ? undefined : setTimeout(resolve, patience);
+      this.#stream.write('', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   #uncork(): void {

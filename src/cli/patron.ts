@@ -15,6 +15,9 @@ export interface PatronFlags extends ClientFlags {
   readonly count?: number;
 }
 
+/** How long a run that was ended from outside waits for those who read stdout, in ms. */
+const PATIENCE = 1000;
+
 /** `pubkeeper patron <pattern>` */
 export async function patron(pattern: string, flags: PatronFlags, tell: Tell): Promise<number> {
   const { count = Infinity, timeout, cipher } = flags;
@@ -24,10 +27,12 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
   const format = formatter(formatOf(flags), wantsColour(process.stdout, process.env));
   const client = makeClient(flags, await makeBrews(flags.brew, false), run);
   let received = 0;
+  let unread = 0;
 
   const receive = (_data: Uint8Array, message: Message): void => {
     if (run.isOver) return;
-    output.write(format(message, new Date()));
+    // A patron cannot ask its brewers to wait: what nobody reads is left out, before memory runs out.
+    if (!output.write(format(message, new Date()))) return void unread++;
     if (++received >= count) run.end(ExitCode.OK);
   };
   const target = new Patron(pattern, receive, { minCipher: cipher });
@@ -46,7 +51,10 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
     (error: unknown) => run.fail(error),
   );
   const code = await run.ended;
-  await Promise.all([client.disconnect(), output.flush()]);
+  // Those that were counted are waited for, as `cat` does; a second Ctrl-C ends that.
+  await Promise.all([client.disconnect(), output.flush(received >= count ? undefined : PATIENCE)]);
+  unread += output.waiting;
+  if (unread && !output.isGone) tell.note(`Standard output was not read: ${unread} of the messages that came were not printed, or not wholly.`);
   return code;
 }
 

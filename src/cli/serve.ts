@@ -124,7 +124,8 @@ const describe = ({ url, relayUrl, port, token }: PubkeeperServer, relayPort: nu
 function announce({ url, relayUrl, token }: PubkeeperServer, relayPort: number | undefined, page: boolean, { info }: Pick<ServeLogger, 'info'>): void {
   info(`Serving at ${url}`);
   if (relayPort !== undefined) info(`Relay also at ${relayUrl}`);
-  if (page) info(`Dashboard at ${new URL('/', url.replace(/^ws/, 'http')).href}`);
+  // Not by URL, which does not take the zone of an address (::1%lo).
+  if (page) info(`Dashboard at ${url.replace(/^ws(s?:\/\/[^/]+).*$/, 'http$1/')}`);
   if (token !== undefined) info(`Token, made for this run: ${token}`);
 }
 

@@ -1,15 +1,15 @@
 import { createPrivateKey, createSecretKey, randomBytes } from 'node:crypto';
-import { rename, stat, writeFile } from 'node:fs/promises';
 import { decodeJwt, importJWK, SignJWT } from 'jose';
-import { show } from '../core/id.js';
-import type { JwtAlgorithm, Right, TokenTable } from '../server/index.js';
-import { readTokens, Tokens } from '../server/index.js';
+import type { JwtAlgorithm, Right } from '../server/index.js';
+import { readTokens } from '../server/index.js';
 import { hashToken, readRights } from '../server/auth.js';
-import { ExitCode, failure, systemCode, usage } from './exit.js';
+import { ExitCode, failure, usage } from './exit.js';
 import { readAll } from './input.js';
+import { print } from './output.js';
 import { jwtAuthenticator, readText } from './serve-files.js';
 import type { JwtFlags } from './serve-flags.js';
 import type { Tell } from './tell.js';
+import { addTo } from './token-file.js';
 import { EVERYTHING } from './tokens.js';
 
 export interface TokenFlags extends JwtFlags {
@@ -30,14 +30,19 @@ export interface VerifyFlags extends TokenFlags {
 
 /** How long a signed token holds, in seconds, where nothing else is asked for. */
 const HOUR = 3600;
+/** More is not read from stdin, in bytes. */
+const MAX_TOKEN = 64 * 1024;
+const TOO_LONG = `Standard input is longer than a token can be (${MAX_TOKEN} bytes): give it the token alone.`;
 
 /** `pubkeeper token create` */
 export async function createToken(flags: CreateFlags, tell: Tell): Promise<number> {
   const rights = rightsOf(flags);
+  if (flags.jwtJwksUrl !== undefined) throw usage('--jwt-jwks-url has public keys: a token is signed by --jwt-key-file or PUBKEEPER_JWT_KEY.');
+  if (flags.jwtLeeway !== undefined) throw usage('--jwt-leeway is for those who check tokens: leave it out here.');
   const isSigned = [flags.jwtKeyFile, flags.jwtIssuer, flags.jwtAudience, flags.jwtAlgorithms].some((flag) => flag !== undefined);
   if (isSigned) {
     if (flags.tokens !== undefined) throw usage('A signed token stands in no file: leave out --tokens, or the flags that begin with --jwt.');
-    process.stdout.write(`${await sign(rights, flags)}\n`);
+    await print(`${await sign(rights, flags)}\n`);
     return ExitCode.OK;
   }
   if (flags.expires !== undefined || flags.subject !== undefined) throw usage('--expires and --subject are for signed tokens: give --jwt-key-file.');
@@ -45,12 +50,12 @@ export async function createToken(flags: CreateFlags, tell: Tell): Promise<numbe
   const entry = { [`sha256:${Buffer.from(hashToken(token), 'base64').toString('hex')}`]: rights };
   if (flags.tokens === undefined) {
     tell.note('The token is told only now; the second line is what a token file holds of it.');
-    process.stdout.write(`${token}\n${JSON.stringify(entry)}\n`);
+    await print(`${token}\n${JSON.stringify(entry)}\n`);
     return ExitCode.OK;
   }
-  await addTo(flags.tokens, entry);
+  // The file must not hold a hash whose token nobody has seen.
+  await addTo(flags.tokens, entry, () => print(`${token}\n`));
   tell.note(`Added to ${flags.tokens}; a server that runs reads it at SIGHUP. The token is told only now.`);
-  process.stdout.write(`${token}\n`);
   return ExitCode.OK;
 }
 
@@ -59,7 +64,7 @@ export async function verifyToken(flags: VerifyFlags): Promise<number> {
   const { tokens: path } = flags;
   const jwt = await jwtAuthenticator(flags);
   if (path === undefined && !jwt) throw usage('Nothing says what the token must be: give --tokens, or --jwt-key-file or --jwt-jwks-url.');
-  const token = flags.token ?? (await readAll(process.stdin, 64 * 1024).then((bytes) => Buffer.from(bytes).toString().trim()));
+  const token = flags.token ?? (await readAll(process.stdin, MAX_TOKEN, TOO_LONG).then((bytes) => Buffer.from(bytes).toString().trim()));
   if (!token) throw usage('There is no token: give it on stdin, or set PUBKEEPER_TOKEN.');
   const listed = path === undefined ? undefined : (await readTokens(path)).list(token);
   const signed = listed ? undefined : await jwt?.authenticate(token);
@@ -86,36 +91,12 @@ function rightsOf({ read = [], write = [], all }: CreateFlags): readonly Right[]
   ];
 }
 
-/** Adds an entry to a token file. Whoever reads the file meanwhile sees it as it was, or as it is then. */
-async function addTo(path: string, entry: TokenTable): Promise<void> {
-  const mode = await stat(path).then((found) => found.mode & 0o777, (error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw failure(`The token file ${show(path)} cannot be read (${systemCode(error)}).`, error);
-  });
-  let table: TokenTable = {};
-  if (mode !== undefined) {
-    await readTokens(path);
-    table = JSON.parse(await readText(path)) as TokenTable;
-  }
-  const all = { ...table, ...entry };
-  new Tokens(all);
-  const next = `${path}.${randomBytes(4).toString('hex')}`;
-  try {
-    // For its owner only, unless it was for others before.
-    await writeFile(next, `${JSON.stringify(all, null, 2)}\n`, { mode: mode ?? 0o600, flag: 'wx' });
-    await rename(next, path);
-  } catch (error) {
-    throw failure(`The token file ${show(path)} cannot be written (${systemCode(error) || 'unknown reason'}).`, error);
-  }
-}
-
 async function sign(rights: readonly Right[], flags: CreateFlags): Promise<string> {
   const { jwtKeyFile: path, jwtIssuer: issuer, jwtAudience: audience, jwtAlgorithms = [], expires = HOUR, subject } = flags;
   const [algorithm] = jwtAlgorithms;
   if (!issuer || !audience || !algorithm || jwtAlgorithms.length > 1) {
     throw usage('A signed token needs --jwt-issuer, --jwt-audience and one algorithm by --jwt-algorithms.');
   }
-  if (flags.jwtJwksUrl !== undefined) throw usage('--jwt-jwks-url has public keys: a token is signed by --jwt-key-file or PUBKEEPER_JWT_KEY.');
   const own = process.env['PUBKEEPER_JWT_KEY'];
   if (path === undefined && !own) throw usage('There is no key to sign with: give --jwt-key-file, or set PUBKEEPER_JWT_KEY.');
   const key = await signingKey((path === undefined ? own! : await readText(path)).trim(), algorithm);

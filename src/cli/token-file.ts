@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto';
+import { chown, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
+import { show } from '../core/id.js';
+import type { TokenTable } from '../server/index.js';
+import { readTokens, Tokens } from '../server/index.js';
+import { ExitError, failure, systemCode } from './exit.js';
+import { readText } from './serve-files.js';
+
+/** How long another run may hold the file, in ms. It takes some milliseconds to add a token. */
+const PATIENCE = 5000;
+/** How long to wait before the lock is tried again, in ms, and as much again by chance: not all at the same time. */
+const PAUSE = 20;
+
+/**
+ * Adds an entry to a token file. Whoever reads the file meanwhile sees it as it was, or as it is then.
+ * @param before called when all but the last step is done: when it fails, the file stays as it was
+ */
+export async function addTo(named: string, entry: TokenTable, before: () => Promise<void>): Promise<void> {
+  // What a link leads to is what is replaced, and not the link.
+  const path = await realpath(named).catch(() => named);
+  const lock = `${path}.lock`;
+  await take(lock, named);
+  try {
+    await replace(path, named, entry, before);
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+/** Two runs that read the same table would each write it without the other's token. */
+async function take(lock: string, named: string): Promise<void> {
+  const end = performance.now() + PATIENCE;
+  for (;;) {
+    try {
+      return await (await open(lock, 'wx', 0o600)).close();
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw unwritable(named, error);
+      if (performance.now() > end) {
+        throw failure(`The token file ${show(named)} is locked by another run: if there is none, remove ${show(lock)}.`, error);
+      }
+    }
+    await wait(PAUSE * (1 + Math.random()));
+  }
+}
+
+async function replace(path: string, named: string, entry: TokenTable, before: () => Promise<void>): Promise<void> {
+  const found = await stat(path).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw failure(`The token file ${show(named)} cannot be read (${systemCode(error)}).`, error);
+  });
+  let table: TokenTable = {};
+  if (found) {
+    await readTokens(path);
+    table = JSON.parse(await readText(path)) as TokenTable;
+  }
+  const all = { ...table, ...entry };
+  new Tokens(all);
+  const next = `${path}.${randomBytes(4).toString('hex')}`;
+  try {
+    // For its owner only, unless it was for others before.
+    await writeFile(next, `${JSON.stringify(all, null, 2)}\n`, { mode: found ? found.mode & 0o777 : 0o600, flag: 'wx' });
+    // The server's user must still be able to read what root has added to.
+    const own = await stat(next);
+    if (found && (own.uid !== found.uid || own.gid !== found.gid)) await chown(next, found.uid, found.gid);
+    await before();
+    await rename(next, path);
+  } catch (error) {
+    await rm(next, { force: true });
+    throw error instanceof ExitError ? error : unwritable(named, error);
+  }
+}
+
+const unwritable = (path: string, error: unknown): ExitError =>
+  failure(`The token file ${show(path)} cannot be written (${systemCode(error) || 'unknown reason'}).`, error);

@@ -1,0 +1,53 @@
+import { once } from 'node:events';
+import { networkInterfaces } from 'node:os';
+import { Writable } from 'node:stream';
+import { expect, it } from 'vitest';
+import { Output } from '../../src/cli/output.js';
+import { listen, pubkeeper, result, serve } from './harness.js';
+
+// What a command finds where it runs: variables, addresses, and a stdout that nobody reads.
+
+it('an empty variable counts as not set', async () => {
+  const env = { PUBKEEPER_CLUSTER: '', PUBKEEPER_CLUSTER_NAME: '', PUBKEEPER_CLUSTER_CREDENTIALS: '', PUBKEEPER_TOKEN: '', PUBKEEPER_JWT_KEY: '' };
+  const server = pubkeeper(['serve', '--port', '0'], { env });
+  await server.says(/Token, made for this run/);
+  // Nobody serves at port 1: that it gets as far as to dial is what counts.
+  const { code, stderr } = await result(['patron', 'a', '--timeout', '0.2', '--brew', 'websocket', '--token', 't'], { env: { PUBKEEPER_SERVER: '' } });
+  expect(code).not.toBe(2);
+  expect(stderr).not.toMatch(/must be a URL/);
+});
+
+it.skipIf(!Object.values(networkInterfaces()).flat().some((it) => it?.address === '::1'))('serves at an address with a zone', async () => {
+  const server = pubkeeper(['serve', '--port', '0', '--host', '::1%lo', '--token', 'x']);
+  await server.says(/Dashboard at http:\/\/\[::1%lo\]:\d+\/\n/);
+  server.kill('SIGINT');
+  expect(await server.exit).toBe(0);
+});
+
+it('a patron whose stdout nobody reads ends at a signal, and says what was not printed', async () => {
+  const server = await serve();
+  const patron = await listen('unread', [], server);
+  const stdout = patron.child.stdout!;
+  // As long as somebody listens for it, nothing is read by itself.
+  const readable = new Promise<void>((resolve) => stdout.on('readable', resolve));
+  // More than a pipe holds, so that it is known to have come when its beginning can be read.
+  const long = 'x'.repeat(1_000_000);
+  expect(await result(['brew', 'unread'], { env: server.env, input: long })).toMatchObject({ code: 0 });
+  await readable;
+  patron.kill('SIGINT');
+  const [code] = (await once(patron.child, 'exit')) as [number];
+  expect(code).toBe(0);
+  await patron.says(/Standard output was not read: 1 of the messages that came were not printed/);
+  stdout.removeAllListeners('readable').resume();
+  await patron.exit;
+});
+
+it('keeps no more than 64 MiB for a reader that has stopped', () => {
+  const stuck = new Writable({ write: () => undefined });
+  const output = new Output(stuck, () => undefined, () => undefined);
+  const chunk = new Uint8Array(1024 * 1024);
+  let taken = 0;
+  while (output.write(chunk) && taken < 100) taken++;
+  expect(taken).toBe(65);
+  expect(output.waiting).toBe(65);
+});

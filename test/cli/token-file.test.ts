@@ -1,0 +1,72 @@
+import { chownSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Cli, MAIN, result } from './harness.js';
+
+let directory: string;
+beforeAll(() => void (directory = mkdtempSync(join(tmpdir(), 'pubkeeper-token-file-'))));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const create = (tokens: string) => result(['token', 'create', '--all', '--tokens', tokens]);
+const hashesOf = (path: string): string[] => Object.keys(JSON.parse(readFileSync(path, 'utf8')) as object);
+const toFull = (args: readonly string[]): Cli => new Cli('sh', ['-c', 'exec "$0" "$@" > /dev/full', process.execPath, MAIN, ...args]);
+
+describe.concurrent('a token file', () => {
+  it.skipIf(!existsSync('/dev/full'))('gets no hash of a token that could not be printed', async () => {
+    const tokens = join(directory, 'full.json');
+    const cli = toFull(['token', 'create', '--all', '--tokens', tokens]);
+    expect(await cli.exit).toBe(1);
+    expect(cli.stderr.all).toBe('pubkeeper: Standard output cannot be written (ENOSPC).\n');
+    expect(readdirSync(directory).filter((name) => name.startsWith('full.json'))).toEqual([]);
+  });
+
+  it('keeps what several runs add at once', async () => {
+    const tokens = join(directory, 'many.json');
+    const made = await Promise.all(Array.from({ length: 8 }, () => create(tokens)));
+    expect(made.map(({ code }) => code)).toEqual(Array.from({ length: 8 }, () => 0));
+    expect(hashesOf(tokens)).toHaveLength(8);
+    expect(readdirSync(directory).filter((name) => name.startsWith('many.json'))).toEqual(['many.json']);
+  });
+
+  it('that stays locked is left alone, with a sentence that says what to remove', async () => {
+    const tokens = join(directory, 'locked.json');
+    writeFileSync(`${tokens}.lock`, '');
+    const { code, stdout, stderr } = await create(tokens);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^pubkeeper: The token file [^\n]+ is locked by another run: if there is none, remove [^\n]+locked\.json\.lock[^\n]+\n$/);
+    expect(existsSync(tokens)).toBe(false);
+  });
+
+  it('stays where a link leads to, with its mode and its owner', async () => {
+    const [tokens, link] = [join(directory, 'real.json'), join(directory, 'link.json')];
+    writeFileSync(tokens, JSON.stringify({ old: [{ topic: 'a', read: true }] }), { mode: 0o640 });
+    if (process.getuid?.() === 0) chownSync(tokens, 1234, 1235);
+    symlinkSync(tokens, link);
+    const { uid, gid, mode } = statSync(tokens);
+    expect(await create(link)).toMatchObject({ code: 0 });
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(hashesOf(tokens)).toHaveLength(2);
+    expect(statSync(tokens)).toMatchObject({ uid, gid, mode });
+  });
+});
+
+it.skipIf(!existsSync('/dev/full'))('what cannot be printed is a failure, also of a command that only prints', async () => {
+  const cli = toFull(['--help']);
+  expect(await cli.exit).toBe(1);
+  expect(cli.stderr.all).toBe('pubkeeper: Standard output cannot be written (ENOSPC).\n');
+});
+
+it('refuses flags of those who check tokens, instead of making another kind of token', async () => {
+  for (const flag of [['--jwt-jwks-url', 'https://a.example/jwks'], ['--jwt-leeway', '5']]) {
+    const { code, stdout, stderr } = await result(['token', 'create', '--all', ...flag]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(new RegExp(`^pubkeeper: ${flag[0]} [^\n]+\n$`));
+  }
+});
+
+it('token verify says that its input is no token where that is too long', async () => {
+  const { code, stderr } = await result(['token', 'verify', '--tokens', join(directory, 'none.json')], { input: 'x'.repeat(70_000) });
+  expect(code).toBe(1);
+  expect(stderr).toBe('pubkeeper: Standard input is longer than a token can be (65536 bytes): give it the token alone.\n');
+});
