@@ -33,7 +33,7 @@ export interface ServerOptions {
    * `secured` a relay that is not known gets no tickets, and so no data. Default: none.
    */
   readonly relayAddresses?: readonly string[];
-  /** The longest payload of a message, in bytes, headers not counted; default 1 MiB. */
+  /** The longest payload of a message, in bytes, headers not counted; default 1 MiB. Several short ones may come together, up to 64 KiB. */
   readonly maxMessageBytes?: number;
   /** Where refusals (`warn`), oddities (`debug`) and faults (`error`) go; default: only faults, to the console. */
   readonly logger?: Logger;

@@ -3,8 +3,9 @@ import { WebSocket } from 'ws';
 import type { Logger } from '../core/host.js';
 import type { Heartbeat, Beating } from './heartbeat.js';
 import { Bucket } from './bucket.js';
+import { CloseCode } from './close-codes.js';
 import type { LimitSettings } from './limits.js';
-import { bytesOf, countFault } from './outbox.js';
+import { bytesOf, countFault, end } from './outbox.js';
 import type { Outbox } from './outbox.js';
 import { BEAT, type RelayVersion } from './relay-format.js';
 import { Pacer } from './pacer.js';
@@ -77,6 +78,8 @@ class RelayConnection implements Beating, RelayMember, Paced {
 }
 
 export interface RelayPlaneOptions {
+  /** The longest payload that may be published. */
+  readonly maxMessageBytes: number;
   readonly drops: Drops;
   readonly outbox: Outbox;
   readonly limits: LimitSettings;
@@ -115,9 +118,11 @@ export class RelayPlane {
       cork: () => this.#atEndOfTick(),
       dropped: (fault, connection, count) => {
         drops.add(fault, count);
+        if (fault === 'too-long' && connection instanceof RelayConnection) end(connection.socket, CloseCode.TOO_LONG, 'What was published is too long.');
         if (fault === 'joined-topics' && connection instanceof RelayConnection) this.#hasTooMany(connection);
       },
       ...(options.tickets && { permits: new Permits<RelayMember>(options.tickets, limits.joinedTopics) }),
+      maxMessage: options.maxMessageBytes,
       maxJoined: limits.joinedTopics,
       maxRetained: limits.retainedValues,
       maxRetainedBytes: limits.retainedBytes,

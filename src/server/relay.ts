@@ -1,4 +1,4 @@
-import { isFrame } from '../core/frame.js';
+import { FRAME_HEADER, isBundle, isFrame, sequenceOf } from '../core/frame.js';
 import { RELAY_BATCH, RelayPacketType, readRelayPacket } from '../core/relay.js';
 import type { RelayPacket } from '../core/relay.js';
 import { LastValues } from './last-values.js';
@@ -18,12 +18,19 @@ export type { RelayBridge, RelayFault, RelayMember, RelayOptions } from './relay
 // form of the wire once, and written once to each connection that has joined.
 
 const HASH_IN_FRAME = 2;
+/** What a cipher may add to a message. */
+const CIPHER_OVERHEAD = 32;
 const NOBODY: ReadonlySet<never> = new Set();
+
+/** Messages that piled up in their brewer are sealed together: short ones may make a frame that is longer than one may be. */
+const isSmallBundle = (frame: Uint8Array): boolean =>
+  sequenceOf(frame) !== undefined && isBundle(frame) && frame.length <= RELAY_BATCH + FRAME_HEADER + CIPHER_OVERHEAD;
 
 /** Who has joined which topic, what goes to whom, and each topic's last value. */
 export class Relay<C extends RelayMember> {
   readonly #options: RelayOptions<C>;
   readonly #maxJoined: number;
+  readonly #maxFrame: number;
   /** The topics of which a connection did not get all, because it is too slow. */
   readonly #missed = new Map<C, Set<string>>();
   readonly #memberships = new Memberships<C>();
@@ -40,6 +47,7 @@ export class Relay<C extends RelayMember> {
     this.#options = options;
     this.#bridge = options.bridge;
     this.#lastValues = new LastValues(options.maxRetained ?? 10_000, options.maxRetainedBytes ?? 64 * 1024 * 1024);
+    this.#maxFrame = FRAME_HEADER + CIPHER_OVERHEAD + (options.maxMessage ?? Infinity);
     this.#maxJoined = options.maxJoined ?? Infinity;
   }
 
@@ -199,6 +207,7 @@ export class Relay<C extends RelayMember> {
 
   #publish(connection: C, key: string, { topicHash, payload: frame }: RelayPacket): void {
     if (!isFrame(frame)) return this.#options.dropped?.('relay-frame', connection);
+    if (frame.length > this.#maxFrame && !isSmallBundle(frame)) return this.#options.dropped?.('too-long', connection);
     for (let i = 0; i < topicHash.length; i++) {
       if (topicHash[i] !== frame[HASH_IN_FRAME + i]) return this.#options.dropped?.('relay-topic', connection);
     }

@@ -16,7 +16,7 @@ import { RELOADED, checkNames, isAuthenticator, readOptions, type ReloadOptions,
 import { Outbox } from './outbox.js';
 import { addressOf, localAddresses, OwnRelays } from './own-address.js';
 import { isSecure, transportOf } from './own-relay.js';
-import { Ports, RELAY_OVERHEAD } from './ports.js';
+import { Ports, relayPayload } from './ports.js';
 import { RelayPlane } from './relay-socket.js';
 import { Drops, type ServerStats } from './stats.js';
 import { checkKeys } from './tickets.js';
@@ -75,7 +75,7 @@ export class PubkeeperServer {
       settings.relayAddresses,
       (address) => tickets && logger.warn(`A brewer names the relay ${show(address)}, for which this server gives no tickets: it is not known as its own. If it is, say so in relayAddresses (--relay-address).`),
     );
-    this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
+    this.#relay = new RelayPlane({ maxMessageBytes: settings.maxMessageBytes, drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
     this.#control = new ControlPlane({
       authenticator,
       drops,
@@ -277,5 +277,5 @@ const eventOf = <C>({ brewer, patron, topic, brew }: Match<C>): MatchEvent => ({
 async function connectCluster({ cluster, logger, maxMessageBytes }: ServerSettings, drops: Drops): Promise<Cluster | undefined> {
   if (!cluster) return undefined;
   const { Cluster } = await import('./cluster/cluster.js');
-  return Cluster.connect(cluster, { logger, drops, maxFrame: maxMessageBytes + RELAY_OVERHEAD });
+  return Cluster.connect(cluster, { logger, drops, maxFrame: relayPayload(maxMessageBytes) });
 }
