@@ -48,6 +48,10 @@ class RelayConnection implements Beating, RelayMember, Paced {
     return this.tcp.bytesWritten - this.tcp.writableLength;
   }
 
+  get isPaused(): boolean {
+    return this.socket.isPaused;
+  }
+
   hold(): void {
     this.socket.pause();
   }

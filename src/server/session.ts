@@ -3,12 +3,13 @@ import { PubkeeperError, type ErrorCode } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
 import { PacketType, decodePacket } from '../core/packet.js';
-import type { Packet, PacketVersion, UnknownPacket } from '../core/packet.js';
+import type { Packet, UnknownPacket } from '../core/packet.js';
 import type { Authenticator, Rights } from './auth.js';
 import { Bucket } from './bucket.js';
 import { CloseCode } from './close-codes.js';
 import type { ControlPlane } from './control.js';
 import { Credential, checkRights, isLater } from './credential.js';
+import type { Handshake } from './handshake.js';
 import type { Beating } from './heartbeat.js';
 import { excessOf } from './limits.js';
 import type { Excess } from './limits.js';
@@ -16,17 +17,6 @@ import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { Throttle } from './throttle.js';
 import { PING, encodeMessages, nameOf, pong } from './wire.js';
-
-/** What the handshake of a control connection told. */
-export interface Handshake {
-  readonly version: PacketVersion;
-  /** The Host header: host and port by which this client reaches the server. */
-  readonly authority: string;
-  /** Whether it does so by TLS, to this server or to a proxy before it. */
-  readonly secure: boolean;
-  /** The address of the other end, for the log. */
-  readonly address: string;
-}
 
 /** A packet, and how many bytes it had. */
 type Arrived = { readonly packet: Packet | UnknownPacket; readonly length: number };
@@ -75,6 +65,10 @@ export class ControlSession implements Beating {
 
   get #open(): boolean {
     return this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  get isPaused(): boolean {
+    return this.#socket.isPaused;
   }
 
   /** Sends a packet. A connection that is closing or gone takes nothing. */

@@ -133,6 +133,18 @@ describe('Heartbeat', () => {
     expect(log.filter((line) => line.endsWith('left'))).toEqual([]);
     expect(log.filter((line) => line === 'cut dead')).toHaveLength(1);
   });
+
+  it('counts no silence of a connection that is not read from', () => {
+    const heartbeat = new Heartbeat();
+    let cuts = 0;
+    const held = { silence: 0, isPaused: true, ping: () => undefined, cut: () => void cuts++ };
+    heartbeat.add(held);
+    for (let half = 1; half <= 20; half++) heartbeat.beat();
+    expect(cuts).toBe(0);
+    held.isPaused = false;
+    for (let half = 1; half <= 6; half++) heartbeat.beat();
+    expect(cuts).toBe(1);
+  });
 });
 
 describe('CloseCode', () => {
