@@ -92,8 +92,10 @@ export class ControlSession implements Beating {
   /** Whether the other end is still there: true at its next sign of life, false when it gives none in time. */
   answers(): Promise<boolean> {
     if (!this.#open) return Promise.resolve(false);
+    // It sends, more than is read: what it answers would not be heard.
+    if (this.isPaused) return Promise.resolve(true);
     return (this.#probe ??= new Promise((resolve) => {
-      const timer = after(this.#plane.probeMs, () => this.#sign?.(false));
+      const timer = after(this.#plane.probeMs, () => this.#sign?.(this.isPaused));
       this.#sign = (alive) => {
         cancel(timer);
         this.#sign = this.#probe = undefined;
@@ -259,8 +261,10 @@ export class ControlSession implements Beating {
   #tooLate(): void {
     if (!this.#open) return;
     this.#plane.drops.add('auth-timeout');
-    this.deliver(errorPacket('TIMEOUT', `No CLIENT_AUTHENTICATE came within ${this.#plane.authMs} ms.`));
-    end(this.#socket, CloseCode.AUTH_TIMEOUT, 'No CLIENT_AUTHENTICATE came in time.');
+    // What came is still being looked at by the authenticator.
+    const what = this.#later ? 'The token was not checked' : 'No CLIENT_AUTHENTICATE came';
+    this.deliver(errorPacket('TIMEOUT', `${what} within ${this.#plane.authMs} ms.`));
+    end(this.#socket, CloseCode.AUTH_TIMEOUT, `${what} in time.`);
   }
 
   #tooSoon(): void {

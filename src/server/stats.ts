@@ -13,7 +13,7 @@ export type DropReason =
   | 'websocket' // bytes that break the WebSocket protocol
   | 'unauthorized' // a token that is not known
   | 'expired' // a connection whose token has expired, or was given other rights
-  | 'auth-timeout' // no token in time
+  | 'auth-timeout' // no token in time, or none that was checked in time
   | 'handshake' // a WebSocket that was refused: unknown subprotocol, path or origin
   | 'silent' // a connection without a sign of life for 2.5 heartbeats
   | 'slow-reader' // a connection that does not take what is sent to it
