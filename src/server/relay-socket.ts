@@ -125,7 +125,7 @@ export class RelayPlane {
         if (fault === 'too-long' && connection instanceof RelayConnection) end(connection.socket, CloseCode.TOO_LONG, 'What was published is too long.');
         if (fault === 'joined-topics' && connection instanceof RelayConnection) this.#hasTooMany(connection);
       },
-      ...(options.tickets && { permits: new Permits<RelayMember>(options.tickets, limits.joinedTopics) }),
+      ...(options.tickets && { permits: new Permits<RelayMember>(options.tickets, limits.registrations) }),
       maxMessage: options.maxMessageBytes,
       maxJoined: limits.joinedTopics,
       maxRetained: limits.retainedValues,
