@@ -31,8 +31,8 @@ export class Relay<C extends RelayMember> {
   readonly #options: RelayOptions<C>;
   readonly #maxJoined: number;
   readonly #maxFrame: number;
-  /** The topics of which a connection did not get all, because it is too slow. */
-  readonly #missed = new Map<C, Set<string>>();
+  /** The topics of which a connection did not get all, because it is too slow, and whether that was but the last value of before. */
+  readonly #missed = new Map<C, Map<string, boolean>>();
   readonly #memberships = new Memberships<C>();
   readonly #dirty = new Set<Topic<C>>();
   readonly #bridge: RelayBridge<C> | undefined;
@@ -123,9 +123,9 @@ export class Relay<C extends RelayMember> {
     const missed = this.#missed.get(connection);
     if (!missed) return;
     this.#missed.delete(connection);
-    for (const key of missed) {
+    for (const [key, retained] of missed) {
       const last = this.#lastValues.get(key);
-      if (last && this.#memberships.of(connection).has(key)) this.#give(connection, key, [last], false);
+      if (last && this.#memberships.of(connection).has(key)) this.#give(connection, key, [last], retained);
     }
   }
 
@@ -200,6 +200,7 @@ export class Relay<C extends RelayMember> {
     const topic = this.#memberships.find(key);
     if (!topic?.members.has(connection)) return;
     this.#send(topic);
+    this.#missed.get(connection)?.delete(key);
     this.#memberships.leave(connection, topic);
     unfile(this.#waiting, key, connection);
     if (connection !== this.#bridge?.member) this.#bridge?.changed(key, this.joined(key), false);
@@ -279,7 +280,9 @@ export class Relay<C extends RelayMember> {
     // One that has missed something gets nothing until it has drained: what it gets then is the newest.
     if (!this.#missed.has(member) && this.#hand(member, key, frames, bytes ?? retained)) return;
     this.#options.dropped?.(member.take ? 'cluster-frame' : 'slow-reader-frame', member, frames.length);
-    file(this.#missed, member, key);
+    let missed = this.#missed.get(member);
+    if (!missed) this.#missed.set(member, (missed = new Map()));
+    missed.set(key, retained && missed.get(key) !== false);
   }
 
   #hand(member: C, key: string, frames: readonly Uint8Array[], bytes: Buffer | boolean): boolean {

@@ -275,6 +275,22 @@ describe('Relay', () => {
     expect(bench.relay.delivered).toBe(15);
   });
 
+  it('gives a reader that joins while it is behind the last value as such, once it has drained', () => {
+    let full = false;
+    const bench: Bench = new Bench({ write: (to, bytes) => !full && bench.written.push({ to, bytes }) > 0 });
+    for (const topic of ['old', 'new']) bench.publish('1', topic, topic);
+    bench.relay.receive('2', packet(JOIN, 'a'));
+    full = true;
+    bench.publish('1', 'a', 'missed');
+    bench.take();
+    for (const topic of ['old', 'new']) bench.relay.receive('2', packet(JOIN, topic));
+    bench.publish('1', 'new', 'newer');
+    bench.take();
+    full = false;
+    bench.relay.drained('2');
+    expect(bench.take()).toEqual(['2 missed', '2 old*', '2 newer']);
+  });
+
   it('leaves out of what it gathers only what the connection itself has published', () => {
     const bench = new Bench();
     for (const name of ['1', '2', '3']) bench.relay.receive(name, packet(JOIN, 'a'));
