@@ -168,9 +168,13 @@ export class Relay<C extends RelayMember> {
     if (this.#bridge) this.#leave(this.#bridge.member, key);
   }
 
-  /** Ends what tickets have expired for. To be called every few seconds. */
-  expire(): void {
+  /** What was published before the last call does not tell any more whom a publisher reaches. To be called every few seconds. */
+  age(): void {
     this.#reach.age();
+  }
+
+  /** Ends what tickets have expired for. To be called well within the life of one. */
+  expire(): void {
     this.#options.permits?.expire((connection, key) => this.#leave(connection, key));
   }
 

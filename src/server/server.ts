@@ -39,6 +39,9 @@ const CONTROL_BUFFER = 16;
 /** How much more may wait for a reader of the relay in a cluster. */
 const CLUSTER_BUFFER = 16;
 
+/** How long a join outlives its ticket at most, in milliseconds, or half of the ticket's life where that is less. */
+const EXPIRY_MS = 5_000;
+
 const DRAINING = 'The server shuts down: it takes no more connections.';
 
 /** How long a connection has to give a sign of life when another one wants its id, in milliseconds, at most. */
@@ -57,6 +60,7 @@ export class PubkeeperServer {
   readonly #relay: RelayPlane;
   readonly #ports: Ports;
   #beat: NodeJS.Timeout | undefined;
+  #expiry: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
   readonly #impatient: (() => void)[] = [];
 
@@ -223,15 +227,21 @@ export class PubkeeperServer {
 
   async #listen(): Promise<void> {
     await this.#ports.listen();
+    const { heartbeatMs, tickets, ticketSeconds } = this.#settings;
     this.#beat = setInterval(() => {
       this.#heartbeat.beat();
-      this.#relay.relay.expire();
-    }, this.#settings.heartbeatMs / 2);
+      this.#relay.relay.age();
+    }, heartbeatMs / 2);
     this.#beat.unref();
+    if (!tickets) return;
+    // By a clock of its own: a heartbeat may take half an hour.
+    this.#expiry = setInterval(() => this.#relay.relay.expire(), Math.min(EXPIRY_MS, ticketSeconds * 500));
+    this.#expiry.unref();
   }
 
   async #close(): Promise<void> {
     clearInterval(this.#beat);
+    clearInterval(this.#expiry);
     // What was published in this tick still leaves.
     this.#relay.relay.flush();
     await this.#ports.close();
