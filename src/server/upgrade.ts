@@ -68,8 +68,8 @@ export const readProtocols = (header: string | undefined): string[] =>
     .map((protocol) => protocol.trim())
     .filter(Boolean);
 
-/** The path of a request's target, without its query. */
-export const readPath = (target: string | undefined): string => (target ?? '/').split('?', 1)[0]!;
+/** The path of a request's target, without its query. Proxies may send a whole URL as the target, which servers have to take. */
+export const readPath = (target = '/'): string => target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?]*/i, '').split('?', 1)[0] || '/';
 
 /** Whether this host name or address is the machine itself. IPv6 with or without brackets. */
 export function isLoopback(host: string): boolean {

@@ -88,6 +88,7 @@ describe('routes', () => {
   it('reads headers', () => {
     expect(readProtocols(' a, b ,,c')).toEqual(['a', 'b', 'c']);
     expect([readProtocols(undefined), readPath(undefined), readPath('/ws?x=1')]).toEqual([[], '/', '/ws']);
+    expect(['http://h:1/ws?x=1', 'HTTPS://h', 'http://h?x', '//h/ws', '*'].map(readPath)).toEqual(['/ws', '/', '/', '//h/ws', '*']);
     for (const host of ['127.0.0.1', '127.1.2.3', '::1', '[::1]', 'localhost', 'x.localhost']) expect(isLoopback(host)).toBe(true);
     for (const host of ['0.0.0.0', '::', '127.evil.com', 'localhost.evil.com', '10.0.0.1', '']) expect(isLoopback(host)).toBe(false);
   });
