@@ -67,7 +67,7 @@ export interface ServerOptions {
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
   /** The origins whose pages may connect, as `https://example.org`; nothing but these. Default: see `allowOrigin`. */
   readonly origins?: readonly string[];
-  /** Whether pages of an origin may connect; default: the server's own, and on loopback those of this machine. */
+  /** Whether pages of an origin may connect; default: the server's own; bound to loopback, those of this machine. */
   readonly allowOrigin?: (origin: string, request: UpgradeRequest) => boolean;
 }
 

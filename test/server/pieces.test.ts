@@ -95,10 +95,13 @@ describe('routes', () => {
 
   it.each([
     [undefined, 'h:9898', true, true],
-    ['http://h:9898', 'h:9898', true, true],
-    ['http://H', 'h:80', true, true],
-    ['https://h', 'h', true, true],
-    ['https://h', 'h:443', true, true],
+    // On loopback a name that is not this machine's own was made to point to it.
+    ['http://h:9898', 'h:9898', false, true],
+    ['http://H', 'h:80', false, true],
+    ['https://h', 'h', false, true],
+    ['https://h', 'h:443', false, true],
+    ['http://localhost:9898', 'localhost:9898', true, true],
+    ['http://[::1]:9898', '[::1]:9898', true, true],
     ['http://h:1', 'h:9898', false, false],
     ['http://localhost:3000', '127.0.0.1:9898', true, false],
     ['http://[::1]:3000', 'h:9898', true, false],
