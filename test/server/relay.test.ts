@@ -57,7 +57,7 @@ class Bench {
   corks = 0;
   readonly #members = new Map<string, Member>();
   readonly #relay: Relay<Member>;
-  readonly relay: Omit<Relay<Member>, 'receive' | 'gone' | 'drained' | 'expire' | 'inject' | 'refresh' | 'welcome' | 'last' | 'unbridge'> & { drained(name: string): void; receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
+  readonly relay: Omit<Relay<Member>, 'receive' | 'gone' | 'drained' | 'age' | 'expire' | 'inject' | 'refresh' | 'welcome' | 'last' | 'unbridge'> & { drained(name: string): void; receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
 
   constructor(options: Partial<RelayOptions<Member>> = {}) {
     const relay = new Relay<Member>({
