@@ -113,7 +113,11 @@ export class Barrier<C> {
       const { about } = item;
       if (!about) this.#options.send(item);
       else if (item.packet.type === PacketType.PATRON_NOTIFY) this.#notify(item, about);
-      else if (about.matches.every((match) => this.#heard.has(match))) this.#options.send(item);
+      else if (about.matches.every((match) => this.#heard.has(match))) {
+        // One that moves is told of again, by what may be held: if its patron goes meanwhile, the brewer knows of no pair to end.
+        for (const match of about.matches) this.#heard.delete(match);
+        this.#options.send(item);
+      }
     }
     // Only now: a new answer may have taken the place of an empty one, and what was unmatched may have been all that
     // others waited for. An answer is owed even when nobody is left to be listed.

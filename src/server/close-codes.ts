@@ -9,7 +9,7 @@
  * | 4400 | `BAD_PACKET` | control | before authentication: anything but CLIENT_AUTHENTICATE | no: it is at fault |
  * | 4401 | `UNAUTHORIZED` | control | the token is not known, or not any more; an ERROR said so before | no |
  * | 4403 | `TOKEN_EXPIRED` | control | the token has expired, or other rights were given to it | yes, with a token that is good |
- * | 4408 | `AUTH_TIMEOUT` | control | no CLIENT_AUTHENTICATE within 5 s | yes |
+ * | 4408 | `AUTH_TIMEOUT` | control | no CLIENT_AUTHENTICATE within 5 s, or the authenticator took longer | yes |
  * | 4413 | `SLOW_READER` | both | more bytes wait for this reader than the server keeps for one | yes |
  * | 4500 | `SERVER_FAULT` | control | a fault of the server, which it has logged | yes |
  *

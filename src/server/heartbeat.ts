@@ -2,6 +2,8 @@
 export interface Beating {
   /** Half intervals since the last sign of life. */
   silence: number;
+  /** Whether this server does not read from it now: what it says is not heard, so it is not silent. */
+  readonly isPaused?: boolean;
   /** Asks the other end for a sign of life. */
   ping(): void;
   /** Ends the connection: its other end is not there any more. */
@@ -28,7 +30,9 @@ export class Heartbeat {
   beat(): void {
     this.#ping = !this.#ping;
     for (const connection of this.#all) {
-      if (++connection.silence > LIMIT) {
+      if (connection.isPaused) connection.silence = 0;
+      else connection.silence++;
+      if (connection.silence > LIMIT) {
         this.#all.delete(connection);
         connection.cut();
       } else if (this.#ping) {

@@ -13,7 +13,7 @@ export interface Limits {
    * a proxy on this machine makes everybody come from there; a limit that is given holds for loopback too.
    */
   readonly connectionsPerAddress?: number;
-  /** Patrons and brewers of one connection; default 10,000. */
+  /** Patrons and brewers of one connection, and in `secured` brewers for which a relay connection publishes; default 10,000. */
   readonly registrations?: number;
   /** Bytes of the packets that registered these, together; default 16 MiB. */
   readonly registeredBytes?: number;

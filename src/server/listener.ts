@@ -18,7 +18,7 @@ import { end } from './outbox.js';
 import { readPath, readProtocols } from './upgrade.js';
 import type { AcceptedRoute, Route, UpgradeRequest } from './upgrade.js';
 
-/** How long connections have to end by themselves when the server closes, in milliseconds. */
+/** How long connections have to end by themselves once the server is done with them, in milliseconds. */
 const GRACE_MS = 1_000;
 
 const CROWDED = 'There are too many connections from this address: close some.';
@@ -165,7 +165,13 @@ export class Listener {
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(socket as Socket);
-    response.on('finish', () => socket.end());
+    // Node minds it no more: it has to be read to see its end, and one that never ends is not waited for.
+    socket.resume();
+    response.on('finish', () => {
+      socket.end();
+      const grace = after(GRACE_MS, () => socket.destroy());
+      socket.once('close', () => cancel(grace));
+    });
     this.#answer(request, response);
   }
 

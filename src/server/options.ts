@@ -33,7 +33,7 @@ export interface ServerOptions {
    * `secured` a relay that is not known gets no tickets, and so no data. Default: none.
    */
   readonly relayAddresses?: readonly string[];
-  /** The longest payload of a message, in bytes, headers not counted; default 1 MiB. */
+  /** The longest payload of a message, in bytes, headers not counted; default 1 MiB. Several short ones may come together, up to 64 KiB. */
   readonly maxMessageBytes?: number;
   /** Where refusals (`warn`), oddities (`debug`) and faults (`error`) go; default: only faults, to the console. */
   readonly logger?: Logger;
@@ -67,7 +67,7 @@ export interface ServerOptions {
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
   /** The origins whose pages may connect, as `https://example.org`; nothing but these. Default: see `allowOrigin`. */
   readonly origins?: readonly string[];
-  /** Whether pages of an origin may connect; default: the server's own, and on loopback those of this machine. */
+  /** Whether pages of an origin may connect; default: the server's own; bound to loopback, those of this machine. */
   readonly allowOrigin?: (origin: string, request: UpgradeRequest) => boolean;
 }
 

@@ -15,7 +15,7 @@ export class Permits<C> {
   readonly #publishes = new Map<C, Map<string, number>>();
 
   /**
-   * @param most how many grants of a kind are kept for one connection
+   * @param most how many grants to publish are kept for one connection; joins are as many as the relay allows
    * @param now the time in seconds since 1970
    */
   constructor(tickets: Tickets, most: number, now: () => number = () => Date.now() / 1000) {
@@ -27,7 +27,9 @@ export class Permits<C> {
   /** Whether a JOIN with this ticket is allowed. */
   join(connection: C, topicHash: Uint8Array, ticket: Uint8Array): boolean {
     const expires = this.#tickets.check(ticket, { operation: 'join', topicHash }, this.#now());
-    return expires !== undefined && this.#note(this.#joins, connection, hashKey(topicHash), expires);
+    if (expires === undefined) return false;
+    note(this.#joins, connection, hashKey(topicHash), expires);
+    return true;
   }
 
   /** Takes a GRANT; false when it is none. */
@@ -35,7 +37,11 @@ export class Permits<C> {
     const brewerId = ticket.subarray(8, 24);
     const expires = this.#tickets.check(ticket, { operation: 'publish', topicHash, brewerId }, this.#now());
     const key = hashKey(topicHash) + hashKey(brewerId);
-    return expires !== undefined && this.#note(this.#publishes, connection, key, expires);
+    if (expires === undefined) return false;
+    const grants = note(this.#publishes, connection, key, expires);
+    // Brewers that are there have theirs renewed, so that the one not renewed for the longest time is of one that has gone.
+    if (grants.size > this.#most) grants.delete(grants.keys().next().value!);
+    return true;
   }
 
   /** Whether this frame may be published. */
@@ -61,12 +67,13 @@ export class Permits<C> {
       for (const [key, expires] of joins) if (expires <= now) ended(connection, key);
     }
   }
+}
 
-  #note(all: Map<C, Map<string, number>>, connection: C, key: string, expires: number): boolean {
-    let grants = all.get(connection);
-    if (!grants) all.set(connection, (grants = new Map()));
-    if (grants.size >= this.#most && !grants.has(key)) return false;
-    grants.set(key, Math.max(expires, grants.get(key) ?? 0));
-    return true;
-  }
+/** Notes that a connection may do what `key` stands for; what was noted last is last in its map. */
+function note<C>(all: Map<C, Map<string, number>>, connection: C, key: string, expires: number): Map<string, number> {
+  let grants = all.get(connection);
+  if (!grants) all.set(connection, (grants = new Map()));
+  const until = Math.max(expires, grants.get(key) ?? 0);
+  grants.delete(key);
+  return grants.set(key, until);
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { RELAY_BATCH } from '../core/relay.js';
 import { AddressBook } from './address-book.js';
 import { answerRelayPort } from './http.js';
 import { Listener } from './listener.js';
@@ -12,6 +13,8 @@ import type { Route, UpgradeRequest } from './upgrade.js';
 // A message is the payload and the headers around it: 40 bytes for the relay, 88 of the brew frame and room for what a
 // cipher adds; 8 on control.
 export const RELAY_OVERHEAD = 40 + 88 + 32;
+/** The longest WebSocket message to the relay. Clients put together up to a batch, however short a message has to be. */
+export const relayPayload = (maxMessageBytes: number): number => Math.max(maxMessageBytes, RELAY_BATCH) + RELAY_OVERHEAD;
 const CONTROL_OVERHEAD = 8;
 
 /** The TCP ports of a server: one for everything, and in the split layout another one for the relay. */
@@ -28,7 +31,7 @@ export class Ports {
     this.#drops = drops;
     const { maxMessageBytes, limits, logger, tls } = settings;
     const shared = {
-      maxPayload: { control: maxMessageBytes + CONTROL_OVERHEAD, relay: maxMessageBytes + RELAY_OVERHEAD },
+      maxPayload: { control: maxMessageBytes + CONTROL_OVERHEAD, relay: relayPayload(maxMessageBytes) },
       addresses: new AddressBook(limits.connectionsPerAddress),
       tls,
       crowded: () => drops.add('connections'),

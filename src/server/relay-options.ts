@@ -29,7 +29,7 @@ export interface RelayBridge<C> {
 }
 
 /** Why the relay dropped a packet. */
-export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic' | 'joined-topics' | 'no-ticket' | 'slow-reader-frame' | 'cluster-frame';
+export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic' | 'too-long' | 'joined-topics' | 'no-ticket' | 'slow-reader-frame' | 'cluster-frame';
 
 export interface RelayOptions<C extends RelayMember> {
   /**
@@ -49,6 +49,8 @@ export interface RelayOptions<C extends RelayMember> {
   joined?(key: string): void;
   /** What connections may do; default: everything. */
   permits?: Permits<C>;
+  /** How many bytes a message may have, headers not counted; a bundle of several may fill a batch. Default: any number. */
+  maxMessage?: number;
   /** How many topics a connection may have joined; default: any number. */
   maxJoined?: number;
   /** The way to other relays; default: none. */

@@ -3,8 +3,9 @@ import { WebSocket } from 'ws';
 import type { Logger } from '../core/host.js';
 import type { Heartbeat, Beating } from './heartbeat.js';
 import { Bucket } from './bucket.js';
+import { CloseCode } from './close-codes.js';
 import type { LimitSettings } from './limits.js';
-import { bytesOf, countFault } from './outbox.js';
+import { bytesOf, countFault, end } from './outbox.js';
 import type { Outbox } from './outbox.js';
 import { BEAT, type RelayVersion } from './relay-format.js';
 import { Pacer } from './pacer.js';
@@ -47,6 +48,10 @@ class RelayConnection implements Beating, RelayMember, Paced {
     return this.tcp.bytesWritten - this.tcp.writableLength;
   }
 
+  get isPaused(): boolean {
+    return this.socket.isPaused;
+  }
+
   hold(): void {
     this.socket.pause();
   }
@@ -77,6 +82,8 @@ class RelayConnection implements Beating, RelayMember, Paced {
 }
 
 export interface RelayPlaneOptions {
+  /** The longest payload that may be published. */
+  readonly maxMessageBytes: number;
   readonly drops: Drops;
   readonly outbox: Outbox;
   readonly limits: LimitSettings;
@@ -115,9 +122,11 @@ export class RelayPlane {
       cork: () => this.#atEndOfTick(),
       dropped: (fault, connection, count) => {
         drops.add(fault, count);
+        if (fault === 'too-long' && connection instanceof RelayConnection) end(connection.socket, CloseCode.TOO_LONG, 'What was published is too long.');
         if (fault === 'joined-topics' && connection instanceof RelayConnection) this.#hasTooMany(connection);
       },
-      ...(options.tickets && { permits: new Permits<RelayMember>(options.tickets, limits.joinedTopics) }),
+      ...(options.tickets && { permits: new Permits<RelayMember>(options.tickets, limits.registrations) }),
+      maxMessage: options.maxMessageBytes,
       maxJoined: limits.joinedTopics,
       maxRetained: limits.retainedValues,
       maxRetainedBytes: limits.retainedBytes,
@@ -141,7 +150,9 @@ export class RelayPlane {
     const { outbox } = this.#options;
     const { socket, tcp } = connection;
     if (socket.readyState !== WebSocket.OPEN) return true;
-    if (!outbox.fits(socket, bytes.length)) return this.#tooSlow(socket, bytes.length);
+    // What is corked the kernel was never offered: whether the reader is slow shows once it was.
+    const fits = outbox.fits(socket, bytes.length) || (this.#uncork(tcp) && outbox.fits(socket, bytes.length));
+    if (!fits) return this.#tooSlow(connection, bytes.length);
     // Several writes of one tick leave in one system call.
     if (!this.#corked.has(tcp)) {
       if (!this.#corked.size) this.#atEndOfTick();
@@ -149,9 +160,18 @@ export class RelayPlane {
       tcp.cork();
     }
     tcp.write(bytes);
-    connection.isFull = outbox.isFull(socket);
+    if (outbox.isFull(socket)) this.#uncork(tcp);
+    // A socket that holds less than its own high-water mark tells nobody when it has drained: nobody may wait for that.
+    connection.isFull = outbox.isFull(socket) && tcp.writableNeedDrain;
     return true;
   };
+
+  /** Offers the kernel what a socket was written in this tick; false when that was nothing. */
+  #uncork(tcp: Socket): boolean {
+    if (!this.#corked.delete(tcp)) return false;
+    tcp.uncork();
+    return true;
+  }
 
   /** The relay's protocol has no word for it: so who runs the server is told, once of each connection. */
   #hasTooMany(connection: RelayConnection): void {
@@ -163,11 +183,25 @@ export class RelayPlane {
   }
 
   /** False when the connection is to get what it missed once it has drained; else it is being closed. */
-  #tooSlow(socket: WebSocket, length: number): boolean {
+  #tooSlow(connection: RelayConnection, length: number): boolean {
     const { drops, limits, outbox } = this.#options;
-    if (limits.slowReader === 'cut') return outbox.hasRoom(socket, length);
+    if (limits.slowReader === 'cut') {
+      if (outbox.hasRoom(connection.socket, length)) return true;
+      // Nobody waits for one that is being closed.
+      connection.isFull = false;
+      this.#pacer.drained(connection);
+      return false;
+    }
     drops.add('slow-reader');
+    // Below its high-water mark a socket has no event for it, but it calls back whoever writes, were it nothing.
+    if (!connection.tcp.writableNeedDrain) connection.tcp.write('', () => this.#drained(connection));
     return false;
+  }
+
+  #drained(connection: RelayConnection): void {
+    connection.isFull = false;
+    this.#pacer.drained(connection);
+    this.relay.drained(connection);
   }
 
   /** After the sockets that have something to read were read, and before any is waited for. */
@@ -214,11 +248,7 @@ export class RelayPlane {
       this.#pacer.gone(connection);
       this.relay.gone(connection);
     });
-    tcp.on('drain', () => {
-      connection.isFull = false;
-      this.#pacer.drained(connection);
-      this.relay.drained(connection);
-    });
+    tcp.on('drain', () => this.#drained(connection));
     this.#connections.add(connection);
     heartbeat.add(connection);
   }

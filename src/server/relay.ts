@@ -1,4 +1,4 @@
-import { isFrame } from '../core/frame.js';
+import { FRAME_HEADER, isBundle, isFrame, sequenceOf } from '../core/frame.js';
 import { RELAY_BATCH, RelayPacketType, readRelayPacket } from '../core/relay.js';
 import type { RelayPacket } from '../core/relay.js';
 import { LastValues } from './last-values.js';
@@ -18,14 +18,21 @@ export type { RelayBridge, RelayFault, RelayMember, RelayOptions } from './relay
 // form of the wire once, and written once to each connection that has joined.
 
 const HASH_IN_FRAME = 2;
+/** What a cipher may add to a message. */
+const CIPHER_OVERHEAD = 32;
 const NOBODY: ReadonlySet<never> = new Set();
+
+/** Messages that piled up in their brewer are sealed together: short ones may make a frame that is longer than one may be. */
+const isSmallBundle = (frame: Uint8Array): boolean =>
+  sequenceOf(frame) !== undefined && isBundle(frame) && frame.length <= RELAY_BATCH + FRAME_HEADER + CIPHER_OVERHEAD;
 
 /** Who has joined which topic, what goes to whom, and each topic's last value. */
 export class Relay<C extends RelayMember> {
   readonly #options: RelayOptions<C>;
   readonly #maxJoined: number;
-  /** The topics of which a connection did not get all, because it is too slow. */
-  readonly #missed = new Map<C, Set<string>>();
+  readonly #maxFrame: number;
+  /** The topics of which a connection did not get all, because it is too slow, and whether that was but the last value of before. */
+  readonly #missed = new Map<C, Map<string, boolean>>();
   readonly #memberships = new Memberships<C>();
   readonly #dirty = new Set<Topic<C>>();
   readonly #bridge: RelayBridge<C> | undefined;
@@ -40,6 +47,7 @@ export class Relay<C extends RelayMember> {
     this.#options = options;
     this.#bridge = options.bridge;
     this.#lastValues = new LastValues(options.maxRetained ?? 10_000, options.maxRetainedBytes ?? 64 * 1024 * 1024);
+    this.#maxFrame = FRAME_HEADER + CIPHER_OVERHEAD + (options.maxMessage ?? Infinity);
     this.#maxJoined = options.maxJoined ?? Infinity;
   }
 
@@ -115,9 +123,9 @@ export class Relay<C extends RelayMember> {
     const missed = this.#missed.get(connection);
     if (!missed) return;
     this.#missed.delete(connection);
-    for (const key of missed) {
+    for (const [key, retained] of missed) {
       const last = this.#lastValues.get(key);
-      if (last && this.#memberships.of(connection).has(key)) this.#give(connection, key, [last], false);
+      if (last && this.#memberships.of(connection).has(key)) this.#give(connection, key, [last], retained);
     }
   }
 
@@ -160,9 +168,13 @@ export class Relay<C extends RelayMember> {
     if (this.#bridge) this.#leave(this.#bridge.member, key);
   }
 
-  /** Ends what tickets have expired for. To be called every few seconds. */
-  expire(): void {
+  /** What was published before the last call does not tell any more whom a publisher reaches. To be called every few seconds. */
+  age(): void {
     this.#reach.age();
+  }
+
+  /** Ends what tickets have expired for. To be called well within the life of one. */
+  expire(): void {
     this.#options.permits?.expire((connection, key) => this.#leave(connection, key));
   }
 
@@ -192,6 +204,7 @@ export class Relay<C extends RelayMember> {
     const topic = this.#memberships.find(key);
     if (!topic?.members.has(connection)) return;
     this.#send(topic);
+    this.#missed.get(connection)?.delete(key);
     this.#memberships.leave(connection, topic);
     unfile(this.#waiting, key, connection);
     if (connection !== this.#bridge?.member) this.#bridge?.changed(key, this.joined(key), false);
@@ -199,6 +212,7 @@ export class Relay<C extends RelayMember> {
 
   #publish(connection: C, key: string, { topicHash, payload: frame }: RelayPacket): void {
     if (!isFrame(frame)) return this.#options.dropped?.('relay-frame', connection);
+    if (frame.length > this.#maxFrame && !isSmallBundle(frame)) return this.#options.dropped?.('too-long', connection);
     for (let i = 0; i < topicHash.length; i++) {
       if (topicHash[i] !== frame[HASH_IN_FRAME + i]) return this.#options.dropped?.('relay-topic', connection);
     }
@@ -270,7 +284,9 @@ export class Relay<C extends RelayMember> {
     // One that has missed something gets nothing until it has drained: what it gets then is the newest.
     if (!this.#missed.has(member) && this.#hand(member, key, frames, bytes ?? retained)) return;
     this.#options.dropped?.(member.take ? 'cluster-frame' : 'slow-reader-frame', member, frames.length);
-    file(this.#missed, member, key);
+    let missed = this.#missed.get(member);
+    if (!missed) this.#missed.set(member, (missed = new Map()));
+    missed.set(key, retained && missed.get(key) !== false);
   }
 
   #hand(member: C, key: string, frames: readonly Uint8Array[], bytes: Buffer | boolean): boolean {

@@ -16,7 +16,7 @@ import { RELOADED, checkNames, isAuthenticator, readOptions, type ReloadOptions,
 import { Outbox } from './outbox.js';
 import { addressOf, localAddresses, OwnRelays } from './own-address.js';
 import { isSecure, transportOf } from './own-relay.js';
-import { Ports, RELAY_OVERHEAD } from './ports.js';
+import { Ports, relayPayload } from './ports.js';
 import { RelayPlane } from './relay-socket.js';
 import { Drops, type ServerStats } from './stats.js';
 import { checkKeys } from './tickets.js';
@@ -39,6 +39,9 @@ const CONTROL_BUFFER = 16;
 /** How much more may wait for a reader of the relay in a cluster. */
 const CLUSTER_BUFFER = 16;
 
+/** How long a join outlives its ticket at most, in milliseconds, or half of the ticket's life where that is less. */
+const EXPIRY_MS = 5_000;
+
 const DRAINING = 'The server shuts down: it takes no more connections.';
 
 /** How long a connection has to give a sign of life when another one wants its id, in milliseconds, at most. */
@@ -57,6 +60,7 @@ export class PubkeeperServer {
   readonly #relay: RelayPlane;
   readonly #ports: Ports;
   #beat: NodeJS.Timeout | undefined;
+  #expiry: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
   readonly #impatient: (() => void)[] = [];
 
@@ -75,7 +79,7 @@ export class PubkeeperServer {
       settings.relayAddresses,
       (address) => tickets && logger.warn(`A brewer names the relay ${show(address)}, for which this server gives no tickets: it is not known as its own. If it is, say so in relayAddresses (--relay-address).`),
     );
-    this.#relay = new RelayPlane({ drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
+    this.#relay = new RelayPlane({ maxMessageBytes: settings.maxMessageBytes, drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
     this.#control = new ControlPlane({
       authenticator,
       drops,
@@ -223,15 +227,21 @@ export class PubkeeperServer {
 
   async #listen(): Promise<void> {
     await this.#ports.listen();
+    const { heartbeatMs, tickets, ticketSeconds } = this.#settings;
     this.#beat = setInterval(() => {
       this.#heartbeat.beat();
-      this.#relay.relay.expire();
-    }, this.#settings.heartbeatMs / 2);
+      this.#relay.relay.age();
+    }, heartbeatMs / 2);
     this.#beat.unref();
+    if (!tickets) return;
+    // By a clock of its own: a heartbeat may take half an hour.
+    this.#expiry = setInterval(() => this.#relay.relay.expire(), Math.min(EXPIRY_MS, ticketSeconds * 500));
+    this.#expiry.unref();
   }
 
   async #close(): Promise<void> {
     clearInterval(this.#beat);
+    clearInterval(this.#expiry);
     // What was published in this tick still leaves.
     this.#relay.relay.flush();
     await this.#ports.close();
@@ -277,5 +287,5 @@ const eventOf = <C>({ brewer, patron, topic, brew }: Match<C>): MatchEvent => ({
 async function connectCluster({ cluster, logger, maxMessageBytes }: ServerSettings, drops: Drops): Promise<Cluster | undefined> {
   if (!cluster) return undefined;
   const { Cluster } = await import('./cluster/cluster.js');
-  return Cluster.connect(cluster, { logger, drops, maxFrame: maxMessageBytes + RELAY_OVERHEAD });
+  return Cluster.connect(cluster, { logger, drops, maxFrame: relayPayload(maxMessageBytes) });
 }

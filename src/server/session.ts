@@ -3,12 +3,13 @@ import { PubkeeperError, type ErrorCode } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
 import { PacketType, decodePacket } from '../core/packet.js';
-import type { Packet, PacketVersion, UnknownPacket } from '../core/packet.js';
+import type { Packet, UnknownPacket } from '../core/packet.js';
 import type { Authenticator, Rights } from './auth.js';
 import { Bucket } from './bucket.js';
 import { CloseCode } from './close-codes.js';
 import type { ControlPlane } from './control.js';
 import { Credential, checkRights, isLater } from './credential.js';
+import type { Handshake } from './handshake.js';
 import type { Beating } from './heartbeat.js';
 import { excessOf } from './limits.js';
 import type { Excess } from './limits.js';
@@ -16,17 +17,6 @@ import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { Throttle } from './throttle.js';
 import { PING, encodeMessages, nameOf, pong } from './wire.js';
-
-/** What the handshake of a control connection told. */
-export interface Handshake {
-  readonly version: PacketVersion;
-  /** The Host header: host and port by which this client reaches the server. */
-  readonly authority: string;
-  /** Whether it does so by TLS, to this server or to a proxy before it. */
-  readonly secure: boolean;
-  /** The address of the other end, for the log. */
-  readonly address: string;
-}
 
 /** A packet, and how many bytes it had. */
 type Arrived = { readonly packet: Packet | UnknownPacket; readonly length: number };
@@ -77,6 +67,10 @@ export class ControlSession implements Beating {
     return this.#socket.readyState === WebSocket.OPEN;
   }
 
+  get isPaused(): boolean {
+    return this.#socket.isPaused;
+  }
+
   /** Sends a packet. A connection that is closing or gone takes nothing. */
   deliver(packet: Packet): void {
     if (!this.#open) return;
@@ -98,8 +92,10 @@ export class ControlSession implements Beating {
   /** Whether the other end is still there: true at its next sign of life, false when it gives none in time. */
   answers(): Promise<boolean> {
     if (!this.#open) return Promise.resolve(false);
+    // It sends, more than is read: what it answers would not be heard.
+    if (this.isPaused) return Promise.resolve(true);
     return (this.#probe ??= new Promise((resolve) => {
-      const timer = after(this.#plane.probeMs, () => this.#sign?.(false));
+      const timer = after(this.#plane.probeMs, () => this.#sign?.(this.isPaused));
       this.#sign = (alive) => {
         cancel(timer);
         this.#sign = this.#probe = undefined;
@@ -265,8 +261,10 @@ export class ControlSession implements Beating {
   #tooLate(): void {
     if (!this.#open) return;
     this.#plane.drops.add('auth-timeout');
-    this.deliver(errorPacket('TIMEOUT', `No CLIENT_AUTHENTICATE came within ${this.#plane.authMs} ms.`));
-    end(this.#socket, CloseCode.AUTH_TIMEOUT, 'No CLIENT_AUTHENTICATE came in time.');
+    // What came is still being looked at by the authenticator.
+    const what = this.#later ? 'The token was not checked' : 'No CLIENT_AUTHENTICATE came';
+    this.deliver(errorPacket('TIMEOUT', `${what} within ${this.#plane.authMs} ms.`));
+    end(this.#socket, CloseCode.AUTH_TIMEOUT, `${what} in time.`);
   }
 
   #tooSoon(): void {

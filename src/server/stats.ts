@@ -24,7 +24,7 @@ export type DropReason =
   | 'unauthorized'
   /** a connection whose token has expired, or was given other rights */
   | 'expired'
-  /** no token in time */
+  /** no token in time, or none that was checked in time */
   | 'auth-timeout'
   /** a WebSocket that was refused: unknown subprotocol, path or origin */
   | 'handshake'

@@ -68,8 +68,8 @@ export const readProtocols = (header: string | undefined): string[] =>
     .map((protocol) => protocol.trim())
     .filter(Boolean);
 
-/** The path of a request's target, without its query. */
-export const readPath = (target: string | undefined): string => (target ?? '/').split('?', 1)[0]!;
+/** The path of a request's target, without its query. Proxies may send a whole URL as the target, which servers have to take. */
+export const readPath = (target = '/'): string => target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?]*/i, '').split('?', 1)[0] || '/';
 
 /** Whether this host name or address is the machine itself. IPv6 with or without brackets. */
 export function isLoopback(host: string): boolean {
@@ -79,8 +79,8 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * Whether pages of the request's origin may connect. No origin: not a page. The origin that the page shares with this
- * server: our own pages. On loopback also every page of this machine.
+ * Whether pages of the request's origin may connect. No origin: not a page. On loopback every page of this machine, elsewhere
+ * those of the origin that the page shares with this server: our own pages.
  */
 export function mayConnect({ origin, host }: UpgradeRequest, boundToLoopback: boolean): boolean {
   if (origin === undefined) return true;
@@ -90,8 +90,9 @@ export function mayConnect({ origin, host }: UpgradeRequest, boundToLoopback: bo
   } catch {
     return false;
   }
-  if (url.host !== '' && authorityOf(url.protocol, url.host) === authorityOf(url.protocol, host)) return true;
-  return boundToLoopback && isLoopback(url.hostname);
+  // Not by the Host: whoever has a domain can let it point to 127.0.0.1, and page and server would share it.
+  if (boundToLoopback) return isLoopback(url.hostname);
+  return url.host !== '' && authorityOf(url.protocol, url.host) === authorityOf(url.protocol, host);
 }
 
 /** `host:port` in lower case, with the port that the scheme implies where none is written. */

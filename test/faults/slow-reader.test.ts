@@ -117,6 +117,32 @@ describe('a burst', () => {
     expect(server.stats().drops).toEqual({});
   });
 
+  it('of many publishers in one tick reaches a healthy reader whole: what the kernel was not offered does not count', async () => {
+    const server = await start({ limits: { bufferedBytes: 256 * 1024 } });
+    const reader = await RawRelay.open(server.relayUrl);
+    const writers = await Promise.all(Array.from({ length: 20 }, () => RawRelay.open(server.relayUrl)));
+    writers.forEach((_writer, i) => reader.join(`t.${i}`));
+    await reader.settled();
+    for (const [i, writer] of writers.entries()) for (let n = 0; n < 3; n++) writer.publish(`t.${i}`, newId(), 'x'.repeat(10_000));
+    await Promise.all(writers.map((writer) => writer.settled()));
+    await reader.settled();
+    expect(server.stats().drops).toEqual({});
+    expect(reader.inbox.waiting).toHaveLength(60);
+  });
+
+  it('beyond a small limit leaves a healthy reader alive, and holds its publisher up for nobody', async () => {
+    const server = await start({ limits: { bufferedBytes: 8 * 1024 } });
+    const [publisher, reader] = [await RawRelay.open(server.relayUrl, ['pubkeeper-relay-2']), await RawRelay.open(server.relayUrl)];
+    const topics = Array.from({ length: 6 }, (_topic, i) => `t.${i}`);
+    for (const topic of topics) reader.join(topic);
+    await reader.settled();
+    const packet = (topic: string, text: string): Buffer => encodeRelay(2, topic, encodeFrame(topic, newId(), text));
+    publisher.socket.send(Buffer.concat(topics.map((topic) => packet(topic, 'x'.repeat(1_950)))));
+    publisher.socket.send(packet('t.0', 'after'));
+    for (let text = ''; text !== 'after'; ) text = await reader.text();
+    expect(server.stats().drops).toEqual({});
+  });
+
   it('to a patron that reads slowly, and alone, makes its brewer wait and loses nothing', async () => {
     const server = await start();
     const [publisher, reader] = [await RawRelay.open(server.relayUrl), await RawRelay.open(server.relayUrl)];

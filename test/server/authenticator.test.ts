@@ -40,3 +40,11 @@ describe('an authenticator of one\u2019s own', () => {
     expect(told).toEqual([expect.stringContaining('authenticate() must return { mayRead(topic), mayWrite(topic)')]);
   });
 });
+
+it('closes when the token is not checked in time, and says that it came', async () => {
+  const server = await start({ authMs: 50, tokens: { authenticate: () => new Promise(() => undefined) } });
+  const client = await RawControl.open(server.url);
+  client.send(1, { token: 'x' });
+  expect(await client.expect(99)).toMatchObject({ code: 'TIMEOUT', message: 'The token was not checked within 50 ms.' });
+  expect((await client.closed).code).toBe(CloseCode.AUTH_TIMEOUT);
+});

@@ -173,6 +173,18 @@ describe('Barrier', () => {
     expect([bench.barrier.held, bench.clock.waiting]).toEqual([0, 0]);
   });
 
+  it('tells once of a patron that goes while its move to the own relay is held', () => {
+    const bench = new Bench();
+    bench.pass('B', { type: 10, payload: { topic: 'a', brewer_id: 'b1', brewer_config: {}, brews: [{ name: 'mqtt' }, OWN] } });
+    bench.pass('P', { type: 20, payload: { topic: 'a', patron_id: 'p1', brews: [{ name: 'mqtt' }, { name: 'websocket' }] } });
+    expect(bench.take()).toEqual(['B +', 'P +b1', 'B +p1']);
+    bench.pass('B', { type: 41, payload: { brew: 'mqtt', state: 'down' } });
+    expect(bench.take()).toEqual(['P -b1', 'P +b1', 'B -p1']);
+    bench.gone('P');
+    bench.clock.advance(1000);
+    expect(bench.take()).toEqual([]);
+  });
+
   it('answers without the patron that goes while the answer is held', () => {
     const bench = new Bench();
     bench.patron('p1', '*');

@@ -125,6 +125,22 @@ describe('rates', () => {
       expect(server.stats().drops['relay-rate']).toBeGreaterThan(0);
     }
   });
+
+  it('call nobody silent who is read later, for however long', async () => {
+    const server = await start({ heartbeatMs: 100, limits: { packetsPerSecond: 20, packetBurst: 1, relayBytesPerSecond: 20_000 } });
+    const [client, reader, writer] = [await connect(server), await joinRelay(server), await joinRelay(server)];
+    reader.join('a');
+    await reader.settled();
+    for (const text of ['first', 'second']) writer.publish('a', newId(), text.padEnd(20_000));
+    for (let i = 0; i < 20; i++) client.send(20, { topic: 'a', patron_id: newId(), brews: WEB });
+    expect((await reader.text()).trim()).toBe('first');
+    expect((await reader.text()).trim()).toBe('second');
+    // Resting for about a second: four times as long as silence may last.
+    await Promise.all([writer.settled(), client.settled()]);
+    expect(writer.socket.readyState).toBe(writer.socket.OPEN);
+    expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 2 });
+    expect(server.stats().drops).not.toHaveProperty('silent');
+  });
 });
 
 describe('the relay', () => {

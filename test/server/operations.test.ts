@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { get as httpGet } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { connect as connectTcp } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, createServer, jsonLogger } from '../../src/server/index.js';
@@ -52,6 +53,17 @@ it('answers who offers another upgrade than WebSocket as if nothing had been off
     expect(answer.statusCode).toBe(status);
     expect(await text(answer)).toMatch(status === 200 ? /^ok\n$/ : /^This port is for WebSockets/);
   }
+});
+
+it('does not keep who offered another upgrade, has its answer and never ends', async () => {
+  const server = await start({ limits: { connectionsPerAddress: 1 } });
+  const halfOpen = connectTcp({ port: server.port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => undefined);
+  later(async () => void halfOpen.destroy());
+  halfOpen.resume();
+  halfOpen.write('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n');
+  await once(halfOpen, 'end');
+  // The one place that there is for this address is free again.
+  for (let status = 0; status !== 200; ) ({ status } = await fetch(`http://127.0.0.1:${server.port}/healthz`).catch(() => ({ status: 0 })));
 });
 
 describe('close', () => {

@@ -88,16 +88,20 @@ describe('routes', () => {
   it('reads headers', () => {
     expect(readProtocols(' a, b ,,c')).toEqual(['a', 'b', 'c']);
     expect([readProtocols(undefined), readPath(undefined), readPath('/ws?x=1')]).toEqual([[], '/', '/ws']);
+    expect(['http://h:1/ws?x=1', 'HTTPS://h', 'http://h?x', '//h/ws', '*'].map(readPath)).toEqual(['/ws', '/', '/', '//h/ws', '*']);
     for (const host of ['127.0.0.1', '127.1.2.3', '::1', '[::1]', 'localhost', 'x.localhost']) expect(isLoopback(host)).toBe(true);
     for (const host of ['0.0.0.0', '::', '127.evil.com', 'localhost.evil.com', '10.0.0.1', '']) expect(isLoopback(host)).toBe(false);
   });
 
   it.each([
     [undefined, 'h:9898', true, true],
-    ['http://h:9898', 'h:9898', true, true],
-    ['http://H', 'h:80', true, true],
-    ['https://h', 'h', true, true],
-    ['https://h', 'h:443', true, true],
+    // On loopback a name that is not this machine's own was made to point to it.
+    ['http://h:9898', 'h:9898', false, true],
+    ['http://H', 'h:80', false, true],
+    ['https://h', 'h', false, true],
+    ['https://h', 'h:443', false, true],
+    ['http://localhost:9898', 'localhost:9898', true, true],
+    ['http://[::1]:9898', '[::1]:9898', true, true],
     ['http://h:1', 'h:9898', false, false],
     ['http://localhost:3000', '127.0.0.1:9898', true, false],
     ['http://[::1]:3000', 'h:9898', true, false],
@@ -132,6 +136,18 @@ describe('Heartbeat', () => {
     expect(log.filter((line) => line === 'ping alive')).toHaveLength(4);
     expect(log.filter((line) => line.endsWith('left'))).toEqual([]);
     expect(log.filter((line) => line === 'cut dead')).toHaveLength(1);
+  });
+
+  it('counts no silence of a connection that is not read from', () => {
+    const heartbeat = new Heartbeat();
+    let cuts = 0;
+    const held = { silence: 0, isPaused: true, ping: () => undefined, cut: () => void cuts++ };
+    heartbeat.add(held);
+    for (let half = 1; half <= 20; half++) heartbeat.beat();
+    expect(cuts).toBe(0);
+    held.isPaused = false;
+    for (let half = 1; half <= 6; half++) heartbeat.beat();
+    expect(cuts).toBe(1);
   });
 });
 

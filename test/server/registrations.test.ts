@@ -1,6 +1,6 @@
 // The limits of what one connection may register, on a real server: what is beyond them is refused with a word, and counted.
 import { describe, expect, it } from 'vitest';
-import { connect, start } from './harness.js';
+import { connect, start, until } from './harness.js';
 import { encodeJson, newId } from './raw-client.js';
 
 const WEB = [{ name: 'websocket' }];
@@ -73,6 +73,23 @@ describe('registrations', () => {
     await client.expect(22);
     other.send(20, { topic: '**', patron_id, brews: WEB });
     expect(await other.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
+  });
+
+  it('leaves an id to its owner whose packets are read later: it would not be heard', async () => {
+    const server = await start({ heartbeatMs: 200, limits: { packetsPerSecond: 20, packetBurst: 3 } });
+    const [owner, other] = [await connect(server), await connect(server)];
+    const packet = { topic: 'a', patron_id: newId(), brews: WEB };
+    owner.send(20, packet);
+    await owner.expect(12);
+    for (let i = 0; i < 20; i++) owner.send(20, { ...packet, patron_id: newId() });
+    await until(() => server.stats().drops['packet-rate'] === 1);
+    // By the next one it has to wait for all before: longer than an answer may take.
+    owner.send(20, { ...packet, patron_id: newId() });
+    await until(() => server.stats().drops['packet-rate'] === 2);
+    other.send(20, packet);
+    expect(await other.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE' });
+    await owner.settled();
+    expect(server.stats()).toMatchObject({ clients: 2, patrons: 22 });
   });
 
   it('takes 32 brews of one registration, and names of 255 characters in BREW_STATE', async () => {

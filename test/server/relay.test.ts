@@ -57,7 +57,7 @@ class Bench {
   corks = 0;
   readonly #members = new Map<string, Member>();
   readonly #relay: Relay<Member>;
-  readonly relay: Omit<Relay<Member>, 'receive' | 'gone' | 'drained' | 'expire' | 'inject' | 'refresh' | 'welcome' | 'last' | 'unbridge'> & { drained(name: string): void; receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
+  readonly relay: Omit<Relay<Member>, 'receive' | 'gone' | 'drained' | 'age' | 'expire' | 'inject' | 'refresh' | 'welcome' | 'last' | 'unbridge'> & { drained(name: string): void; receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
 
   constructor(options: Partial<RelayOptions<Member>> = {}) {
     const relay = new Relay<Member>({
@@ -273,6 +273,22 @@ describe('Relay', () => {
     expect(messages(one!).map(records)).toEqual([['x', 'y', 'z']]);
     expect(messages(old1!).map((message) => message.toString('utf8', 88))).toEqual(['x', 'y', 'z']);
     expect(bench.relay.delivered).toBe(15);
+  });
+
+  it('gives a reader that joins while it is behind the last value as such, once it has drained', () => {
+    let full = false;
+    const bench: Bench = new Bench({ write: (to, bytes) => !full && bench.written.push({ to, bytes }) > 0 });
+    for (const topic of ['old', 'new']) bench.publish('1', topic, topic);
+    bench.relay.receive('2', packet(JOIN, 'a'));
+    full = true;
+    bench.publish('1', 'a', 'missed');
+    bench.take();
+    for (const topic of ['old', 'new']) bench.relay.receive('2', packet(JOIN, topic));
+    bench.publish('1', 'new', 'newer');
+    bench.take();
+    full = false;
+    bench.relay.drained('2');
+    expect(bench.take()).toEqual(['2 missed', '2 old*', '2 newer']);
   });
 
   it('leaves out of what it gathers only what the connection itself has published', () => {

@@ -194,9 +194,27 @@ describe('a secured relay', () => {
     expect(told).toEqual([expect.stringContaining('has joined 1 topics')]);
   });
 
-  it('ends what a ticket has expired for', async () => {
+  it('lets a connection publish for as many brewers as it may register, forgetting the one granted longest ago, however few topics it may join', async () => {
     const keys = [randomBytes(32)];
-    const server = await start({ profile: 'secured', ticketKeys: keys, heartbeatMs: 100 });
+    const server = await start({ profile: 'secured', ticketKeys: keys, limits: { joinedTopics: 1, registrations: 3 } });
+    const relay = await joinRelay(server);
+    const expires = Math.floor(Date.now() / 1000) + 60;
+    const ids = Array.from({ length: 5 }, newId);
+    // The first is renewed: its brewer is there still.
+    for (const id of [ids[0]!, ids[1]!, ids[2]!, ids[0]!, ids[3]!, ids[4]!]) {
+      const grant = { operation: 'publish', topicHash: JOIN_HASH, brewerId: Buffer.from(id, 'hex') } as const;
+      relay.socket.send(encodeRelay(4, 'a', new Tickets(keys).issue(grant, expires)));
+      relay.publish('a', id, 'x');
+    }
+    relay.publish('a', ids[0]!, 'x');
+    relay.publish('a', ids[1]!, 'x');
+    await relay.settled();
+    expect(server.stats()).toMatchObject({ published: 7, drops: { 'no-ticket': 1 } });
+  });
+
+  it('ends what a ticket has expired for, however slow the heartbeat is', async () => {
+    const keys = [randomBytes(32)];
+    const server = await start({ profile: 'secured', ticketKeys: keys, ticketSeconds: 1, heartbeatMs: 60_000 });
     const relay = await joinRelay(server);
     relay.socket.send(encodeRelay(0, 'a', new Tickets(keys).issue({ operation: 'join', topicHash: sha256('a') }, Math.floor(Date.now() / 1000) + 2)));
     await relay.settled();

@@ -1,0 +1,12 @@
+import type { PacketVersion } from '../core/packet.js';
+
+/** What the handshake of a control connection told. */
+export interface Handshake {
+  readonly version: PacketVersion;
+  /** The Host header: host and port by which this client reaches the server. */
+  readonly authority: string;
+  /** Whether it does so by TLS, to this server or to a proxy before it. */
+  readonly secure: boolean;
+  /** The address of the other end, for the log. */
+  readonly address: string;
+}

@@ -1,0 +1,34 @@
+// A limit on the length of a message that is shorter than what clients put together.
+import { expect, it } from 'vitest';
+import { PubkeeperClient } from '../../src/index.js';
+import { joinRelay, later, start, until } from './harness.js';
+import { RawRelay, encodeFrame, encodeRelay, newId } from './raw-client.js';
+
+it('takes what clients put together up to 64 KiB, whatever the length of a message is', async () => {
+  const server = await start({ maxMessageBytes: 4096 });
+  const clients = [0, 1].map(() => new PubkeeperClient({ server: server.url, token: server.token! }));
+  for (const client of clients) later(() => client.disconnect());
+  let heard = 0;
+  clients[0]!.addPatron('*', () => void heard++);
+  const brewers = (['aes-gcm', 'none'] as const).map((cipher, i) => clients[1]!.addBrewer(`t${i}`, { cipher }));
+  await Promise.all(clients.map((client) => client.connect()));
+  await until(() => brewers.every(({ isMatched }) => isMatched));
+  // Many at once: batches of the relay, and bundles of the sealed brewer.
+  const brewed = brewers.flatMap((brewer) => Array.from({ length: 300 }, () => brewer.brew(new Uint8Array(200))));
+  await Promise.all(brewed);
+  await until(() => heard === 600);
+  expect(server.stats().drops).toEqual({});
+});
+
+it.each(['pubkeeper-1.0.0', 'pubkeeper-relay-2'])('refuses one message that is too long with 1009, be it in a batch (%s)', async (protocol) => {
+  const server = await start({ maxMessageBytes: 2000 });
+  const [relay, reader] = [await RawRelay.open(server.relayUrl, [protocol]), await joinRelay(server)];
+  reader.join('a');
+  await reader.settled();
+  const [good, long] = [2000, 3000].map((length) => encodeRelay(2, 'a', encodeFrame('a', newId(), 'x'.repeat(length))));
+  if (protocol === 'pubkeeper-relay-2') relay.socket.send(Buffer.concat([good!, long!]));
+  else for (const packet of [good!, long!]) relay.socket.send(packet);
+  expect((await relay.closed).code).toBe(1009);
+  expect((await reader.text()).length).toBe(2000);
+  expect(server.stats()).toMatchObject({ published: 1, drops: { 'too-long': 1 } });
+});
