@@ -18,7 +18,7 @@ type BrewName = (typeof NAMES)[number];
 const ENVIRONMENT: Partial<Record<BrewName, string>> = { mqtt: 'PUBKEEPER_MQTT', nats: 'PUBKEEPER_NATS' };
 
 export const brewOption = (): Option =>
-  new Option('-b, --brew <name[=address]>', 'over what the data goes; may be repeated, the best first (default: websocket)').argParser(
+  new Option('-b, --brew <name[=address]>', 'transport to use; repeat in order of preference (default: websocket)').argParser(
     parseBrew,
   );
 

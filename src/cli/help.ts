@@ -35,15 +35,17 @@ Who may connect:
 
 Beyond this machine (--host): the profile is then "secured", in which the relay takes only what the control server has
 matched; clients of the abandoned SDK know no tickets and need --profile open. --tls-cert and --tls-key make it wss:, and
---origin names the pages that may connect besides the server's own. --relay-address names a further host:port of this
-relay, as a proxy's: without it a relay behind a mapped port gets no tickets, and nobody hears anything there.
+--origin lists the only pages that may connect (default: the server's own origin; bound to loopback, those of this
+machine). --relay-address names a further host:port of this relay, such as a proxy's: without it, in the profile
+"secured", a relay behind a mapped port gets no tickets and delivers nothing.
 Servers that share a relay share --ticket-key-file: to change keys put the new one before the old one, SIGHUP all, and
 take the old one away after --ticket-seconds.
 
-SIGHUP reads token, key and certificate files again. Who may not connect any more is closed; data of the others goes on.
-What is wrong in a file is told, and changes nothing.
+SIGHUP reads token, key and certificate files again. Connections whose token is gone are closed; the others continue.
+If a file is invalid, the error is logged and nothing changes.
 
-The logs (--log-format, --log-level) go to stderr and hold no tokens: json needs tokens that were given, or --json.
+The logs (--log-format, --log-level) go to stderr and hold no tokens. With --log-format json, give tokens or add --json:
+a token that the server makes must not appear in a log.
 
 Several servers, one network (--cluster): all of them over a NATS with JetStream that is there already (npm install
 @nats-io/transport-node @nats-io/jetstream @nats-io/kv). Give all of them the same tokens and, in the profile "secured"
@@ -64,7 +66,7 @@ const BREWS = `
 --server may be given again, or several divided by commas: servers of one network (pubkeeper serve --cluster). The first
 that can be reached is taken, and the next when that is gone.
 
---brew says over what the data goes; several of them in order of preference, and the first that both ends have is taken:
+--brew names the transport; repeat it in order of preference: the first that both ends have is taken:
   websocket[=URL]      the relay of the server, or the one at ws://host:port
   mqtt=URL             an MQTT broker: mqtt://host:1883, ws://host:8083 (needs: npm install mqtt)
   nats=URL[,URL …]     NATS: nats://host:4222, ws://host:8080 (needs: npm install @nats-io/nats-core, and for nats://
@@ -102,12 +104,12 @@ export const BREW = `
 Waits until somebody listens, sends, and leaves. What is sent without a [text] is --file, or else stdin: all of it as one
 message, or with --lines each line as one, without its line break, as soon as it comes.
 
-It leaves when a patron has, or a broker or relay has taken, all that was sent; what is not taken within 15 s at the end,
-or gets lost, gives exit code 1.
+Exits once a patron, broker or relay has accepted everything. Exit code 1 if something is lost, or is still not accepted
+15 s after the end.
 
 While nobody listens, --lines reads nothing, so that no line is lost; --timeout limits each such wait. Ctrl-C gives
 exit code 130, but 0 for --lines that somebody listens to: it is how one ends an endless input.
-A text that begins with a dash goes behind two of them: brew demo.x -- --help
+Put -- before a text that starts with a dash: brew demo.x -- --help
 
 ${BREWS.trim()}
 

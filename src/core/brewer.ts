@@ -31,9 +31,11 @@ interface Reader {
  * what is brewed then goes nowhere, as `isMatched` tells beforehand.
  */
 export class Brewer {
+  /** The literal topic. */
   readonly topic: string;
   /** 32 hex digits. */
   readonly brewerId: string;
+  /** What it encrypts with; `'none'` where `crypto` is false. */
   readonly cipher: CipherName | MakeSealer;
   readonly #events = new Events<BrewerEvents>();
   readonly #readers = new Map<string, Reader>();

@@ -38,6 +38,7 @@ export interface ClientOptions {
   readonly WebSocket: WebSocketConstructor;
   /** Called by `connect()`, which dials when it has settled: to load what `WebSocket` needs. */
   readonly prepare?: () => Promise<void>;
+  /** How the client comes back after a loss; times in ms. */
   readonly reconnect?: ReconnectOptions;
   /**
    * Whether `connect()` also tries again, and rejects only when that is over; each failure is an `error` event. Default

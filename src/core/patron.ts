@@ -39,6 +39,7 @@ export class Patron {
   /** 32 hex digits. */
   readonly patronId: string;
   readonly crypto: boolean | 'required';
+  /** The weakest cipher that is accepted of brewers that encrypt; see {@link PatronOptions} for plaintext. */
   readonly minCipher: CipherName;
   readonly #callback: PatronCallback | undefined;
   readonly #events = new Events<PatronEvents>();
