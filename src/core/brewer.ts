@@ -25,7 +25,6 @@ interface Reader {
   readonly stop: (() => void) | undefined;
 }
 
-
 /**
  * Publishes on one literal topic, to the patrons that the server matches it with. While there is none it stays silent:
  * what is brewed then goes nowhere, as `isMatched` tells beforehand.

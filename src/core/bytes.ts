@@ -5,7 +5,7 @@
 export function bytesOf(data: unknown): Uint8Array | undefined {
   // What only has the prototype has no bytes.
   if (ArrayBuffer.isView(data) && data instanceof Uint8Array) return data;
-  if (!/^\[object (Uint8Array|ArrayBuffer)]$/.test(Object.prototype.toString.call(data))) return;
+  if (!/^\[object (Uint8Array|ArrayBuffer)]$/.test(({}).toString.call(data))) return;
   const { buffer = data as ArrayBuffer, byteOffset, byteLength } = data as Partial<Uint8Array>;
   return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -179,6 +179,13 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(vi.getTimerCount()).toBe(1); // that of a stable connection
   });
 
+  it('are dropped with their connection, and leave no timer behind', async () => {
+    const { network, dropped, brew } = joined();
+    network.last.deliver(record(2, 'hello'));
+    await brew.close();
+    expect([dropped, vi.getTimerCount()]).toEqual([['unknown-brewer'], 0]);
+  });
+
   it('are bounded in number and size: the oldest goes first', () => {
     const { network, dropped, read } = joined();
     for (let i = 0; i < 100; i++) network.last.deliver(record(2, String(i)));

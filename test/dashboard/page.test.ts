@@ -6,19 +6,7 @@ import { Arrivals } from '../../demo/public/js/pairs.js';
 import { Series } from '../../demo/public/js/series.js';
 import { LIMITS, Store } from '../../demo/public/js/store.js';
 import { isTopicPattern } from '../../src/index.js';
-
-const bytes = (text: string) => new TextEncoder().encode(text);
-const entry = (data: Uint8Array, length = data.length) => ({
-  at: 0,
-  data,
-  length,
-  frame: undefined,
-  frameLength: 0,
-  cipher: 'AES-GCM',
-  brewerId: 'b',
-  sequence: 0,
-  retained: false,
-});
+import { bytes, entry } from './kit.js';
 
 describe('the store', () => {
   it('counts a message for its topic and every level above', () => {

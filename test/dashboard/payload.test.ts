@@ -4,19 +4,7 @@ import { diff } from '../../demo/public/js/diff.js';
 import { formatNumber } from '../../demo/public/js/format.js';
 import { hexDump, isRounded, jsonLines, parseHex, preview, readBytes, valueAt } from '../../demo/public/js/payload.js';
 import { noteOn } from '../../demo/public/js/payload-note.js';
-
-const bytes = (text: string) => new TextEncoder().encode(text);
-const entry = (data: Uint8Array, length = data.length) => ({
-  at: 0,
-  data,
-  length,
-  frame: undefined,
-  frameLength: 0,
-  cipher: 'AES-GCM',
-  brewerId: 'b',
-  sequence: 0,
-  retained: false,
-});
+import { bytes, entry } from './kit.js';
 
 describe('payloads', () => {
   it.each([

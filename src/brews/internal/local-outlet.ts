@@ -1,6 +1,7 @@
 import { once as event } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { PubkeeperError } from '../../core/index.js';
+import { type Deferred, deferred } from '../../core/deferred.js';
 import { after, cancel, type Timer, wait } from '../../core/host.js';
 import { prefixed } from './length-prefixed.js';
 import { Recent } from './recent.js';
@@ -35,8 +36,7 @@ interface Held {
 }
 
 interface Reader {
-  readonly drained: Promise<void>;
-  readonly resolve: () => void;
+  readonly drained: Deferred;
   readonly stalled: Timer;
 }
 
@@ -124,7 +124,7 @@ export class LocalOutlet {
       else if (held.later.push(frame) && (held.bytes += frame.length) > MAX_HELD) this.#release(socket);
     }
     if (!this.#slow.size) return waiting;
-    return both(waiting, Promise.all([...this.#slow.values()].map(({ drained }) => drained)).then(() => undefined));
+    return both(waiting, Promise.all([...this.#slow.values()].map(({ drained }) => drained.promise)).then(() => undefined));
   }
 
   /** Ends all connections after what was written has left, or after a second. */
@@ -188,13 +188,11 @@ export class LocalOutlet {
   #send(socket: Socket, bytes: Uint8Array): void {
     socket.write(bytes);
     if (socket.writableLength <= HIGH_WATER || this.#slow.has(socket)) return;
-    let resolve!: () => void;
-    const drained = new Promise<void>((done) => (resolve = done));
     const stalled = wait(STALLED, () => {
       this.#report(slow(socket.writableLength));
       socket.destroy();
     });
-    this.#slow.set(socket, { drained, resolve, stalled });
+    this.#slow.set(socket, { drained: deferred(), stalled });
   }
 
   #drained(socket: Socket): void {
@@ -202,7 +200,7 @@ export class LocalOutlet {
     if (!reader) return;
     this.#slow.delete(socket);
     cancel(reader.stalled);
-    reader.resolve();
+    reader.drained.resolve();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Brew, BrewerPair, BrewHost, PatronPair } from '../../core/brew.js';
+import { type Deferred, deferred } from '../../core/deferred.js';
 import type { BrewDetails } from '../../core/packet.js';
 import { relayUrl } from '../websocket.js';
 import type { BrewStates } from './brew-states.js';
@@ -22,8 +23,7 @@ export interface MovingBrewOptions {
 interface Brewing {
   pairs: number;
   /** Resolves when the last of them has left. */
-  readonly left: Promise<void>;
-  readonly leave: () => void;
+  readonly left: Deferred;
 }
 
 /**
@@ -78,7 +78,7 @@ export class MovingBrew implements Brew {
     return once(() => {
       if (!--brewer.pairs) {
         this.#brewers.delete(brewerId);
-        brewer.leave();
+        brewer.left.resolve();
       }
       free?.();
       this.#end(key, stop, details, parting.accepting(brewerId));
@@ -111,7 +111,7 @@ export class MovingBrew implements Brew {
     parting.newest.set(brewerId, frame);
     this.#carried.set(brewerId, frame);
     const accepted = both(brew.brew(brewerId, frame), parting.accepting(brewerId));
-    const left = this.#brewers.get(brewerId)?.left;
+    const left = this.#brewers.get(brewerId)?.left.promise;
     if (!accepted || !left) return accepted;
     // What this brew has not accepted when the last pair leaves was sent again where that has gone, if anywhere.
     return Promise.race([accepted, left]).then(() => parting.accepting(brewerId));
@@ -160,11 +160,7 @@ export class MovingBrew implements Brew {
 
   #brewer(brewerId: string): Brewing {
     let brewer = this.#brewers.get(brewerId);
-    if (!brewer) {
-      let leave!: () => void;
-      const left = new Promise<void>((resolve) => (leave = resolve));
-      this.#brewers.set(brewerId, (brewer = { pairs: 0, left, leave }));
-    }
+    if (!brewer) this.#brewers.set(brewerId, (brewer = { pairs: 0, left: deferred() }));
     return brewer;
   }
 

@@ -57,14 +57,13 @@ export class RelayLink {
   #told = false;
   /** Why it has come to its end. */
   #over: PubkeeperError | undefined;
-  /** Settles when the link has come to its final end. */
-  readonly ended: Promise<void>;
   readonly #ended = deferred();
+  /** Settles when the link has come to its final end. */
+  readonly ended = this.#ended.promise;
 
   constructor(url: string, host: BrewHost) {
     this.url = url;
     this.#host = host;
-    this.ended = this.#ended.promise;
     this.#routes = new Routes(() => host.dropped('unknown-brewer'));
     this.#connection = new ReconnectingConnection({
       url,
@@ -268,7 +267,7 @@ export class RelayLink {
     this.#settleDrain();
     if (error.code !== 'CONNECTION_CLOSED') this.#host.report(error);
     for (const { reject } of this.#queue.splice(0)) reject(error);
-    this.#queuedBytes = 0;
+    this.#routes.end();
     this.#ended.resolve();
   }
 

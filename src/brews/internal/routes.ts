@@ -123,6 +123,11 @@ export class Routes {
     if (last) receive(last, true);
   }
 
+  /** No connection follows: nobody takes what is held. */
+  end(): void {
+    for (const held of this.#held) this.#drop(held);
+  }
+
   #drop(held: Held): void {
     cancel(held.timer);
     this.#held.delete(held);
