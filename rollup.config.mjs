@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
+import { resolve } from 'node:path';
 import nodeResolve from '@rollup/plugin-node-resolve';
 import terser from '@rollup/plugin-terser';
 import { minify } from 'rolldown/utils';
@@ -8,6 +9,8 @@ import { leanNoble } from './scripts/lean-noble.mjs';
 
 // At the end, so that no line of the source map moves.
 const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers and @noble/hashes (MIT, Paul Miller) */';
+
+const NOBLE = ['ciphers/noble.js', 'sha256.js'];
 
 const NOBLE_NOTICE = '// With parts of @noble/ciphers and @noble/hashes (MIT, Paul Miller), see THIRD-PARTY-LICENSES.txt.';
 
@@ -68,6 +71,14 @@ const ownSourcesElsewhere = {
   },
 };
 
+/**
+ * Begins the bundle with what is least like the rest of it, which then no longer parts what is alike: gzip looks 32 KiB back. 0.6 %.
+ */
+const nobleFirst = {
+  name: 'noble-first',
+  transform: (code, id) => (/\/dist\/(compat\/)?index\.js$/.test(id) ? { code: `${NOBLE.map((file) => `import ${JSON.stringify(resolve('dist/core', file))};`).join(' ')} ${code}`, map: null } : null),
+};
+
 const { dependencies, peerDependencies, exports } = JSON.parse(readFileSync('package.json', 'utf8'));
 const packages = Object.keys({ ...dependencies, ...peerDependencies });
 
@@ -92,7 +103,7 @@ const shared = {
 
 export default [
   // First, and in the place of what tsc made of them: all that follows, and the bundlers of applications, take these.
-  ...['dist/core/sha256.js', 'dist/core/ciphers/noble.js'].map((file) => ({
+  ...NOBLE.map((name) => `dist/core/${name}`).map((file) => ({
     input: file,
     external: (id) => id.startsWith('.') && /\/(host|engine)\.js$/.test(id),
     plugins: [nodeResolve({ browser: true }), inputSourceMaps, leanNoble],
@@ -103,11 +114,13 @@ export default [
   })),
   {
     ...shared,
+    plugins: [...shared.plugins, nobleFirst],
     input: 'dist/index.js',
     output: [output('umd', 'dist/pubkeeper.umd.min.js'), output('es', 'dist/pubkeeper.esm.min.js')],
   },
   {
     ...shared,
+    plugins: [...shared.plugins, nobleFirst],
     input: 'dist/compat/index.js',
     // A script tag sets each of its names as a global, as the old bundle did: the "namespace" is the global object.
     output: output('umd', 'dist/pubkeeper-compat.umd.min.js', { name: 'globalThis', extend: true, esModule: false }),
