@@ -166,7 +166,13 @@ describe('mutated messages on real sockets', () => {
       // A link that nobody wants any more is closed, as the mutated packets may have it.
       if (socket.readyState !== WebSocket.OPEN) return;
       socket.ping();
-      await Promise.race([once(socket, 'pong'), once(socket, 'close')]);
+      // The loser of the two must not go on listening.
+      const over = new AbortController();
+      const { signal } = over;
+      const events = ['pong', 'close'].map((event) => once(socket, event, { signal }));
+      await Promise.race(events);
+      over.abort();
+      await Promise.allSettled(events);
     };
     // Nothing that says that the token is refused: that would be the end, and rightly so.
     const controlNext = mutator(control.filter((packet) => packet.readUInt16LE(0) !== 2), 21);
