@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { serveFiles } from '../server/http.js';
+import { serveFiles } from '../server/files.js';
+import { notAllowed } from '../server/http.js';
 import type { RequestHandler } from '../server/http.js';
 import { authorityOf, isLoopback, readPath } from '../server/upgrade.js';
 
@@ -49,11 +50,7 @@ export function dashboardHandler(options: DashboardOptions = {}): RequestHandler
 function tellConnection(request: IncomingMessage, response: ServerResponse, maxMessageBytes: number, token: string | undefined): void {
   response.setHeader('Cache-Control', 'no-store');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
-    response.setHeader('Allow', 'GET, HEAD');
-    response.statusCode = 405;
-    response.setHeader('Content-Type', 'text/plain; charset=utf-8');
-    response.end('This can only be read.\n');
-    return;
+    return notAllowed(response);
   }
   const { host = '' } = request.headers;
   const reason = token === undefined ? undefined : whyNoToken(request, host);

@@ -158,5 +158,5 @@ export const hashToken = (token: string): string => createHash('sha256').update(
 const invalid = (source: string, why: string): PubkeeperError =>
   new PubkeeperError('OPTION_INVALID', `${source} ${why}.`);
 
-const errorCode = (error: unknown): string =>
+export const errorCode = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown reason';
