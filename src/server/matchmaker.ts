@@ -233,7 +233,7 @@ export class Matchmaker<C> {
     }
 
     const wanted = new Map<RegisteredBrewer<C>, Match<C>>();
-    for (const brewer of this.#meet(known, ({ brewers }) => brewers.match(pattern))) {
+    for (const brewer of this.#meet(known, ({ brewers }) => brewers.match(pattern, known.rights.reads))) {
       const match = this.#pairs.find(brewer, patron);
       if (match) wanted.set(brewer, match);
     }
