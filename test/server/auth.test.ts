@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PubkeeperError } from '../../src/core/errors.js';
 import { Tokens, readTokens, rightsOf } from '../../src/server/auth.js';
+import { heap } from '../faults/kit.js';
 
 const SECRET = 'secret-3f9a17';
 
@@ -91,4 +92,13 @@ describe('readTokens', () => {
       message: expect.stringMatching(/none\.json" does not exist/) as string,
     });
   });
+});
+
+it('rights hold little, whatever they are asked: each connection with a signed token has its own', async () => {
+  const topics = Array.from({ length: 5000 }, (_none, i) => `plant.${i}.temperature`);
+  const before = await heap();
+  const rights = Array.from({ length: 50 }, () => rightsOf([{ topic: 'plant.**', read: true }]));
+  // As often as it takes for all of them to be kept, were they.
+  for (let i = 0; i < 8; i++) for (const { mayRead } of rights) for (const topic of topics) if (!mayRead(topic)) throw new Error(topic);
+  expect(((await heap()) - before) / rights.length).toBeLessThan(32 * 1024);
 });
