@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,6 +48,7 @@ describe('Tokens', () => {
     ['no pattern', { [SECRET]: [{ topic: 'a..b', read: true }] }, /"topic" in token number 1/],
     ['a text for read', { [SECRET]: [{ topic: 'a', read: 'yes' }] }, /"read"/],
     ['a number for write', { [SECRET]: [{ topic: 'a', write: 1 }] }, /"write"/],
+    ['a token twice', { [SECRET]: [], [`sha256:${createHash('sha256').update(SECRET).digest('hex')}`]: [] }, /a token twice, as itself and by its hash \(number 2\)/],
     ['an unknown key', { ok: [{ topic: 'a', [SECRET]: true }] }, /none of "topic", "read" and "write"/],
   ])('refuses %s', (_what, table, message) => {
     const make = () => new Tokens(table);
@@ -72,6 +74,11 @@ describe('readTokens', () => {
 
   it('reads a file', async () => {
     const tokens = await readTokens(await file('good.json', `{"${SECRET}": [{"topic": "a.*", "read": true}]}`));
+    expect((await tokens.authenticate(SECRET))!.mayRead('a.b')).toBe(true);
+  });
+
+  it('reads a file that begins with a byte order mark', async () => {
+    const tokens = await readTokens(await file('mark.json', `\ufeff{"${SECRET}": [{"topic": "a.*", "read": true}]}\r\n`));
     expect((await tokens.authenticate(SECRET))!.mayRead('a.b')).toBe(true);
   });
 
