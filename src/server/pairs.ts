@@ -35,6 +35,8 @@ export class Pairs<C> {
 
   /** The match that these two would make; undefined where the patron may not read, or no brew is common to both. */
   find(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): Match<C> | undefined {
+    // The cheap question first: it may be asked of ten thousand.
+    if (!brewer.brews.some(({ name }) => patron.brews.has(name))) return undefined;
     const rights = this.#party(patron.client)?.rights;
     if (!rights?.mayRead(brewer.topic)) return undefined;
     const source = this.#party(brewer.client);
