@@ -182,8 +182,9 @@ export class Matchmaker<C> {
     }
 
     const wanted = new Map<RegisteredPatron<C>, Match<C>>();
+    const asked = new Map<C, boolean>();
     for (const patron of this.#meet(known, ({ patrons }) => patrons.match(topic))) {
-      const match = this.#pairs.find(brewer, patron);
+      const match = this.#pairs.find(brewer, patron, asked);
       if (match) wanted.set(patron, match);
     }
     const out: Outgoing<C>[] = [];
