@@ -1,31 +1,21 @@
-import { readdirSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import type { ReadStream } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { extname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import send from 'send';
 import { PubkeeperError } from '../core/errors.js';
 import { show } from '../core/id.js';
-import { errorCode } from './auth.js';
 import { notAllowed, nothingHere, say, type RequestHandler } from './http.js';
 import { readPath } from './upgrade.js';
 
-// Files by plain HTTP. Whatever becomes of one after the server has started (it is gone after an upgrade, no descriptor is
-// left to open it with) is an answer to who has asked for it, and never the end of the server.
-
-const TYPES: Readonly<Record<string, string>> = {
-  avif: 'image/avif', css: 'text/css', csv: 'text/csv', gif: 'image/gif', htm: 'text/html', html: 'text/html', ico: 'image/x-icon', jpeg: 'image/jpeg',
-  jpg: 'image/jpeg', js: 'text/javascript', json: 'application/json', map: 'application/json', md: 'text/markdown', mjs: 'text/javascript', mp3: 'audio/mpeg',
-  mp4: 'video/mp4', otf: 'font/otf', pdf: 'application/pdf', png: 'image/png', svg: 'image/svg+xml', ttf: 'font/ttf', txt: 'text/plain', wasm: 'application/wasm',
-  wav: 'audio/wav', webm: 'video/webm', webmanifest: 'application/manifest+json', webp: 'image/webp', woff: 'font/woff', woff2: 'font/woff2', xml: 'text/xml',
-};
-
-/** What a path without a name of a file may stand for. */
-const MEANT = ['', '.html', '/index.html', '.htm', '/index.htm'];
+/** What `send` says when it cannot send something. */
+interface Failure extends Error {
+  readonly status: number;
+  readonly code?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
 
 /**
- * Serves the files of a directory, for the option `http` of `createServer`. Their names are read once, what is in them when
- * it is asked for; names that begin with a dot are left out.
+ * Serves the files of a directory, for the option `http` of `createServer`. Names that begin with a dot are left out.
  * @throws {PubkeeperError} `OPTION_INVALID` when it is no directory
  */
 export function serveFiles(directory: string): RequestHandler {
@@ -33,97 +23,33 @@ export function serveFiles(directory: string): RequestHandler {
     const message = `There is no directory ${show(directory)} to serve files from.`;
     throw new PubkeeperError('OPTION_INVALID', message, { directory });
   }
-  const files = new Map<string, string>();
-  list(directory, '', files);
-  return async (request, response) => {
+  return (request, response) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') return notAllowed(response);
-    const path = decoded(readPath(request.url)).replace(/\/$/, '');
-    const name = MEANT.map((end) => path + end).find((one) => files.has(one));
-    if (name === undefined) return nothingHere(response);
-    let file: FileHandle;
-    try {
-      file = await open(files.get(name)!);
-    } catch (error) {
-      const code = errorCode(error);
-      if (code === 'ENOENT' || code === 'ENOTDIR') return nothingHere(response);
-      if (code === 'EMFILE' || code === 'ENFILE') return say(response, 503, 'The server has too much open to read this now: try again.');
-      throw error;
-    }
-    try {
-      await send(request, response, file, extname(name).slice(1).toLowerCase());
-    } finally {
-      await file.close();
-    }
+    // Asked for again each time, and sent only when it has changed: a page and its scripts are of one version.
+    response.setHeader('Cache-Control', 'no-cache');
+    sendFile(directory, readPath(request.url), request, response);
   };
 }
 
-function list(directory: string, path: string, files: Map<string, string>): void {
-  for (const name of readdirSync(directory)) {
-    if (name.startsWith('.') && name !== '.well-known') continue;
-    const full = join(directory, name);
-    // Links count as what they lead to; one that leads nowhere is left out.
-    const found = statSync(full, { throwIfNoEntry: false });
-    if (found?.isDirectory()) list(full, `${path}/${name}`, files);
-    else if (found?.isFile()) files.set(`${path}/${name}`.normalize(), full);
-  }
+function sendFile(root: string, path: string, request: IncomingMessage, response: ServerResponse): void {
+  send(request, path, { root, dotfiles: 'ignore', extensions: ['html'], cacheControl: false })
+    // No redirect: a proxy may serve this under another path than is known here.
+    .on('directory', () => sendFile(root, `${path}/`, request, response))
+    .on('stream', (file: ReadStream) => {
+      // It has become shorter meanwhile: what comes next on this connection would be taken for the rest.
+      file.once('end', () => file.bytesRead === Number(response.getHeader('Content-Length')) || request.socket.destroy());
+    })
+    // Whatever becomes of a file after the server has started is an answer to who has asked for it, and never the end of the server.
+    .on('error', (failure: Failure) => refuse(failure, response))
+    .pipe(response);
 }
 
-function decoded(path: string): string {
-  try {
-    return decodeURI(path).normalize();
-  } catch {
-    return path;
-  }
-}
-
-async function send(request: IncomingMessage, response: ServerResponse, file: FileHandle, extension: string): Promise<void> {
-  const { size, mtime } = await file.stat();
-  const type = TYPES[extension] ?? 'application/octet-stream';
-  const etag = `W/"${size}-${mtime.getTime()}"`;
-  response.setHeader('ETag', etag);
-  response.setHeader('Last-Modified', mtime.toUTCString());
-  // Asked for again each time, and sent only when it has changed: a page and its scripts are of one version.
-  response.setHeader('Cache-Control', 'no-cache');
-  response.setHeader('Accept-Ranges', 'bytes');
-  const { 'if-none-match': known, 'if-range': ifRange, range } = request.headers;
-  if (known !== undefined && (known.trim() === '*' || known.split(',').some((one) => one.trim() === etag))) {
-    response.statusCode = 304;
-    response.end();
-    return;
-  }
-  // Which version the rest is wanted of cannot be told from an ETag that is weak: then it is all.
-  const part = request.method === 'GET' && ifRange === undefined ? readRange(range, size) : undefined;
-  if (part === 'none') {
-    response.setHeader('Content-Range', `bytes */${size}`);
-    return say(response, 416, `This has ${size} bytes: ask for some of these.`);
-  }
-  const [start, end] = part ?? [0, size - 1];
-  const length = end - start + 1;
-  if (part) {
-    response.statusCode = 206;
-    response.setHeader('Content-Range', `bytes ${start}-${end}/${size}`);
-  }
-  response.setHeader('Content-Type', /^(text\/|application\/(json|manifest))/.test(type) ? `${type}; charset=utf-8` : type);
-  response.setHeader('Content-Length', length);
-  if (request.method === 'HEAD' || !length) return void response.end();
-  const { socket } = request;
-  const stream = file.createReadStream({ start, end, autoClose: false });
-  try {
-    await pipeline(stream, response);
-  } catch (error) {
-    // Who has asked is gone.
-    if (errorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
-  }
-  // It has become shorter meanwhile: what comes next on this connection would be taken for the rest.
-  if (stream.bytesRead !== length) socket.destroy();
-}
-
-/** The first and the last byte that a `Range` asks for; undefined for all of it, `'none'` where there is nothing of it. */
-function readRange(range: string | undefined, size: number): readonly [start: number, end: number] | 'none' | undefined {
-  const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(range ?? '') ?? [];
-  // Several parts, other units and nonsense may be answered by all of it.
-  if (first === '' && last === '') return undefined;
-  if (first === '') return Number(last) && size ? [Math.max(0, size - Number(last)), size - 1] : 'none';
-  if (last !== '' && Number(last) < Number(first)) return undefined;
-  return Number(first) < size ? [Number(first), Math.min(last === '' ? Infinity : Number(last), size - 1)] : 'none';
+function refuse({ status, code, headers = {} }: Failure, response: ServerResponse): void {
+  if (response.headersSent) return void response.destroy();
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (status === 416) say(response, status, `There is no such part of this: ask for all of it.`);
+  else if (status === 412) say(response, status, 'This has changed: ask for it without a condition.');
+  else if (code === 'EMFILE' || code === 'ENFILE') say(response, 503, 'The server has too much open to read this now: try again.');
+  else if (status < 500) nothingHere(response);
+  else say(response, 500, 'This cannot be read here: see the permissions of its file.');
 }
