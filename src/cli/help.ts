@@ -42,7 +42,7 @@ Servers that share a relay share --ticket-key-file: to change keys put the new o
 take the old one away after --ticket-seconds.
 
 SIGHUP reads token, key and certificate files again. Connections whose token is gone are closed; the others continue.
-If a file is invalid, the error is logged and nothing changes.
+If a file is invalid, the error is logged and nothing changes; without such files, nothing does either.
 
 The logs (--log-format, --log-level) go to stderr and hold no tokens. With --log-format json, give tokens or add --json:
 a token that the server makes must not appear in a log.

@@ -7,8 +7,13 @@ import { Tell } from './tell.js';
 const args = process.argv.slice(2);
 const tell = new Tell(process.stderr);
 
-// An empty variable is how one takes a variable away in a unit file or a compose file: it counts as not set.
-for (const [name, value] of Object.entries(process.env)) if (name.startsWith('PUBKEEPER_') && value === '') delete process.env[name];
+// An empty variable is how one takes a variable away in a unit file or a compose file: it counts as not set. One that was
+// made of a file, as secrets are in containers, ends in a line break, which belongs neither to a token nor to a key.
+for (const [name, value = ''] of Object.entries(process.env)) {
+  if (!name.startsWith('PUBKEEPER_')) continue;
+  if (value.trim()) process.env[name] = value.trim();
+  else delete process.env[name];
+}
 
 // Help that is cut short by `head` is no failure. Commands that write data also listen.
 const outputFault = watchOutput();

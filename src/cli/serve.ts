@@ -45,7 +45,7 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
   });
   generated = server.token;
   // Before it is told that it serves: whoever reads that may send the signal.
-  if (readsFiles(flags)) reloadOnHangup(server, flags, logger, run);
+  reloadOnHangup(server, flags, logger, run);
   if (json) output.write(`${JSON.stringify(describe(server, relayPort))}\n`);
   else announce(server, relayPort, http !== undefined, flags.logFormat === 'json' ? logger : { info: (sentence) => tell.note(sentence) });
   const code = await run.ended;
@@ -92,6 +92,8 @@ function reloadOnHangup(server: PubkeeperServer, flags: ServeFlags, logger: Serv
   process.on('SIGHUP', () => {
     // The same signal says that the terminal in which it was started has been closed.
     if (terminal && !hasTerminal()) return run.end(ExitCode.OK);
+    // By itself the signal would end the process, and to systemd that is no failure: nothing would start it again.
+    if (!readsFiles(flags)) return logger.info('SIGHUP: there are no files to read again.');
     // One after the other: what was read last is what holds.
     reading = reading.then(async () => {
       try {

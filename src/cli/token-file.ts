@@ -52,7 +52,7 @@ async function replace(path: string, named: string, entry: TokenTable, before: (
   let table: TokenTable = {};
   if (found) {
     await readTokens(path);
-    table = JSON.parse(await readText(path)) as TokenTable;
+    table = JSON.parse((await readText(path)).trim()) as TokenTable;
   }
   const all = { ...table, ...entry };
   new Tokens(all);

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { serveFiles } from '../server/http.js';
+import { serveFiles } from '../server/files.js';
+import { notAllowed } from '../server/http.js';
 import type { RequestHandler } from '../server/http.js';
 import { authorityOf, isLoopback, readPath } from '../server/upgrade.js';
 
@@ -49,11 +50,7 @@ export function dashboardHandler(options: DashboardOptions = {}): RequestHandler
 function tellConnection(request: IncomingMessage, response: ServerResponse, maxMessageBytes: number, token: string | undefined): void {
   response.setHeader('Cache-Control', 'no-store');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
-    response.setHeader('Allow', 'GET, HEAD');
-    response.statusCode = 405;
-    response.setHeader('Content-Type', 'text/plain; charset=utf-8');
-    response.end('This can only be read.\n');
-    return;
+    return notAllowed(response);
   }
   const { host = '' } = request.headers;
   const reason = token === undefined ? undefined : whyNoToken(request, host);
@@ -74,7 +71,7 @@ const schemeOf = ({ socket }: IncomingMessage): 'https:' | 'http:' => (socket in
 function whyNoToken(request: IncomingMessage, host: string): string | undefined {
   const { headers } = request;
   const { origin, 'sec-fetch-site': site } = headers;
-  if (headers.forwarded !== undefined || headers.via !== undefined || headers['x-forwarded-for'] !== undefined) return BY_PROXY;
+  if (Object.keys(headers).some(isOfProxy)) return BY_PROXY;
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return STRANGER;
   const scheme = schemeOf(request);
   const here = parse(`http://${host}`);
@@ -83,6 +80,9 @@ function whyNoToken(request: IncomingMessage, host: string): string | undefined 
   const from = parse(origin);
   return from?.protocol === scheme && authorityOf(scheme, from.host) === authorityOf(scheme, host) ? undefined : STRANGER;
 }
+
+/** Whether only a proxy sends this header. One that passes Host on may pass on a Host that its client has made up. */
+const isOfProxy = (header: string): boolean => header.startsWith('x-forwarded-') || ['forwarded', 'via', 'x-real-ip'].includes(header);
 
 const BY_PROXY = 'This page came through a proxy, and the server tells its token only on its own machine. Copy it from where the server was started.';
 const STRANGER = 'The server tells its token to its own page only.';

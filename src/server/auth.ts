@@ -62,6 +62,8 @@ export class Tokens implements Authenticator {
       const [, hash] = HASHED.exec(token) ?? [];
       if (!hash && token.startsWith('sha256:')) throw invalid(source, `must have 64 hex digits behind "sha256:" ${place}`);
       const key = hash ? Buffer.from(hash, 'hex').toString('base64') : hashToken(token);
+      // Which of the two would count, nobody could see.
+      if (this.#rights.has(key)) throw invalid(source, `has a token twice, as itself and by its hash (number ${index + 1}): leave one of them`);
       this.#rights.set(key, made);
       this.#lists.set(key, checked);
       Tokens.#sources.set(made, JSON.stringify(checked));
@@ -99,7 +101,8 @@ export async function readTokens(path: string): Promise<Tokens> {
   const source = `The token file ${show(path)}`;
   let table: unknown;
   try {
-    table = JSON.parse(text);
+    // Some editors begin a file with a byte order mark: it goes with the blanks.
+    table = JSON.parse(text.trim());
   } catch {
     // What JSON.parse says is not passed on: it quotes the text, and that holds tokens.
     throw invalid(source, 'is not JSON');
@@ -119,7 +122,8 @@ export function rightsOf(rights: readonly Right[]): Rights {
 
 function allowed(patterns: readonly string[]): (topic: string) => boolean {
   if (patterns.includes('**')) return isTopic;
-  const trie = new TopicTrie<true>();
+  // Signed tokens have a trie for each connection: with the usual cache that would grow to half a megabyte each.
+  const trie = new TopicTrie<true>({ cacheSize: 64 });
   for (const pattern of patterns) trie.add(pattern, true);
   return (topic) => trie.match(topic).length > 0;
 }
@@ -158,5 +162,5 @@ export const hashToken = (token: string): string => createHash('sha256').update(
 const invalid = (source: string, why: string): PubkeeperError =>
   new PubkeeperError('OPTION_INVALID', `${source} ${why}.`);
 
-const errorCode = (error: unknown): string =>
+export const errorCode = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown reason';

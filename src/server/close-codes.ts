@@ -11,7 +11,7 @@
  * | 4403 | `TOKEN_EXPIRED` | control | the token has expired, or other rights were given to it | yes, with a token that is good |
  * | 4408 | `AUTH_TIMEOUT` | control | no CLIENT_AUTHENTICATE within 5 s, or the authenticator took longer | yes |
  * | 4413 | `SLOW_READER` | both | more bytes wait for this reader than the server keeps for one | yes |
- * | 4500 | `SERVER_FAULT` | control | a fault of the server, which it has logged | yes |
+ * | 4500 | `SERVER_FAULT` | control | a fault of the server, or a token whose key it does not know yet; it has logged which | yes |
  *
  * A connection that has been silent for 2.5 heartbeats is cut without a code (its other end sees 1006, if anything).
  */

@@ -88,6 +88,13 @@ interface Ends<C> {
   readonly patrons: Iterable<RegisteredPatron<C>>;
 }
 
+/** Whether these two have this brew in common. */
+const share = <C>({ brewer, patron }: Match<C>, brew: string): boolean => patron.brews.has(brew) && brewer.brews.some(({ name }) => name === brew);
+
+/** Whether a state can move a match at all: most that are told of have no other way, or do not have that one. */
+export const canMove = <C>(match: Match<C>, { brew, isUp }: BrewState): boolean =>
+  isUp ? match.brew.name !== brew && share(match, brew) : match.brew.name === brew && match.brewer.brews.some(({ name }) => name !== brew && share(match, name));
+
 /** The matches of a client that a state is about. */
 export function affected<C>({ brewers, patrons }: Ends<C>, { brewerId, patronId }: BrewState): Match<C>[] {
   const matches = new Set<Match<C>>();

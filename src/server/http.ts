@@ -1,11 +1,7 @@
-import { statSync } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import sirv from 'sirv';
-import { PubkeeperError } from '../core/errors.js';
-import { show } from '../core/id.js';
 import { metricsText } from './metrics.js';
 import type { ServerStats } from './stats.js';
 import { isLoopback, readPath } from './upgrade.js';
@@ -34,18 +30,6 @@ function setHeaders(response: ServerResponse): void {
 }
 
 const hostName = (host = ''): string => host.replace(/:\d*$/, '');
-
-/**
- * Serves the files of a directory, read once, for the option `http` of `createServer`.
- * @throws {PubkeeperError} `OPTION_INVALID` when it is no directory
- */
-export function serveFiles(directory: string): RequestHandler {
-  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
-    const message = `There is no directory ${show(directory)} to serve files from.`;
-    throw new PubkeeperError('OPTION_INVALID', message, { directory });
-  }
-  return sirv(directory, { etag: true, onNoMatch: (_request, response) => nothingHere(response) });
-}
 
 /** What the server's own pages tell. */
 export interface OwnPages {
@@ -114,9 +98,16 @@ export function refuse(socket: Duplex, status: number, sentence: string): void {
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-const nothingHere = (response: ServerResponse): void => say(response, 404, 'There is nothing at this address.');
+export const nothingHere = (response: ServerResponse): void => say(response, 404, 'There is nothing at this address.');
 
-function say(response: ServerResponse, status: number, sentence: string, type = 'text/plain; charset=utf-8'): void {
+/** Refuses what would change something. */
+export function notAllowed(response: ServerResponse): void {
+  response.setHeader('Allow', 'GET, HEAD');
+  say(response, 405, 'This can only be read.');
+}
+
+/** Answers with a sentence. */
+export function say(response: ServerResponse, status: number, sentence: string, type = 'text/plain; charset=utf-8'): void {
   response.statusCode = status;
   response.setHeader('Content-Type', type);
   response.setHeader('Cache-Control', 'no-store');

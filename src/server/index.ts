@@ -15,7 +15,7 @@ export type { JwtAlgorithm, JwtOptions } from './jwt.js';
 export { LOG_LEVELS, jsonLogger } from './log.js';
 export type { LogLevel } from './log.js';
 export { CloseCode } from './close-codes.js';
-export { serveFiles } from './http.js';
+export { serveFiles } from './files.js';
 export type { RequestHandler } from './http.js';
 export type { UpgradeRequest } from './upgrade.js';
 export type { Logger } from '../core/host.js';

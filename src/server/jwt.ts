@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { compactVerify, createLocalJWKSet, createRemoteJWKSet, errors, importSPKI, importX509, jwtVerify } from 'jose';
+import { compactVerify, createLocalJWKSet, createRemoteJWKSet, errors, importJWK, importSPKI, importX509, jwtVerify } from 'jose';
 import type { CompactVerifyGetKey, CryptoKey, JSONWebKeySet, JWK } from 'jose';
 import { PubkeeperError } from '../core/errors.js';
 import { show } from '../core/id.js';
@@ -157,7 +157,7 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
     } catch (cause) {
       const fault = cause instanceof errors.JOSEError ? cause.code : '';
       if (isStale && fault === 'ERR_JWKS_NO_MATCHING_KEY') {
-        throw new PubkeeperError('SERVER_ERROR', 'The key of a token is not known. Keys were fetched less than 30 s ago and will be again: its client may come back.', { jwksUrl }, cause);
+        throw new PubkeeperError('UNAUTHORIZED', 'The key of a token is not known. Keys were fetched less than 30 s ago and will be again: its client may come back.', { jwksUrl }, cause);
       }
       if (['ERR_JWKS_NO_MATCHING_KEY', 'ERR_JWKS_MULTIPLE_MATCHING_KEYS', 'ERR_JOSE_NOT_SUPPORTED'].includes(fault)) throw cause;
       // Not the token's fault: its client may come back with it.
@@ -175,11 +175,14 @@ async function parseKey(text: string, algorithms: readonly JwtAlgorithm[], sourc
     if (isPrivate(parsed)) throw invalid(`${source} holds a private key: give the public one, by which tokens are only checked`);
     if (isKeySet(parsed)) {
       if (symmetric) throw invalid(`${source} is a set of public keys, and HS256 needs a secret`);
+      const fit = await Promise.all(parsed.keys.map((one) => fits(one, algorithms)));
+      if (!fit.includes(true)) throw invalid(`${source} holds no key that can be used for ${algorithms.join(', ')}`);
       return createLocalJWKSet(parsed);
     }
     if (!isKey(parsed)) throw invalid(`${source} is neither a JWK nor a JWKS`);
     if ((parsed.kty === 'oct') !== symmetric) throw invalid(`${source} holds a key that is not for ${algorithms.join(', ')}`);
     if (symmetric && (parsed.k?.length ?? 0) < 43) throw invalid(`${source} holds a secret of less than 32 bytes`);
+    if (!(await fits(parsed, algorithms))) throw invalid(`${source} holds a key that cannot be used for ${algorithms.join(', ')}`);
     return parsed;
   }
   if (text.startsWith('-----BEGIN')) {
@@ -187,16 +190,34 @@ async function parseKey(text: string, algorithms: readonly JwtAlgorithm[], sourc
     if (symmetric || algorithms.length > 1) throw invalid(`${source} is one public key: name its one algorithm`);
     try {
       const read = text.startsWith('-----BEGIN CERTIFICATE') ? importX509 : importSPKI;
-      return await read(text, algorithms[0]!);
+      const key = await read(text, algorithms[0]!);
+      if (isLong(key)) return key;
     } catch {
-      throw invalid(`${source} is no public key for ${algorithms[0]}`);
+      // told below
     }
+    throw invalid(`${source} is no public key for ${algorithms[0]} (RSA has 2048 bits at least)`);
   }
   if (!symmetric) throw invalid(`${source} must be a PEM public key, a JWK or a JWKS for ${algorithms.join(', ')}`);
   const secret = new TextEncoder().encode(text);
   if (secret.length < 32) throw invalid(`${source} must have at least 32 bytes for HS256`);
   return secret;
 }
+
+/** Whether a key is of the kind for one of these algorithms. By another one every token would be refused, and nobody would say why. */
+async function fits({ use: _use, key_ops: _operations, ...jwk }: JWK, algorithms: readonly JwtAlgorithm[]): Promise<boolean> {
+  for (const algorithm of algorithms) {
+    if ((jwk.alg ?? algorithm) !== algorithm) continue;
+    try {
+      if (isLong(await importJWK(jwk, algorithm))) return true;
+    } catch {
+      // perhaps for another one
+    }
+  }
+  return false;
+}
+
+const isLong = (key: CryptoKey | Uint8Array): boolean =>
+  key instanceof Uint8Array ? key.length >= 32 : !('modulusLength' in key.algorithm && Number(key.algorithm.modulusLength) < 2048);
 
 function parseJson(text: string, source: string): unknown {
   try {

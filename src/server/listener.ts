@@ -230,7 +230,7 @@ export function secureContext(tls: TlsFiles): SecureContext {
     return createSecureContext(pem(tls));
   } catch {
     // What OpenSSL says is not passed on: it may quote the key.
-    throw new PubkeeperError('OPTION_INVALID', 'The option "tls" must hold a certificate and its private key, both in PEM.');
+    throw new PubkeeperError('OPTION_INVALID', 'The option "tls" (--tls-cert, --tls-key) must hold a certificate and its private key, not that of another one, both in PEM, the key without a passphrase.');
   }
 }
 

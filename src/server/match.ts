@@ -9,8 +9,8 @@ export interface Rights {
   mayRead(topic: string): boolean;
   mayWrite(topic: string): boolean;
   /**
-   * The patterns that `mayRead` goes by, for the other servers of a cluster. Without them a patron with a wildcard is matched
-   * only with brewers of its own server.
+   * The patterns that `mayRead` goes by: where they are narrower than a patron's own, its brewers are looked up by them. The
+   * other servers of a cluster need them: without them a patron with a wildcard is matched only with brewers of its own server.
    */
   readonly reads?: readonly string[];
   /** When they end, as `Date.now()`: the connection is closed then, and its client may come back with a new token. */

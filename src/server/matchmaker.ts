@@ -1,7 +1,7 @@
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { assertTopic, assertTopicPattern } from '../core/topic.js';
-import { affected, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
+import { affected, canMove, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
 import { newClient, resize, type Client, type Usage } from './known-client.js';
 import {
   brewerNotify,
@@ -182,8 +182,9 @@ export class Matchmaker<C> {
     }
 
     const wanted = new Map<RegisteredPatron<C>, Match<C>>();
+    const asked = new Map<C, boolean>();
     for (const patron of this.#meet(known, ({ patrons }) => patrons.match(topic))) {
-      const match = this.#pairs.find(brewer, patron);
+      const match = this.#pairs.find(brewer, patron, asked);
       if (match) wanted.set(patron, match);
     }
     const out: Outgoing<C>[] = [];
@@ -233,7 +234,7 @@ export class Matchmaker<C> {
     }
 
     const wanted = new Map<RegisteredBrewer<C>, Match<C>>();
-    for (const brewer of this.#meet(known, ({ brewers }) => brewers.match(pattern))) {
+    for (const brewer of this.#meet(known, ({ brewers }) => brewers.match(pattern, known.rights.reads))) {
       const match = this.#pairs.find(brewer, patron);
       if (match) wanted.set(brewer, match);
     }
@@ -287,7 +288,7 @@ export class Matchmaker<C> {
   /** Moves the pairs of a client that a change of a brew's state is about: to the best common brew that is up. */
   #state(known: Client<C>, state: BrewState | undefined): Outgoing<C>[] {
     if (!state || !known.down.set(state)) return [];
-    const moved = affected(known, state).filter((match) => this.#pairs.move(match));
+    const moved = affected(known, state).filter((match) => canMove(match, state) && this.#pairs.move(match));
     return moveNotices(moved, (client) => !!this.#clients.get(client)?.moves);
   }
 }

@@ -33,10 +33,20 @@ export class Pairs<C> {
     return this.#size;
   }
 
-  /** The match that these two would make; undefined where the patron may not read, or no brew is common to both. */
-  find(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): Match<C> | undefined {
+  /**
+   * The match that these two would make; undefined where the patron may not read, or no brew is common to both.
+   * @param asked of which clients it is known whether they may read the brewer's topic: one may have ten thousand patrons
+   */
+  find(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>, asked?: Map<C, boolean>): Match<C> | undefined {
+    // The cheap question first: it may be asked of ten thousand.
+    if (!brewer.brews.some(({ name }) => patron.brews.has(name))) return undefined;
     const rights = this.#party(patron.client)?.rights;
-    if (!rights?.mayRead(brewer.topic)) return undefined;
+    let mayRead = asked?.get(patron.client);
+    if (mayRead === undefined) {
+      mayRead = !!rights?.mayRead(brewer.topic);
+      asked?.set(patron.client, mayRead);
+    }
+    if (!rights || !mayRead) return undefined;
     const source = this.#party(brewer.client);
     // What the other server cannot know it does not match either; and one that has gone does nothing any more.
     if (source?.places.isFar && ((!rights.reads && patron.pattern.includes('*')) || !source.rights.mayWrite(brewer.topic))) return undefined;

@@ -2,8 +2,8 @@ import { WebSocket } from 'ws';
 import { PubkeeperError, type ErrorCode } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
-import { PacketType, decodePacket } from '../core/packet.js';
-import type { Packet, UnknownPacket } from '../core/packet.js';
+import { show } from '../core/id.js';
+import { PacketType, decodePacket, type Packet, type UnknownPacket } from '../core/packet.js';
 import type { Authenticator, Rights } from './auth.js';
 import { Bucket } from './bucket.js';
 import { CloseCode } from './close-codes.js';
@@ -11,8 +11,7 @@ import type { ControlPlane } from './control.js';
 import { Credential, checkRights, isLater } from './credential.js';
 import type { Handshake } from './handshake.js';
 import type { Beating } from './heartbeat.js';
-import { excessOf } from './limits.js';
-import type { Excess } from './limits.js';
+import { excessOf, type Excess } from './limits.js';
 import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { Throttle } from './throttle.js';
@@ -168,19 +167,16 @@ export class ControlSession implements Beating {
   #admit(rights: Rights | undefined, token: string, by: Authenticator): void {
     if (!this.#open) return;
     cancel(this.#authTimer);
-    if (rights) {
-      const expired = (): void => this.#expire('The token has expired: connect again with a new one.');
-      this.#credential = new Credential(token, checkRights(rights), by, expired);
-      this.#authenticated = true;
-      // Clients that do not know `heartbeat` ignore it.
-      const payload = { authenticated: true, heartbeat: this.#plane.heartbeatMs };
-      this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload });
-      this.#plane.matchmaker.add(this, rights);
-      // There may have been a reload while the token was checked.
-      this.recheck();
-      return;
-    }
-    this.#refuse();
+    if (!rights) return this.#refuse();
+    const expired = (): void => this.#expire('The token has expired: connect again with a new one.');
+    this.#credential = new Credential(token, checkRights(rights), by, expired);
+    this.#authenticated = true;
+    // Clients that do not know `heartbeat` ignore it.
+    const payload = { authenticated: true, heartbeat: this.#plane.heartbeatMs };
+    this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload });
+    this.#plane.matchmaker.add(this, rights);
+    // There may have been a reload while the token was checked.
+    this.recheck();
   }
 
   /** The authenticator has been replaced: whoever it does not know, or gives other rights, is closed. */
@@ -225,7 +221,7 @@ export class ControlSession implements Beating {
       case PacketType.BREW_STATE:
         return void this.#plane.receive(this, packet, length);
       case PacketType.ERROR:
-        return void this.#plane.logger.debug?.(`The client at ${this.handshake.address} reports: ${packet.payload.message}`);
+        return void this.#plane.logger.debug?.(`The client at ${this.handshake.address} reports: ${show(packet.payload.message)}`);
       case PacketType.CLIENT_AUTHENTICATE:
         return void this.#fault('PROTOCOL_ERROR', 'This connection is authenticated already: open another one for another token.');
       case PacketType.SEGMENT_CREATE:
@@ -292,7 +288,12 @@ export class ControlSession implements Beating {
 
   /** A fault of ours must cost one connection, not the server. */
   #crash(error: unknown): void {
-    this.#plane.logger.error('A control connection ended by a fault of the server.', error);
+    const { drops, logger } = this.#plane;
+    // No verdict on a token is no fault: any stranger can bring it about, as often as it likes.
+    if (error instanceof PubkeeperError && error.code === 'UNAUTHORIZED') {
+      drops.add('unauthorized');
+      logger.warn(`A token from ${this.handshake.address} was not taken: ${error.message}`);
+    } else logger.error('A control connection ended by a fault of the server.', error);
     end(this.#socket, CloseCode.SERVER_FAULT, 'The server has made a mistake.');
   }
 }

@@ -20,7 +20,7 @@ export type DropReason =
   | 'too-long'
   /** bytes that break the WebSocket protocol */
   | 'websocket'
-  /** a token that is not known */
+  /** a token that is not known, or whose key is not (yet) */
   | 'unauthorized'
   /** a connection whose token has expired, or was given other rights */
   | 'expired'

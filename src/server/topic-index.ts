@@ -76,20 +76,38 @@ export class TopicIndex<T> {
     return true;
   }
 
-  /** The values of all topics that `pattern` matches, each once; empty when it is no pattern. */
-  match(pattern: string): T[] {
-    if (!pattern.includes('*')) return [...(this.#exact.get(pattern)?.values ?? [])];
-    if (!isTopicPattern(pattern)) return [];
-    const want = pattern.split('.');
+  /**
+   * The values of all topics that `pattern` matches, each once; empty when it is no pattern.
+   * @param within what no pattern of these matches may be left out: where they are narrower the lookup goes by them, so that
+   * who may see little cannot have it look at everything
+   */
+  match(pattern: string, within?: readonly string[]): T[] {
     const found = new Set<T>();
     const collect = (entry: Entry<T>): void => {
       for (const value of entry.values) found.add(value);
     };
+    if (!isTopicPattern(pattern)) return [];
+    const want = pattern.split('.');
+    const ways = within?.includes('**') ? undefined : within?.map((one) => one.split('.'));
+    if (ways && this.#boundOf(ways) < this.#bound(want)) {
+      for (const way of ways) this.#each(way, (entry) => void (matches(want, entry.segments) && collect(entry)));
+    } else {
+      this.#each(want, collect);
+    }
+    return [...found];
+  }
+
+  #each(want: readonly string[], collect: (entry: Entry<T>) => void): void {
+    if (!want.some(isWild)) {
+      const entry = this.#exact.get(want.join('.'));
+      if (entry) collect(entry);
+      return;
+    }
     const ahead = descend(this.#forward, want);
     const backwards = reversed(want);
     const behind = descend(this.#backward, backwards);
     const posting = this.#narrowest(want);
-    if (!ahead || !behind || !posting) return [];
+    if (!ahead || !behind || !posting) return;
     if (posting.size < ahead.branch.count && posting.size < behind.branch.count) {
       for (const entry of posting) if (matches(want, entry.segments)) collect(entry);
     } else if (ahead.branch.count <= behind.branch.count) {
@@ -97,7 +115,19 @@ export class TopicIndex<T> {
     } else {
       walk(behind.branch, backwards, behind.depth, collect);
     }
-    return [...found];
+  }
+
+  /** How many topics a lookup has to look at, at most. */
+  #bound(want: readonly string[]): number {
+    if (!want.some(isWild)) return 1;
+    const counts = [descend(this.#forward, want)?.branch.count, descend(this.#backward, reversed(want))?.branch.count, this.#narrowest(want)?.size];
+    return Math.min(...counts.map((count) => count ?? 0));
+  }
+
+  #boundOf(ways: readonly (readonly string[])[]): number {
+    let sum = 0;
+    for (const way of ways) sum += this.#bound(way);
+    return sum;
   }
 
   /** The shortest list that holds every match of a pattern; undefined when one of them is missing: nothing matches. */

@@ -46,6 +46,16 @@ describe.concurrent('SIGHUP', () => {
     expect(await server.exit).toBe(0);
   });
 
+  it('ends nothing where there are no files to read', async () => {
+    const server = pubkeeper(['serve', '--port', '0', '--token', 'x']);
+    const url = await urlOf(server);
+    server.kill('SIGHUP');
+    await server.says(/SIGHUP: there are no files to read again\.\n/);
+    expect(await result(['patron', 'a', '--server', url, '--token', 'x', '--timeout', '0.2'])).toMatchObject({ code: 124 });
+    server.kill('SIGTERM');
+    expect(await server.exit).toBe(0);
+  });
+
   it('takes other ticket keys: relays that share the new one take its tickets, and those of the old one while that is second', async () => {
     const [old, next] = [randomBytes(32).toString('hex'), randomBytes(32).toString('hex')];
     const tokens = file('shared.json', { t: ALL });

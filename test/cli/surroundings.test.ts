@@ -17,6 +17,17 @@ it('an empty variable counts as not set', async () => {
   expect(stderr).not.toMatch(/must be a URL/);
 });
 
+it('the line break at the end of a variable that was made of a file belongs to neither token nor key', async () => {
+  const flags = ['--jwt-algorithms', 'HS256', '--jwt-issuer', 'me', '--jwt-audience', 'it'];
+  const env = { PUBKEEPER_JWT_KEY: '0123456789012345678901234567890123456789\n' };
+  const made = await result(['token', 'create', '--all', ...flags], { env });
+  expect(await result(['token', 'verify', ...flags], { env, input: made.stdout })).toMatchObject({ code: 0 });
+  const server = pubkeeper(['serve', '--port', '0'], { env: { PUBKEEPER_TOKEN: 'of-a-file\n' } });
+  const [, url] = await server.says(/Serving at (\S+)/);
+  const { code } = await result(['patron', 'a', '--timeout', '0.2', '--token', 'of-a-file'], { env: { PUBKEEPER_SERVER: `${url!}\r\n` } });
+  expect(code).toBe(124);
+});
+
 it.skipIf(!Object.values(networkInterfaces()).flat().some((it) => it?.address === '::1'))('serves at an address with a zone', async () => {
   const server = pubkeeper(['serve', '--port', '0', '--host', '::1%lo', '--token', 'x']);
   await server.says(/Dashboard at http:\/\/\[::1%lo\]:\d+\/\n/);

@@ -79,6 +79,9 @@ describe('dashboardHandler', () => {
     [{ host: ':::' }, 'on its own machine'],
     [{ host: 'localhost', 'sec-fetch-site': 'cross-site' }, 'its own page only'],
     [{ host: 'localhost', 'x-forwarded-for': '203.0.113.9' }, 'through a proxy'],
+    // By a Host that is made up, through the proxy of docs/operations.md.
+    [{ host: 'localhost', 'x-forwarded-proto': 'https' }, 'through a proxy'],
+    [{ host: 'localhost', 'x-real-ip': '203.0.113.9' }, 'through a proxy'],
     [{ host: 'localhost', forwarded: 'for=203.0.113.9' }, 'through a proxy'],
     [{ host: 'localhost', via: '1.1 proxy' }, 'through a proxy'],
   ])('does not tell it to %o, and says why', async (headers, why) => {

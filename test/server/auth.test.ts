@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PubkeeperError } from '../../src/core/errors.js';
 import { Tokens, readTokens, rightsOf } from '../../src/server/auth.js';
+import { heap } from '../faults/kit.js';
 
 const SECRET = 'secret-3f9a17';
 
@@ -46,6 +48,7 @@ describe('Tokens', () => {
     ['no pattern', { [SECRET]: [{ topic: 'a..b', read: true }] }, /"topic" in token number 1/],
     ['a text for read', { [SECRET]: [{ topic: 'a', read: 'yes' }] }, /"read"/],
     ['a number for write', { [SECRET]: [{ topic: 'a', write: 1 }] }, /"write"/],
+    ['a token twice', { [SECRET]: [], [`sha256:${createHash('sha256').update(SECRET).digest('hex')}`]: [] }, /a token twice, as itself and by its hash \(number 2\)/],
     ['an unknown key', { ok: [{ topic: 'a', [SECRET]: true }] }, /none of "topic", "read" and "write"/],
   ])('refuses %s', (_what, table, message) => {
     const make = () => new Tokens(table);
@@ -74,6 +77,11 @@ describe('readTokens', () => {
     expect((await tokens.authenticate(SECRET))!.mayRead('a.b')).toBe(true);
   });
 
+  it('reads a file that begins with a byte order mark', async () => {
+    const tokens = await readTokens(await file('mark.json', `\ufeff{"${SECRET}": [{"topic": "a.*", "read": true}]}\r\n`));
+    expect((await tokens.authenticate(SECRET))!.mayRead('a.b')).toBe(true);
+  });
+
   it.each([
     ['torn.json', `{"${SECRET}": [`, 'is not JSON'],
     ['list.json', `["${SECRET}"]`, 'must be an object'],
@@ -91,4 +99,13 @@ describe('readTokens', () => {
       message: expect.stringMatching(/none\.json" does not exist/) as string,
     });
   });
+});
+
+it('rights hold little, whatever they are asked: each connection with a signed token has its own', async () => {
+  const topics = Array.from({ length: 5000 }, (_none, i) => `plant.${i}.temperature`);
+  const before = await heap();
+  const rights = Array.from({ length: 50 }, () => rightsOf([{ topic: 'plant.**', read: true }]));
+  // As often as it takes for all of them to be kept, were they.
+  for (let i = 0; i < 8; i++) for (const { mayRead } of rights) for (const topic of topics) if (!mayRead(topic)) throw new Error(topic);
+  expect(((await heap()) - before) / rights.length).toBeLessThan(32 * 1024);
 });

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttp } from 'node:http';
@@ -106,6 +107,22 @@ describe('JwtAuthenticator', () => {
     expect(String(error)).not.toContain('secret of more');
   });
 
+  it('refuses keys by which every token would be refused', async () => {
+    const jwk = (type: 'ec' | 'rsa', options: object): JWK => generateKeyPairSync(type as 'ec', options as { namedCurve: string }).publicKey.export({ format: 'jwk' }) as JWK;
+    const [ec, short] = [jwk('ec', { namedCurve: 'P-256' }), jwk('rsa', { modulusLength: 1024 })];
+    const pem = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    const good: readonly [unknown, JwtAlgorithm][] = [[ec, 'ES256'], [{ ...ec, alg: 'ES256', use: 'sig' }, 'ES256'], [{ keys: [short, { kty: 'new' }, ec] }, 'ES256']];
+    for (const [key, algorithm] of good) await JwtAuthenticator.create({ ...BASE, key: JSON.stringify(key), algorithms: [algorithm] });
+    const bad: readonly [unknown, JwtAlgorithm][] = [
+      [ec, 'RS256'], [short, 'RS256'], [pem, 'RS256'], [{ kty: 'EC' }, 'ES256'], [{ ...ec, alg: 'ES384' }, 'ES256'],
+      [{ keys: [] }, 'ES256'], [{ keys: [ec] }, 'RS256'], [{ kty: 'oct', k: '!'.repeat(50) }, 'HS256'],
+    ];
+    for (const [key, algorithm] of bad) {
+      const made = JwtAuthenticator.create({ ...BASE, key: typeof key === 'string' ? key : JSON.stringify(key), algorithms: [algorithm] });
+      await expect(made, JSON.stringify(key)).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining(algorithm) as string });
+    }
+  });
+
   it('ends a connection when its token does, by a code that lets the client come back', async () => {
     const server = await start({ tokens: await hs256({ leewaySeconds: 0 }) });
     const exp = Math.floor(Date.now() / 1000) + 1;
@@ -133,9 +150,9 @@ describe('JwtAuthenticator', () => {
     };
     const jwksUrl = await keyServer((response) => response.end(JSON.stringify({ keys })));
     const told: string[] = [];
-    const logger = { warn: () => undefined, error: (...data: unknown[]) => void told.push(data.map(String).join(' ')) };
+    const tell = (level: string) => (...data: unknown[]) => void told.push(`${level}: ${data.map(String).join(' ')}`);
     const tokens = await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'] });
-    const server = await start({ tokens, logger });
+    const server = await start({ tokens, logger: { warn: tell('warn'), error: tell('error') } });
     const old = await make('old');
     const attempt = async (key: CryptoKey, kid: string): Promise<RawControl> => {
       const client = await RawControl.open(server.url);
@@ -148,7 +165,9 @@ describe('JwtAuthenticator', () => {
     expect(await (await attempt(old, 'old')).expect(2)).toMatchObject({ authenticated: true });
     const fresh = await make('new');
     expect((await (await attempt(fresh, 'new')).closed).code).toBe(CloseCode.SERVER_FAULT);
-    expect(told).toEqual([expect.stringContaining('Keys were fetched less than 30 s ago')]);
+    // Nobody is to be woken by what strangers can do.
+    expect(told).toEqual([expect.stringMatching(/^warn: .* was refused/), expect.stringMatching(/^warn: A token from 127\.0\.0\.1 was not taken: .*Keys were fetched less than 30 s ago/)]);
+    expect(server.stats().drops).toEqual({ unauthorized: 2 });
     // Who starts now fetches the keys as they are now.
     server.reload({ tokens: await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'], leewaySeconds: 59 }) });
     expect(await (await attempt(fresh, 'new')).expect(2)).toMatchObject({ authenticated: true });
@@ -237,6 +256,8 @@ describe('origins and TLS', () => {
     expect(await control.authenticate(server.token!)).toMatchObject({ authenticated: true });
     const relay = await dial(server.relayUrl, ['pubkeeper-1.0.0'], { rejectUnauthorized: false });
     relay.close();
+    const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' });
+    await expect(start({ tls: { cert: tls.cert, key: other } })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('not that of another one') as string });
     await expect(start({ tls: { cert: 'x', key: 'secret' } })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.not.stringContaining('secret') as string });
   });
 });

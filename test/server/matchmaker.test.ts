@@ -160,6 +160,30 @@ describe('Matchmaker', () => {
     expect(matchmaker.receive('B', brewer('b3', 'secret.x')).length).toBe(1);
   });
 
+  it('does not look at everything there is for a patron that may read little of it', () => {
+    const matchmaker = new Matchmaker<string>();
+    matchmaker.add('B', rightsOf(ALL));
+    for (let i = 0; i < 1000; i++) matchmaker.receive('B', brewer(`b${i}`, `plant.${i}`));
+    matchmaker.receive('B', brewer('mine', 'mine.x'));
+    const asked: string[] = [];
+    const { mayRead, ...rights } = rightsOf([{ topic: 'mine.**', read: true }]);
+    matchmaker.add('P', { ...rights, mayRead: (topic) => (asked.push(topic), mayRead(topic)) });
+    for (const pattern of ['**', '*.*', 'plant.**']) matchmaker.receive('P', patron('p', pattern));
+    expect(asked).toEqual(['mine.x', 'mine.x']);
+  });
+
+  it('asks once whether a client may read what a brewer brings, however many patrons it has', () => {
+    const matchmaker = new Matchmaker<string>();
+    matchmaker.add('B', rightsOf(ALL));
+    const asked: string[] = [];
+    const ask = (client: string, may: boolean) => (topic: string) => (asked.push(`${client} ${topic}`), may);
+    matchmaker.add('P', { mayRead: ask('P', false), mayWrite: () => false });
+    matchmaker.add('Q', { mayRead: ask('Q', true), mayWrite: () => false });
+    for (let i = 0; i < 100; i++) for (const client of ['P', 'Q']) matchmaker.receive(client, patron(`${client}${i}`, i % 2 ? '**' : 'a.*'));
+    matchmaker.receive('B', brewer('b', 'a.b'));
+    expect([asked.sort(), matchmaker.matches]).toEqual([['P a.b', 'Q a.b'], 100]);
+  });
+
   it('stays linear: 3,000 patrons and 3,000 brewers', () => {
     const matchmaker = pair();
     const started = performance.now();

@@ -101,6 +101,21 @@ describe('a brew that is down', () => {
   });
 });
 
+it('looks only at pairs that can move, or could meet', () => {
+  let asked = 0;
+  const { mayWrite } = rightsOf([{ topic: '**', write: true }]);
+  const matchmaker = new Matchmaker<string>();
+  matchmaker.add('B', rightsOf([{ topic: '**', write: true }]));
+  matchmaker.add('P', { mayRead: () => ++asked > 0, mayWrite });
+  const names = (...all: string[]): { name: string }[] => all.map((name) => ({ name }));
+  matchmaker.receive('B', brewer('b1', names('nats', 'mqtt')));
+  matchmaker.receive('P', patron('p1', names('nats', 'local-1')));
+  expect([matchmaker.matches, asked]).toEqual([1, 1]);
+  for (const to of ['down', 'up']) for (const brew of ['unknown', 'mqtt', 'local-1', 'nats']) matchmaker.receive('P', state(brew, to));
+  for (let i = 0; i < 10; i++) matchmaker.receive('P', patron('p2', names('other')));
+  expect([matchmaker.matches, asked]).toEqual([1, 1]);
+});
+
 describe('DownBrews', () => {
   it('is bounded', () => {
     const down = new DownBrews();

@@ -28,6 +28,13 @@ describe('TopicIndex', () => {
         for (const wanted of patterns) {
           const expected = [...model.values()].filter(([at]) => matchTopic(wanted, at)).map(([, value]) => value);
           expect(index.match(wanted).sort()).toEqual(expected.sort());
+          // By what else has to match, nothing may be left out that does.
+          const within = patterns.slice(0, 2);
+          const inside = index.match(wanted, within);
+          expect(new Set(inside).size).toBe(inside.length);
+          expect(expected).toEqual(expect.arrayContaining(inside));
+          const must = [...model.values()].filter(([at]) => matchTopic(wanted, at) && within.some((one) => matchTopic(one, at)));
+          expect(inside).toEqual(expect.arrayContaining(must.map(([, value]) => value)));
         }
       }),
       { numRuns: 500 },
@@ -67,6 +74,14 @@ describe('TopicIndex', () => {
         expect((performance.now() - started) / 100).toBeLessThan(5);
       },
     );
+
+    it.each([[[]], [['mine.**']], [['rare.*', '**.rare']], [['site.1.7.rare', 'mine.x']]])('looks up what is within %j without visiting them all', (within) => {
+      const started = performance.now();
+      for (const wanted of ['**', '**.temperature', 'site.**', '*.*.*.*']) {
+        for (let i = 0; i < 25; i++) expect(index.match(wanted, within).length).toBeLessThanOrEqual(1);
+      }
+      expect((performance.now() - started) / 100).toBeLessThan(5);
+    });
   });
 
   it('is not blown up by a pattern of many **', () => {

@@ -3,7 +3,7 @@ import { barePackage } from '../../bare-package.js';
 
 // The package as it is installed, without the optional packages of NATS.
 
-const bare = barePackage(['jose', 'sirv', 'ws', '@polka/url', 'mrmime', 'totalist']);
+const bare = barePackage(['jose', 'send', 'ws']);
 
 function run(options: string): string {
   const script = `

@@ -1,0 +1,55 @@
+import { statSync } from 'node:fs';
+import type { ReadStream } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import send from 'send';
+import { PubkeeperError } from '../core/errors.js';
+import { show } from '../core/id.js';
+import { notAllowed, nothingHere, say, type RequestHandler } from './http.js';
+import { readPath } from './upgrade.js';
+
+/** What `send` says when it cannot send something. */
+interface Failure extends Error {
+  readonly status: number;
+  readonly code?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Serves the files of a directory, for the option `http` of `createServer`. Names that begin with a dot are left out.
+ * @throws {PubkeeperError} `OPTION_INVALID` when it is no directory
+ */
+export function serveFiles(directory: string): RequestHandler {
+  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
+    const message = `There is no directory ${show(directory)} to serve files from.`;
+    throw new PubkeeperError('OPTION_INVALID', message, { directory });
+  }
+  return (request, response) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return notAllowed(response);
+    // Asked for again each time, and sent only when it has changed: a page and its scripts are of one version.
+    response.setHeader('Cache-Control', 'no-cache');
+    sendFile(directory, readPath(request.url), request, response);
+  };
+}
+
+function sendFile(root: string, path: string, request: IncomingMessage, response: ServerResponse): void {
+  send(request, path, { root, dotfiles: 'ignore', extensions: ['html'], cacheControl: false })
+    // No redirect: a proxy may serve this under another path than is known here.
+    .on('directory', () => sendFile(root, `${path}/`, request, response))
+    .on('stream', (file: ReadStream) => {
+      // It has become shorter meanwhile: what comes next on this connection would be taken for the rest.
+      file.once('end', () => file.bytesRead === Number(response.getHeader('Content-Length')) || request.socket.destroy());
+    })
+    // Whatever becomes of a file after the server has started is an answer to who has asked for it, and never the end of the server.
+    .on('error', (failure: Failure) => refuse(failure, response))
+    .pipe(response);
+}
+
+function refuse({ status, code, headers = {} }: Failure, response: ServerResponse): void {
+  if (response.headersSent) return void response.destroy();
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (status === 416) say(response, status, `There is no such part of this: ask for all of it.`);
+  else if (status === 412) say(response, status, 'This has changed: ask for it without a condition.');
+  else if (code === 'EMFILE' || code === 'ENFILE') say(response, 503, 'The server has too much open to read this now: try again.');
+  else if (status < 500) nothingHere(response);
+  else say(response, 500, 'This cannot be read here: see the permissions of its file.');
+}
