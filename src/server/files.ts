@@ -14,6 +14,9 @@ interface Failure extends Error {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** What was said of the file before it could not be read. */
+const OF_THE_FILE = ['Accept-Ranges', 'Content-Range', 'ETag', 'Last-Modified'];
+
 /**
  * Serves the files of a directory, for the option `http` of `createServer`. Names that begin with a dot are left out.
  * @throws {PubkeeperError} `OPTION_INVALID` when it is no directory
@@ -46,8 +49,9 @@ function sendFile(root: string, path: string, request: IncomingMessage, response
 
 function refuse({ status, code, headers = {} }: Failure, response: ServerResponse): void {
   if (response.headersSent) return void response.destroy();
+  for (const name of OF_THE_FILE) response.removeHeader(name);
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  if (status === 416) say(response, status, `There is no such part of this: ask for all of it.`);
+  if (status === 416) say(response, status, 'There is no such part of this: ask for all of it.');
   else if (status === 412) say(response, status, 'This has changed: ask for it without a condition.');
   else if (code === 'EMFILE' || code === 'ENFILE') say(response, 503, 'The server has too much open to read this now: try again.');
   else if (status < 500) nothingHere(response);

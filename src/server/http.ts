@@ -108,8 +108,10 @@ export function notAllowed(response: ServerResponse): void {
 
 /** Answers with a sentence. */
 export function say(response: ServerResponse, status: number, sentence: string, type = 'text/plain; charset=utf-8'): void {
+  const body = `${sentence}\n`;
   response.statusCode = status;
   response.setHeader('Content-Type', type);
+  response.setHeader('Content-Length', Buffer.byteLength(body));
   response.setHeader('Cache-Control', 'no-store');
-  response.end(`${sentence}\n`);
+  response.end(body);
 }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
@@ -90,6 +91,28 @@ describe('serveFiles', () => {
     for (const path of ['/', '/sub/code.js']) expect((await ask(path)).status).toBe(404);
     expect((await connect(server)).socket.readyState).toBe(1);
     expect(faults).toEqual([]);
+  });
+
+  it.skipIf(process.platform === 'win32')('says that it is busy when no descriptor is left, and goes on', () => {
+    const script = `
+      import { closeSync, openSync } from 'node:fs';
+      import { Agent, get } from 'node:http';
+      import { createServer, serveFiles } from ${JSON.stringify(new URL('../../dist/node/server/index.js', import.meta.url).href)};
+      const server = await createServer({ port: 0, tokens: { any: [] }, http: serveFiles(${JSON.stringify(directory)}) });
+      const agent = new Agent({ keepAlive: true });
+      const ask = () => new Promise((resolve, reject) => {
+        get({ port: server.port, host: '127.0.0.1', agent }, (response) => response.resume().on('end', () => resolve(response.statusCode))).on('error', reject);
+      });
+      const answers = [await ask()];
+      const open = [];
+      try { for (;;) open.push(openSync('/dev/null')); } catch (error) { answers.push(error.code); }
+      answers.push(await ask());
+      open.forEach((one) => closeSync(one));
+      answers.push(await ask());
+      console.log(answers.join());
+      process.exit();`;
+    const { stdout, stderr } = spawnSync('sh', ['-c', 'ulimit -n 80; exec "$0" --input-type=module -e "$1"', process.execPath, script], { encoding: 'utf8' });
+    expect([stdout.trim(), stderr]).toEqual(['200,EMFILE,503,200', '']);
   });
 
   it('ends the connection where a file has become shorter than it was said to be', async () => {
