@@ -97,6 +97,7 @@ describe('records', () => {
     expect(decodeRecord(name, '{')).toBeUndefined();
     expect(decodeRecord(name, '[]')).toBeUndefined();
     expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify(good))).toBeUndefined();
+    for (const reads of [['a..b'], [''], 'a.b', [1]]) expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify({ ...good, reads }))).toBeUndefined();
   });
 });
 
