@@ -166,6 +166,7 @@ export class Cluster {
         drops.add('cluster-record');
         logger.debug?.('A registration does not fit into the registry, or cannot be read there.');
       },
+      heard: (at) => this.clock.heard(at),
       later: (run) => setImmediate(run),
       after: (ms, run) => void setTimeout(run, ms).unref(),
       maxRecord: () => this.#control.maxMessage - RECORD_OVERHEAD,

@@ -1,5 +1,6 @@
 import { PacketType } from '../../core/packet.js';
 import type { BrewDetails, Packet } from '../../core/packet.js';
+import { isTopic, isTopicPattern } from '../../core/topic.js';
 import { rightsOf } from '../auth.js';
 import { file, unfile } from '../sets.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from '../match.js';
@@ -54,10 +55,11 @@ export class Directory<C extends object> {
     this.#options = options;
   }
 
-  /** A client is about to register something: what another server has under that id is out of date. */
-  before(packet: Packet): void {
+  /** A client is about to register something: what another server has under that id is out of date, unless this is refused. */
+  before(client: C, packet: Packet): void {
+    const { matchmaker, claim, clock } = this.#options;
     const name = registered(packet);
-    if (name && this.#peers.has(name.kind + name.id)) this.#options.claim(name.kind, name.id, this.#options.clock.next());
+    if (name && this.#peers.has(name.kind + name.id) && mayRegister(packet, matchmaker.rightsOf(client))) claim(name.kind, name.id, clock.next());
   }
 
   /** The matchmaker has taken a packet of a client. */
@@ -193,6 +195,12 @@ interface Name {
 function registered({ type, payload }: Packet): Name | undefined {
   if (type === PacketType.BREWER_REGISTER) return { kind: 'brewer', id: payload.brewer_id };
   return type === PacketType.PATRON_REGISTER ? { kind: 'patron', id: payload.patron_id } : undefined;
+}
+
+/** Whether the matchmaker will take a registration of an id that nobody else has here. */
+function mayRegister({ type, payload }: Packet, rights = NOTHING): boolean {
+  if (type === PacketType.BREWER_REGISTER) return isTopic(payload.topic) && rights.mayWrite(payload.topic);
+  return type === PacketType.PATRON_REGISTER && isTopicPattern(payload.topic);
 }
 
 function unregistered({ type, payload }: Packet): Name | undefined {

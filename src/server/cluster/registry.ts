@@ -32,6 +32,8 @@ export interface RegistryOptions extends ReplicaOwner {
   failed(error: unknown): void;
   /** A registration that makes no sense, or is too long. */
   malformed(): void;
+  /** When something was registered elsewhere: what is registered here from now on is later. */
+  heard(at: number): void;
   later(run: () => void): void;
   after(ms: number, run: () => void): void;
   /** How long a registration may be, in bytes. */
@@ -224,6 +226,7 @@ export class Registry {
     if (!name) return;
     const record = value === undefined ? undefined : decodeRecord(name, value);
     if (value !== undefined && !record) this.#options.malformed();
+    if (record) this.#options.heard(record.at);
     this.#replica.apply(name, record);
     this.#work();
   }
