@@ -234,7 +234,7 @@ describe('Writer', () => {
       {
         put: async (key, value) => (calls.push(`put ${key}`), await guard(), void keys.set(key, value)),
         delete: async (key) => (calls.push(`delete ${key}`), await guard(), void keys.delete(key)),
-        erase: async (key) => void calls.push(`erase ${key}`),
+        erase: async (key) => (calls.push(`erase ${key}`), await state.gate, void keys.delete(key)),
       },
       { failed: (error) => failures.push(error), after: (_ms, run) => timers.push(run), window: 2 },
     );
@@ -294,6 +294,24 @@ describe('Writer', () => {
     expect(calls.filter((call) => call.startsWith('erase'))).toEqual([]);
     for (let i = 0; i < 3; i++) writer.tick();
     expect(calls.filter((call) => call.startsWith('erase'))).toEqual([`erase ${keyOf(name(1))}`]);
+  });
+
+  it('writes no new value while a mark is being removed, which would go with it', async () => {
+    const { writer, keys, calls, state, name } = made();
+    writer.reconcile(new Map());
+    writer.set(name(1), 'v');
+    await settle();
+    writer.delete(name(1));
+    await settle();
+    const gate = deferred<void>();
+    state.gate = gate.promise;
+    for (let i = 0; i < 20; i++) writer.tick();
+    writer.set(name(1), 'again');
+    await settle();
+    expect(calls.at(-1)).toBe(`erase ${keyOf(name(1))}`);
+    gate.resolve();
+    await settle();
+    expect([keys.get(keyOf(name(1))), writer.pending]).toEqual(['again', 0]);
   });
 });
 
