@@ -4,16 +4,21 @@
  */
 export class SharedClock {
   readonly #now: () => number;
+  readonly #phase: number;
   #last = 0;
 
-  /** @param now the machine's time, in milliseconds since 1970 */
-  constructor(now: () => number = Date.now) {
+  /**
+   * @param now the machine's time, in milliseconds since 1970
+   * @param phase a part of a millisecond, another one at each server: so that two hardly ever give the same stamp
+   */
+  constructor(now: () => number = Date.now, phase = 0) {
     this.#now = now;
+    this.#phase = phase;
   }
 
   /** A stamp in milliseconds since 1970, later than every other one so far. */
   next(): number {
-    return (this.#last = Math.max(this.#now(), this.#last + 0.001));
+    return (this.#last = Math.max(this.#now() + this.#phase, this.#last + 0.001));
   }
 
   /** The last stamp that was given or heard of. */

@@ -67,7 +67,7 @@ export interface ClusterHooks {
 export class Cluster {
   /** This run of this server. */
   readonly server = randomBytes((SERVER_ID * 3) / 4).toString('base64url');
-  readonly clock = new SharedClock();
+  readonly clock = new SharedClock(Date.now, Math.random());
   readonly bridge: Bridge;
   readonly #settings: ClusterSettings;
   readonly #hooks: ClusterHooks;
