@@ -172,7 +172,7 @@ export async function loadNats<T>(library: () => Promise<T>): Promise<T> {
 function refused(servers: readonly string[], cause: unknown): PubkeeperError {
   const where = servers.join(', ');
   const why = cause instanceof Error ? cause.message : '';
-  if (cause instanceof Error && /authoriz|authenticat|nkey|jwt/i.test(cause.name + why)) {
+  if (cause instanceof Error && /authoriz|authenticat|nkey|jwt|credentials/i.test(cause.name + why)) {
     const message = `NATS at ${where} refuses this server (${why}): check the cluster's user and password, token or credentials file.`;
     return new PubkeeperError('UNAUTHORIZED', message, { servers }, cause);
   }

@@ -21,6 +21,8 @@ describe('SharedClock', () => {
     expect(clock.next()).toBeGreaterThan(5000);
     now = 6000;
     expect(clock.next()).toBe(6000);
+    // Two that are asked at once hardly ever say the same.
+    expect(new SharedClock(() => now, 0.25).next()).toBe(6000.25);
     for (const nonsense of [NaN, Infinity, 1e18]) clock.heard(nonsense);
     expect(clock.next()).toBeLessThan(6001);
   });
@@ -364,7 +366,7 @@ describe('options of a cluster', () => {
   });
 
   it('are refused with a sentence', () => {
-    for (const bad of [{ servers: [] }, { servers: 'http://a' }, { servers: 'nats://me:secret@' }, { servers: 'a', name: 'a.b' }, { servers: 'a', name: '' }, { servers: 'a', replicas: 6 }, { servers: 'a', token: '' }, 7]) {
+    for (const bad of [{ servers: [] }, { servers: 'http://a' }, { servers: 'nats://me:secret@' }, { servers: 'a', name: 'a.b' }, { servers: 'a', name: '' }, { servers: 'a', replicas: 6 }, { servers: 'a', token: '' }, { servers: 'nats://me:100%secret@a' }, { servers: 'a', credentials: 7 }, { servers: 'a', nmae: 'x' }, 7]) {
       const error = thrown(() => readClusterOptions(bad as never), 'OPTION_INVALID');
       expect(error.message).toMatch(/^The option "cluster/);
       expect(error.message).not.toContain('secret');
