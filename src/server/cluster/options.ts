@@ -55,12 +55,12 @@ export function readClusterOptions(options: ClusterOptions | undefined): Cluster
     // The value is not shown: it may be a secret of another kind.
     throw new PubkeeperError('OPTION_INVALID', `The option "cluster.${key}" must be a text that is not empty.`, { option: `cluster.${key}` });
   };
-  const [first] = urls;
+  const named = urls.find(({ username, password }) => username !== undefined || password !== undefined);
   return {
     servers: urls.map(({ server }) => server),
     name,
-    username: text('username') ?? first?.username,
-    password: text('password') ?? first?.password,
+    username: text('username') ?? named?.username,
+    password: text('password') ?? named?.password,
     token: text('token'),
     credentials: typeof credentials === 'string' ? new TextEncoder().encode(credentials) : credentials,
     replicas,

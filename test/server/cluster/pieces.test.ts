@@ -363,6 +363,7 @@ describe('options of a cluster', () => {
     expect(readClusterOptions(undefined)).toBeUndefined();
     expect(readClusterOptions({ servers: 'nats://a:4222, tls://b:4223,c' })).toMatchObject({ servers: ['nats://a:4222', 'tls://b:4223', 'nats://c'], name: 'pubkeeper' });
     expect(readClusterOptions({ servers: ['nats://me:s%20cret@a:1'] })).toMatchObject({ servers: ['nats://a:1'], username: 'me', password: 's cret' });
+    expect(readClusterOptions({ servers: 'nats://a:1,nats://me:secret@b:1' })).toMatchObject({ servers: ['nats://a:1', 'nats://b:1'], username: 'me', password: 'secret' });
   });
 
   it('are refused with a sentence', () => {
