@@ -165,7 +165,7 @@ export class ControlPlane {
 
   /** Takes a packet of an authenticated client, and how long that is. */
   receive(session: ControlSession, packet: Packet, length: number): void {
-    this.#directory?.before(packet);
+    this.#directory?.before(session, packet);
     this.#pass(this.matchmaker.receive(session, packet, length));
     this.#directory?.after(session, packet);
   }

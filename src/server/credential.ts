@@ -1,6 +1,7 @@
 import { PubkeeperError } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
+import { isTopicPattern } from '../core/topic.js';
 import { hashToken } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
 
@@ -50,8 +51,10 @@ export const isLater = (answer: object | undefined): answer is PromiseLike<Right
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function checkRights(rights: Rights): Rights {
-  const { mayRead, mayWrite, expiresAt } = rights;
-  if (typeof mayRead === 'function' && typeof mayWrite === 'function' && (expiresAt === undefined || Number.isFinite(expiresAt))) return rights;
-  const message = 'authenticate() must return { mayRead(topic), mayWrite(topic), expiresAt? }, the last as Date.now(); or undefined, to refuse the token.';
+  const { mayRead, mayWrite, reads, expiresAt } = rights;
+  const isFit = typeof mayRead === 'function' && typeof mayWrite === 'function' && (expiresAt === undefined || Number.isFinite(expiresAt));
+  // Other servers of a cluster are told `reads`, and make rights of it.
+  if (isFit && (reads === undefined || (Array.isArray(reads) && reads.every(isTopicPattern)))) return rights;
+  const message = 'authenticate() must return { mayRead(topic), mayWrite(topic), reads?, expiresAt? }, reads as a list of topic patterns, expiresAt as Date.now(); or undefined, to refuse the token.';
   throw new PubkeeperError('OPTION_INVALID', message);
 }

@@ -266,31 +266,31 @@ export class Relay<C extends RelayMember> {
     for (const member of members) {
       // A client with both ends on one connection loops back by itself.
       if (publishers.has(member)) {
-        const others = pending.filter(({ from }) => from !== member).map(({ frame }) => frame);
-        if (others.length) this.#give(member, topic.key, others, false);
+        const others = pending.filter(({ from }) => from !== member);
+        if (others.length) this.#give(member, topic.key, others.map(({ frame }) => frame), false, undefined, others.at(-1)!.stamp);
         // Where the newest is its own it has missed nothing that is of use still.
         if (pending[pending.length - 1]!.from === member) this.#missed.get(member)?.delete(topic.key);
       } else {
         const bytes = member.take ? undefined : (formatted[member.version] ??= format(frames, member.version, false));
-        this.#give(member, topic.key, frames, false, bytes);
+        this.#give(member, topic.key, frames, false, bytes, newest.stamp);
       }
       if (member.isFull) this.#options.full?.(member, publishers, (from) => this.#reach.others(from, member, (one) => one.isFull === true));
     }
   }
 
-  #give(member: C, key: string, frames: readonly Uint8Array[], retained: boolean, bytes?: Buffer): void {
+  #give(member: C, key: string, frames: readonly Uint8Array[], retained: boolean, bytes?: Buffer, stamp?: number): void {
     // What comes now is newer than the last value that it may wait for.
     if (this.#waiting.size) unfile(this.#waiting, key, member);
     // One that has missed something gets nothing until it has drained: what it gets then is the newest.
-    if (!this.#missed.has(member) && this.#hand(member, key, frames, bytes ?? retained)) return;
+    if (!this.#missed.has(member) && this.#hand(member, key, frames, bytes ?? retained, stamp)) return;
     this.#options.dropped?.(member.take ? 'cluster-frame' : 'slow-reader-frame', member, frames.length);
     let missed = this.#missed.get(member);
     if (!missed) this.#missed.set(member, (missed = new Map()));
     missed.set(key, retained && missed.get(key) !== false);
   }
 
-  #hand(member: C, key: string, frames: readonly Uint8Array[], bytes: Buffer | boolean): boolean {
-    if (member.take) return member.take(key, frames, this.#lastValues.stamp(key) ?? this.#bridge?.stamp() ?? 0);
+  #hand(member: C, key: string, frames: readonly Uint8Array[], bytes: Buffer | boolean, stamp = this.#lastValues.stamp(key)): boolean {
+    if (member.take) return member.take(key, frames, stamp ?? this.#bridge?.stamp() ?? 0);
     const message = typeof bytes === 'boolean' ? format(frames, member.version, bytes) : bytes;
     if (!this.#options.write(member, message)) return false;
     this.#delivered += frames.length;

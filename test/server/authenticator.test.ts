@@ -29,6 +29,8 @@ describe('an authenticator of one\u2019s own', () => {
     ['true', true],
     ['rights without functions', { mayRead: true, mayWrite: true }],
     ['an expiry that is no number', { ...ALL, expiresAt: '2030-01-01' }],
+    ['readable topics that are no list', { ...ALL, reads: 'a.b' }],
+    ['readable topics that are no patterns', { ...ALL, reads: ['a..b'] }],
   ])('lets nobody in by %s, and the log says what it must be', async (_name, answer) => {
     const told: string[] = [];
     const logger = { warn: () => undefined, error: (...data: unknown[]) => void told.push(data.map(String).join(' ')) };

@@ -10,6 +10,8 @@ export interface Beat {
   readonly hello?: unknown;
   /** It leaves. */
   readonly bye?: unknown;
+  /** The server whose keys it has removed, having taken it for dead. */
+  readonly forgot?: unknown;
 }
 
 export const encodeBeat = (beat: Beat): Uint8Array => Buffer.from(JSON.stringify(beat));

@@ -143,8 +143,8 @@ export interface Interest {
 const INTEREST_HEADER = SERVER_ID + 4;
 const INTEREST = HASH + 4;
 const ASKS = 0x8000_0000;
-/** How many topics one message may be about: 36 KiB. */
-export const MOST_INTERESTS = 1024;
+/** How many topics one message may be about: 36 KiB, or what fits where NATS takes less. */
+export const interestsWithin = (most: number): number => Math.max(1, Math.min(1024, Math.floor((most - INTEREST_HEADER) / INTEREST)));
 
 export function encodeInterest(server: string, question: number, topics: readonly Interest[]): Buffer {
   const bytes = Buffer.alloc(INTEREST_HEADER + topics.length * INTEREST);

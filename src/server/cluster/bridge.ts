@@ -1,6 +1,6 @@
 import { hashKey } from '../relay-format.js';
 import type { RelayBridge, RelayMember } from '../relay-options.js';
-import { FrameReader, MOST_INTERESTS, decodeInterest, encodeFrames, encodeInterest } from './bridge-format.js';
+import { FrameReader, decodeInterest, encodeFrames, encodeInterest, interestsWithin } from './bridge-format.js';
 import type { Bus } from './bus.js';
 import type { SharedClock } from './clock.js';
 import { Demand } from './demand.js';
@@ -232,8 +232,9 @@ export class Bridge implements RelayBridge<RelayMember> {
     const { bus, prefix, server, others } = this.#options;
     const changes = [...this.#changes];
     this.#changes.clear();
-    for (let at = 0; at < changes.length; at += MOST_INTERESTS) {
-      const some = changes.slice(at, at + MOST_INTERESTS);
+    const most = interestsWithin(bus.maxMessage);
+    for (let at = 0; at < changes.length; at += most) {
+      const some = changes.slice(at, at + most);
       const keys = some.filter(([, asks]) => asks).map(([key]) => key);
       const number = keys.length ? this.#questions.ask(keys, bus.isUp ? others() : []) : 0;
       const topics = some.map(([key, asks]) => ({ hash: Buffer.from(key, 'latin1'), count: this.#joined.get(key)?.count ?? 0, asks }));

@@ -13,3 +13,16 @@ export interface Bus {
 
 /** `isNobody`: it is not a message, but the word that one of ours has reached nobody. */
 export type Receive = (subject: string, message: Uint8Array, isNobody: boolean) => void;
+
+/** A bus that is there later. */
+export const busOf = (bus: () => Bus): Bus => ({
+  get isUp() {
+    return bus().isUp;
+  },
+  get maxMessage() {
+    return bus().maxMessage;
+  },
+  fits: (length) => bus().fits(length),
+  publish: (subject, message, answerTo) => bus().publish(subject, message, answerTo),
+  subscribe: (subject, receive) => bus().subscribe(subject, receive),
+});

@@ -4,17 +4,21 @@
  */
 export class SharedClock {
   readonly #now: () => number;
+  readonly #phase: number;
   #last = 0;
 
-  /** @param now the machine's time, in milliseconds since 1970 */
-  constructor(now: () => number = Date.now) {
+  /**
+   * @param now the machine's time, in milliseconds since 1970
+   * @param phase a part of a millisecond, another one at each server: so that two hardly ever give the same stamp
+   */
+  constructor(now: () => number = Date.now, phase = 0) {
     this.#now = now;
+    this.#phase = phase;
   }
 
   /** A stamp in milliseconds since 1970, later than every other one so far. */
   next(): number {
-    // A double tells microseconds apart until the year 2255.
-    return (this.#last = Math.max(this.#now(), this.#last + 0.001));
+    return (this.#last = Math.max(this.#now() + this.#phase, this.#last + 0.001));
   }
 
   /** The last stamp that was given or heard of. */
@@ -22,11 +26,14 @@ export class SharedClock {
     return this.#last;
   }
 
-  /** Takes note of another server's stamp. One that is no number, or years away, is not believed. */
+  /**
+   * Takes note of another server's stamp, however far it is from the own clock: a machine may begin in 1970. One that is no
+   * number, or so great that the next step would not show, is not believed.
+   */
   heard(stamp: number): void {
-    if (stamp > this.#last && stamp < this.#now() + MOST_AHEAD) this.#last = stamp;
+    if (stamp > this.#last && stamp < MOST) this.#last = stamp;
   }
 }
 
-/** A stamp further ahead than this, in milliseconds, is a fault: following it would never end. */
-const MOST_AHEAD = 365 * 24 * 3600 * 1000;
+/** Up to here, in the year 2248, doubles tell steps of a microsecond apart. */
+const MOST = 2 ** 43 - 1;

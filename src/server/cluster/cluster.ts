@@ -3,9 +3,11 @@ import { PubkeeperError } from '../../core/errors.js';
 import type { Logger } from '../../core/host.js';
 import type { Drops } from '../stats.js';
 import { encodeBeat, readBeat } from './beat-format.js';
+import type { Beat } from './beat-format.js';
 import { SERVER_ID } from './bridge-format.js';
 import { Bridge } from './bridge.js';
 import type { BridgedRelay } from './bridge.js';
+import { busOf } from './bus.js';
 import { SharedClock } from './clock.js';
 import { Leases } from './leases.js';
 import { NatsBus } from './nats-bus.js';
@@ -65,7 +67,7 @@ export interface ClusterHooks {
 export class Cluster {
   /** This run of this server. */
   readonly server = randomBytes((SERVER_ID * 3) / 4).toString('base64url');
-  readonly clock = new SharedClock();
+  readonly clock = new SharedClock(Date.now, Math.random());
   readonly bridge: Bridge;
   readonly #settings: ClusterSettings;
   readonly #hooks: ClusterHooks;
@@ -78,6 +80,7 @@ export class Cluster {
   #member!: ClusterMember;
   #timer: NodeJS.Timeout | undefined;
   #tick = 0;
+  #hasLeft = false;
   #told = '';
 
   private constructor(settings: ClusterSettings, hooks: ClusterHooks) {
@@ -87,7 +90,8 @@ export class Cluster {
     this.#prefix = `pubkeeper-cluster.${settings.name}`;
     this.bridge = new Bridge({
       server: this.server,
-      bus: this.#lazyLink(),
+      // It is made before there is a connection.
+      bus: busOf(() => this.#link),
       clock: this.clock,
       prefix: this.#prefix,
       maxFrame: hooks.maxFrame,
@@ -166,6 +170,8 @@ export class Cluster {
         drops.add('cluster-record');
         logger.debug?.('A registration does not fit into the registry, or cannot be read there.');
       },
+      heard: (at) => this.clock.heard(at),
+      purged: (server) => this.#beat({ forgot: server }),
       later: (run) => setImmediate(run),
       after: (ms, run) => void setTimeout(run, ms).unref(),
       maxRecord: () => this.#control.maxMessage - RECORD_OVERHEAD,
@@ -186,8 +192,10 @@ export class Cluster {
   /** Leaves the network: what was registered here counts no more, at once. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    if (this.#control.isUp) this.#beat({ bye: true });
+    // Another sign of life, as an answer to one who is new, would bring back what has just ended.
+    this.#hasLeft = true;
     if (this.#control.isUp) {
-      this.#beat({ bye: true });
       // NATS may stop answering now as at any time: others find out by themselves then.
       await Promise.race([this.#registry?.close(), new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
     }
@@ -225,22 +233,6 @@ export class Cluster {
     }
   }
 
-  /** The bridge is made before there is a connection. */
-  #lazyLink(): ConstructorParameters<typeof Bridge>[0]['bus'] {
-    const link = (): NatsBus => this.#link;
-    return {
-      get isUp() {
-        return link().isUp;
-      },
-      get maxMessage() {
-        return link().maxMessage;
-      },
-      fits: (length) => link().fits(length),
-      publish: (subject, message, answerTo) => link().publish(subject, message, answerTo),
-      subscribe: (subject, receive) => link().subscribe(subject, receive),
-    };
-  }
-
   #onTick(): void {
     this.#tick++;
     if (this.#tick % BEAT === 0) this.#beat({});
@@ -250,16 +242,20 @@ export class Cluster {
     if (this.problem === undefined) this.#told = '';
   }
 
-  #beat(more: { readonly hello?: true; readonly bye?: true }): void {
+  #beat(more: Partial<Beat>): void {
     const { server, clock } = this;
+    if (this.#hasLeft) return;
     this.#control.publish(`${this.#prefix}.beat`, encodeBeat({ server, clock: clock.last, ...more }));
   }
 
   #heard(message: Uint8Array): void {
     const beat = readBeat(message);
     if (!beat) return this.#hooks.drops.add('cluster-message');
-    const { server, clock, hello, bye } = beat;
+    const { server, clock, hello, bye, forgot } = beat;
     this.clock.heard(clock);
+    if (this.#hasLeft) return;
+    // This process was stopped for so long that its keys were removed.
+    if (forgot === this.server) void this.#registry.sync();
     if (bye) {
       if (this.#leases.left(server)) this.#lost(server, 'has left');
       return;
@@ -280,7 +276,7 @@ export class Cluster {
   }
 
   #controlChanged(isUp: boolean): void {
-    if (!isUp || !this.#registry) return;
+    if (!isUp || !this.#registry || this.#hasLeft) return;
     this.#beat({ hello: true });
     void this.#registry.sync();
   }

@@ -1,5 +1,6 @@
 import { PacketType } from '../../core/packet.js';
 import type { BrewDetails, Packet } from '../../core/packet.js';
+import { isTopic, isTopicPattern } from '../../core/topic.js';
 import { rightsOf } from '../auth.js';
 import { file, unfile } from '../sets.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from '../match.js';
@@ -44,7 +45,7 @@ export class Directory<C extends object> {
   readonly #options: DirectoryOptions<C>;
   readonly #peers = new Map<string, RemotePeer>();
   /** What was shared of each client of this server. */
-  readonly #shared = new Map<C, Map<string, readonly [Kind, string]>>();
+  readonly #shared = new Map<C, Map<string, Shared>>();
   /** By their servers, those whom clients of this server are matched with. */
   readonly #matched = new Map<string, Set<RemotePeer>>();
   /** Rights by the list that they come from: most have the same. */
@@ -54,24 +55,26 @@ export class Directory<C extends object> {
     this.#options = options;
   }
 
-  /** A client is about to register something: what another server has under that id is out of date. */
-  before(packet: Packet): void {
+  /** A client is about to register something: what another server has under that id is out of date, unless this is refused. */
+  before(client: C, packet: Packet): void {
+    const { matchmaker, claim, clock } = this.#options;
     const name = registered(packet);
-    if (name && this.#peers.has(name.kind + name.id)) this.#options.claim(name.kind, name.id, this.#options.clock.next());
+    if (name && this.#peers.has(name.kind + name.id) && mayRegister(packet, matchmaker.rightsOf(client))) claim(name.kind, name.id, clock.next());
   }
 
   /** The matchmaker has taken a packet of a client. */
   after(client: C, packet: Packet): void {
     const name = registered(packet) ?? unregistered(packet);
-    if (name) this.#follow(client, name.kind, name.id);
-    else if (packet.type === PacketType.BREW_STATE) for (const [kind, id] of this.#shared.get(client)?.values() ?? []) this.#follow(client, kind, id);
+    if (name) this.#follow(client, name);
+    // Of the same time: where nothing else has changed there is nothing to tell.
+    else if (packet.type === PacketType.BREW_STATE) for (const shared of this.#shared.get(client)?.values() ?? []) this.#follow(client, shared, shared.at);
   }
 
   /** A client has gone. */
   gone(client: C): void {
     const shared = this.#shared.get(client);
     this.#shared.delete(client);
-    for (const [kind, id] of shared?.values() ?? []) this.#options.unshare(kind, id);
+    for (const { kind, id } of shared?.values() ?? []) this.#options.unshare(kind, id);
   }
 
   /** A registration at another server counts. */
@@ -127,16 +130,16 @@ export class Directory<C extends object> {
     if (!client || client instanceof RemotePeer) return;
     tell(client, kind, id);
     pass(matchmaker.receive(client, unregister(kind, id)));
-    this.#follow(client, kind, id);
+    this.#follow(client, { kind, id });
   }
 
-  #follow(client: C, kind: Kind, id: string): void {
+  #follow(client: C, { kind, id }: Name, at?: number): void {
     const { share, tooLong, unshare } = this.#options;
     const found = this.#find(kind, id);
-    const record = found?.client === client ? this.#record(client, found) : undefined;
+    const record = found?.client === client ? this.#record(client, found, at) : undefined;
     if (record) {
-      const shared = this.#shared.get(client) ?? new Map<string, readonly [Kind, string]>();
-      this.#shared.set(client, shared.set(kind + id, [kind, id]));
+      const shared = this.#shared.get(client) ?? new Map<string, Shared>();
+      this.#shared.set(client, shared.set(kind + id, { kind, id, at: record.at }));
       if (!share(record)) tooLong(client, kind, id);
     } else if (found?.client !== client && found && !(found.client instanceof RemotePeer)) {
       // It belongs to another client of this server.
@@ -151,10 +154,9 @@ export class Directory<C extends object> {
     return kind === 'brewer' ? matchmaker.brewer(id) : matchmaker.patron(id);
   }
 
-  #record(client: C, end: RegisteredBrewer<C | RemotePeer> | RegisteredPatron<C | RemotePeer>): RegistryRecord | undefined {
-    const { matchmaker, clock, isOwn, opaque } = this.#options;
+  #record(client: C, end: RegisteredBrewer<C | RemotePeer> | RegisteredPatron<C | RemotePeer>, at = this.#options.clock.next()): RegistryRecord | undefined {
+    const { matchmaker, isOwn, opaque } = this.#options;
     const { id } = end;
-    const at = clock.next();
     const down = matchmaker.downOf(client, id);
     if ('topic' in end) {
       // Every relay passes on what is published on any: so each patron joins the one that it reaches its own server by.
@@ -190,9 +192,20 @@ interface Name {
   readonly id: string;
 }
 
+interface Shared extends Name {
+  /** When it was registered. */
+  readonly at: number;
+}
+
 function registered({ type, payload }: Packet): Name | undefined {
   if (type === PacketType.BREWER_REGISTER) return { kind: 'brewer', id: payload.brewer_id };
   return type === PacketType.PATRON_REGISTER ? { kind: 'patron', id: payload.patron_id } : undefined;
+}
+
+/** Whether the matchmaker will take a registration of an id that nobody else has here. */
+function mayRegister({ type, payload }: Packet, rights = NOTHING): boolean {
+  if (type === PacketType.BREWER_REGISTER) return isTopic(payload.topic) && rights.mayWrite(payload.topic);
+  return type === PacketType.PATRON_REGISTER && isTopicPattern(payload.topic);
 }
 
 function unregistered({ type, payload }: Packet): Name | undefined {

@@ -31,6 +31,8 @@ export class NatsBus implements Bus {
   #isFull = false;
   /** Grows with each connection: what a former one had to send is lost. */
   #epoch = 0;
+  /** What NATS said last, since the connection was there: each attempt may bring the same. */
+  #said = '';
 
   private constructor(connection: NatsConnection, options: NatsBusOptions) {
     this.connection = connection;
@@ -47,6 +49,8 @@ export class NatsBus implements Bus {
       name: options.name,
       noEcho: !options.echo,
       maxReconnectAttempts: -1,
+      // Who is refused twice would else be given up for good: NATS may have been started with other users by mistake.
+      ignoreAuthErrorAbort: true,
       reconnectTimeWait: 250,
       reconnectJitter: 250,
       pingInterval: 2000,
@@ -80,8 +84,11 @@ export class NatsBus implements Bus {
 
   fits(length: number): boolean {
     const fits = this.#isUp && (this.#waiting === 0 || this.#waiting + length <= MOST_WAITING);
-    if (!fits) this.#isFull = true;
-    return fits;
+    if (fits) return true;
+    this.#isFull = true;
+    // What waits may be too little for NATS to have been asked; nobody would be told then that there is room.
+    if (this.#isUp && this.#unasked) void this.#ask();
+    return false;
   }
 
   publish(subject: string, message: Uint8Array, answerTo?: string): void {
@@ -137,10 +144,12 @@ export class NatsBus implements Bus {
         changed(false);
       } else if (status.type === 'reconnect') {
         this.#isUp = true;
+        this.#said = '';
         logger.warn(`Connected to NATS at ${status.server} again.`);
         changed(true);
-      } else if (status.type === 'error') {
-        logger.warn(`NATS says: ${status.error.message}`);
+      } else if (status.type === 'error' && status.error.message !== this.#said) {
+        this.#said = status.error.message;
+        logger.warn(`NATS says: ${this.#said}`);
       }
     }
   }
@@ -163,7 +172,7 @@ export async function loadNats<T>(library: () => Promise<T>): Promise<T> {
 function refused(servers: readonly string[], cause: unknown): PubkeeperError {
   const where = servers.join(', ');
   const why = cause instanceof Error ? cause.message : '';
-  if (cause instanceof Error && /authoriz|authenticat|nkey|jwt/i.test(cause.name + why)) {
+  if (cause instanceof Error && /authoriz|authenticat|nkey|jwt|credentials/i.test(cause.name + why)) {
     const message = `NATS at ${where} refuses this server (${why}): check the cluster's user and password, token or credentials file.`;
     return new PubkeeperError('UNAUTHORIZED', message, { servers }, cause);
   }

@@ -90,7 +90,8 @@ const codeOf = (error: unknown): unknown => (typeof error === 'object' && error 
 
 function failed(cause: unknown): PubkeeperError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  const permanent = /not enabled|not supported|insufficient permissions/i.test(`${why} ${cause instanceof Error ? cause.name : ''}`);
-  const hint = permanent ? ': start nats-server with JetStream (-js), and allow it for this account' : '';
+  const isSingle = codeOf(cause) === NOT_CLUSTERED;
+  const permanent = isSingle || /not enabled|not supported|insufficient permissions/i.test(`${why} ${cause instanceof Error ? cause.name : ''}`);
+  const hint = isSingle ? ': it is a single server, leave out "replicas" (--cluster-replicas)' : permanent ? ': start nats-server with JetStream (-js), and allow it for this account' : '';
   return new PubkeeperError('CLUSTER_FAILED', `The registry in NATS cannot be opened (${why})${hint}.`, { permanent }, cause);
 }

@@ -16,6 +16,8 @@ export interface ClusterOptions {
   readonly replicas?: number;
 }
 
+const NAMES = ['servers', 'name', 'username', 'password', 'token', 'credentials', 'replicas'];
+
 /** The options as the cluster works with them. */
 export interface ClusterSettings {
   readonly servers: readonly string[];
@@ -31,7 +33,13 @@ export interface ClusterSettings {
 export function readClusterOptions(options: ClusterOptions | undefined): ClusterSettings | undefined {
   if (options === undefined) return undefined;
   if (typeof options !== 'object' || options === null) throw invalid('', 'must be an object like {servers: "nats://127.0.0.1:4222"}', options);
-  const { servers, name = 'pubkeeper', replicas } = options;
+  const { servers, name = 'pubkeeper', replicas, credentials } = options;
+  // What is given is not shown: it may be a secret.
+  const unknown = Object.keys(options).find((option) => !NAMES.includes(option));
+  if (unknown !== undefined) throw new PubkeeperError('OPTION_INVALID', `The option "cluster.${unknown}" is not known: there are ${NAMES.join(', ')}.`, { option: `cluster.${unknown}` });
+  if (credentials !== undefined && typeof credentials !== 'string' && !ArrayBuffer.isView(credentials)) {
+    throw new PubkeeperError('OPTION_INVALID', 'The option "cluster.credentials" must be the text of a credentials file, or its bytes.', { option: 'cluster.credentials' });
+  }
   const given = (typeof servers === 'string' ? servers.split(',') : Array.isArray(servers) ? servers : []) as readonly unknown[];
   if (!given.length) throw invalid('servers', 'must be an address like nats://127.0.0.1:4222, or a list of them', servers);
   const urls = given.map((server) => address(server));
@@ -47,13 +55,12 @@ export function readClusterOptions(options: ClusterOptions | undefined): Cluster
     // The value is not shown: it may be a secret of another kind.
     throw new PubkeeperError('OPTION_INVALID', `The option "cluster.${key}" must be a text that is not empty.`, { option: `cluster.${key}` });
   };
-  const { credentials } = options;
-  const [first] = urls;
+  const named = urls.find(({ username, password }) => username !== undefined || password !== undefined);
   return {
     servers: urls.map(({ server }) => server),
     name,
-    username: text('username') ?? first?.username,
-    password: text('password') ?? first?.password,
+    username: text('username') ?? named?.username,
+    password: text('password') ?? named?.password,
     token: text('token'),
     credentials: typeof credentials === 'string' ? new TextEncoder().encode(credentials) : credentials,
     replicas,
@@ -63,23 +70,23 @@ export function readClusterOptions(options: ClusterOptions | undefined): Cluster
 /** An address without the name and password that may be in it: those must not get into messages. */
 function address(given: unknown): { server: string; username?: string; password?: string } {
   let url: URL | undefined;
+  let [username, password] = ['', ''];
   const text = typeof given === 'string' ? given.trim() : '';
   try {
-    url = new URL(text.includes('://') ? text : `nats://${text}`);
+    const read = new URL(text.includes('://') ? text : `nats://${text}`);
+    [username, password] = [decodeURIComponent(read.username), decodeURIComponent(read.password)];
+    url = read;
   } catch {
     // told below
   }
   if (!url || !text || !url.hostname || (url.protocol !== 'nats:' && url.protocol !== 'tls:')) {
     // A text with an @ may hold a password.
     const shown = text.includes('@') ? 'what was given' : given;
-    throw invalid('servers', 'must hold addresses like nats://127.0.0.1:4222 or tls://…', shown);
+    const hint = text.includes('%') ? ' (a "%" of a password is written as "%25" there)' : '';
+    throw invalid('servers', `must hold addresses like nats://127.0.0.1:4222 or tls://…${hint}`, shown);
   }
-  const { protocol, host, username, password } = url;
-  return {
-    server: `${protocol}//${host}`,
-    ...(username && { username: decodeURIComponent(username) }),
-    ...(password && { password: decodeURIComponent(password) }),
-  };
+  const { protocol, host } = url;
+  return { server: `${protocol}//${host}`, ...(username && { username }), ...(password && { password }) };
 }
 
 const invalid = (name: string, why: string, value: unknown): PubkeeperError =>

@@ -83,7 +83,7 @@ export function decodeRecord({ kind, id }: RecordName, text: string): RegistryRe
   if (typeof topic !== 'string' || typeof at !== 'number' || !isList(brews, isBrew) || !isList(down, isDown)) return undefined;
   const common = { id, topic, brews, down, at };
   if (kind === 'brewer') return isTopic(topic) && isObject(config) ? { kind, config: config as BrewerConfig, ...common } : undefined;
-  return isTopicPattern(topic) && isList(reads, isText) ? { kind, reads, ...common } : undefined;
+  return isTopicPattern(topic) && isList(reads, isTopicPattern) ? { kind, reads, ...common } : undefined;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -32,10 +32,14 @@ export interface RegistryOptions extends ReplicaOwner {
   failed(error: unknown): void;
   /** A registration that makes no sense, or is too long. */
   malformed(): void;
+  /** When something was registered elsewhere: what is registered here from now on is later. */
+  heard(at: number): void;
   later(run: () => void): void;
   after(ms: number, run: () => void): void;
   /** How long a registration may be, in bytes. */
   maxRecord(): number;
+  /** The keys of a server that was taken for dead have been removed: should it be there still, it has to write them anew. */
+  purged(server: string): void;
 }
 
 /** A pulse is written every fourth tick; without its echo for so many ticks the watch is begun anew. */
@@ -44,6 +48,7 @@ const STALL_TICKS = 20;
 /** After how many ticks without a sign of life the keys of a server are removed. */
 const PURGE_TICKS = 120;
 const RETRY_MS = 500;
+const STUCK_MS = 30_000;
 /** How many changes are handled before others have their turn. */
 const SLICE = 500;
 
@@ -143,7 +148,8 @@ export class Registry {
     this.#writer.tick();
     const { store, server } = this.#options;
     if (this.#tick % PULSE_TICKS === 0 && this.#complete) void store.put(pulseKey(server), String(++this.#pulse)).catch(() => undefined);
-    if (this.#complete && this.#silent > STALL_TICKS) void this.sync();
+    // One that is under way may take longer than that where much is registered.
+    if (this.#complete && !this.#syncing && this.#silent > STALL_TICKS) void this.sync();
     this.#sweep();
   }
 
@@ -183,9 +189,11 @@ export class Registry {
     const present = new Map<string, string>();
     await new Promise<void>((resolve, reject) => {
       let isComplete = false;
+      let isStuck = false;
       const isOld = (): boolean => this.#epoch !== epoch || this.#closed;
       const watcher: Watcher = {
         key: (key, value) => {
+          isStuck = false;
           if (isOld()) return;
           if (serverOf(key) !== server) this.#apply(key, value);
           else if (key === pulseKey(server)) this.#silent = 0;
@@ -209,8 +217,14 @@ export class Registry {
           void this.sync();
         },
       };
-      // One that is neither completed nor ended has got stuck.
-      this.#options.after(60_000, () => reject(new Error('The registry has not told all of its keys within a minute.')));
+      // A million keys may take minutes. One that tells none for a while, and is neither completed nor ended, has got stuck.
+      const check = (): void => {
+        if (isComplete || isOld()) return resolve();
+        if (isStuck) return reject(new Error('The registry has not told any of its keys for 30 s.'));
+        isStuck = true;
+        this.#options.after(STUCK_MS, check);
+      };
+      check();
       store.watch(watcher).then((stop) => {
         if (isOld()) stop();
         else this.#watch = { stop };
@@ -224,6 +238,7 @@ export class Registry {
     if (!name) return;
     const record = value === undefined ? undefined : decodeRecord(name, value);
     if (value !== undefined && !record) this.#options.malformed();
+    if (record) this.#options.heard(record.at);
     this.#replica.apply(name, record);
     this.#work();
   }
@@ -248,7 +263,8 @@ export class Registry {
       this.#replica.forget(server);
       this.#absent.delete(server);
       this.#work();
-      void this.#options.store.purge(server).catch(() => undefined);
+      const { store, purged } = this.#options;
+      void store.purge(server).then(() => purged(server), () => undefined);
     }
   }
 }

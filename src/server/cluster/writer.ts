@@ -60,7 +60,8 @@ export class Writer {
 
   set(name: RecordName, value: string): void {
     const key = keyOf(name);
-    if (this.#wanted.get(key) === value && !this.#dirty.has(key) && !this.#writing.has(key)) return;
+    // What is wanted is written, or will be.
+    if (this.#wanted.get(key) === value) return;
     this.#wanted.set(key, value);
     this.#touch(key);
   }
@@ -91,9 +92,17 @@ export class Writer {
       if (this.#paused || due > this.#tick || ++erased > this.#window) return;
       this.#marks.delete(key);
       if (this.#wanted.has(key) || this.#writing.has(key)) continue;
-      // One that stays does no harm: it goes with all that belongs to this server.
-      this.#store.erase(key).catch(() => undefined);
+      void this.#erase(key);
     }
+  }
+
+  /** Counts as a write: a value that is put meanwhile could be removed with the mark. */
+  async #erase(key: string): Promise<void> {
+    this.#writing.add(key);
+    // A mark that stays does no harm: it goes with all that belongs to this server.
+    await this.#store.erase(key).catch(() => undefined);
+    this.#writing.delete(key);
+    this.#pump();
   }
 
   #touch(key: string): void {

@@ -240,6 +240,9 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     });
     const plain = stage.own(await startNats({ jetstream: false }));
     expect(await error(stage.server(plain.url))).toMatchObject({ code: 'CLUSTER_FAILED', message: expect.stringContaining('-js') });
+    const single = stage.own(await startNats());
+    expect(await error(stage.server('', { cluster: { servers: single.url, replicas: 3 } }))).toMatchObject({ code: 'CLUSTER_FAILED', message: expect.stringContaining('--cluster-replicas') });
+    expect(await error(stage.server('', { cluster: { servers: single.url, credentials: 'nonsense' } }))).toMatchObject({ code: 'UNAUTHORIZED', message: expect.stringContaining('credentials file') });
     const guarded = stage.own(await startNats({ config: 'authorization { user: "u", password: "right" }' }));
     const wrong = { cluster: { servers: guarded.url, username: 'u', password: 'wrong' } };
     const refused = await error(stage.server('', wrong));

@@ -20,8 +20,8 @@ export interface Nats {
   readonly child: ChildProcess;
   /** Ends it as a crash would. */
   kill(): Promise<void>;
-  /** Starts it again, as it was. */
-  restart(): Promise<void>;
+  /** Starts it again, as it was, or with other lines of configuration. */
+  restart(config?: string): Promise<void>;
 }
 
 export interface NatsOptions {
@@ -36,14 +36,14 @@ export async function startNats({ config = '', cluster, name = 'n1', jetstream =
   const directory = mkdtempSync(join(tmpdir(), 'pk-nats-'));
   const file = join(directory, 'nats.conf');
   const routes = cluster?.routes.map((route) => `nats://127.0.0.1:${route}`).join(', ');
+  const write = (more: string): void => writeFileSync(file, [...lines, more].join('\n'));
   const lines = [
     `listen: "127.0.0.1:${port}"`,
     `server_name: ${name}`,
     jetstream ? `jetstream { store_dir: "${directory}", max_mem: 256MB, max_file: 16MB }` : '',
     cluster ? `cluster { name: ${cluster.name}, listen: "127.0.0.1:${cluster.port}", routes: [${routes}] }` : '',
-    config,
   ];
-  writeFileSync(file, lines.join('\n'));
+  write(config);
   let child = await run(file, port);
   return {
     url: `nats://127.0.0.1:${port}`,
@@ -59,7 +59,8 @@ export async function startNats({ config = '', cluster, name = 'n1', jetstream =
       }
       if (!restarts.has(child)) rmSync(directory, { recursive: true, force: true });
     },
-    async restart() {
+    async restart(other) {
+      if (other !== undefined) write(other);
       restarts.add(child);
       child.kill('SIGKILL');
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');

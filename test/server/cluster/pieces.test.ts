@@ -21,6 +21,8 @@ describe('SharedClock', () => {
     expect(clock.next()).toBeGreaterThan(5000);
     now = 6000;
     expect(clock.next()).toBe(6000);
+    // Two that are asked at once hardly ever say the same.
+    expect(new SharedClock(() => now, 0.25).next()).toBe(6000.25);
     for (const nonsense of [NaN, Infinity, 1e18]) clock.heard(nonsense);
     expect(clock.next()).toBeLessThan(6001);
   });
@@ -97,6 +99,7 @@ describe('records', () => {
     expect(decodeRecord(name, '{')).toBeUndefined();
     expect(decodeRecord(name, '[]')).toBeUndefined();
     expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify(good))).toBeUndefined();
+    for (const reads of [['a..b'], [''], 'a.b', [1]]) expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify({ ...good, reads }))).toBeUndefined();
   });
 });
 
@@ -233,7 +236,7 @@ describe('Writer', () => {
       {
         put: async (key, value) => (calls.push(`put ${key}`), await guard(), void keys.set(key, value)),
         delete: async (key) => (calls.push(`delete ${key}`), await guard(), void keys.delete(key)),
-        erase: async (key) => void calls.push(`erase ${key}`),
+        erase: async (key) => (calls.push(`erase ${key}`), await state.gate, void keys.delete(key)),
       },
       { failed: (error) => failures.push(error), after: (_ms, run) => timers.push(run), window: 2 },
     );
@@ -294,6 +297,24 @@ describe('Writer', () => {
     for (let i = 0; i < 3; i++) writer.tick();
     expect(calls.filter((call) => call.startsWith('erase'))).toEqual([`erase ${keyOf(name(1))}`]);
   });
+
+  it('writes no new value while a mark is being removed, which would go with it', async () => {
+    const { writer, keys, calls, state, name } = made();
+    writer.reconcile(new Map());
+    writer.set(name(1), 'v');
+    await settle();
+    writer.delete(name(1));
+    await settle();
+    const gate = deferred<void>();
+    state.gate = gate.promise;
+    for (let i = 0; i < 20; i++) writer.tick();
+    writer.set(name(1), 'again');
+    await settle();
+    expect(calls.at(-1)).toBe(`erase ${keyOf(name(1))}`);
+    gate.resolve();
+    await settle();
+    expect([keys.get(keyOf(name(1))), writer.pending]).toEqual(['again', 0]);
+  });
 });
 
 describe('messages between relays', () => {
@@ -342,10 +363,11 @@ describe('options of a cluster', () => {
     expect(readClusterOptions(undefined)).toBeUndefined();
     expect(readClusterOptions({ servers: 'nats://a:4222, tls://b:4223,c' })).toMatchObject({ servers: ['nats://a:4222', 'tls://b:4223', 'nats://c'], name: 'pubkeeper' });
     expect(readClusterOptions({ servers: ['nats://me:s%20cret@a:1'] })).toMatchObject({ servers: ['nats://a:1'], username: 'me', password: 's cret' });
+    expect(readClusterOptions({ servers: 'nats://a:1,nats://me:secret@b:1' })).toMatchObject({ servers: ['nats://a:1', 'nats://b:1'], username: 'me', password: 'secret' });
   });
 
   it('are refused with a sentence', () => {
-    for (const bad of [{ servers: [] }, { servers: 'http://a' }, { servers: 'nats://me:secret@' }, { servers: 'a', name: 'a.b' }, { servers: 'a', name: '' }, { servers: 'a', replicas: 6 }, { servers: 'a', token: '' }, 7]) {
+    for (const bad of [{ servers: [] }, { servers: 'http://a' }, { servers: 'nats://me:secret@' }, { servers: 'a', name: 'a.b' }, { servers: 'a', name: '' }, { servers: 'a', replicas: 6 }, { servers: 'a', token: '' }, { servers: 'nats://me:100%secret@a' }, { servers: 'a', credentials: 7 }, { servers: 'a', nmae: 'x' }, 7]) {
       const error = thrown(() => readClusterOptions(bad as never), 'OPTION_INVALID');
       expect(error.message).toMatch(/^The option "cluster/);
       expect(error.message).not.toContain('secret');

@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, afterEach, describe, expect, it } from 'vitest';
+import type { PubkeeperError } from '../../../src/index.js';
+import type { PubkeeperServer } from '../../../src/server/index.js';
+import { TOKEN, scene, until } from './kit.js';
+import { NATS, type Nats, startNats } from './nats.js';
+
+// Two registrations of one id at different servers: which one counts.
+
+const stage = scene();
+afterEach(() => stage.end(), 60_000);
+
+describe.skipIf(!NATS)('an id that is registered at two servers of a cluster', { timeout: 60_000 }, () => {
+  let nats: Nats;
+  beforeAll(async () => void (nats = await startNats()), 60_000);
+  afterAll(() => nats.kill());
+
+  /** A server on a machine whose clock is off. */
+  async function late(ms: number): Promise<PubkeeperServer> {
+    const { now } = Date;
+    Date.now = () => now() + ms;
+    try {
+      return await stage.server(nats.url);
+    } finally {
+      Date.now = now;
+    }
+  }
+
+  const YEAR = 365 * 24 * 3600 * 1000;
+  it.each([['five seconds', 5000], ['three years', 3 * YEAR], ['half a century, the other way,', -50 * YEAR]])(
+    'counts where it was registered last, when the clock of one server is %s ahead',
+    async (_name, ms) => {
+      const [off, right] = [await late(ms), await stage.server(nats.url)];
+      for (const [first, second] of [[off, right], [right, off]] as const) {
+        const [before, after, reader] = [stage.client(first), stage.client(second), stage.client(second)];
+        const errors: [string, PubkeeperError][] = [];
+        before.on('error', (error) => errors.push(['before', error]));
+        after.on('error', (error) => errors.push(['after', error]));
+        const patron = reader.addPatron('moves.*');
+        const brewer = before.addBrewer('moves.x');
+        await Promise.all([before.connect(), reader.connect(), after.connect()]);
+        await until(() => patron.isMatched, 'the match');
+        after.addBrewer('moves.x', { brewerId: brewer.brewerId });
+        await until(() => errors.length > 0, 'the word to one of them');
+        expect(errors.map(([who, { code }]) => [who, code])).toEqual([['before', 'REGISTERED_TWICE']]);
+        await until(() => patron.isMatched && second.stats().brewers === 1 && first.stats().brewers === 0, 'the match with the later one');
+        await Promise.all([before.disconnect(), after.disconnect(), reader.disconnect()]);
+        await until(() => second.stats().brewers === 0 && first.stats().cluster!.registrations === 0, 'the end of both');
+      }
+    },
+  );
+
+  it('stays where it is when the other one is refused: nobody is told of an end', async () => {
+    const tokens = { [TOKEN]: [{ topic: '**', read: true, write: true }], weak: [{ topic: '**', read: true }] };
+    const [a, b] = [await stage.server(nats.url, { tokens }), await stage.server(nats.url, { tokens })];
+    const [writer, reader, weak] = [stage.client(a), stage.client(b), stage.client(b, { token: 'weak' })];
+    const patron = reader.addPatron('mine.*');
+    const brewer = writer.addBrewer('mine.x');
+    await Promise.all([writer.connect(), reader.connect(), weak.connect()]);
+    await until(() => patron.isMatched && brewer.isMatched, 'the match');
+    const told: string[] = [];
+    patron.on('removed', () => told.push('removed'));
+    const refused = new Promise<PubkeeperError>((resolve) => weak.on('error', resolve));
+    weak.addBrewer('mine.x', { brewerId: brewer.brewerId });
+    expect((await refused).code).toBe('FORBIDDEN');
+    // What follows from it follows before what comes later.
+    const next = writer.addBrewer('mine.y');
+    await until(() => next.isMatched, 'the next match');
+    expect([told, patron.isMatched]).toEqual([[], true]);
+  });
+});

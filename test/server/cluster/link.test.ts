@@ -1,0 +1,57 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { NatsBus } from '../../../src/server/cluster/nats-bus.js';
+import { readClusterOptions } from '../../../src/server/cluster/options.js';
+import { QUIET, scene, until } from './kit.js';
+import { NATS, startNats } from './nats.js';
+
+// A server's connections to NATS: what NATS takes and does not take.
+
+const stage = scene();
+afterEach(() => stage.end(), 60_000);
+
+describe.skipIf(!NATS)('the connections of a cluster to NATS', { timeout: 60_000 }, () => {
+  it('tell of many topics in as many messages as a NATS of short messages needs', async () => {
+    const nats = stage.own(await startNats({ config: 'max_payload: 8192' }));
+    const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
+    await until(() => a.stats().cluster!.servers === 1 && b.stats().cluster!.servers === 1, 'both');
+    const [reader, writer] = [stage.client(a), stage.client(b)];
+    reader.addPatron('many.*');
+    const brewers = Array.from({ length: 300 }, (_, n) => writer.addBrewer(`many.x${n}`));
+    await writer.connect();
+    await until(() => a.stats().cluster!.registrations === 300, 'the registrations');
+    // All are joined in one tick: more than one message can tell of.
+    await reader.connect();
+    await until(() => a.stats().cluster!.topics === 300 && brewers.every(({ isMatched }) => isMatched), 'all topics');
+  });
+
+  it('say that there is room also after what is longer than all that may wait', async () => {
+    const nats = stage.own(await startNats());
+    let drained = 0;
+    const options = { echo: false, name: 'test', logger: QUIET, changed: () => undefined, drained: () => void drained++ };
+    const bus = await NatsBus.connect(readClusterOptions({ servers: nats.url })!, options);
+    try {
+      bus.publish('x', new Uint8Array(100));
+      expect(bus.fits(17 * 1024 * 1024)).toBe(false);
+      await until(() => drained === 1, 'room');
+      expect(bus.fits(17 * 1024 * 1024)).toBe(true);
+    } finally {
+      await bus.close();
+    }
+  });
+
+  it('come back when NATS has refused them for a while, and say so once', async () => {
+    const user = (password: string): string => `authorization { user: "u", password: "${password}" }`;
+    const nats = stage.own(await startNats({ config: user('right') }));
+    const told: string[] = [];
+    const logger = { ...QUIET, warn: (text: unknown) => void told.push(String(text)) };
+    const server = await stage.server('', { cluster: { servers: nats.url, username: 'u', password: 'right' }, logger });
+    await until(() => server.stats().cluster!.ready, 'readiness');
+    let attempts = 0;
+    await nats.restart(user('other'));
+    nats.child.stderr!.on('data', (text) => (attempts += String(text).split('authentication error').length - 1));
+    await until(() => attempts >= 6, 'refusals');
+    await nats.restart(user('right'));
+    await until(() => server.stats().cluster!.ready, 'readiness again');
+    expect(told.filter((text) => text.includes('Authorization Violation')).length).toBeLessThanOrEqual(2);
+  });
+});

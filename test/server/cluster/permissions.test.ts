@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Kvm } from '@nats-io/kv';
+import { connect } from '@nats-io/transport-node';
+import { afterEach, describe, expect, it } from 'vitest';
+import { QUIET, scene, until } from './kit.js';
+import { NATS, startNats } from './nats.js';
+import { id } from '../../helpers.js';
+
+const stage = scene();
+afterEach(() => stage.end(), 60_000);
+
+describe.skipIf(!NATS)('what NATS has to allow', { timeout: 90_000 }, () => {
+  it('is what docs/scaling.md says, also where much is registered', async () => {
+    const text = readFileSync(fileURLToPath(new URL('../../../docs/scaling.md', import.meta.url)), 'utf8');
+    const [, sentence] = /^Servers need (.*?)\. Grant/m.exec(text)!;
+    const subjects = [...sentence!.matchAll(/`(.+?)`/g)].map(([, subject]) => JSON.stringify(subject!.replace('<name>', 'pubkeeper')));
+    expect(subjects.length).toBeGreaterThan(3);
+    const only = `[${subjects.join(', ')}]`;
+    const nats = stage.own(await startNats({
+      config: `authorization { users: [{ user: server, password: s, permissions: { publish: ${only}, subscribe: ${only} } }, { user: all, password: a }] }`,
+    }));
+    const told: string[] = [];
+    const logger = { ...QUIET, warn: (line: unknown) => void told.push(String(line)) };
+    const options = { cluster: { servers: nats.url, username: 'server', password: 's' }, logger };
+    const first = await stage.server('', options);
+    const connection = await connect({ servers: nats.url, user: 'all', pass: 'a' });
+    stage.own({ kill: () => connection.close() });
+    const bucket = await new Kvm(connection).open('pubkeeper_pubkeeper');
+    const record = JSON.stringify({ topic: 'much.x', brews: [{ name: 'websocket' }], at: 1, reads: ['**'] });
+    for (let n = 0; n < 6000; n += 500) {
+      await Promise.all(Array.from({ length: 500 }, (_, more) => bucket.put(`abcdefghijkl.p.${id(n + more + 1)}`, record)));
+    }
+    const second = await stage.server('', options);
+    await until(() => [first, second].every((server) => server.stats().cluster!.ready && server.stats().cluster!.servers === 1), 'both ready');
+    expect(told).toEqual([]);
+  });
+});

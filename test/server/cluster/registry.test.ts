@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import type { RegistryRecord } from '../../../src/server/cluster/records.js';
+import { keyOf, pulseKey } from '../../../src/server/cluster/records.js';
+import { Registry } from '../../../src/server/cluster/registry.js';
+import type { RegistryOptions, Watcher } from '../../../src/server/cluster/registry.js';
+import { id, settle } from '../../helpers.js';
+
+// The registry without NATS: its store is a map, and its clock is the test's.
+
+function made() {
+  const keys = new Map<string, string>();
+  const watchers: Watcher[] = [];
+  /** The one that has told all. */
+  let told: Watcher | undefined;
+  const timers: { ms: number; run: () => void }[] = [];
+  const purged: string[] = [];
+  const alive = new Set<string>();
+  const nothing = (): void => undefined;
+  const options: RegistryOptions = {
+    server: 'me',
+    store: {
+      open: () => Promise.resolve(),
+      put(key, value) {
+        keys.set(key, value);
+        // Changes are told after all that was there.
+        if (watchers.at(-1) === told) told?.key(key, value);
+        return Promise.resolve();
+      },
+      delete: (key) => (keys.delete(key), Promise.resolve()),
+      erase: () => Promise.resolve(),
+      purge(server) {
+        for (const key of keys.keys()) if (key.startsWith(`${server}.`)) keys.delete(key);
+        return Promise.resolve();
+      },
+      watch: (watcher) => (watchers.push(watcher), Promise.resolve(nothing)),
+    },
+    set: nothing,
+    delete: nothing,
+    usurped: nothing,
+    matchedAt: () => [],
+    isAlive: (server) => alive.has(server),
+    isCutOff: () => false,
+    failed: nothing,
+    malformed: nothing,
+    heard: nothing,
+    later: (run) => run(),
+    after: (ms, run) => void timers.push({ ms, run }),
+    maxRecord: () => 1024,
+    purged: (server) => void purged.push(server),
+  };
+  const registry = new Registry(options);
+  return {
+    registry, keys, watchers, purged, alive,
+    complete(): void {
+      told = watchers.at(-1);
+      told!.complete();
+    },
+    ticks(count: number): void {
+      for (let n = 0; n < count; n++) registry.tick();
+    },
+    /** The timers of so many milliseconds run out that there are now. */
+    out(ms: number): void {
+      const due = timers.filter((timer) => timer.ms === ms);
+      for (const timer of due) {
+        timers.splice(timers.indexOf(timer), 1);
+        timer.run();
+      }
+    },
+  };
+}
+
+const record = (n: number): RegistryRecord => ({ kind: 'patron', id: id(n), topic: 'a.b', brews: [], reads: ['**'], down: [], at: n });
+
+describe('Registry', () => {
+  it('reads all once, however long that takes', async () => {
+    const { registry, complete, ticks } = made();
+    const start = registry.start();
+    await settle();
+    complete();
+    await start;
+    const synced = registry.sync();
+    await settle();
+    // Twenty seconds: twice the time in which a pulse has to come back.
+    ticks(40);
+    complete();
+    await settle();
+    await synced;
+    expect([registry.resyncs, registry.isWorking]).toEqual([2, true]);
+  });
+
+  it('waits for a watch for as long as it tells keys, and no longer', async () => {
+    const { registry, watchers, out } = made();
+    let outcome = '';
+    void registry.start().then(() => (outcome = 'started'), (error: Error) => (outcome = error.message));
+    await settle();
+    for (let n = 1; n <= 10; n++) {
+      watchers[0]!.key(keyOf({ server: 'other', kind: 'patron', id: id(n) }), '{}');
+      out(30_000);
+      await settle();
+    }
+    expect(outcome).toBe('');
+    out(30_000);
+    await settle();
+    expect(outcome).toMatch(/has not told any of its keys/);
+  });
+
+  it('says whose keys it has removed, once they are', async () => {
+    const { registry, keys, watchers, complete, purged, alive, ticks } = made();
+    const start = registry.start();
+    await settle();
+    keys.set(pulseKey('other'), '1');
+    watchers[0]!.key(pulseKey('other'), '1');
+    complete();
+    await start;
+    alive.add('other');
+    ticks(200);
+    await settle();
+    expect([purged, keys.has(pulseKey('other'))]).toEqual([[], true]);
+    alive.clear();
+    ticks(120);
+    await settle();
+    expect([purged, keys.has(pulseKey('other'))]).toEqual([['other'], false]);
+  });
+
+  it('writes what it has told anew where that has been removed', async () => {
+    const { registry, keys, complete } = made();
+    const start = registry.start();
+    await settle();
+    complete();
+    await start;
+    registry.share(record(1));
+    const key = keyOf({ server: 'me', kind: 'patron', id: id(1) });
+    expect(keys.has(key)).toBe(true);
+    keys.clear();
+    const synced = registry.sync();
+    await settle();
+    complete();
+    await synced;
+    expect(keys.has(key)).toBe(true);
+  });
+});
