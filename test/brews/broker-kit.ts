@@ -94,6 +94,21 @@ export async function givesMissed(writer: Rig, reader: Rig, other: Rig): Promise
   expect([writer, reader, other].flatMap(({ errors }) => errors)).toEqual([]);
 }
 
+/** A patron that comes late gets all that waits for it, though together that is longer than the broker lets a message be. */
+export async function answersInParts(writer: Rig, reader: Rig, other: Rig): Promise<void> {
+  const box = await pair(writer.brew, other.brew);
+  const { brewerId, details } = box;
+  const patronId = newId();
+  writer.brew.startBrewer({ topic: TOPIC, brewerId, patronId, details: reader.brew.patronDetails({ topic: TOPIC, patronId })! });
+  const texts = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((letter) => letter.repeat(20_000));
+  for (const text of texts) void box.say(text);
+  expect(await box.take(texts.length)).toEqual(texts);
+  const { receive, take } = receiver();
+  reader.brew.startPatron({ topic: TOPIC, brewerId, patronId, details, receive });
+  expect(await take(texts.length)).toEqual(texts);
+  expect([writer, reader, other].flatMap(({ errors }) => errors)).toEqual([]);
+}
+
 /**
  * Both ends of a brew of this name say that the broker has gone, and that it is there again. Returns their box, when
  * 'meanwhile' was accepted.

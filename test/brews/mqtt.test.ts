@@ -8,7 +8,7 @@ import { newId } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
-import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast } from './broker-kit.js';
 import { files, findProgram, mosquitto } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -157,6 +157,12 @@ describe('MqttBrew', () => {
     expect((await long).message).toMatch(/ended the connection 3 times over a message of 20088 bytes, which is given up: brew shorter ones/);
     await next;
     expect(await box.take(2)).toEqual(['one', 'two']);
+  });
+
+  it.skipIf(!program)('answers a patron that comes late in parts that the broker takes', async () => {
+    const broker = await mosquitto(program!, { maxPacket: 64 * 1024 });
+    clean.push(broker.kill);
+    await answersInParts(brew({ url: broker.tcp }), brew({ url: broker.tcp }), brew({ url: broker.tcp }));
   });
 
   it('lets go of a broker that has stopped answering when it closes', async () => {

@@ -14,8 +14,11 @@ import { once } from './once.js';
 const RETAINED = 1;
 const MORE = 2;
 const UNASKED = 4;
-/** An answer is split when it grows longer, in bytes: brokers limit messages, often at 1 MiB. */
-const MAX_PART = 512 * 1024;
+/**
+ * An answer is split when it grows longer, in bytes: brokers limit messages, some of them at 64 KiB, and would end the connection over
+ * several frames of which each is short enough.
+ */
+const MAX_PART = 60_000;
 const LENGTH_AT = 84;
 
 export function encodeAnswers({ frames, retained }: Answer, unasked = false): Uint8Array[] {
