@@ -49,6 +49,18 @@ export async function keepsLast(writer: Rig, reader: Rig, guest: Rig): Promise<B
   return box;
 }
 
+/** A patron that comes after a message gets nothing of before. */
+export async function keepsNothing(writer: Rig, reader: Rig, brewerId: string): Promise<void> {
+  const late = await pair(writer.brew, reader.brew, brewerId);
+  // It has come, and has had its answer, when one has that came after it on the same connection.
+  const next = await pair(writer.brew, reader.brew);
+  await next.say('next');
+  expect(await next.next()).toBe('next');
+  const text = newId();
+  await late.say(text);
+  expect(await late.next()).toBe(text);
+}
+
 /**
  * Patrons of one client come from another brew: two before the brewer hears of it, the third after. Each gets what it
  * missed, once, and what its neighbours missed does not come to it.

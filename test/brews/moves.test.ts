@@ -289,6 +289,10 @@ describe('BrewStates', () => {
     ]);
     states.set('x', true);
     expect(told.splice(0)).toEqual([{ brew: 'x', state: 'up' }]);
+    states.set('x', false, { brewerId: 'b', patronId: 'q' });
+    told.length = 0;
+    states.forget({ brewerId: 'b', patronId: 'q' });
+    expect(told.splice(0)).toEqual([{ brew: 'x', state: 'up', brewer_id: 'b', patron_id: 'q' }]);
     states.repeat();
     states.repeat();
     expect(told.splice(0)).toEqual([hello, { brew: 'x', state: 'down', brewer_id: 'b', patron_id: 'p' }]);

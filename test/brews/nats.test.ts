@@ -5,7 +5,7 @@ import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
-import { answersInParts, brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
 import { findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -53,6 +53,16 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await two.say('second');
     expect(await two.next()).toBe('second');
     expect(one.all).toHaveLength(1);
+  });
+
+  it('keeps nothing when it is not wanted, also for a second patron of one client', async () => {
+    const server = await serve();
+    const reader = brew({ url: server.tcp });
+    const writer = brew({ url: server.tcp, lastValue: false });
+    const one = await pair(writer.brew, reader.brew);
+    await one.say('first');
+    expect(await one.next()).toBe('first');
+    await keepsNothing(writer, reader, one.brewerId);
   });
 
   it('gives patrons that come from another brew what they missed, each its own, once, whichever end is told first', async () => {

@@ -93,6 +93,7 @@ export class BrokerRoute {
   }
 
   join(patronId: string, receive: PatronPair['receive']): () => void {
+    const { place } = this.#options;
     const [first] = this.#readers.keys();
     const guarded: PatronPair['receive'] = (frame, retained) => {
       if (this.#readers.has(reader)) receive(frame, retained);
@@ -102,7 +103,7 @@ export class BrokerRoute {
     this.#readers.set(reader, this.#hear(reader));
     if (!first) this.#leave = this.#listen();
     // What the broker has kept it tells once to each subscription.
-    else if (first.joining.last) reader.joining.live(first.joining.last, true);
+    else if (place.kept && first.joining.last) reader.joining.live(first.joining.last, true);
     if (this.#isConfirmed) this.#begin(reader);
     return once(() => {
       this.#end(reader);
