@@ -143,8 +143,10 @@ export class BroadcastChannelBrew implements Brew {
   endBrewer(brewerId: string): void {
     const outlet = this.#outlets.get(brewerId);
     this.#outlets.delete(brewerId);
-    outlet?.recent.clear();
-    outlet?.channel.close();
+    if (!outlet) return;
+    outlet.recent.clear();
+    outlet.channel.onmessage = null; // what is on its way could not be answered
+    outlet.channel.close();
   }
 
   close(): void {

@@ -10,7 +10,7 @@ import { type LocalAddress, LocalOutlet } from './internal/local-outlet.js';
 import { LocalReader } from './internal/local-reader.js';
 import { once } from './internal/once.js';
 import { inUse } from './internal/small.js';
-import { defaultDirectory, makeRoom, prepareDirectory, socketPath } from './internal/socket-directory.js';
+import { defaultDirectory, isThere, makeRoom, prepareDirectory, socketPath } from './internal/socket-directory.js';
 
 /** The options of a {@link LocalBrew}. */
 export interface LocalBrewOptions {
@@ -156,6 +156,8 @@ export class LocalBrew implements Brew {
     const report = (error: PubkeeperError): void => this.#host!.report(error);
     if (transport === 'tcp') return LocalOutlet.listen(undefined, lastValue, report);
     const { directory = defaultDirectory() } = this.#options;
+    // It goes with the login session that it belongs to, or with what tidies up temporary files.
+    if (this.#prepared && !(await isThere(directory))) this.#prepared = undefined;
     await (this.#prepared ??= prepareDirectory(directory)).catch((error: unknown) => {
       this.#prepared = undefined; // it may be put right
       throw error;

@@ -50,8 +50,8 @@ export class MqttBrew extends BrokerBrew {
       dial: (target, owner, host) => dial(target, owner, host, qos),
       load,
       addressOf: (topic, brewerId) => `${prefix}/${topic.replaceAll('.', '/')}/${brewerId}`,
-      details: ({ address, join }) => ({ name, ...advertised, topic: address, join }),
-      read: (details, brewerId) => readPlace(details, details.topic, brewerId, TCP, '/'),
+      details: ({ address, join }) => ({ name, ...advertised, topic: address, join, ...(!lastValue && { last: false }) }),
+      read: (details, brewerId) => ({ ...readPlace(details, details.topic, brewerId, TCP, '/'), kept: details.last !== false }),
       reachable: ({ tcp, ws }: Place) => reachable(tcp, ws),
     });
   }

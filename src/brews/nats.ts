@@ -54,7 +54,7 @@ export class NatsBrew extends BrokerBrew {
       load: () => load(urls[0]?.startsWith('ws') ?? false),
       addressOf: (topic, brewerId) => `${prefix}.${topic}.${brewerId}`,
       details: ({ address, join }) => ({ name, ...advertised, subject: address, join }),
-      read: (details, brewerId) => readPlace(details, details.subject, brewerId, TCP, '.'),
+      read: (details, brewerId) => ({ ...readPlace(details, details.subject, brewerId, TCP, '.'), kept: false }),
       reachable: ({ tcp, ws }: Place) => reachable(tcp, ws),
     });
   }

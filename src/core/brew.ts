@@ -115,6 +115,8 @@ export interface Brew {
    * answered for that long, so that a connection on which nothing came since is dead too.
    */
   wake?(silentMs?: number): void;
+  /** @internal A pair of whose state it was told has ended, over whichever brew: nobody waits for this one to come back for it. */
+  forget?(scope: BrewScope): void;
   /** Failover, if this brew is made to stand beside others. Such a brew knows what to do with what a pair `missed`. */
   readonly failover?: Failover;
   /** Closes everything, after what was accepted has left. The brew can be started again afterwards. */

@@ -4,8 +4,8 @@ import { loadMqtt, openMqtt } from '../brews/internal/mqtt-line.js';
 
 // MQTT in Node; `browser-mqtt.ts` beside this file has the same names. package.json chooses by export condition.
 
-/** Of a broker's addresses, those to use here. */
-export const reachable = (tcp: readonly string[], ws: readonly string[]): readonly string[] => (tcp.length ? tcp : ws);
+/** Of a broker's addresses, those to use here, the best first. */
+export const reachable = (tcp: readonly string[], ws: readonly string[]): readonly string[] => [...tcp, ...ws];
 
 /** Rejects with `BREW_DEPENDENCY` when the package is missing. */
 export const load = async (): Promise<void> => void (await loadMqtt());

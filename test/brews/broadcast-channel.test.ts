@@ -51,6 +51,30 @@ describe('BroadcastChannelBrew', () => {
     await givesMissed(channel(), channel(), channel());
   });
 
+  it('lets a patron leave while it is given the first of what waits for it: the rest is not given, and nothing is said any more', async () => {
+    const writer = channel();
+    const reader = channel();
+    const { brewerId, details } = await pair(writer.brew, channel().brew);
+    const patronId = newId();
+    writer.brew.startBrewer({ topic: TOPIC, brewerId, patronId, details });
+    for (const text of ['one', 'two']) void writer.brew.brew(brewerId, rawFrame(TOPIC, brewerId, text));
+    const { receive, all, next } = receiver();
+    const stop = reader.brew.startPatron({
+      topic: TOPIC,
+      brewerId,
+      patronId,
+      details,
+      receive: (frame) => {
+        receive(frame);
+        stop();
+      },
+    });
+    expect(await next()).toBe('one');
+    const after = await pair(writer.brew, reader.brew, brewerId);
+    expect(await after.next()).toBe('two');
+    expect(all).toHaveLength(1); // and nothing was thrown where nobody could catch it, which fails the run
+  });
+
   it('reaches other threads', async () => {
     const { brew } = channel();
     const brewerId = newId();

@@ -49,6 +49,18 @@ export async function keepsLast(writer: Rig, reader: Rig, guest: Rig): Promise<B
   return box;
 }
 
+/** A patron that comes after a message gets nothing of before. */
+export async function keepsNothing(writer: Rig, reader: Rig, brewerId: string): Promise<void> {
+  const late = await pair(writer.brew, reader.brew, brewerId);
+  // It has come, and has had its answer, when one has that came after it on the same connection.
+  const next = await pair(writer.brew, reader.brew);
+  await next.say('next');
+  expect(await next.next()).toBe('next');
+  const text = newId();
+  await late.say(text);
+  expect(await late.next()).toBe(text);
+}
+
 /**
  * Patrons of one client come from another brew: two before the brewer hears of it, the third after. Each gets what it
  * missed, once, and what its neighbours missed does not come to it.
@@ -91,6 +103,21 @@ export async function givesMissed(writer: Rig, reader: Rig, other: Rig): Promise
   expect([await early.next(), await twin.next(), await third.next()]).toEqual(['six', 'six', 'six']);
   expect(await box.take(4)).toEqual(['three', 'four', 'five', 'six']);
   expect([early, twin, third, box].map(({ all }) => all.length)).toEqual([9, 6, 4, 5]);
+  expect([writer, reader, other].flatMap(({ errors }) => errors)).toEqual([]);
+}
+
+/** A patron that comes late gets all that waits for it, though together that is longer than the broker lets a message be. */
+export async function answersInParts(writer: Rig, reader: Rig, other: Rig): Promise<void> {
+  const box = await pair(writer.brew, other.brew);
+  const { brewerId, details } = box;
+  const patronId = newId();
+  writer.brew.startBrewer({ topic: TOPIC, brewerId, patronId, details: reader.brew.patronDetails({ topic: TOPIC, patronId })! });
+  const texts = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((letter) => letter.repeat(20_000));
+  for (const text of texts) void box.say(text);
+  expect(await box.take(texts.length)).toEqual(texts);
+  const { receive, take } = receiver();
+  reader.brew.startPatron({ topic: TOPIC, brewerId, patronId, details, receive });
+  expect(await take(texts.length)).toEqual(texts);
   expect([writer, reader, other].flatMap(({ errors }) => errors)).toEqual([]);
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -332,6 +332,27 @@ describe('socket files', () => {
     await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
     chmodSync(dir, 0o777);
     await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    expect(statSync(dir).mode & 0o777).toBe(0o700);
+  });
+
+  it('are not made in a directory that all users share, which stays open', async () => {
+    const dir = directory();
+    mkdirSync(dir);
+    chmodSync(dir, 0o1777);
+    const { brew, errors } = local({ directory: dir });
+    expect(await brew.brewerDetails({ topic: TOPIC, brewerId: newId() })).toBeUndefined();
+    expect(errors[0]).toMatchObject({ code: 'BREW_FAILED', message: expect.stringContaining('is for all users, as /tmp is') });
+    expect(statSync(dir).mode & 0o7777).toBe(0o1777);
+  });
+
+  it('are made in the same directory again when somebody has removed that', async () => {
+    const dir = directory();
+    const writer = local({ directory: dir });
+    await writer.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    rmSync(dir, { recursive: true });
+    const box = await pair(writer.brew, local({ directory: dir }).brew);
+    void box.say('here');
+    expect(await box.next()).toBe('here');
     expect(statSync(dir).mode & 0o777).toBe(0o700);
   });
 

@@ -233,6 +233,17 @@ describe('Heard', () => {
     expect(news(heard, 3, 4, 5, 6, 7, 8, 9, 10)).toEqual([7, 8, 10]);
   });
 
+  it('knows what it has also where what it has missed comes before that', () => {
+    const heard = new Heard();
+    const numbers = Array.from({ length: 562 }, (_, number) => number);
+    news(heard, 0, ...numbers.slice(50)); // which is as much as is kept
+    heard.move();
+    expect(news(heard, ...numbers.slice(20))).toEqual(numbers.slice(20, 50));
+    expect(news(heard, 562, 563)).toEqual([562, 563]);
+    heard.move();
+    expect(news(heard, ...numbers.slice(52), 562, 563)).toEqual([]);
+  });
+
   it('leaves out nothing before a move, and no more than a window for a first message that is forged', () => {
     const heard = new Heard();
     expect(news(heard, 5000, 4999)).toEqual([5000, 4999]);
@@ -289,6 +300,10 @@ describe('BrewStates', () => {
     ]);
     states.set('x', true);
     expect(told.splice(0)).toEqual([{ brew: 'x', state: 'up' }]);
+    states.set('x', false, { brewerId: 'b', patronId: 'q' });
+    told.length = 0;
+    states.forget({ brewerId: 'b', patronId: 'q' });
+    expect(told.splice(0)).toEqual([{ brew: 'x', state: 'up', brewer_id: 'b', patron_id: 'q' }]);
     states.repeat();
     states.repeat();
     expect(told.splice(0)).toEqual([hello, { brew: 'x', state: 'down', brewer_id: 'b', patron_id: 'p' }]);

@@ -8,9 +8,9 @@ import { newId } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
-import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
 import { files, findProgram, mosquitto } from './processes.js';
-import { pair, TOPIC } from './rig.js';
+import { pair, receiver, TOPIC } from './rig.js';
 
 const program = findProgram('mosquitto');
 
@@ -91,9 +91,8 @@ describe.each([
     const box = await pair(writer.brew, reader.brew);
     await box.say('one');
     expect(await box.next()).toBe('one');
-    const late = await pair(writer.brew, brew({ url: broker.tcp }).brew, box.brewerId);
-    await late.say('two');
-    expect(await late.next()).toBe('two');
+    await keepsNothing(writer, brew({ url: broker.tcp }), box.brewerId);
+    await keepsNothing(writer, reader, box.brewerId);
   });
 
   it.skipIf(skip).each([0, 1] as const)('comes back when the broker does, with QoS %i, and sends then what was brewed meanwhile', async (qos) => {
@@ -113,6 +112,28 @@ describe.each([
     await isRefused(wrong, brew({}), /^The MQTT broker at mqtt:\/\/127\.0\.0\.1:\d+ refuses this client \(.*\): check the brew's username and password\.$/);
     const right = brew({ url: broker.tcp.replace('//', '//me:right@') });
     await isLetIn(right, brew({ url: broker.tcp, username: 'me', password: 'right' }));
+  });
+
+  it.skipIf(skip)('knows its own broker by another way of writing the address, and gives it the credentials', async () => {
+    const broker = await serve({ login: true });
+    const writer = brew({ url: broker.tcp.replace('mqtt://127.0.0.1', 'tcp://LOCALHOST'), username: 'me', password: 'right' });
+    await isLetIn(writer, brew({ url: broker.tcp.replace('127.0.0.1', 'localhost'), username: 'me', password: 'right' }));
+  });
+
+  it.skipIf(skip)('goes to the first of the addresses of a brewer that answers, a WebSocket at last', async () => {
+    const broker = await serve();
+    const writer = brew({ url: broker.tcp, alternatives: [broker.ws] });
+    const nobody = `mqtt://127.0.0.1:${await freePort()}`;
+    for (const addresses of [{ tcp: [nobody, broker.tcp] }, { tcp: [nobody] }]) {
+      const reader = brew({});
+      const { brewerId, details, say, end } = await pair(writer.brew, brew({ url: broker.tcp }).brew);
+      const { receive, next } = receiver();
+      reader.brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details: { ...details, ...addresses }, receive });
+      void say('one');
+      expect(await next()).toBe('one');
+      expect(reader.errors).toEqual([]);
+      end();
+    }
   });
 
   it.skipIf(skip)('does not give its credentials to a broker that a brewer names', async () => {
@@ -159,6 +180,12 @@ describe('MqttBrew', () => {
     expect(await box.take(2)).toEqual(['one', 'two']);
   });
 
+  it.skipIf(!program)('answers a patron that comes late in parts that the broker takes', async () => {
+    const broker = await mosquitto(program!, { maxPacket: 64 * 1024 });
+    clean.push(broker.kill);
+    await answersInParts(brew({ url: broker.tcp }), brew({ url: broker.tcp }), brew({ url: broker.tcp }));
+  });
+
   it('lets go of a broker that has stopped answering when it closes', async () => {
     const silent = createServer((socket) => socket.once('data', () => socket.write(Uint8Array.of(0x20, 2, 0, 0)))); // CONNACK
     silent.listen(0, '127.0.0.1');
@@ -190,6 +217,7 @@ describe('MqttBrew', () => {
   it.each([
     [{ url: 'http://x' }],
     [{ url: 'mqtt://' }],
+    [{ url: 'wss://a/mqtt?token=1' }],
     [{ url: 'mqtt://a', prefix: 'a/#' }],
     [{ url: 'mqtt://a', qos: 2 as never }],
     [{ url: 'mqtt://a', alternatives: ['b'] }],

@@ -5,7 +5,7 @@ import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
-import { brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
 import { findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -53,6 +53,16 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await two.say('second');
     expect(await two.next()).toBe('second');
     expect(one.all).toHaveLength(1);
+  });
+
+  it('keeps nothing when it is not wanted, also for a second patron of one client', async () => {
+    const server = await serve();
+    const reader = brew({ url: server.tcp });
+    const writer = brew({ url: server.tcp, lastValue: false });
+    const one = await pair(writer.brew, reader.brew);
+    await one.say('first');
+    expect(await one.next()).toBe('first');
+    await keepsNothing(writer, reader, one.brewerId);
   });
 
   it('gives patrons that come from another brew what they missed, each its own, once, whichever end is told first', async () => {
@@ -120,6 +130,25 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await writer.error('CONNECT_FAILED');
     await box.say('in time');
     expect(await box.next()).toBe('in time');
+  });
+
+  it('tells of a subject that the server refuses once, however much is brewed, and the others go on', async () => {
+    const server = await serve({ user: { name: 'me', password: 'right', publish: '*.demo.open.>' } });
+    const may = { url: server.tcp, username: 'me', password: 'right' };
+    const writer = brew(may);
+    const [one, two, open] = [await pair(writer.brew, brew(may).brew), await pair(writer.brew, brew(may).brew), await pair(writer.brew, brew(may).brew, newId(), 'demo.open')];
+    for (let i = 0; i < 100; i++) void one.say(String(i));
+    void two.say('later');
+    const of = ({ brewerId }: { brewerId: string }) => writer.errors.filter(({ message }) => message.includes(`.${brewerId}"`));
+    await writer.until(() => of(two).length > 0);
+    expect(of(one).map(({ code }) => code)).toEqual(['FORBIDDEN']);
+    void open.say('this one');
+    expect(await open.next()).toBe('this one');
+  });
+
+  it('answers a patron that comes late in parts that the server takes', async () => {
+    const server = await serve({ maxPayload: 64 * 1024 });
+    await answersInParts(brew({ url: server.tcp }), brew({ url: server.tcp }), brew({ url: server.tcp }));
   });
 
   it('refuses a message that is longer than the server takes, and goes on', async () => {

@@ -99,8 +99,8 @@ export interface NatsOptions {
   readonly ws?: number;
   /** In bytes; default 1 MiB, as nats-server has it. */
   readonly maxPayload?: number;
-  /** `timeout`: how long it may take to say so, in seconds. */
-  readonly user?: { readonly name: string; readonly password: string; readonly timeout?: number };
+  /** `timeout`: how long it may take to say so, in seconds. `publish`: the only subjects that it may publish to. */
+  readonly user?: { readonly name: string; readonly password: string; readonly timeout?: number; readonly publish?: string };
   readonly cluster?: { readonly port: number; readonly routes: readonly number[] };
 }
 
@@ -111,7 +111,9 @@ export async function nats(program: string, options: NatsOptions = {}): Promise<
     `listen: 127.0.0.1:${tcp}`,
     ...(maxPayload === undefined ? [] : [`max_payload: ${maxPayload}`]),
     `websocket { listen: "127.0.0.1:${ws}", no_tls: true }`,
-    user ? `authorization { user: "${user.name}", password: "${user.password}", timeout: ${user.timeout ?? 2} }` : '',
+    user
+      ? `authorization { timeout: ${user.timeout ?? 2}, users: [{ user: "${user.name}", password: "${user.password}"${user.publish ? `, permissions: { publish: "${user.publish}", subscribe: ">" }` : ''} }] }`
+      : '',
     cluster ? `cluster { name: test, listen: "127.0.0.1:${cluster.port}", routes: [${routes}] }` : '',
   ].join('\n');
   const made = files({ conf: config });

@@ -37,6 +37,14 @@ export class BrewStates {
     for (const packet of this.#down.values()) this.#send(packet);
   }
 
+  /** A pair has ended: what was said of it alone is of no use any more, here and at the server. */
+  forget(pair: Required<BrewScope>): void {
+    for (const { type, payload } of [...this.#down.values()]) {
+      if (type !== PacketType.BREW_STATE) continue;
+      if (payload.brewer_id === pair.brewerId && payload.patron_id === pair.patronId) this.set(payload.brew, true, pair);
+    }
+  }
+
   /** Forgets what was said of a brew, without a word: it has been closed. */
   clear(brew: string): void {
     for (const [key, { payload }] of this.#down) if ('brew' in payload && payload.brew === brew) this.#down.delete(key);

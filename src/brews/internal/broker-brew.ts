@@ -1,4 +1,4 @@
-import type { Brew, BrewDetails, BrewerPair, BrewHost, PatronPair } from '../../core/index.js';
+import type { Brew, BrewDetails, BrewerPair, BrewHost, BrewScope, PatronPair } from '../../core/index.js';
 import { PubkeeperError } from '../../core/index.js';
 import { asPubkeeperError } from '../../core/errors.js';
 import { after, cancel, fromUtf8, type Timer, utf8 } from '../../core/host.js';
@@ -21,6 +21,8 @@ export interface Place {
   readonly address: string;
   /** Whether it answers those who ask. */
   readonly join: boolean;
+  /** Whether the broker keeps its last frame, and tells that to each subscription once. */
+  readonly kept: boolean;
 }
 
 /** What is particular to a kind of broker. */
@@ -38,7 +40,7 @@ export interface BrokerWay {
   /** Rejects with `BREW_DEPENDENCY` when a package is missing. */
   load(): Promise<void>;
   addressOf(topic: string, brewerId: string): string;
-  details(place: Omit<Place, 'tcp' | 'ws'>): BrewDetails;
+  details(place: Pick<Place, 'address' | 'join'>): BrewDetails;
   /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
   read(details: BrewDetails, brewerId: string): Place;
   /** Of the addresses that a brewer names, those that this platform can dial, the best first. */
@@ -47,6 +49,7 @@ export interface BrokerWay {
 
 interface Pooled {
   readonly key: string;
+  readonly isOwn: boolean;
   readonly link: BrokerLink;
   users: number;
   idle: Timer | undefined;
@@ -88,7 +91,7 @@ export class BrokerBrew implements Brew {
     if (!this.#way.urls.length) return undefined;
     const address = this.#way.addressOf(topic, brewerId);
     const known = this.#outlets.get(brewerId);
-    if (!known || known.pooled.link.ended || known.address !== address) {
+    if (!known || known.address !== address) {
       known?.end();
       this.#outlets.set(brewerId, this.#outlet(address));
     }
@@ -162,6 +165,11 @@ export class BrokerBrew implements Brew {
   endBrewer(brewerId: string): void {
     this.#outlets.get(brewerId)?.end();
     this.#outlets.delete(brewerId);
+  }
+
+  /** @internal */
+  forget(scope: BrewScope): void {
+    for (const { link } of this.#links.values()) link.forgetPair(scope);
   }
 
   wake(): void {
@@ -242,9 +250,9 @@ export class BrokerBrew implements Brew {
   #open(target: Target): Pooled {
     const key = `${target.credentials ? 'own ' : ''}${target.urls.join(' ')}`;
     let pooled = this.#links.get(key);
-    if (!pooled || pooled.link.ended) {
+    if (!pooled) {
       const link = new BrokerLink(this.name, target, this.#way.dial, this.#host!);
-      this.#links.set(key, (pooled = { key, link, users: 0, idle: undefined }));
+      this.#links.set(key, (pooled = { key, isOwn: !!target.credentials, link, users: 0, idle: undefined }));
     }
     cancel(pooled.idle);
     pooled.users++;
@@ -252,7 +260,8 @@ export class BrokerBrew implements Brew {
   }
 
   #release(pooled: Pooled): void {
-    if (--pooled.users > 0) return;
+    // An own broker that refuses this client is not asked again before the next connect(), whoever comes.
+    if (--pooled.users > 0 || (pooled.isOwn && pooled.link.ended)) return;
     this.#linger(pooled);
   }
 

@@ -19,6 +19,8 @@ export interface LineOwner {
   message(address: string, payload: Uint8Array, retained: boolean): void;
   /** The line has ended, and not by `close`. Told at most once. */
   ended(error: PubkeeperError): void;
+  /** Whether it needs no line any more. */
+  isGone(): boolean;
 }
 
 /** Which broker: addresses of one broker or of one cluster, and what to tell it. */

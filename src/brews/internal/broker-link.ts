@@ -67,7 +67,12 @@ export class BrokerLink {
 
   /** Whether it is said to be down, and whoever left it waits for it to come back. */
   get isMissed(): boolean {
-    return this.#outage.isMissed;
+    return !!this.#host.state && !this.ended && this.#outage.isMissed;
+  }
+
+  /** This pair is over: it does not wait for this link any more. */
+  forgetPair(scope: BrewScope): void {
+    this.#outage.forget(scope);
   }
 
   /** A pair, or the whole brew, depends on this link from now on. */
@@ -151,6 +156,7 @@ export class BrokerLink {
             if (line && this.#line === line) this.#down(error);
             else early = error;
           },
+          isGone: () => this.ended !== undefined,
         },
         this.#host,
       );

@@ -39,6 +39,7 @@ export function readUrls(
     if (!url || ![...tcp, ...WS].includes(url.protocol) || !url.hostname) {
       throw new PubkeeperError('OPTION_INVALID', `${kind}: an address must be like ${tcp[0]}//host:port or wss://host/path.`);
     }
+    if (url.search || url.hash) throw new PubkeeperError('OPTION_INVALID', `${kind}: an address ends with its path, and has no ? or #.`);
     if (url.username) inUrl = { username: decoded(url.username), password: decoded(url.password) };
     return plain(url);
   };
@@ -62,7 +63,7 @@ export function readUrls(
  * Where a brewer says that its frames are.
  * @throws {PubkeeperError} `BREW_CONFIG_INVALID`
  */
-export function readPlace(details: BrewDetails, address: unknown, brewerId: string, tcp: readonly string[], separator: string): Place {
+export function readPlace(details: BrewDetails, address: unknown, brewerId: string, tcp: readonly string[], separator: string): Omit<Place, 'kept'> {
   // A patron publishes beside this address with its own rights: it must be the brewer's, and nobody else's.
   const own = typeof address === 'string' && address.length <= 4096 && address.endsWith(separator + brewerId);
   if (!own || !/^[\p{L}\p{M}\p{N}_./-]+$/u.test(address)) {
@@ -125,7 +126,13 @@ function decoded(text: string): string {
   }
 }
 
+/** The ports that are meant where none is named, and other names of a protocol. `URL` knows those of the Web only. */
+const PORTS: Readonly<Record<string, string>> = { 'mqtt:': '1883', 'mqtts:': '8883', 'nats:': '4222', 'tls:': '4222' };
+const ALIASES: Readonly<Record<string, string>> = { 'tcp:': 'mqtt:', 'ssl:': 'mqtts:' };
+
 /** The address in the one way of writing it by which two of them are compared; nothing secret is in it. */
-function plain({ protocol, host, pathname }: URL): string {
-  return `${protocol}//${host}${pathname === '/' ? '' : pathname}`;
+function plain({ protocol: written, hostname, port, pathname }: URL): string {
+  const protocol = ALIASES[written] ?? written;
+  const number = port || PORTS[protocol];
+  return `${protocol}//${hostname.toLowerCase()}${number ? `:${number}` : ''}${pathname === '/' ? '' : pathname}`;
 }

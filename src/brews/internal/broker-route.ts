@@ -14,8 +14,11 @@ import { once } from './once.js';
 const RETAINED = 1;
 const MORE = 2;
 const UNASKED = 4;
-/** An answer is split when it grows longer, in bytes: brokers limit messages, often at 1 MiB. */
-const MAX_PART = 512 * 1024;
+/**
+ * An answer is split when it grows longer, in bytes: brokers limit messages, some of them at 64 KiB, and would end the connection over
+ * several frames of which each is short enough.
+ */
+const MAX_PART = 60_000;
 const LENGTH_AT = 84;
 
 export function encodeAnswers({ frames, retained }: Answer, unasked = false): Uint8Array[] {
@@ -90,6 +93,7 @@ export class BrokerRoute {
   }
 
   join(patronId: string, receive: PatronPair['receive']): () => void {
+    const { place } = this.#options;
     const [first] = this.#readers.keys();
     const guarded: PatronPair['receive'] = (frame, retained) => {
       if (this.#readers.has(reader)) receive(frame, retained);
@@ -99,7 +103,7 @@ export class BrokerRoute {
     this.#readers.set(reader, this.#hear(reader));
     if (!first) this.#leave = this.#listen();
     // What the broker has kept it tells once to each subscription.
-    else if (first.joining.last) reader.joining.live(first.joining.last, true);
+    else if (place.kept && first.joining.last) reader.joining.live(first.joining.last, true);
     if (this.#isConfirmed) this.#begin(reader);
     return once(() => {
       this.#end(reader);

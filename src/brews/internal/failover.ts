@@ -13,7 +13,10 @@ export const failover: Failover = (host, brews, send) => {
   if (!first || !second) return brews;
   const states = new BrewStates(first.name, send);
   const relays = new Relays(host.WebSocket, (up, scope) => states.set('websocket', up, scope));
-  const parting = new Parting();
+  const parting = new Parting((pair) => {
+    states.forget(pair);
+    for (const brew of brews) brew.forget?.(pair);
+  });
   const own: Partial<BrewHost> = { WebSocket: relays.WebSocket, state: (brew, up, scope) => states.set(brew, up, scope) };
   Object.assign(host, own);
   return brews.map((brew) => new MovingBrew({ brew, states, parting, relays: brew.name === 'websocket' ? relays : undefined }));

@@ -19,8 +19,9 @@ export class Heard {
   #epoch = new Uint8Array();
   #first = -1;
   #highest = -1;
-  /** The tags of the last frames, by their sequences, oldest first. */
-  readonly #tags = new Map<number, string>();
+  /** The tags of the last frames, by their sequences, lowest first unless they are mixed. */
+  #tags = new Map<number, string>();
+  #isMixed = false;
   #again = -1;
   /** The last frame without a sequence. */
   #last: Uint8Array | undefined;
@@ -48,11 +49,20 @@ export class Heard {
     if (retained && sequence < this.#highest) return false;
     const tag = String.fromCharCode(...frame.subarray(-TAG));
     if (sequence <= this.#again && (this.#tags.get(sequence) === tag || this.#isBefore(sequence))) return false;
-    this.#tags.set(sequence, tag);
-    if (this.#tags.size > KEPT) this.#tags.delete(this.#tags.keys().next().value!);
+    this.#keep(sequence, tag);
     if (this.#highest < 0) this.#first = sequence;
     this.#highest = Math.max(this.#highest, sequence);
     return true;
+  }
+
+  /** Those of the highest sequences are kept, for these are what is sent again: what fills an earlier gap comes late. */
+  #keep(sequence: number, tag: string): void {
+    this.#tags.set(sequence, tag);
+    this.#isMixed ||= sequence < this.#highest;
+    if (this.#tags.size <= KEPT) return;
+    if (this.#isMixed) this.#tags = new Map([...this.#tags].sort(([one], [other]) => one - other));
+    this.#isMixed = false;
+    this.#tags.delete(this.#tags.keys().next().value!);
   }
 
   /**

@@ -70,7 +70,7 @@ export class Joining {
 
   /** The subscription is confirmed: asks. */
   begin(): void {
-    if (this.#over || this.#timers.length) return;
+    if (this.#over || this.#flows || this.#timers.length) return;
     this.#timers = ASK_AGAIN.map((ms) => wait(ms, () => this.#options.ask()));
     this.#timers.push(wait(GIVE_UP, () => this.flow()));
     this.#options.ask();
@@ -107,8 +107,13 @@ export class Joining {
     this.#finish(false);
   }
 
+  /** Nothing is delivered or said any more. The receiver may call this while it is given a frame. */
   stop(): void {
     this.#over = true;
+    this.#settle();
+  }
+
+  #settle(): void {
     for (const timer of this.#timers.splice(0)) cancel(timer);
   }
 
@@ -120,12 +125,12 @@ export class Joining {
     }
     if (more) return;
     this.#met = false;
-    this.#options.got();
+    this.#say();
   }
 
   #finish(answered: boolean): void {
-    if (this.#over) return;
-    this.stop();
+    if (this.#over || this.#flows) return;
+    this.#settle();
     const live = this.#held.filter(({ retained }) => !retained);
     const answer = this.#answer.filter(({ frame }) => !live.some((other) => sameBytes(other.frame, frame)));
     // What the broker has kept may be newer than live frames that are still to come; so it counts only if it is all there is.
@@ -139,10 +144,15 @@ export class Joining {
     if (!answered) this.#options.unanswered?.();
     this.#first = all[seen + 1]?.frame;
     for (const { frame, retained } of all.slice(seen + 1)) this.#deliver(frame, retained);
-    if (answered) this.#options.got();
+    if (answered) this.#say();
+  }
+
+  #say(): void {
+    if (!this.#over) this.#options.got();
   }
 
   #deliver(frame: Uint8Array, retained: boolean): void {
+    if (this.#over) return;
     this.#last = frame;
     this.#options.deliver(frame, retained);
   }

@@ -3,7 +3,7 @@ import { PubkeeperError } from '../../core/index.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
 import { cancel, wait } from '../../core/host.js';
 import { newId } from '../../core/id.js';
-import type { Line, LineOwner, Target } from './broker-line.js';
+import type { Credentials, Line, LineOwner, Target } from './broker-line.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -19,7 +19,7 @@ interface MqttLibrary {
   readonly default: { connect(url: string, options: IClientOptions): MqttClient };
 }
 
-/** Opens a connection by MQTT.js, with everything off that would come back by itself: that is the link's business. */
+/** Opens a connection to the first of the addresses that answers: not all of those that a brewer names lead there from here. */
 export async function openMqtt(
   { urls, credentials }: Target,
   owner: LineOwner,
@@ -27,7 +27,27 @@ export async function openMqtt(
   connected: (client: MqttClient) => void,
 ): Promise<Line> {
   const { connect } = (await loadMqtt()).default;
-  const url = urls[0]!;
+  let problem: unknown;
+  for (const url of urls) {
+    try {
+      return await open(connect, url, credentials, owner, qos, connected);
+    } catch (error) {
+      problem = error;
+    }
+    if (owner.isGone()) break;
+  }
+  throw problem;
+}
+
+/** With everything off by which MQTT.js would come back by itself: that is the link's business. */
+function open(
+  connect: MqttLibrary['default']['connect'],
+  url: string,
+  credentials: Credentials | undefined,
+  owner: LineOwner,
+  qos: 0 | 1,
+  connected: (client: MqttClient) => void,
+): Promise<Line> {
   const client = connect(url, {
     clientId: `pubkeeper-${newId().slice(0, 12)}`, // 3.1.1 brokers need accept no more than 23 characters
     protocolVersion: 4,

@@ -9,6 +9,8 @@ const CONNECT_TIMEOUT = 10_000;
 /** How often the server is asked for a sign of life, in ms; after two without an answer it is given up. */
 const PING_INTERVAL = 5000;
 const CLOSE_TIMEOUT = 1000;
+/** So many refusals are remembered. */
+const MAX_TOLD = 1024;
 
 /** `connect` of the TCP transport, or `wsconnect`. */
 export type NatsConnect = (options: ConnectionOptions) => Promise<NatsConnection>;
@@ -123,11 +125,15 @@ class NatsLine implements Line {
     });
   }
 
-  /** Reports what the server refuses. */
+  /** Reports what the server refuses: it says so at each message, and here it is told once of each subject. */
   async #watch(host: BrewHost): Promise<void> {
+    const told = new Set<string>();
     for await (const status of this.#connection.status()) {
       if (status.type !== 'error') continue;
       const { message, name } = status.error;
+      if (told.has(message)) continue;
+      if (told.size >= MAX_TOLD) told.clear();
+      told.add(message);
       const forbidden = name === 'PermissionViolationError';
       const hint = forbidden ? ': grant this client that subject and those below it' : '';
       host.report(new PubkeeperError(forbidden ? 'FORBIDDEN' : 'BREW_FAILED', `NATS says ${message}${hint}.`, {}, status.error));

@@ -34,6 +34,12 @@ export class Outage {
     };
   }
 
+  /** Whoever this is about waits for nothing any more. */
+  forget(scope: BrewScope): void {
+    const key = JSON.stringify(scope);
+    if (!this.#users.has(key)) this.#told.delete(key);
+  }
+
   /** The connection is gone: told unless it is back after half a second. */
   down(toleratedMs = TOLERATED): void {
     if (this.#isDown) return;

@@ -1,6 +1,7 @@
 import { within } from '../../core/attempt.js';
 import { microtask } from '../../core/host.js';
 import { readSeal } from '../../core/frame.js';
+import type { BrewScope } from '../../core/brew.js';
 import { Heard } from './heard.js';
 import { Sent } from './sent.js';
 import { both, sameBytes } from './small.js';
@@ -28,6 +29,12 @@ export class Parting {
   /** Those of pairs that have ended. Oldest first. */
   readonly #past = new Map<string, Heard>();
   readonly #accepting = new Map<string, Promise<void>>();
+  readonly #ended: (pair: Required<BrewScope>) => void;
+
+  /** @param ended told of each pair that has ended at its patron's end */
+  constructor(ended: (pair: Required<BrewScope>) => void) {
+    this.#ended = ended;
+  }
 
   /**
    * A pair begins over a brew. Returns the brew from which it comes.
@@ -106,6 +113,8 @@ export class Parting {
   #left(key: string): void {
     const heard = this.#heard.get(key);
     if (heard) {
+      const [, brewerId, patronId] = key.split(' ');
+      this.#ended({ brewerId: brewerId!, patronId: patronId! });
       heard.end();
       this.#heard.delete(key);
       this.#past.set(key, heard);

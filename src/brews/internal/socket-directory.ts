@@ -10,6 +10,8 @@ import { show } from '../../core/id.js';
 const MAX_PATH = process.platform === 'linux' ? 107 : 103;
 /** A socket file that nobody answers at is removed when it is older than this, in ms: a younger one may be in the making. */
 const STALE = 10_000;
+/** Of a directory that everybody may write to. */
+const STICKY = 0o1000;
 
 /** `$XDG_RUNTIME_DIR/pubkeeper`, or `pubkeeper-<uid>` in the directory for temporary files. */
 export const defaultDirectory = (): string =>
@@ -27,6 +29,7 @@ export async function prepareDirectory(directory: string): Promise<void> {
     // lstat: a link that somebody else has put there would lead elsewhere.
     const entry = await lstat(directory);
     if (!entry.isDirectory() || entry.uid !== uid()) throw new Error('it is not a directory of this user');
+    if (entry.mode & STICKY) throw new Error('it is for all users, as /tmp is, and closing it to the others would be their loss');
     if (entry.mode & 0o077) await chmod(directory, 0o700);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -39,6 +42,8 @@ export async function prepareDirectory(directory: string): Promise<void> {
   }
   await removeStale(directory);
 }
+
+export const isThere = (path: string): Promise<boolean> => lstat(path).then(() => true, () => false);
 
 /** The path of a brewer's socket. @throws {PubkeeperError} `BREW_FAILED` when it is too long for the system */
 export function socketPath(directory: string, brewerId: string): string {

@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { BrokerBrew } from '../../src/brews/internal/broker-brew.js';
+import { type BrewHost, newId, PubkeeperError } from '../../src/core/index.js';
+import { host, TOPIC } from './rig.js';
+
+// How long a client tries to reach a broker, and for whom: no broker answers here, and none is needed.
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+afterEach(() => void vi.useRealTimers());
+
+class Unreached extends BrokerBrew {
+  constructor(code: 'CONNECT_FAILED' | 'UNAUTHORIZED', dialled: (url: string) => void) {
+    super({
+      kind: 'TestBrew',
+      name: 'test',
+      urls: ['own'],
+      credentials: {},
+      separator: '.',
+      lastValue: 'none',
+      dial: ({ urls }) => (dialled(urls[0]!), Promise.reject(new PubkeeperError(code, 'No.'))),
+      load: () => Promise.resolve(),
+      addressOf: (topic, brewerId) => `${topic}.${brewerId}`,
+      details: ({ address, join }) => ({ name: 'test', address, join }),
+      read: ({ tcp }, brewerId) => ({ address: brewerId, tcp: [tcp as string], ws: [], join: true, kept: false }),
+      reachable: ({ tcp }) => tcp,
+    });
+  }
+}
+
+function kit(code: 'CONNECT_FAILED' | 'UNAUTHORIZED', hosted: (made: BrewHost) => BrewHost) {
+  const dials: string[] = [];
+  const brew = new Unreached(code, (url) => dials.push(url));
+  const rig = host();
+  brew.attach(hosted(rig.host));
+  const patron = (tcp: string) => {
+    const pair = { brewerId: newId(), patronId: newId() };
+    const stop = brew.startPatron({ ...pair, topic: TOPIC, details: { name: 'test', tcp }, receive: () => undefined });
+    return { ...pair, stop };
+  };
+  /** How often it was dialled in ten minutes. */
+  const later = async (): Promise<number> => {
+    const before = dials.length;
+    await vi.advanceTimersByTimeAsync(600_000);
+    return dials.length - before;
+  };
+  return { brew, dials, patron, later, ...rig };
+}
+
+it('a broker of a brewer that has gone is not dialled for ever, where the client has no other brew', async () => {
+  const { patron, later } = kit('CONNECT_FAILED', ({ state: _, ...made }) => made);
+  const { stop } = patron('theirs');
+  expect(await later()).toBeGreaterThan(100);
+  stop();
+  await later();
+  expect(await later()).toBe(0);
+});
+
+it('a broker that is missed is waited for while the pair is served over another brew, and no longer than there is a pair', async () => {
+  const { brew, patron, later, states } = kit('CONNECT_FAILED', (made) => made);
+  const { stop, brewerId, patronId } = patron('theirs');
+  await later();
+  expect(states).toEqual([{ brew: 'test', up: false, scope: { brewerId, patronId } }]);
+  stop();
+  await later();
+  expect(await later()).toBeGreaterThan(100);
+  brew.forget({ brewerId, patronId });
+  await later();
+  expect(await later()).toBe(0);
+});
+
+it('the own broker that refuses this client is not asked again, whoever comes, until the brew is closed', async () => {
+  const { brew, dials, patron, later, errors } = kit('UNAUTHORIZED', (made) => made);
+  const come = async (): Promise<void> => {
+    const brewerId = newId();
+    brew.brewerDetails({ topic: TOPIC, brewerId });
+    patron('own').stop();
+    await later();
+    brew.endBrewer(brewerId);
+    await later();
+  };
+  for (let i = 0; i < 3; i++) await come();
+  expect([dials, errors.map(({ code }) => code)]).toEqual([['own'], ['UNAUTHORIZED']]);
+  await brew.close();
+  await come();
+  expect(dials).toEqual(['own', 'own']);
+});
