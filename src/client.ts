@@ -12,6 +12,7 @@ export interface ClientOptions extends Omit<CoreOptions, 'brews' | 'WebSocket' |
 
 /** The client of `pubkeeper/core` with the platform's WebSocket, crypto and page life. */
 export class PubkeeperClient extends CoreClient {
+  /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_IN_USE` */
   constructor(options: ClientOptions) {
     super({
       ...options,

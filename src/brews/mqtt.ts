@@ -11,7 +11,9 @@ export interface MqttBrewOptions {
   readonly url?: string;
   /** Other addresses of the same broker, told to patrons: that of its WebSocket, if `url` is not one. */
   readonly alternatives?: readonly string[];
+  /** For the broker. Default: the name in `url`, if there is one. */
   readonly username?: string;
+  /** For the broker. Default: the password in `url`, if there is one. */
   readonly password?: string;
   /** `0` (the default): as fast as the connection. `1`: `brew()` resolves when the broker has the message. */
   readonly qos?: 0 | 1;

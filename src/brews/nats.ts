@@ -12,7 +12,9 @@ export interface NatsBrewOptions {
   readonly url?: string | readonly string[];
   /** Other addresses of the same network, told to patrons: those of its WebSockets, if `url` is none. */
   readonly alternatives?: readonly string[];
+  /** For the servers. Default: the name in `url`, if there is one. */
   readonly username?: string;
+  /** For the servers. Default: the password in `url`, if there is one. */
   readonly password?: string;
   /** Instead of name and password. */
   readonly token?: string;
@@ -27,7 +29,7 @@ export interface NatsBrewOptions {
 const TCP = ['nats:', 'tls:'];
 
 /**
- * Data over NATS, by its own library (`npm install @nats-io/nats-core @nats-io/transport-node`): TCP in Node, WebSocket
+ * Data over NATS, by its own library (the packages `nats-core` and `transport-node` of `@nats-io`): TCP in Node, WebSocket
  * everywhere. Each brewer publishes to the subject `<prefix>.<topic>.<brewer id>`, so that NATS can grant topics. When the
  * server that it is connected to is lost, goes on with another of the cluster. Credentials never leave this client but
  * to its own servers.

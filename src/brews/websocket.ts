@@ -14,8 +14,9 @@ import { type Outlet, RelayLink } from './internal/relay-link.js';
 
 /** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
 export interface WebSocketBrewOptions {
-  /** A host name or an IP address. */
+  /** A host name or an IP address. Only together with `port`. */
   readonly hostname?: string;
+  /** 1 to 65,535. Only together with `hostname`. */
   readonly port?: number;
   /** `true`: `wss:`. Default `false`. Only together with the two others. */
   readonly secure?: boolean;

@@ -19,13 +19,31 @@ export interface BrewerOptions {
 /** What a brewer emits: `brewer.on(name, listener)`. */
 export interface BrewerEvents {
   /** The first patron was matched: what is brewed has a reader now. May come before `connect()` resolves: listen before. */
-  matched: { readonly topic: string };
+  matched: {
+    /** The brewer's own. */
+    readonly topic: string;
+  };
   /** The last match ended. */
-  unmatched: { readonly topic: string };
+  unmatched: {
+    /** The brewer's own. */
+    readonly topic: string;
+  };
   /** A patron was matched. */
-  added: { readonly topic: string; readonly patronId: string; readonly brew: string };
+  added: {
+    /** The brewer's own, whatever the patron's pattern. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly patronId: string;
+    /** The name of the brew that data goes over. */
+    readonly brew: string;
+  };
   /** A match ended. */
-  removed: { readonly topic: string; readonly patronId: string };
+  removed: {
+    /** The brewer's own. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly patronId: string;
+  };
   /** A brew that is not there, data that could not be carried. */
   error: PubkeeperError;
 }

@@ -8,7 +8,11 @@ import { show } from './id.js';
 import type { ReconnectOptions } from './reconnect.js';
 import type { TokenSource } from './session.js';
 
-/** The states of a client. */
+/**
+ * The states of a client. `disconnected`: not yet connected, or ended by `disconnect()`, a refusal or the last retry. `connecting`: the
+ * first attempt, or one after `reconnect.graceMs`. `connected`: authenticated, and all registrations are answered. `reconnecting`: it was
+ * connected, and matched pairs go on.
+ */
 export type ClientState = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
 
 /** What a client emits: `client.on(name, listener)`. */
@@ -18,9 +22,21 @@ export interface ClientEvents {
   /** What went wrong outside of any call: without a listener it goes to the logger. */
   error: PubkeeperError;
   /** A patron of this client was matched with a brewer (then `patronId` is ours), or a brewer with a patron. */
-  matched: { readonly topic: string; readonly brewerId: string; readonly patronId: string; readonly brew: string };
+  matched: {
+    /** The brewer's literal topic. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly brewerId: string;
+    /** 32 hex digits. */
+    readonly patronId: string;
+    /** The name of the brew over which they meet. */
+    readonly brew: string;
+  };
   /** Data was not passed on: one event per patron, reason and burst. `patronId` is missing when it was for no patron. */
-  dropped: Drop & { readonly patronId?: string };
+  dropped: Drop & {
+    /** 32 hex digits. */
+    readonly patronId?: string;
+  };
 }
 
 /** The options of a client. */
@@ -45,7 +61,7 @@ export interface ClientOptions {
    * `false`: a first attempt that fails is final.
    */
   readonly retryFirst?: boolean;
-  /** Gets errors that have no listener, and debug notes. Default: errors to `console`. */
+  /** Gets errors that have no listener. Default: `console`. */
   readonly logger?: Logger;
   /** How long dialling, authentication and the answers to all registrations may take each, in ms. Default 10,000. */
   readonly connectTimeoutMs?: number;

@@ -29,10 +29,13 @@ declare const clearTimeout: (timer: Timer | undefined) => void;
 declare const queueMicrotask: (run: () => void) => void;
 declare const console: Logger;
 
-/** Where the client says what has no listener. `console` and the usual logging libraries fit. */
+/** Where a client says what has no listener, and a server what it refuses. `console` and the usual logging libraries fit. */
 export interface Logger {
+  /** Oddities that nobody need act on; only servers have such. */
   debug?(...data: unknown[]): void;
+  /** Refusals, and what may need somebody; only servers have such. */
   warn(...data: unknown[]): void;
+  /** Errors: of a client those without a listener, each a `PubkeeperError`. */
   error(...data: unknown[]): void;
 }
 

@@ -33,13 +33,32 @@ export interface PatronOptions {
 /** What a patron emits: `patron.on(name, listener)`. */
 export interface PatronEvents {
   /** A brewer was matched; its data may come from now on. */
-  added: { readonly topic: string; readonly brewerId: string; readonly brew: string };
+  added: {
+    /** The brewer's literal topic. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly brewerId: string;
+    /** The name of the brew that its data comes over. */
+    readonly brew: string;
+  };
   /** A match ended. */
-  removed: { readonly topic: string; readonly brewerId: string };
+  removed: {
+    /** The brewer's literal topic. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly brewerId: string;
+  };
   /** Data was not passed on: one event per reason and burst. */
   dropped: Drop;
-  /** Messages of a sealed brewer are missing (`missing` > 0), or one that was reported missing came late (-1). */
-  gap: { readonly topic: string; readonly brewerId: string; readonly missing: number };
+  /** Messages of a sealed brewer are missing, or one that was reported missing came late. */
+  gap: {
+    /** The brewer's literal topic. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly brewerId: string;
+    /** How many messages; -1 for one that came late. */
+    readonly missing: number;
+  };
   /** An exception in the callback, a brewer that cannot be read, a brew that is not there. */
   error: PubkeeperError;
 }

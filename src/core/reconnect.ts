@@ -3,7 +3,7 @@ import { PubkeeperError } from './errors.js';
 import { cancel, type Timer, wait } from './host.js';
 import { Pulse } from './pulse.js';
 
-/** How a connection comes back. Times in ms. */
+/** How a connection comes back: after random waits, whose limit doubles. Times in ms. */
 export interface ReconnectOptions {
   /** The first wait is a random time up to this one; each further one may be twice as long. Default 1,500. */
   readonly delayMs?: number;

@@ -10,7 +10,7 @@ export interface UsePatronOptions {
   readonly onMessage?: (message: Message) => unknown;
   /** As for a `Patron`. Default `true`. */
   readonly crypto?: PatronOptions['crypto'];
-  /** As for a `Patron`. */
+  /** As for a `Patron`: by default whatever is encrypted, and what `crypto` says of plaintext. */
   readonly minCipher?: PatronOptions['minCipher'];
 }
 
@@ -27,6 +27,7 @@ const NOTHING: PatronView = { messages: [], isMatched: false };
 /**
  * Reads a topic pattern while the component is mounted. However many messages come, the component renders at most once
  * a frame.
+ * @throws {PubkeeperError} `OPTION_INVALID` without a provider above or for a wrong option, `PATTERN_INVALID`
  */
 export function usePatron(pattern: string, { keep = 100, onMessage, crypto = true, minCipher }: UsePatronOptions = {}): PatronView {
   const { client } = useProvided('usePatron');
@@ -48,7 +49,10 @@ export function usePatron(pattern: string, { keep = 100, onMessage, crypto = tru
   return useMemo(() => (view.messages.length > keep ? { ...view, messages: newest(view.messages, keep) } : view), [view, keep]);
 }
 
-/** The newest message on a topic, or on any topic of a pattern; undefined until one has come. */
+/**
+ * The newest message on a topic, or on any topic of a pattern; undefined until one has come.
+ * @throws {PubkeeperError} as {@link usePatron}
+ */
 export const useLatest = (topic: string, options: Pick<UsePatronOptions, 'crypto' | 'minCipher'> = {}): Message | undefined =>
   usePatron(topic, { ...options, keep: 1 }).messages[0];
 

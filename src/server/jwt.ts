@@ -7,8 +7,9 @@ import { hashToken, readRights, rightsOf } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
 import { checkNames } from './options.js';
 
-/** The signatures that are taken. */
+/** The signatures that are known: what {@link JwtOptions} may name. */
 export const JWT_ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
+/** One of {@link JWT_ALGORITHMS}. */
 export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
 
 /** What makes a token good. One of `key`, `keyFile` and `jwksUrl` must be given. */
@@ -39,7 +40,7 @@ type Keys = CryptoKey | JWK | Uint8Array | CompactVerifyGetKey;
 
 /**
  * Takes signed tokens (JWT). The claim `rights` says what each may do: `[{"topic": "plant.**", "read": true}]`. A token
- * must have an expiry (`exp`); when it is over the connection ends.
+ * must have an expiry (`exp`); `leewaySeconds` after it the connection ends. Made by {@link JwtAuthenticator.create}.
  */
 export class JwtAuthenticator implements Authenticator {
   readonly #keys: Keys;
@@ -59,7 +60,10 @@ export class JwtAuthenticator implements Authenticator {
     this.#leeway = options.leewaySeconds ?? 60;
   }
 
-  /** @throws {PubkeeperError} `OPTION_INVALID`; the key is not in its sentence */
+  /**
+   * Reads the key, and makes what `createServer` takes as `tokens`.
+   * @throws {PubkeeperError} `OPTION_INVALID`; the key is not in its sentence
+   */
   static async create(options: JwtOptions): Promise<JwtAuthenticator> {
     checkNames('JwtAuthenticator.create()', options, NAMES);
     const { algorithms, issuer, audience, leewaySeconds = 60 } = options;

@@ -61,10 +61,15 @@ export interface ServerOptions {
   readonly ticketSeconds?: number;
   /** Makes this server one of several that are one network, over NATS. Default: it is alone. */
   readonly cluster?: ClusterOptions;
-  /** What one client may use of the server. */
+  /** What one client may use of the server; each limit has a default. */
   readonly limits?: Limits;
   /** Serves TLS (`wss:`, `https:`): certificate chain and private key in PEM. Default: neither. */
-  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
+  readonly tls?: {
+    /** The certificate chain in PEM, the server's own first. */
+    readonly cert: string | Uint8Array;
+    /** Its private key in PEM. */
+    readonly key: string | Uint8Array;
+  };
   /** The origins whose pages may connect, as `https://example.org`; nothing but these. Default: see `allowOrigin`. */
   readonly origins?: readonly string[];
   /** Whether pages of an origin may connect; default: the server's own; bound to loopback, those of this machine. */

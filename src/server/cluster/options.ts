@@ -7,8 +7,11 @@ export interface ClusterOptions {
   readonly servers: string | readonly string[];
   /** The name of the network, for several on one NATS: 1 to 32 letters, digits, `-` and `_`. Default `pubkeeper`. */
   readonly name?: string;
+  /** For NATS. Default: the name in the first address, if there is one. */
   readonly username?: string;
+  /** For NATS. Default: the password in the first address, if there is one. */
   readonly password?: string;
+  /** For a NATS that goes by tokens. */
   readonly token?: string;
   /** The text of a credentials file, as `nsc` makes them. */
   readonly credentials?: string | Uint8Array;
