@@ -15,7 +15,7 @@ export function jsonLogger(
   level: LogLevel = 'warn',
   write: (line: string) => void = (line) => void process.stderr.write(line),
 ): Required<Logger> & {
-  /** What goes its way; servers write nothing of the kind. */
+  /** What goes its way: `pubkeeper serve` writes of it, `createServer` does not. */
   info(...data: unknown[]): void;
 } {
   const least = LOG_LEVELS.indexOf(level);
