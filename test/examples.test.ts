@@ -30,7 +30,7 @@ for (const document of ['README.md', 'src/compat/README.md', ...docs]) {
   const text = readFileSync(root + document, 'utf8');
   for (const { 1: language, 2: code = '', index } of text.matchAll(/^```(js|ts|tsx)\n(.*?)^```/gms)) {
     const own = new RegExp(`\\b(?:const|class) (?:${Object.keys(given(document)).join('|')})\\b|^import .*;`, 'gm');
-    const names = (code.match(own) ?? []).join(' ').match(/\w+/g) ?? [];
+    const names: readonly string[] = (code.match(own) ?? []).join(' ').match(/\w+/g) ?? [];
     const missing = Object.entries(given(document)).filter(([name]) => !names.includes(name));
     // In one line, so that lines are those of the document.
     const before = '\n'.repeat(text.slice(0, index).split('\n').length) + missing.map(([, line]) => line.replace(/\n\s*/g, ' ')).join(' ');

@@ -1,3 +1,4 @@
+import type { Complete } from './complete.js';
 import type { WebSocketConstructor } from './connection.js';
 import type { DropReason } from './drops.js';
 import type { PubkeeperError } from './errors.js';
@@ -18,7 +19,7 @@ export interface BrewHost {
   /** The WebSocket implementation that the client uses. */
   readonly WebSocket: WebSocketConstructor;
   /** How connections come back, as given to the client or by default; times in ms. */
-  readonly reconnect: Required<ReconnectOptions>;
+  readonly reconnect: Complete<ReconnectOptions>;
   /** The logger that was given to the client, if one was. */
   readonly logger: Logger | undefined;
   /** To be told what went wrong and is not the result of a call. */

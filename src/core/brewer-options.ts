@@ -6,14 +6,14 @@ import type { PubkeeperError } from './errors.js';
 /** The options of a brewer. */
 export interface BrewerOptions {
   /** `false`: what is brewed is not encrypted. Default `true`. */
-  readonly crypto?: boolean;
+  readonly crypto?: boolean | undefined;
   /** A UUID to use instead of a generated one, with or without dashes. */
-  readonly brewerId?: string;
+  readonly brewerId?: string | undefined;
   /**
    * `'aes-gcm'` (the default): sealed; tampering, replays and gaps are noticed. `'aes-cbc'`: what deployed peers read.
    * `'none'`: as `crypto: false`. A function makes what seals a session: for ciphers of one's own.
    */
-  readonly cipher?: CipherName | MakeSealer;
+  readonly cipher?: CipherName | MakeSealer | undefined;
 }
 
 /** What a brewer emits: `brewer.on(name, listener)`. */

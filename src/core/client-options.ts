@@ -1,5 +1,6 @@
 import type { Brew } from './brew.js';
 import type { CryptoEngine } from './ciphers/engine.js';
+import type { Complete } from './complete.js';
 import type { WebSocketConstructor } from './connection.js';
 import type { Drop } from './drops.js';
 import { PubkeeperError } from './errors.js';
@@ -53,18 +54,18 @@ export interface ClientOptions {
   /** The WebSocket implementation. */
   readonly WebSocket: WebSocketConstructor;
   /** Called by `connect()`, which dials when it has settled: to load what `WebSocket` needs. */
-  readonly prepare?: () => Promise<void>;
+  readonly prepare?: (() => Promise<void>) | undefined;
   /** How the client comes back after a loss; times in ms. */
-  readonly reconnect?: ReconnectOptions;
+  readonly reconnect?: ReconnectOptions | undefined;
   /**
    * Whether `connect()` also tries again, and rejects only when that is over; each failure is an `error` event. Default
    * `false`: a first attempt that fails is final.
    */
-  readonly retryFirst?: boolean;
+  readonly retryFirst?: boolean | undefined;
   /** Gets errors that have no listener. Default: `console`. */
-  readonly logger?: Logger;
+  readonly logger?: Logger | undefined;
   /** How long dialling, authentication and the answers to all registrations may take each, in ms. Default 10,000. */
-  readonly connectTimeoutMs?: number;
+  readonly connectTimeoutMs?: number | undefined;
   /** What computes AES. Default: WebCrypto and plain JavaScript, by size. */
   readonly engine?: CryptoEngine | undefined;
   /** Calls `wake` when the network or the page comes back, `rest` when the page is put away; returns what stops that. */
@@ -74,7 +75,7 @@ export interface ClientOptions {
 /** Options, checked and complete. */
 export interface Settings extends ClientOptions {
   readonly servers: readonly string[];
-  readonly reconnect: Required<ReconnectOptions>;
+  readonly reconnect: Complete<ReconnectOptions>;
   readonly connectTimeoutMs: number;
 }
 

@@ -75,7 +75,7 @@ export class PubkeeperClient {
    * (by `disconnect()`), `ABORTED` (by `signal`) or `OPTION_INVALID` (a cipher or `lifecycle` threw), and is disconnected then. Where
    * `signal` is aborted already or is no signal, rejects with `ABORTED` or `OPTION_INVALID`, and does nothing.
    */
-  connect(options?: { readonly signal?: AbortSignalLike } | null): Promise<void> {
+  connect(options?: { readonly signal?: AbortSignalLike | undefined } | null): Promise<void> {
     return this.#life.connect(options?.signal);
   }
 
@@ -100,7 +100,7 @@ export class PubkeeperClient {
   addPatron(
     patron: Patron | string,
     callback?: PatronCallback,
-    options?: (PatronOptions & { readonly signal?: AbortSignalLike }) | null,
+    options?: (PatronOptions & { readonly signal?: AbortSignalLike | undefined }) | null,
   ): Patron {
     const target = patron instanceof Patron ? patron : new Patron(patron, callback, options);
     const { patronId } = target;

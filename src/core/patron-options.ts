@@ -16,18 +16,18 @@ export interface PatronOptions {
    * `true` (the default): encrypted and plaintext brewers are both read. `false`: encrypted data is not accepted.
    * `'required'`: plaintext is not accepted. What is not accepted is dropped and counted.
    */
-  readonly crypto?: boolean | 'required';
+  readonly crypto?: boolean | 'required' | undefined;
   /**
    * The weakest cipher that is accepted; what is below is dropped and counted as `too-weak`. A `minCipher` that is given
    * holds for all brewers: `'aes-cbc'` refuses plaintext, `'aes-gcm'` AES-CBC as well, `'none'` nothing. The default is
    * `'aes-cbc'` for brewers that encrypt, and leaves it to `crypto` whether plaintext ones are read beside them. Where
    * `crypto` and `minCipher` differ the stricter one holds. An application's own cipher counts as `'aes-cbc'`.
    */
-  readonly minCipher?: CipherName;
+  readonly minCipher?: CipherName | undefined;
   /** A UUID to use instead of a generated one, with or without dashes. */
-  readonly patronId?: string;
+  readonly patronId?: string | undefined;
   /** What opens the frames of a brewer with this configuration; undefined for those that the patron can open itself. */
-  readonly opener?: (config: BrewerConfig) => Opener | undefined;
+  readonly opener?: ((config: BrewerConfig) => Opener | undefined) | undefined;
 }
 
 /** What a patron emits: `patron.on(name, listener)`. */

@@ -5,9 +5,9 @@ import { useProvided } from './provider.js';
 /** The options of {@link usePatron}. */
 export interface UsePatronOptions {
   /** How many messages are kept for rendering, the newest last. Default 100; 0: none, for those that use `onMessage`. */
-  readonly keep?: number;
+  readonly keep?: number | undefined;
   /** Called with each message as it comes, also with those that are never rendered. May be a new function each time. What it throws, or its promise rejects with, is an `error` event (`CALLBACK_FAILED`) of the client. */
-  readonly onMessage?: (message: Message) => unknown;
+  readonly onMessage?: ((message: Message) => unknown) | undefined;
   /** As for a `Patron`. Default `true`. */
   readonly crypto?: PatronOptions['crypto'];
   /** As for a `Patron`: by default whatever is encrypted, and what `crypto` says of plaintext. */

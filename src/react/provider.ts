@@ -6,7 +6,7 @@ export interface PubkeeperProviderProps {
   /** Made outside of any component, or kept in a state: a new client is a new connection. */
   readonly client: PubkeeperClient;
   /** Why the client could not connect, or has given up since. Default: to the console. `usePubkeeper().error` has it too. */
-  readonly onError?: (error: PubkeeperError) => void;
+  readonly onError?: ((error: PubkeeperError) => void) | undefined;
   /** Whose hooks use the client. */
   readonly children?: ReactNode;
 }

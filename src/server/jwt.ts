@@ -15,11 +15,11 @@ export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
 /** What makes a token good. One of `key`, `keyFile` and `jwksUrl` must be given. */
 export interface JwtOptions {
   /** A PEM public key or certificate, a JWK, a JWKS, or for HS256 a secret of at least 32 bytes. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** A file that holds such a text. Read once: see `server.reload()`. */
-  readonly keyFile?: string;
+  readonly keyFile?: string | undefined;
   /** Where a JWKS is; fetched again when an unknown key is named, at most every 30 s. */
-  readonly jwksUrl?: string;
+  readonly jwksUrl?: string | undefined;
   /** Only these are taken, whatever a token says of itself. */
   readonly algorithms: readonly JwtAlgorithm[];
   /** What the claim `iss` must be. */
@@ -27,7 +27,7 @@ export interface JwtOptions {
   /** What the claim `aud` must be or hold. */
   readonly audience: string;
   /** How much clocks may differ, in seconds; default 60. So long after its expiry a token's connection ends. */
-  readonly leewaySeconds?: number;
+  readonly leewaySeconds?: number | undefined;
 }
 
 /** Three parts in base64url, written in the one way there is. `jose` also reads what has blanks or stray bits in it. */

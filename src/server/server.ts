@@ -173,7 +173,7 @@ export class PubkeeperServer {
    * only takes no more connections and says so at /readyz, so that whoever sends clients here stops. May be called twice:
    * without `drainMs` that ends the wait.
    */
-  async close({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
+  async close({ drainMs = 0 }: { readonly drainMs?: number | undefined } = {}): Promise<void> {
     if (drainMs > 0 && !this.#closing) {
       this.#ports.drain();
       await new Promise<void>((over) => {
