@@ -25,7 +25,10 @@ export interface LocalBrewOptions {
   readonly transport?: 'unix' | 'tcp' | undefined;
   /** The longest payload that a patron accepts, in bytes. Default 1 MiB. */
   readonly maxPayload?: number | undefined;
-  /** Whether a patron that comes later gets the last frame first. Default true. */
+  /**
+   * Whether a patron that comes later gets the last frame first; like any other, since the protocol (section 5) has no mark for it:
+   * `message.retained` is false. Default true.
+   */
   readonly lastValue?: boolean | undefined;
 }
 
