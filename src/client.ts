@@ -5,13 +5,14 @@ import { PubkeeperClient as CoreClient, type ClientOptions as CoreOptions, type 
 /** The options of a {@link PubkeeperClient}: as in the core, with what the platform provides as defaults. */
 export interface ClientOptions extends Omit<CoreOptions, 'brews' | 'WebSocket' | 'prepare'> {
   /** Default: one {@link WebSocketBrew} through the relay of the control server's own host and port. */
-  readonly brews?: CoreOptions['brews'];
+  readonly brews?: CoreOptions['brews'] | undefined;
   /** Default: the browser's WebSocket, or `ws` in Node. */
-  readonly WebSocket?: WebSocketConstructor;
+  readonly WebSocket?: WebSocketConstructor | undefined;
 }
 
 /** The client of `pubkeeper/core` with the platform's WebSocket, crypto and page life. */
 export class PubkeeperClient extends CoreClient {
+  /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_IN_USE` */
   constructor(options: ClientOptions) {
     super({
       ...options,

@@ -14,9 +14,9 @@ export interface BroadcastChannelBrewOptions {
    * origin's localStorage; in Node, one of this process. A worker of a browser has no localStorage: hand it the `scope`
    * of its page's brew.
    */
-  readonly scope?: string;
+  readonly scope?: string | undefined;
   /** Whether a patron that comes later gets the brewer's last frame first. Default true. */
-  readonly lastValue?: boolean;
+  readonly lastValue?: boolean | undefined;
 }
 
 /** A patron has come, or has got the answer. */

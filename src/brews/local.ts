@@ -15,18 +15,21 @@ import { defaultDirectory, isThere, makeRoom, prepareDirectory, socketPath } fro
 /** The options of a {@link LocalBrew}. */
 export interface LocalBrewOptions {
   /** What only processes on this host share. Default: `local-` and the host's node id (see {@link localName}). */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /**
    * Where socket files are made; it is made for this user alone (0700). Default: `pubkeeper` in `$XDG_RUNTIME_DIR`, else
    * `pubkeeper-<uid>` in the directory for temporary files. Patrons of other users cannot read it.
    */
-  readonly directory?: string;
+  readonly directory?: string | undefined;
   /** Default `'unix'`; on Windows `'tcp'`: a port of 127.0.0.1, which every user of this host can connect to. */
-  readonly transport?: 'unix' | 'tcp';
+  readonly transport?: 'unix' | 'tcp' | undefined;
   /** The longest payload that a patron accepts, in bytes. Default 1 MiB. */
-  readonly maxPayload?: number;
-  /** Whether a patron that comes later gets the last frame first. Default true. */
-  readonly lastValue?: boolean;
+  readonly maxPayload?: number | undefined;
+  /**
+   * Whether a patron that comes later gets the last frame first; like any other, since the protocol (section 5) has no mark for it:
+   * `message.retained` is false. Default true.
+   */
+  readonly lastValue?: boolean | undefined;
 }
 
 /** What a cipher may add to a payload, in bytes. */

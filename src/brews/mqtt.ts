@@ -8,19 +8,21 @@ export interface MqttBrewOptions {
    * The broker: `mqtt://host:1883`, `mqtts://…`, `ws://host:8083/path` or `wss://…`; pages of browsers reach the latter two
    * only. Without it a client can subscribe, at the brokers that brewers name, and not brew.
    */
-  readonly url?: string;
+  readonly url?: string | undefined;
   /** Other addresses of the same broker, told to patrons: that of its WebSocket, if `url` is not one. */
-  readonly alternatives?: readonly string[];
-  readonly username?: string;
-  readonly password?: string;
+  readonly alternatives?: readonly string[] | undefined;
+  /** For the broker. Default: the name in `url`, if there is one. */
+  readonly username?: string | undefined;
+  /** For the broker. Default: the password in `url`, if there is one. */
+  readonly password?: string | undefined;
   /** `0` (the default): as fast as the connection. `1`: `brew()` resolves when the broker has the message. */
-  readonly qos?: 0 | 1;
+  readonly qos?: 0 | 1 | undefined;
   /** Whether the broker keeps each brewer's last frame (a retained message) for patrons that come later. Default true. */
-  readonly lastValue?: boolean;
+  readonly lastValue?: boolean | undefined;
   /** What MQTT topics begin with. Default `pubkeeper`. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** What the brew is called in registrations. Default `mqtt`. Another name keeps two brokers apart. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 const TCP = ['mqtt:', 'mqtts:', 'tcp:', 'ssl:'];

@@ -9,25 +9,27 @@ export interface NatsBrewOptions {
    * browsers reach the latter two only. All of one kind. Servers that these tell of are used too. Without it a client can
    * subscribe, at the servers that brewers name, and not brew.
    */
-  readonly url?: string | readonly string[];
+  readonly url?: string | readonly string[] | undefined;
   /** Other addresses of the same network, told to patrons: those of its WebSockets, if `url` is none. */
-  readonly alternatives?: readonly string[];
-  readonly username?: string;
-  readonly password?: string;
+  readonly alternatives?: readonly string[] | undefined;
+  /** For the servers. Default: the name in `url`, if there is one. */
+  readonly username?: string | undefined;
+  /** For the servers. Default: the password in `url`, if there is one. */
+  readonly password?: string | undefined;
   /** Instead of name and password. */
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** Whether a patron that comes later gets the brewer's last frame first. Default true. */
-  readonly lastValue?: boolean;
+  readonly lastValue?: boolean | undefined;
   /** What subjects begin with. Default `pubkeeper`. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** What the brew is called in registrations. Default `nats`. Another name keeps two networks apart. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 const TCP = ['nats:', 'tls:'];
 
 /**
- * Data over NATS, by its own library (`npm install @nats-io/nats-core @nats-io/transport-node`): TCP in Node, WebSocket
+ * Data over NATS, by its own library (the packages `nats-core` and `transport-node` of `@nats-io`): TCP in Node, WebSocket
  * everywhere. Each brewer publishes to the subject `<prefix>.<topic>.<brewer id>`, so that NATS can grant topics. When the
  * server that it is connected to is lost, goes on with another of the cluster. Credentials never leave this client but
  * to its own servers.

@@ -14,11 +14,12 @@ import { type Outlet, RelayLink } from './internal/relay-link.js';
 
 /** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
 export interface WebSocketBrewOptions {
-  /** A host name or an IP address. */
-  readonly hostname?: string;
-  readonly port?: number;
+  /** A host name or an IP address. Only together with `port`. */
+  readonly hostname?: string | undefined;
+  /** 1 to 65,535. Only together with `hostname`. */
+  readonly port?: number | undefined;
   /** `true`: `wss:`. Default `false`. Only together with the two others. */
-  readonly secure?: boolean;
+  readonly secure?: boolean | undefined;
 }
 
 /** How long a connection that nobody uses any more is kept, in ms: patrons come and go. */

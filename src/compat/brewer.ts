@@ -25,7 +25,9 @@ export interface BrewOptions {
 
 /** The options of `brewJSON`: besides, what `JSON.stringify` takes. */
 export interface BrewJSONOptions extends BrewOptions {
+  /** As for `JSON.stringify`. */
   readonly replacer?: ((this: unknown, key: string, value: unknown) => unknown) | (string | number)[] | null | undefined;
+  /** As for `JSON.stringify`. */
   readonly space?: string | number | undefined;
 }
 

@@ -16,7 +16,14 @@ export type Status = 'connecting' | 'connected' | 'reconnecting' | 'disconnected
  */
 export interface ClientEvents<Client> {
   /** The status is another one now. */
-  statuschange: [change: { readonly target: Client; readonly status: Status }];
+  statuschange: [
+    change: {
+      /** The client. */
+      readonly target: Client;
+      /** What it is now. */
+      readonly status: Status;
+    },
+  ];
   /** Connected, for the first time or again. */
   connected: [nothing?: void];
   /** The connection is gone: reconnecting, disconnected or dead. */

@@ -20,10 +20,15 @@ export type BrewerToken = Token<'brewer'>;
 
 /** The client of the old API, on the client of the SDK. */
 export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
+  /** A {@link Status}, as are the four below. */
   static readonly CONNECTING = 'connecting';
+  /** A {@link Status}. */
   static readonly CONNECTED = 'connected';
+  /** A {@link Status}. */
   static readonly RECONNECTING = 'reconnecting';
+  /** A {@link Status}. */
   static readonly DISCONNECTED = 'disconnected';
+  /** A {@link Status}. */
   static readonly DEAD = 'dead';
 
   readonly #core: CoreClient;
@@ -81,7 +86,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     });
   }
 
-  /** `'connecting' | 'connected' | 'reconnecting' | 'disconnected' | 'dead'` */
+  /** What the client is at present. */
   get status(): Status {
     return this.#status;
   }

@@ -8,7 +8,9 @@ type Details = Readonly<Record<string, unknown>>;
 export interface BrewMatch {
   /** The brewer's literal topic. */
   readonly topic: string;
+  /** 32 hex digits. */
   readonly brewerId: string;
+  /** 32 hex digits. */
   readonly patronId: string;
   /** What the other side registered about the brew: its `brewerConfig` or `patronConfig`, and the `name`. Check it. */
   readonly config: Details;
@@ -18,11 +20,13 @@ export interface BrewMatch {
 export interface BrewerConnection {
   /** Carries a whole brew frame. A promise makes `brewer.brew()` wait for it. */
   brew(frame: Uint8Array): unknown;
+  /** Called when its last match has gone. */
   close(): unknown;
 }
 
 /** A patron's connection over a {@link CustomBrew}. */
 export interface PatronConnection {
+  /** Called when its match has gone. */
   close(): unknown;
 }
 

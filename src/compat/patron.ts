@@ -4,7 +4,17 @@ import { type Matched, Target, type TargetEvents, type TargetHost, type TargetOp
 /** What a {@link Patron} emits. */
 export interface PatronEvents extends TargetEvents {
   /** A message: what was brewed, and where it comes from. `from` and `createdBy` are the brewer's id. */
-  message: [data: Uint8Array<ArrayBuffer>, info: { readonly topic: string; readonly from: string; readonly createdBy: string }];
+  message: [
+    data: Uint8Array<ArrayBuffer>,
+    info: {
+      /** The brewer's literal topic. */
+      readonly topic: string;
+      /** 32 hex digits. */
+      readonly from: string;
+      /** 32 hex digits. */
+      readonly createdBy: string;
+    },
+  ];
 }
 
 /** The options of `addPatron`. */

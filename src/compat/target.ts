@@ -4,9 +4,21 @@ import { Emitter, type EventMap } from './emitter.js';
 /** What patrons and brewers emit. */
 export interface TargetEvents {
   /** A match: the brewer's literal topic, and the id of the other side. */
-  added: [match: { readonly topic: string; readonly id: string }];
+  added: [
+    match: {
+      /** The brewer's literal topic. */
+      readonly topic: string;
+      /** 32 hex digits. */
+      readonly id: string;
+    },
+  ];
   /** A match has ended. */
-  removed: [match: { readonly id: string }];
+  removed: [
+    match: {
+      /** The id of the other side: 32 hex digits. */
+      readonly id: string;
+    },
+  ];
 }
 
 /**

@@ -15,6 +15,7 @@ import { Emitter } from './emitter.js';
 
 /** Where the relay is. */
 export interface BrewerConfig {
+  /** A host name or an IP address. */
   readonly hostname: string;
   /** A number; or text, as `location.port` is. */
   readonly port: number | string;
@@ -42,7 +43,9 @@ export interface WebSocketBrewOptions {
 
 /** How many brew frames patrons were given, and how many brewers sent. */
 export interface Metrics {
+  /** Frames that its patrons were given. */
   readonly recv: number;
+  /** Frames that its brewers sent. */
   readonly sent: number;
 }
 
@@ -57,8 +60,11 @@ export type ListeningConstructor = new (url: string, protocols?: string | string
 
 /** Data through a WebSocket relay. `error`: what goes wrong with it; without a listener it is one of the client's. */
 export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
+  /** What it is called in registrations. */
   readonly name: string;
+  /** The relay that this client's brewers use; `null` for none. */
   readonly brewerConfig: BrewerConfig | null;
+  /** What a patron's registration says about it besides its name. */
   readonly patronConfig: Readonly<Record<string, unknown>> | null;
   readonly #options: WebSocketBrewOptions;
   readonly #counts = { recv: 0, sent: 0 };

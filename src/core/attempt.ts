@@ -8,11 +8,15 @@ export interface Attempt extends Deferred {
   callers: number;
 }
 
-/** What `connect` needs of an `AbortSignal`. */
+/** What `connect` and `addPatron` need of an `AbortSignal`: those of browsers and Node fit. */
 export interface AbortSignalLike {
+  /** Whether it is over already. */
   readonly aborted: boolean;
+  /** Why: the `cause` of the error `ABORTED`. */
   readonly reason?: unknown;
+  /** Calls `listener` when it is aborted. */
   addEventListener(type: 'abort', listener: () => void): void;
+  /** Takes that back. */
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 

@@ -1,3 +1,4 @@
+import type { Complete } from './complete.js';
 import type { WebSocketConstructor } from './connection.js';
 import type { DropReason } from './drops.js';
 import type { PubkeeperError } from './errors.js';
@@ -17,7 +18,9 @@ export interface BrewHost {
   readonly losses?: number;
   /** The WebSocket implementation that the client uses. */
   readonly WebSocket: WebSocketConstructor;
-  readonly reconnect: Required<ReconnectOptions>;
+  /** How connections come back, as given to the client or by default; times in ms. */
+  readonly reconnect: Complete<ReconnectOptions>;
+  /** The logger that was given to the client, if one was. */
   readonly logger: Logger | undefined;
   /** To be told what went wrong and is not the result of a call. */
   report(error: PubkeeperError): void;
@@ -34,14 +37,19 @@ export interface BrewHost {
 
 /** Which pairs of a client a state is about: those that have all ids that are given. */
 export interface BrewScope {
+  /** 32 hex digits. */
   readonly brewerId?: string;
+  /** 32 hex digits. */
   readonly patronId?: string;
 }
 
 /** One brewer of this client, matched with one patron over this brew. */
 export interface BrewerPair {
+  /** The brewer's literal topic. */
   readonly topic: string;
+  /** 32 hex digits. */
   readonly brewerId: string;
+  /** 32 hex digits. */
   readonly patronId: string;
   /** What the patron registered about this brew. */
   readonly details: BrewDetails;
@@ -58,7 +66,9 @@ export interface BrewerPair {
 export interface PatronPair {
   /** The brewer's literal topic. */
   readonly topic: string;
+  /** 32 hex digits. */
   readonly brewerId: string;
+  /** 32 hex digits. */
   readonly patronId: string;
   /** What the brewer registered about this brew: where to find it. Comes from the network: check it. */
   readonly details: BrewDetails;

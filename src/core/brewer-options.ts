@@ -6,26 +6,44 @@ import type { PubkeeperError } from './errors.js';
 /** The options of a brewer. */
 export interface BrewerOptions {
   /** `false`: what is brewed is not encrypted. Default `true`. */
-  readonly crypto?: boolean;
+  readonly crypto?: boolean | undefined;
   /** A UUID to use instead of a generated one, with or without dashes. */
-  readonly brewerId?: string;
+  readonly brewerId?: string | undefined;
   /**
    * `'aes-gcm'` (the default): sealed; tampering, replays and gaps are noticed. `'aes-cbc'`: what deployed peers read.
    * `'none'`: as `crypto: false`. A function makes what seals a session: for ciphers of one's own.
    */
-  readonly cipher?: CipherName | MakeSealer;
+  readonly cipher?: CipherName | MakeSealer | undefined;
 }
 
 /** What a brewer emits: `brewer.on(name, listener)`. */
 export interface BrewerEvents {
   /** The first patron was matched: what is brewed has a reader now. May come before `connect()` resolves: listen before. */
-  matched: { readonly topic: string };
+  matched: {
+    /** The brewer's own. */
+    readonly topic: string;
+  };
   /** The last match ended. */
-  unmatched: { readonly topic: string };
+  unmatched: {
+    /** The brewer's own. */
+    readonly topic: string;
+  };
   /** A patron was matched. */
-  added: { readonly topic: string; readonly patronId: string; readonly brew: string };
+  added: {
+    /** The brewer's own, whatever the patron's pattern. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly patronId: string;
+    /** The name of the brew that data goes over. */
+    readonly brew: string;
+  };
   /** A match ended. */
-  removed: { readonly topic: string; readonly patronId: string };
+  removed: {
+    /** The brewer's own. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly patronId: string;
+  };
   /** A brew that is not there, data that could not be carried. */
   error: PubkeeperError;
 }

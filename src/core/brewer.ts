@@ -78,7 +78,7 @@ export class Brewer {
   }
 
   /** The patrons it is matched with: name of the brew, by patron id. A snapshot. */
-  get patrons(): ReadonlyMap<string, { readonly brew: string }> {
+  get patrons(): ReadonlyMap<string, Pick<BrewerEvents['added'], 'brew'>> {
     return new Map([...this.#readers].map(([id, { name }]) => [id, { brew: name }]));
   }
 
@@ -139,7 +139,8 @@ export class Brewer {
    * `BREW_FAILED`) is only an `error` event.
    *
    * A rejection is also an `error` event, so that it is not lost on those who do not wait; it never is an unhandled one.
-   * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL`, `BREW_FAILED` or `CONNECTION_CLOSED`.
+   * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL` (more than 16 MiB wait), `BREW_FAILED` or `CONNECTION_CLOSED`, and
+   * over MQTT and NATS with what their brews name.
    */
   brew(data: Uint8Array | ArrayBuffer): Promise<void> {
     const bytes = bytesOf(data);

@@ -1,5 +1,6 @@
 import type { Brew } from './brew.js';
 import type { CryptoEngine } from './ciphers/engine.js';
+import type { Complete } from './complete.js';
 import type { WebSocketConstructor } from './connection.js';
 import type { Drop } from './drops.js';
 import { PubkeeperError } from './errors.js';
@@ -8,7 +9,11 @@ import { show } from './id.js';
 import type { ReconnectOptions } from './reconnect.js';
 import type { TokenSource } from './session.js';
 
-/** The states of a client. */
+/**
+ * The states of a client. `disconnected`: not yet connected, or ended by `disconnect()`, a refusal or the last retry. `connecting`: the
+ * first attempt, or one after `reconnect.graceMs`. `connected`: authenticated, and all registrations are answered. `reconnecting`: it was
+ * connected, and matched pairs go on.
+ */
 export type ClientState = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
 
 /** What a client emits: `client.on(name, listener)`. */
@@ -18,9 +23,21 @@ export interface ClientEvents {
   /** What went wrong outside of any call: without a listener it goes to the logger. */
   error: PubkeeperError;
   /** A patron of this client was matched with a brewer (then `patronId` is ours), or a brewer with a patron. */
-  matched: { readonly topic: string; readonly brewerId: string; readonly patronId: string; readonly brew: string };
+  matched: {
+    /** The brewer's literal topic. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly brewerId: string;
+    /** 32 hex digits. */
+    readonly patronId: string;
+    /** The name of the brew over which they meet. */
+    readonly brew: string;
+  };
   /** Data was not passed on: one event per patron, reason and burst. `patronId` is missing when it was for no patron. */
-  dropped: Drop & { readonly patronId?: string };
+  dropped: Drop & {
+    /** 32 hex digits. */
+    readonly patronId?: string;
+  };
 }
 
 /** The options of a client. */
@@ -37,18 +54,18 @@ export interface ClientOptions {
   /** The WebSocket implementation. */
   readonly WebSocket: WebSocketConstructor;
   /** Called by `connect()`, which dials when it has settled: to load what `WebSocket` needs. */
-  readonly prepare?: () => Promise<void>;
+  readonly prepare?: (() => Promise<void>) | undefined;
   /** How the client comes back after a loss; times in ms. */
-  readonly reconnect?: ReconnectOptions;
+  readonly reconnect?: ReconnectOptions | undefined;
   /**
    * Whether `connect()` also tries again, and rejects only when that is over; each failure is an `error` event. Default
    * `false`: a first attempt that fails is final.
    */
-  readonly retryFirst?: boolean;
-  /** Gets errors that have no listener, and debug notes. Default: errors to `console`. */
-  readonly logger?: Logger;
+  readonly retryFirst?: boolean | undefined;
+  /** Gets errors that have no listener. Default: `console`. */
+  readonly logger?: Logger | undefined;
   /** How long dialling, authentication and the answers to all registrations may take each, in ms. Default 10,000. */
-  readonly connectTimeoutMs?: number;
+  readonly connectTimeoutMs?: number | undefined;
   /** What computes AES. Default: WebCrypto and plain JavaScript, by size. */
   readonly engine?: CryptoEngine | undefined;
   /** Calls `wake` when the network or the page comes back, `rest` when the page is put away; returns what stops that. */
@@ -58,7 +75,7 @@ export interface ClientOptions {
 /** Options, checked and complete. */
 export interface Settings extends ClientOptions {
   readonly servers: readonly string[];
-  readonly reconnect: Required<ReconnectOptions>;
+  readonly reconnect: Complete<ReconnectOptions>;
   readonly connectTimeoutMs: number;
 }
 

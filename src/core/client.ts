@@ -56,7 +56,7 @@ export class PubkeeperClient {
     this.#lent = { brew: (name) => this.#brews.get(name), engine };
   }
 
-  /** `'disconnected' | 'connecting' | 'connected' | 'reconnecting'` */
+  /** What the client is at present; see {@link ClientState}. */
   get state(): ClientState {
     return this.#life.state;
   }
@@ -71,13 +71,18 @@ export class PubkeeperClient {
    * or reconnecting, waits for that; when it is connected, resolves at once.
    *
    * Rejects with {@link PubkeeperError} `CONNECT_FAILED`, `CONNECT_BLOCKED`, `SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`,
-   * `TOKEN_FAILED`, `TIMEOUT`, `CONNECTION_CLOSED` (by `disconnect()`) or `ABORTED` (by `signal`), and is disconnected then; or `OPTION_INVALID`, and does nothing.
+   * `TOKEN_FAILED`, `TIMEOUT`, `CONNECTION_LOST`, what the server says before it closes (`SERVER_ERROR`, …), `CONNECTION_CLOSED`
+   * (by `disconnect()`), `ABORTED` (by `signal`) or `OPTION_INVALID` (a cipher or `lifecycle` threw), and is disconnected then. Where
+   * `signal` is aborted already or is no signal, rejects with `ABORTED` or `OPTION_INVALID`, and does nothing.
    */
-  connect(options?: { readonly signal?: AbortSignalLike } | null): Promise<void> {
+  connect(options?: { readonly signal?: AbortSignalLike | undefined } | null): Promise<void> {
     return this.#life.connect(options?.signal);
   }
 
-  /** Sends what was brewed (for up to a second; an `error` event, `BREW_FAILED`, tells that it was not enough), closes all connections, resets all patrons and brewers; they stay registered for the next `connect()`. Never rejects. */
+  /**
+   * Sends what was brewed (for up to a second; an `error` event, `BREW_FAILED`, tells that it was not enough), closes all connections,
+   * resets all patrons and brewers; they stay registered for the next `connect()`. Never rejects.
+   */
   disconnect(): Promise<void> {
     return this.#life.disconnect();
   }
@@ -95,7 +100,7 @@ export class PubkeeperClient {
   addPatron(
     patron: Patron | string,
     callback?: PatronCallback,
-    options?: (PatronOptions & { readonly signal?: AbortSignalLike }) | null,
+    options?: (PatronOptions & { readonly signal?: AbortSignalLike | undefined }) | null,
   ): Patron {
     const target = patron instanceof Patron ? patron : new Patron(patron, callback, options);
     const { patronId } = target;

@@ -7,15 +7,25 @@ import { cancel, microtask, type Timer, wait } from './host.js';
  * that an application passes as the option `WebSocket`.
  */
 export interface WebSocketLike {
+  /** Set to `'arraybuffer'` at once: messages are to come as such. */
   binaryType: string;
+  /** The subprotocol that the server has picked; empty for none. */
   readonly protocol: string;
+  /** 0 connecting, 1 open, 2 closing, 3 closed. */
   readonly readyState: number;
+  /** Bytes that were given to `send` and have not left this process. */
   readonly bufferedAmount: number;
+  /** Called when it is open. */
   onopen: ((event: never) => void) | null;
+  /** Called with `{ data }` for each message. */
   onmessage: ((event: never) => void) | null;
+  /** Called when something is wrong; with a `message`, if it says more. */
   onerror: ((event: never) => void) | null;
+  /** Called once, with `{ code, reason }`, when it is over. */
   onclose: ((event: never) => void) | null;
+  /** Sends a binary message. */
   send(data: Uint8Array<ArrayBuffer>): void;
+  /** Closes it, with 1000 or a code from 3000 to 4999. */
   close(code?: number, reason?: string): void;
 }
 

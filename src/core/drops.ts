@@ -23,6 +23,7 @@ export type DropReason =
 
 /** Drops of one reason in one burst. */
 export interface Drop {
+  /** Why. */
   readonly reason: DropReason;
   /** How many frames (for `replayed`, `overflow` and the rest of a bundle: messages) since the last report of this reason. */
   readonly count: number;

@@ -2,41 +2,77 @@
  * Every code a {@link PubkeeperError} can bear. Codes are stable: switch on them, never on messages.
  */
 export type ErrorCode =
+  /** a malformed topic, or a pattern where a topic belongs */
   | 'TOPIC_INVALID'
+  /** a malformed topic pattern */
   | 'PATTERN_INVALID'
+  /** not a UUID */
   | 'ID_INVALID'
+  /** a brewer announces a key of a wrong length */
   | 'KEY_INVALID'
+  /** a brewer announces a mode that this version cannot read */
   | 'CIPHER_UNKNOWN'
+  /** bytes that cannot be decrypted */
   | 'DECRYPT_FAILED'
+  /** what is brewed is neither bytes nor text nor JSON, as the method wants it; a message that is not JSON */
   | 'DATA_INVALID'
+  /** an option of a constructor or of the server */
   | 'OPTION_INVALID'
+  /** not a control or relay packet */
   | 'PACKET_INVALID'
+  /** more than control protocol 1.0 can carry */
   | 'PACKET_TOO_LONG'
+  /** not a brew frame */
   | 'FRAME_INVALID'
+  /** a pair was matched over a brew that this client does not have */
   | 'BREW_UNKNOWN'
+  /** two brews of a client have one name */
   | 'BREW_DUPLICATE'
+  /** a brew belongs to another client */
   | 'BREW_IN_USE'
+  /** the details of a brew make no sense */
   | 'BREW_CONFIG_INVALID'
+  /** a brew needs a package that is not installed: the message says which */
   | 'BREW_DEPENDENCY'
+  /** a brew failed */
   | 'BREW_FAILED'
+  /** more is brewed than the network takes */
   | 'BUFFER_FULL'
+  /** a patron's callback threw, or its promise rejected */
   | 'CALLBACK_FAILED'
+  /** a patron or brewer, or its id, is registered already */
   | 'REGISTERED_TWICE'
+  /** the page may not connect there: `ws:` from `https:`, or by its content security policy */
   | 'CONNECT_BLOCKED'
+  /** nobody answers */
   | 'CONNECT_FAILED'
+  /** a connection ended that was open */
   | 'CONNECTION_LOST'
+  /** this side closed it */
   | 'CONNECTION_CLOSED'
+  /** who answers is no Pubkeeper server */
   | 'SUBPROTOCOL_REFUSED'
+  /** the token is refused */
   | 'UNAUTHORIZED'
+  /** the token lacks the right for this topic */
   | 'FORBIDDEN'
+  /** a limit of the server was exceeded */
   | 'LIMIT_EXCEEDED'
+  /** the server broke the protocol */
   | 'PROTOCOL_ERROR'
+  /** the server sent an ERROR packet that has no code of this list */
   | 'SERVER_ERROR'
+  /** the port of the server is in use */
   | 'PORT_IN_USE'
+  /** a server of a cluster needs packages that are not installed: the message says which */
   | 'CLUSTER_DEPENDENCY'
+  /** a server of a cluster cannot open the registry */
   | 'CLUSTER_FAILED'
+  /** too slow */
   | 'TIMEOUT'
+  /** the `token` function threw, or gave no text */
   | 'TOKEN_FAILED'
+  /** a signal was aborted */
   | 'ABORTED';
 
 /**
@@ -44,7 +80,9 @@ export type ErrorCode =
  * values the sentence is about (never a token or a key), `cause` what was caught underneath.
  */
 export class PubkeeperError extends Error {
+  /** What went wrong: one of a fixed list. */
   readonly code: ErrorCode;
+  /** What the message is about, for programs; its keys depend on the code. */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}, cause?: unknown) {

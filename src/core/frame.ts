@@ -5,7 +5,7 @@ import { sha256 } from './sha256.js';
 // The brew frame (protocol, section 3): 88 bytes of header, then the payload. In sealed mode (design, "Sealed mode")
 // spare bytes of the header bear the epoch and the sequence; readers of the deployed kind ignore them.
 
-/** The length of a brew frame's header, in bytes. */
+/** The length of a brew frame's header, in bytes (protocol, section 3). */
 export const FRAME_HEADER = 88;
 
 const HASH_AT = 2;
@@ -16,10 +16,10 @@ const EPOCH_AT = 54;
 const SEQUENCE_AT = 62;
 const LENGTH_AT = 84;
 
-/** SHA-256 of a literal topic: its name in brew frames and on the relay. 32 bytes. */
+/** SHA-256 of a literal topic: its name in brew frames and on the relay (protocol, sections 3 and 4). 32 bytes. */
 export const topicHash = (topic: string): Uint8Array<ArrayBuffer> => sha256(utf8(topic));
 
-/** What the header of a sealed frame says. */
+/** What the header of a sealed frame says, in bytes 50 to 69. */
 export interface Seal {
   /** Bit 0 of the flags: the payload is a bundle of several messages. */
   readonly bundle: boolean;
@@ -29,7 +29,10 @@ export interface Seal {
   readonly sequence: number;
 }
 
-/** The two things that are the same in every frame of a brewer: the topic's hash and the brewer's id, end to end (48 bytes). */
+/**
+ * The two things that are the same in every frame of a brewer: the topic's hash (32 bytes) and the brewer's id (16), end to end.
+ * @throws {PubkeeperError} `FRAME_INVALID` when one of them has another length
+ */
 export function frameIdentity(hash: Uint8Array, brewerId: Uint8Array): Uint8Array<ArrayBuffer> {
   if (hash.length !== 32 || brewerId.length !== 16) {
     throw new PubkeeperError('FRAME_INVALID', 'A brew frame needs a topic hash of 32 bytes and a brewer id of 16.');
@@ -57,7 +60,10 @@ export function frameHeader(identity: Uint8Array, length: number, seal?: Seal, r
   return header;
 }
 
-/** A whole frame: header and payload in one piece. */
+/**
+ * A whole brew frame (protocol, section 3): header and payload in one piece.
+ * @param identity see {@link frameIdentity}
+ */
 export function encodeFrame(identity: Uint8Array, payload: Uint8Array, seal?: Seal): Uint8Array<ArrayBuffer> {
   const frame = frameHeader(identity, payload.length, seal, payload.length);
   frame.set(payload, FRAME_HEADER);
@@ -66,12 +72,15 @@ export function encodeFrame(identity: Uint8Array, payload: Uint8Array, seal?: Se
 
 /** A brew frame as read: views into the bytes that came, no copies. */
 export interface Frame {
+  /** SHA-256 of the literal topic: 32 bytes. */
   readonly topicHash: Uint8Array;
   /** 16 bytes. */
   readonly brewerId: Uint8Array;
+  /** What follows the header: ciphertext or plaintext. */
   readonly payload: Uint8Array;
   /** The 88 bytes of the header: what a sealed payload is authenticated with. */
   readonly header: Uint8Array;
+  /** What a sealed frame says in spare bytes of the header; undefined where it is not sealed. */
   readonly seal: Seal | undefined;
 }
 

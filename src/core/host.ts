@@ -29,10 +29,16 @@ declare const clearTimeout: (timer: Timer | undefined) => void;
 declare const queueMicrotask: (run: () => void) => void;
 declare const console: Logger;
 
-/** Where the client says what has no listener. `console` and the usual logging libraries fit. */
+/** Where a client says what has no listener, and a server what it refuses. `console`, pino, winston, consola and loglevel fit. */
 export interface Logger {
+  /** Oddities that nobody need act on; only servers have such. */
   debug?(...data: unknown[]): void;
+  /** Refusals, and what may need somebody; only servers have such. */
   warn(...data: unknown[]): void;
+  /**
+   * Errors. A client passes on each that has no listener, by itself: a `PubkeeperError`. A server passes on a sentence, and behind it
+   * what was thrown: pino leaves that out, so hand it in as `{ …, error: (text, cause) => pino.error(cause, text) }`.
+   */
   error(...data: unknown[]): void;
 }
 

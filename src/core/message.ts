@@ -9,7 +9,10 @@ export class Message {
   readonly brewerId: string;
   /** What was brewed, decrypted. May be a view into a larger buffer: copy it before you transfer it. */
   readonly data: Uint8Array<ArrayBuffer>;
-  /** Whether it is a last value kept by the relay. Always false where the relay does not say (relay protocol 1.0). */
+  /**
+   * Whether it is a last value: what was brewed last before this patron came. Always false where the transport does not say so: over
+   * relay protocol 1.0, and over a `LocalBrew`.
+   */
   readonly retained: boolean;
   /** Counts from 0 in sealed mode; undefined with the other ciphers, which number nothing. */
   readonly sequence: number | undefined;

@@ -5,26 +5,44 @@ import { readId } from './id.js';
 // Control packets (protocol, section 2): an 8-byte header and JSON. They are validated here and nowhere else: what
 // `decodePacket` returns has the shape that its type says, with every id in its 32-digit form.
 
-/** The types of control packets, by their names in the protocol. */
+/** The types of control packets, by their names in the protocol (section 2). */
 export const PacketType = {
+  /** The first to the server: the token. */
   CLIENT_AUTHENTICATE: 1,
+  /** The answer: whether it is accepted. */
   CLIENT_AUTHENTICATED: 2,
+  /** To the server: a brewer, its configuration and its brews. */
   BREWER_REGISTER: 10,
+  /** To the server: it is no more. */
   BREWER_UNREGISTER: 11,
+  /** To a patron's client: the brewers that it is matched with. */
   BREWER_NOTIFY: 12,
+  /** To a patron's client: a match has ended. */
   BREWER_REMOVED: 13,
+  /** To the server: a patron, its pattern and its brews. */
   PATRON_REGISTER: 20,
+  /** To the server: it is no more. */
   PATRON_UNREGISTER: 21,
+  /** To a brewer's client: the patrons that it is matched with. */
   PATRON_NOTIFY: 22,
+  /** To a brewer's client: a match has ended. */
   PATRON_REMOVED: 23,
+  /** Bridging, which this SDK does not take part in; the three below too. */
   SEGMENT_CREATE: 30,
+  /** Bridging. */
   SEGMENT_DESTROY: 31,
+  /** Bridging. */
   SEGMENT_REGISTER: 32,
+  /** Bridging. */
   SEGMENT_CONNECT_BREWER: 33,
+  /** To the server, once it is authenticated: the names of the client's brews. */
   BREWS_REGISTER: 40,
+  /** To the server: a brew is down, or up again. */
   BREW_STATE: 41,
+  /** Either way: what is wrong. */
   ERROR: 99,
 } as const;
+/** The number of a type of control packets. */
 export type PacketType = (typeof PacketType)[keyof typeof PacketType];
 
 /** The version of the control protocol: `'1.0'` limits a payload to 65,535 bytes. */
@@ -32,28 +50,44 @@ export type PacketVersion = '1.0' | '1.1';
 
 /** A brew as it stands in a registration or a notification: its name and whatever that brew needs to connect. */
 export interface BrewDetails {
+  /** The name of the brew, by which both ends are matched. */
   readonly name: string;
   readonly [detail: string]: unknown;
 }
 
-/** What a brewer tells its patrons: `cipher` (mode and key), and keys that we do not know. */
+/** What a brewer tells its patrons (protocol, section 2): how it encrypts, and keys that we do not know. From the network: check it. */
 export interface BrewerConfig {
-  readonly cipher?: { readonly mode: unknown; readonly key?: unknown; readonly epoch?: unknown } | null;
+  /** How it encrypts; missing for plaintext. */
+  readonly cipher?: {
+    /** 2: AES-CBC. `'AES-GCM'`: sealed. `'NONE'`: plaintext. Others are an application's own. */
+    readonly mode: unknown;
+    /** In hex: 32, 48 or 64 digits for mode 2, 64 for `'AES-GCM'`. */
+    readonly key?: unknown;
+    /** In hex, 16 digits; only with `'AES-GCM'`. */
+    readonly epoch?: unknown;
+  } | null;
   readonly [key: string]: unknown;
 }
 
-/** An element of BREWER_NOTIFY: one matched brewer, with its literal topic. */
+/** An element of BREWER_NOTIFY (protocol, section 2): one matched brewer. */
 export interface BrewerInfo {
+  /** The brewer's literal topic, never the pattern. */
   readonly topic: string;
+  /** A UUID, with or without dashes. */
   readonly brewer_id: string;
+  /** How it encrypts. */
   readonly brewer_config: BrewerConfig;
+  /** The brew that was chosen, with what the brewer registered about it. */
   readonly brew: BrewDetails;
 }
 
-/** An element of PATRON_NOTIFY: one matched patron, with the brewer's literal topic. */
+/** An element of PATRON_NOTIFY (protocol, section 2): one matched patron. */
 export interface PatronInfo {
+  /** The brewer's literal topic, never the pattern. */
   readonly topic: string;
+  /** A UUID, with or without dashes. */
   readonly patron_id: string;
+  /** The brew that was chosen, with what the patron registered about it. */
   readonly brew: BrewDetails;
 }
 
@@ -79,12 +113,19 @@ interface Payloads {
 
 /** A control packet: a union told apart by `type`. Payloads may bear keys that the protocol does not know. */
 export type Packet = {
-  [Type in PacketType]: { readonly type: Type; readonly payload: Readonly<Payloads[Type]> };
+  [Type in PacketType]: {
+    /** Its number: see `PacketType`. */
+    readonly type: Type;
+    /** The JSON behind the header. */
+    readonly payload: Readonly<Payloads[Type]>;
+  };
 }[PacketType];
 
 /** A packet of a type that this version does not know: to be ignored and reported. */
 export interface UnknownPacket {
+  /** Tells it from a {@link Packet}. */
   readonly type: 'unknown';
+  /** The type that it bears. */
   readonly number: number;
 }
 

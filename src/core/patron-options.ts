@@ -16,30 +16,49 @@ export interface PatronOptions {
    * `true` (the default): encrypted and plaintext brewers are both read. `false`: encrypted data is not accepted.
    * `'required'`: plaintext is not accepted. What is not accepted is dropped and counted.
    */
-  readonly crypto?: boolean | 'required';
+  readonly crypto?: boolean | 'required' | undefined;
   /**
    * The weakest cipher that is accepted; what is below is dropped and counted as `too-weak`. A `minCipher` that is given
    * holds for all brewers: `'aes-cbc'` refuses plaintext, `'aes-gcm'` AES-CBC as well, `'none'` nothing. The default is
    * `'aes-cbc'` for brewers that encrypt, and leaves it to `crypto` whether plaintext ones are read beside them. Where
    * `crypto` and `minCipher` differ the stricter one holds. An application's own cipher counts as `'aes-cbc'`.
    */
-  readonly minCipher?: CipherName;
+  readonly minCipher?: CipherName | undefined;
   /** A UUID to use instead of a generated one, with or without dashes. */
-  readonly patronId?: string;
+  readonly patronId?: string | undefined;
   /** What opens the frames of a brewer with this configuration; undefined for those that the patron can open itself. */
-  readonly opener?: (config: BrewerConfig) => Opener | undefined;
+  readonly opener?: ((config: BrewerConfig) => Opener | undefined) | undefined;
 }
 
 /** What a patron emits: `patron.on(name, listener)`. */
 export interface PatronEvents {
   /** A brewer was matched; its data may come from now on. */
-  added: { readonly topic: string; readonly brewerId: string; readonly brew: string };
+  added: {
+    /** The brewer's literal topic. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly brewerId: string;
+    /** The name of the brew that its data comes over. */
+    readonly brew: string;
+  };
   /** A match ended. */
-  removed: { readonly topic: string; readonly brewerId: string };
+  removed: {
+    /** The brewer's literal topic. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly brewerId: string;
+  };
   /** Data was not passed on: one event per reason and burst. */
   dropped: Drop;
-  /** Messages of a sealed brewer are missing (`missing` > 0), or one that was reported missing came late (-1). */
-  gap: { readonly topic: string; readonly brewerId: string; readonly missing: number };
+  /** Messages of a sealed brewer are missing, or one that was reported missing came late. */
+  gap: {
+    /** The brewer's literal topic. */
+    readonly topic: string;
+    /** 32 hex digits. */
+    readonly brewerId: string;
+    /** How many messages; -1 for one that came late. */
+    readonly missing: number;
+  };
   /** An exception in the callback, a brewer that cannot be read, a brew that is not there. */
   error: PubkeeperError;
 }

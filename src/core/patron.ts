@@ -38,6 +38,7 @@ export class Patron {
   readonly topic: string;
   /** 32 hex digits. */
   readonly patronId: string;
+  /** Whether encrypted and plaintext brewers are read: see {@link PatronOptions}. */
   readonly crypto: boolean | 'required';
   /** The weakest cipher that is accepted of brewers that encrypt; see {@link PatronOptions} for plaintext. */
   readonly minCipher: CipherName;
@@ -87,7 +88,7 @@ export class Patron {
   }
 
   /** The brewers it is matched with: literal topic and name of the brew, by brewer id. A snapshot. */
-  get brewers(): ReadonlyMap<string, { readonly topic: string; readonly brew: string }> {
+  get brewers(): ReadonlyMap<string, Pick<PatronEvents['added'], 'topic' | 'brew'>> {
     return new Map([...this.#sources].map(([id, { topic, brew }]) => [id, { topic, brew: brew?.name }]));
   }
 
@@ -214,11 +215,9 @@ export class Patron {
   /** @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. */
   _lend(host: PatronHost | undefined, leave?: () => void): void {
     if (host && this.#host) {
-      throw new PubkeeperError(
-        'REGISTERED_TWICE',
-        `The patron for ${this.topic} belongs to a client already: remove it there first.`,
-        { patronId: this.patronId },
-      );
+      throw new PubkeeperError('REGISTERED_TWICE', `The patron for ${this.topic} belongs to a client already: remove it there first.`, {
+        patronId: this.patronId,
+      });
     }
     this.#host = host;
     this.#leave = leave;

@@ -1,20 +1,21 @@
+import type { Complete } from './complete.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import { PubkeeperError } from './errors.js';
 import { cancel, type Timer, wait } from './host.js';
 import { Pulse } from './pulse.js';
 
-/** How a connection comes back. Times in ms. */
+/** How a connection comes back: after random waits, whose limit doubles. Times in ms. */
 export interface ReconnectOptions {
   /** The first wait is a random time up to this one; each further one may be twice as long. Default 1,500. */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
   /** No wait is longer. Default 5,000. */
-  readonly maxDelayMs?: number;
+  readonly maxDelayMs?: number | undefined;
   /** Only after a connection has lasted this long do waits start from `delayMs` again. Default 5,000. */
-  readonly stableMs?: number;
+  readonly stableMs?: number | undefined;
   /** How long matched pairs are kept without a control server. Default 30,000. */
-  readonly graceMs?: number;
+  readonly graceMs?: number | undefined;
   /** How often it is tried again in a row; each wait counts, `stableMs` ends the row. Then it is over. Default: for ever. */
-  readonly maxRetries?: number;
+  readonly maxRetries?: number | undefined;
 }
 
 /** The one place that decides: whether an end is final, or whether trying again may help. */
@@ -23,7 +24,7 @@ export const isFatal = ({ code }: PubkeeperError): boolean =>
 
 /** As for a connection; `onClose` tells only of a final end. */
 export interface ReconnectingOptions extends ConnectionOptions {
-  readonly reconnect: Required<ReconnectOptions>;
+  readonly reconnect: Complete<ReconnectOptions>;
   /** The connection ended or could not be made; it is tried again in `retryMs`. Calling `close` here prevents it. */
   onDown(error: PubkeeperError, retryMs: number): void;
 }

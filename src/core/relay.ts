@@ -12,10 +12,22 @@ export const RELAY_2 = 'pubkeeper-relay-2';
 export const RELAY_BATCH = 64 * 1024;
 
 /**
- * The types of relay packets. PING is known to relays of this project alone, and in protocol 2: they answer with a record of
+ * The types of relay packets (protocol, section 4). PING is known to relays of this project alone, and in protocol 2: they answer with a record of
  * the same number, at once and from then on with each heartbeat.
  */
-export const RelayPacketType = { JOIN: 0, LEAVE: 1, PUBLISH: 2, GRANT: 4, PING: 60 } as const;
+export const RelayPacketType = {
+  /** Asks for the frames of a topic; the payload may be a ticket. */
+  JOIN: 0,
+  /** Asks for them no more. */
+  LEAVE: 1,
+  /** Bears a brew frame. */
+  PUBLISH: 2,
+  /** Bears the ticket by which its sender publishes; for relays of this project. */
+  GRANT: 4,
+  /** Asks for a sign of life. */
+  PING: 60,
+} as const;
+/** The number of a type of relay packets. */
 export type RelayPacketType = (typeof RelayPacketType)[keyof typeof RelayPacketType];
 
 const TYPES: readonly number[] = /* @__PURE__ */ Object.values(RelayPacketType);
@@ -28,7 +40,9 @@ const LENGTH_AT = 36;
 
 /** A relay packet as read: views into the bytes that came, no copies. */
 export interface RelayPacket {
+  /** Its number. */
   readonly type: RelayPacketType;
+  /** SHA-256 of the literal topic: 32 bytes. */
   readonly topicHash: Uint8Array;
   /** For PUBLISH the brew frame, for GRANT a ticket, for JOIN a ticket or nothing; else empty. */
   readonly payload: Uint8Array;
@@ -36,7 +50,7 @@ export interface RelayPacket {
 
 const NOTHING = /* @__PURE__ */ new Uint8Array(0);
 
-/** The bytes of a relay packet. `hash`: SHA-256 of the topic; `payload`: for PUBLISH, the whole brew frame. */
+/** The bytes of a relay packet (protocol, section 4). `hash`: SHA-256 of the topic; `payload`: for PUBLISH, the whole brew frame. */
 export function encodeRelayPacket(
   type: RelayPacketType,
   hash: Uint8Array,
@@ -52,7 +66,7 @@ export function encodeRelayPacket(
 }
 
 /**
- * Reads one relay packet.
+ * Reads one relay packet (protocol, section 4).
  * @throws {PubkeeperError} `PACKET_INVALID` when it is truncated, longer than it says or of an unknown type
  */
 export function decodeRelayPacket(bytes: Uint8Array): RelayPacket {

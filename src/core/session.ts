@@ -1,3 +1,4 @@
+import type { Complete } from './complete.js';
 import type { WebSocketConstructor } from './connection.js';
 import { asPubkeeperError, type ErrorCode, PubkeeperError } from './errors.js';
 import { after, cancel, type Timer } from './host.js';
@@ -13,7 +14,7 @@ export interface SessionOptions {
   readonly place: { readonly server: string; heartbeatMs?: number };
   readonly token: TokenSource;
   readonly WebSocket: WebSocketConstructor;
-  readonly reconnect: Required<ReconnectOptions>;
+  readonly reconnect: Complete<ReconnectOptions>;
   /** How long it may take from dialling to being authenticated, in ms. */
   readonly timeoutMs: number;
   /** The names of the brews, for BREWS_REGISTER. */

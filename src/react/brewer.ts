@@ -6,14 +6,21 @@ import { useProvided } from './provider.js';
 export interface BrewerView {
   /** Whether anybody reads what is brewed. */
   readonly isMatched: boolean;
+  /** Sends bytes: as `brew` of a `Brewer`, and like the two below the same function as long as the brewer and `isMatched` are. */
   readonly brew: Brewer['brew'];
+  /** Sends text as UTF-8. */
   readonly brewText: Brewer['brewText'];
+  /** Sends a value as JSON. */
   readonly brewJSON: Brewer['brewJSON'];
   /** The brewer itself, for its events. */
   readonly brewer: Brewer;
 }
 
-/** Brews on a topic while the component is mounted. Renders again when the first reader comes and when the last one goes. */
+/**
+ * Brews on a topic while the component is mounted. Renders again when the first reader comes and when the last one goes. The options
+ * are those of a `Brewer`, with its defaults.
+ * @throws {PubkeeperError} `OPTION_INVALID` without a provider above or for a wrong option, `TOPIC_INVALID`
+ */
 export function useBrewer(topic: string, { crypto = true, cipher = 'aes-gcm' }: Pick<BrewerOptions, 'crypto' | 'cipher'> = {}): BrewerView {
   const { client } = useProvided('useBrewer');
   const store = useMemo(() => {

@@ -5,12 +5,12 @@ import { useProvided } from './provider.js';
 /** The options of {@link usePatron}. */
 export interface UsePatronOptions {
   /** How many messages are kept for rendering, the newest last. Default 100; 0: none, for those that use `onMessage`. */
-  readonly keep?: number;
+  readonly keep?: number | undefined;
   /** Called with each message as it comes, also with those that are never rendered. May be a new function each time. What it throws, or its promise rejects with, is an `error` event (`CALLBACK_FAILED`) of the client. */
-  readonly onMessage?: (message: Message) => unknown;
+  readonly onMessage?: ((message: Message) => unknown) | undefined;
   /** As for a `Patron`. Default `true`. */
   readonly crypto?: PatronOptions['crypto'];
-  /** As for a `Patron`. */
+  /** As for a `Patron`: by default whatever is encrypted, and what `crypto` says of plaintext. */
   readonly minCipher?: PatronOptions['minCipher'];
 }
 
@@ -27,6 +27,7 @@ const NOTHING: PatronView = { messages: [], isMatched: false };
 /**
  * Reads a topic pattern while the component is mounted. However many messages come, the component renders at most once
  * a frame.
+ * @throws {PubkeeperError} `OPTION_INVALID` without a provider above or for a wrong option, `PATTERN_INVALID`
  */
 export function usePatron(pattern: string, { keep = 100, onMessage, crypto = true, minCipher }: UsePatronOptions = {}): PatronView {
   const { client } = useProvided('usePatron');
@@ -48,7 +49,10 @@ export function usePatron(pattern: string, { keep = 100, onMessage, crypto = tru
   return useMemo(() => (view.messages.length > keep ? { ...view, messages: newest(view.messages, keep) } : view), [view, keep]);
 }
 
-/** The newest message on a topic, or on any topic of a pattern; undefined until one has come. */
+/**
+ * The newest message on a topic, or on any topic of a pattern; undefined until one has come.
+ * @throws {PubkeeperError} as {@link usePatron}
+ */
 export const useLatest = (topic: string, options: Pick<UsePatronOptions, 'crypto' | 'minCipher'> = {}): Message | undefined =>
   usePatron(topic, { ...options, keep: 1 }).messages[0];
 

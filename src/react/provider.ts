@@ -6,7 +6,8 @@ export interface PubkeeperProviderProps {
   /** Made outside of any component, or kept in a state: a new client is a new connection. */
   readonly client: PubkeeperClient;
   /** Why the client could not connect, or has given up since. Default: to the console. `usePubkeeper().error` has it too. */
-  readonly onError?: (error: PubkeeperError) => void;
+  readonly onError?: ((error: PubkeeperError) => void) | undefined;
+  /** Whose hooks use the client. */
   readonly children?: ReactNode;
 }
 
@@ -23,6 +24,7 @@ const mounted = /* @__PURE__ */ new WeakMap<PubkeeperClient, number>();
 /**
  * Lends a client to the hooks of all components below. Connects it when it is mounted, disconnects it when it is
  * unmounted, if no other provider lends it; on a server it does neither.
+ * @throws {PubkeeperError} `OPTION_INVALID` without a `client`
  */
 export function PubkeeperProvider({ client, onError = report, children }: PubkeeperProviderProps): ReactElement {
   const [failure, setFailure] = useState<Provided>();
@@ -81,13 +83,18 @@ const report = (error: PubkeeperError): void => console.error(error);
 
 /** What {@link usePubkeeper} returns. */
 export interface PubkeeperView {
+  /** The client of the provider. */
   readonly client: PubkeeperClient;
+  /** Its state; `'disconnected'` while a server renders. */
   readonly state: ClientState;
   /** Why the client could not connect, or has given up since; undefined unless `state` is `'disconnected'`. */
   readonly error: PubkeeperError | undefined;
 }
 
-/** The client of the provider above and its state; renders again when that changes. */
+/**
+ * The client of the provider above and its state; renders again when that changes.
+ * @throws {PubkeeperError} `OPTION_INVALID` without a provider above
+ */
 export function usePubkeeper(): PubkeeperView {
   const { client, error } = useProvided('usePubkeeper');
   const subscribe = useMemo(() => (changed: () => void) => client.on('state', changed), [client]);

@@ -9,6 +9,7 @@ export type { Rights } from './match.js';
 
 /** One right of a token: what it may do with the topics that `topic`, a pattern, matches. */
 export interface Right {
+  /** A topic pattern. */
   readonly topic: string;
   /** Whether its patrons are matched to these topics; default false. */
   readonly read?: boolean;

@@ -9,20 +9,29 @@
  * | 4400 | `BAD_PACKET` | control | before authentication: anything but CLIENT_AUTHENTICATE | no: it is at fault |
  * | 4401 | `UNAUTHORIZED` | control | the token is not known, or not any more; an ERROR said so before | no |
  * | 4403 | `TOKEN_EXPIRED` | control | the token has expired, or other rights were given to it | yes, with a token that is good |
- * | 4408 | `AUTH_TIMEOUT` | control | no CLIENT_AUTHENTICATE within 5 s, or the authenticator took longer | yes |
+ * | 4408 | `AUTH_TIMEOUT` | control | no CLIENT_AUTHENTICATE within `authMs` (5 s), or the authenticator took longer | yes |
  * | 4413 | `SLOW_READER` | both | more bytes wait for this reader than the server keeps for one | yes |
  * | 4500 | `SERVER_FAULT` | control | a fault of the server, or a token whose key it does not know yet; it has logged which | yes |
  *
  * A connection that has been silent for 2.5 heartbeats is cut without a code (its other end sees 1006, if anything).
  */
 export const CloseCode = {
+  /** The server shuts down. */
   GOING_AWAY: 1001,
+  /** A message is longer than `maxMessageBytes`. */
   TOO_LONG: 1009,
+  /** Anything but CLIENT_AUTHENTICATE came first. */
   BAD_PACKET: 4400,
+  /** The token is not known, or not any more. */
   UNAUTHORIZED: 4401,
+  /** The token has expired, or other rights were given to it. */
   TOKEN_EXPIRED: 4403,
+  /** No token came in time, or none that was checked in time. */
   AUTH_TIMEOUT: 4408,
+  /** Too much waits for this reader. */
   SLOW_READER: 4413,
+  /** A fault of the server. */
   SERVER_FAULT: 4500,
 } as const;
+/** One of these numbers. */
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];

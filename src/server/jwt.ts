@@ -7,18 +7,19 @@ import { hashToken, readRights, rightsOf } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
 import { checkNames } from './options.js';
 
-/** The signatures that are taken. */
+/** The signatures that are known: what {@link JwtOptions} may name. */
 export const JWT_ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
+/** One of {@link JWT_ALGORITHMS}. */
 export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
 
 /** What makes a token good. One of `key`, `keyFile` and `jwksUrl` must be given. */
 export interface JwtOptions {
   /** A PEM public key or certificate, a JWK, a JWKS, or for HS256 a secret of at least 32 bytes. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** A file that holds such a text. Read once: see `server.reload()`. */
-  readonly keyFile?: string;
+  readonly keyFile?: string | undefined;
   /** Where a JWKS is; fetched again when an unknown key is named, at most every 30 s. */
-  readonly jwksUrl?: string;
+  readonly jwksUrl?: string | undefined;
   /** Only these are taken, whatever a token says of itself. */
   readonly algorithms: readonly JwtAlgorithm[];
   /** What the claim `iss` must be. */
@@ -26,7 +27,7 @@ export interface JwtOptions {
   /** What the claim `aud` must be or hold. */
   readonly audience: string;
   /** How much clocks may differ, in seconds; default 60. So long after its expiry a token's connection ends. */
-  readonly leewaySeconds?: number;
+  readonly leewaySeconds?: number | undefined;
 }
 
 /** Three parts in base64url, written in the one way there is. `jose` also reads what has blanks or stray bits in it. */
@@ -39,7 +40,7 @@ type Keys = CryptoKey | JWK | Uint8Array | CompactVerifyGetKey;
 
 /**
  * Takes signed tokens (JWT). The claim `rights` says what each may do: `[{"topic": "plant.**", "read": true}]`. A token
- * must have an expiry (`exp`); when it is over the connection ends.
+ * must have an expiry (`exp`); `leewaySeconds` after it the connection ends. Made by {@link JwtAuthenticator.create}.
  */
 export class JwtAuthenticator implements Authenticator {
   readonly #keys: Keys;
@@ -59,7 +60,10 @@ export class JwtAuthenticator implements Authenticator {
     this.#leeway = options.leewaySeconds ?? 60;
   }
 
-  /** @throws {PubkeeperError} `OPTION_INVALID`; the key is not in its sentence */
+  /**
+   * Reads the key, and makes what `createServer` takes as `tokens`.
+   * @throws {PubkeeperError} `OPTION_INVALID`; the key is not in its sentence
+   */
   static async create(options: JwtOptions): Promise<JwtAuthenticator> {
     checkNames('JwtAuthenticator.create()', options, NAMES);
     const { algorithms, issuer, audience, leewaySeconds = 60 } = options;

@@ -1,3 +1,4 @@
+import type { Complete } from '../core/complete.js';
 import { type ErrorCode, PubkeeperError } from '../core/errors.js';
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
@@ -7,53 +8,53 @@ import type { DropReason } from './stats.js';
 /** What one client may use of the server. Everything has a default; each refusal is counted in `stats().drops`. */
 export interface Limits {
   /** Packets that a client may send before it is let in; default 1: its CLIENT_AUTHENTICATE. */
-  readonly packetsBeforeAuth?: number;
+  readonly packetsBeforeAuth?: number | undefined;
   /**
    * TCP connections from one address (IPv6: from one /64); default 256. Without this option loopback has no limit, since
    * a proxy on this machine makes everybody come from there; a limit that is given holds for loopback too.
    */
-  readonly connectionsPerAddress?: number;
+  readonly connectionsPerAddress?: number | undefined;
   /** Patrons and brewers of one connection, and in `secured` brewers for which a relay connection publishes; default 10,000. */
-  readonly registrations?: number;
+  readonly registrations?: number | undefined;
   /** Bytes of the packets that registered these, together; default 16 MiB. */
-  readonly registeredBytes?: number;
+  readonly registeredBytes?: number | undefined;
   /** Brews of one patron or brewer; default 32. */
-  readonly brewsPerRegistration?: number;
+  readonly brewsPerRegistration?: number | undefined;
   /** Topics that one relay connection has joined; default 10,000. */
-  readonly joinedTopics?: number;
+  readonly joinedTopics?: number | undefined;
   /** Characters of a topic or a pattern; default 255. */
-  readonly topicLength?: number;
+  readonly topicLength?: number | undefined;
   /** Segments of a topic or a pattern; default 32. */
-  readonly topicSegments?: number;
+  readonly topicSegments?: number | undefined;
   /** `**` in a pattern; default 8. */
-  readonly doubleWildcards?: number;
+  readonly doubleWildcards?: number | undefined;
   /** Control packets a second of one connection; default 2,000. Who sends more is read later: nothing is lost. */
-  readonly packetsPerSecond?: number;
+  readonly packetsPerSecond?: number | undefined;
   /** Control packets that may come at once before that counts; default 40,000, so that a client can register all again. */
-  readonly packetBurst?: number;
+  readonly packetBurst?: number | undefined;
   /** WebSocket messages a second of one relay connection; default 100,000. Who sends more is read later. */
-  readonly relayMessagesPerSecond?: number;
+  readonly relayMessagesPerSecond?: number | undefined;
   /** Bytes a second of one relay connection; default 512 MiB. Who sends more is read later. */
-  readonly relayBytesPerSecond?: number;
+  readonly relayBytesPerSecond?: number | undefined;
   /** Last values that the relay keeps; default 10,000. */
-  readonly retainedValues?: number;
+  readonly retainedValues?: number | undefined;
   /** Bytes of last values that the relay keeps; default 64 MiB. */
-  readonly retainedBytes?: number;
+  readonly retainedBytes?: number | undefined;
   /**
    * Bytes that may wait for one reader of the relay, unless a single message is longer; default 1 MiB. Where a quarter of
    * them waits the publisher is read later, as long as the reader reads: a burst is not lost. Who lets 16 times as many
    * wait on control, where nothing can be left out, is cut.
    */
-  readonly bufferedBytes?: number;
+  readonly bufferedBytes?: number | undefined;
   /**
    * What a relay connection gets that lets more wait. `'drop'` (default): once it has read what waits, the newest frame of
    * each topic of which it missed any. `'cut'`: the close code 4413, and 2 s to take it.
    */
-  readonly slowReader?: 'drop' | 'cut';
+  readonly slowReader?: 'drop' | 'cut' | undefined;
 }
 
 /** The limits as the server works with them. `connectionsPerAddress` undefined: as the default has it. */
-export interface LimitSettings extends Required<Omit<Limits, 'connectionsPerAddress'>> {
+export interface LimitSettings extends Complete<Omit<Limits, 'connectionsPerAddress'>> {
   readonly connectionsPerAddress: number | undefined;
 }
 

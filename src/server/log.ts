@@ -1,18 +1,23 @@
 import type { Logger } from '../core/host.js';
 
-/** From the most to the least. */
+/** The levels of a {@link jsonLogger}, from the most that is written to the least. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+/** One of {@link LOG_LEVELS}. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
  * A logger that writes each entry as one line of JSON: `time`, `level`, `message`, and `error` where there is one. What it
  * is given by this server holds neither tokens nor keys.
+ * @param level the least that is written; default `'warn'`
  * @param write takes a line; default: stderr
  */
 export function jsonLogger(
   level: LogLevel = 'warn',
   write: (line: string) => void = (line) => void process.stderr.write(line),
-): Required<Logger> & { info(...data: unknown[]): void } {
+): Required<Logger> & {
+  /** What goes its way: `pubkeeper serve` writes of it, `createServer` does not. */
+  info(...data: unknown[]): void;
+} {
   const least = LOG_LEVELS.indexOf(level);
   const at =
     (own: LogLevel) =>

@@ -6,7 +6,9 @@ import type { BrewDetails, BrewerConfig, BrewerInfo, Packet, PatronInfo } from '
 
 /** What a token allows. Topics are literal. */
 export interface Rights {
+  /** Whether its patrons are matched to this topic. */
   mayRead(topic: string): boolean;
+  /** Whether its brewers may publish this topic. */
   mayWrite(topic: string): boolean;
   /**
    * The patterns that `mayRead` goes by: where they are narrower than a patron's own, its brewers are looked up by them. The

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Complete } from '../core/complete.js';
 import { PubkeeperError } from '../core/errors.js';
 import type { Logger } from '../core/host.js';
 import { show } from '../core/id.js';
@@ -17,65 +18,70 @@ import type { UpgradeRequest } from './upgrade.js';
 /** What `createServer` takes. Everything has a default. */
 export interface ServerOptions {
   /** The TCP port for control, relay and plain HTTP; default 9898; 0 for any that is free. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** The address to bind to; default `127.0.0.1`. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /**
    * Who may do what: a table of tokens, what `readTokens` read, or an authenticator of one's own. Without it the
    * server makes one token at random that may do everything, and binds to loopback only.
    */
-  readonly tokens?: TokenTable | Authenticator;
+  readonly tokens?: TokenTable | Authenticator | undefined;
   /** Also opens a port for relay connections only, as deployed systems have; 0 for any that is free. Default: none. */
-  readonly relayPort?: number;
+  readonly relayPort?: number | undefined;
   /**
    * Further addresses of this server's relay, as `host:port`: those by which a proxy or a mapped port leads to it. The host by
    * which a client reaches the server, this machine's own addresses and the server's ports are known. In the profile
    * `secured` a relay that is not known gets no tickets, and so no data. Default: none.
    */
-  readonly relayAddresses?: readonly string[];
+  readonly relayAddresses?: readonly string[] | undefined;
   /** The longest payload of a message, in bytes, headers not counted; default 1 MiB. Several short ones may come together, up to 64 KiB. */
-  readonly maxMessageBytes?: number;
+  readonly maxMessageBytes?: number | undefined;
   /** Where refusals (`warn`), oddities (`debug`) and faults (`error`) go; default: only faults, to the console. */
-  readonly logger?: Logger;
+  readonly logger?: Logger | undefined;
   /** Whether /metrics answers; default: only on loopback. */
-  readonly metrics?: boolean;
+  readonly metrics?: boolean | undefined;
   /** Answers plain HTTP requests except /healthz, /readyz, /metrics, /ws and /brew; see `serveFiles`. Default: 404. */
-  readonly http?: RequestHandler;
+  readonly http?: RequestHandler | undefined;
   /** The time between two pings, in milliseconds; default 15,000. Who is silent for 2.5 of them is cut. */
-  readonly heartbeatMs?: number;
+  readonly heartbeatMs?: number | undefined;
   /** How long a connection may take to authenticate, in milliseconds; default 5,000. */
-  readonly authMs?: number;
+  readonly authMs?: number | undefined;
   /**
    * How long a brewer that uses this server's relay is not told of a patron that has not joined there yet, in
    * milliseconds; default 250. A fresh pair would else lose what is brewed before the patron has joined.
    */
-  readonly holdMs?: number;
+  readonly holdMs?: number | undefined;
   /**
    * `'open'`: whoever reaches the relay may join and publish any topic there, as deployed clients do. `'secured'`: only with
    * a ticket of the control server, which clients of this SDK send. Default: `'open'` on loopback, else `'secured'`.
    */
-  readonly profile?: 'open' | 'secured';
+  readonly profile?: 'open' | 'secured' | undefined;
   /** One or two keys for tickets, of 32 bytes or more: the first signs. Shared by relays that serve together. Default: random. */
-  readonly ticketKeys?: readonly Uint8Array[];
+  readonly ticketKeys?: readonly Uint8Array[] | undefined;
   /** How long a ticket holds, in seconds; default 600. It is renewed between half and three quarters of that. */
-  readonly ticketSeconds?: number;
+  readonly ticketSeconds?: number | undefined;
   /** Makes this server one of several that are one network, over NATS. Default: it is alone. */
-  readonly cluster?: ClusterOptions;
-  /** What one client may use of the server. */
-  readonly limits?: Limits;
+  readonly cluster?: ClusterOptions | undefined;
+  /** What one client may use of the server; each limit has a default. */
+  readonly limits?: Limits | undefined;
   /** Serves TLS (`wss:`, `https:`): certificate chain and private key in PEM. Default: neither. */
-  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
+  readonly tls?: {
+    /** The certificate chain in PEM, the server's own first. */
+    readonly cert: string | Uint8Array;
+    /** Its private key in PEM. */
+    readonly key: string | Uint8Array;
+  } | undefined;
   /** The origins whose pages may connect, as `https://example.org`; nothing but these. Default: see `allowOrigin`. */
-  readonly origins?: readonly string[];
+  readonly origins?: readonly string[] | undefined;
   /** Whether pages of an origin may connect; default: the server's own; bound to loopback, those of this machine. */
-  readonly allowOrigin?: (origin: string, request: UpgradeRequest) => boolean;
+  readonly allowOrigin?: ((origin: string, request: UpgradeRequest) => boolean) | undefined;
 }
 
 /** What `server.reload()` takes: as in {@link ServerOptions}. */
 export type ReloadOptions = Pick<ServerOptions, 'tokens' | 'ticketKeys' | 'tls'>;
 
 /** The options as the server works with them. */
-export interface ServerSettings extends Omit<Required<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits' | 'tls' | 'origins' | 'ticketKeys' | 'cluster'> {
+export interface ServerSettings extends Omit<Complete<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits' | 'tls' | 'origins' | 'ticketKeys' | 'cluster'> {
   readonly cluster: ClusterSettings | undefined;
   readonly tickets: Tickets | undefined;
   readonly tls: ServerOptions['tls'];

@@ -26,12 +26,15 @@ import type { AcceptedRoute } from './upgrade.js';
 export interface MatchEvent {
   /** The brewer's literal topic. */
   readonly topic: string;
+  /** 32 hex digits. */
   readonly brewerId: string;
+  /** 32 hex digits. */
   readonly patronId: string;
   /** The name of the brew over which they meet. */
   readonly brew: string;
 }
 
+/** What a server emits: `server.on(name, listener)`. */
 export type ServerEvents = Record<'matched' | 'unmatched', MatchEvent>;
 
 /** How much more may wait on control, where nothing can be left out: a client that comes back registers all at once. */
@@ -49,7 +52,7 @@ const PROBE_MS = 2_000;
 
 /** A running server: made by `createServer`, ended by `close()` or by `await using`. */
 export class PubkeeperServer {
-  /** The token that was made up because none was given; else undefined. */
+  /** The token that was made up because `tokens` was not given; else undefined. */
   readonly token: string | undefined;
   readonly #settings: ServerSettings;
   readonly #drops: Drops;
@@ -107,6 +110,7 @@ export class PubkeeperServer {
     });
   }
 
+  /** @internal Use `createServer`. */
   static async start(options: ServerOptions): Promise<PubkeeperServer> {
     const settings = readOptions(options);
     const drops = new Drops();
@@ -159,17 +163,17 @@ export class PubkeeperServer {
     };
   }
 
-  /** Calls `listener` whenever a pair is matched or comes apart. Returns its own undo. */
+  /** Calls `listener` whenever a pair is matched (`'matched'`) or comes apart (`'unmatched'`); returns what undoes it. */
   on<Name extends keyof ServerEvents>(name: Name, listener: (event: ServerEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
 
   /**
-   * Closes every connection with 1001 and frees the ports. Resolves within about a second after `drainMs`, for which it
+   * Closes every connection with 1001 and frees the ports. Resolves within about a second after `drainMs` (in ms, default 0), for which it
    * only takes no more connections and says so at /readyz, so that whoever sends clients here stops. May be called twice:
    * without `drainMs` that ends the wait.
    */
-  async close({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
+  async close({ drainMs = 0 }: { readonly drainMs?: number | undefined } = {}): Promise<void> {
     if (drainMs > 0 && !this.#closing) {
       this.#ports.drain();
       await new Promise<void>((over) => {
@@ -208,6 +212,7 @@ export class PubkeeperServer {
     if (authenticator) this.#control.reload(authenticator);
   }
 
+  /** As {@link close}: `await using server = await createServer(…)`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

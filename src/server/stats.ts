@@ -73,9 +73,13 @@ export interface ServerStats {
   readonly controlConnections: number;
   /** Authenticated control connections. */
   readonly clients: number;
+  /** Relay connections, on either port. */
   readonly relayConnections: number;
+  /** Registered brewers. */
   readonly brewers: number;
+  /** Registered patrons. */
   readonly patrons: number;
+  /** Pairs of a brewer and a patron that may exchange data. */
   readonly matches: number;
   /** PATRON_NOTIFYs that wait for a patron to join the relay. */
   readonly heldNotifications: number;
@@ -83,11 +87,13 @@ export interface ServerStats {
   readonly bufferedBytes: number;
   /** Topics that somebody has joined on the relay. */
   readonly topics: number;
-  /** Last values that the relay keeps, and their bytes. */
+  /** Last values that the relay keeps. */
   readonly retained: number;
+  /** The bytes of those. */
   readonly retainedBytes: number;
-  /** Frames that the relay took and gave, since the start. */
+  /** Frames that the relay took, since the start. */
   readonly published: number;
+  /** Frames that it gave, since the start: each once for every connection that got it. */
   readonly delivered: number;
   /** What was dropped since the start, by reason. A reason that never occurred is missing. */
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;

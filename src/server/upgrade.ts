@@ -11,6 +11,7 @@ export interface UpgradeRequest {
   readonly path: string;
   /** The subprotocols offered, in order. */
   readonly protocols: readonly string[];
+  /** The Origin header: the page's; undefined where it is no page. */
   readonly origin: string | undefined;
   /** The Host header. */
   readonly host: string;

@@ -1,3 +1,4 @@
+import type { Complete } from '../../core/complete.js';
 import { type BrewDetails, PubkeeperError } from '../../core/index.js';
 import { show } from '../../core/id.js';
 import type { Place } from './broker-brew.js';
@@ -15,9 +16,9 @@ interface Advertised {
 }
 
 interface Secrets {
-  readonly username?: string;
-  readonly password?: string;
-  readonly token?: string;
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  readonly token?: string | undefined;
 }
 
 /**
@@ -79,9 +80,9 @@ export function readPlace(details: BrewDetails, address: unknown, brewerId: stri
 
 /** What the brews over brokers have in common in their options. */
 interface Common extends Secrets {
-  readonly name?: string;
-  readonly prefix?: string;
-  readonly lastValue?: boolean;
+  readonly name?: string | undefined;
+  readonly prefix?: string | undefined;
+  readonly lastValue?: boolean | undefined;
 }
 
 /**
@@ -93,7 +94,7 @@ export function readCommon(
   separator: '/' | '.',
   defaultName: string,
   { name = defaultName, prefix = 'pubkeeper', lastValue = true, username, password, token }: Common,
-): Required<Omit<Common, keyof Secrets>> {
+): Complete<Omit<Common, keyof Secrets>> {
   if (typeof name !== 'string' || !name) throw invalidOption(kind, 'name must be a text', name);
   if (typeof prefix !== 'string' || !prefix.split(separator).every((part) => /^[\w-]+$/.test(part))) {
     throw invalidOption(kind, `prefix must be letters, digits, _ and -, divided by ${separator === '/' ? 'slashes' : 'dots'}`, prefix);

@@ -2,6 +2,7 @@ import type { Awaitable } from './engine.js';
 
 /** The names of the ciphers, weakest first. */
 export const CIPHERS = ['none', 'aes-cbc', 'aes-gcm'] as const;
+/** The name of a cipher: plaintext, AES-CBC as deployed peers have it, or sealed (AES-256-GCM). */
 export type CipherName = (typeof CIPHERS)[number];
 
 /** The place of a cipher among them. One of an application's own hides, and nobody here knows whether it does more. */
@@ -9,6 +10,7 @@ export const strength = (cipher: CipherName | 'custom'): number => CIPHERS.index
 
 /** What a patron does with one brewer's frames, for one session of that brewer. */
 export interface Opener {
+  /** Which it is, for a patron's `minCipher`. */
   readonly cipher: CipherName | 'custom';
   /** Whether a frame has a length that this cipher can make, and the marks of this session. */
   isWhole(frame: Uint8Array): boolean;
@@ -23,9 +25,19 @@ export interface Opener {
 
 /** What a brewer does with its messages, for one session. */
 export interface Sealer {
+  /** Which it is. */
   readonly cipher: CipherName | 'custom';
   /** What patrons are told (`brewer_config.cipher`), so that they can open. */
-  readonly config: { readonly mode: number | string; readonly key: string; readonly epoch?: string } | undefined;
+  readonly config:
+    | {
+        /** By what openers know it: 2, `'AES-GCM'`, or an application's own. */
+        readonly mode: number | string;
+        /** In hex. */
+        readonly key: string;
+        /** In hex; only sealed sessions have one. */
+        readonly epoch?: string;
+      }
+    | undefined;
   /** A whole brew frame around `message`. What `message` holds when the call is made counts. */
   seal(message: Uint8Array): Awaitable<Uint8Array<ArrayBuffer>>;
   /** A whole brew frame around `count` messages, each with its length (u32) before it; undefined where frames hold one. */

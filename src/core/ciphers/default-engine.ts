@@ -2,7 +2,8 @@ import { nobleEngine } from '#noble';
 import type { CbcKey, CryptoEngine } from './engine.js';
 import { subtle, webCryptoEngine } from './web-crypto.js';
 
-/** Not exported under its own name: declarations must not lead to `#noble`, which not every compiler finds. */
+// Not exported under its own name: declarations must not lead to `#noble`, which not every compiler finds.
+/** AES in plain JavaScript, by `@noble/ciphers`: synchronous, and there also where `crypto.subtle` is missing. */
 export const plainEngine: CryptoEngine = nobleEngine;
 
 declare const performance: { now(): number };

@@ -16,6 +16,7 @@ export interface CbcKey {
 
 /** AES-GCM with a 16-byte tag behind the ciphertext, under one key. */
 export interface GcmKey {
+  /** The ciphertext of `plaintext`, and the tag. `nonce`: 12 bytes, never twice under one key; `data` is authenticated besides. */
   seal(nonce: Uint8Array, data: Uint8Array, plaintext: Uint8Array): Awaitable<Uint8Array>;
   /** Throws or rejects when the tag is wrong. `data` is what was authenticated besides. */
   open(nonce: Uint8Array, data: Uint8Array, sealed: Uint8Array): Awaitable<Uint8Array>;
@@ -26,8 +27,11 @@ export interface GcmKey {
  * views into larger buffers; they are not changed, and no longer looked at once the call has returned.
  */
 export interface CryptoEngine {
+  /** For people: nothing depends on it. */
   readonly name: string;
+  /** AES-CBC under a key of 16, 24 or 32 bytes. */
   cbc(key: Uint8Array): CbcKey;
+  /** AES-GCM under a key of 32 bytes. */
   gcm(key: Uint8Array): GcmKey;
 }
 

@@ -32,7 +32,10 @@ export function openerFor(config: BrewerConfig, engine: CryptoEngine): Opener {
   );
 }
 
-/** A new session's key, and what seals with it. */
+/**
+ * A new session's key, and what seals with it.
+ * @param identity see `frameIdentity`
+ */
 export function sealerFor(cipher: CipherName | MakeSealer, engine: CryptoEngine, identity: Uint8Array): Sealer {
   if (typeof cipher === 'function') return cipher(identity);
   if (cipher === 'aes-gcm') return gcmSealer(engine, identity);

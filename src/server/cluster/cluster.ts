@@ -39,12 +39,13 @@ export interface ClusterStats {
   readonly registrations: number;
   /** Changes that are not in the registry yet. */
   readonly pending: number;
-  /** How often the whole registry was read. */
+  /** How often the whole registry was read, since the start. */
   readonly resyncs: number;
   /** Topics that this server's relay takes frames of from others. */
   readonly topics: number;
-  /** Frames that were sent to the relays of other servers, and that came from there. */
+  /** Frames that were sent to the relays of other servers, since the start. */
   readonly sent: number;
+  /** Frames that came from there, since the start. */
   readonly received: number;
   /** Bytes that wait to be sent to NATS. */
   readonly waitingBytes: number;

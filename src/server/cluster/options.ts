@@ -6,14 +6,17 @@ export interface ClusterOptions {
   /** The addresses of NATS servers, `nats://host:4222` or `tls://…`; a text may hold several, with commas between. */
   readonly servers: string | readonly string[];
   /** The name of the network, for several on one NATS: 1 to 32 letters, digits, `-` and `_`. Default `pubkeeper`. */
-  readonly name?: string;
-  readonly username?: string;
-  readonly password?: string;
-  readonly token?: string;
+  readonly name?: string | undefined;
+  /** For NATS. Default: the name in the first address, if there is one. */
+  readonly username?: string | undefined;
+  /** For NATS. Default: the password in the first address, if there is one. */
+  readonly password?: string | undefined;
+  /** For a NATS that goes by tokens. */
+  readonly token?: string | undefined;
   /** The text of a credentials file, as `nsc` makes them. */
-  readonly credentials?: string | Uint8Array;
+  readonly credentials?: string | Uint8Array | undefined;
   /** How many NATS servers keep the registry, 1 to 5. Default: 3, or 1 where NATS is a single server. */
-  readonly replicas?: number;
+  readonly replicas?: number | undefined;
 }
 
 const NAMES = ['servers', 'name', 'username', 'password', 'token', 'credentials', 'replicas'];
