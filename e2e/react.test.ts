@@ -113,6 +113,18 @@ describe('pubkeeper/react in Chromium', () => {
     expect(await page.evaluate(() => probe.problems)).toEqual([]);
   });
 
+  it('has one brewer, however often its cipher is a new function', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    await page.click('#encrypt');
+    await page.locator('#own', { hasText: 'matched' }).waitFor();
+    const before = registered();
+    // What is above it renders, and with it this one.
+    for (const button of ['#fewer', '#more']) await page.click(button);
+    expect(await page.locator('#own').textContent()).toBe('matched');
+    expect(registered()).toEqual(before);
+  });
+
   it('renders a message also where onMessage fails, which is an error event', async () => {
     await open();
     await page.locator('#status', { hasText: /^connected$/ }).waitFor();

@@ -31,11 +31,18 @@ function Writer({ topic }: { readonly topic: string }): ReactElement {
   return h('button', { id: 'brew', disabled: !isMatched, onClick: () => void brewText('clicked') }, 'Brew');
 }
 
+/** Its cipher is another function each time that it renders. */
+function OwnCipher({ topic }: { readonly topic: string }): ReactElement {
+  const { isMatched } = useBrewer(topic, { cipher: () => ({ cipher: 'custom', config: { mode: 'own', key: '' }, seal: (message) => Uint8Array.from(message), sealBundle: undefined }) });
+  return h('output', { id: 'own' }, isMatched ? 'matched' : 'alone');
+}
+
 export function App({ client, heard, rendered }: AppProps): ReactElement {
   const [pattern, setPattern] = useState('react.a.*');
   const [keep, setKeep] = useState(3);
   const [isHidden, setHidden] = useState(false);
   const [isWriting, setWriting] = useState(true);
+  const [isOwn, setOwn] = useState(false);
   return h(
     StrictMode,
     null,
@@ -52,6 +59,8 @@ export function App({ client, heard, rendered }: AppProps): ReactElement {
       h('button', { id: 'fewer', onClick: () => setKeep(2) }, 'Keep fewer'),
       h('button', { id: 'more', onClick: () => setKeep(4) }, 'Keep more'),
       h('button', { id: 'hide', onClick: () => setHidden(!isHidden) }, 'Hide or show'),
+      h('button', { id: 'encrypt', onClick: () => setOwn(true) }, 'Encrypt by a cipher of its own'),
+      isOwn && h(OwnCipher, { topic: 'react.own' }),
       h('button', { id: 'stop', onClick: () => setWriting(false) }, 'Stop writing'),
       isWriting && h(Writer, { topic: 'react.from.page' }),
     ),

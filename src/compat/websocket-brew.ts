@@ -97,8 +97,9 @@ class RelayBrew extends CoreBrew implements Attached {
   readonly #client: BrewClient;
 
   constructor(owner: WebSocketBrew, options: WebSocketBrewOptions, counts: { recv: number; sent: number }, client: BrewClient) {
-    const { hostname, port, secure = false } = owner.brewerConfig ?? {};
-    super(hostname === undefined || port === undefined ? {} : { hostname, port: Number(port), secure });
+    const { brewerConfig: at } = owner;
+    // As the old client took it: what is true in some way asks for `wss:`, and half an address is no other one.
+    super(at && { hostname: at.hostname, port: Number(at.port), secure: !!at.secure });
     this.name = owner.name;
     this.origin = owner;
     this.#options = options;
@@ -128,8 +129,7 @@ class RelayBrew extends CoreBrew implements Attached {
   override brewerDetails(brewer?: { readonly brewerId: string }): BrewDetails | undefined {
     const { brewerConfig, name } = this.origin;
     if (brewer && !(brewerConfig && this.#isOffered('brewer' + brewer.brewerId))) return;
-    const { port } = brewerConfig ?? {};
-    return { ...super.brewerDetails(), ...brewerConfig, ...(port !== undefined && { port: Number(port) }), name };
+    return { ...brewerConfig, ...super.brewerDetails(), name };
   }
 
   override patronDetails(patron: { readonly patronId: string }): BrewDetails | undefined {

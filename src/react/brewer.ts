@@ -1,4 +1,4 @@
-import { useMemo, useSyncExternalStore } from 'react';
+import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { Brewer, type BrewerOptions } from '../index.js';
 import { useProvided } from './provider.js';
 
@@ -23,8 +23,14 @@ export interface BrewerView {
  */
 export function useBrewer(topic: string, { crypto = true, cipher = 'aes-gcm' }: Pick<BrewerOptions, 'crypto' | 'cipher'> = {}): BrewerView {
   const { client } = useProvided('useBrewer');
+  // A function may be another one at each rendering. That is no other brewer: nobody would be matched with it yet.
+  const make = useRef(cipher);
+  useEffect(() => {
+    make.current = cipher;
+  });
+  const name = typeof cipher === 'function' ? undefined : cipher;
   const store = useMemo(() => {
-    const brewer = new Brewer(topic, { crypto, cipher });
+    const brewer = new Brewer(topic, { crypto, cipher: name ?? ((identity) => (make.current as MakeSealer)(identity)) });
     return {
       brewer,
       read: () => brewer.isMatched,
@@ -37,7 +43,7 @@ export function useBrewer(topic: string, { crypto = true, cipher = 'aes-gcm' }: 
         };
       },
     };
-  }, [client, topic, crypto, cipher]);
+  }, [client, topic, crypto, name]);
   const isMatched = useSyncExternalStore(store.subscribe, store.read, unmatched);
   return useMemo(() => {
     const { brewer } = store;
@@ -50,5 +56,8 @@ export function useBrewer(topic: string, { crypto = true, cipher = 'aes-gcm' }: 
     };
   }, [store, isMatched]);
 }
+
+/** What makes a cipher of the application's own. */
+type MakeSealer = Exclude<BrewerOptions['cipher'], string | undefined>;
 
 const unmatched = (): boolean => false;

@@ -17,6 +17,11 @@ describe('the properties', () => {
   it('that make no sense are refused when a client is made', () => {
     const brew = new WebSocketBrew({ brewerConfig: { hostname: 'a/b', port: 1 } });
     expect(() => compat('ws://127.0.0.1:9', { brews: [brew] })).toThrow(/hostname and a port/);
+    // As a page has it whose settings are missing: not the control server's own relay, which nobody has named.
+    for (const half of [{}, { hostname: 'relay.example' }, { port: 8000 }, { hostname: undefined, port: undefined, secure: undefined }]) {
+      const missing = new WebSocketBrew({ brewerConfig: half as { hostname: string; port: number } });
+      expect(() => compat('ws://127.0.0.1:9', { brews: [missing] })).toThrow(/hostname and a port/);
+    }
   });
 });
 
@@ -54,6 +59,16 @@ describe('what is registered', () => {
     for (const port of ['', 'x', '65536']) {
       const wrong = new WebSocketBrew({ brewerConfig: { ...brewerConfig, port } });
       expect(() => compat('ws://127.0.0.1:9', { brews: [wrong] })).toThrow(/hostname and a port/);
+    }
+  });
+
+  it.each([
+    [true, ['true', 1, true]],
+    [false, ['', 0, null, undefined, false]],
+  ])('of a brewer whose secure is %s in some way: that', async (secure, ways) => {
+    for (const way of ways) {
+      const brew = new WebSocketBrew({ brewerConfig: { ...brewerConfig, secure: way as boolean } });
+      expect(await (await registrations(brew, 10)).next()).toMatchObject({ brews: [{ ...brewerConfig, secure }] });
     }
   });
 

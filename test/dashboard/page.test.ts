@@ -101,6 +101,19 @@ describe('the store', () => {
     for (let second = 11; second < 20; second++) store.sample(start + second * 1000);
     expect(store.root.rate).toBe(0);
   });
+
+  it.each([true, false])('never takes what comes once a second for more, also after a last value (%s)', (hasLast) => {
+    const store = new Store();
+    const start = Date.now();
+    if (hasLast) store.add('a.b', { ...entry(bytes('x')), retained: true }, start);
+    for (let second = 0; second < 9; second++) {
+      store.add('a.b', entry(bytes('x')), start + second * 1000 + (hasLast ? 500 : 0));
+      store.sample(start + second * 1000 + 1000);
+      expect(store.topics.get('a.b')?.rate).toBeLessThanOrEqual(1);
+    }
+    expect(store.topics.get('a.b')?.rate).toBeCloseTo(1, 5);
+    expect(store.topics.get('a.b')?.count).toBe(hasLast ? 10 : 9);
+  });
 });
 
 describe('the frame loop', () => {
@@ -224,11 +237,18 @@ describe('explanations', () => {
     }
     expect(explain({ code: 'CONNECT_FAILED', message: '' }, { server: 'ws://host:9898/ws', answersOtherwise: true }).title).toBe('host:9898 is not a Pubkeeper server.');
   });
+
+  it('says of a page that came by https what it may reach, and not of others', () => {
+    const textOf = (pageProtocol: string, server: string) => explain({ code: 'CONNECT_BLOCKED', message: '' }, { server, pageProtocol }).text;
+    expect(textOf('https:', 'ws://127.0.0.1:9898/ws')).toMatch(/only wss/);
+    // WebKit lets no page connect to some ports.
+    for (const way of [textOf('http:', 'ws://host:6000/ws'), textOf('https:', 'wss://host:6000/ws')]) expect(way).toMatch(/ports.*policy/);
+  });
 });
 
 it('formats', () => {
   expect([2 ** 20, 2 ** 24, 1024, 1500].map(formatLimit)).toEqual(['1 MiB', '16 MiB', '1 KiB', '1,500 bytes']);
   expect([0, 1023, 1024, 1_572_864].map(formatBytes)).toEqual(['0 B', '1,023 B', '1.0 KiB', '1.5 MiB'].map((text) => text.replace('1,023', '1023')));
   expect([0, 0.04, 1, 99.95, 2000, 12_345].map(formatRate)).toEqual(['–', '–', '1.0', '100.0', '2,000', '12.3K']);
-  expect([100, 59_000, 61_000, 3_700_000].map(formatDuration)).toEqual(['0.1 s', '59 s', '61 s', '1 h 1 min']);
+  expect([12.4, 100, 59_000, 61_000, 3_700_000].map(formatDuration)).toEqual(['12 ms', '0.1 s', '59 s', '61 s', '1 h 1 min']);
 });

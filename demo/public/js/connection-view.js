@@ -90,10 +90,11 @@ export class ConnectionView {
     const { state, dot, button, label } = this.#rows[kind];
     const left = cutUntil - Date.now();
     const cut = left > 0 && !isOver;
-    const lasted = formatDuration(Math.max(0, Math.floor((Date.now() - since) / 1000) * 1000));
+    const seconds = Math.floor((Date.now() - since) / 1000);
+    const lasted = seconds < 60 ? `${seconds} s` : formatDuration(seconds * 1000);
     let text = 'closed';
     if (cut) text = `cut, back in ${Math.ceil(left / 1000)} s`;
-    else if (open > 0) text = `open for ${lasted}${open > 1 ? `, ${open} relays` : ''}`;
+    else if (open > 0) text = `open${seconds > 0 ? ` for ${lasted}` : ''}${open > 1 ? `, ${open} relays` : ''}`;
     else if (dialling > 0) text = 'dialling';
     else if (!isOver) text = kind === 'relay' && session.state === 'connected' ? 'not needed yet' : 'waiting to dial';
     setText(state, text);

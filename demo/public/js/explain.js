@@ -69,10 +69,10 @@ const LATER = [1001, 1006, 1012, 1013];
 
 /**
  * @param {{ code?: string, message: string, details?: Readonly<Record<string, unknown>> }} error
- * @param {{ server: string, answersOtherwise?: boolean }} context `answersOtherwise`: a WebSocket server is there, but not ours
+ * @param {{ server: string, pageProtocol?: string, answersOtherwise?: boolean }} context `answersOtherwise`: a WebSocket server is there, but not ours
  * @returns {Explanation}
  */
-export function explain({ code, message, details = {} }, { server, answersOtherwise = false }) {
+export function explain({ code, message, details = {} }, { server, pageProtocol = 'http:', answersOtherwise = false }) {
   const where = hostOf(server);
   if (code === 'UNAUTHORIZED') {
     return { field: 'token', title: 'The server refused this token.', text: 'Copy it again, whole, from where the server was started; a restarted server may have made a new one.' };
@@ -92,7 +92,11 @@ export function explain({ code, message, details = {} }, { server, answersOtherw
     return { field: 'server', title: `No Pubkeeper server answers at ${where}.`, text: 'Check the host, the port and the path (usually /ws), and that the server runs: “pubkeeper serve” starts one.' };
   }
   if (code === 'CONNECT_BLOCKED') {
-    return { field: 'server', title: 'The browser did not let this page connect.', text: 'From an https page only wss:// servers can be reached. Use the wss:// address, or open this page by http://.' };
+    const isMixed = pageProtocol === 'https:' && parse(server)?.protocol === 'ws:';
+    const text = isMixed
+      ? 'From an https page only wss:// servers can be reached. Use the wss:// address, or open this page by http://.'
+      : 'Browsers keep pages from some ports, such as 6000, and from what the policy of a page forbids. Use another port, or the page that the server itself serves.';
+    return { field: 'server', title: 'The browser did not let this page connect.', text };
   }
   if (code === 'TIMEOUT') {
     return { field: 'server', title: `${where} does not answer in time.`, text: 'Something accepts connections there but says nothing. Check that it is a Pubkeeper server, and any firewall between.' };

@@ -54,6 +54,7 @@ export const formatExactTime = (ms) => `${formatTime(ms)}.${String(ms % 1000).pa
 
 /** @param {number} ms */
 export function formatDuration(ms) {
+  if (ms < 95) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
   if (seconds < 10) return `${one.format(seconds)} s`;
   if (seconds < 100) return `${Math.round(seconds)} s`;

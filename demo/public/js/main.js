@@ -19,6 +19,7 @@ import { TreeView } from './tree-view.js';
 /** @typedef {import('./session.js').Target} Target */
 /** @typedef {{ server: string, token?: string, reason?: string, maxMessageBytes?: number }} Told `reason`: why no token was told */
 
+const { protocol: pageProtocol } = location;
 const loop = new FrameLoop();
 let store = newStore();
 /** The server and the pattern that the store is of. */
@@ -114,7 +115,7 @@ async function connect(input) {
     ended: (error) => {
       // What ends an attempt is told to who has made it.
       if (attempt !== session || !isUp) return;
-      const { title, text } = explain(error, target);
+      const { title, text } = explain(error, { server: target.server, pageProtocol });
       banner.say('ended', 'bad', title, text, 'Connect…', () => dialog.open(target));
     },
     tooLong: () => attempt === session && brewForm.tooLong(),
@@ -133,7 +134,7 @@ async function connect(input) {
     connection.view.now();
     const problem = error instanceof Pubkeeper.PubkeeperError ? error : { code: '', message: String(error) };
     const answers = problem.code === 'CONNECT_FAILED' && !signal.aborted && (await answersOtherwise(target.server));
-    return signal.aborted || attempt.ended ? undefined : explain(problem, { server: target.server, answersOtherwise: answers || attempt.isStrange });
+    return signal.aborted || attempt.ended ? undefined : explain(problem, { server: target.server, pageProtocol, answersOtherwise: answers || attempt.isStrange });
   }
   if (before && !isShown) {
     attempt.log.push(...before.log);

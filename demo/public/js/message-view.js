@@ -18,6 +18,8 @@ export class MessageView {
   node;
   /** The message that is held, and the history as it was then. @type {{ entry: Entry, history: readonly Entry[], messages: number } | undefined} */
   #held;
+  /** The history as it was drawn last, and the number of messages by then. @type {{ history: readonly Entry[], messages: number }} */
+  #drawn = { history: [], messages: 0 };
   /** What a person has chosen; else what fits. @type {Format | undefined} */
   #format;
   #wire = byId('wire-toggle', HTMLInputElement);
@@ -86,8 +88,8 @@ export class MessageView {
   #hold(entry) {
     const { node } = this;
     if (!node) return;
-    // A busy topic's history is over in a moment: who reads in it gets it as it was.
-    this.#held = entry && { entry, history: this.#held?.history ?? [...node.history], messages: this.#held?.messages ?? node.messages };
+    // A busy topic's history is over in a moment: who reads in it gets it as it was seen, without what has come since it was drawn.
+    this.#held = entry && { ...(this.#held ?? this.#drawn), entry };
     this.view.now();
   }
 
@@ -97,7 +99,8 @@ export class MessageView {
     setHidden(byId('message-body'), node === undefined);
     if (!node) return;
     setText(byId('topic'), node.path);
-    const history = this.#held?.history ?? node.history;
+    if (!this.#held) this.#drawn = { history: [...node.history], messages: node.messages };
+    const { history } = this.#held ?? this.#drawn;
     const entry = this.#held?.entry ?? node.latest;
     this.#drawHeld(node);
     if (!entry) return;

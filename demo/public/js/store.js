@@ -39,6 +39,8 @@ export class TopicNode {
   /** @type {boolean | undefined} */
   expanded;
   count = 0;
+  /** Those of them that rates are taken of: last values were brewed some time ago. */
+  live = 0;
   rate = 0;
   /** Of this topic itself, oldest first; empty for what is no topic. @type {Entry[]} */
   history = [];
@@ -46,16 +48,19 @@ export class TopicNode {
   messages = 0;
   bytes = 0;
   isTopic = false;
-  /** @type {{ count: number, at: number }[]} */
+  /** @type {{ live: number, at: number }[]} */
   #samples;
 
-  /** @param {string} name @param {string} path @param {TopicNode | undefined} parent @param {number} depth @param {number} now */
-  constructor(name, path, parent, depth, now) {
+  /**
+   * @param {string} name @param {string} path @param {TopicNode | undefined} parent @param {number} depth @param {number} now
+   * @param {number} live 1 when it is made for a live message: that one begins the time, and nothing had come in it yet
+   */
+  constructor(name, path, parent, depth, now, live) {
     this.name = name;
     this.path = path;
     this.parent = parent;
     this.depth = depth;
-    this.#samples = [{ count: 0, at: now }];
+    this.#samples = [{ live, at: now }];
   }
 
   /** @param {string} name @param {TopicNode} node */
@@ -82,9 +87,9 @@ export class TopicNode {
 
   /** @param {number} now */
   sample(now) {
-    const oldest = /** @type {{ count: number, at: number }} */ (this.#samples[0]);
-    this.rate = (this.count - oldest.count) / Math.max(1, (now - oldest.at) / 1000);
-    this.#samples.push({ count: this.count, at: now });
+    const oldest = /** @type {{ live: number, at: number }} */ (this.#samples[0]);
+    this.rate = (this.live - oldest.live) / Math.max(1, (now - oldest.at) / 1000);
+    this.#samples.push({ live: this.live, at: now });
     if (this.#samples.length > WINDOW) this.#samples.shift();
   }
 }
@@ -98,7 +103,7 @@ function isSame(latest, { brewerId, sequence, data, length }) {
 const order = new Intl.Collator('en', { numeric: true });
 
 export class Store {
-  root = new TopicNode('', '', undefined, -1, Date.now());
+  root = new TopicNode('', '', undefined, -1, Date.now(), 0);
   /** By whole topic, those that have been silent longest first. @type {Map<string, TopicNode>} */
   topics = new Map();
   /** @type {Set<TopicNode>} */
@@ -121,7 +126,8 @@ export class Store {
     const known = this.topics.get(topic);
     if (message.retained && known?.latest && isSame(known.latest, message)) return;
     if (!known && this.topics.size >= LIMITS.topics) this.#drop();
-    const node = known ?? this.#open(topic, at);
+    const live = message.retained ? 0 : 1;
+    const node = known ?? this.#open(topic, at, live);
     if (known) {
       // To the end of those that may be dropped.
       this.topics.delete(topic);
@@ -131,7 +137,10 @@ export class Store {
     node.bytes += message.length;
     /** @type {TopicNode | undefined} */
     let up = node;
-    for (; up; up = up.parent) up.count += 1;
+    for (; up; up = up.parent) {
+      up.count += 1;
+      up.live += live;
+    }
     // Copies: what came may be a view into a buffer that is much larger.
     const data = message.data.slice(0, LIMITS.payload);
     const frame = message.frame?.slice(0, LIMITS.payload);
@@ -149,15 +158,15 @@ export class Store {
     return true;
   }
 
-  /** @param {string} topic @param {number} now */
-  #open(topic, now) {
+  /** @param {string} topic @param {number} now @param {number} live whether it is for a live message, as 1 or 0 */
+  #open(topic, now, live) {
     const segments = topic.split('.');
     if (segments.length > LIMITS.depth) segments.push(segments.splice(LIMITS.depth - 1).join('.'));
     let node = this.root;
     for (const [depth, name] of segments.entries()) {
       let next = node.children.get(name);
       if (!next) {
-        next = new TopicNode(name, node === this.root ? name : `${node.path}.${name}`, node, depth, now);
+        next = new TopicNode(name, node === this.root ? name : `${node.path}.${name}`, node, depth, now, live);
         node.add(name, next);
         this.#nodes.add(next);
       }
