@@ -181,14 +181,17 @@ describe('matched', () => {
 
   it('need not return a function', async () => {
     const { reader, writer } = await pair();
+    const errors: unknown[] = [];
+    reader.on('error', (error) => errors.push(error));
     const seen = deferred<Patron>();
     const token = reader.addPatron('plain.x', (patron) => {
       seen.resolve(patron);
       return patron.on('message', () => undefined);
     });
     writer.addBrewer('plain.x');
-    await seen.promise;
+    const patron = await seen.promise;
     reader.removePatron(token);
+    expect([patron.isMatched, errors]).toEqual([false, []]);
   });
 });
 
