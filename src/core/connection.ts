@@ -97,7 +97,7 @@ export class Connection {
    */
   close(error: PubkeeperError, code = 1000): void {
     const socket = this.#socket;
-    if (!socket || this.#ended) return;
+    if (!socket) return;
     if (!this.#opened) return this.abandon(error);
     cancel(this.#timer);
     this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(error));
@@ -114,9 +114,8 @@ export class Connection {
     const socket = this.#socket;
     this.#end(error);
     // 4000: "abandoned"; browsers allow no protocol codes here. A socket that is not open yet is just closed.
-    if (!socket || socket.readyState > OPEN) return;
-    if (this.#opened) socket.close(4000, error.code);
-    else socket.close();
+    if (this.#opened) socket?.close(4000, error.code);
+    else socket?.close();
   }
 
   #listen(socket: WebSocketLike): void {

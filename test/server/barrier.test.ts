@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import { topicHash } from '../../src/core/frame.js';
 import type { BrewDetails, Packet } from '../../src/core/packet.js';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import type { BrewDetails, Packet } from '../../src/core/packet.js';
 import { isTopic, isTopicPattern, matchTopic } from '../../src/core/topic.js';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import { encodeFrame, frameIdentity, topicHash } from '../../src/core/frame.js';
 import { fromHex } from '../../src/core/id.js';
