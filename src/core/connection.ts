@@ -99,7 +99,6 @@ export class Connection {
     const socket = this.#socket;
     if (!socket) return;
     if (!this.#opened) return this.abandon(error);
-    cancel(this.#timer);
     this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(error));
     socket.onmessage = null;
     const { url } = this.#options;
@@ -137,7 +136,6 @@ export class Connection {
       this.#options.onOpen(protocol);
     };
     socket.onmessage = ({ data }: { readonly data: unknown }) => {
-      if (this.#ended) return;
       this.heardAt = Date.now();
       const bytes = bytesOf(data);
       if (bytes) onMessage(bytes);

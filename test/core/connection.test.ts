@@ -227,6 +227,16 @@ describe('the end of a connection', () => {
     expect(network.last.readyState).toBeGreaterThan(1);
   });
 
+  it('by close(): what comes while the other side has not answered is not read', () => {
+    const { network, connection, log } = pair();
+    network.answersClose = false;
+    network.last.open();
+    connection.close(why);
+    network.last.readyState = 1;
+    network.last.deliver(bytes('late'));
+    expect(log).toEqual(['open pubkeeper-1.1']);
+  });
+
   it.each([[1000, why.code], [1001, why.code], [1005, why.code], [1006, why.code], [1009, 'CONNECTION_LOST'], [4400, 'CONNECTION_LOST']])(
     'by a close() that the other side answers with %i is %s: only a refusal of what it got says more',
     (code, told) => {

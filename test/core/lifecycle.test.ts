@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { Brewer } from '../../src/core/brewer.js';
 import { Patron } from '../../src/core/patron.js';
-import { deferred, id, rejected } from '../helpers.js';
+import { deferred, id, rawFrame, rejected } from '../helpers.js';
 import { fakeTime, pass } from './fake-time.js';
-import { brewerInfo, controlKit } from './scripted-control.js';
+import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
 
 // What happens while something else is still under way.
 
@@ -124,9 +125,23 @@ describe('a client that has to come back', () => {
     await pass(5000);
     const all = ['connecting', 'connected', 'reconnecting', 'disconnected', 'connecting', 'connected'];
     expect(states).toEqual(all);
-    // What would have followed when it had been away for too long does not.
     await pass(60_000);
     expect([states, control.network.sockets.length]).toEqual([all, 2]);
+  });
+
+  it('and then connects for as long as it takes: what would have followed on being away for too long does not', async () => {
+    let asked = 0;
+    const token = (): string | Promise<string> => (asked++ === 1 ? new Promise<string>(() => undefined) : 'secret');
+    const { client, control, states } = controlKit({ token, connectTimeoutMs: 100_000 });
+    await client.connect();
+    const undo = client.on('error', () => {
+      undo();
+      void client.disconnect();
+      void client.connect().catch(() => undefined);
+    });
+    control.cut();
+    await pass(60_000);
+    expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'disconnected', 'connecting']);
   });
 
   it('gives up on peers that do not come back after graceMs, also where others are registered meanwhile', async () => {
@@ -165,6 +180,28 @@ describe('who hears that it is connected', () => {
     await again;
     expect([isOver, states]).toEqual([true, ['connecting', 'connected', 'disconnected', 'connecting', 'connected']]);
   });
+});
+
+it('who was removed and is added again is told of once', async () => {
+  const { client, control, brew } = controlKit();
+  const told: unknown[] = [];
+  client.on('matched', ({ topic }) => told.push(topic));
+  client.on('error', ({ code }) => told.push(code));
+  control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
+  control.peersOf(id(2)).set(id(21), patronInfo(id(21)));
+  const patron = client.addPatron(new Patron('foreign.*', () => { throw new Error('of the callback'); }, { patronId: id(1) }));
+  const brewer = client.addBrewer(new Brewer('own.topic', { brewerId: id(2) }));
+  await client.connect();
+  client.removePatron(patron);
+  client.removeBrewer(brewer);
+  told.length = 0;
+  client.addPatron(patron);
+  client.addBrewer(brewer);
+  await pass(0);
+  expect([told.sort(), brew.running.size]).toEqual([['foreign.topic', 'own.topic'], 2]);
+  for (const pair of brew.running.values()) if ('receive' in pair) pair.receive(rawFrame('foreign.topic', id(11), 'x'));
+  expect(told.at(-1)).toBe('CALLBACK_FAILED');
+  expect(told.length).toBe(3);
 });
 
 it('what has no listener is told to the logger', async () => {

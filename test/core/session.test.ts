@@ -127,8 +127,9 @@ describe('the handshake', () => {
   });
 
   it('is refused for a wrong token: UNAUTHORIZED, and it is not tried again', async () => {
-    const { client } = kit({ token: 'wrong' });
+    const { client, errors } = kit({ token: 'wrong' });
     const error = await rejected(client.connect(), 'UNAUTHORIZED');
+    expect([error.message, errors]).toEqual([expect.stringContaining('Give a valid one'), []]);
     expect(error.message + JSON.stringify(error.details)).not.toContain('wrong');
     expect([client.state, server.connections]).toEqual(['disconnected', 1]);
   });
