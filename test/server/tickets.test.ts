@@ -23,6 +23,10 @@ describe('Tickets', () => {
     expect(tickets.check(publish, JOIN, 0)).toBeUndefined();
     expect(tickets.check(publish, { ...PUBLISH, brewerId: OTHER_ID }, 0)).toBeUndefined();
     expect(tickets.check(Buffer.alloc(0), JOIN, 0)).toBeUndefined();
+    // A ticket to join bears zeros where one to publish has the brewer's id, which may be all zeros too.
+    const zero = { ...PUBLISH, brewerId: Buffer.alloc(16) };
+    expect(tickets.check(join, zero, 0)).toBeUndefined();
+    expect(tickets.check(tickets.issue(zero, 1000), JOIN, 0)).toBeUndefined();
   });
 
   it('are worth nothing when any bit of them is another', () => {
