@@ -373,7 +373,8 @@ describe('the brewer', () => {
 
   it('rejects what JSON cannot express', async () => {
     const { reader, writer } = await pair();
-    writer.on('error', () => undefined);
+    const errors = new Inbox<string>();
+    writer.on('error', ({ code }) => errors.put(code));
     const matched = deferred<Brewer>();
     writer.addBrewer('json.x', (brewer) => matched.resolve(brewer));
     reader.addPatron('json.x');
@@ -383,6 +384,7 @@ describe('the brewer', () => {
     // Nobody has to catch them.
     void brewer.brewJSON(1n);
     void brewer.brew(JSON.parse('7') as Uint8Array);
+    for (let i = 0; i < 4; i++) expect(await errors.next()).toBe('DATA_INVALID');
   });
 });
 
