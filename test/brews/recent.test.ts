@@ -58,11 +58,11 @@ describe('a patron that was matched', () => {
     expect(errors).toEqual([]);
   });
 
-  it('and leaves, and is matched again: has 10 s of its own', async () => {
+  it.each([true, false])('and is matched again (its end was told: %s): has 10 s of its own', async (hasLeft) => {
     const { errors, it } = recent();
     void it.expect(PATRON);
     void it.add(frame(1));
-    it.left(PATRON);
+    if (hasLeft) it.left(PATRON);
     vi.advanceTimersByTime(6000);
     void it.expect(PATRON);
     let isOver = false;

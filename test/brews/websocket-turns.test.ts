@@ -169,6 +169,12 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(texts).toEqual(['hello retained']);
   });
 
+  it('that the relay had kept are last values', () => {
+    const { network, read } = joined();
+    network.last.deliver(record(2, 'kept', true));
+    expect([read(2).texts, read(2).texts]).toEqual([['kept retained'], ['kept retained']]);
+  });
+
   it('are dropped after a second, and those of others stay away', async () => {
     const { network, dropped, read } = joined();
     network.last.deliver(record(2, 'hello'));
@@ -231,6 +237,50 @@ describe('a link', () => {
     expect(network.last.sent.slice(sent).map(({ length }) => length)).toEqual([17 * 1024 * 1024 + 128]);
     network.last.bufferedAmount = 1;
     expect(() => say('x'.repeat(16 * 1024 * 1024))).toThrow(expect.objectContaining({ code: 'BUFFER_FULL' }) as Error);
+  });
+
+  it('holds no more than 16 MiB while it is not connected, and has room again when that has left', async () => {
+    const { network, start, say } = kit();
+    start();
+    const half = 'x'.repeat(9 * 1024 * 1024);
+    const held = say(half);
+    expect(() => say(half)).toThrow(expect.objectContaining({ code: 'BUFFER_FULL' }) as Error);
+    network.last.open(RELAY_2);
+    await held;
+    await pass(0);
+    network.last.end();
+    await pass(1000);
+    void say(half);
+    network.last.open(RELAY_2);
+    await pass(0);
+    expect(published(network.last)).toEqual([half]);
+  });
+
+  it('lets nobody wait for a full socket that has ended, and leaves no timer behind', async () => {
+    const { network, brew, start, say } = kit();
+    start();
+    network.last.open(RELAY_2);
+    network.last.bufferedAmount = 8 * 1024 * 1024;
+    const waiting = say('x');
+    expect(waiting).toBeInstanceOf(Promise);
+    const closed = brew.close();
+    await pass(0);
+    await Promise.all([waiting, closed]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('does not join again what nobody reads any more', async () => {
+    const { network, read } = kit();
+    const [first, second] = [read(2), read(3)];
+    network.last.open(RELAY_2);
+    first.stop();
+    second.stop();
+    await pass(0);
+    network.last.end();
+    await pass(1000);
+    network.last.open(RELAY_2);
+    await pass(0);
+    expect([network.sockets.length, network.last.sent]).toEqual([2, []]);
   });
 
   it.each([['one', 1], ['another', 0]])('to the relay at %s is asked for signs of life %i times: that of the control server is', async (hostname, asked) => {
