@@ -169,10 +169,12 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(texts).toEqual(['hello retained']);
   });
 
-  it('that the relay had kept are last values', () => {
+  it('that the relay had kept are last values, for as long as somebody reads that brewer', async () => {
     const { network, read } = joined();
     network.last.deliver(record(2, 'kept', true));
     expect([read(2).texts, read(2).texts]).toEqual([['kept retained'], ['kept retained']]);
+    await pass(1000);
+    expect(read(2).texts).toEqual(['kept retained']);
   });
 
   it('are dropped after a second, and those of others stay away', async () => {
@@ -283,11 +285,11 @@ describe('a link', () => {
     expect([network.sockets.length, network.last.sent]).toEqual([2, []]);
   });
 
-  it.each([['one', 1], ['another', 0]])('to the relay at %s is asked for signs of life %i times: that of the control server is', async (hostname, asked) => {
+  it.each([['one', RELAY_2, 1], ['another', RELAY_2, 0], ['one', 'pubkeeper-1.0.0', 0]])('to the relay at %s that speaks %s is asked for signs of life %i times: that of the control server is', async (hostname, protocol, asked) => {
     const { network, host, read } = kit();
     Object.assign(host, { heartbeatMs: 10_000 });
     read(1, hostname);
-    network.last.open(RELAY_2);
+    network.last.open(protocol);
     await pass(0);
     expect(network.last.sent.filter((data) => data[0] === RelayPacketType.PING).length).toBe(asked);
   });
