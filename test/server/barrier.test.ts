@@ -132,6 +132,20 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual(['B +q1']);
   });
 
+  it('waits for no client whose patrons have all gone, one after the other', () => {
+    const bench = new Bench();
+    bench.brewer('b1', 'a');
+    bench.patron('p1', 'a');
+    bench.patron('p2', 'a');
+    bench.join('a');
+    for (const patron_id of ['p1', 'p2']) bench.pass('P', { type: 21, payload: { topic: 'a', patron_id } });
+    bench.join('a', -1);
+    bench.patron('q1', 'a', 'Q');
+    bench.take();
+    bench.join('a');
+    expect(bench.take()).toEqual(['B +q1']);
+  });
+
   it('waits no longer than 250 ms', () => {
     const bench = new Bench();
     bench.brewer('b1', 'a');

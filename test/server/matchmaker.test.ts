@@ -130,6 +130,38 @@ describe('Matchmaker', () => {
     expect(matchmaker.matches).toBe(1);
   });
 
+  it('leaves an id to the client that has it, when one is gone that had it before', () => {
+    const matchmaker = pair();
+    matchmaker.receive('B', brewer('b1', 'a'));
+    matchmaker.receive('B', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } });
+    matchmaker.receive('B', patron('p1', 'a'));
+    matchmaker.receive('B', { type: 21, payload: { topic: 'a', patron_id: 'p1' } });
+    matchmaker.receive('P', brewer('b1', 'a'));
+    matchmaker.receive('P', patron('p1', 'a'));
+    expect(matchmaker.gone('B')).toEqual([]);
+    expect([matchmaker.brewer('b1')?.client, matchmaker.patron('p1')?.client, matchmaker.matches]).toEqual(['P', 'P', 1]);
+    expect(matchmaker.receive('P', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } })).toHaveLength(1);
+  });
+
+  it('knows what each client uses: its registrations and their bytes, but that which is registered again', () => {
+    const matchmaker = pair();
+    const used = (packet: Packet) => {
+      const { count, bytes } = matchmaker.usage('B', packet);
+      return [count, bytes];
+    };
+    matchmaker.receive('B', brewer('b1', 'a'), 100);
+    matchmaker.receive('B', patron('p1', 'a'), 20);
+    matchmaker.receive('P', patron('p2', 'a'), 3000);
+    expect([used(brewer('b2', 'a')), used(brewer('b1', 'x')), used(patron('p1', 'x')), used(patron('p2', 'x'))]).toEqual([[2, 120], [1, 20], [1, 100], [2, 120]]);
+    matchmaker.receive('B', brewer('b1', 'a'), 300);
+    matchmaker.receive('B', patron('p1', 'a'), 4);
+    expect(used(brewer('b2', 'a'))).toEqual([2, 304]);
+    matchmaker.receive('B', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } });
+    expect(used(brewer('b2', 'a'))).toEqual([1, 4]);
+    matchmaker.receive('B', { type: 21, payload: { topic: 'a', patron_id: 'p1' } });
+    expect(used(brewer('b2', 'a'))).toEqual([0, 0]);
+  });
+
   it('refuses what is malformed or not allowed by an ERROR that says so, and keeps the old registration', () => {
     const matchmaker = new Matchmaker<string>();
     matchmaker.add('B', rightsOf([{ topic: 'plant.*', write: true }]));
