@@ -258,6 +258,19 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual(['B +p1', 'B +p1']);
   });
 
+  it('tells each patron once where several matches are held when the brewer is registered again', () => {
+    const bench = new Bench();
+    bench.brewer('b1', 'a');
+    bench.patron('p1', 'a');
+    bench.patron('q1', 'a', 'Q');
+    bench.brewer('b1', 'a');
+    bench.take();
+    bench.join('a', 2);
+    bench.clock.advance(250);
+    expect(bench.take()).toEqual(['B +p1,q1']);
+    expect([bench.barrier.held, bench.clock.waiting]).toEqual([0, 0]);
+  });
+
   it('forgets what a client was to be told when it is gone', () => {
     const bench = new Bench();
     bench.patron('p1', '*');

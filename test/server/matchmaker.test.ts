@@ -130,6 +130,18 @@ describe('Matchmaker', () => {
     expect(matchmaker.matches).toBe(1);
   });
 
+  it('tells patrons of the key and of the address of the brew that are registered last', () => {
+    const matchmaker = pair();
+    matchmaker.receive('P', patron('p1', 'a'));
+    matchmaker.receive('B', brewer('b1', 'a'));
+    const told = (packet: Packet) => matchmaker.receive('B', packet).map(({ packet: { payload } }) => ('brewers' in payload ? payload.brewers : []));
+    const info = { topic: 'a', brewer_id: 'b1', brewer_config: {}, brew: { ...WEB, port: 2 } };
+    expect(told(brewer('b1', 'a', [info.brew]))).toEqual([[], [info], []]);
+    expect(told(brewer('b1', 'a', [info.brew], { k: 2 }))).toEqual([[], [{ ...info, brewer_config: { k: 2 } }], []]);
+    const [answer] = matchmaker.receive('P', patron('p2', '*'));
+    expect(answer?.packet.payload).toEqual({ patron_id: 'p2', brewers: [{ ...info, brewer_config: { k: 2 } }] });
+  });
+
   it('leaves an id to the client that has it, when one is gone that had it before', () => {
     const matchmaker = pair();
     matchmaker.receive('B', brewer('b1', 'a'));
