@@ -30,4 +30,9 @@ export default tseslint.config(
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
     },
   },
+  {
+    files: ['test/**/*.ts', 'e2e/**/*.ts'],
+    ignores: ['test/fast-check.ts'],
+    rules: { 'no-restricted-imports': ['error', { name: 'fast-check', message: 'Use test/fast-check.ts: by itself it makes lists of ten at most.' }] },
+  },
 );

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from './fast-check.js';
 
 /** Text of every kind of UTF-8 character. (The unit 'binary' of fast-check takes seconds to get ready.) */
 export const unicodeText = fc.string({

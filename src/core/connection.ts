@@ -107,9 +107,8 @@ export class Connection {
    */
   close(error: PubkeeperError, code = 1000): void {
     const socket = this.#socket;
-    if (!socket || this.#ended) return;
+    if (!socket) return;
     if (!this.#opened) return this.abandon(error);
-    cancel(this.#timer);
     this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(error));
     socket.onmessage = null;
     const { url } = this.#options;
@@ -124,9 +123,8 @@ export class Connection {
     const socket = this.#socket;
     this.#end(error);
     // 4000: "abandoned"; browsers allow no protocol codes here. A socket that is not open yet is just closed.
-    if (!socket || socket.readyState > OPEN) return;
-    if (this.#opened) socket.close(4000, error.code);
-    else socket.close();
+    if (this.#opened) socket?.close(4000, error.code);
+    else socket?.close();
   }
 
   #listen(socket: WebSocketLike): void {
@@ -148,7 +146,6 @@ export class Connection {
       this.#options.onOpen(protocol);
     };
     socket.onmessage = ({ data }: { readonly data: unknown }) => {
-      if (this.#ended) return;
       this.heardAt = Date.now();
       const bytes = bytesOf(data);
       if (bytes) onMessage(bytes);

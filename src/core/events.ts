@@ -16,7 +16,7 @@ export class Events<Map extends object> {
     const entry = { listener };
     this.#listeners[name] = [...(this.#listeners[name] ?? []), entry];
     return () => {
-      this.#listeners[name] = this.#listeners[name]?.filter((other) => other !== entry) ?? [];
+      this.#listeners[name] = this.#listeners[name]!.filter((other) => other !== entry);
     };
   }
 

@@ -78,8 +78,7 @@ export class Registration<Info> {
 
   /** Forgets all peers, without a word: whoever calls this resets them too. */
   clear(): void {
-    this.#peers.clear();
-    this.#missing.clear();
+    this.#peers.clear(); // and so none is removed that was missing
     this.answered = false;
   }
 }

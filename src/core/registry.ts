@@ -138,8 +138,8 @@ export class Registry {
   }
 
   #answered(member: Member | undefined): void {
-    if (!member || !this.#awaited.delete(member)) return;
-    member.registration.answered = true;
+    if (!this.#awaited.delete(member!)) return;
+    member!.registration.answered = true;
     if (!this.#awaited.size) this.#owner.answered();
   }
 }

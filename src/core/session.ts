@@ -69,13 +69,13 @@ export class Session {
   }
 
   /**
-   * Sends a packet; false when the session is down, and everything will be registered anew anyway.
+   * Sends a packet, once it is ready; false when the session is down, and everything will be registered anew anyway.
    * @throws {PubkeeperError} `PACKET_TOO_LONG`
    */
   send(packet: Packet): boolean {
     // Servers of another kind have a meaning of their own for it; those of this project tell their heartbeat.
     const isMeant = packet.type !== PacketType.BREW_STATE || !!this.#options.place.heartbeatMs;
-    return isMeant && this.#authenticated && this.#connection.send(encodePacket(packet, this.#version));
+    return isMeant && this.#connection.send(encodePacket(packet, this.#version));
   }
 
   close(): void {

@@ -112,7 +112,7 @@ export class Source {
     // Where frames keep coming one by one, the next is opened at once, since the end of a tick costs a browser more than a short
     // message. Two of so many wait for it nevertheless, to see whether others come with them: one could be the last of its tick
     // each time.
-    const isAlone = this.#alone >= LOOK_EVERY && this.#alone % LOOK_EVERY > 1 && !this.#burst.length;
+    const isAlone = this.#alone >= LOOK_EVERY && this.#alone % LOOK_EVERY > 1; // and so nothing waits
     if (isAlone) this.#alone++;
     if (!this.#opener.openAll || retained || isAlone) {
       if (retained) this.flush(); // the others find nothing that waits

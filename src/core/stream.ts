@@ -16,8 +16,8 @@ export class BoundedStream<T> implements AsyncIterableIterator<T> {
     this.#done = done;
   }
 
+  /** Takes a value; not to be called after the end. */
   push(value: T): void {
-    if (this.#ended) return;
     const reader = this.#readers.shift();
     if (reader) {
       reader({ value, done: false });

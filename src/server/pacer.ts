@@ -88,20 +88,19 @@ export class Pacer<C extends Paced> {
   }
 
   #look(reader: C, full: Full<C>): void {
-    full.timer = undefined;
     // Neighbours that were full as well may have drained.
-    if (!full.beside) for (const publisher of full.waiting) full.beside ||= full.others(publisher);
+    for (const publisher of full.waiting) full.beside ||= full.others(publisher);
     if (reader.taken > full.taken) {
       full.taken = reader.taken;
       full.takenAt = performance.now();
     }
-    const broke = this.#pay(reader, full) && full.beside;
+    const isBroke = this.#pay(reader, full);
     const quiet = performance.now() - full.takenAt;
-    if (broke || quiet >= (full.beside ? BESIDE_MS : ALONE_MS)) this.#giveUp(full);
+    if (isBroke || quiet >= (full.beside ? BESIDE_MS : ALONE_MS)) this.#giveUp(full);
     else full.timer = after(LOOK_MS, () => this.#look(reader, full));
   }
 
-  /** Takes from the reader's credit for the time that others have waited; whether nothing is left. */
+  /** Takes from the reader's credit for the time that others have waited, where neighbours feel it; whether nothing is left. */
   #pay(reader: C, full: Full<C>): boolean {
     const now = performance.now();
     const cost = full.waiting.size ? now - full.lookedAt : 0;

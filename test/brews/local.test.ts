@@ -4,7 +4,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LocalBrew, type LocalBrewOptions, localName } from '../../src/brews/local.js';
 import { LengthPrefixed } from '../../src/brews/internal/length-prefixed.js';

@@ -58,6 +58,47 @@ describe('a patron that was matched', () => {
     expect(errors).toEqual([]);
   });
 
+  it.each([true, false])('and is matched again (its end was told: %s): has 10 s of its own', async (hasLeft) => {
+    const { errors, it } = recent();
+    void it.expect(PATRON);
+    void it.add(frame(1));
+    if (hasLeft) it.left(PATRON);
+    vi.advanceTimersByTime(6000);
+    void it.expect(PATRON);
+    let isOver = false;
+    void Promise.resolve(it.add(frame(2))).then(() => (isOver = true));
+    await vi.advanceTimersByTimeAsync(9_999);
+    expect([isOver, errors]).toEqual([false, []]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect([isOver, errors.map(({ details }) => details['frames'])]).toEqual([true, [1]]);
+  });
+
+  it('beside another: whoever brewed goes on when one of them has come', async () => {
+    const { it } = recent();
+    const other = 'e'.repeat(32);
+    for (const id of [PATRON, other]) void it.expect(id);
+    const waiting = it.add(frame(1));
+    expect(waiting).toBeInstanceOf(Promise);
+    it.arrived(other);
+    await waiting;
+    expect([it.add(frame(2)), it.isExpecting]).toEqual([undefined, true]);
+    it.clear();
+  });
+
+  it('and leaves after it has asked: its next match is another arrival, and so is that after all is cleared', () => {
+    const { it } = recent();
+    const reply = vi.fn<Reply>();
+    expect(it.asked(PATRON, false)).toBeUndefined();
+    it.left(PATRON);
+    void it.expect(PATRON, [], reply);
+    expect(reply).not.toHaveBeenCalled();
+    it.arrived(PATRON);
+    it.clear();
+    void it.expect(PATRON);
+    expect(it.add(frame(1))).toBeInstanceOf(Promise);
+    it.clear();
+  });
+
   it('and asks before this end knows of the match: is answered when it does, or when it asks again after a while', () => {
     const { it } = recent();
     const reply = vi.fn<Reply>();

@@ -43,6 +43,33 @@ it.each([true, undefined])('what a relay has kept of a brewer of this client is 
   expect(heard).toEqual([`from elsewhere ${retained}`, 'published false', 'live false']);
 });
 
+it('who comes later is given the last frame, which keeps no message alive that was much longer', () => {
+  const { routes, route, heard, deliver } = kit();
+  deliver('before', false);
+  const message = new Uint8Array(10_000);
+  const frame = rawFrame('a', id(1), 'last');
+  message.set(frame, 100);
+  routes.deliver(message.subarray(100, 100 + frame.length), false);
+  routes.release(message);
+  const given: Uint8Array[] = [];
+  const receive = (data: Uint8Array): void => void given.push(data);
+  routes.add(route.identity, receive);
+  routes.welcome(route, receive, false);
+  expect(heard).toEqual(['before false', 'last false']);
+  expect(given.map((data) => [new TextDecoder().decode(data.subarray(88)), data.buffer.byteLength])).toEqual([['last', frame.length]]);
+});
+
+it('brewers whose ids begin alike are told apart, also when one has left', () => {
+  const { routes, route, receive, heard, deliver } = kit();
+  const alike = id(1).slice(0, 8) + 'f'.repeat(24);
+  const others: string[] = [];
+  routes.add(frameIdentity(topicHash('a'), fromHex(alike)), (data) => void others.push(new TextDecoder().decode(data.subarray(88))));
+  expect([deliver('one', false), routes.deliver(rawFrame('a', alike, 'other'), false)]).toEqual([true, true]);
+  routes.delete(route, receive);
+  expect([deliver('nobody', false), routes.deliver(rawFrame('a', alike, 'still'), false)]).toEqual([false, true]);
+  expect([heard, others]).toEqual([['one false'], ['other', 'still']]);
+});
+
 it('a route that was left takes nothing', () => {
   const { routes, route, receive, heard, deliver } = kit();
   expect(routes.delete(route, receive)).toBe(true);

@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { WebSocketBrew } from '../../src/brews/websocket.js';
 import type { BrewHost } from '../../src/core/brew.js';
 import type { PubkeeperError } from '../../src/core/errors.js';
+import { RelayPacketType } from '../../src/core/relay.js';
 import { fakeTime, pass } from '../core/fake-time.js';
 import { id, rawFrame, rejected } from '../helpers.js';
 import { Network, type PairSocket } from '../socket-pair.js';
@@ -168,6 +169,14 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(texts).toEqual(['hello retained']);
   });
 
+  it('that the relay had kept are last values, for as long as somebody reads that brewer', async () => {
+    const { network, read } = joined();
+    network.last.deliver(record(2, 'kept', true));
+    expect([read(2).texts, read(2).texts]).toEqual([['kept retained'], ['kept retained']]);
+    await pass(1000);
+    expect(read(2).texts).toEqual(['kept retained']);
+  });
+
   it('are dropped after a second, and those of others stay away', async () => {
     const { network, dropped, read } = joined();
     network.last.deliver(record(2, 'hello'));
@@ -193,5 +202,95 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect([texts.length, texts.at(-1), dropped.length]).toEqual([63, '99', 37]);
     for (let i = 0; i < 5; i++) network.last.deliver(record(3, String(i).repeat(1024 * 1024)));
     expect(read(3).texts.map((text) => text[0])).toEqual(['2', '3', '4']);
+  });
+});
+
+describe('a link', () => {
+  it('dials at once when a brewer has come whose relay that is', async () => {
+    const { network, read } = kit();
+    read();
+    network.last.open(RELAY_2);
+    network.last.end();
+    expect(network.sockets.length).toBe(1);
+    read(3);
+    expect(network.sockets.length).toBe(2);
+  });
+
+  it('puts what is brewed in one tick together, up to 64 KiB', async () => {
+    const { network, start, say } = kit();
+    start();
+    network.last.open(RELAY_2);
+    const texts = [30_000, 30_000, 30_000, 100, 70_000, 1].map((length, index) => String(index).repeat(length));
+    for (const text of texts) void say(text);
+    await pass(0);
+    expect(published(network.last)).toEqual(texts);
+    // Two headers each: of the packet and of the frame.
+    expect(network.last.sent.map(({ length }) => length).filter((length) => length > 1000)).toEqual([60_256, 30_100 + 256, 70_128]);
+  });
+
+  it('takes one frame however long, where nothing waits; more than 16 MiB may not wait', async () => {
+    const { network, start, say } = kit();
+    start();
+    network.last.open(RELAY_2);
+    await pass(0);
+    const sent = network.last.sent.length;
+    void say('x'.repeat(17 * 1024 * 1024));
+    await pass(0);
+    expect(network.last.sent.slice(sent).map(({ length }) => length)).toEqual([17 * 1024 * 1024 + 128]);
+    network.last.bufferedAmount = 1;
+    expect(() => say('x'.repeat(16 * 1024 * 1024))).toThrow(expect.objectContaining({ code: 'BUFFER_FULL' }) as Error);
+  });
+
+  it('holds no more than 16 MiB while it is not connected, and has room again when that has left', async () => {
+    const { network, start, say } = kit();
+    start();
+    const half = 'x'.repeat(9 * 1024 * 1024);
+    const held = say(half);
+    expect(() => say(half)).toThrow(expect.objectContaining({ code: 'BUFFER_FULL' }) as Error);
+    network.last.open(RELAY_2);
+    await held;
+    await pass(0);
+    network.last.end();
+    await pass(1000);
+    void say(half);
+    network.last.open(RELAY_2);
+    await pass(0);
+    expect(published(network.last)).toEqual([half]);
+  });
+
+  it('lets nobody wait for a full socket that has ended, and leaves no timer behind', async () => {
+    const { network, brew, start, say } = kit();
+    start();
+    network.last.open(RELAY_2);
+    network.last.bufferedAmount = 8 * 1024 * 1024;
+    const waiting = say('x');
+    expect(waiting).toBeInstanceOf(Promise);
+    const closed = brew.close();
+    await pass(0);
+    await Promise.all([waiting, closed]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('does not join again what nobody reads any more', async () => {
+    const { network, read } = kit();
+    const [first, second] = [read(2), read(3)];
+    network.last.open(RELAY_2);
+    first.stop();
+    second.stop();
+    await pass(0);
+    network.last.end();
+    await pass(1000);
+    network.last.open(RELAY_2);
+    await pass(0);
+    expect([network.sockets.length, network.last.sent]).toEqual([2, []]);
+  });
+
+  it.each([['one', RELAY_2, 1], ['another', RELAY_2, 0], ['one', 'pubkeeper-1.0.0', 0]])('to the relay at %s that speaks %s is asked for signs of life %i times: that of the control server is', async (hostname, protocol, asked) => {
+    const { network, host, read } = kit();
+    Object.assign(host, { heartbeatMs: 10_000 });
+    read(1, hostname);
+    network.last.open(protocol);
+    await pass(0);
+    expect(network.last.sent.filter((data) => data[0] === RelayPacketType.PING).length).toBe(asked);
   });
 });

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import { parseCount, parseSeconds } from '../../src/cli/arguments.js';
 import { formatter, showData, showTime, wantsColour } from '../../src/cli/format.js';

@@ -208,7 +208,7 @@ describe('disconnect', () => {
   it.each([
     [undefined, 1000],
     [1000, 1000],
-    [3001, 3001],
+    [3000, 3000],
     [4999, 4999],
   ])('(%s) closes with %i', async (code, expected) => {
     const server = await serve();

@@ -181,14 +181,17 @@ describe('matched', () => {
 
   it('need not return a function', async () => {
     const { reader, writer } = await pair();
+    const errors: unknown[] = [];
+    reader.on('error', (error) => errors.push(error));
     const seen = deferred<Patron>();
     const token = reader.addPatron('plain.x', (patron) => {
       seen.resolve(patron);
       return patron.on('message', () => undefined);
     });
     writer.addBrewer('plain.x');
-    await seen.promise;
+    const patron = await seen.promise;
     reader.removePatron(token);
+    expect([patron.isMatched, errors]).toEqual([false, []]);
   });
 });
 
@@ -370,7 +373,8 @@ describe('the brewer', () => {
 
   it('rejects what JSON cannot express', async () => {
     const { reader, writer } = await pair();
-    writer.on('error', () => undefined);
+    const errors = new Inbox<string>();
+    writer.on('error', ({ code }) => errors.put(code));
     const matched = deferred<Brewer>();
     writer.addBrewer('json.x', (brewer) => matched.resolve(brewer));
     reader.addPatron('json.x');
@@ -380,6 +384,7 @@ describe('the brewer', () => {
     // Nobody has to catch them.
     void brewer.brewJSON(1n);
     void brewer.brew(JSON.parse('7') as Uint8Array);
+    for (let i = 0; i < 4; i++) expect(await errors.next()).toBe('DATA_INVALID');
   });
 });
 

@@ -10,6 +10,7 @@ import {
   type CustomBrew,
   type Patron,
 } from '../../src/compat/index.js';
+import { settle } from '../helpers.js';
 import { compat, deferred, Inbox, native, relayOf, serve, text } from './helpers.js';
 
 /** XORs with a stream made of the key: enough to see which key was used. */
@@ -357,6 +358,68 @@ describe('a custom brew', () => {
     for (const word of ['one', 'two', 'three', 'four']) expect(await texts.next()).toBe(word);
   });
 
+  /** A brewer and patrons over a brew whose connections the test makes: each gate settles with what sends by it. */
+  async function byHand(patrons: number) {
+    const server = await serve();
+    const log: string[] = [];
+    const gates: ReturnType<typeof deferred<(frame: Uint8Array) => unknown>>[] = [];
+    const hand: CustomBrew = {
+      name: 'hand',
+      connectBrewer: async () => {
+        const at = gates.length;
+        gates.push(deferred());
+        return { brew: await gates[at]!.promise, close: () => log.push(`closed ${at}`) };
+      },
+      connectPatron: () => ({ close: () => undefined }),
+    };
+    const [writer, reader] = [compat(server, { brews: [hand] }), compat(server, { brews: [hand] })];
+    const errors = new Inbox<string>();
+    writer.on('error', ({ code }) => errors.put(code));
+    const tokens = Array.from({ length: patrons }, () => reader.addPatron('hand.x'));
+    const matched = deferred<Brewer>();
+    writer.addBrewer('hand.x', { cipher: 'none', autoRemoveListeners: false, waitForBrews: 60_000 }, matched.resolve);
+    await reader.connect();
+    await writer.connect();
+    return { brewer: await matched.promise, gates, log, errors, reader, tokens };
+  }
+
+  it('whose match has ended while it was connecting is closed when it comes', async () => {
+    const { brewer, gates, log, reader, tokens } = await byHand(1);
+    const removed = new Promise((resolve) => brewer.once('removed', resolve));
+    reader.removePatron(tokens[0]!);
+    await removed;
+    expect(log).toEqual([]);
+    gates[0]!.resolve(() => undefined);
+    await settle();
+    expect(log).toEqual(['closed 0']);
+  });
+
+  it('sends on each of its connections, when all are made; brew() waits for that, and fails with it', async () => {
+    const { brewer, gates, log, errors } = await byHand(2);
+    const slow = deferred();
+    const take = (at: number) => (frame: Uint8Array) => {
+      const word = text(frame.subarray(88));
+      log.push(`${at} ${word}`);
+      if (word === 'bad') throw new Error('of the connection');
+      return at === 0 ? slow.promise : undefined;
+    };
+    await brewer.brewText('early', { waitForBrews: false });
+    gates[0]!.resolve(take(0));
+    await settle();
+    expect(log).toEqual([]);
+    gates[1]!.resolve(take(1));
+    await settle();
+    expect(log).toEqual(['0 early', '1 early']);
+    let isSent = false;
+    const sent = brewer.brewText('late').then(() => (isSent = true));
+    await settle();
+    expect([log.slice(2), isSent]).toEqual([['0 late', '1 late'], false]);
+    slow.resolve();
+    await sent;
+    await expect(brewer.brewText('bad')).rejects.toMatchObject({ code: 'BREW_FAILED', cause: { message: 'of the connection' } });
+    expect(await errors.next()).toBe('BREW_FAILED');
+  });
+
   it('none of whose connections could be made makes brew() reject', async () => {
     const gate = deferred<Promise<never>>();
     const { errors, slow } = await pending(gate.promise);
@@ -401,7 +464,14 @@ describe('a custom brew', () => {
     writing.addBrewer('half.b', () => both.resolve());
     await Promise.all([reading.connect(), writing.connect()]);
     await both.promise;
-    expect(matched).toEqual(['right']);
+    const third = compat(server, { brews: [{ ...make(), patronConfig: null }] });
+    third.addPatron('half.*', () => matched.push('patron of a brew that only brews'));
+    const last = compat(server, { brews: [make()] });
+    last.addPatron('half.*', ({ topic }) => matched.push(topic));
+    for (const client of [third, last]) await client.connect();
+    // All of the last one's matches are in the answer to its registration.
+    expect(matched).toEqual(['right', 'half.*']);
+    expect(reading.status).toBe('connected');
   });
 });
 

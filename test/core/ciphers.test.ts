@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createCipheriv, createDecipheriv, webcrypto } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defaultEngine } from '../../src/core/ciphers/default-engine.js';
 import type { CryptoEngine } from '../../src/core/ciphers/engine.js';

@@ -22,6 +22,21 @@ async function matched(brewers: number[], patrons: number[]) {
 }
 
 describe('while the control server is away', () => {
+  it('an attempt that ended before it was authenticated does not end a later one when its time is over', async () => {
+    let asked = 0;
+    const token = (): string | Promise<string> => (asked++ === 1 ? new Promise<string>(() => undefined) : 'secret');
+    const { client, control, states } = controlKit({ token, connectTimeoutMs: 10_000 });
+    await client.connect();
+    control.cut();
+    await pass(1000);
+    expect(asked).toBe(2);
+    control.cut();
+    await pass(5000);
+    expect([client.state, asked]).toEqual(['connected', 3]);
+    await pass(100_000);
+    expect([states, control.network.sockets.length]).toEqual([['connecting', 'connected', 'reconnecting', 'connected'], 3]);
+  });
+
   it('pairs run on; afterwards the same ids and keys are registered, and unchanged pairs are not touched', async () => {
     const { control, client, brew, running, states, brewer } = await matched([11, 12], [21]);
     expect(running()).toEqual(['1/11', '1/12', '2/21']);

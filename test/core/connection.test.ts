@@ -227,6 +227,36 @@ describe('the end of a connection', () => {
     expect(network.last.readyState).toBeGreaterThan(1);
   });
 
+  it('by close(): what comes while the other side has not answered is not read', () => {
+    const { network, connection, log } = pair();
+    network.answersClose = false;
+    network.last.open();
+    connection.close(why);
+    network.last.readyState = 1;
+    network.last.deliver(bytes('late'));
+    expect(log).toEqual(['open pubkeeper-1.1']);
+  });
+
+  it.each([[1000, why.code], [1001, why.code], [1005, why.code], [1006, why.code], [1009, 'CONNECTION_LOST'], [4400, 'CONNECTION_LOST']])(
+    'by a close() that the other side answers with %i is %s: only a refusal of what it got says more',
+    (code, told) => {
+      const { network, connection, ends } = pair();
+      network.answersClose = false;
+      network.last.open();
+      connection.close(why);
+      network.last.end(code, 'so it is');
+      expect(ends.map((error) => error.code)).toEqual([told]);
+    },
+  );
+
+  it('is not open before that is told, as while a browser holds its events back', () => {
+    const { network, connection } = pair();
+    network.last.readyState = 1;
+    expect([connection.isOpen, connection.send(bytes('x')), network.last.sent]).toEqual([false, false, []]);
+    network.last.open();
+    expect([connection.isOpen, connection.send(bytes('x')), network.last.sent.length]).toEqual([true, true, 1]);
+  });
+
   it('a timer lives only until it opens', () => {
     const { network } = pair();
     expect(vi.getTimerCount()).toBe(1);

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import { fromHex, newId, parseId, readId, show, toHex } from '../../src/core/id.js';
 import { dashed, thrown, unhex } from '../helpers.js';

@@ -1,5 +1,5 @@
 import { createCipheriv } from 'node:crypto';
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { expect, it } from 'vitest';
 import { nodeEngine } from '../../src/platform/node-engine.js';
 import { hex } from '../helpers.js';

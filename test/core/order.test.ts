@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it, vi } from 'vitest';
 import { Brewer } from '../../src/core/brewer.js';
 import type { Brew } from '../../src/core/brew.js';

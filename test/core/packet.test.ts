@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it, vi } from 'vitest';
 import { decodePacket, encodePacket, packetName, PacketType, type Packet, type PacketVersion } from '../../src/core/packet.js';
 import { PubkeeperError } from '../../src/core/errors.js';

@@ -48,6 +48,25 @@ describe('bursts', () => {
     expect(heard).toEqual(['alone', 'a', 'b', 'c']);
   });
 
+  it('a last value is opened by itself, and is the only one that is called so', async () => {
+    const retained: unknown[] = [];
+    const engine = slowEngine(true);
+    const { patron } = patronKit({ engine, callback: (_, message) => void retained.push([message.text(), message.retained]) });
+    patron.newBrewers([info(1, { brewer_config: CONFIG })]);
+    const key = nobleEngine.cbc(KEY);
+    const give = (text: string, isLast = false): void => patron._handleCallback(id(1), rawFrame('t.1', id(1), key.seal(bytes(text)) as Uint8Array), isLast);
+    give('a');
+    give('last', true);
+    give('b');
+    give('c');
+    await settle();
+    for (const run of engine.waiting.splice(0)) run();
+    await settle();
+    for (const run of engine.waiting.splice(0)) run();
+    await settle();
+    expect([retained, engine.bursts]).toEqual([[['a', false], ['last', true], ['b', false], ['c', false]], [2]]);
+  });
+
   it('those of later ticks wait while others are being opened, and are opened together then', async () => {
     const { give, answer, bursts, heard } = kit();
     give('a', 'b');

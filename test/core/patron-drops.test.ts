@@ -1,6 +1,6 @@
 import { createCipheriv } from 'node:crypto';
 import { runInNewContext } from 'node:vm';
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { DropReason } from '../../src/core/drops.js';
 import type { BrewerConfig } from '../../src/core/packet.js';

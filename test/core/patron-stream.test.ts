@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../src/core/message.js';
 import { Patron } from '../../src/core/patron.js';
@@ -125,6 +127,20 @@ describe('for await (const message of patron)', () => {
     await expect(throwing).rejects.toThrow('1');
     send(patron, ...Array.from({ length: 3000 }, () => 'x'));
     expect(patron.dropped).toEqual({});
+  });
+
+  it('nor is the loop itself', async () => {
+    const { patron } = kit();
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const over = await (async () => {
+      const stream = patron[Symbol.asyncIterator]();
+      await stream.return!();
+      return new WeakRef(stream);
+    })();
+    await settle();
+    collectGarbage();
+    expect(over.deref()).toBeUndefined();
   });
 
   it('return() ends the reads that wait, and the rest', async () => {

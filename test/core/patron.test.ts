@@ -61,6 +61,18 @@ describe('newBrewers()', () => {
     expect(heard).toEqual(['last']);
   });
 
+  it('what a brew does not call a last value is none', () => {
+    const retained: boolean[] = [];
+    const { patron, brew } = patronKit({ callback: (_, message) => void retained.push(message.retained) });
+    brew.onStart = ({ receive, brewerId, topic }) => {
+      receive(rawFrame(topic, brewerId, 'x'), true);
+      receive(rawFrame(topic, brewerId, 'x'));
+    };
+    patron.newBrewers([info(1)]);
+    patron._handleCallback(id(1), rawFrame('t.1', id(1), 'x'));
+    expect(retained).toEqual([true, false, false]);
+  });
+
   it('tells the brew topic, ids and details', () => {
     const { patron, brew } = patronKit();
     const details = { name: 'x', hostname: 'h', port: 1 };
@@ -155,6 +167,17 @@ describe('newBrewers()', () => {
     expect(times).toBe(1);
   });
 
+  it('a frame of a brewer that does not seal has no sequence, whatever stands where one would be', () => {
+    const sequences: unknown[] = [];
+    const { patron } = patronKit({ callback: (_, message) => void sequences.push(message.sequence) });
+    patron.newBrewers([info(1)]);
+    const frame = rawFrame('t.1', id(1), 'x');
+    frame.set([1, 0, 0, 0], 50);
+    frame.set([7], 62);
+    for (let i = 0; i < 2; i++) patron._handleCallback(id(1), frame);
+    expect([sequences, patron.dropped]).toEqual([[undefined, undefined], {}]);
+  });
+
   it('works without a client: whoever runs the patron calls _handleCallback', () => {
     const heard: string[] = [];
     const patron = new Patron('a', (_, message) => heard.push(message.text()));
@@ -217,6 +240,28 @@ describe('removeBrewer()', () => {
     for (const answer of engine.waiting) answer();
     await settle();
     expect(heard).toEqual(['of the old session', 'of the new session']);
+  });
+
+  it('and keeps it when another brewer is removed meanwhile', async () => {
+    const engine = slowEngine();
+    const { patron, heard } = patronKit({ engine });
+    const old = sealing(1);
+    patron.newBrewers([old.info, info(2)]);
+    patron._handleCallback(id(1), old.seal('of the old session'));
+    patron.removeBrewer(id(1));
+    patron.removeBrewer(id(2));
+    patron.newBrewers([info(1)]);
+    patron._handleCallback(id(1), rawFrame('t.1', id(1), 'of the new session'));
+    for (const answer of engine.waiting) answer();
+    await settle();
+    expect(heard).toEqual(['of the old session', 'of the new session']);
+  });
+
+  it('out of a listener that hears of its match: its brew is not even started', () => {
+    const { patron, brew } = patronKit();
+    patron.on('added', ({ brewerId }) => patron.removeBrewer(brewerId));
+    patron.newBrewers([info(1)]);
+    expect([brew.started, patron.isMatched]).toEqual([[], false]);
   });
 });
 

@@ -169,6 +169,30 @@ describe('a reconnecting connection', () => {
     expect(made.connection.send(bytes('x'))).toBe(false);
   });
 
+  it('close() is final also where the other side refuses what it got last', () => {
+    const { network, log, connection } = kit();
+    network.answersClose = false;
+    network.last.open();
+    connection.close(closed);
+    network.last.end(1009);
+    vi.advanceTimersByTime(100_000);
+    expect([log, network.sockets.length]).toEqual([['open', 'close CONNECTION_LOST'], 1]);
+  });
+
+  it('is watched until it ends: the next one is not asked for it, and does not end for it', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    const { network, log, connection } = kit();
+    network.last.open();
+    connection.watch(1000, bytes('ping'));
+    vi.advanceTimersByTime(1000);
+    expect(network.last.sent.map((data) => Buffer.from(data).toString())).toEqual(['ping']);
+    network.last.end();
+    vi.advanceTimersByTime(1000);
+    network.last.open();
+    vi.advanceTimersByTime(60_000);
+    expect([log, network.last.sent, vi.getTimerCount()]).toEqual([['open', 'down CONNECTION_LOST', 'open'], [], 0]);
+  });
+
   it('rest() is no failure: it counts for nothing in maxRetries', () => {
     const { network, log, connection } = kit({ ...RECONNECT, maxRetries: 1 });
     for (let i = 0; i < 3; i++) {

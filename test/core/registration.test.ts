@@ -5,6 +5,7 @@ interface Info {
   readonly id: string;
   readonly key?: string;
   readonly deep?: unknown;
+  readonly brew?: unknown;
 }
 
 let calls: string[];
@@ -15,6 +16,7 @@ beforeEach(() => {
     ({ id }) => id,
     (infos) => calls.push(`add ${infos.map(({ id, key }) => id + (key ?? '')).join(',')}`),
     (id) => calls.push(`remove ${id}`),
+    ({ id }) => calls.push(`renew ${id}`),
   );
 });
 const heard = (): string[] => calls.splice(0);
@@ -40,13 +42,22 @@ describe('Registration', () => {
     heard();
     registration.expectAnswer();
     registration.notify([{ id: 'same' }, { id: 'changed', key: '2' }, { id: 'new' }]);
-    expect(heard()).toEqual(['add changed2,new']);
+    expect(heard()).toEqual(['renew same', 'add changed2,new']);
     registration.notify([{ id: 'late' }]); // back in time, and as it was
-    expect(heard()).toEqual([]);
+    expect(heard()).toEqual(['renew late']);
     registration.expire();
     expect(heard()).toEqual(['remove gone']);
     registration.expire();
     expect(heard()).toEqual([]);
+  });
+
+  it('renews a pair of which nothing but the ticket has changed', () => {
+    const info = (ticket?: string, port = 1) => ({ id: 'a', brew: { name: 'x', port, ...(ticket && { ticket }) } });
+    registration.notify([info('old')]);
+    registration.notify([info('new')]);
+    expect(heard()).toEqual(['add a', 'renew a']);
+    registration.notify([info('new', 2)]);
+    expect(heard()).toEqual(['add a']);
   });
 
   it('takes a peer whose details are nested deeper than JSON.stringify goes, and the others beside it', () => {

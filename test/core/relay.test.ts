@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it, vi } from 'vitest';
 import { PubkeeperError } from '../../src/core/errors.js';
 import { topicHash } from '../../src/core/frame.js';

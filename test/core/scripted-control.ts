@@ -110,8 +110,8 @@ export function controlKit(options: Partial<ClientOptions> = {}) {
     ...options,
   });
   client.on('state', (state) => states.push(state));
-  client.on('error', (error) => errors.push(error));
-  return { control, brew, client, states, errors };
+  const unlisten = client.on('error', (error) => errors.push(error));
+  return { control, brew, client, states, errors, unlisten };
 }
 
 export const brewerInfo = (brewer_id: string, key = ''): Peer => ({

@@ -76,6 +76,16 @@ describe('a brewer that comes back', () => {
     expect([patron.dropped, gaps]).toEqual([{ replayed: 1 }, [2]]);
   });
 
+  it('with the same session is not delivered twice, also where another brewer has left meanwhile', async () => {
+    const { patron, heard, receive } = reader();
+    await receive(sealedFrame(Buffer.from('one')));
+    patron.newBrewers([{ ...infoOf(KEY.toString('hex'), EPOCH), brewer_id: id(0x100) }]);
+    for (const brewerId of [ID, id(0x100)]) patron.removeBrewer(brewerId);
+    patron.newBrewers([infoOf(KEY.toString('hex'), EPOCH)]);
+    await receive(sealedFrame(Buffer.from('one')));
+    expect([heard, patron.dropped]).toEqual([['0:one'], { replayed: 1 }]);
+  });
+
   it.each([
     ['another key', Buffer.alloc(32, 7), EPOCH],
     ['another epoch', KEY, '0102030405060708'],

@@ -102,7 +102,9 @@ describe('the handshake', () => {
     client.removeBrewer(client.addBrewer('b'));
     const last = client.addPatron('last', () => undefined);
     await server.until(() => server.ofType(20).some(({ patron_id }) => patron_id === last.patronId));
-    expect(server.faults).toEqual([]);
+    const fence = client.addBrewer('fence');
+    await server.until(() => server.ofType(10).some(({ brewer_id }) => brewer_id === fence.brewerId));
+    expect([server.ofType(20).length, server.ofType(10).length, server.faults]).toEqual([1, 1, []]);
   });
 
   it('waits for the answer to every registration', async () => {
@@ -125,8 +127,9 @@ describe('the handshake', () => {
   });
 
   it('is refused for a wrong token: UNAUTHORIZED, and it is not tried again', async () => {
-    const { client } = kit({ token: 'wrong' });
+    const { client, errors } = kit({ token: 'wrong' });
     const error = await rejected(client.connect(), 'UNAUTHORIZED');
+    expect([error.message, errors]).toEqual([expect.stringContaining('Give a valid one'), []]);
     expect(error.message + JSON.stringify(error.details)).not.toContain('wrong');
     expect([client.state, server.connections]).toEqual(['disconnected', 1]);
   });
@@ -140,6 +143,15 @@ describe('the handshake', () => {
     server.send({ type: 99, payload: { message: 'expired yesterday', code: 'UNAUTHORIZED' } });
     for (const socket of server.sockets) socket.close();
     expect((await rejected(connecting)).message).toContain('expired yesterday');
+  });
+
+  it('tells it also where the server then says that it refuses', async () => {
+    server.options.mute = true;
+    const connecting = kit().client.connect();
+    await server.until(() => server.ofType(1).length === 1);
+    server.send({ type: 99, payload: { message: 'expired yesterday' } });
+    server.send({ type: 2, payload: { authenticated: false } });
+    expect((await rejected(connecting, 'UNAUTHORIZED')).message).toMatch(/does not accept this token.*expired yesterday/);
   });
 
   it('is over when a server says so by an ERROR alone, also while it reconnects', async () => {
@@ -222,6 +234,25 @@ describe('the token', () => {
     await client.disconnect();
     expect(server.packets).toEqual([]);
   });
+
+  it('that comes after the connection has ended is not sent on the next one either', async () => {
+    const gives: ((token: string) => void)[] = [];
+    const { client } = kit({ token: () => new Promise((resolve) => gives.push(resolve)), reconnect: { delayMs: 1, maxDelayMs: 1 } });
+    const connecting = client.connect();
+    await vi.waitFor(() => expect(gives.length).toBe(1));
+    gives[0]!('secret');
+    await connecting;
+    await server.until(() => server.ofType(40).length === 1);
+    server.kill();
+    await vi.waitFor(() => expect(gives.length).toBe(2));
+    server.kill();
+    await vi.waitFor(() => expect(gives.length).toBe(3));
+    gives[1]!('of before');
+    await Promise.resolve();
+    gives[2]!('secret');
+    await server.until(() => server.ofType(40).length === 2);
+    expect(server.ofType(1)).toEqual([{ token: 'secret' }, { token: 'secret' }]);
+  });
 });
 
 describe('what a server may send wrong', () => {
@@ -295,6 +326,17 @@ describe('the heartbeat', () => {
     const down = { brew: 'x', state: 'down', patron_id: id(1) };
     expect(server.ofType(41)).toEqual(count > 1 && heartbeat ? [{ brew: 'x', state: 'up', moves: true }, down] : []);
     expect(server.faults).toEqual([]);
+  });
+
+  it.each([[100, true], [99, false], [-1000, false], ['1000', false], [true, false]])('of %j is one: %s', async (heartbeat, isOne) => {
+    server.options.heartbeat = heartbeat as number;
+    let wake!: () => void;
+    const { client } = kit({ lifecycle: (run) => ((wake = run), () => undefined) });
+    await client.connect();
+    wake();
+    client.addPatron('after.it', () => undefined);
+    await server.until(() => server.ofType(20).length === 1);
+    expect(server.ofType(60).length > 0).toBe(isOne);
   });
 
   it('gives up a server that does not answer, and comes back', async () => {

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it, vi } from 'vitest';
 import { isTopic, isTopicPattern, matchTopic, TopicTrie } from '../../src/core/topic.js';
 import { thrown } from '../helpers.js';

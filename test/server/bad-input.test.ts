@@ -1,5 +1,5 @@
 // What bad input gets: a refusal that says why, a count, and a server that goes on.
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import { topicHash } from '../../src/core/frame.js';
 import type { BrewDetails, Packet } from '../../src/core/packet.js';
@@ -132,6 +132,20 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual(['B +q1']);
   });
 
+  it('waits for no client whose patrons have all gone, one after the other', () => {
+    const bench = new Bench();
+    bench.brewer('b1', 'a');
+    bench.patron('p1', 'a');
+    bench.patron('p2', 'a');
+    bench.join('a');
+    for (const patron_id of ['p1', 'p2']) bench.pass('P', { type: 21, payload: { topic: 'a', patron_id } });
+    bench.join('a', -1);
+    bench.patron('q1', 'a', 'Q');
+    bench.take();
+    bench.join('a');
+    expect(bench.take()).toEqual(['B +q1']);
+  });
+
   it('waits no longer than 250 ms', () => {
     const bench = new Bench();
     bench.brewer('b1', 'a');
@@ -242,6 +256,19 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual([]);
     bench.join('c');
     expect(bench.take()).toEqual(['B +p1', 'B +p1']);
+  });
+
+  it('tells each patron once where several matches are held when the brewer is registered again', () => {
+    const bench = new Bench();
+    bench.brewer('b1', 'a');
+    bench.patron('p1', 'a');
+    bench.patron('q1', 'a', 'Q');
+    bench.brewer('b1', 'a');
+    bench.take();
+    bench.join('a', 2);
+    bench.clock.advance(250);
+    expect(bench.take()).toEqual(['B +p1,q1']);
+    expect([bench.barrier.held, bench.clock.waiting]).toEqual([0, 0]);
   });
 
   it('forgets what a client was to be told when it is gone', () => {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import type { BrewDetails, Packet } from '../../src/core/packet.js';
 import { isTopic, isTopicPattern, matchTopic } from '../../src/core/topic.js';
@@ -128,6 +128,50 @@ describe('Matchmaker', () => {
     ]);
     expect(matchmaker.receive('P', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } })).toEqual([]);
     expect(matchmaker.matches).toBe(1);
+  });
+
+  it('tells patrons of the key and of the address of the brew that are registered last', () => {
+    const matchmaker = pair();
+    matchmaker.receive('P', patron('p1', 'a'));
+    matchmaker.receive('B', brewer('b1', 'a'));
+    const told = (packet: Packet) => matchmaker.receive('B', packet).map(({ packet: { payload } }) => ('brewers' in payload ? payload.brewers : []));
+    const info = { topic: 'a', brewer_id: 'b1', brewer_config: {}, brew: { ...WEB, port: 2 } };
+    expect(told(brewer('b1', 'a', [info.brew]))).toEqual([[], [info], []]);
+    expect(told(brewer('b1', 'a', [info.brew], { k: 2 }))).toEqual([[], [{ ...info, brewer_config: { k: 2 } }], []]);
+    const [answer] = matchmaker.receive('P', patron('p2', '*'));
+    expect(answer?.packet.payload).toEqual({ patron_id: 'p2', brewers: [{ ...info, brewer_config: { k: 2 } }] });
+  });
+
+  it('leaves an id to the client that has it, when one is gone that had it before', () => {
+    const matchmaker = pair();
+    matchmaker.receive('B', brewer('b1', 'a'));
+    matchmaker.receive('B', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } });
+    matchmaker.receive('B', patron('p1', 'a'));
+    matchmaker.receive('B', { type: 21, payload: { topic: 'a', patron_id: 'p1' } });
+    matchmaker.receive('P', brewer('b1', 'a'));
+    matchmaker.receive('P', patron('p1', 'a'));
+    expect(matchmaker.gone('B')).toEqual([]);
+    expect([matchmaker.brewer('b1')?.client, matchmaker.patron('p1')?.client, matchmaker.matches]).toEqual(['P', 'P', 1]);
+    expect(matchmaker.receive('P', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } })).toHaveLength(1);
+  });
+
+  it('knows what each client uses: its registrations and their bytes, but that which is registered again', () => {
+    const matchmaker = pair();
+    const used = (packet: Packet) => {
+      const { count, bytes } = matchmaker.usage('B', packet);
+      return [count, bytes];
+    };
+    matchmaker.receive('B', brewer('b1', 'a'), 100);
+    matchmaker.receive('B', patron('p1', 'a'), 20);
+    matchmaker.receive('P', patron('p2', 'a'), 3000);
+    expect([used(brewer('b2', 'a')), used(brewer('b1', 'x')), used(patron('p1', 'x')), used(patron('p2', 'x'))]).toEqual([[2, 120], [1, 20], [1, 100], [2, 120]]);
+    matchmaker.receive('B', brewer('b1', 'a'), 300);
+    matchmaker.receive('B', patron('p1', 'a'), 4);
+    expect(used(brewer('b2', 'a'))).toEqual([2, 304]);
+    matchmaker.receive('B', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } });
+    expect(used(brewer('b2', 'a'))).toEqual([1, 4]);
+    matchmaker.receive('B', { type: 21, payload: { topic: 'a', patron_id: 'p1' } });
+    expect(used(brewer('b2', 'a'))).toEqual([0, 0]);
   });
 
   it('refuses what is malformed or not allowed by an ERROR that says so, and keeps the old registration', () => {

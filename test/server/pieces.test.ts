@@ -7,8 +7,13 @@ import { Heartbeat } from '../../src/server/heartbeat.js';
 import { OwnRelays } from '../../src/server/own-address.js';
 import { isLoopback, mayConnect, readPath, readProtocols, routeMain, routeRelay } from '../../src/server/upgrade.js';
 import type { UpgradeRequest } from '../../src/server/upgrade.js';
-import { encodeMessages } from '../../src/server/wire.js';
+import { encodeMessages, PING, pong } from '../../src/server/wire.js';
+import { strictEncode } from '../strict-server.js';
 import { newId } from './raw-client.js';
+
+it.each(['1.0', '1.1'] as const)('a sign of life is a packet of version %s', (version) => {
+  expect(Buffer.from(pong(version))).toEqual(strictEncode({ type: PING, payload: {} }, version));
+});
 
 describe('encodeMessages', () => {
   const infos = (count: number, filling: number): BrewerInfo[] =>

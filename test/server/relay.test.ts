@@ -1,10 +1,11 @@
-import fc from 'fast-check';
+import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import { encodeFrame, frameIdentity, topicHash } from '../../src/core/frame.js';
 import { fromHex } from '../../src/core/id.js';
 import { RelayPacketType, encodeRelayPacket } from '../../src/core/relay.js';
 import { Relay, hashKey } from '../../src/server/relay.js';
 import type { RelayOptions } from '../../src/server/relay.js';
+import { sealedFrame } from '../sealed-frame.js';
 import { vectors } from '../vectors.js';
 
 const { JOIN, LEAVE, PUBLISH } = RelayPacketType;
@@ -291,6 +292,57 @@ describe('Relay', () => {
     expect(bench.take()).toEqual(['2 missed', '2 old*', '2 newer']);
   });
 
+  it('gives a reader that has drained nothing of a topic whose newest frame is its own, and calls nothing it missed a last value', () => {
+    let isFull = false;
+    const bench: Bench = new Bench({ write: (to, bytes) => !isFull && bench.written.push({ to, bytes }) > 0 });
+    for (const topic of ['a', 'b']) bench.relay.receive('2', packet(JOIN, topic));
+    isFull = true;
+    for (const topic of ['a', 'b']) bench.publish('1', topic, `missed on ${topic}`);
+    bench.take();
+    bench.publish('2', 'a', 'its own');
+    bench.relay.receive('2', packet(JOIN, 'b'));
+    bench.take();
+    isFull = false;
+    bench.relay.drained('2');
+    expect(bench.take()).toEqual(['2 missed on b']);
+  });
+
+  it('tells of a full reader who publishes for it, and whether somebody else reads that', () => {
+    const told: unknown[] = [];
+    const bench: Bench = new Bench({
+      full: (reader, publishers, others) => void told.push([reader.name, [...publishers].map((one) => [one.name, others(one)])]),
+    });
+    Object.assign(bench.member('2'), { isFull: true });
+    bench.relay.receive('2', packet(JOIN, 'a'));
+    bench.publish('1', 'a', 'x');
+    bench.take();
+    bench.relay.receive('3', packet(JOIN, 'b'));
+    bench.publish('1', 'b', 'x');
+    bench.publish('1', 'a', 'x');
+    bench.publish('4', 'a', 'x');
+    bench.take();
+    expect(told).toEqual([['2', [['1', false]]], ['2', [['1', true], ['4', false]]]]);
+  });
+
+  it('sends at once what fills a message, so that a full reader is noticed', () => {
+    const bench = new Bench();
+    bench.relay.receive('2', packet(JOIN, 'a'));
+    bench.publish('1', 'a', 'x'.repeat(65_000));
+    expect(bench.written.length).toBe(0);
+    bench.publish('1', 'a', 'x'.repeat(65_448));
+    expect(bench.written.length).toBe(2);
+  });
+
+  it('takes no frame that is longer than allowed, but a bundle of short ones as long as a batch', () => {
+    const bench = new Bench({ maxMessage: 1000 });
+    bench.relay.receive('2', packet(JOIN, 'a'));
+    const sealed = (length: number, flags: number): Uint8Array =>
+      sealedFrame(Buffer.alloc(length), { topic: 'a', brewerId: Buffer.from(ID).toString('hex'), key: Buffer.alloc(32), epoch: '0'.repeat(16), sequence: 0, flags });
+    const frames = [frame('a', 'x'.repeat(1032)), sealed(1000, 0), sealed(64 * 1024, 1), frame('a', 'x'.repeat(1033)), sealed(1017, 0), sealed(64 * 1024 + 17, 1)];
+    for (const one of frames) bench.relay.receive('1', packet(PUBLISH, 'a', one));
+    expect([bench.relay.published, bench.faults]).toEqual([3, ['1 too-long', '1 too-long', '1 too-long']]);
+  });
+
   it('leaves out of what it gathers only what the connection itself has published', () => {
     const bench = new Bench();
     for (const name of ['1', '2', '3']) bench.relay.receive(name, packet(JOIN, 'a'));
@@ -303,12 +355,14 @@ describe('Relay', () => {
   it('fills messages up to 64 KiB, and gives a longer frame a message of its own', () => {
     const bench = new Bench();
     bench.relay.receive('2', packet(JOIN, 'a'));
-    const texts = [10_000, 30_000, 30_000, 70_000, 100, 65_000].map((length, index) => String(index).repeat(length));
+    // With its record's header and its own, a text of 55,344 fills a message that one of 10,000 has begun; one more is too long.
+    const wanted = [[10_000, 30_000], [30_000], [70_000], [100, 65_000], [10_000, 55_344], [10_000], [55_345]];
+    const texts = wanted.flat().map((length, index) => String.fromCharCode(97 + index).repeat(length));
     for (const text of texts) bench.publish('1', 'a', text);
     bench.relay.flush();
-    const sent = bench.written.flatMap(({ bytes }) => messages(bytes));
-    expect(sent.flatMap(records)).toEqual(texts);
-    for (const message of sent) if (message.length > 65_536) expect(records(message)).toHaveLength(1);
+    const sent = bench.written.flatMap(({ bytes }) => messages(bytes)).map(records);
+    expect(sent.map((message) => message.map(({ length }) => length))).toEqual(wanted);
+    expect(sent.flat()).toEqual(texts);
   });
 
   it('gives who joins or leaves within a tick what was published while it had joined, and no more', () => {

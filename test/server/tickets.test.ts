@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { PubkeeperClient, WebSocketBrew } from '../../src/index.js';
+import { RelayPacketType } from '../../src/core/relay.js';
+import { Permits } from '../../src/server/permits.js';
+import { hashKey, Relay, type RelayMember } from '../../src/server/relay.js';
 import { Tickets } from '../../src/server/tickets.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { connect, joinRelay, later, start, until } from './harness.js';
@@ -23,6 +26,10 @@ describe('Tickets', () => {
     expect(tickets.check(publish, JOIN, 0)).toBeUndefined();
     expect(tickets.check(publish, { ...PUBLISH, brewerId: OTHER_ID }, 0)).toBeUndefined();
     expect(tickets.check(Buffer.alloc(0), JOIN, 0)).toBeUndefined();
+    // A ticket to join bears zeros where one to publish has the brewer's id, which may be all zeros too.
+    const zero = { ...PUBLISH, brewerId: Buffer.alloc(16) };
+    expect(tickets.check(join, zero, 0)).toBeUndefined();
+    expect(tickets.check(tickets.issue(zero, 1000), JOIN, 0)).toBeUndefined();
   });
 
   it('are worth nothing when any bit of them is another', () => {
@@ -43,6 +50,51 @@ describe('Tickets', () => {
     relay.replace([fresh]);
     expect(relay.check(ticket, JOIN, 0)).toBeUndefined();
     for (const keys of [[], [randomBytes(31)], [old, fresh, old]]) expect(() => new Tickets(keys)).toThrow('one or two');
+  });
+});
+
+describe('Permits', () => {
+  it('end what tickets have expired for, unless it has ended before or goes on by a later one', () => {
+    let now = 0;
+    const tickets = new Tickets();
+    const permits = new Permits<RelayMember>(tickets, 10, () => now);
+    const relay = new Relay<RelayMember>({ permits, write: () => true, cork: () => undefined });
+    const member: RelayMember = { version: 2 };
+    const join = (topic: string, expires: number): void => {
+      const topicHash = sha256(topic);
+      relay.receive(member, encodeRelay(RelayPacketType.JOIN, topic, tickets.issue({ operation: 'join', topicHash }, expires)));
+    };
+    for (const topic of ['left', 'over', 'renewed']) join(topic, 100);
+    join('renewed', 200);
+    relay.receive(member, encodeRelay(RelayPacketType.LEAVE, 'left'));
+    expect(relay.topics).toBe(2);
+    now = 100;
+    const ended: string[] = [];
+    permits.expire((_, key) => void ended.push(key));
+    expect(ended).toEqual([hashKey(sha256('over'))]);
+    relay.expire();
+    expect(relay.topics).toBe(1);
+    now = 200;
+    relay.expire();
+    expect(relay.topics).toBe(0);
+    permits.expire((_, key) => void ended.push(key));
+    expect(ended.length).toBe(1);
+  });
+
+  it('keep the grants to publish that were renewed last, and each for its time', () => {
+    let now = 0;
+    const tickets = new Tickets();
+    const permits = new Permits<string>(tickets, 2, () => now);
+    const id = (n: number): Buffer => Buffer.alloc(16, n);
+    const grant = (n: number, expires: number): boolean =>
+      permits.grant('c', JOIN_HASH, tickets.issue({ operation: 'publish', topicHash: JOIN_HASH, brewerId: id(n) }, expires));
+    const may = (): boolean[] => [1, 2, 3].map((n) => permits.publish('c', encodeFrame('a', id(n).toString('hex'), 'x')));
+    expect([grant(1, 100), grant(2, 100), grant(1, 200), may()]).toEqual([true, true, true, [true, true, false]]);
+    expect([grant(3, 300), may()]).toEqual([true, [true, false, true]]);
+    now = 200;
+    expect(may()).toEqual([false, false, true]);
+    permits.gone('c');
+    expect(may()).toEqual([false, false, false]);
   });
 });
 

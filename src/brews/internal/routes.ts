@@ -137,7 +137,7 @@ export class Routes {
 
   /** The message `bytes` was read: a last frame must not keep the whole of it alive. */
   release({ length }: Uint8Array): void {
-    for (const route of this.#fresh) if (route.last && route.last.length < length / 2) route.last = route.last.slice();
+    for (const route of this.#fresh) if (route.last!.length < length / 2) route.last = route.last!.slice();
     this.#fresh.clear();
   }
 

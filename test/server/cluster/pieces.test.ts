@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import { FrameReader, decodeInterest, encodeFrames, encodeInterest } from '../../../src/server/cluster/bridge-format.js';
 import { SharedClock } from '../../../src/server/cluster/clock.js';

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { Bundle } from '../../src/core/bundle.js';
+import { settle } from '../helpers.js';
+import { brewerKit, patron } from './brewer-kit.js';
+import { bundle } from '../sealed-frame.js';
+
+const FULL = 64 * 1024;
+
+describe('Bundle', () => {
+  it('holds messages of any length, one after the other, as it grows', () => {
+    const made = new Bundle();
+    const texts = ['', 'a', 'b'.repeat(251), 'c', 'd'.repeat(5000), 'e'.repeat(20_000)];
+    for (const text of texts) made.add(Buffer.from(text));
+    expect(Buffer.from(made.take()).equals(bundle(...texts))).toBe(true);
+    expect([made.count, made.length]).toEqual([0, 0]);
+    made.add(Buffer.from('alone'));
+    expect(Buffer.from(made.take()).toString()).toBe('alone');
+  });
+
+  it('is full at 64 KiB, lengths included; a single message may be longer', () => {
+    const made = new Bundle();
+    expect(made.hasRoomFor(new Uint8Array(2 * FULL))).toBe(true);
+    made.add(new Uint8Array(FULL - 100 - 4));
+    expect([made.hasRoomFor(new Uint8Array(96)), made.hasRoomFor(new Uint8Array(97))]).toEqual([true, false]);
+  });
+
+  it('does not keep the memory of one that was long', () => {
+    const made = new Bundle();
+    made.add(new Uint8Array(10 * FULL));
+    expect(made.take().length).toBe(10 * FULL);
+    made.add(new Uint8Array(10));
+    expect(made.take().buffer.byteLength).toBe(256);
+  });
+});
+
+it('what is brewed in one tick leaves in as few frames as 64 KiB allow', async () => {
+  const { brewer, x } = brewerKit({ crypto: true });
+  brewer.newPatrons([patron(1)]);
+  for (const length of [40_000, 20_000, 10_000, 200_000, 1]) void brewer.brew(new Uint8Array(length));
+  await settle();
+  // Header, two messages with their lengths, tag; and so on.
+  expect(x.frames.map(({ length }) => length - 88 - 16)).toEqual([60_008, 10_000, 200_000, 1]);
+});
+
+it('what has been accepted is waited for no more', async () => {
+  const { brewer, x } = brewerKit();
+  brewer.newPatrons([patron(1)]);
+  x.onBrew = () => Promise.resolve();
+  const sent = brewer.brewText('x');
+  expect(brewer._flush()).toBeInstanceOf(Promise);
+  await sent;
+  await settle();
+  expect(brewer._flush()).toBeUndefined();
+});

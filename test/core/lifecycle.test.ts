@@ -1,0 +1,219 @@
+import { describe, expect, it } from 'vitest';
+import { Brewer } from '../../src/core/brewer.js';
+import { Patron } from '../../src/core/patron.js';
+import { deferred, id, rawFrame, rejected } from '../helpers.js';
+import { fakeTime, pass } from './fake-time.js';
+import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
+
+// What happens while something else is still under way.
+
+fakeTime();
+
+describe('what is removed before the server has answered its registration', () => {
+  it('is not waited for by connect()', async () => {
+    const { client, control } = controlKit();
+    control.answers = false;
+    const [one, two] = [client.addPatron('one', () => undefined), client.addBrewer('two')];
+    const connecting = client.connect();
+    await pass(0);
+    client.removePatron(one);
+    expect(client.state).toBe('connecting');
+    client.removeBrewer(two);
+    expect(client.state).toBe('connected');
+    await connecting;
+  });
+
+  it('connects nobody while the connection is down', async () => {
+    const { client, control, states } = controlKit();
+    await client.connect();
+    control.answers = false;
+    control.cut();
+    await pass(1000);
+    const patron = client.addPatron('a', () => undefined);
+    await pass(0);
+    control.up = false;
+    control.cut();
+    client.removePatron(patron);
+    expect([client.state, states.at(-1)]).toEqual(['reconnecting', 'reconnecting']);
+    control.up = true;
+    await pass(5000);
+    expect(client.state).toBe('connected');
+  });
+});
+
+describe('a brew that takes its time to say what is registered', () => {
+  const slow = async () => {
+    const made = controlKit();
+    const { brew, client, control } = made;
+    const asked: ReturnType<typeof deferred<{ name: string }>>[] = [];
+    const brewer = client.addBrewer('slow');
+    await client.connect();
+    brew.brewerDetails = (() => {
+      const details = deferred<{ name: string }>();
+      asked.push(details);
+      return details.promise;
+    }) as never;
+    control.packets.length = 0;
+    return { ...made, asked, brewer };
+  };
+
+  it('is not heard any more when the brewer was removed: nothing is registered, and nothing unregistered', async () => {
+    const { client, control, asked, brewer } = await slow();
+    control.cut();
+    await pass(1000);
+    client.removeBrewer(brewer);
+    const other = client.addBrewer('other');
+    client.removeBrewer(other);
+    for (const { resolve } of asked) resolve({ name: 'x' });
+    await pass(1000);
+    expect([asked.length, control.ofType(10), control.ofType(11), client.state]).toEqual([2, [], [], 'connected']);
+  });
+
+  it('is not heard any more when the connection was another one: it is asked anew', async () => {
+    const { client, control, asked, errors, brewer } = await slow();
+    for (const expected of [1, 2]) {
+      control.cut();
+      await pass(1000);
+      expect(asked.length).toBe(expected);
+    }
+    errors.length = 0;
+    asked[0]!.reject(new Error('of before'));
+    await pass(0);
+    expect([errors, client.state]).toEqual([[], 'reconnecting']);
+    asked[1]!.resolve({ name: 'x' });
+    await pass(0);
+    expect([client.state, control.ofType(10).map(({ brewer_id }) => brewer_id)]).toEqual(['connected', [brewer.brewerId]]);
+  });
+
+  it('registers once, whichever connection it had been asked for', async () => {
+    const { control, asked, client } = await slow();
+    for (let i = 0; i < 2; i++) {
+      control.cut();
+      await pass(1000);
+    }
+    for (const { resolve } of asked) resolve({ name: 'x' });
+    await pass(0);
+    expect([client.state, control.ofType(10).length]).toEqual(['connected', 1]);
+  });
+});
+
+describe('a client that has to come back', () => {
+  it('goes on doing so when a connect() that waits for it is aborted', async () => {
+    const { client, control } = controlKit();
+    await client.connect();
+    control.up = false;
+    control.cut();
+    const controller = new AbortController();
+    const waiting = client.connect({ signal: controller.signal });
+    controller.abort();
+    await rejected(waiting, 'ABORTED');
+    expect(client.state).toBe('reconnecting');
+    control.up = true;
+    await pass(5000);
+    expect(client.state).toBe('connected');
+  });
+
+  it('may be disconnected, and connected again, by who hears that the connection was lost', async () => {
+    const { client, control, states } = controlKit();
+    await client.connect();
+    const undo = client.on('error', () => {
+      undo();
+      void client.disconnect();
+      void client.connect();
+    });
+    control.cut();
+    await pass(5000);
+    const all = ['connecting', 'connected', 'reconnecting', 'disconnected', 'connecting', 'connected'];
+    expect(states).toEqual(all);
+    await pass(60_000);
+    expect([states, control.network.sockets.length]).toEqual([all, 2]);
+  });
+
+  it('and then connects for as long as it takes: what would have followed on being away for too long does not', async () => {
+    let asked = 0;
+    const token = (): string | Promise<string> => (asked++ === 1 ? new Promise<string>(() => undefined) : 'secret');
+    const { client, control, states } = controlKit({ token, connectTimeoutMs: 100_000 });
+    await client.connect();
+    const undo = client.on('error', () => {
+      undo();
+      void client.disconnect();
+      void client.connect().catch(() => undefined);
+    });
+    control.cut();
+    await pass(60_000);
+    expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'disconnected', 'connecting']);
+  });
+
+  it('gives up on peers that do not come back after graceMs, also where others are registered meanwhile', async () => {
+    const { client, control, brew } = controlKit();
+    const patron = client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
+    control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
+    await client.connect();
+    expect(patron.isMatched).toBe(true);
+    control.peersOf(id(1)).clear();
+    control.cut();
+    await pass(1000);
+    for (let i = 0; i < 3; i++) {
+      await pass(9000);
+      client.addPatron(`other.${i}`, () => undefined);
+    }
+    expect([client.state, patron.isMatched]).toEqual(['connected', true]);
+    await pass(4000);
+    expect([patron.isMatched, brew.running.size]).toEqual([false, 0]);
+  });
+});
+
+describe('who hears that it is connected', () => {
+  it('may disconnect and connect again: that connect() waits for its own connection', async () => {
+    const { client, states } = controlKit();
+    let again: Promise<void> | undefined;
+    let isOver = false;
+    client.on('state', (state) => {
+      if (state !== 'connected' || again) return;
+      void client.disconnect();
+      again = client.connect();
+      void again.then(() => (isOver = true));
+    });
+    await rejected(client.connect(), 'CONNECTION_CLOSED');
+    expect([isOver, client.state]).toEqual([false, 'connecting']);
+    await pass(100);
+    await again;
+    expect([isOver, states]).toEqual([true, ['connecting', 'connected', 'disconnected', 'connecting', 'connected']]);
+  });
+});
+
+it('who was removed and is added again is told of once', async () => {
+  const { client, control, brew } = controlKit();
+  const told: unknown[] = [];
+  client.on('matched', ({ topic }) => told.push(topic));
+  client.on('error', ({ code }) => told.push(code));
+  control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
+  control.peersOf(id(2)).set(id(21), patronInfo(id(21)));
+  const patron = client.addPatron(new Patron('foreign.*', () => { throw new Error('of the callback'); }, { patronId: id(1) }));
+  const brewer = client.addBrewer(new Brewer('own.topic', { brewerId: id(2) }));
+  await client.connect();
+  client.removePatron(patron);
+  client.removeBrewer(brewer);
+  told.length = 0;
+  client.addPatron(patron);
+  client.addBrewer(brewer);
+  await pass(0);
+  expect([told.sort(), brew.running.size]).toEqual([['foreign.topic', 'own.topic'], 2]);
+  for (const pair of brew.running.values()) if ('receive' in pair) pair.receive(rawFrame('foreign.topic', id(11), 'x'));
+  expect(told.at(-1)).toBe('CALLBACK_FAILED');
+  expect(told.length).toBe(3);
+});
+
+it('what has no listener is told to the logger', async () => {
+  const told: unknown[] = [];
+  const { client, control } = controlKit({ logger: { warn: () => undefined, error: (error) => void told.push(error) } });
+  await client.connect();
+  control.send({ type: 99, payload: { message: 'with a listener' } });
+  expect(told).toEqual([]);
+  const other = controlKit({ logger: { warn: () => undefined, error: (error) => void told.push(error) } });
+  // The listener of the kit is the only one.
+  other.unlisten();
+  await other.client.connect();
+  other.control.send({ type: 99, payload: { message: 'without' } });
+  expect(told).toMatchObject([{ code: 'SERVER_ERROR', message: 'without' }]);
+});
