@@ -28,7 +28,7 @@ const LINGER = 5000;
 interface Pooled {
   readonly link: RelayLink;
   users: number;
-  idle: Timer | undefined;
+  idle?: Timer;
 }
 
 /** @internal A brewer of this client, and the relay that it publishes through. */
@@ -65,7 +65,7 @@ export class WebSocketBrew implements Brew {
   brewerDetails(_brewer?: { readonly brewerId: string }): BrewDetails | undefined {
     const { name } = this;
     const { hostname, port, secure = false } = this.#options;
-    if (hostname !== undefined && port !== undefined) return { name, hostname, port, secure };
+    if (hostname) return { name, hostname, port, secure };
     const { protocol, hostname: host, port: own } = parseUrl(this.#host!.server);
     const tls = protocol === 'wss:';
     return { name, hostname: host, port: own ? Number(own) : tls ? 443 : 80, secure: tls };
@@ -136,7 +136,7 @@ export class WebSocketBrew implements Brew {
     let pooled = this.#links.get(url);
     if (!pooled) {
       const link = new RelayLink(url, this.#host!);
-      const made: Pooled = { link, users: 0, idle: undefined };
+      const made: Pooled = { link, users: 0 };
       this.#links.set(url, (pooled = made));
       // One that has come to its end makes room for another try.
       void link.ended.then(() => this.#links.get(url) === made && this.#links.delete(url));

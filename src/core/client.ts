@@ -156,8 +156,6 @@ export class PubkeeperClient {
 
   #add(key: string, member: Member): void {
     this.#registry.add(key, member);
-    if (!this.#life.isRunning) return;
-    member.target.configure();
     if (this.#life.isReady) this.#registry.register(key, member);
   }
 

@@ -51,8 +51,8 @@ export class Outlet {
   /** Sends a message; resolves when it was accepted. */
   send(message: Uint8Array): Promise<void> {
     if (!this.#sealer.sealBundle) return this.#handled(this.#pass(() => this.#sealer.seal(message)));
-    if (!this.#bundle.hasRoomFor(message)) this.#leave();
-    this.#bundle.add(message);
+    if (this.#bundle.hasRoomFor(message)) this.#bundle.add(message);
+    else this.#leave(message);
     this.#cork.touch();
     // As long as nothing is in the way the bytes are accepted already: they leave at the end of the tick.
     if (!this.#waiting.size) return DONE;
@@ -73,15 +73,20 @@ export class Outlet {
     if (this.#queue.length) return new Promise((resolve) => this.#queue.push(undefined, 0, () => ({ resolve })));
   }
 
-  #leave(): void {
+  /** `next`: what there is no room for. It is in line before anybody hears what leaves, and brews something. */
+  #leave(next?: Uint8Array): void {
     const boarding = this.#boarding;
     const { count } = this.#bundle;
     this.#boarding = undefined;
-    if (!count) return;
+    if (!count) return boarding?.resolve();
     const plaintext = this.#bundle.take();
-    const accepted = this.#pass(() =>
-      count > 1 ? this.#sealer.sealBundle!(plaintext, count) : this.#sealer.seal(plaintext),
-    );
+    const accepted = this.#pass(() => {
+      try {
+        return count > 1 ? this.#sealer.sealBundle!(plaintext, count) : this.#sealer.seal(plaintext);
+      } finally {
+        if (next) this.#bundle.add(next);
+      }
+    });
     if (boarding) boarding.resolve(accepted);
     else void this.#handled(accepted);
   }

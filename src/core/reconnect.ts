@@ -65,10 +65,11 @@ export class ReconnectingConnection {
 
   /**
    * Watches the present connection. `beatMs`: how often the other side gives a sign of life, in ms; 0 where it has not said
-   * so, and then nothing is watched. `ping`: what it answers.
+   * so, and then nothing is watched. `ping`: what it answers; `now`: it is to be sent at once.
    */
-  watch(beatMs: number, ping: Uint8Array<ArrayBuffer>): void {
-    if (!beatMs) return;
+  watch(beatMs: number, ping: Uint8Array<ArrayBuffer>, now?: boolean): void {
+    if (!beatMs || this.#pulse || !this.isOpen) return;
+    if (now) this.send(ping);
     const { url } = this.#options;
     this.#pulse = new Pulse(
       this,

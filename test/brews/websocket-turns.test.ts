@@ -28,7 +28,7 @@ function kit() {
   } satisfies BrewHost;
   const brew = new WebSocketBrew();
   brew.attach(host);
-  const start = (patron = 2) => brew.startBrewer({ topic: TOPIC, brewerId: id(1), patronId: id(patron), details: { name: 'websocket' } });
+  const start = (patron = 2, details: object = {}) => brew.startBrewer({ topic: TOPIC, brewerId: id(1), patronId: id(patron), details: { name: 'websocket', ...details } });
   const read = (brewer = 1, hostname = 'one', details: object = {}) => {
     const texts: string[] = [];
     const receive = (data: Uint8Array, retained?: boolean): void => void texts.push(Buffer.from(data.subarray(88)).toString() + (retained ? ' retained' : ''));
@@ -39,19 +39,22 @@ function kit() {
   return { network, errors, dropped, host, brew, start, read, say };
 }
 
-/** What was published to a relay. */
-function published(socket: PairSocket): string[] {
-  const texts: string[] = [];
+/** The packets that a relay got, by type and payload. */
+function packets(socket: PairSocket): { type: number; payload: Buffer }[] {
+  const all: { type: number; payload: Buffer }[] = [];
   for (const message of socket.sent) {
     const data = Buffer.from(message);
     for (let at = 0; at < data.length; ) {
       const end = at + 40 + data.readUInt32LE(at + 36);
-      if (data.readUInt16LE(at) === 2) texts.push(data.subarray(at + 40 + 88, end).toString());
+      all.push({ type: data.readUInt16LE(at), payload: data.subarray(at + 40, end) });
       at = end;
     }
   }
-  return texts;
+  return all;
 }
+
+/** What was published to a relay. */
+const published = (socket: PairSocket): string[] => packets(socket).flatMap(({ type, payload }) => (type === 2 ? payload.subarray(88).toString() : []));
 
 /** What a relay sends: one frame as a record of relay protocol 2. */
 function record(brewer: number, text: string, retained = false): Uint8Array {
@@ -106,6 +109,40 @@ describe('a brewer whose pair ends and begins again at once', () => {
     await pass(0);
     expect(published(network.last)).toEqual([]);
   });
+});
+
+it('what a brewer that has gone brewed before there was a connection leaves with its ticket, without which the relay refuses it; and that once', async () => {
+  const { network, start, read, say } = kit();
+  read(5); // keeps the connection
+  const stop = start(2, { ticket: 'abcd' });
+  const held = say('held') as Promise<void>;
+  stop();
+  await pass(0);
+  network.last.open(RELAY_2);
+  await held;
+  await pass(0);
+  expect(packets(network.last).map(({ type, payload }) => (type === 4 ? payload.toString('hex') : type))).toEqual(['abcd', 0, 2]);
+  network.last.end();
+  await pass(600);
+  network.last.open(RELAY_2);
+  await pass(0);
+  expect(packets(network.last).map(({ type }) => type)).toEqual([0]);
+});
+
+it('a relay that was reached while the client tried another server is watched as soon as its own server tells of a pair', async () => {
+  const { network, host, errors, read } = kit();
+  Object.assign(host, { heartbeatMs: 200, server: 'ws://two/ws' });
+  const first = read();
+  network.last.open(RELAY_2);
+  await pass(5000);
+  expect([first.texts, errors, network.sockets.length]).toEqual([[], [], 1]);
+  host.server = 'ws://one/ws';
+  read(2);
+  read(3);
+  await pass(0);
+  expect(packets(network.last).filter(({ type }) => type === 60)).toHaveLength(1);
+  await pass(1000);
+  expect(errors.map(({ message }) => message)).toEqual([expect.stringMatching(/^ws:\/\/one:80 has not answered for/)]);
 });
 
 it('brew() rejects where the callback of a patron of the same client has closed the brew', async () => {

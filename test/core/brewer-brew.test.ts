@@ -1,7 +1,10 @@
 import { createDecipheriv } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
+import type { Brew } from '../../src/core/brew.js';
 import { Brewer } from '../../src/core/brewer.js';
+import { nobleEngine } from '../../src/core/ciphers/noble.js';
 import { PubkeeperError } from '../../src/core/errors.js';
+import { Patron } from '../../src/core/patron.js';
 import { bytes, deferred, hex, id, rawFrame, rejected, settle, sha256 } from '../helpers.js';
 import { brewerKit as kit, patron } from './brewer-kit.js';
 
@@ -139,4 +142,23 @@ describe('what cannot be brewed', () => {
     expect(logged).toHaveBeenCalledTimes(1); // of the one that nobody listens to
     logged.mockRestore();
   });
+});
+
+it('what there is no room for in a bundle comes before what somebody brews who hears that bundle', async () => {
+  const { brewer, x } = kit({ cipher: 'aes-gcm', crypto: true });
+  brewer.newPatrons([patron(1)]);
+  const heard: string[] = [];
+  const brewed: Promise<void>[] = [];
+  const reader = new Patron('a.b', (_, message) => {
+    heard.push(message.text()[0]!);
+    // As a brew does that delivers within the call, to a patron of the same client.
+    if (message.text() === '1') for (const text of ['3', '4'.repeat(70_000), '5']) brewed.push(brewer.brewText(text));
+  });
+  reader._lend({ brew: () => ({ startPatron: () => () => undefined }) as Partial<Brew> as Brew, engine: nobleEngine });
+  reader.newBrewers([{ topic: 'a.b', brewer_id: brewer.brewerId, brewer_config: brewer.getConfig(), brew: { name: 'x' } }]);
+  x.onBrew = () => reader._handleCallback(brewer.brewerId, x.frames.at(-1)!);
+  brewed.push(brewer.brewText('1'), brewer.brewText('2'.repeat(70_000)));
+  await Promise.all(brewed);
+  await settle();
+  expect(heard).toEqual(['1', '2', '3', '4', '5']);
 });

@@ -72,6 +72,27 @@ describe('connect() and disconnect()', () => {
   });
 });
 
+it('a brewer whose cipher throws when it is added to a connected client is added all the same, and an error event tells', async () => {
+  const cause = new Error('of the application');
+  const { client, control, errors } = controlKit();
+  await client.connect();
+  let throws = true;
+  const brewer = new Brewer('own.topic', {
+    cipher: () => {
+      if (throws) throw cause;
+      return { cipher: 'custom', config: undefined, seal: (data) => data as Uint8Array<ArrayBuffer>, sealBundle: undefined };
+    },
+  });
+  client.addBrewer(brewer);
+  await pass(0);
+  expect(errors).toEqual([expect.objectContaining({ code: 'BREW_FAILED', message: 'own.topic cannot be registered.', cause })]);
+  throws = false;
+  client.removeBrewer(brewer);
+  client.addBrewer(brewer);
+  await pass(0);
+  expect(control.ofType(10)).toHaveLength(1);
+});
+
 it('where graceMs is over while registrations are not answered, they are sent again with the new keys', async () => {
   const { client, control, states } = controlKit({ reconnect: { delayMs: 10, graceMs: 200 } });
   const brewer = client.addBrewer('own.topic');

@@ -39,10 +39,10 @@ export class RelayLink {
   readonly #topics = new Map<string, number>();
   /** Tickets for joining, by topic, and for publishing, by brewer id. */
   readonly #tickets = new Map<string, Uint8Array>();
-  readonly #grants = new Map<string, readonly [hash: Uint8Array, ticket: Uint8Array]>();
+  readonly #grants = new Map<string, readonly [outlet: Outlet, ticket: Uint8Array]>();
   readonly #routes: Routes;
   /** Whether the relay takes many packets in a message (relay protocol 2). */
-  #batches = false;
+  #batches: boolean | undefined;
   /** Packets of this tick, which leave in one message. */
   #batch: Uint8Array<ArrayBuffer>[] = [];
   #batchBytes = 0;
@@ -54,7 +54,7 @@ export class RelayLink {
   #queuedBytes = 0;
   #draining: Deferred | undefined;
   #poll: Timer | undefined;
-  #told = false;
+  #reported: boolean | undefined;
   /** Why it has come to its end. */
   #over: PubkeeperError | undefined;
   readonly #ended = deferred();
@@ -91,11 +91,11 @@ export class RelayLink {
     const route = this.#routes.add(identity, receive);
     const wanted = this.#topics.get(topic) ?? 0;
     this.#topics.set(topic, wanted + 1);
-    // A brewer that has just come says that the relay is there again: what it sends first must not wait for the backoff.
-    this.#connection.hurry();
+    // What a brewer that has just come sends first must not wait for the backoff.
+    this.#told();
     // With a ticket also where others have joined: one started anew has refused their tickets of before.
     const joins = !wanted || !!ticket;
-    if (joins) this.#send(encodeRelayPacket(RelayPacketType.JOIN, hash, ticket));
+    if (joins) this.#join(topic);
     this.#routes.welcome(route, receive, joins);
     return () => {
       if (!this.#routes.delete(route, receive)) return;
@@ -114,18 +114,18 @@ export class RelayLink {
    * ticket, if it gives any: the relay would end the old one's JOIN.
    */
   renew(topic: string, ticket: Uint8Array | undefined): void {
-    this.#connection.hurry();
+    this.#told();
     if (!ticket || !this.#topics.has(topic)) return;
     this.#tickets.set(topic, ticket);
-    this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), ticket));
+    this.#join(topic);
   }
 
   /** The server has told of a pair of this brewer; with a ticket by which it may publish, if it gives any. */
   grant(brewerId: string, outlet: Outlet, ticket: Uint8Array | undefined): void {
     outlet.toldAfter = this.#host.losses ?? 0;
-    this.#connection.hurry();
+    this.#told();
     if (ticket) {
-      this.#grants.set(brewerId, [outlet.hash, ticket]);
+      this.#grants.set(brewerId, [outlet, ticket]);
       this.#send(encodeRelayPacket(RelayPacketType.GRANT, outlet.hash, ticket));
     }
     this.#release();
@@ -133,8 +133,9 @@ export class RelayLink {
 
   /** The brewer has no pairs here any more: what it has brewed is not held any longer. */
   revoke(brewerId: string, outlet: Outlet): void {
-    this.#grants.delete(brewerId);
     outlet.toldAfter = Infinity;
+    // Without it the relay would refuse what waits for the connection.
+    if (this.#connection.isOpen) this.#grants.delete(brewerId);
     this.#release();
   }
 
@@ -166,9 +167,9 @@ export class RelayLink {
   /** Lets go of the socket until `wake`. What is published meanwhile waits. */
   rest(): void {
     this.#flush();
-    this.#told = true; // this end is no news
+    this.#reported = true; // this end is no news
     this.#connection.rest();
-    this.#told = false;
+    this.#reported = false;
   }
 
   /** Dials now, if it has to dial; also where nothing has come for `silentMs`, since not every relay can be asked for a sign of life. */
@@ -179,12 +180,16 @@ export class RelayLink {
 
   close(): Promise<void> {
     this.#flush();
-    this.#connection.close(closed(this.url));
+    this.#connection.close(new PubkeeperError('CONNECTION_CLOSED', `The connection to the relay ${this.url} was closed.`, { url: this.url }));
     return this.ended;
   }
 
   #assertAlive(): void {
     if (this.#over) throw new PubkeeperError('BREW_FAILED', `${this.url} is not connected any more.`, { url: this.url }, this.#over);
+  }
+
+  #join(topic: string): void {
+    this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), this.#tickets.get(topic)));
   }
 
   /** Sends a packet: by itself, or in relay protocol 2 with the others of this tick. */
@@ -209,11 +214,12 @@ export class RelayLink {
     this.#losses = this.#host.losses ?? 0;
     this.#batch = [];
     this.#batchBytes = 0;
-    this.#told = false;
-    for (const grant of this.#grants.values()) this.#send(encodeRelayPacket(RelayPacketType.GRANT, ...grant));
-    for (const topic of this.#topics.keys()) {
-      this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), this.#tickets.get(topic)));
+    this.#reported = false;
+    for (const [brewerId, [{ hash, toldAfter }, ticket]] of this.#grants) {
+      this.#send(encodeRelayPacket(RelayPacketType.GRANT, hash, ticket));
+      if (toldAfter > 1e9) this.#grants.delete(brewerId); // it only has to send what waits
     }
+    for (const topic of this.#topics.keys()) this.#join(topic);
     this.#watch();
     this.#release();
   }
@@ -229,24 +235,25 @@ export class RelayLink {
 
   /** Sends what waited, and need not wait any longer. */
   #release(): void {
-    const queue = this.#queue;
-    this.#queue = [];
-    for (const queued of queue) {
-      const { outlet, packet, resolve } = queued;
-      if (this.takes(outlet)) {
-        this.#queuedBytes -= packet.length;
-        this.#send(packet);
-        resolve();
-      } else this.#queue.push(queued);
-    }
+    this.#queue = this.#queue.filter(({ outlet, packet, resolve }) => {
+      if (!this.takes(outlet)) return true;
+      this.#queuedBytes -= packet.length;
+      this.#send(packet);
+      resolve();
+    });
+  }
+
+  /** The server has told of a pair: so its relay is there. And it is known by then which of several servers that is. */
+  #told(): void {
+    this.#connection.hurry();
+    this.#watch();
   }
 
   /** The control server's own relay is asked for signs of life: from then on it gives them also while it does not read. */
   #watch(): void {
     const { server, heartbeatMs } = this.#host;
     if (!heartbeatMs || !this.#batches || parseUrl(server).host !== parseUrl(this.url).host) return;
-    this.#connection.watch(heartbeatMs, PING);
-    this.#connection.send(PING);
+    this.#connection.watch(heartbeatMs, PING, true);
   }
 
   #received(frame: Uint8Array, retained?: boolean): void {
@@ -258,8 +265,8 @@ export class RelayLink {
   #down(error: PubkeeperError): void {
     this.#settleDrain();
     this.#routes.interrupted();
-    if (!this.#told) this.#host.report(error);
-    this.#told = true;
+    if (!this.#reported) this.#host.report(error);
+    this.#reported = true;
   }
 
   #end(error: PubkeeperError): void {
@@ -279,7 +286,7 @@ export class RelayLink {
         if (this.#connection.bufferedAmount <= HIGH_WATER) this.#settleDrain();
         else this.#poll = wait(DRAIN_POLL, look);
       };
-      this.#poll = wait(DRAIN_POLL, look);
+      look();
     }
     return this.#draining.promise;
   }
@@ -290,6 +297,3 @@ export class RelayLink {
     this.#draining = undefined;
   }
 }
-
-export const closed = (url: string): PubkeeperError =>
-  new PubkeeperError('CONNECTION_CLOSED', `The connection to the relay ${url} was closed.`, { url });
