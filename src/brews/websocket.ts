@@ -33,7 +33,6 @@ interface Pooled {
 /** @internal A brewer of this client, and the relay that it publishes through. */
 export interface Publisher extends Outlet {
   readonly link: RelayLink;
-  pairs: number;
 }
 
 /**

@@ -37,10 +37,21 @@ describe('after a connection was lost', () => {
 it.each([true, undefined])('what a relay has kept of a brewer of this client is older than what was published here (retained: %s)', (retained) => {
   const { routes, heard, deliver } = kit();
   deliver('from elsewhere', retained);
-  routes.deliver(rawFrame('a', id(1), 'published'), false, true);
+  routes.deliver(rawFrame('a', id(1), 'published'), false, { pairs: 1 });
   expect(deliver('kept', retained)).toBe(true);
   deliver('live', false);
   expect(heard).toEqual([`from elsewhere ${retained}`, 'published false', 'live false']);
+});
+
+it('a brewer that has published here and has no pairs here any more is heard from elsewhere again', () => {
+  const { routes, heard, deliver } = kit();
+  const brewer = { pairs: 2 };
+  routes.deliver(rawFrame('a', id(1), 'published'), false, brewer);
+  brewer.pairs--;
+  deliver('kept', undefined);
+  brewer.pairs--;
+  deliver('elsewhere', undefined);
+  expect(heard).toEqual(['published false', 'elsewhere undefined']);
 });
 
 it('a route that was left takes nothing', () => {
