@@ -145,6 +145,27 @@ describe('a listener that ends what its list is about', () => {
   });
 });
 
+it('a brewer whose cipher throws is not added: not to a client that is connected either', async () => {
+  const { client, control } = controlKit();
+  await client.connect();
+  let throws = true;
+  const cipher = (() => {
+    if (throws) throw new Error('of the application');
+    return { config: undefined, seal: (data: Uint8Array) => data };
+  }) as never;
+  const brewer = new Brewer('own.topic', { brewerId: id(1), cipher });
+  expect(() => client.addBrewer(brewer)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', cause: new Error('of the application') }) as Error);
+  await client.disconnect();
+  await client.connect();
+  await pass(0);
+  const registered = () => control.ofType(10).length;
+  expect(registered()).toBe(0);
+  throws = false;
+  client.addBrewer(brewer);
+  await pass(0);
+  expect(registered()).toBe(1);
+});
+
 it('a client that cannot have all of its brews takes none', async () => {
   const { WebSocketBrew } = await import('../../src/brews/websocket.js');
   const { MemoryBrew } = await import('../../src/brews/memory.js');
