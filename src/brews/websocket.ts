@@ -34,7 +34,6 @@ interface Pooled {
 /** @internal A brewer of this client, and the relay that it publishes through. */
 export interface Publisher extends Outlet {
   readonly link: RelayLink;
-  pairs: number;
 }
 
 /**
@@ -65,7 +64,7 @@ export class WebSocketBrew implements Brew {
   brewerDetails(_brewer?: { readonly brewerId: string }): BrewDetails | undefined {
     const { name } = this;
     const { hostname, port, secure = false } = this.#options;
-    if (hostname) return { name, hostname, port, secure };
+    if (hostname) return { name, hostname, port: Number(port), secure };
     const { protocol, hostname: host, port: own } = parseUrl(this.#host!.server);
     const tls = protocol === 'wss:';
     return { name, hostname: host, port: own ? Number(own) : tls ? 443 : 80, secure: tls };
@@ -168,7 +167,9 @@ const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
 export function relayUrl({ hostname, port, secure }: BrewDetails, server?: string): string {
   // Of other scripts last: a page that has none need not read \p{…} (see topic.ts).
   const isHost = typeof hostname === 'string' && (/^([\w.-]+|\[?[\da-f:.]+\]?)$/i.test(hostname) || new RegExp('^[\\p{L}\\p{N}._-]+$', 'u').test(hostname));
-  if (!isHost || !Number.isInteger(port) || (port as number) < 1 || (port as number) > 65535) {
+  // Pages have it as text in `location`, and deployed clients register it so.
+  const number = typeof port === 'string' ? Number(port) : (port as number);
+  if (!isHost || !Number.isInteger(number) || number < 1 || number > 65535) {
     throw new PubkeeperError(
       'BREW_CONFIG_INVALID',
       `A relay needs a hostname and a port from 1 to 65535, not ${show(hostname)} and ${show(port)}.`,
@@ -176,7 +177,7 @@ export function relayUrl({ hostname, port, secure }: BrewDetails, server?: strin
     );
   }
   const host = hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname;
-  const url = `${secure === true ? 'wss' : 'ws'}://${host}:${String(port)}`;
+  const url = `${secure === true ? 'wss' : 'ws'}://${host}:${number}`;
   // The wire has no path (protocol, section 4). Where a proxy leads to the control server by one, its relay is there too; but not at `/ws`,
   // which is the path of deployed control servers.
   const own = server && parseUrl(server);

@@ -209,8 +209,9 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     try {
       add();
     } catch (error) {
+      this.#offers.delete(key);
       // One of that id is registered, and keeps its own.
-      this.#offers.set(key, former!);
+      if (former) this.#offers.set(key, former);
       throw error;
     }
     const token = Object.freeze({ kind, id });

@@ -7,7 +7,7 @@ import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import { type ClientEvents, type ClientOptions, type ClientState, readOptions, type Settings } from './client-options.js';
 import { Drops } from './drops.js';
-import { PubkeeperError } from './errors.js';
+import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { defaultLogger } from './host.js';
 import { Lifecycle, type Place } from './lifecycle.js';
@@ -155,6 +155,14 @@ export class PubkeeperClient {
   }
 
   #add(key: string, member: Member): void {
+    try {
+      if (this.#life.isRunning) member.target.configure();
+    } catch (error) {
+      // Its cipher is the application's. Nobody has it yet who could take it back.
+      void member.release();
+      member.end(false);
+      throw asPubkeeperError(error, 'OPTION_INVALID', 'A cipher threw: see the cause.');
+    }
     this.#registry.add(key, member);
     if (this.#life.isReady) this.#registry.register(key, member);
   }

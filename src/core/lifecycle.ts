@@ -65,6 +65,11 @@ export class Lifecycle {
     return this.#state;
   }
 
+  /** Between `connect()` and its end. */
+  get isRunning(): boolean {
+    return !!this.#run;
+  }
+
   /** Authenticated: registrations can be sent. */
   get isReady(): boolean {
     return this.#ready;

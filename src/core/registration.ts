@@ -51,7 +51,7 @@ export class Registration<Info> {
         // Nested too deep for the stack, by whoever registered it: it counts as new each time.
       }
       this.#missing.delete(id);
-      if (this.#peers.get(id) === key) {
+      if (key && this.#peers.get(id) === key) {
         this.#renew(info);
         return false;
       }

@@ -59,14 +59,15 @@ export class OwnRelays {
    * @param authority the Host by which that client reached us
    */
   has({ name, hostname, port, secure }: BrewDetails, authority: string): boolean {
-    // Clients take no other port, so nobody could read there.
-    if (name !== 'websocket' || typeof hostname !== 'string' || !Number.isInteger(port)) return false;
+    // As text it is what deployed clients have from `location`. Nobody could read at any other.
+    const number = typeof port === 'string' ? Number(port) : (port as number);
+    if (name !== 'websocket' || typeof hostname !== 'string' || !Number.isInteger(number)) return false;
     const bare = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
     const host = bare.includes(':') ? `[${bare}]` : bare;
-    const address = `${host}:${String(port)}`;
+    const address = `${host}:${number}`;
     const reached = authorityOf(secure ? 'wss' : 'ws', authority);
     if (address === reached || this.#named.has(address)) return true;
-    if (this.#ports().includes(port as number) && (isLoopback(bare) || this.#addresses.has(bare) || reached.startsWith(`${host}:`))) return true;
+    if (this.#ports().includes(number) && (isLoopback(bare) || this.#addresses.has(bare) || reached.startsWith(`${host}:`))) return true;
     if (this.#told.size < MOST_TOLD && !this.#told.has(address)) {
       this.#told.add(address);
       this.#unknown(address);

@@ -37,7 +37,7 @@ describe('after a connection was lost', () => {
 it.each([true, undefined])('what a relay has kept of a brewer of this client is older than what was published here (retained: %s)', (retained) => {
   const { routes, heard, deliver } = kit();
   deliver('from elsewhere', retained);
-  routes.deliver(rawFrame('a', id(1), 'published'), false, true);
+  routes.deliver(rawFrame('a', id(1), 'published'), false, { pairs: 1 });
   expect(deliver('kept', retained)).toBe(true);
   deliver('live', false);
   expect(heard).toEqual([`from elsewhere ${retained}`, 'published false', 'live false']);
@@ -68,6 +68,17 @@ it('brewers whose ids begin alike are told apart, also when one has left', () =>
   routes.delete(route, receive);
   expect([deliver('nobody', false), routes.deliver(rawFrame('a', alike, 'still'), false)]).toEqual([false, true]);
   expect([heard, others]).toEqual([['one false'], ['other', 'still']]);
+});
+
+it('a brewer that has published here and has no pairs here any more is heard from elsewhere again', () => {
+  const { routes, heard, deliver } = kit();
+  const brewer = { pairs: 2 };
+  routes.deliver(rawFrame('a', id(1), 'published'), false, brewer);
+  brewer.pairs--;
+  deliver('kept', undefined);
+  brewer.pairs--;
+  deliver('elsewhere', undefined);
+  expect(heard).toEqual(['published false', 'elsewhere undefined']);
 });
 
 it('a route that was left takes nothing', () => {

@@ -61,6 +61,15 @@ describe('its details', () => {
   it.each([{ hostname: 'h' }, { port: 1 }, { hostname: 'h', port: 0 }, { hostname: 'a/b', port: 1 }, { hostname: '', port: 1 }])('refuses %j', (options) => {
     thrown(() => new WebSocketBrew(options), 'BREW_CONFIG_INVALID');
   });
+
+  it('of brewers of deployed clients: the port may be text, and it is the same relay', async () => {
+    const { patron, brew } = attached({}, { hostname: '127.0.0.1', port: String(relay.port) as unknown as number });
+    expect(brew.brewerDetails()).toEqual(relay.details);
+    patron();
+    patron({ topic: 'c', details: { ...relay.details, port: String(relay.port) } });
+    await relay.until(() => relay.log.length === 2);
+    expect([relay.connections, relay.count('JOIN', TOPIC), relay.count('JOIN', 'c')]).toEqual([1, 1, 1]);
+  });
 });
 
 describe('one connection', () => {

@@ -331,3 +331,37 @@ describe('a link', () => {
     expect(network.last.sent.filter((data) => data[0] === RelayPacketType.PING).length).toBe(asked);
   });
 });
+
+describe('a brewer that was of this client and is of another one now, over a relay that does not say what it kept', () => {
+  const own = () => {
+    const made = kit();
+    const one = made.read();
+    const other = made.read();
+    const stop = made.start();
+    made.network.last.open('pubkeeper-1.0.0');
+    void made.say('here');
+    const deliver = (text: string): void => made.network.last.deliver(rawFrame(TOPIC, id(1), text));
+    return { ...made, one, other, stop, deliver };
+  };
+
+  it('is heard by patrons that begin anew one after the other', async () => {
+    const { one, other, stop, read, deliver } = own();
+    stop();
+    one.stop();
+    const again = read();
+    other.stop();
+    await pass(0);
+    deliver('there');
+    expect([one.texts, other.texts, again.texts]).toEqual([['here'], ['here'], ['here retained', 'there']]);
+  });
+
+  it('what the relay kept of it does not overtake what it brews here', async () => {
+    const { one, stop, start, say, deliver } = own();
+    stop();
+    start();
+    deliver('before');
+    void say('again');
+    deliver('before');
+    expect(one.texts).toEqual(['here', 'again']);
+  });
+});

@@ -151,6 +151,21 @@ describe('loopback', () => {
     return { server, client, brew, brewer, own };
   }
 
+  it('false: a brewer that could not be added is none of its own; one of another client may have that id', async () => {
+    const server = await serve();
+    const id = 'ab'.repeat(16);
+    const crypto = new Map<unknown, never>([[7, (() => undefined) as never]]); // no constructor
+    const client = compat(server, { brews: [new WebSocketBrew({ brewerConfig: relayOf(server), loopback: false })], crypto });
+    const texts = new Inbox<string>();
+    client.addPatron('loop.*', (patron) => patron.on('message', (data) => texts.put(text(data))));
+    await client.connect();
+    expect(() => client.addBrewer('loop.x', { id, cipher: 7 })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as Error);
+    const other = compat(server, { brews: [new WebSocketBrew({ brewerConfig: relayOf(server) })] });
+    other.addBrewer('loop.x', { id }, (brewer) => void brewer.brewText('of another'));
+    await other.connect();
+    expect(await texts.next()).toBe('of another');
+  });
+
   it.each([undefined, true])('%s: a client’s patrons get what its brewers brew', async (loopback) => {
     const { brewer, own } = await loop(loopback);
     await brewer.brewText('to myself');

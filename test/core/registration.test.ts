@@ -63,8 +63,10 @@ describe('Registration', () => {
   it('takes a peer whose details are nested deeper than JSON.stringify goes, and the others beside it', () => {
     const deep = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000)) as unknown;
     registration.notify([{ id: 'deep', deep }, { id: 'b' }]);
+    registration.expectAnswer();
+    registration.notify([{ id: 'deep', key: '2', deep }, { id: 'b' }]); // nobody can tell what has changed
     registration.removed('deep');
-    expect(heard()).toEqual(['add deep,b', 'remove deep']);
+    expect(heard()).toEqual(['add deep,b', 'add deep2', 'remove deep']);
   });
 
   it('a live match does not make the others missing', () => {

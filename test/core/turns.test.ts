@@ -72,27 +72,6 @@ describe('connect() and disconnect()', () => {
   });
 });
 
-it('a brewer whose cipher throws when it is added to a connected client is added all the same, and an error event tells', async () => {
-  const cause = new Error('of the application');
-  const { client, control, errors } = controlKit();
-  await client.connect();
-  let throws = true;
-  const brewer = new Brewer('own.topic', {
-    cipher: () => {
-      if (throws) throw cause;
-      return { cipher: 'custom', config: undefined, seal: (data) => data as Uint8Array<ArrayBuffer>, sealBundle: undefined };
-    },
-  });
-  client.addBrewer(brewer);
-  await pass(0);
-  expect(errors).toEqual([expect.objectContaining({ code: 'BREW_FAILED', message: 'own.topic cannot be registered.', cause })]);
-  throws = false;
-  client.removeBrewer(brewer);
-  client.addBrewer(brewer);
-  await pass(0);
-  expect(control.ofType(10)).toHaveLength(1);
-});
-
 it('where graceMs is over while registrations are not answered, they are sent again with the new keys', async () => {
   const { client, control, states } = controlKit({ reconnect: { delayMs: 10, graceMs: 200 } });
   const brewer = client.addBrewer('own.topic');
@@ -164,6 +143,27 @@ describe('a listener that ends what its list is about', () => {
     await client.connect();
     expect([...brew.running.keys()]).toEqual([`${id(1)}/${id(12)}`]);
   });
+});
+
+it('a brewer whose cipher throws is not added: not to a client that is connected either', async () => {
+  const { client, control } = controlKit();
+  await client.connect();
+  let throws = true;
+  const cipher = (() => {
+    if (throws) throw new Error('of the application');
+    return { config: undefined, seal: (data: Uint8Array) => data };
+  }) as never;
+  const brewer = new Brewer('own.topic', { brewerId: id(1), cipher });
+  expect(() => client.addBrewer(brewer)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', cause: new Error('of the application') }) as Error);
+  await client.disconnect();
+  await client.connect();
+  await pass(0);
+  const registered = () => control.ofType(10).length;
+  expect(registered()).toBe(0);
+  throws = false;
+  client.addBrewer(brewer);
+  await pass(0);
+  expect(registered()).toBe(1);
 });
 
 it('a client that cannot have all of its brews takes none', async () => {

@@ -174,12 +174,14 @@ describe('the own relay', () => {
       for (const name of ['localhost', '127.0.0.1', '10.0.0.7', '[fe80::1]', 'FE80::1', 'hub.example']) expect(own(name, port, 'hub.example:9898')).toBe(true);
     }
     expect(own('hub.example', 443, 'hub.example', true)).toBe(true);
+    expect(own('hub.example', '443', 'hub.example', true)).toBe(true);
+    expect(own('localhost', '8000', 'hub.example:9898')).toBe(true);
     expect(own('[2001:db8::5]', 8000, '[2001:db8::5]:9898')).toBe(true);
   });
 
   it('is nowhere else', () => {
     for (const name of ['other.example', 'hub.example.evil', 'hub', '10.0.0.8']) expect(own(name, 8000, 'hub.example:9898')).toBe(false);
-    for (const port of [80, 8001, '8000', '9898', '8000x', undefined, null]) expect(own('hub.example', port, 'hub.example:9898')).toBe(false);
+    for (const port of [80, 8001, '80', '8001', '8000x', '', undefined, null]) expect(own('hub.example', port, 'hub.example:9898')).toBe(false);
     expect(relays.has({ name: 'mqtt', hostname: 'localhost', port: 9898 }, 'localhost:9898')).toBe(false);
   });
 

@@ -21,6 +21,7 @@ const PING = encodeRelayPacket(RelayPacketType.PING, new Uint8Array(0));
 /** A brewer that publishes through a link. */
 export interface Outlet {
   readonly hash: Uint8Array;
+  pairs: number;
   /** How often control had been lost when the server told of its pairs last. */
   toldAfter: number;
 }
@@ -152,7 +153,7 @@ export class RelayLink {
     }
     const packet = encodeRelayPacket(RelayPacketType.PUBLISH, outlet.hash, frame);
     // The relay does not send a frame back to the connection that it came from.
-    this.#routes.deliver(frame, false, true);
+    this.#routes.deliver(frame, false, outlet);
     this.#assertAlive(); // a callback may have disconnected
     if (this.takes(outlet)) {
       this.#send(packet);

@@ -14,8 +14,8 @@ interface Route {
   last?: Uint8Array;
   /** That of before the connection was lost, until the next frame comes: the relay repeats it to who joins again. */
   repeat?: Uint8Array | undefined;
-  /** Whether its brewer has published here. */
-  own?: boolean;
+  /** Its brewer, if that has published here. Without pairs it is one of another client by now, or is to be. */
+  own?: { readonly pairs: number };
 }
 
 /** A frame that came before this client was told of its brewer. */
@@ -71,17 +71,17 @@ export class Routes {
     return true;
   }
 
-  /** Gives a frame to the patrons of its brewer. `isOwn`: it was published here. False when nobody reads that brewer. */
-  deliver(frame: Uint8Array, retained: boolean | undefined, isOwn?: boolean): boolean {
+  /** Gives a frame to the patrons of its brewer. `own`: who has published it here. False when nobody reads that brewer. */
+  deliver(frame: Uint8Array, retained: boolean | undefined, own?: Route['own']): boolean {
     const route = this.#find(frame);
     if (!route) return false;
     const { repeat } = route;
-    if (isOwn) route.own = isOwn;
+    if (own) route.own = own;
     else {
       route.repeat = undefined;
       // Relays of protocol 1.0 do not say whether it is one that they kept. What is kept of a brewer that has published here
       // is older than that, since it was on its way.
-      if (retained !== false && (route.own || (repeat && sameBytes(repeat, frame)))) return true;
+      if (retained !== false && (route.own?.pairs || (repeat && sameBytes(repeat, frame)))) return true;
       this.#fresh.add(route);
     }
     route.last = frame;
