@@ -132,17 +132,17 @@ export class Patron {
 
   /** Ends a brewer's transport and forgets its key. Does nothing for a brewer that is not known. */
   removeBrewer(brewerId: string): void {
-    const id = readId(brewerId);
-    const source = id && this.#sources.get(id);
+    const source = this.#sources.get(readId(brewerId)!);
     if (!source) return;
-    this.#sources.delete(source.brewerId);
+    const { topic, brewerId: id } = source;
+    this.#sources.delete(id);
     source.flush();
     for (const [left, { length }] of this.#leaving) if (!length) this.#leaving.delete(left);
-    if (source.queue.length) this.#leaving.set(source.brewerId, source.queue);
+    if (source.queue.length) this.#leaving.set(id, source.queue);
     if (this.#past.size >= PAST_LIMIT) this.#past.clear();
     if (source.replays) this.#past.set(source.session!, source.replays);
     this.#stop(source);
-    this.#events.emit('removed', { topic: source.topic, brewerId: source.brewerId });
+    if (source.told) this.#events.emit('removed', { topic, brewerId: id });
   }
 
   /** Called when disconnected: releases all brewers, ends all `for await` loops. What is not delivered yet is dropped. */
@@ -167,7 +167,7 @@ export class Patron {
    * @param retained whether it is a last value that a relay kept
    */
   _handleCallback(brewerId: string, data: Uint8Array | ArrayBuffer, retained = false): void {
-    const source = this.#sources.get(brewerId) ?? this.#sources.get(readId(brewerId) ?? '');
+    const source = this.#sources.get(brewerId) ?? this.#sources.get(readId(brewerId)!);
     if (source) source.receive(data, retained);
     else this.#drops.add('unknown-brewer', readId(brewerId));
   }
@@ -235,6 +235,7 @@ export class Patron {
         { topic, brewerId, brew: details?.name },
       );
     }
+    source.told = true;
     this.#events.emit('added', { topic, brewerId, brew: details?.name });
     // Without a client there are no brews, and whoever runs the patron calls `_handleCallback` itself. And a listener may
     // have removed this very brewer.

@@ -51,6 +51,8 @@ export class Source {
   readonly queue: SourceQueue;
   /** Ends the transport. */
   stop: (() => void) | undefined;
+  /** Whether its match was told: one of a list may be removed before, by a listener of those before it. */
+  told?: true;
   /** How many frames have come, whatever became of them. */
   received = 0;
   readonly #owner: SourceOwner;

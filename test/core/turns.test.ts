@@ -72,6 +72,21 @@ describe('connect() and disconnect()', () => {
   });
 });
 
+it('a listener that removes the patron at the first match of a list: of the others neither their beginning nor their end is told', async () => {
+  const { client, control, brew } = controlKit();
+  const patron = new Patron('foreign.*', () => undefined, { patronId: id(1) });
+  const log: string[] = [];
+  patron.on('added', ({ brewerId }) => {
+    log.push(`+${brewerId}`);
+    client.removePatron(patron);
+  });
+  patron.on('removed', ({ brewerId }) => log.push(`-${brewerId}`));
+  for (const brewer of [11, 12, 13]) control.peersOf(id(1)).set(id(brewer), brewerInfo(id(brewer)));
+  client.addPatron(patron);
+  await client.connect();
+  expect([log, patron.isMatched, brew.running.size]).toEqual([[`+${id(11)}`, `-${id(11)}`], false, 0]);
+});
+
 it('where graceMs is over while registrations are not answered, they are sent again with the new keys', async () => {
   const { client, control, states } = controlKit({ reconnect: { delayMs: 10, graceMs: 200 } });
   const brewer = client.addBrewer('own.topic');
