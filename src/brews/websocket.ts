@@ -167,8 +167,8 @@ const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
 export function relayUrl({ hostname, port, secure }: BrewDetails, server?: string): string {
   // Of other scripts last: a page that has none need not read \p{…} (see topic.ts).
   const isHost = typeof hostname === 'string' && (/^([\w.-]+|\[?[\da-f:.]+\]?)$/i.test(hostname) || new RegExp('^[\\p{L}\\p{N}._-]+$', 'u').test(hostname));
-  // Pages have it as text in `location`, and deployed clients register it so.
-  const number = typeof port === 'string' ? Number(port) : (port as number);
+  // Pages have it as text in `location`, empty where it is the usual one, and deployed clients register it so.
+  const number = typeof port === 'string' ? Number(port || (secure === true ? 443 : 80)) : (port as number);
   if (!isHost || !Number.isInteger(number) || number < 1 || number > 65535) {
     throw new PubkeeperError(
       'BREW_CONFIG_INVALID',

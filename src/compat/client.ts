@@ -56,9 +56,8 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_CONFIG_INVALID` */
   constructor(options: ClientOptions) {
     super();
-    const { server, jwt, brews = [new WebSocketBrew()], crypto, protocols } = options ?? {};
+    const { server, jwt, brews = [new WebSocketBrew()], crypto, protocols, maxRetries = Infinity, maxTimeout = 10_000 } = options ?? {};
     if (!server || !jwt) throw invalid('PubkeeperClient needs a server and a jwt.');
-    const { maxRetries = Infinity, maxTimeout = 10_000 } = options;
     const { WebSocket, ...rest } = webSocket(options.WebSocket);
     const host = { offers: this.#offers, look: () => this.#waiting.forEach((look) => look()) };
     this.#brews = brews.map((brew) => (brew instanceof WebSocketBrew ? brew._attach(host) : attach(brew, host)));

@@ -17,7 +17,7 @@ import { Emitter } from './emitter.js';
 export interface BrewerConfig {
   /** A host name or an IP address. */
   readonly hostname: string;
-  /** A number; or text, as `location.port` is. */
+  /** A number; or text, as `location.port` is: empty for the usual one. */
   readonly port: number | string;
   /** `true`: `wss:`. Default `false`. */
   readonly secure?: boolean | undefined;
@@ -99,7 +99,9 @@ class RelayBrew extends CoreBrew implements Attached {
   constructor(owner: WebSocketBrew, options: WebSocketBrewOptions, counts: { recv: number; sent: number }, client: BrewClient) {
     const { brewerConfig: at } = owner;
     // As the old client took it: what is true in some way asks for `wss:`, and half an address is no other one.
-    super(at && { hostname: at.hostname, port: Number(at.port), secure: !!at.secure });
+    const secure = !!at?.secure;
+    // `location.port` is empty where it is the usual one.
+    super(at && { hostname: at.hostname, port: Number(at.port === '' ? (secure ? 443 : 80) : at.port), secure });
     this.name = owner.name;
     this.origin = owner;
     this.#options = options;

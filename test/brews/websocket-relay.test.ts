@@ -1,6 +1,6 @@
 import WebSocket from 'ws';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { WebSocketBrew } from '../../src/brews/websocket.js';
+import { relayUrl, WebSocketBrew } from '../../src/brews/websocket.js';
 import type { BrewHost } from '../../src/core/brew.js';
 import type { WebSocketConstructor } from '../../src/core/connection.js';
 import type { PubkeeperError } from '../../src/core/errors.js';
@@ -70,6 +70,10 @@ describe('its details', () => {
     await relay.until(() => relay.log.length === 2);
     expect([relay.connections, relay.count('JOIN', TOPIC), relay.count('JOIN', 'c')]).toEqual([1, 1, 1]);
   });
+});
+
+it.each([[false, 'ws://h:80'], [true, 'wss://h:443']])('a port that is empty, as location.port may be, is the usual one (secure: %s)', (secure, url) => {
+  expect(relayUrl({ name: 'websocket', hostname: 'h', port: '', secure })).toBe(url);
 });
 
 describe('one connection', () => {

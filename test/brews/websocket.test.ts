@@ -7,7 +7,7 @@ import { MiniRelay } from '../mini-relay.js';
 
 const badDetails = [
   ...[undefined, null, '', 7, 'a b', 'a/b', 'user@host', 'host?x', 'host#x', 'host%2f', 'a:1/', { toString: 1 }, Object.create(null) as object].map((hostname) => ({ name: 'websocket', hostname, port: 80 })),
-  ...[undefined, null, 0, -1, 65_536, 1.5, NaN, true, {}, { toString: 1 }, '', '0', '-1', '65536', '1.5', '80/', '80x', 'http'].map((port) => ({ name: 'websocket', hostname: 'h', port })),
+  ...[undefined, null, 0, -1, 65_536, 1.5, NaN, true, {}, { toString: 1 }, ' ', '0', '-1', '65536', '1.5', '80/', '80x', 'http'].map((port) => ({ name: 'websocket', hostname: 'h', port })),
   { name: 'websocket' },
 ];
 const host = { WebSocket: WebSocket as unknown as WebSocketConstructor };

@@ -56,7 +56,11 @@ describe('what is registered', () => {
   it('of a brewer whose port was text, as location.port is: a number', async () => {
     const brew = new WebSocketBrew({ brewerConfig: { ...brewerConfig, port: '8000' } });
     expect(await (await registrations(brew, 10)).next()).toMatchObject({ brews: [{ name: 'websocket', ...brewerConfig }] });
-    for (const port of ['', 'x', '65536']) {
+    for (const [secure, port] of [[false, 80], [true, 443]] as const) {
+      const usual = new WebSocketBrew({ brewerConfig: { ...brewerConfig, port: '', secure } });
+      expect(await (await registrations(usual, 10)).next()).toMatchObject({ brews: [{ ...brewerConfig, port, secure }] });
+    }
+    for (const port of ['x', '65536']) {
       const wrong = new WebSocketBrew({ brewerConfig: { ...brewerConfig, port } });
       expect(() => compat('ws://127.0.0.1:9', { brews: [wrong] })).toThrow(/hostname and a port/);
     }
