@@ -13,7 +13,11 @@ const ALONE_MS = 2_000;
 const BESIDE_MS = 20;
 const CREDIT_MS = 1_000;
 const CREDIT_MS_PER_SECOND = 10;
-const LOOK_MS = 20;
+/**
+ * How often that is looked at. Time counts by looks, each of which has had a turn of the event loop before it: where this whole
+ * process had no turn for a while, its readers had none to take anything either.
+ */
+const LOOK_MS = 5;
 
 /** A connection, as it is paced. */
 export interface Paced {
@@ -30,7 +34,8 @@ interface Full<C> {
   readonly waiting: Set<C>;
   timer: Timer | undefined;
   taken: number;
-  takenAt: number;
+  /** For how long nothing was taken, in ms. */
+  quietMs: number;
   lookedAt: number;
   others: (publisher: C) => boolean;
   beside: boolean;
@@ -56,7 +61,7 @@ export class Pacer<C extends Paced> {
     const now = performance.now();
     let full = this.#full.get(reader);
     if (!full) {
-      full = { waiting: new Set(), timer: undefined, taken: reader.taken, takenAt: now, lookedAt: now, others, beside: false, isSlow: false };
+      full = { waiting: new Set(), timer: undefined, taken: reader.taken, quietMs: 0, lookedAt: now, others, beside: false, isSlow: false };
       this.#full.set(reader, full);
     }
     if (full.isSlow) return;
@@ -90,13 +95,10 @@ export class Pacer<C extends Paced> {
   #look(reader: C, full: Full<C>): void {
     // Neighbours that were full as well may have drained.
     for (const publisher of full.waiting) full.beside ||= full.others(publisher);
-    if (reader.taken > full.taken) {
-      full.taken = reader.taken;
-      full.takenAt = performance.now();
-    }
+    full.quietMs = reader.taken > full.taken ? 0 : full.quietMs + LOOK_MS;
+    full.taken = reader.taken;
     const isBroke = this.#pay(reader, full);
-    const quiet = performance.now() - full.takenAt;
-    if (isBroke || quiet >= (full.beside ? BESIDE_MS : ALONE_MS)) this.#giveUp(full);
+    if (isBroke || full.quietMs >= (full.beside ? BESIDE_MS : ALONE_MS)) this.#giveUp(full);
     else full.timer = after(LOOK_MS, () => this.#look(reader, full));
   }
 

@@ -66,7 +66,7 @@ describe('Registration', () => {
     registration.expectAnswer();
     registration.notify([{ id: 'deep', key: '2', deep }, { id: 'b' }]); // nobody can tell what has changed
     registration.removed('deep');
-    expect(heard()).toEqual(['add deep,b', 'add deep2', 'remove deep']);
+    expect(heard()).toEqual(['add deep,b', 'renew b', 'add deep2', 'remove deep']);
   });
 
   it('a live match does not make the others missing', () => {

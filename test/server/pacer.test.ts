@@ -91,6 +91,17 @@ describe('where somebody else reads what is published', () => {
     expect([writer.log, vi.getTimerCount()]).toEqual([['held', 'released'], 0]);
   });
 
+  it('a pause of this process is not the reader\'s: it had no turn to take anything', async () => {
+    vi.useRealTimers();
+    const { pacer, reader, writer } = made();
+    pacer.full(reader, [writer], somebody);
+    for (const end = performance.now() + 100; performance.now() < end; );
+    // The first turn ends behind the timers, the second has had them.
+    for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
+    expect(writer.log).toEqual(['held']);
+    pacer.gone(reader);
+  });
+
   it('it waits for a second, then for a hundredth of the time', () => {
     const { pacer, reader, writer, other } = made();
     pacer.full(reader, [writer], somebody);
