@@ -129,6 +129,16 @@ it('what a brewer that has gone brewed before there was a connection leaves with
   expect(packets(network.last).map(({ type }) => type)).toEqual([0]);
 });
 
+it('a brewer that has gone, and of which nothing waits for the connection, leaves no ticket behind', async () => {
+  const { network, start, read } = kit();
+  read(5); // keeps the connection
+  start(2, { ticket: 'abcd' })();
+  await pass(0);
+  network.last.open(RELAY_2);
+  await pass(0);
+  expect(packets(network.last).map(({ type }) => type)).toEqual([0]);
+});
+
 it('a relay that was reached while the client tried another server is watched as soon as its own server tells of a pair', async () => {
   const { network, host, errors, read } = kit();
   Object.assign(host, { heartbeatMs: 200, server: 'ws://two/ws' });

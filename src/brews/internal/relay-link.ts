@@ -136,7 +136,7 @@ export class RelayLink {
   revoke(brewerId: string, outlet: Outlet): void {
     outlet.toldAfter = Infinity;
     // Without it the relay would refuse what waits for the connection.
-    if (this.#connection.isOpen) this.#grants.delete(brewerId);
+    if (this.#connection.isOpen || !this.#queue.some((queued) => queued.outlet === outlet)) this.#grants.delete(brewerId);
     this.#release();
   }
 
