@@ -7,7 +7,7 @@ import {
   PubkeeperError,
   topicHash,
 } from '../core/index.js';
-import { after, cancel, microtask, parseUrl, type Timer } from '../core/host.js';
+import { after, cancel, microtask, parseUrl, portOf, type Timer } from '../core/host.js';
 import { fromHex, show } from '../core/id.js';
 import { once } from './internal/once.js';
 import { type Outlet, RelayLink } from './internal/relay-link.js';
@@ -64,10 +64,10 @@ export class WebSocketBrew implements Brew {
   brewerDetails(_brewer?: { readonly brewerId: string }): BrewDetails | undefined {
     const { name } = this;
     const { hostname, port, secure = false } = this.#options;
-    if (hostname) return { name, hostname, port: Number(port), secure };
+    if (hostname) return { name, hostname, port: portOf(port, secure), secure };
     const { protocol, hostname: host, port: own } = parseUrl(this.#host!.server);
     const tls = protocol === 'wss:';
-    return { name, hostname: host, port: own ? Number(own) : tls ? 443 : 80, secure: tls };
+    return { name, hostname: host, port: portOf(own, tls), secure: tls };
   }
 
   patronDetails(_patron?: { readonly patronId: string }): BrewDetails | undefined {
@@ -167,8 +167,8 @@ const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
 export function relayUrl({ hostname, port, secure }: BrewDetails, server?: string): string {
   // Of other scripts last: a page that has none need not read \p{…} (see topic.ts).
   const isHost = typeof hostname === 'string' && (/^([\w.-]+|\[?[\da-f:.]+\]?)$/i.test(hostname) || new RegExp('^[\\p{L}\\p{N}._-]+$', 'u').test(hostname));
-  // Pages have it as text in `location`, empty where it is the usual one, and deployed clients register it so.
-  const number = typeof port === 'string' ? Number(port || (secure === true ? 443 : 80)) : (port as number);
+  // Deployed clients register what their page has.
+  const number = portOf(port, secure === true);
   if (!isHost || !Number.isInteger(number) || number < 1 || number > 65535) {
     throw new PubkeeperError(
       'BREW_CONFIG_INVALID',

@@ -1,5 +1,5 @@
 import { WebSocketBrew as CoreBrew } from '../brews/websocket.js';
-import { microtask } from '../core/host.js';
+import { microtask, portOf } from '../core/host.js';
 import type {
   BrewDetails,
   BrewerPair,
@@ -99,9 +99,7 @@ class RelayBrew extends CoreBrew implements Attached {
   constructor(owner: WebSocketBrew, options: WebSocketBrewOptions, counts: { recv: number; sent: number }, client: BrewClient) {
     const { brewerConfig: at } = owner;
     // As the old client took it: what is true in some way asks for `wss:`, and half an address is no other one.
-    const secure = !!at?.secure;
-    // `location.port` is empty where it is the usual one.
-    super(at && { hostname: at.hostname, port: Number(at.port === '' ? (secure ? 443 : 80) : at.port), secure });
+    super(at && { hostname: at.hostname, port: Number(portOf(at.port, at.secure)), secure: !!at.secure });
     this.name = owner.name;
     this.origin = owner;
     this.#options = options;

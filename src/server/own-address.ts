@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { networkInterfaces } from 'node:os';
+import { portOf } from '../core/host.js';
 import type { BrewDetails } from '../core/packet.js';
 import { authorityOf, isLoopback } from './upgrade.js';
 
@@ -59,8 +60,8 @@ export class OwnRelays {
    * @param authority the Host by which that client reached us
    */
   has({ name, hostname, port, secure }: BrewDetails, authority: string): boolean {
-    // As text it is what deployed clients have from `location`. Nobody could read at any other.
-    const number = typeof port === 'string' ? Number(port) : (port as number);
+    // Nobody could read at anything else.
+    const number = portOf(port, secure);
     if (name !== 'websocket' || typeof hostname !== 'string' || !Number.isInteger(number)) return false;
     const bare = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
     const host = bare.includes(':') ? `[${bare}]` : bare;

@@ -176,6 +176,7 @@ describe('the own relay', () => {
     expect(own('hub.example', 443, 'hub.example', true)).toBe(true);
     expect(own('hub.example', '443', 'hub.example', true)).toBe(true);
     expect(own('localhost', '8000', 'hub.example:9898')).toBe(true);
+    expect(own('hub.example', '', 'hub.example', true)).toBe(true);
     expect(own('[2001:db8::5]', 8000, '[2001:db8::5]:9898')).toBe(true);
   });
 

@@ -216,9 +216,9 @@ export class RelayLink {
     this.#batch = [];
     this.#batchBytes = 0;
     this.#reported = false;
-    for (const [brewerId, [{ hash, toldAfter }, ticket]] of this.#grants) {
+    for (const [brewerId, [{ hash, pairs }, ticket]] of this.#grants) {
       this.#send(encodeRelayPacket(RelayPacketType.GRANT, hash, ticket));
-      if (toldAfter > 1e9) this.#grants.delete(brewerId); // it only has to send what waits
+      if (!pairs) this.#grants.delete(brewerId); // it only has to send what waits
     }
     for (const topic of this.#topics.keys()) this.#join(topic);
     this.#watch();
