@@ -1,9 +1,8 @@
 import type { Awaitable } from './ciphers/engine.js';
 
-interface Slot<T> {
-  settled: boolean;
-  failed: boolean;
-  value: T | unknown;
+interface Slot {
+  /** Passes the result on; missing until it is there. */
+  run?: () => void;
   readonly size: number;
   readonly count: number;
 }
@@ -15,7 +14,7 @@ interface Slot<T> {
 export class OrderedQueue<T> {
   readonly #pass: (value: T) => void;
   readonly #fail: (count: number) => void;
-  #waiting: Slot<T>[] = [];
+  #waiting: Slot[] = [];
   /** Sum of the sizes of what waits, as given to `push`; who pushes adds what is to be pushed yet. */
   size = 0;
 
@@ -39,21 +38,19 @@ export class OrderedQueue<T> {
       this.#pass(map(result));
       return;
     }
-    const slot: Slot<T> = { settled: !later, failed: false, value: later ? undefined : map(result), size, count };
+    const slot: Slot = { size, count };
     this.#waiting.push(slot);
     this.size += size;
+    const settle = (run: () => void): void => {
+      slot.run = run;
+      this.#drain();
+    };
     if (later) {
-      const settle = (failed: boolean, value: T | unknown): void => {
-        slot.settled = true;
-        slot.failed = failed;
-        slot.value = value;
-        this.#drain();
-      };
       result.then(
-        (value) => settle(false, map(value)),
-        (error: unknown) => settle(true, error),
+        (value) => settle(() => this.#pass(map(value))),
+        () => settle(() => this.#fail(count)),
       );
-    }
+    } else slot.run = () => this.#pass(map(result));
   }
 
   /** Forgets what waits; returns how many that were. */
@@ -67,11 +64,10 @@ export class OrderedQueue<T> {
   #drain(): void {
     const waiting = this.#waiting;
     // Whatever is passed on may push or clear: `#waiting` is looked at anew each time, and shortened before.
-    while (this.#waiting === waiting && waiting[0]?.settled) {
-      const slot = waiting.shift()!;
-      this.size -= slot.size;
-      if (slot.failed) this.#fail(slot.count);
-      else this.#pass(slot.value as T);
+    while (this.#waiting === waiting && waiting[0]?.run) {
+      const { size, run } = waiting.shift()!;
+      this.size -= size;
+      run!();
     }
   }
 }

@@ -101,26 +101,21 @@ export class Session {
     this.#version = protocol === 'pubkeeper-1.0' ? '1.0' : '1.1';
     const { timeoutMs, token, place } = this.#options;
     const { server } = place;
-    const deadline = after(timeoutMs, () =>
-      this.abandon(new PubkeeperError('TIMEOUT', `${server} did not authenticate within ${timeoutMs} ms.`, { timeoutMs })),
-    );
+    let silent = 'The token function did not answer';
+    const deadline = after(timeoutMs, () => this.abandon(new PubkeeperError('TIMEOUT', `${silent} within ${timeoutMs} ms.`, { timeoutMs })));
     this.#timer = deadline;
-    const authenticate = (text: unknown): void => {
+    const authenticate = async (): Promise<void> => {
+      const text: unknown = typeof token === 'string' ? token : await token();
       // The connection may have ended while the token was fetched.
       if (this.#timer !== deadline) return;
+      silent = `${server} did not authenticate`;
       if (typeof text !== 'string' || !text) throw new PubkeeperError('TOKEN_FAILED', 'The token function gave no text.');
       const packet: Packet = { type: PacketType.CLIENT_AUTHENTICATE, payload: { token: text } };
       this.#connection.send(encodePacket(packet, this.#version));
     };
-    const failed = (cause: unknown): void => {
+    authenticate().catch((cause: unknown) => {
       if (this.#timer === deadline) this.abandon(asPubkeeperError(cause, 'TOKEN_FAILED', 'The token function failed: see the cause.'));
-    };
-    try {
-      if (typeof token === 'string') authenticate(token);
-      else Promise.resolve(token()).then(authenticate).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
+    });
   }
 
   #received(bytes: Uint8Array): void {

@@ -2,11 +2,19 @@ import { createDecipheriv } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
 import type { Brew } from '../../src/core/brew.js';
 import { Brewer } from '../../src/core/brewer.js';
+import { CIPHERS } from '../../src/core/ciphers/cipher.js';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
 import { PubkeeperError } from '../../src/core/errors.js';
 import { Patron } from '../../src/core/patron.js';
 import { bytes, deferred, hex, id, rawFrame, rejected, settle, sha256 } from '../helpers.js';
 import { brewerKit as kit, patron } from './brewer-kit.js';
+
+/** Bytes that are elsewhere by now. */
+function transferred(): Uint8Array<ArrayBuffer> {
+  const data = bytes('data');
+  structuredClone(data, { transfer: [data.buffer] });
+  return data;
+}
 
 describe('brew()', () => {
   it('puts a frame around the data, as the protocol says', async () => {
@@ -85,6 +93,8 @@ describe('what cannot be brewed', () => {
     ['brewJSON(a function)', (brewer) => brewer.brewJSON(() => 1)],
     ['brewJSON(1n)', (brewer) => brewer.brewJSON(1n)],
     ['brewJSON(a cycle)', (brewer) => brewer.brewJSON(cyclic)],
+    ['brew(bytes whose buffer was transferred)', (brewer) => brewer.brew(transferred())],
+    ['brew(a buffer that was transferred)', (brewer) => brewer.brew(transferred().buffer)],
     ['brewJSON(a toJSON that throws)', (brewer) => brewer.brewJSON({ toJSON: () => { throw new Error('x'); } })],
   ];
 
@@ -95,6 +105,15 @@ describe('what cannot be brewed', () => {
     await rejected(run(brewer), 'DATA_INVALID');
     expect(errors.map(({ code }) => code)).toEqual(['DATA_INVALID', 'DATA_INVALID']);
     expect(x.frames).toEqual([]);
+  });
+
+  it.each(CIPHERS)('bytes whose buffer was transferred are refused where %s is to seal them, and empty ones are not', async (cipher) => {
+    const { brewer, x } = kit({ crypto: true, cipher });
+    brewer.newPatrons([patron(1)]);
+    await rejected(brewer.brew(transferred()), 'DATA_INVALID');
+    await brewer.brew(new Uint8Array(0));
+    await settle();
+    expect(x.frames.length).toBe(1);
   });
 
   it('a brew that throws or rejects: brew() rejects, with an error event, and the others carry', async () => {

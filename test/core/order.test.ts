@@ -167,6 +167,20 @@ describe('a brewer whose data comes back while it is being carried', () => {
 });
 
 describe('OrderedQueue', () => {
+  it('counts down what waits as it is passed on, and what failed', async () => {
+    const [first, second] = [deferred<number>(), deferred<number>()];
+    const sizes: [size: number, failed?: number][] = [];
+    const queue: OrderedQueue<number> = new OrderedQueue<number>(() => sizes.push([queue.size]), (count) => sizes.push([queue.size, count]));
+    queue.push(first.promise, 4, same);
+    queue.push(second.promise, 2, same, 3);
+    queue.push(3, 1, same);
+    expect(queue.size).toBe(7);
+    second.reject(new Error('cannot be opened'));
+    first.resolve(1);
+    await settle();
+    expect(sizes).toEqual([[3], [1, 3], [0]]);
+  });
+
   it('passes what is there at once in the same call', () => {
     const passed: number[] = [];
     const queue = new OrderedQueue<number>((value) => passed.push(value), () => undefined);

@@ -233,6 +233,7 @@ describe('_handleCallback()', () => {
     ['a SharedArrayBuffer', new SharedArrayBuffer(100)],
     ['a Float64Array', new Float64Array(20)],
     ['bytes whose buffer was transferred', detached()],
+    ['a buffer that was transferred', detached().buffer],
   ])('drops %s', (_, data) => {
     const { patron } = patronKit();
     patron.newBrewers([info(1)]);

@@ -2,7 +2,7 @@ import fc from '../fast-check.js';
 import { describe, expect, it, vi } from 'vitest';
 import { PubkeeperError } from '../../src/core/errors.js';
 import { topicHash } from '../../src/core/frame.js';
-import { decodeRelayPacket, encodeRelayPacket, RelayPacketType } from '../../src/core/relay.js';
+import { decodeRelayPacket, encodeRelayPacket, readRecords, RECORD_HEADER, RelayPacketType, writeRecordHeader } from '../../src/core/relay.js';
 import { hex, sha256, thrown, unhex } from '../helpers.js';
 import { vectors } from '../vectors.js';
 
@@ -65,5 +65,32 @@ describe('relay packets', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+});
+
+describe('records of relay protocol 2', () => {
+  const read = (text: string): [boolean, ...[frame: string, retained: boolean][]] => {
+    const records: [string, boolean][] = [];
+    const isWhole = readRecords(unhex(text), (frame, retained) => records.push([hex(frame), retained]));
+    return [isWhole, ...records];
+  };
+
+  it('are a type of 2 or 5, two zeros and a length, before the frame', () => {
+    const bytes = new Uint8Array(2 * RECORD_HEADER);
+    const view = new DataView(bytes.buffer);
+    writeRecordHeader(view, 0, 0x01020304, false);
+    writeRecordHeader(view, 8, 7, true);
+    expect(hex(bytes)).toBe('02000000' + '04030201' + '05000000' + '07000000');
+  });
+
+  it('are read one by one; those of other types are skipped', () => {
+    expect(read('')).toEqual([true]);
+    expect(read('02000000' + '02000000' + 'aabb' + '3c000000' + '00000000' + '05000000' + '01000000' + 'cc')).toEqual([true, ['aabb', false], ['cc', true]]);
+    expect(read('02000000' + '00000000')).toEqual([true, ['', false]]);
+  });
+
+  it.each(['02', '02000000' + '000000', '02000000' + '03000000' + 'aabb', '02000000' + 'ffffffff' + 'aabb'])('that end amidst themselves, as in %s, are told; those before them count', (rest) => {
+    expect(read(rest)).toEqual([false]);
+    expect(read('02000000' + '01000000' + 'dd' + rest)).toEqual([false, ['dd', false]]);
   });
 });

@@ -177,7 +177,8 @@ describe('the handshake', () => {
 
   it('ends by TIMEOUT when nothing answers: to the token, and to a registration, which it names', async () => {
     server.options.mute = true;
-    await rejected(kit({ connectTimeoutMs: 100 }).client.connect(), 'TIMEOUT');
+    const { message } = await rejected(kit({ connectTimeoutMs: 100 }).client.connect(), 'TIMEOUT');
+    expect(message).toBe(`${server.url} did not authenticate within 100 ms.`);
     server.options.mute = false;
     server.options.answer = ({ type }) => (type === 10 ? [] : undefined);
     const { client } = kit({ connectTimeoutMs: 150 });
@@ -229,7 +230,8 @@ describe('the token', () => {
   it('that comes after the connection has ended is not sent', async () => {
     let give!: (token: string) => void;
     const { client } = kit({ token: () => new Promise((resolve) => (give = resolve)), connectTimeoutMs: 50 });
-    await rejected(client.connect(), 'TIMEOUT');
+    const { message } = await rejected(client.connect(), 'TIMEOUT');
+    expect(message).toBe('The token function did not answer within 50 ms.'); // the server is not to blame
     give('secret');
     await client.disconnect();
     expect(server.packets).toEqual([]);

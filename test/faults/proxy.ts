@@ -22,8 +22,8 @@ export class FaultProxy {
   delayMs = 0;
   /** When each connection was dialled, in ms. */
   readonly dials: number[] = [];
-  /** Whether new connections are taken. */
-  refuses = false;
+  /** Which new connections are not taken, by what is asked for. */
+  refuses: (path: string) => boolean = () => false;
   readonly #pairs = new Set<Pair>();
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
@@ -50,9 +50,10 @@ export class FaultProxy {
     return this.#pairs.size;
   }
 
-  /** Ends all connections by RST, which no goodbye precedes. */
-  reset(): void {
-    for (const { near, far } of this.#pairs) {
+  /** Ends connections by RST, which no goodbye precedes. `isMeant`: which of them, by what was asked for at their beginning. */
+  reset(isMeant: (path: string) => boolean = () => true): void {
+    for (const { near, far, path } of this.#pairs) {
+      if (!isMeant(path)) continue;
       near.resetAndDestroy();
       far.resetAndDestroy();
     }
@@ -77,7 +78,6 @@ export class FaultProxy {
 
   #accept(near: Socket): void {
     this.dials.push(performance.now());
-    if (this.refuses) return void near.resetAndDestroy();
     const far = connect({ port: this.#target(), host: '127.0.0.1', noDelay: true });
     const pair: Pair = { near, far, up: this.way, down: this.way, path: '' };
     this.#pairs.add(pair);
@@ -92,7 +92,10 @@ export class FaultProxy {
       socket.on('close', () => this.#sockets.delete(socket));
     }
     for (const socket of [near, far]) socket.on('error', () => undefined).on('close', end);
-    near.once('data', (bytes: Buffer) => (pair.path = bytes.toString('latin1').split(' ', 2)[1] ?? ''));
+    near.once('data', (bytes: Buffer) => {
+      pair.path = bytes.toString('latin1').split(' ', 2)[1] ?? '';
+      if (this.refuses(pair.path)) near.resetAndDestroy();
+    });
     near.on('data', (bytes: Buffer) => this.#carry(bytes, pair.up, far));
     far.on('data', (bytes: Buffer) => this.#carry(bytes, pair.down, near));
   }
