@@ -1,3 +1,4 @@
+import { fstatSync, writeSync } from 'node:fs';
 import { failure, systemCode } from './exit.js';
 
 const unwritable = (error: Error): Error =>
@@ -13,7 +14,18 @@ export function watchOutput(): () => Error | undefined {
   process.stdout.on('error', (error: Error) => {
     if (systemCode(error) !== 'EPIPE') fault ??= unwritable(error);
   });
+  if (fstatSync(1).isFile()) process.stdout._write = writeFile;
   return () => fault;
+}
+
+/** Node's own writes once to a file, and takes no notice of what did not fit on the disk. */
+function writeFile(chunk: Uint8Array, _encoding: string, done: (error?: Error) => void): void {
+  try {
+    for (let at = 0; at < chunk.length; ) at += writeSync(1, chunk, at);
+    done();
+  } catch (error) {
+    done(error as Error);
+  }
 }
 
 /** More is not kept for a reader of stdout, in bytes. */

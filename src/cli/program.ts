@@ -33,7 +33,7 @@ export async function runCommandLine(args: readonly string[], tell: Tell): Promi
     }
     if (error.exitCode === 0) return ExitCode.OK; // help or version, as was asked for
     // "commander.help": help on stderr, because a command is missing. That is explanation enough.
-    if (error.code !== 'commander.help') tell.error(new Error(sentenceOf(error, args)));
+    if (error.code !== 'commander.help') tell.error(new Error(sentenceOf(error, args, program)));
     return ExitCode.USAGE;
   }
 }
@@ -109,10 +109,16 @@ const quiet = (): Option => new Option('-q, --quiet', 'no notes on stderr, only 
 const verbose = (): Option => new Option('--verbose', 'more on stderr: details, and the stacks of errors');
 
 /** Commander's error as a sentence of ours. What stands behind a `=` is left out: it may be a token. */
-function sentenceOf({ message, code }: CommanderError, args: readonly string[]): string {
+function sentenceOf({ message, code }: CommanderError, args: readonly string[], program: Command): string {
   const text = message.replace(/^error: /, '').replace(/('-[^'=]*)=[^']*'/, "$1'").replace(/\s*\n\s*/g, ' ').replace(/\.$/, '');
   const dash = code === 'commander.unknownOption' && args.includes('brew') ? ' (a text that begins with a dash goes behind --)' : '';
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${dash}; see pubkeeper --help.`;
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${dash}; see ${calledBy(args, program)} --help.`;
+}
+
+/** The command that was called, as far as there is one: its help has the flags. */
+function calledBy([word, ...rest]: readonly string[], command: Command): string {
+  const next = command.commands.find((known) => known.name() === word);
+  return next ? `${command.name()} ${calledBy(rest, next)}` : command.name();
 }
 
 const version = (): string =>

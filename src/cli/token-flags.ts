@@ -18,7 +18,7 @@ Examples:
 `;
 
 const VERIFY = `
-Reads the token from stdin, or from PUBKEEPER_TOKEN. Prints what it may do as a line of JSON;
+Reads the token from PUBKEEPER_TOKEN, or where that is not set from stdin. Prints what it may do as a line of JSON;
 exit code 1 when it is not good.
 
 Examples:

@@ -86,7 +86,7 @@ export function readOptions(options: ClientOptions): Settings {
   if (!servers.length) assertServer(server);
   servers.forEach(assertServer);
   if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
-    throw invalid("token must be the text that the server knows this client by, or a function that gets it");
+    throw invalid("token must be a text that is not empty, or a function that gets it");
   }
   if (!Array.isArray(brews) || !brews.length) throw invalid('brews must list at least one brew');
   const names = new Set<string>();

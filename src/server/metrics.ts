@@ -1,5 +1,5 @@
 import type { ClusterStats } from './cluster/cluster.js';
-import type { ServerStats } from './stats.js';
+import type { DropReason, ServerStats } from './stats.js';
 
 type Count = Exclude<keyof ServerStats, 'drops' | 'cluster'>;
 type Metric = readonly [name: string, type: 'gauge' | 'counter', help: string];
@@ -33,6 +33,15 @@ const CLUSTER_METRICS: Readonly<Record<keyof ClusterStats, Metric>> = {
   waitingBytes: ['cluster_waiting_bytes', 'gauge', 'Bytes that wait to be sent to NATS.'],
 };
 
+/** Every reason is told from the start: Prometheus sees no increase in a count that is there for the first time. */
+const NO_DROPS: Readonly<Record<DropReason, 0>> = {
+  'control-packet': 0, 'control-text': 0, 'control-unknown': 0, 'relay-packet': 0, 'relay-frame': 0, 'relay-topic': 0, 'relay-text': 0,
+  'too-long': 0, websocket: 0, unauthorized: 0, expired: 0, 'auth-timeout': 0, handshake: 0, silent: 0, 'slow-reader': 0, 'slow-reader-frame': 0,
+  'cluster-frame': 0, 'cluster-message': 0, 'cluster-record': 0, 'no-ticket': 0, 'before-auth': 0, connections: 0, registrations: 0,
+  'registered-bytes': 0, brews: 0, nesting: 0, 'joined-topics': 0, 'topic-length': 0, 'topic-segments': 0, 'double-wildcards': 0, 'packet-rate': 0,
+  'relay-rate': 0,
+};
+
 /** Counts in the text format of Prometheus. */
 export function metricsText(stats: ServerStats): string {
   const lines: string[] = [];
@@ -47,6 +56,6 @@ export function metricsText(stats: ServerStats): string {
   tell(METRICS, { ...stats });
   if (stats.cluster) tell(CLUSTER_METRICS, { ...stats.cluster });
   family('drops_total', 'counter', 'What was dropped, refused or cut, by reason.');
-  for (const [reason, count] of Object.entries(stats.drops)) lines.push(`pubkeeper_drops_total{reason="${reason}"} ${count}`);
+  for (const [reason, count] of Object.entries({ ...NO_DROPS, ...stats.drops })) lines.push(`pubkeeper_drops_total{reason="${reason}"} ${count}`);
   return `${lines.join('\n')}\n`;
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { show } from '../core/id.js';
 import { RELAY_BATCH } from '../core/relay.js';
 import { AddressBook } from './address-book.js';
 import { answerRelayPort } from './http.js';
@@ -111,7 +112,11 @@ export class Ports {
     const allowed =
       origin !== undefined && allowOrigin ? allowOrigin(origin, upgrade) : mayConnect(upgrade, loopback);
     if (allowed) return undefined;
-    return { kind: 'refused', status: 403, sentence: 'Pages of this origin may not connect to this server.' };
+    // Browsers say "null" of a page that was opened as a file.
+    const sentence = origin === 'null'
+      ? 'Pages without an origin (opened as a file, or in a sandbox) may not connect to this server: open them by http.'
+      : `Pages of ${show(origin)} may not connect to this server, unless its option origins (--origin) lists them.`;
+    return { kind: 'refused', status: 403, sentence };
   }
 
   #refused(sentence: string, request: IncomingMessage): void {

@@ -57,6 +57,14 @@ it.skipIf(!existsSync('/dev/full'))('what cannot be printed is a failure, also o
   expect(cli.stderr.all).toBe('pubkeeper: Standard output cannot be written (ENOSPC).\n');
 });
 
+it('what a file takes only in part is a failure, as on a disk with a little room', async () => {
+  const rights = Array.from({ length: 100 }, (_, index) => ['--read', `some.long.topic.${index}`]).flat();
+  const args = ['-c', 'ulimit -f 1 && exec "$0" "$@" > "$OUT"', process.execPath, MAIN, 'token', 'create', '-q', ...rights];
+  const cli = new Cli('sh', args, { env: { OUT: join(directory, 'token.txt') } });
+  expect(await cli.exit).toBe(1);
+  expect(cli.stderr.all).toBe('pubkeeper: Standard output cannot be written (EFBIG).\n');
+});
+
 it('refuses flags of those who check tokens, instead of making another kind of token', async () => {
   for (const flag of [['--jwt-jwks-url', 'https://a.example/jwks'], ['--jwt-leeway', '5']]) {
     const { code, stdout, stderr } = await result(['token', 'create', '--all', ...flag]);

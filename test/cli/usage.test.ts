@@ -60,6 +60,10 @@ describe('the command line that is wrong', () => {
     [['brew', 'a', 'x', '--lines', ...TOKEN], /a text and --lines/],
     [['brew', 'a', '{', '--json', ...TOKEN], /The text is not JSON/],
     [['brew', 'a', '--frob', ...TOKEN], /begins with a dash goes behind --/],
+    [['--frob', 'brew'], /; see pubkeeper --help\.$/m],
+    [['brw', 'a'], /; see pubkeeper --help\.$/m],
+    [['token', 'creat'], /; see pubkeeper token --help\.$/m],
+    [['token', 'create', '--frob'], /; see pubkeeper token create --help\.$/m],
     [['serve', '--port', '70000'], /A port must be a whole number from 0 to 65535, not "70000"/],
     [['serve', '--port', 'http'], /A port must be/],
     [['serve', '--relay-port', '-1'], /A port must be a whole number/],
@@ -134,6 +138,6 @@ it('the real program says its version, and what is wrong', async () => {
   expect(await result(['patron', 'a', '--frob'])).toEqual({
     code: 2,
     stdout: '',
-    stderr: "pubkeeper: Unknown option '--frob'; see pubkeeper --help.\n",
+    stderr: "pubkeeper: Unknown option '--frob'; see pubkeeper patron --help.\n",
   });
 });

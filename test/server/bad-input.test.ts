@@ -242,10 +242,13 @@ describe('handshakes', () => {
     const base = server.url.slice(0, -3);
     expect(await refusal(server.url, ['mqtt'])).toMatchObject({ status: 400, body: expect.stringContaining('pubkeeper-1.1') as string });
     expect(await refusal(`${base}/nowhere`)).toMatchObject({ status: 404, body: expect.stringContaining('/brew') as string });
-    expect(await refusal(server.url, ['pubkeeper-1.1'], { origin: 'https://evil.example' })).toMatchObject({ status: 403 });
+    const foreign = await refusal(server.url, ['pubkeeper-1.1'], { origin: 'https://evil.example' });
+    expect(foreign).toMatchObject({ status: 403, body: expect.stringContaining('"https://evil.example" may not connect') as string });
+    const file = await refusal(server.url, ['pubkeeper-1.1'], { origin: 'null' });
+    expect(file).toMatchObject({ status: 403, body: expect.stringContaining('opened as a file') as string });
     const page = await dial(server.url, ['pubkeeper-1.1'], { origin: 'http://localhost:3000' });
     page.terminate();
-    expect(server.stats().drops).toEqual({ handshake: 3 });
+    expect(server.stats().drops).toEqual({ handshake: 4 });
   });
 
   it('let an own rule decide on origins', async () => {

@@ -31,6 +31,8 @@ describe('/metrics', () => {
     expect(body).toContain('# TYPE pubkeeper_patrons gauge\npubkeeper_patrons 1\n');
     expect(body).toContain('# TYPE pubkeeper_published_total counter\npubkeeper_published_total 0\n');
     expect(body).toContain('pubkeeper_drops_total{reason="control-unknown"} 1\n');
+    // An alarm on its increase would miss the first one otherwise.
+    expect(body).toContain('pubkeeper_drops_total{reason="slow-reader"} 0\n');
     // Each line is a comment or `name{labels} value`; each count has its line.
     for (const line of body.trimEnd().split('\n')) expect(line).toMatch(/^(# (HELP|TYPE) pubkeeper_\w+ .+|pubkeeper_\w+(\{reason="[\w-]+"\})? \d+)$/);
     expect(body.match(/^# TYPE/gm)).toHaveLength(Object.keys(server.stats()).length);
