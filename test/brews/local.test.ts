@@ -382,13 +382,27 @@ describe('socket files', () => {
     expect(other.errors[0]).toMatchObject({ code: 'BREW_FAILED', message: expect.stringContaining('Another process brews at') });
   });
 
-  it('are removed when the process exits by itself', async () => {
+  it.each([
+    ['', ''],
+    [', also where its brewer was added anew while a patron was still there', `
+      const { once } = await import('node:events');
+      brew.startBrewer({ ...brewer, patronId: '1'.repeat(32), details });
+      const accepted = brew.brew(brewer.brewerId, new Uint8Array(88));
+      const patron = (await import('node:net')).connect(details.sock).resume();
+      await accepted;
+      const closed = once(patron, 'close');
+      brew.endBrewer(brewer.brewerId);
+      details = await brew.brewerDetails(brewer);
+      await closed;
+      await new Promise((resolve) => setImmediate(resolve));`],
+  ])('are removed when the process exits by itself%s', async (_, before) => {
     const dir = directory();
     const script = `
       import { LocalBrew } from ${JSON.stringify(new URL('../../dist/brews/local.js', import.meta.url).href)};
       const brew = new LocalBrew({ directory: ${JSON.stringify(dir)} });
       brew.attach({ report: console.error });
-      const details = await brew.brewerDetails({ topic: 'demo.one', brewerId: '0'.repeat(32) });
+      const brewer = { topic: 'demo.one', brewerId: '0'.repeat(32) };
+      let details = await brew.brewerDetails(brewer);${before}
       process.stdout.write(String((await import('node:fs')).existsSync(details.sock)));
       process.exit(0);`;
     const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });

@@ -92,7 +92,7 @@ function probe(path: string): Promise<'alive' | 'stale' | 'absent'> {
   });
 }
 
-const atExit = new Set<string>();
+const atExit = new Set<{ readonly path: string }>();
 let watching = false;
 
 /** Removes this file when the process ends by itself; a killed one leaves it for the next to remove. */
@@ -102,13 +102,15 @@ export function removeAtExit(path: string): () => void {
     process.on('exit', () => {
       for (const each of atExit) {
         try {
-          unlinkSync(each);
+          unlinkSync(each.path);
         } catch {
           // It is gone already.
         }
       }
     });
   }
-  atExit.add(path);
-  return () => void atExit.delete(path);
+  // An object: a brewer that is added anew listens at the same path before the end of the former one.
+  const file = { path };
+  atExit.add(file);
+  return () => void atExit.delete(file);
 }
