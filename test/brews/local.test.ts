@@ -382,6 +382,22 @@ describe('socket files', () => {
     expect(other.errors[0]).toMatchObject({ code: 'BREW_FAILED', message: expect.stringContaining('Another process brews at') });
   });
 
+  it.skipIf(process.platform !== 'linux')('are not asked for a sign of life in a way that a brewer takes for the patron that it waits for', async () => {
+    const dir = directory();
+    const [writer, reader] = [local({ directory: dir }), local({ directory: dir })];
+    const brewerId = newId();
+    const details = (await writer.brew.brewerDetails({ topic: TOPIC, brewerId }))!;
+    const past = Date.now() / 1000 - 60;
+    utimesSync(details.sock as string, past, past);
+    const pairOf = { topic: TOPIC, brewerId, patronId: newId(), details };
+    writer.brew.startBrewer(pairOf);
+    for (const text of ['one', 'two']) void writer.brew.brew(brewerId, rawFrame(TOPIC, brewerId, text));
+    await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const box = receiver();
+    reader.brew.startPatron({ ...pairOf, receive: box.receive });
+    expect(await box.take(2)).toEqual(['one', 'two']);
+  });
+
   it.each([
     ['', ''],
     [', also where its brewer was added anew while a patron was still there', `

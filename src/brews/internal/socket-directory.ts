@@ -1,5 +1,5 @@
 import { unlinkSync } from 'node:fs';
-import { chmod, lstat, mkdir, readdir, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,10 +69,12 @@ export async function makeRoom(path: string): Promise<void> {
 
 async function removeStale(directory: string): Promise<void> {
   const names = await readdir(directory).catch(() => []);
+  // Linux says who listens: a brewer would take the connection that asks for a patron that is on its way, and that would miss what waits for it.
+  const listed = await readFile('/proc/net/unix', 'utf8').catch(() => '');
   for (const name of names.filter((each) => each.endsWith('.sock'))) {
     const path = join(directory, name);
     const entry = await lstat(path).catch(() => undefined);
-    if (!entry?.isSocket() || Date.now() - entry.mtimeMs < STALE) continue;
+    if (!entry?.isSocket() || Date.now() - entry.mtimeMs < STALE || listed.includes(` ${path}\n`)) continue;
     if ((await probe(path)) === 'stale') await unlink(path).catch(() => undefined);
   }
 }
