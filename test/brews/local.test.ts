@@ -261,6 +261,29 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
   });
 });
 
+describe.each([
+  ['sends what is none of this protocol', 'FRAME_INVALID', (socket: Socket): unknown => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ['ends each connection', 'CONNECTION_LOST', (socket: Socket): unknown => socket.end()],
+] as const)('whoever listens there and %s', (_, code, talk) => {
+  it('is told of once, however often it is dialled, and is there again with the first frame', async () => {
+    const rig = local();
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'one');
+    let connections = 0;
+    const sock = await foreign('unix', (socket) => {
+      if (++connections < 8) return void talk(socket);
+      expect([rig.errors.map((error) => error.code), rig.states.map(({ up }) => up)]).toEqual([[code], [false]]);
+      socket.write(padded(frame.length, frame));
+    });
+    const box = receiver();
+    const details = { name: rig.brew.name, sock: sock.address };
+    clean.push(rig.brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details, receive: box.receive }));
+    expect(await box.next()).toBe('one');
+    await rig.state(true);
+    expect([rig.errors, rig.states].map(({ length }) => length)).toEqual([1, 2]);
+  });
+});
+
 /** A brewer that has brewed `last` for a patron that has left, and readers that are let in when that has come to them. */
 async function outlet(transport: 'unix' | 'tcp') {
   const { brew } = local({ transport, directory: directory() });
