@@ -12,9 +12,19 @@ export interface Broker {
   kill(): Promise<void>;
 }
 
-/** Aedes in this process, by TCP and by WebSocket. `login`: only `me` with the password `right` is let in. */
-export async function aedes({ tcp = 0, ws = 0, login = false }: { tcp?: number; ws?: number; login?: boolean } = {}): Promise<Broker> {
+interface AedesOptions {
+  readonly tcp?: number;
+  readonly ws?: number;
+  /** Only `me` with the password `right` is let in. */
+  readonly login?: boolean;
+  /** Which topics may be read. */
+  readonly mayRead?: (topic: string) => boolean;
+}
+
+/** Aedes in this process, by TCP and by WebSocket. */
+export async function aedes({ tcp = 0, ws = 0, login = false, mayRead = () => true }: AedesOptions = {}): Promise<Broker> {
   const broker = await Aedes.createBroker();
+  broker.authorizeSubscribe = (_client, subscription, done) => done(null, mayRead(subscription.topic) ? subscription : null);
   if (login) {
     broker.authenticate = (_client, name, password, done) => {
       const right = name === 'me' && password?.toString() === 'right';

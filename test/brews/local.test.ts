@@ -261,6 +261,29 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
   });
 });
 
+describe.each([
+  ['sends what is none of this protocol', 'FRAME_INVALID', (socket: Socket): unknown => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ['ends each connection', 'CONNECTION_LOST', (socket: Socket): unknown => socket.end()],
+] as const)('whoever listens there and %s', (_, code, talk) => {
+  it('is told of once, however often it is dialled, and is there again with the first frame', async () => {
+    const rig = local();
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'one');
+    let connections = 0;
+    const sock = await foreign('unix', (socket) => {
+      if (++connections < 8) return void talk(socket);
+      expect([rig.errors.map((error) => error.code), rig.states.map(({ up }) => up)]).toEqual([[code], [false]]);
+      socket.write(padded(frame.length, frame));
+    });
+    const box = receiver();
+    const details = { name: rig.brew.name, sock: sock.address };
+    clean.push(rig.brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details, receive: box.receive }));
+    expect(await box.next()).toBe('one');
+    await rig.state(true);
+    expect([rig.errors, rig.states].map(({ length }) => length)).toEqual([1, 2]);
+  });
+});
+
 /** A brewer that has brewed `last` for a patron that has left, and readers that are let in when that has come to them. */
 async function outlet(transport: 'unix' | 'tcp') {
   const { brew } = local({ transport, directory: directory() });
@@ -382,13 +405,43 @@ describe('socket files', () => {
     expect(other.errors[0]).toMatchObject({ code: 'BREW_FAILED', message: expect.stringContaining('Another process brews at') });
   });
 
-  it('are removed when the process exits by itself', async () => {
+  it.skipIf(process.platform !== 'linux')('are not asked for a sign of life in a way that a brewer takes for the patron that it waits for', async () => {
+    const dir = directory();
+    const [writer, reader] = [local({ directory: dir }), local({ directory: dir })];
+    const brewerId = newId();
+    const details = (await writer.brew.brewerDetails({ topic: TOPIC, brewerId }))!;
+    const past = Date.now() / 1000 - 60;
+    utimesSync(details.sock as string, past, past);
+    const pairOf = { topic: TOPIC, brewerId, patronId: newId(), details };
+    writer.brew.startBrewer(pairOf);
+    for (const text of ['one', 'two']) void writer.brew.brew(brewerId, rawFrame(TOPIC, brewerId, text));
+    await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const box = receiver();
+    reader.brew.startPatron({ ...pairOf, receive: box.receive });
+    expect(await box.take(2)).toEqual(['one', 'two']);
+  });
+
+  it.each([
+    ['', ''],
+    [', also where its brewer was added anew while a patron was still there', `
+      const { once } = await import('node:events');
+      brew.startBrewer({ ...brewer, patronId: '1'.repeat(32), details });
+      const accepted = brew.brew(brewer.brewerId, new Uint8Array(88));
+      const patron = (await import('node:net')).connect(details.sock).resume();
+      await accepted;
+      const closed = once(patron, 'close');
+      brew.endBrewer(brewer.brewerId);
+      details = await brew.brewerDetails(brewer);
+      await closed;
+      await new Promise((resolve) => setImmediate(resolve));`],
+  ])('are removed when the process exits by itself%s', async (_, before) => {
     const dir = directory();
     const script = `
       import { LocalBrew } from ${JSON.stringify(new URL('../../dist/brews/local.js', import.meta.url).href)};
       const brew = new LocalBrew({ directory: ${JSON.stringify(dir)} });
       brew.attach({ report: console.error });
-      const details = await brew.brewerDetails({ topic: 'demo.one', brewerId: '0'.repeat(32) });
+      const brewer = { topic: 'demo.one', brewerId: '0'.repeat(32) };
+      let details = await brew.brewerDetails(brewer);${before}
       process.stdout.write(String((await import('node:fs')).existsSync(details.sock)));
       process.exit(0);`;
     const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });

@@ -27,9 +27,11 @@ class Wire {
     for (const frame of pair.missed ?? []) void this.brew('', frame);
     return () => undefined;
   }
+  reading = 0;
   startPatron({ receive }: PatronPair): () => void {
     this.receive = receive;
-    return () => undefined;
+    this.reading++;
+    return () => void this.reading--;
   }
   brew(_brewerId: string, frame: Uint8Array): void | Promise<void> {
     if (this.connected) this.receive?.(frame);
@@ -114,6 +116,22 @@ describe('a pair that moves', () => {
     over('one');
     await say('4');
     expect(got).toEqual(['1', '2', '3', '4']);
+  });
+
+  it('does not go on being read where it was, nor anywhere when it has ended', async () => {
+    const { one, two, over, say, patron, brewer, got } = moving();
+    const reading = (): number[] => [one.reading, two.reading];
+    over('one');
+    await say('1');
+    over('two');
+    await say('2');
+    expect(reading()).toEqual([0, 1]);
+    over('one');
+    await say('3');
+    expect(reading()).toEqual([1, 0]);
+    patron.removeBrewer(brewer.brewerId);
+    await settle();
+    expect([reading(), got]).toEqual([[0, 0], ['1', '2', '3']]);
   });
 
   it('reports as a gap what cannot be sent again', async () => {

@@ -167,6 +167,33 @@ describe.each([
 });
 
 describe('MqttBrew', () => {
+  it.skipIf(!program)('is content with the grants that docs/brews.md names', async () => {
+    const topic = `pubkeeper/${TOPIC.replace('.', '/')}/+`;
+    const made = files({ passwords: '' });
+    clean.push(made.remove);
+    for (const name of ['brewer', 'patron']) spawnSync('mosquitto_passwd', ['-b', made.path('passwords'), name, 'right']);
+    const acl = [
+      ...['user brewer', `topic write ${topic}`, `topic write ${topic}/to/+`, `topic read ${topic}/join`],
+      ...['user patron', `topic read ${topic}`, `topic read ${topic}/to/+`, `topic write ${topic}/join`],
+    ];
+    const broker = await mosquitto(program!, { passwords: readFileSync(made.path('passwords'), 'utf8'), acl: acl.join('\n') + '\n' });
+    clean.push(broker.kill);
+    const patron = { url: broker.tcp, username: 'patron', password: 'right' };
+    await givesMissed(brew({ url: broker.tcp, username: 'brewer', password: 'right' }), brew(patron), brew(patron));
+  });
+
+  it('says of a topic that the broker does not let it read, and reads the others', async () => {
+    const broker = await aedes({ mayRead: (topic) => !topic.includes('/secret/') });
+    clean.push(broker.kill);
+    const [writer, reader] = [brew({ url: broker.tcp }), brew({ url: broker.tcp })];
+    await pair(writer.brew, reader.brew, newId(), 'demo.secret');
+    const error = await reader.error('FORBIDDEN');
+    expect(error.message).toMatch(/^The MQTT broker does not let this client read pubkeeper\/demo\/secret\/.*: grant it that topic and those below it\.$/);
+    const open = await pair(writer.brew, reader.brew);
+    void open.say('open');
+    expect(await open.next()).toBe('open');
+  });
+
   it.skipIf(!program)('gives up a message over which the broker ends the connection, and sends those behind it', async () => {
     const broker = await mosquitto(program!, { maxPacket: 10_000 });
     clean.push(broker.kill);

@@ -65,14 +65,17 @@ export interface MosquittoOptions {
   readonly ws?: number;
   /** `name:hash` as mosquitto_passwd makes them; with it, nobody else is let in. */
   readonly passwords?: string;
+  /** As `acl_file` has it. */
+  readonly acl?: string;
   /** Who sends a longer packet is disconnected, in bytes. */
   readonly maxPacket?: number;
 }
 
 export async function mosquitto(program: string, options: MosquittoOptions = {}): Promise<Running & { tcp: string; ws: string; ports: [number, number] }> {
-  const { tcp = await freePort(), ws = await freePort(), passwords, maxPacket } = options;
+  const { tcp = await freePort(), ws = await freePort(), passwords, acl, maxPacket } = options;
   const made = files({
     passwords: passwords ?? '',
+    acl: acl ?? '',
     conf: '',
   });
   const config = [
@@ -81,6 +84,7 @@ export async function mosquitto(program: string, options: MosquittoOptions = {})
     'set_tcp_nodelay true',
     'user root',
     ...(maxPacket === undefined ? [] : [`max_packet_size ${maxPacket}`]),
+    ...(acl === undefined ? [] : [`acl_file ${made.path('acl')}`]),
     passwords === undefined ? 'allow_anonymous true' : `allow_anonymous false\npassword_file ${made.path('passwords')}`,
     `listener ${tcp} 127.0.0.1`,
     `listener ${ws} 127.0.0.1\nprotocol websockets`,

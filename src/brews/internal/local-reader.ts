@@ -28,6 +28,10 @@ export class LocalReader {
   #timer: Timer | undefined;
   #attempts = 0;
   #told = false;
+  /** When the present connection was open. */
+  #since: number | undefined;
+  /** The last connection was open, and of no use: that the next one opens says nothing. */
+  #isSuspect = false;
   #stopped = false;
   #last: Uint8Array | undefined;
   #heard: Buffer | undefined;
@@ -69,16 +73,18 @@ export class LocalReader {
     const socket = typeof address === 'string' ? connect(address) : connect(address[1], address[0]);
     this.#socket = socket;
     let error: PubkeeperError | undefined;
+    this.#since = undefined;
     socket.on('connect', () => {
+      this.#since = performance.now();
       this.#returned = this.#last !== undefined;
-      if (this.#told) this.#options.reachable(true);
-      this.#told = false;
+      if (!this.#isSuspect) this.#recovered();
     });
     socket.on('data', (chunk) => {
       try {
         // A plain view: what is not encrypted reaches the application as it is, and there a Buffer would be a surprise.
         frames.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
         this.#attempts = 0;
+        this.#recovered();
       } catch (cause) {
         error = cause as PubkeeperError;
         socket.destroy();
@@ -98,13 +104,20 @@ export class LocalReader {
     this.#options.receive(frame);
   }
 
+  #recovered(): void {
+    if (this.#told) this.#options.reachable(true);
+    this.#told = false;
+  }
+
   #ended(error: PubkeeperError | undefined): void {
     if (this.#stopped) return;
-    const { host, reachable } = this.#options;
+    const { address, host, reachable } = this.#options;
+    this.#isSuspect = this.#since !== undefined;
+    if (performance.now() - (this.#since ?? Infinity) >= host.reconnect.stableMs) this.#attempts = 0;
     this.#attempts++;
-    if (error && !this.#told && (this.#attempts >= FAILURES || error.code === 'FRAME_INVALID')) {
+    if (!this.#told && (this.#attempts >= FAILURES || error?.code === 'FRAME_INVALID')) {
       this.#told = true;
-      host.report(error);
+      host.report(error ?? hungUp(address));
       reachable(false);
     }
     this.#timer = wait(backoff(this.#attempts, host.reconnect), () => this.#dial());
@@ -113,11 +126,19 @@ export class LocalReader {
 
 const digest = (frame: Uint8Array): Buffer => createHash('sha256').update(frame).digest();
 
+const show = (address: LocalAddress): string => (typeof address === 'string' ? address : address.join(':'));
+
+const hungUp = (address: LocalAddress): PubkeeperError =>
+  new PubkeeperError(
+    'CONNECTION_LOST',
+    `Whoever listens at ${show(address)} ends each connection: check that it is the local brewer still.`,
+    { address },
+  );
+
 function unreachable(address: LocalAddress, cause: NodeJS.ErrnoException): PubkeeperError {
-  const where = typeof address === 'string' ? address : address.join(':');
   const hint =
     cause.code === 'EACCES'
       ? 'it belongs to another user'
       : `${cause.code ?? cause.message}: the brewer is gone, or its file system is not this one's`;
-  return new PubkeeperError('CONNECT_FAILED', `Cannot read the local brewer at ${where} (${hint}).`, { address }, cause);
+  return new PubkeeperError('CONNECT_FAILED', `Cannot read the local brewer at ${show(address)} (${hint}).`, { address }, cause);
 }

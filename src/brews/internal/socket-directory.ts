@@ -1,5 +1,5 @@
 import { unlinkSync } from 'node:fs';
-import { chmod, lstat, mkdir, readdir, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,10 +69,12 @@ export async function makeRoom(path: string): Promise<void> {
 
 async function removeStale(directory: string): Promise<void> {
   const names = await readdir(directory).catch(() => []);
+  // Linux says who listens: a brewer would take the connection that asks for a patron that is on its way, and that would miss what waits for it.
+  const listed = await readFile('/proc/net/unix', 'utf8').catch(() => '');
   for (const name of names.filter((each) => each.endsWith('.sock'))) {
     const path = join(directory, name);
     const entry = await lstat(path).catch(() => undefined);
-    if (!entry?.isSocket() || Date.now() - entry.mtimeMs < STALE) continue;
+    if (!entry?.isSocket() || Date.now() - entry.mtimeMs < STALE || listed.includes(` ${path}\n`)) continue;
     if ((await probe(path)) === 'stale') await unlink(path).catch(() => undefined);
   }
 }
@@ -92,7 +94,7 @@ function probe(path: string): Promise<'alive' | 'stale' | 'absent'> {
   });
 }
 
-const atExit = new Set<string>();
+const atExit = new Set<{ readonly path: string }>();
 let watching = false;
 
 /** Removes this file when the process ends by itself; a killed one leaves it for the next to remove. */
@@ -102,13 +104,15 @@ export function removeAtExit(path: string): () => void {
     process.on('exit', () => {
       for (const each of atExit) {
         try {
-          unlinkSync(each);
+          unlinkSync(each.path);
         } catch {
           // It is gone already.
         }
       }
     });
   }
-  atExit.add(path);
-  return () => void atExit.delete(path);
+  // An object: a brewer that is added anew listens at the same path before the end of the former one.
+  const file = { path };
+  atExit.add(file);
+  return () => void atExit.delete(file);
 }
