@@ -177,4 +177,14 @@ describe('the dashboard', () => {
     })()`);
     expect(drawn).toEqual([1, 1, 1, 1, 1, 1]);
   });
+
+  it('draws charts also where the browser tells a language that Intl does not know, as WebKitGTK does without a locale', async () => {
+    const page = await dashboard.open({}, 'about:blank');
+    await page.addInitScript(`Object.defineProperty(Navigator.prototype, 'language', { get: () => 'C' })`);
+    await page.goto(dashboard.demo.page);
+    await dashboard.select(dashboard.memory);
+    await page.getByTitle('Chart percent').click();
+    await page.locator('.chart canvas').waitFor();
+    expect(dashboard.complaints).toEqual([]);
+  });
 });
