@@ -101,6 +101,21 @@ describe('the dashboard is for everybody', () => {
     expect(await ground('.track')).not.toBe(off);
   });
 
+  it('tells what was added from what was removed in words, and has numbers that can be hit', async () => {
+    const client = await dashboard.connect();
+    const page = await dashboard.open();
+    const brewer = client.addBrewer('changes.in.words');
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    await brewer.brewJSON({ kept: [1, 2, 3], gone: 'x' });
+    await brewer.brewJSON({ kept: [1, 2, 4], come: 'y' });
+    await dashboard.select('changes.in.words');
+    await expect.poll(() => page.locator('#diff .change').evaluateAll((rows) => rows.map((row) => row.textContent)), patient).toEqual(['kept[2]3 → 4+1', 'gone"x"removed', 'come"y"added']);
+    // WCAG 2.2 has it that circles of 24 px around the middles of two targets do not meet.
+    const middles = await page.locator('.v.number').evaluateAll((numbers) => numbers.map((number) => number.getBoundingClientRect()).map(({ top, height }) => top + height / 2));
+    expect(middles).toHaveLength(3);
+    expect(Math.min(...middles.slice(1).map((middle, index) => middle - middles[index]!))).toBeGreaterThanOrEqual(24);
+  });
+
   it('shows the numbers of a topic however long its name is', async () => {
     const client = await dashboard.connect();
     const topic = `long.${'n'.repeat(200)}`;

@@ -27,13 +27,10 @@ class Chart {
   #range = h('span', { class: 'chart-range' });
   #body = h('div', { class: 'chart-body' });
   #width = 0;
-  #observer = new ResizeObserver(() => {
-    this.#width = this.#body.clientWidth;
-    this.#plot?.setSize({ width: this.#width, height: HEIGHT });
-  });
+  #observer;
 
-  /** @param {TopicNode} node @param {Path} path @param {() => void} close */
-  constructor(node, path, close) {
+  /** @param {TopicNode} node @param {Path} path @param {() => void} close @param {() => void} sized asks for a draw: before it is known how wide it is, nothing is drawn */
+  constructor(node, path, close, sized) {
     this.node = node;
     this.path = path;
     const field = nameOf(path);
@@ -41,6 +38,11 @@ class Chart {
     const button = h('button', { type: 'button', class: 'icon-button small', 'aria-label': `Close the chart of ${name}`, onclick: close }, icon('close'));
     const title = h('h3', { class: 'chart-title', title: name }, h('span', {}, node.path.split('.').slice(-2).join('.')), ...(field ? [' ', h('b', {}, field)] : []));
     this.element = h('figure', { class: 'chart', 'aria-label': `Chart of ${name}` }, h('figcaption', {}, title, this.#value, button), this.#body, this.#range);
+    this.#observer = new ResizeObserver(() => {
+      this.#width = this.#body.clientWidth;
+      this.#plot?.setSize({ width: this.#width, height: HEIGHT });
+      sized();
+    });
     this.#observer.observe(this.#body);
   }
 
@@ -173,7 +175,7 @@ export class Charts {
       this.#full(MOST);
       return;
     } else {
-      const chart = new Chart(node, path, () => this.toggle(node, path));
+      const chart = new Chart(node, path, () => this.toggle(node, path), this.view.now);
       this.#charts.set(key, chart);
       this.#container.append(chart.element);
     }

@@ -195,7 +195,8 @@ export class MessageView {
         { class: `change ${kind}` },
         h('span', { class: 'where' }, where),
         h('span', { class: 'values' }, ...(kind === 'added' ? [] : [h('del', {}, old)]), ...(kind === 'changed' ? [' → '] : []), ...(kind === 'removed' ? [] : [h('ins', {}, after)])),
-        h('span', { class: 'delta' }, delta),
+        // Not by the colour alone, which not everybody sees.
+        h('span', { class: 'delta' }, kind === 'changed' ? delta : kind),
       ),
     );
     if (more) rows.push(h('div', { class: 'hint' }, 'There are more changes.'));
