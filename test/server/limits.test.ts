@@ -126,6 +126,28 @@ describe('rates', () => {
     }
   });
 
+  it('let others have their turns while one asks for much', async () => {
+    let asked = 0;
+    // As long as a `**` among many thousand brewers takes.
+    const mayRead = (): boolean => {
+      asked++;
+      for (const began = performance.now(); performance.now() - began < 20; );
+      return true;
+    };
+    const server = await start({ tokens: { authenticate: (token) => ({ mayRead: token === 'greedy' ? mayRead : () => true, mayWrite: () => true }) } });
+    const [greedy, other] = [await connect(server, { token: 'greedy' }), await connect(server, { token: 'other' })];
+    other.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: WEB });
+    await other.expect(22);
+    const ids = Array.from({ length: 20 }, () => newId());
+    for (const id of ids) greedy.send(20, { topic: 'a', patron_id: id, brews: WEB });
+    await other.settled();
+    expect(asked).toBeLessThan(ids.length);
+    // Later, but in order; so is the answer to a ping.
+    await greedy.settled();
+    expect(asked).toBe(ids.length);
+    for (const id of ids) expect(await greedy.expect(12)).toMatchObject({ patron_id: id });
+  });
+
   it('call nobody silent who is read later, for however long', async () => {
     const server = await start({ heartbeatMs: 100, limits: { packetsPerSecond: 20, packetBurst: 1, relayBytesPerSecond: 20_000 } });
     const [client, reader, writer] = [await connect(server), await joinRelay(server), await joinRelay(server)];
