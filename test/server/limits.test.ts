@@ -232,6 +232,30 @@ describe('the relay', () => {
     expect(server.stats().drops['slow-reader-frame']).toBeGreaterThanOrEqual(50);
   });
 
+  it('keeps no answers to pings for who never reads, answers the last one, and closes nobody for it', async () => {
+    const server = await start();
+    const tcp = await stalledReader(server, 'a');
+    const frame = (type: number, body: Buffer): Buffer => Buffer.concat([Buffer.from([0x80 | type, 0x80 | body.length, 0, 0, 0, 0]), body]);
+    // More than the network buffers take.
+    const pings = Buffer.concat(Array<Buffer>(1_000).fill(frame(9, Buffer.alloc(125))));
+    for (let i = 0; i < 200; i++) tcp.write(pings);
+    tcp.write(frame(9, Buffer.from('the last')));
+    tcp.write(frame(2, encodeRelay(0, 'b')));
+    await until(() => server.stats().topics === 2 || server.stats().relayConnections === 0);
+    expect(server.stats()).toMatchObject({ relayConnections: 1, drops: {} });
+    expect(server.stats().bufferedBytes).toBeGreaterThan(0);
+    expect(server.stats().bufferedBytes).toBeLessThan(64 * 1024);
+    let tail = '';
+    const answered = new Promise<void>((resolve) => {
+      tcp.on('data', (part: Buffer) => {
+        tail = (tail + part.toString('latin1')).slice(-200_000);
+        if (tail.includes('the last')) resolve();
+      });
+    });
+    tcp.resume();
+    await answered;
+  });
+
   it('cuts a slow reader instead where the operator wants it', async () => {
     const server = await createServer({ port: 0, limits: { slowReader: 'cut', bufferedBytes: LIMIT } });
     later(() => server.close());
