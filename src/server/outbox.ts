@@ -9,10 +9,15 @@ const CLOSE_MS = 2_000;
 /** The part of the bound from which on a reader counts as full. */
 const FULL = 1 / 4;
 
+/** How many bytes may wait while each ping is answered. */
+const PONG_ROOM = 16 * 1024;
+
 /** The one place where bytes leave for a WebSocket, and where it is decided that a reader is too slow. */
 export class Outbox {
   readonly #drops: Drops;
   readonly #maxBuffered: number;
+  /** Whose answer to a ping waits to be read, and the last ping that has come since. */
+  readonly #pings = new WeakMap<WebSocket, Uint8Array | undefined>();
 
   /** @param maxBuffered bytes that may wait for one reader */
   constructor(drops: Drops, maxBuffered: number) {
@@ -25,9 +30,20 @@ export class Outbox {
     if (this.hasRoom(socket, bytes.length)) socket.send(bytes, { binary: true });
   }
 
-  /** Answers a WebSocket ping. Not left to `ws`, because who pings and never reads would fill the memory. */
+  /**
+   * Answers a WebSocket ping. Not left to `ws`, because who pings and never reads would fill the memory: where much waits, only the
+   * last of those that come meanwhile is answered (RFC 6455, section 5.5.3).
+   */
   pong(socket: WebSocket, data: Uint8Array): void {
-    if (this.hasRoom(socket, data.length)) socket.pong(data);
+    if (socket.readyState !== WebSocket.OPEN) return;
+    if (this.#pings.has(socket)) return void this.#pings.set(socket, data);
+    if (socket.bufferedAmount <= PONG_ROOM) return socket.pong(data);
+    this.#pings.set(socket, undefined);
+    socket.pong(data, false, () => {
+      const last = this.#pings.get(socket);
+      this.#pings.delete(socket);
+      if (last) this.pong(socket, last);
+    });
   }
 
   /** Whether something may be sent to this reader. One that is too slow is told so, and closed. */

@@ -15,6 +15,7 @@ import { excessOf, type Excess } from './limits.js';
 import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { Throttle } from './throttle.js';
+import { Turns } from './turns.js';
 import { PING, encodeMessages, nameOf, pong } from './wire.js';
 
 /** A packet, and how many bytes it had. */
@@ -30,8 +31,7 @@ export class ControlSession implements Beating {
   #credential: Credential | undefined;
   #authTimer: Timer | undefined;
   readonly #throttle: Throttle;
-  /** What has come while an earlier packet is still being worked on. */
-  #later: Arrived[] | undefined;
+  readonly #turns: Turns;
   #probe: Promise<boolean> | undefined;
   #sign: ((alive: boolean) => void) | undefined;
 
@@ -41,12 +41,19 @@ export class ControlSession implements Beating {
     this.handshake = handshake;
     const { packetsPerSecond, packetBurst } = plane.limits;
     const budget = new Bucket(packetsPerSecond, packetBurst);
-    this.#throttle = new Throttle(socket, [budget], () => (this.silence = 0), () => !this.#later);
+    this.#throttle = new Throttle(socket, [budget], () => (this.silence = 0), () => !this.#turns.isBusy);
+    this.#turns = new Turns({
+      pause: () => socket.pause(),
+      resume: () => void (this.#throttle.isResting || socket.resume()),
+      crash: (error) => this.#crash(error),
+    });
     this.#authTimer = after(plane.authMs, () => this.#tooLate());
     socket.on('error', (error) => countFault(error, plane.drops));
     socket.on('ping', (data) => {
       this.#alive();
-      plane.outbox.pong(socket, data);
+      // In order: what it sent before is done when it has the answer.
+      if (this.#authenticated) this.#turns.take(() => void plane.outbox.pong(socket, data));
+      else plane.outbox.pong(socket, data);
     });
     socket.on('pong', () => this.#alive());
     socket.on('message', (data, isBinary) => {
@@ -128,27 +135,12 @@ export class ControlSession implements Beating {
     this.#take({ packet, length: bytes.length });
   }
 
-  /** Handles packets one after the other: one that has to wait for something holds up those behind it. */
   #take(arrived: Arrived): void {
-    if (this.#later) {
-      this.#later.push(arrived);
-      if (!this.#authenticated && this.#later.length >= this.#plane.limits.packetsBeforeAuth) this.#tooSoon();
-      return;
-    }
-    const work = this.#authenticated ? this.#handle(arrived) : this.#authenticate(arrived.packet);
-    if (!work) return;
-    this.#later = [];
-    this.#socket.pause();
-    void work
-      .catch((error: unknown) => this.#crash(error))
-      .then(() => {
-        const later = this.#later ?? [];
-        this.#later = undefined;
-        if (!this.#throttle.isResting) this.#socket.resume();
-        this.#guard(() => {
-          for (const next of later) if (this.#open) this.#take(next);
-        });
-      });
+    this.#turns.take(() => {
+      if (!this.#open) return undefined;
+      return this.#authenticated ? this.#handle(arrived) : this.#authenticate(arrived.packet);
+    });
+    if (!this.#authenticated && this.#turns.waiting >= this.#plane.limits.packetsBeforeAuth) this.#tooSoon();
   }
 
   #authenticate(packet: Packet | UnknownPacket): Promise<void> | undefined {
@@ -258,7 +250,7 @@ export class ControlSession implements Beating {
     if (!this.#open) return;
     this.#plane.drops.add('auth-timeout');
     // What came is still being looked at by the authenticator.
-    const what = this.#later ? 'The token was not checked' : 'No CLIENT_AUTHENTICATE came';
+    const what = this.#turns.isBusy ? 'The token was not checked' : 'No CLIENT_AUTHENTICATE came';
     this.deliver(errorPacket('TIMEOUT', `${what} within ${this.#plane.authMs} ms.`));
     end(this.#socket, CloseCode.AUTH_TIMEOUT, `${what} in time.`);
   }

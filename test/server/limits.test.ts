@@ -126,6 +126,28 @@ describe('rates', () => {
     }
   });
 
+  it('let others have their turns while one asks for much', async () => {
+    let asked = 0;
+    // As long as a `**` among many thousand brewers takes.
+    const mayRead = (): boolean => {
+      asked++;
+      for (const began = performance.now(); performance.now() - began < 20; );
+      return true;
+    };
+    const server = await start({ tokens: { authenticate: (token) => ({ mayRead: token === 'greedy' ? mayRead : () => true, mayWrite: () => true }) } });
+    const [greedy, other] = [await connect(server, { token: 'greedy' }), await connect(server, { token: 'other' })];
+    other.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: WEB });
+    await other.expect(22);
+    const ids = Array.from({ length: 20 }, () => newId());
+    for (const id of ids) greedy.send(20, { topic: 'a', patron_id: id, brews: WEB });
+    await other.settled();
+    expect(asked).toBeLessThan(ids.length);
+    // Later, but in order; so is the answer to a ping.
+    await greedy.settled();
+    expect(asked).toBe(ids.length);
+    for (const id of ids) expect(await greedy.expect(12)).toMatchObject({ patron_id: id });
+  });
+
   it('call nobody silent who is read later, for however long', async () => {
     const server = await start({ heartbeatMs: 100, limits: { packetsPerSecond: 20, packetBurst: 1, relayBytesPerSecond: 20_000 } });
     const [client, reader, writer] = [await connect(server), await joinRelay(server), await joinRelay(server)];
@@ -208,6 +230,30 @@ describe('the relay', () => {
     await newest;
     expect(tail).not.toContain(`${sent - 2} xxx`);
     expect(server.stats().drops['slow-reader-frame']).toBeGreaterThanOrEqual(50);
+  });
+
+  it('keeps no answers to pings for who never reads, answers the last one, and closes nobody for it', async () => {
+    const server = await start();
+    const tcp = await stalledReader(server, 'a');
+    const frame = (type: number, body: Buffer): Buffer => Buffer.concat([Buffer.from([0x80 | type, 0x80 | body.length, 0, 0, 0, 0]), body]);
+    // More than the network buffers take.
+    const pings = Buffer.concat(Array<Buffer>(1_000).fill(frame(9, Buffer.alloc(125))));
+    for (let i = 0; i < 200; i++) tcp.write(pings);
+    tcp.write(frame(9, Buffer.from('the last')));
+    tcp.write(frame(2, encodeRelay(0, 'b')));
+    await until(() => server.stats().topics === 2 || server.stats().relayConnections === 0);
+    expect(server.stats()).toMatchObject({ relayConnections: 1, drops: {} });
+    expect(server.stats().bufferedBytes).toBeGreaterThan(0);
+    expect(server.stats().bufferedBytes).toBeLessThan(64 * 1024);
+    let tail = '';
+    const answered = new Promise<void>((resolve) => {
+      tcp.on('data', (part: Buffer) => {
+        tail = (tail + part.toString('latin1')).slice(-200_000);
+        if (tail.includes('the last')) resolve();
+      });
+    });
+    tcp.resume();
+    await answered;
   });
 
   it('cuts a slow reader instead where the operator wants it', async () => {
