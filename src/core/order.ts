@@ -1,11 +1,10 @@
 import type { Awaitable } from './ciphers/engine.js';
 
-interface Slot<T> {
-  settled: boolean;
-  failed: boolean;
-  value: T | unknown;
+interface Slot {
   readonly size: number;
   readonly count: number;
+  /** Passes the result on, or tells that there is none; missing until it has settled. */
+  pass?: () => void;
 }
 
 /**
@@ -15,7 +14,7 @@ interface Slot<T> {
 export class OrderedQueue<T> {
   readonly #pass: (value: T) => void;
   readonly #fail: (count: number) => void;
-  #waiting: Slot<T>[] = [];
+  #waiting: Slot[] = [];
   /** Sum of the sizes of what waits, as given to `push`; who pushes adds what is to be pushed yet. */
   size = 0;
 
@@ -39,21 +38,16 @@ export class OrderedQueue<T> {
       this.#pass(map(result));
       return;
     }
-    const slot: Slot<T> = { settled: !later, failed: false, value: later ? undefined : map(result), size, count };
+    const slot: Slot = { size, count };
     this.#waiting.push(slot);
     this.size += size;
-    if (later) {
-      const settle = (failed: boolean, value: T | unknown): void => {
-        slot.settled = true;
-        slot.failed = failed;
-        slot.value = value;
-        this.#drain();
-      };
-      result.then(
-        (value) => settle(false, map(value)),
-        (error: unknown) => settle(true, error),
-      );
-    }
+    const passing = (value: R) => () => this.#pass(map(value));
+    const settle = (pass: () => void): void => {
+      slot.pass = pass;
+      this.#drain();
+    };
+    if (!later) slot.pass = passing(result);
+    else result.then((value) => settle(passing(value)), () => settle(() => this.#fail(count)));
   }
 
   /** Forgets what waits; returns how many that were. */
@@ -67,11 +61,10 @@ export class OrderedQueue<T> {
   #drain(): void {
     const waiting = this.#waiting;
     // Whatever is passed on may push or clear: `#waiting` is looked at anew each time, and shortened before.
-    while (this.#waiting === waiting && waiting[0]?.settled) {
+    while (this.#waiting === waiting && waiting[0]?.pass) {
       const slot = waiting.shift()!;
       this.size -= slot.size;
-      if (slot.failed) this.#fail(slot.count);
-      else this.#pass(slot.value as T);
+      slot.pass!();
     }
   }
 }
