@@ -8,11 +8,11 @@ import { minify } from 'rolldown/utils';
 import { leanNoble } from './scripts/lean-noble.mjs';
 
 // At the end, so that no line of the source map moves.
-const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers (MIT, Paul Miller) */';
+const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers and @noble/hashes (MIT, Paul Miller) */';
 
-const NOBLE = 'dist/core/ciphers/noble.js';
+const NOBLE = ['ciphers/noble.js', 'sha256.js'];
 
-const NOBLE_NOTICE = '// With parts of @noble/ciphers (MIT, Paul Miller), see THIRD-PARTY-LICENSES.txt.';
+const NOBLE_NOTICE = '// With parts of @noble/ciphers and @noble/hashes (MIT, Paul Miller), see THIRD-PARTY-LICENSES.txt.';
 
 /** What terser leaves, to which Oxc gives names that gzip likes better, and from which it folds a bit more: 1 %. */
 const oxc = {
@@ -76,7 +76,7 @@ const ownSourcesElsewhere = {
  */
 const nobleFirst = {
   name: 'noble-first',
-  transform: (code, id) => (/\/dist\/(compat\/)?index\.js$/.test(id) ? { code: `import ${JSON.stringify(resolve(NOBLE))}; ${code}`, map: null } : null),
+  transform: (code, id) => (/\/dist\/(compat\/)?index\.js$/.test(id) ? { code: `${NOBLE.map((file) => `import ${JSON.stringify(resolve('dist/core', file))};`).join(' ')} ${code}`, map: null } : null),
 };
 
 const { dependencies, peerDependencies, exports } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -103,15 +103,15 @@ const shared = {
 
 export default [
   // First, and in the place of what tsc made of them: all that follows, and the bundlers of applications, take these.
-  {
-    input: NOBLE,
+  ...NOBLE.map((name) => `dist/core/${name}`).map((file) => ({
+    input: file,
     external: (id) => id.startsWith('.') && /\/(host|engine)\.js$/.test(id),
     plugins: [nodeResolve({ browser: true }), inputSourceMaps, leanNoble],
-    output: { file: NOBLE, sourcemap: true, banner: NOBLE_NOTICE },
+    output: { file, sourcemap: true, banner: NOBLE_NOTICE },
     onwarn(warning) {
       throw new Error(warning.message);
     },
-  },
+  })),
   {
     ...shared,
     plugins: [...shared.plugins, nobleFirst],

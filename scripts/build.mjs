@@ -33,7 +33,7 @@ await main(async () => {
 
 /** The licences of what the bundles and the lean noble hold of others; the dashboard has its own beside it. */
 function copyLicenses() {
-  const packages = ['@noble/ciphers'];
+  const packages = ['@noble/ciphers', '@noble/hashes'];
   const texts = packages.map((name) => `${name}\n\n${readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8').trim()}\n`);
   writeFileSync(dist('THIRD-PARTY-LICENSES.txt'), texts.join(`\n${'-'.repeat(80)}\n\n`));
 }

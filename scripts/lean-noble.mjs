@@ -14,14 +14,26 @@ const CUTS = {
     unchecked: { 'GHASH.constructor': 2, 'GHASH.update': 1 },
   },
   'ciphers/aes': { bodies: { validateKeyLength: "if (![16, 24, 32].includes(key.length)) throw RangeError('bad key');" }, unchecked: { genTtable: 1, encryptBlock: 2, ctr32: 2 } },
+  'hashes/utils': { bodies: { abytes: 'return value;', aexists: '', aoutput: '' } },
+  'hashes/_md': { without: ['HashMD.digest', 'HashMD._cloneIntoMeta', 'HashMD.clone', 'HashMD.canXOF', 'HashMD.destroyed'], unchecked: { 'HashMD.digestInto': 1 } },
+  'hashes/sha2': { bodies: { 'SHA2_32B.roundClean': '' }, without: ['SHA2_32B._cloneInto', 'SHA2_32B.destroy'] },
 };
 
+/** SHA-256's constants: the first bits of the roots of the first primes (FIPS 180-4, sections 4.2.2 and 5.3.3). */
+const ROOTS = { SHA256_IV: [8, 2], SHA256_K: [64, 3] };
+function rootsOfPrimes(count, degree) {
+  const primes = [];
+  for (let n = 2; primes.length < count; n++) if (primes.every((prime) => n % prime)) primes.push(n);
+  return Uint32Array.from(primes, (prime) => prime ** (1 / degree) * 2 ** 32);
+}
+
 /**
- * A Rollup plugin, for the modules of dist that use noble and for all that is made of them: of @noble/ciphers it leaves out
- * what the SDK never comes to. That is what the object `unsafe` holds besides, which no tree shaking can leave out; and checks of arguments that
- * only our own code gives (keys and frames are checked before, by `PubkeeperError`s that name the brewer; a key's type and length here too). The tables of AES, 1.3 MB that are made when it is loaded, are made when they are
+ * A Rollup plugin, for the modules of dist that use noble and for all that is made of them: of @noble/ciphers and @noble/hashes it leaves out
+ * what the SDK never comes to. That is what the object `unsafe` holds besides, which no tree shaking can leave out; checks of arguments that only
+ * our own code gives (keys and frames are checked before, by `PubkeeperError`s that name the brewer; a key's type and length here too); and
+ * constants that are shorter to compute. The tables of AES, 1.3 MB that are made when it is loaded, are made when they are
  * first used: that is more than half of the time in which a page runs the bundle, and one whose messages are opened by WebCrypto never needs
- * them. What is computed stays as it is. Where noble's text is not what is expected here (its version is fixed in package.json), the build fails.
+ * them. What is computed stays as it is. Where noble's text is not what is expected here (its versions are fixed in package.json), the build fails.
  */
 export const leanNoble = {
   name: 'lean-noble',
@@ -29,7 +41,15 @@ export const leanNoble = {
     const name = /@noble[\\/](\w+[\\/]\w+)\.js$/.exec(id)?.[1]?.replace('\\', '/');
     if (!name) return null;
     let lean = CUTS[name] ? cut(code, this.parse(code), CUTS[name], name) : code;
+    lean = lean.replace(/^((?:export )?const (SHA256_(?:IV|K)) = \/\* @__PURE__ \*\/ )Uint32Array\.from\((\[[^\]]+\])\);$/gm, (_, start, constant, list) => {
+      const numbers = rootsOfPrimes(...ROOTS[constant]);
+      const given = list.match(/0x\w+/g).map(Number);
+      if (given.join() !== numbers.join()) throw different(name, constant);
+      return `${start}rootsOfPrimes(${ROOTS[constant]});`;
+    });
     if (name === 'ciphers/aes') lean = lateTables(lean);
+    if (name === 'hashes/_md') lean += `export ${rootsOfPrimes}\n`;
+    if (name === 'hashes/sha2') lean = `import { rootsOfPrimes } from './_md.js';\n${lean}`;
     return { code: lean, map: null };
   },
 };
