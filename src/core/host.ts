@@ -77,7 +77,7 @@ const LONGEST = 0x7fffffff;
  */
 export function after(ms: number, run: () => void): Timer {
   const timer = wait(ms, run);
-  if (typeof timer === 'object') timer.unref?.();
+  (timer as { unref?(): void }).unref?.();
   return timer;
 }
 

@@ -1,27 +1,19 @@
 import { PubkeeperError } from './errors.js';
 import { randomBytes } from './host.js';
 
-const HEX = '0123456789abcdef';
-
 /** Lower-case hex of `bytes`. */
-export function toHex(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += HEX.charAt(byte >> 4) + HEX.charAt(byte & 15);
-  return text;
-}
+export const toHex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /**
  * The bytes that `hex` spells.
  * @throws {PubkeeperError} `KEY_INVALID` when it is not an even number of hex digits.
  */
 export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
-  if (typeof hex !== 'string' || hex.length % 2 || /[^\da-f]/i.test(hex)) {
+  if (typeof hex !== 'string' || !/^([\da-f]{2})*$/i.test(hex)) {
     // The text itself is not shown: it may be a key.
     throw new PubkeeperError('KEY_INVALID', 'Give an even number of hex digits (0-9, a-f).');
   }
-  const bytes = new Uint8Array(hex.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = parseInt(hex.slice(2 * i, 2 * i + 2), 16);
-  return bytes;
+  return Uint8Array.from(hex.match(/../g) ?? [], (digits) => parseInt(digits, 16));
 }
 
 /** A new UUID v4 as the wire wants it: 32 lower-case hex digits without dashes (protocol, introduction). */
@@ -33,12 +25,8 @@ export function newId(): string {
 }
 
 /** `id` as 32 lower-case hex digits, or undefined when it is no UUID. The dashed form is read too. */
-export function readId(id: unknown): string | undefined {
-  if (typeof id !== 'string') return;
-  if (/^[\da-f]{32}$/.test(id)) return id;
-  if (/^[\da-f]{8}-?([\da-f]{4}-?){3}[\da-f]{12}$/i.test(id)) return id.replace(/-/g, '').toLowerCase();
-  return;
-}
+export const readId = (id: unknown): string | undefined =>
+  typeof id === 'string' && /^[\da-f]{8}-?([\da-f]{4}-?){3}[\da-f]{12}$/i.test(id) ? id.replace(/-/g, '').toLowerCase() : undefined;
 
 /**
  * `id` as 32 lower-case hex digits.

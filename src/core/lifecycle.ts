@@ -15,7 +15,7 @@ export type Place = BrewHost & { server: string; heartbeatMs?: number; losses: n
 /** What `connect()` begins and `disconnect()` ends. */
 interface Run {
   /** Made when the brews of a former run have closed. */
-  session: Session | undefined;
+  session?: Session;
   /** Not connected yet: a failure is what `connect()` rejects with, and is not tried again. */
   first: boolean;
   /** How many servers it has failed to reach until then. */
@@ -116,7 +116,7 @@ export class Lifecycle {
 
   #begin(): void {
     const { lifecycle, prepare } = this.#settings;
-    const run: Run = (this.#run = { session: undefined, first: true, failed: 0 });
+    const run: Run = (this.#run = { first: true, failed: 0 });
     this.#setState('connecting');
     if (this.#run !== run) return; // a listener has disconnected; likewise below
     this.#configure(() => {
@@ -149,20 +149,17 @@ export class Lifecycle {
   }
 
   #open(run: Run): void {
-    const { token, WebSocket, reconnect, connectTimeoutMs } = this.#settings;
     const closed = deferred();
     this.#closed = closed.promise;
     run.session = new Session({
+      ...this.#settings,
       place: this.#place,
-      token,
-      WebSocket,
-      reconnect,
-      timeoutMs: connectTimeoutMs,
+      timeoutMs: this.#settings.connectTimeoutMs,
       brews: [...this.#brews.keys()],
       onReady: () => this.#registerAll(),
       // What is wrong with a packet is told before the rest of it is taken, and a listener may have disconnected.
       onPacket: (packet) => this.#run === run && this.#registry.received(packet),
-      onError: (error) => this.#place.report(error),
+      onFault: (error) => this.#place.report(error),
       onDown: (error) => this.#down(error),
       onClose: (error) => {
         if (this.#run === run) this.#end(error);

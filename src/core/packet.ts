@@ -1,3 +1,4 @@
+import { viewOf } from './ciphers/engine.js';
 import { PubkeeperError } from './errors.js';
 import { fromUtf8Strict, utf8 } from './host.js';
 import { readId } from './id.js';
@@ -180,7 +181,7 @@ function decode(
   fault?: Fault,
 ): Packet | UnknownPacket {
   if (bytes.length < 8) throw invalid('a packet', `has ${bytes.length} bytes; its header alone has 8`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes);
   const type = view.getUint16(0, true);
   const name = nameOf(type);
   const length = view.getUint16(2, true) + (view.getUint8(4) & 1 ? view.getUint16(5, true) * 0x10000 : 0);
@@ -223,18 +224,12 @@ const id: Reader = (value, path) => {
 const anything: Reader = (value) => value;
 const config: Reader = (value, path) => object({})(value ?? {}, path);
 
+/** Where somebody takes the faults, elements that have one are left out. */
 const list =
   (read: Reader): Reader =>
-  (value, path) => {
+  (value, path, fault) => {
     if (!Array.isArray(value)) throw invalid(path, 'is not a list');
-    return value.map((item, index) => read(item, `${path}[${index}]`));
-  };
-
-/** As `list`; where somebody takes the faults, elements that have one are left out. */
-const others =
-  (read: Reader): Reader =>
-  (value, path, fault) =>
-    (list(anything)(value, path) as unknown[]).flatMap((item, index) => {
+    return value.flatMap((item, index) => {
       try {
         return [read(item, `${path}[${index}]`)];
       } catch (error) {
@@ -243,6 +238,7 @@ const others =
         return [];
       }
     });
+  };
 
 /** Keys that are not named here are left as they are; `JSON.parse` makes even `__proto__` a harmless own key. */
 const object =
@@ -264,9 +260,9 @@ const segment = /* @__PURE__ */ object({});
 
 const FROM_SERVERS = /* @__PURE__ */ (() => ({
   2: object({ authenticated: flag }),
-  12: object({ patron_id: id, brewers: others(object({ topic: text, brewer_id: id, brewer_config: config, brew })) }),
+  12: object({ patron_id: id, brewers: list(object({ topic: text, brewer_id: id, brewer_config: config, brew })) }),
   13: object({ topic: optionalText, patron_id: id, brewer_id: id }),
-  22: object({ brewer_id: id, patrons: others(object({ topic: text, patron_id: id, brew })) }),
+  22: object({ brewer_id: id, patrons: list(object({ topic: text, patron_id: id, brew })) }),
   23: object({ topic: optionalText, brewer_id: id, patron_id: id }),
   99: object({ message: text }),
 }))();

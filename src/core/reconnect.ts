@@ -20,7 +20,7 @@ export interface ReconnectOptions {
 
 /** The one place that decides: whether an end is final, or whether trying again may help. */
 export const isFatal = ({ code }: PubkeeperError): boolean =>
-  code === 'UNAUTHORIZED' || code === 'SUBPROTOCOL_REFUSED' || code === 'CONNECT_BLOCKED' || code === 'CONNECTION_CLOSED';
+  ['UNAUTHORIZED', 'SUBPROTOCOL_REFUSED', 'CONNECT_BLOCKED', 'CONNECTION_CLOSED'].includes(code);
 
 /** As for a connection; `onClose` tells only of a final end. */
 export interface ReconnectingOptions extends ConnectionOptions {

@@ -1,3 +1,4 @@
+import { viewOf } from './ciphers/engine.js';
 import { PubkeeperError } from './errors.js';
 
 // Packets from a client to the WebSocket relay (protocol, section 4): 40 bytes of header, then what there is to publish.
@@ -115,7 +116,7 @@ export function writeRecordHeader(view: DataView, at: number, length: number, re
  * False when the message ends in something that is no record; what came before it was handed over.
  */
 export function readRecords(bytes: Uint8Array, each: (frame: Uint8Array, retained: boolean) => void): boolean {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes);
   for (let at = 0; at < bytes.length; ) {
     const start = at + RECORD_HEADER;
     if (start > bytes.length) return false;

@@ -26,7 +26,8 @@ export interface SessionOptions {
   onDown(error: PubkeeperError): void;
   /** The connection ended for good. */
   onClose(error: PubkeeperError): void;
-  onError(error: PubkeeperError): void;
+  /** Something is wrong that the connection outlives. */
+  onFault(error: PubkeeperError): void;
 }
 
 /** A packet number that servers of this project answer with the same number, and announce by `heartbeat` (in ms) when
@@ -48,16 +49,13 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#connection = new ReconnectingConnection({
+      ...options,
       get url() {
         return options.place.server;
       },
       protocols: ['pubkeeper-1.1', 'pubkeeper-1.0'],
-      WebSocket: options.WebSocket,
-      timeoutMs: options.timeoutMs,
-      reconnect: options.reconnect,
       onOpen: (protocol) => this.#opened(protocol),
       onMessage: (bytes) => this.#received(bytes),
-      onFault: (error) => options.onError(error),
       onDown: (error) => {
         const why = this.#ended(error);
         // What the server said counts, and not how it closed: a refused token will not be taken the next time.
@@ -119,9 +117,9 @@ export class Session {
   }
 
   #received(bytes: Uint8Array): void {
-    const { onError, onPacket } = this.#options;
+    const { onFault, onPacket } = this.#options;
     try {
-      const packet = decodeServerPacket(bytes, (error) => onError(error as PubkeeperError));
+      const packet = decodeServerPacket(bytes, (error) => onFault(error as PubkeeperError));
       if (packet.type === 'unknown') {
         if (packet.number !== PING) throw unexpected(packet.number);
       } else if (packet.type === PacketType.CLIENT_AUTHENTICATED) this.#authenticate(packet.payload);
@@ -129,7 +127,7 @@ export class Session {
       else if (packet.type === PacketType.ERROR) this.#refusal = serverError(packet.payload);
       else throw unexpected(packet.type);
     } catch (error) {
-      onError(asPubkeeperError(error, 'PROTOCOL_ERROR', 'A packet from the server could not be handled.'));
+      onFault(asPubkeeperError(error, 'PROTOCOL_ERROR', 'A packet from the server could not be handled.'));
     }
   }
 

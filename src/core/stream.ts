@@ -46,7 +46,7 @@ export class BoundedStream<T> implements AsyncIterableIterator<T> {
     this.#values = [];
     this.end();
     this.#done();
-    return Promise.resolve({ value: undefined, done: true });
+    return this.next();
   }
 
   [Symbol.asyncIterator](): this {

@@ -3,7 +3,7 @@ import { encodeFrame, FRAME_HEADER } from '../frame.js';
 import { randomBytes } from '../host.js';
 import { toHex } from '../id.js';
 import type { Opener, Sealer } from './cipher.js';
-import { BLOCK, type CryptoEngine } from './engine.js';
+import { BLOCK, type CryptoEngine, mapped } from './engine.js';
 
 // Mode 2, AES-CBC (protocol, section 3): a random IV of 16 bytes, then the PKCS#7-padded ciphertext. It hides what is
 // said but does not show that somebody changed it: for that there is sealed mode.
@@ -22,14 +22,10 @@ export function cbcOpener(engine: CryptoEngine, key: Uint8Array): Opener {
 
 export function cbcSealer(engine: CryptoEngine, identity: Uint8Array, key = randomBytes(16)): Sealer {
   const aes = engine.cbc(key);
-  const frame = (payload: Uint8Array) => encodeFrame(identity, payload);
   return {
     cipher: 'aes-cbc',
     config: { mode: 2, key: toHex(key) },
-    seal(message) {
-      const payload = aes.seal(message);
-      return payload instanceof Uint8Array ? frame(payload) : payload.then(frame);
-    },
+    seal: (message) => mapped(aes.seal(message), (payload) => encodeFrame(identity, payload)),
     sealBundle: undefined,
   };
 }

@@ -3,7 +3,7 @@ import { randomBytes } from '../host.js';
 import { toHex } from '../id.js';
 import { cannotOpen } from './aes-cbc.js';
 import type { Opener, Sealer } from './cipher.js';
-import type { Awaitable, CryptoEngine } from './engine.js';
+import { type Awaitable, type CryptoEngine, mapped, viewOf } from './engine.js';
 
 // Sealed mode (design, "Sealed mode"): AES-256-GCM over payload and header, with an epoch and a sequence in the header.
 
@@ -21,8 +21,7 @@ export function gcmOpener(engine: CryptoEngine, key: Uint8Array, epoch: Uint8Arr
     },
     open(frame) {
       const opened = aes.open(nonceOf(sequenceOf(frame)!), frame.subarray(0, FRAME_HEADER), frame.subarray(FRAME_HEADER));
-      if (!isBundle(frame)) return opened;
-      return opened instanceof Uint8Array ? unbundle(opened) : opened.then(unbundle);
+      return isBundle(frame) ? mapped(opened, unbundle) : opened;
     },
     openAll: undefined,
   };
@@ -41,12 +40,10 @@ export function gcmSealer(
     next += count;
     const length = plaintext.length + TAG;
     const frame = frameHeader(identity, length, { bundle, epoch, sequence }, length);
-    const whole = (ciphertext: Uint8Array): Uint8Array<ArrayBuffer> => {
+    return mapped(aes.seal(nonceOf(sequence), frame.subarray(0, FRAME_HEADER), plaintext), (ciphertext) => {
       frame.set(ciphertext, FRAME_HEADER);
       return frame;
-    };
-    const ciphertext = aes.seal(nonceOf(sequence), frame.subarray(0, FRAME_HEADER), plaintext);
-    return ciphertext instanceof Uint8Array ? whole(ciphertext) : ciphertext.then(whole);
+    });
   };
   return {
     cipher: 'aes-gcm',
@@ -70,7 +67,7 @@ function nonceOf(sequence: number): Uint8Array<ArrayBuffer> {
 
 /** The messages of a bundle: u32 length and bytes, over and over. Only its brewer can have made it: it was authenticated. */
 function unbundle(bytes: Uint8Array): Uint8Array[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes);
   const messages: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; ) {
     const start = at + 4;

@@ -113,6 +113,13 @@ export function divide(plain: Uint8Array, frames: readonly Uint8Array[], skip: n
   });
 }
 
+/** The same bytes, to read numbers of. */
+export const viewOf = ({ buffer, byteOffset, length }: Uint8Array): DataView => new DataView(buffer, byteOffset, length);
+
+/** What `map` makes of bytes, at once where they are there. */
+export const mapped = <T>(bytes: Awaitable<Uint8Array>, map: (bytes: Uint8Array) => T): Awaitable<T> =>
+  bytes instanceof Uint8Array ? map(bytes) : bytes.then(map);
+
 /** The bytes of all together. */
 export const sizeOf = (pieces: readonly Uint8Array[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
 

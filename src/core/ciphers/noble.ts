@@ -1,15 +1,13 @@
 import { GHASH } from '@noble/ciphers/_polyval.js';
 import { unsafe } from '@noble/ciphers/aes.js';
 import { randomBytes } from '../host.js';
-import { BLOCK, type CryptoEngine, join, pad, unpad } from './engine.js';
+import { BLOCK, type CryptoEngine, join, pad, unpad, viewOf } from './engine.js';
 
 // AES and GHASH are those of @noble/ciphers. Its `cbc` and `gcm` make the key schedule and the tables of GHASH anew for each
 // message, which takes longer than a short message does. Here they are kept for each key, so the modes around them are ours.
 
 /** The length of a nonce, in bytes. */
 const NONCE = 12;
-
-const viewOf = ({ buffer, byteOffset, length }: Uint8Array): DataView => new DataView(buffer, byteOffset, length);
 
 /** GHASH whose tables are kept from message to message. */
 class KeptHash extends GHASH {
