@@ -9,6 +9,9 @@ const MOST_WAITING = 16 * 1024 * 1024;
 /** After this many bytes NATS is asked whether it has them. */
 const ASK_AFTER = 128 * 1024;
 const NOBODY = 503;
+/** NATS is asked so often, in ms, whether it is there; it is not after so many questions without an answer or anything else. */
+const PING_MS = 2000;
+const MOST_UNANSWERED = 2;
 
 export interface NatsBusOptions {
   /** Whether what is published comes back to this connection's own subscriptions. */
@@ -33,6 +36,8 @@ export class NatsBus implements Bus {
   #epoch = 0;
   /** What NATS said last, since the connection was there: each attempt may bring the same. */
   #said = '';
+  /** How many messages had come at the last ping. */
+  #heard = 0;
 
   private constructor(connection: NatsConnection, options: NatsBusOptions) {
     this.connection = connection;
@@ -53,8 +58,9 @@ export class NatsBus implements Bus {
       ignoreAuthErrorAbort: true,
       reconnectTimeWait: 250,
       reconnectJitter: 250,
-      pingInterval: 2000,
-      maxPingOut: 2,
+      pingInterval: PING_MS,
+      // An answer comes after all that NATS had to send before it, which takes a while where much is registered: see #pinged.
+      maxPingOut: Infinity,
       timeout: 5000,
       ...(username !== undefined && { user: username }),
       ...(password !== undefined && { pass: password }),
@@ -132,6 +138,13 @@ export class NatsBus implements Bus {
     this.#options.drained();
   }
 
+  /** A connection over which nothing comes, not even answers, is given up. */
+  #pinged(unanswered: number): void {
+    const { inMsgs } = this.connection.stats();
+    if (unanswered >= MOST_UNANSWERED && inMsgs === this.#heard) void this.connection.reconnect();
+    this.#heard = inMsgs;
+  }
+
   async #follow(): Promise<void> {
     const { logger, changed } = this.#options;
     for await (const status of this.connection.status()) {
@@ -147,6 +160,8 @@ export class NatsBus implements Bus {
         this.#said = '';
         logger.warn(`Connected to NATS at ${status.server} again.`);
         changed(true);
+      } else if (status.type === 'ping') {
+        this.#pinged(status.pendingPings - 1);
       } else if (status.type === 'error' && status.error.message !== this.#said) {
         this.#said = status.error.message;
         logger.warn(`NATS says: ${this.#said}`);

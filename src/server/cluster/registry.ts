@@ -137,9 +137,10 @@ export class Registry {
     return (this.#syncing ??= this.#sync().finally(() => (this.#syncing = undefined)));
   }
 
-  /** One attempt, for the start: rejects when it fails. */
+  /** One attempt, for the start: rejects when it fails. Where the connection was lost meanwhile, the next one counts. */
   async start(): Promise<void> {
     await this.#attempt();
+    await this.#syncing;
   }
 
   tick(): void {

@@ -99,10 +99,14 @@ export class Writer {
   /** Counts as a write: a value that is put meanwhile could be removed with the mark. */
   async #erase(key: string): Promise<void> {
     this.#writing.add(key);
-    // A mark that stays does no harm: it goes with all that belongs to this server.
-    await this.#store.erase(key).catch(() => undefined);
+    await this.#store.erase(key).catch(() => this.#mark(key));
     this.#writing.delete(key);
     this.#pump();
+  }
+
+  #mark(key: string): void {
+    this.#marks.delete(key);
+    this.#marks.set(key, this.#tick + MARK_TICKS);
   }
 
   #touch(key: string): void {
@@ -126,8 +130,7 @@ export class Writer {
     try {
       if (value === undefined) {
         await this.#store.delete(key);
-        this.#marks.delete(key);
-        this.#marks.set(key, this.#tick + MARK_TICKS);
+        this.#mark(key);
       } else {
         await this.#store.put(key, value);
       }

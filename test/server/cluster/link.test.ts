@@ -3,6 +3,7 @@ import { NatsBus } from '../../../src/server/cluster/nats-bus.js';
 import { readClusterOptions } from '../../../src/server/cluster/options.js';
 import { QUIET, scene, until } from './kit.js';
 import { NATS, startNats } from './nats.js';
+import { Proxy } from './proxy.js';
 
 // A server's connections to NATS: what NATS takes and does not take.
 
@@ -34,6 +35,31 @@ describe.skipIf(!NATS)('the connections of a cluster to NATS', { timeout: 60_000
       expect(bus.fits(17 * 1024 * 1024)).toBe(false);
       await until(() => drained === 1, 'room');
       expect(bus.fits(17 * 1024 * 1024)).toBe(true);
+    } finally {
+      await bus.close();
+    }
+  });
+
+  it('are not given up while something comes, however late answers are, and are when nothing comes', async () => {
+    const nats = stage.own(await startNats());
+    const proxy = stage.own(await Proxy.to(nats.port));
+    const changes: boolean[] = [];
+    const options = { echo: true, name: 'test', logger: QUIET, changed: (isUp: boolean) => void changes.push(isUp), drained: () => undefined };
+    const bus = await NatsBus.connect(readClusterOptions({ servers: `127.0.0.1:${proxy.port}` })!, options);
+    try {
+      let received = 0;
+      bus.subscribe('much', () => void received++);
+      await bus.connection.flush();
+      proxy.limit(100_000);
+      // For ten seconds, in which the answers to five pings come last.
+      for (let n = 0; n < 100; n++) bus.publish('much', new Uint8Array(10_000));
+      await until(() => received === 100, 'all messages');
+      expect(changes).toEqual([]);
+      proxy.limit(0);
+      await until(() => changes.length, 'the end of the connection', 15_000);
+      expect(changes).toEqual([false]);
+      proxy.limit(Infinity);
+      await until(() => bus.isUp, 'a new connection');
     } finally {
       await bus.close();
     }

@@ -236,7 +236,7 @@ describe('Writer', () => {
       {
         put: async (key, value) => (calls.push(`put ${key}`), await guard(), void keys.set(key, value)),
         delete: async (key) => (calls.push(`delete ${key}`), await guard(), void keys.delete(key)),
-        erase: async (key) => (calls.push(`erase ${key}`), await state.gate, void keys.delete(key)),
+        erase: async (key) => (calls.push(`erase ${key}`), await guard(), void keys.delete(key)),
       },
       { failed: (error) => failures.push(error), after: (_ms, run) => timers.push(run), window: 2 },
     );
@@ -296,6 +296,25 @@ describe('Writer', () => {
     expect(calls.filter((call) => call.startsWith('erase'))).toEqual([]);
     for (let i = 0; i < 3; i++) writer.tick();
     expect(calls.filter((call) => call.startsWith('erase'))).toEqual([`erase ${keyOf(name(1))}`]);
+  });
+
+  it('tries again to remove a mark that could not be removed', async () => {
+    const { writer, calls, state, name } = made();
+    writer.reconcile(new Map());
+    writer.set(name(1), 'v');
+    await settle();
+    writer.delete(name(1));
+    await settle();
+    state.broken = true;
+    for (let i = 0; i < 20; i++) writer.tick();
+    await settle();
+    state.broken = false;
+    for (let i = 0; i < 60; i++) {
+      writer.tick();
+      await settle();
+    }
+    expect(calls.filter((call) => call.startsWith('erase'))).toEqual(Array(2).fill(`erase ${keyOf(name(1))}`));
+    expect(writer.pending).toBe(0);
   });
 
   it('writes no new value while a mark is being removed, which would go with it', async () => {

@@ -7,6 +7,7 @@ export class Proxy {
   readonly #sockets = new Set<Socket>();
   #server!: Server;
   #isOpen = true;
+  #rate = Infinity;
   port = 0;
 
   private constructor(target: number) {
@@ -30,6 +31,11 @@ export class Proxy {
     this.#isOpen = true;
   }
 
+  /** From now on so many bytes a second come back from the port; 0: none, and nobody is told. */
+  limit(bytesPerSecond: number): void {
+    this.#rate = bytesPerSecond;
+  }
+
   async kill(): Promise<void> {
     this.cut();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -46,7 +52,13 @@ export class Proxy {
         this.#sockets.delete(socket);
         other.destroy();
       });
-      socket.pipe(other);
     }
+    near.pipe(far);
+    far.on('data', (chunk: Buffer) => {
+      if (this.#rate) near.write(chunk);
+      if (this.#rate === Infinity) return;
+      far.pause();
+      if (this.#rate) setTimeout(() => far.resume(), (chunk.length / this.#rate) * 1000);
+    });
   }
 }

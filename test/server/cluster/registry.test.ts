@@ -104,6 +104,20 @@ describe('Registry', () => {
     expect(outcome).toMatch(/has not told any of its keys/);
   });
 
+  it('has not started before all is read, also where the connection was lost meanwhile', async () => {
+    const { registry, watchers, complete } = made();
+    let isStarted = false;
+    const start = registry.start().then(() => (isStarted = true));
+    await settle();
+    void registry.sync();
+    watchers[0]!.ended();
+    await settle();
+    expect([isStarted, watchers.length]).toEqual([false, 2]);
+    complete();
+    await start;
+    expect(registry.isWorking).toBe(true);
+  });
+
   it('says whose keys it has removed, once they are', async () => {
     const { registry, keys, watchers, complete, purged, alive, ticks } = made();
     const start = registry.start();
