@@ -1,5 +1,5 @@
 import { topicHash } from '../core/frame.js';
-import { fromHex, toHex } from '../core/id.js';
+import { fromHex } from '../core/id.js';
 import { PacketType } from '../core/packet.js';
 import type { BrewDetails, Packet } from '../core/packet.js';
 import { brewerNotify, patronNotify } from './match.js';
@@ -65,6 +65,6 @@ export class Stamp<C> {
     const grant = publish
       ? ({ operation: 'publish', topicHash: hash, brewerId: fromHex(match.brewer.id) } as const)
       : ({ operation: 'join', topicHash: hash } as const);
-    return { ...brew, ticket: toHex(this.#tickets.issue(grant, expires)) };
+    return { ...brew, ticket: this.#tickets.issue(grant, expires).toString('hex') };
   }
 }
