@@ -9,6 +9,8 @@ const MOST_WAITING = 16 * 1024 * 1024;
 /** After this many bytes NATS is asked whether it has them. */
 const ASK_AFTER = 128 * 1024;
 const NOBODY = 503;
+/** So many different errors of one connection are logged. */
+const MOST_SAID = 100;
 /** NATS is asked so often, in ms, whether it is there; it is not after so many questions without an answer or anything else. */
 const PING_MS = 2000;
 const MOST_UNANSWERED = 2;
@@ -34,8 +36,8 @@ export class NatsBus implements Bus {
   #isFull = false;
   /** Grows with each connection: what a former one had to send is lost. */
   #epoch = 0;
-  /** What NATS said last, since the connection was there: each attempt may bring the same. */
-  #said = '';
+  /** What NATS has said, since the connection was there: each attempt may bring the same. */
+  readonly #said = new Set<string>();
   /** How many messages had come at the last ping. */
   #heard = 0;
 
@@ -141,7 +143,7 @@ export class NatsBus implements Bus {
   /** A connection over which nothing comes, not even answers, is given up. */
   #pinged(unanswered: number): void {
     const { inMsgs } = this.connection.stats();
-    if (unanswered >= MOST_UNANSWERED && inMsgs === this.#heard) void this.connection.reconnect();
+    if (unanswered >= MOST_UNANSWERED && inMsgs === this.#heard) this.connection.reconnect().catch(() => undefined); // it was closed meanwhile
     this.#heard = inMsgs;
   }
 
@@ -157,14 +159,16 @@ export class NatsBus implements Bus {
         changed(false);
       } else if (status.type === 'reconnect') {
         this.#isUp = true;
-        this.#said = '';
+        this.#said.clear();
         logger.warn(`Connected to NATS at ${status.server} again.`);
         changed(true);
       } else if (status.type === 'ping') {
         this.#pinged(status.pendingPings - 1);
-      } else if (status.type === 'error' && status.error.message !== this.#said) {
-        this.#said = status.error.message;
-        logger.warn(`NATS says: ${this.#said}`);
+      } else if (status.type === 'error') {
+        const { message } = status.error;
+        if (this.#said.has(message) || this.#said.size >= MOST_SAID) continue;
+        this.#said.add(message);
+        logger.warn(`NATS says: ${message}`);
       }
     }
   }
@@ -191,6 +195,9 @@ function refused(servers: readonly string[], cause: unknown): PubkeeperError {
     const message = `NATS at ${where} refuses this server (${why}): check the cluster's user and password, token or credentials file.`;
     return new PubkeeperError('UNAUTHORIZED', message, { servers }, cause);
   }
-  const message = `Cannot connect to NATS at ${where} (${why || 'no answer'}): check that it runs there, and that the address begins with nats:// or tls://.`;
+  const hint = /certificate/i.test(why)
+    ? 'where its certificate is signed by an authority of your own, start with NODE_EXTRA_CA_CERTS=<file in PEM>'
+    : 'check that it runs there, and that the address begins with nats:// or tls://';
+  const message = `Cannot connect to NATS at ${where} (${why || 'no answer'}): ${hint}.`;
   return new PubkeeperError('CONNECT_FAILED', message, { servers }, cause);
 }

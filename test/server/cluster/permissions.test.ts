@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Kvm } from '@nats-io/kv';
 import { connect } from '@nats-io/transport-node';
@@ -34,5 +37,33 @@ describe.skipIf(!NATS)('what NATS has to allow', { timeout: 90_000 }, () => {
     const second = await stage.server('', options);
     await until(() => [first, second].every((server) => server.stats().cluster!.ready && server.stats().cluster!.servers === 1), 'both ready');
     expect(told).toEqual([]);
+  });
+
+  it('is said once for each that is missing, however often it is tried', async () => {
+    const own = '["pubkeeper-cluster.other.>", "$KV.pubkeeper_other.>", "$JS.API.>", "_INBOX.>"]'; // but it is of another name
+    const nats = stage.own(await startNats({
+      config: `authorization { users: [{ user: server, password: s, permissions: { publish: ${own}, subscribe: ${own} } }] }`,
+    }));
+    const told: string[] = [];
+    const logger = { ...QUIET, warn: (line: unknown) => void told.push(String(line)) };
+    await expect(stage.server('', { cluster: { servers: nats.url, username: 'server', password: 's' }, logger })).rejects.toMatchObject({ code: 'CLUSTER_FAILED' });
+    const refused = told.filter((line) => line.startsWith('NATS says: Permissions Violation'));
+    expect(refused.length).toBeGreaterThan(1);
+    expect(refused).toEqual([...new Set(refused)]);
+  });
+});
+
+describe.skipIf(!NATS)('a NATS server with TLS', () => {
+  it('whose certificate nobody known has signed: the error says how to name its authority', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pk-nats-tls-'));
+    stage.own({ kill: async () => rmSync(directory, { recursive: true, force: true }) });
+    const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+    const nats = stage.own(await startNats({ config: `tls { cert_file: "${cert}", key_file: "${key}" }` }));
+    await expect(stage.server(nats.url.replace('nats:', 'tls:'))).rejects.toMatchObject({
+      code: 'CONNECT_FAILED',
+      message: expect.stringMatching(/certificate.*NODE_EXTRA_CA_CERTS=<file in PEM>\.$/),
+    });
   });
 });
