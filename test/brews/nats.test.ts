@@ -31,8 +31,12 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     const far = await farAway(clean, server.ports[0]);
     const url = `nats://127.0.0.1:${far.port}`;
     const count = await carriesMany(brew({ url }), brew({ url }));
+    const sent = far.sent();
+    expect(sent.match(/^SUB /gm)).toHaveLength(3 * count);
+    // One at the beginning of each connection, and one for all that is subscribed in a tick.
+    expect(sent.match(/^PING\r/gm)!.length).toBeLessThan(20);
     // One, and perhaps two more: an answer takes two times as long as the broker alone.
-    expect(far.sent().match(/^PUB \S+\.join 32\r/gm)!.length).toBeLessThanOrEqual(3 * count);
+    expect(sent.match(/^PUB \S+\.join 32\r/gm)!.length).toBeLessThanOrEqual(3 * count);
   });
 
   it('lets TCP and WebSocket read each other', async () => {
