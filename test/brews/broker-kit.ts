@@ -1,6 +1,8 @@
 import { afterEach, expect } from 'vitest';
 import { newId, type Brew } from '../../src/core/index.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
+import { FaultProxy } from '../faults/proxy.js';
+import { sealedFrame } from '../sealed-frame.js';
 import { attached, pair, receiver, TOPIC } from './rig.js';
 
 // What brews over a broker promise, whichever broker it is: each function is a step of a test, and says what must be.
@@ -169,4 +171,32 @@ export async function fillsUp(writer: Rig, reader: Rig): Promise<void> {
   };
   thrown(fill, 'BUFFER_FULL');
   expect(waits).toBeGreaterThan(10);
+}
+
+/** A way to a broker that takes 100 ms in each direction, and what clients have sent by it, as Latin-1. */
+export async function farAway(clean: (() => unknown)[], port: number): Promise<{ port: number; sent: () => string }> {
+  const proxy = await FaultProxy.listen(() => port);
+  clean.push(() => proxy.close());
+  proxy.delayMs = 100;
+  const sent: Buffer[] = [];
+  proxy.sent = (bytes) => void sent.push(bytes);
+  return { port: proxy.port, sent: () => Buffer.concat(sent).toString('latin1') };
+}
+
+/** So many pairs begin at once, half of them sealed, and each patron gets its frame, once. Returns how many. */
+export async function carriesMany(writer: Rig, reader: Rig): Promise<number> {
+  const key = Buffer.alloc(32);
+  const pairs = await Promise.all(Array.from({ length: 300 }, (_, i) => pair(writer.brew, reader.brew, newId(), `demo.many.n${i}`)));
+  const frames = pairs.map(({ brewerId }, i) =>
+    i % 2 ? rawFrame(TOPIC, brewerId, String(i)) : sealedFrame(Buffer.from(String(i)), { topic: TOPIC, brewerId, key, epoch: '0011223344556677', sequence: 0 }),
+  );
+  await Promise.all(pairs.map(({ brewerId }, i) => writer.brew.brew(brewerId, frames[i]!)));
+  await Promise.all(pairs.map(({ next }) => next()));
+  // The answers of which one came twice have been overtaken by these.
+  const last = await pair(writer.brew, reader.brew);
+  void last.say('last');
+  expect(await last.next()).toBe('last');
+  pairs.forEach(({ all }, i) => expect(all.map(({ frame }) => Buffer.from(frame))).toEqual([Buffer.from(frames[i]!)]));
+  expect([...writer.errors, ...reader.errors]).toEqual([]);
+  return pairs.length + 1;
 }

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { BrokerBrew } from '../../src/brews/internal/broker-brew.js';
+import type { Dial } from '../../src/brews/internal/broker-line.js';
 import { type BrewHost, newId, PubkeeperError } from '../../src/core/index.js';
+import { rawFrame } from '../helpers.js';
 import { host, TOPIC } from './rig.js';
 
 // How long a client tries to reach a broker, and for whom: no broker answers here, and none is needed.
@@ -9,7 +11,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] 
 afterEach(() => void vi.useRealTimers());
 
 class Unreached extends BrokerBrew {
-  constructor(code: 'CONNECT_FAILED' | 'UNAUTHORIZED', dialled: (url: string) => void) {
+  constructor(code: 'CONNECT_FAILED' | 'UNAUTHORIZED', dialled: (url: string) => void, dial?: Dial) {
     super({
       kind: 'TestBrew',
       name: 'test',
@@ -17,7 +19,7 @@ class Unreached extends BrokerBrew {
       credentials: {},
       separator: '.',
       lastValue: 'none',
-      dial: ({ urls }) => (dialled(urls[0]!), Promise.reject(new PubkeeperError(code, 'No.'))),
+      dial: dial ?? (({ urls }) => (dialled(urls[0]!), Promise.reject(new PubkeeperError(code, 'No.')))),
       load: () => Promise.resolve(),
       addressOf: (topic, brewerId) => `${topic}.${brewerId}`,
       details: ({ address, join }) => ({ name: 'test', address, join }),
@@ -83,4 +85,41 @@ it('the own broker that refuses this client is not asked again, whoever comes, u
   await brew.close();
   await come();
   expect(dials).toEqual(['own', 'own']);
+});
+
+it('what is brewed while the broker is not there yet is kept until a patron can ask for it', async () => {
+  const heard = new Map<string, () => void>();
+  const sent: [address: string, bytes: Uint8Array][] = [];
+  let isThere = false;
+  const brew = new Unreached('CONNECT_FAILED', () => undefined, (_, owner) => {
+    if (!isThere) return Promise.reject(new PubkeeperError('CONNECT_FAILED', 'No.'));
+    return Promise.resolve({
+      publish: (address, bytes) => void sent.push([address, bytes]),
+      subscribe: (address) => {
+        heard.set(address, () => owner.message(address, Buffer.from(patronId), false));
+        return Promise.resolve();
+      },
+      unsubscribe: () => undefined,
+      close: () => Promise.resolve(),
+    });
+  });
+  const rig = host();
+  brew.attach(rig.host);
+  const [brewerId, patronId] = [newId(), newId()];
+  const frame = rawFrame(TOPIC, brewerId, 'early');
+  brew.startBrewer({ topic: TOPIC, brewerId, patronId, details: { name: 'test', join: true } });
+  const accepted = brew.brew(brewerId, frame);
+  await vi.advanceTimersByTimeAsync(15_000);
+  isThere = true;
+  brew.wake();
+  await vi.advanceTimersByTimeAsync(100);
+  const address = `${TOPIC}.${brewerId}`;
+  expect(sent.map(([to]) => to)).toEqual([address]);
+  heard.get(`${address}.join`)!();
+  expect(sent.slice(1)).toEqual([[`${address}.to.${patronId}`, Uint8Array.of(0, ...frame)]]);
+  expect(rig.errors.map(({ code }) => code)).toEqual(['CONNECT_FAILED']);
+  await vi.advanceTimersByTimeAsync(10_000);
+  await accepted;
+  expect(rig.errors.map(({ code }) => code)).toEqual(['CONNECT_FAILED', 'BREW_FAILED']);
+  await brew.close();
 });

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Joining } from '../../src/brews/internal/joining.js';
 import { id, rawFrame } from '../helpers.js';
 import { sealedFrame } from '../sealed-frame.js';
@@ -39,4 +39,48 @@ it('delivers in its order what is sealed, also where the broker has dropped the 
   answer(3, 4);
   live(5);
   expect(delivered).toEqual([1, 2, 3, 4, 5]);
+});
+
+describe('the question', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  function asking(took?: number) {
+    const asked: number[] = [];
+    let clock = 0;
+    let flowed: number | undefined;
+    const joining = new Joining({
+      ask: () => asked.push(clock),
+      got: () => undefined,
+      deliver: () => undefined,
+      unanswered: () => (flowed = clock),
+      last: undefined,
+    });
+    const pass = (ms: number): void => {
+      for (let i = 0; i < ms; i += 50) {
+        clock += 50;
+        vi.advanceTimersByTime(50);
+      }
+    };
+    joining.begin(took);
+    return { asked, pass, flowed: () => flowed };
+  }
+
+  it('is put six times within 3 s while no answer comes', () => {
+    const { asked, pass, flowed } = asking();
+    pass(10_000);
+    expect(asked).toEqual([0, 50, 150, 400, 900, 1900]);
+    expect(flowed()).toBe(3000);
+  });
+
+  it('is not put again sooner than the broker took for the subscription, nor too late for the brewer', () => {
+    const slow = asking(400);
+    slow.pass(10_000);
+    expect(slow.asked).toEqual([0, 400, 800, 1200, 1700, 2700]);
+    expect(slow.flowed()).toBe(3800);
+    const stuck = asking(60_000);
+    stuck.pass(10_000);
+    expect(stuck.asked).toEqual([0, 1500, 3000, 4500, 6000, 7500]);
+    expect(stuck.flowed()).toBe(9000);
+  });
 });

@@ -8,7 +8,7 @@ import { newId } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
-import { answersInParts, brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
 import { files, findProgram, mosquitto } from './processes.js';
 import { pair, receiver, TOPIC } from './rig.js';
 
@@ -50,6 +50,22 @@ describe.each([
   ] as const)('carries frames in order by %s with QoS %i, also those brewed before the patron had subscribed', async (way, qos) => {
     const broker = await serve();
     await carriesInOrder(brew({ url: broker[way], qos }), brew({ url: broker[way], qos }));
+  });
+
+  it.skipIf(skip)('asks no more than it must for hundreds of pairs that begin at once', async () => {
+    const broker = await serve();
+    const far = await farAway(clean, broker.ports[0]);
+    const url = `mqtt://127.0.0.1:${far.port}`;
+    const count = await carriesMany(brew({ url }), brew({ url }));
+    const questions = far.sent().match(/\/join[\da-f]{32}(?!\+)/g)!;
+    // One, and perhaps two more: an answer takes two times as long as the broker alone.
+    expect(questions.length).toBeGreaterThanOrEqual(count);
+    expect(questions.length).toBeLessThanOrEqual(3 * count);
+  });
+
+  it.skipIf(skip)('carries hundreds of pairs that begin at once with QoS 1', async () => {
+    const broker = await serve();
+    await carriesMany(brew({ url: broker.tcp, qos: 1 }), brew({ url: broker.tcp, qos: 1 }));
   });
 
   it.skipIf(skip)('publishes on one topic for each brewer, where the broker can grant it', async () => {

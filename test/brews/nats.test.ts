@@ -5,7 +5,7 @@ import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
-import { answersInParts, brewing, carriesInOrder, cleaning, comesBack, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
 import { findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -24,6 +24,19 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
   it.each(['tcp', 'ws'] as const)('carries frames in order by %s, also those brewed before the patron had subscribed', async (way) => {
     const server = await serve();
     await carriesInOrder(brew({ url: server[way] }), brew({ url: server[way] }));
+  });
+
+  it('asks no more than it must for hundreds of pairs that begin at once', async () => {
+    const server = await serve();
+    const far = await farAway(clean, server.ports[0]);
+    const url = `nats://127.0.0.1:${far.port}`;
+    const count = await carriesMany(brew({ url }), brew({ url }));
+    const sent = far.sent();
+    expect(sent.match(/^SUB /gm)).toHaveLength(3 * count);
+    // One at the beginning of each connection, and one for all that is subscribed in a tick.
+    expect(sent.match(/^PING\r/gm)!.length).toBeLessThan(20);
+    // One, and perhaps two more: an answer takes two times as long as the broker alone.
+    expect(sent.match(/^PUB \S+\.join 32\r/gm)!.length).toBeLessThanOrEqual(3 * count);
   });
 
   it('lets TCP and WebSocket read each other', async () => {

@@ -35,6 +35,20 @@ describe('a patron that was matched', () => {
     expect(it.add(frame(3))).toBeUndefined();
   });
 
+  it('cannot be heard yet: the 10 s begin when it can', () => {
+    const { errors, it } = recent();
+    it.hear(false);
+    void it.expect(PATRON);
+    void it.add(frame(1));
+    vi.advanceTimersByTime(60_000);
+    it.hear(true);
+    vi.advanceTimersByTime(9_999);
+    expect(errors).toEqual([]);
+    expect(it.asked(PATRON, true)).toEqual({ frames: [frame(1)], retained: false });
+    vi.advanceTimersByTime(1);
+    expect(errors).toHaveLength(1);
+  });
+
   it('and does not come, while nothing is brewed: misses nothing', () => {
     const { errors, it } = recent();
     void it.add(frame(1));

@@ -20,6 +20,8 @@ export class FaultProxy {
   way: Way = 'pass';
   /** How long bytes take, in ms. */
   delayMs = 0;
+  /** Told of what clients send. */
+  sent: (bytes: Buffer) => void = () => undefined;
   /** When each connection was dialled, in ms. */
   readonly dials: number[] = [];
   /** Which new connections are not taken, by what is asked for. */
@@ -96,7 +98,10 @@ export class FaultProxy {
       pair.path = bytes.toString('latin1').split(' ', 2)[1] ?? '';
       if (this.refuses(pair.path)) near.resetAndDestroy();
     });
-    near.on('data', (bytes: Buffer) => this.#carry(bytes, pair.up, far));
+    near.on('data', (bytes: Buffer) => {
+      this.sent(bytes);
+      this.#carry(bytes, pair.up, far);
+    });
     far.on('data', (bytes: Buffer) => this.#carry(bytes, pair.down, near));
   }
 

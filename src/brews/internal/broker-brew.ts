@@ -194,7 +194,11 @@ export class BrokerBrew implements Brew {
     const free = link.use({});
     const recent = new Recent(lastValue === 'brewer', (error) => this.#host!.report(error));
     const pairs = new Set<string>();
+    recent.hear(false);
     const deaf = link.listen(`${address}${separator}join`, {
+      // Not only when it is confirmed: a broker that refuses it lets no patron be heard, and they are not waited for without end.
+      opening: () => recent.hear(true),
+      lost: () => recent.hear(false),
       message: (payload) => {
         const [, patronId, got] = /^([\da-f]{32})(\+?)$/.exec(fromUtf8(payload)) ?? [];
         if (!patronId) return this.#host!.dropped('malformed');

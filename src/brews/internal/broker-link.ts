@@ -18,6 +18,8 @@ export interface Listener {
   opening?(): void;
   /** The broker has confirmed the subscription. */
   confirmed?(): void;
+  /** The connection has been lost, or could not be made. */
+  lost?(): void;
 }
 
 interface Item {
@@ -234,6 +236,7 @@ export class BrokerLink {
 
   #down(error: PubkeeperError): void {
     this.#line = undefined;
+    for (const listener of this.#listeners.values()) listener.lost?.();
     // A broker ends the connection over what it does not take, as a message that is too long. Sent again for ever, that would keep
     // all behind it from leaving.
     const [suspect] = this.#unconfirmed;

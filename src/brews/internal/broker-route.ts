@@ -82,6 +82,10 @@ export class BrokerRoute {
   /** And what ends each one's subscription to its answers. */
   readonly #readers = new Map<Reader, (() => void) | undefined>();
   #isConfirmed = false;
+  /** When it was last asked for. */
+  #asked = 0;
+  /** How long the broker then took to confirm it, in ms. */
+  #took = 0;
   #leave: (() => void) | undefined;
 
   constructor(options: BrokerRouteOptions) {
@@ -146,6 +150,7 @@ export class BrokerRoute {
     return link.listen(place.address, {
       opening: () => {
         this.#isConfirmed = false;
+        this.#asked = performance.now();
         for (const reader of this.#readers.keys()) {
           reader.joining.stop();
           reader.joining = this.#joining(reader.patronId, reader.receive, reader.joining.last);
@@ -153,6 +158,7 @@ export class BrokerRoute {
       },
       confirmed: () => {
         this.#isConfirmed = true;
+        this.#took = performance.now() - this.#asked;
         for (const reader of this.#readers.keys()) this.#begin(reader);
       },
       message: (payload, retained) => {
@@ -164,7 +170,7 @@ export class BrokerRoute {
   }
 
   #begin({ joining }: Reader): void {
-    if (this.#options.place.join) joining.begin();
+    if (this.#options.place.join) joining.begin(this.#took);
     else joining.flow();
   }
 

@@ -2,10 +2,13 @@ import { readSeal } from '../../core/frame.js';
 import { cancel, type Timer, wait } from '../../core/host.js';
 import { sameBytes } from './small.js';
 
-/** When it is asked again, counted from the first time, in ms: the brewer may not be listening yet. */
-const ASK_AGAIN = [50, 150, 400, 900, 1900] as const;
-/** Then it goes on without an answer, in ms. */
-const GIVE_UP = 3000;
+/**
+ * How long an answer is waited for, in ms, before it is asked again: the brewer may not be listening yet. After the last wait, 3 s
+ * after the first question, it goes on without an answer.
+ */
+const WAITS = [50, 100, 250, 500, 1000, 1100] as const;
+/** No single wait is made longer than this, in ms: a brewer keeps what a patron missed for 10 s, and is asked six times. */
+const LONGEST = 1500;
 /** More is not held back, in bytes. */
 const MAX_HELD = 16 * 1024 * 1024;
 
@@ -49,7 +52,7 @@ export class Joining {
   /** What came before the answer: live frames, and the last value that the broker has kept. */
   #held: Held[] = [];
   #bytes = 0;
-  #timers: Timer[] = [];
+  #timer: Timer | undefined;
   #over = false;
   #flows = false;
   #last: Uint8Array | undefined;
@@ -68,12 +71,13 @@ export class Joining {
     return this.#last;
   }
 
-  /** The subscription is confirmed: asks. */
-  begin(): void {
-    if (this.#over || this.#flows || this.#timers.length) return;
-    this.#timers = ASK_AGAIN.map((ms) => wait(ms, () => this.#options.ask()));
-    this.#timers.push(wait(GIVE_UP, () => this.flow()));
-    this.#options.ask();
+  /**
+   * The subscription is confirmed: asks.
+   * @param took how long that took, in ms: an answer is not to be expected sooner, and to ask again meanwhile would delay it further
+   */
+  begin(took = 0): void {
+    if (this.#over || this.#flows || this.#timer !== undefined) return;
+    this.#ask(WAITS.map((ms) => Math.max(ms, Math.min(took, LONGEST))));
   }
 
   live(frame: Uint8Array, retained: boolean): void {
@@ -110,11 +114,13 @@ export class Joining {
   /** Nothing is delivered or said any more. The receiver may call this while it is given a frame. */
   stop(): void {
     this.#over = true;
-    this.#settle();
+    cancel(this.#timer);
   }
 
-  #settle(): void {
-    for (const timer of this.#timers.splice(0)) cancel(timer);
+  /** One wait after the other: between two of them what has come is read, however long that takes. */
+  #ask([ms, ...further]: readonly number[]): void {
+    this.#timer = wait(ms!, () => (further.length ? this.#ask(further) : this.flow()));
+    this.#options.ask();
   }
 
   /** It was sent after all that has come; so from the first frame that has come since the arrival on, all has come. */
@@ -130,7 +136,7 @@ export class Joining {
 
   #finish(answered: boolean): void {
     if (this.#over || this.#flows) return;
-    this.#settle();
+    cancel(this.#timer);
     const live = this.#held.filter(({ retained }) => !retained);
     const answer = this.#answer.filter(({ frame }) => !live.some((other) => sameBytes(other.frame, frame)));
     // What the broker has kept may be newer than live frames that are still to come; so it counts only if it is all there is.

@@ -57,6 +57,8 @@ class NatsLine implements Line {
   readonly #owner: LineOwner;
   /** Who waits for the server to have what was sent. */
   readonly #flushes = new Set<() => void>();
+  /** For all that is sent in this tick. */
+  #shared: Promise<void> | undefined;
   #unflushed = 0;
   #flushing: Promise<void> | undefined;
   #closing = false;
@@ -114,6 +116,13 @@ class NatsLine implements Line {
 
   /** Resolves when the server has all that was sent, or when the connection has ended, which says so itself. */
   #flushed(): Promise<void> {
+    return (this.#shared ??= Promise.resolve().then(() => {
+      this.#shared = undefined;
+      return this.#roundTrip();
+    }));
+  }
+
+  #roundTrip(): Promise<void> {
     // No Promise.race() with closed(): that would remember each flush for as long as the connection lasts.
     return new Promise((resolve) => {
       const over = (): void => {

@@ -33,13 +33,13 @@ interface Expected {
   readonly from: number;
   /** What it may have missed over another brew. */
   readonly missed: readonly Uint8Array[];
-  readonly timer: Timer;
+  timer: Timer | undefined;
 }
 
 /**
  * The brewer's side of a patron's arrival. The server tells both ends of a match at about the same time, so the brewer may
  * publish before the patron listens: this keeps what is brewed from the match on until the patron has asked for it
- * (512 frames, 1 MiB, 10 s at most) and has said that it has got it, and the last value for those who come later.
+ * (512 frames, 1 MiB, 10 s at most from when it can be heard) and has said that it has got it, and the last value for those who come later.
  */
 export class Recent {
   readonly #keepLast: boolean;
@@ -54,6 +54,7 @@ export class Recent {
   /** The number of the first frame in `#frames`. */
   #first = 0;
   #somebody: Deferred | undefined;
+  #hears = true;
 
   /**
    * @param keepLast whether a last value is kept here; false where the broker does it
@@ -63,6 +64,15 @@ export class Recent {
   constructor(keepLast: boolean, report?: (error: PubkeeperError) => void) {
     this.#keepLast = keepLast;
     this.#report = report;
+  }
+
+  /** Whether a patron that asks can be heard. What is kept for it is kept for 10 s from then on, however long that takes. */
+  hear(can: boolean): void {
+    this.#hears = can;
+    for (const [patronId, expected] of this.#expected) {
+      cancel(expected.timer);
+      expected.timer = this.#limit(patronId);
+    }
   }
 
   /** Whether somebody was matched who has not come yet. */
@@ -80,8 +90,7 @@ export class Recent {
     const isKnown = this.#present.has(patronId);
     if (isKnown && !missed.length) return;
     this.#forget(patronId);
-    const timer = after(ON_ITS_WAY, () => this.#late(patronId));
-    this.#expected.set(patronId, { from: this.#first + this.#frames.length, missed, timer });
+    this.#expected.set(patronId, { from: this.#first + this.#frames.length, missed, timer: this.#limit(patronId) });
     const accepted = missed.length && !isKnown ? this.#wait() : undefined;
     if (!isKnown && !isOwed) return accepted;
     const answer = missed.length ? { frames: missed, retained: false } : this.#answer(patronId);
@@ -170,6 +179,10 @@ export class Recent {
     return (this.#somebody ??= deferred()).promise;
   }
 
+  #limit(patronId: string): Timer | undefined {
+    return this.#hears ? after(ON_ITS_WAY, () => this.#late(patronId)) : undefined;
+  }
+
   /** Those who wait are not told by a rejection each: it is one fault, however much was brewed. */
   #late(patronId: string): void {
     const { frames, retained } = this.#answer(patronId);
@@ -180,7 +193,7 @@ export class Recent {
 
   #forget(patronId: string): void {
     const expected = this.#expected.get(patronId);
-    if (expected) cancel(expected.timer);
+    cancel(expected?.timer);
     this.#expected.delete(patronId);
     if (!this.#expected.size) {
       this.#first += this.#frames.length;
