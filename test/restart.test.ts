@@ -11,7 +11,7 @@ const QUICK = { delayMs: 5, maxDelayMs: 20 };
 const NOWHERE = 'ws://127.0.0.1:1';
 
 /** A client whose sockets reach the server only while its way is open. */
-function join(server: string, reconnect: Partial<Record<'delayMs' | 'maxDelayMs' | 'graceMs', number>> = QUICK) {
+function join(server: string | string[], reconnect: Partial<Record<'delayMs' | 'maxDelayMs' | 'graceMs', number>> = QUICK) {
   const way = { isOpen: true };
   class Gated extends WebSocket {
     constructor(url: string, protocols?: string | string[]) {
@@ -106,5 +106,42 @@ describe.each(['open', 'secured'] as const)('after a restart of the server, %s',
     await brewer.brewText('after');
     await until(() => heard.length === 4);
     expect(heard.slice(2).sort()).toEqual(['** after', 'r.* after']);
+  });
+});
+
+describe.each(['open', 'secured'] as const)('a server that is gone for good, and another one that takes its clients, %s', (profile) => {
+  const options = { profile, tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] } };
+
+  async function outage(cipher: CipherName) {
+    const servers = [await start(options), await start(options)];
+    const urls = servers.map(({ url }) => url);
+    const [writing, reading] = [join(urls), join(urls)];
+    const heard: string[] = [];
+    const gaps: number[] = [];
+    const patron = reading.client.addPatron('r.*', (_, message) => heard.push(message.text()));
+    patron.on('gap', ({ missing }) => gaps.push(missing));
+    const brewer = writing.client.addBrewer('r.x', { cipher });
+    await Promise.all([writing.client.connect(), reading.client.connect()]);
+    await until(() => brewer.isMatched);
+    await brewer.brewText('before');
+    await until(() => heard.length === 1);
+    writing.way.isOpen = reading.way.isOpen = false;
+    await servers[0]!.close();
+    await until(() => writing.client.state === 'reconnecting' && reading.client.state === 'reconnecting');
+    const brewed = ['one', 'two', 'three'].map((text) => brewer.brewText(text));
+    await new Promise((resolve) => setImmediate(resolve));
+    writing.way.isOpen = true;
+    await until(() => writing.client.state === 'connected');
+    return { reading, brewer, brewed, heard, gaps };
+  }
+
+  it.each(['aes-gcm', 'aes-cbc', 'none'] as const)('what waits for its relay follows the pairs to the other, before anything newer: %s', async (cipher) => {
+    const { reading, brewer, brewed, heard, gaps } = await outage(cipher);
+    brewed.push(brewer.brewText('four'));
+    reading.way.isOpen = true;
+    await Promise.all(brewed);
+    await brewer.brewText('five');
+    await until(() => heard.includes('five'));
+    expect([heard, gaps]).toEqual([['before', 'one', 'two', 'three', 'four', 'five'], []]);
   });
 });

@@ -10,7 +10,8 @@ import {
 import { after, cancel, microtask, parseUrl, portOf, type Timer } from '../core/host.js';
 import { fromHex, show } from '../core/id.js';
 import { once } from './internal/once.js';
-import { type Outlet, RelayLink } from './internal/relay-link.js';
+import { RelayLink } from './internal/relay-link.js';
+import type { Outlet } from './internal/relay-outlet.js';
 
 /** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
 export interface WebSocketBrewOptions {
@@ -31,11 +32,6 @@ interface Pooled {
   idle?: Timer;
 }
 
-/** @internal A brewer of this client, and the relay that it publishes through. */
-export interface Publisher extends Outlet {
-  readonly link: RelayLink;
-}
-
 /**
  * Data through a WebSocket relay (protocol, section 4). One connection per relay, whatever the number of brewers and
  * patrons; a patron connects to the relay that its brewer names. Comes back by itself, and joins again.
@@ -45,7 +41,7 @@ export class WebSocketBrew implements Brew {
   readonly #options: WebSocketBrewOptions;
   readonly #links = new Map<string, Pooled>();
   /** By brewer id. */
-  protected readonly outlets = new Map<string, Publisher>();
+  protected readonly outlets = new Map<string, Outlet>();
   #host: BrewHost | undefined;
 
   /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
@@ -62,12 +58,10 @@ export class WebSocketBrew implements Brew {
   }
 
   brewerDetails(_brewer?: { readonly brewerId: string }): BrewDetails | undefined {
-    const { name } = this;
-    const { hostname, port, secure = false } = this.#options;
-    if (hostname) return { name, hostname, port: portOf(port, secure), secure };
-    const { protocol, hostname: host, port: own } = parseUrl(this.#host!.server);
-    const tls = protocol === 'wss:';
-    return { name, hostname: host, port: portOf(own, tls), secure: tls };
+    const own = this.#options.hostname ? undefined : parseUrl(this.#host!.server);
+    const { hostname, port } = own ?? this.#options;
+    const secure = own ? own.protocol === 'wss:' : (this.#options.secure ?? false);
+    return { name: this.name, hostname, port: portOf(port, secure), secure };
   }
 
   patronDetails(_patron?: { readonly patronId: string }): BrewDetails | undefined {
@@ -76,12 +70,16 @@ export class WebSocketBrew implements Brew {
 
   startBrewer({ brewerId, topic, details }: BrewerPair): () => void {
     const pooled = this.#open(this.brewerDetails()!);
-    const known = this.outlets.get(brewerId);
-    // The own relay is another one after the client has gone to another server.
-    const outlet = known?.link === pooled.link ? known : { link: pooled.link, hash: topicHash(topic), pairs: 0, toldAfter: 0 };
+    const { link } = pooled;
+    const outlet: Outlet = this.outlets.get(brewerId) ?? { link, hash: topicHash(topic), pairs: 0, toldAfter: 0 };
+    const { link: former } = outlet;
     outlet.pairs++;
     this.outlets.set(brewerId, outlet);
-    outlet.link.grant(brewerId, outlet, readTicket(details));
+    // The own relay is another one after the client has gone to another server. What waits for the former one goes along, before
+    // anything newer: patrons that have that already would get it later from a relay that comes back.
+    outlet.link = link;
+    if (former !== link) former.revoke(outlet);
+    link.grant(outlet, readTicket(details));
     return once(() => {
       outlet.pairs--;
       this.#release(pooled);
@@ -89,7 +87,7 @@ export class WebSocketBrew implements Brew {
       microtask(() => {
         if (outlet.pairs) return;
         if (this.outlets.get(brewerId) === outlet) this.outlets.delete(brewerId);
-        outlet.link.revoke(brewerId, outlet);
+        outlet.link.revoke(outlet);
       });
     });
   }
@@ -111,7 +109,7 @@ export class WebSocketBrew implements Brew {
   renew({ topic, brewerId, details }: Pick<BrewerPair, 'topic' | 'brewerId' | 'details'>, brews: boolean): void {
     const ticket = readTicket(details);
     const outlet = this.outlets.get(brewerId);
-    if (brews) outlet?.link.grant(brewerId, outlet, ticket);
+    if (brews) outlet?.link.grant(outlet, ticket);
     else this.#links.get(relayUrl(details, this.#host!.server))?.link.renew(topic, ticket);
   }
 

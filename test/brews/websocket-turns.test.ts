@@ -83,7 +83,7 @@ describe('a brewer whose pair ends and begins again at once', () => {
     expect(published(network.last)).toEqual(['1', '2', '3']);
   });
 
-  it.each([1, 2])('elsewhere: what it holds still leaves to the former relay (%d patrons)', async (patrons) => {
+  it.each([1, 2])('elsewhere: what it holds goes along, before what it brews then (%d patrons)', async (patrons) => {
     const { network, host, brew, start, read, say } = kit();
     const stops = Array.from({ length: patrons }, (_, i) => start(i));
     read(5); // keeps the connection
@@ -93,11 +93,13 @@ describe('a brewer whose pair ends and begins again at once', () => {
     const held = say('held') as Promise<void>;
     Object.assign(host, { server: 'ws://two/ws', losses: 1 });
     stops.forEach((stop, i) => (stop(), start(i)));
+    const next = say('next') as Promise<void>;
     await pass(600);
     for (const socket of network.sockets) if (!socket.readyState) socket.open(RELAY_2);
-    await held;
+    await Promise.all([held, next]);
     await brew.close();
-    expect(published(network.sockets.filter((socket) => socket.url.includes('one')).at(-1)!)).toEqual(['held']);
+    const texts = (host: string): string[] => published(network.sockets.filter((socket) => socket.url.includes(host)).at(-1)!);
+    expect([texts('one'), texts('two')]).toEqual([[], ['held', 'next']]);
   });
 
   it('one that has no pair any more brews nothing', async () => {

@@ -7,6 +7,7 @@ import { ReconnectingConnection } from '../../core/reconnect.js';
 import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
 import { join } from '../../core/ciphers/engine.js';
 import { Cork } from '../../core/cork.js';
+import type { Outlet, Queued } from './relay-outlet.js';
 import { type Receive, Routes } from './routes.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
@@ -18,19 +19,6 @@ const DRAIN_POLL = 5;
 const DIAL_TIMEOUT = 10_000;
 const PING = encodeRelayPacket(RelayPacketType.PING, new Uint8Array(0));
 
-/** A brewer that publishes through a link. */
-export interface Outlet {
-  readonly hash: Uint8Array;
-  pairs: number;
-  /** How often control had been lost when the server told of its pairs last. */
-  toldAfter: number;
-}
-
-interface Queued extends Deferred {
-  readonly outlet: Outlet;
-  readonly packet: Uint8Array<ArrayBuffer>;
-}
-
 /** One connection to one relay (protocol, section 4), shared by all brewers and patrons of a client that use that relay. */
 export class RelayLink {
   readonly url: string;
@@ -38,9 +26,9 @@ export class RelayLink {
   readonly #connection: ReconnectingConnection;
   /** Joined topics, with the number of pairs that want them. */
   readonly #topics = new Map<string, number>();
-  /** Tickets for joining, by topic, and for publishing, by brewer id. */
+  /** Tickets for joining, by topic, and for publishing. */
   readonly #tickets = new Map<string, Uint8Array>();
-  readonly #grants = new Map<string, readonly [outlet: Outlet, ticket: Uint8Array]>();
+  readonly #grants = new Map<Outlet, Uint8Array>();
   readonly #routes: Routes;
   /** Whether the relay takes many packets in a message (relay protocol 2). */
   #batches: boolean | undefined;
@@ -122,22 +110,22 @@ export class RelayLink {
   }
 
   /** The server has told of a pair of this brewer; with a ticket by which it may publish, if it gives any. */
-  grant(brewerId: string, outlet: Outlet, ticket: Uint8Array | undefined): void {
+  grant(outlet: Outlet, ticket: Uint8Array | undefined): void {
     outlet.toldAfter = this.#host.losses ?? 0;
     this.#told();
     if (ticket) {
-      this.#grants.set(brewerId, [outlet, ticket]);
+      this.#grants.set(outlet, ticket);
       this.#send(encodeRelayPacket(RelayPacketType.GRANT, outlet.hash, ticket));
     }
     this.#release();
   }
 
   /** The brewer has no pairs here any more: what it has brewed is not held any longer. */
-  revoke(brewerId: string, outlet: Outlet): void {
+  revoke(outlet: Outlet): void {
     outlet.toldAfter = Infinity;
-    // Without it the relay would refuse what waits for the connection.
-    if (this.#connection.isOpen || !this.#queue.some((queued) => queued.outlet === outlet)) this.#grants.delete(brewerId);
     this.#release();
+    // Without it the relay would refuse what waits for the connection.
+    if (!this.#queue.some((queued) => queued.outlet === outlet)) this.#grants.delete(outlet);
   }
 
   /**
@@ -159,10 +147,7 @@ export class RelayLink {
       this.#send(packet);
       return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
     }
-    this.#queuedBytes += packet.length;
-    const queued = { outlet, packet, ...deferred() };
-    this.#queue.push(queued);
-    return queued.promise;
+    return this.#hold({ outlet, packet, ...deferred() });
   }
 
   /** Lets go of the socket until `wake`. What is published meanwhile waits. */
@@ -213,12 +198,10 @@ export class RelayLink {
   #opened(batches: boolean): void {
     this.#batches = batches;
     this.#losses = this.#host.losses ?? 0;
-    this.#batch = [];
-    this.#batchBytes = 0;
     this.#reported = false;
-    for (const [brewerId, [{ hash, pairs }, ticket]] of this.#grants) {
-      this.#send(encodeRelayPacket(RelayPacketType.GRANT, hash, ticket));
-      if (!pairs) this.#grants.delete(brewerId); // it only has to send what waits
+    for (const [outlet, ticket] of this.#grants) {
+      this.#send(encodeRelayPacket(RelayPacketType.GRANT, outlet.hash, ticket));
+      if (!outlet.pairs) this.#grants.delete(outlet); // it only has to send what waits
     }
     for (const topic of this.#topics.keys()) this.#join(topic);
     this.#watch();
@@ -234,13 +217,23 @@ export class RelayLink {
     return this.#connection.isOpen && toldAfter >= this.#losses;
   }
 
-  /** Sends what waited, and need not wait any longer. */
+  #hold(queued: Queued): Promise<void> {
+    this.#queue.push(queued);
+    this.#queuedBytes += queued.packet.length;
+    return queued.promise;
+  }
+
+  /** Sends what waited, and need not wait any longer; what waits of a brewer whose pairs have moved waits there from now on. */
   #release(): void {
-    this.#queue = this.#queue.filter(({ outlet, packet, resolve }) => {
-      if (!this.takes(outlet)) return true;
+    this.#queue = this.#queue.filter((queued) => {
+      const { outlet, packet, resolve } = queued;
+      if (outlet.link !== this) void outlet.link.#hold(queued);
+      else {
+        if (!this.takes(outlet)) return true;
+        this.#send(packet);
+        resolve();
+      }
       this.#queuedBytes -= packet.length;
-      this.#send(packet);
-      resolve();
     });
   }
 
@@ -274,7 +267,7 @@ export class RelayLink {
     this.#over = error;
     this.#settleDrain();
     if (error.code !== 'CONNECTION_CLOSED') this.#host.report(error);
-    for (const { reject } of this.#queue.splice(0)) reject(error);
+    for (const queued of this.#queue.splice(0)) queued.reject(error);
     this.#routes.end();
     this.#ended.resolve();
   }
