@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { Aedes } from 'aedes';
+import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 
 /** A broker, by whichever program: what tests need of one. */
@@ -20,6 +21,18 @@ interface AedesOptions {
   /** Which topics may be read. */
   readonly mayRead?: (topic: string) => boolean;
 }
+
+/** Aedes reads once where a stream tells that it is readable, which gives only the first of the chunks that wait since Node 26: this gives all, as before. */
+const readsAll = <T extends Duplex>(stream: T): T => {
+  const read = stream.read.bind(stream);
+  stream.read = (size?: number | null): unknown => {
+    if (typeof size === 'number') return read(size);
+    const chunks: Buffer[] = [];
+    for (let chunk = read() as Buffer | null; chunk; chunk = read() as Buffer | null) chunks.push(chunk);
+    return chunks.length > 0 ? Buffer.concat(chunks) : null;
+  };
+  return stream;
+};
 
 /** Aedes in this process, by TCP and by WebSocket. */
 export async function aedes({ tcp = 0, ws = 0, login = false, mayRead = () => true }: AedesOptions = {}): Promise<Broker> {
@@ -43,14 +56,14 @@ export async function aedes({ tcp = 0, ws = 0, login = false, mayRead = () => tr
     await once(server, 'listening');
     return (server.address() as AddressInfo).port;
   };
-  const byTcp = createServer((socket) => broker.handle(track(socket)));
+  const byTcp = createServer((socket) => broker.handle(readsAll(track(socket))));
   const byWs = createHttpServer();
   byWs.on('connection', track);
   const upgrades = new WebSocketServer({ server: byWs });
   upgrades.on('connection', (socket, request) => {
     const stream = createWebSocketStream(socket);
     stream.on('error', () => undefined);
-    broker.handle(stream, request);
+    broker.handle(readsAll(stream), request);
   });
   const ports: [number, number] = [await listen(byTcp, tcp), await listen(byWs, ws)];
   const kill = async (): Promise<void> => {
