@@ -51,6 +51,7 @@ export class ControlSession implements Beating {
     socket.on('error', (error) => countFault(error, plane.drops));
     socket.on('ping', (data) => {
       this.#alive();
+      if (this.#throttle.take(1)) this.#tooFast();
       // In order: what it sent before is done when it has the answer.
       if (this.#authenticated) this.#turns.take(() => void plane.outbox.pong(socket, data));
       else plane.outbox.pong(socket, data);
