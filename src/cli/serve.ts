@@ -81,7 +81,7 @@ function loggerOf({ logFormat, logLevel, verbose }: ServeFlags, tell: Tell): Ser
     debug: from('debug', (text) => tell.detail(String(text))),
     info: from('info', (text) => tell.note(String(text))),
     warn: from('warn', (text) => tell.note(String(text))),
-    error: (text: unknown, error: unknown) => tell.error(error ?? text),
+    error: (text: unknown, error: unknown) => tell.error(text, error),
   };
 }
 

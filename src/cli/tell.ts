@@ -34,10 +34,10 @@ export class Tell {
     if (this.verbose) this.#line(sentence);
   }
 
-  /** What went wrong: one sentence. */
-  error(error: unknown): void {
+  /** What went wrong: one sentence, and what was thrown where that is not the same. */
+  error(error: unknown, thrown = error): void {
     this.#line(error instanceof Error ? error.message : String(error));
-    if (this.verbose && error instanceof Error) this.#stream.write(`${stacks(error)}\n`);
+    if (this.verbose && thrown instanceof Error) this.#stream.write(`${stacks(thrown)}\n`);
   }
 
   /** As it is, for text of several lines. */

@@ -36,8 +36,8 @@ export interface Logger {
   /** Refusals, and what may need somebody; only servers have such. */
   warn(...data: unknown[]): void;
   /**
-   * Errors. A client passes on each that has no listener, by itself: a `PubkeeperError`. A server passes on a sentence, and behind it
-   * what was thrown: pino leaves that out, so hand it in as `{ …, error: (text, cause) => pino.error(cause, text) }`.
+   * Errors. A client passes on each that has no listener, by itself: a `PubkeeperError`. A server passes on a sentence that
+   * says what was thrown, and behind it that error: pino leaves the stack out unless it is given as `{ …, error: (text, error) => pino.error(error, text) }`.
    */
   error(...data: unknown[]): void;
 }

@@ -28,11 +28,11 @@ export interface Limits {
   readonly topicSegments?: number | undefined;
   /** `**` in a pattern; default 8. */
   readonly doubleWildcards?: number | undefined;
-  /** Control packets a second of one connection; default 2,000. Who sends more is read later: nothing is lost. */
+  /** Control packets and pings a second of one connection; default 2,000. Who sends more is read later: nothing is lost. */
   readonly packetsPerSecond?: number | undefined;
   /** Control packets that may come at once before that counts; default 40,000, so that a client can register all again. */
   readonly packetBurst?: number | undefined;
-  /** WebSocket messages a second of one relay connection; default 100,000. Who sends more is read later. */
+  /** WebSocket messages and pings a second of one relay connection; default 100,000. Who sends more is read later. */
   readonly relayMessagesPerSecond?: number | undefined;
   /** Bytes a second of one relay connection; default 512 MiB. Who sends more is read later. */
   readonly relayBytesPerSecond?: number | undefined;

@@ -31,6 +31,11 @@ export function jsonLogger(
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
+/** Logs a fault. The text says what was thrown too: pino leaves out what is behind a text. */
+export function logFault(logger: Pick<Logger, 'error'>, what: string, thrown: unknown): void {
+  logger.error(`${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`, ...(thrown instanceof Error ? [thrown] : []));
+}
+
 function describe(error: Error): Record<string, unknown> {
   const { name, message, stack, cause } = error;
   return {

@@ -9,14 +9,11 @@ const CLOSE_MS = 2_000;
 /** The part of the bound from which on a reader counts as full. */
 const FULL = 1 / 4;
 
-/** How many bytes may wait while each ping is answered. */
-const PONG_ROOM = 16 * 1024;
-
 /** The one place where bytes leave for a WebSocket, and where it is decided that a reader is too slow. */
 export class Outbox {
   readonly #drops: Drops;
   readonly #maxBuffered: number;
-  /** Whose answer to a ping waits to be read, and the last ping that has come since. */
+  /** Whose answer to a ping is on its way out, and the last ping that has come since. */
   readonly #pings = new WeakMap<WebSocket, Uint8Array | undefined>();
 
   /** @param maxBuffered bytes that may wait for one reader */
@@ -31,13 +28,12 @@ export class Outbox {
   }
 
   /**
-   * Answers a WebSocket ping. Not left to `ws`, because who pings and never reads would fill the memory: where much waits, only the
-   * last of those that come meanwhile is answered (RFC 6455, section 5.5.3).
+   * Answers a WebSocket ping. Not left to `ws`, because who pings and never reads would fill the memory, and a system call for each
+   * ping of a flood takes the server's time: of those that come while an answer is on its way out, the last is answered (RFC 6455, section 5.5.3).
    */
   pong(socket: WebSocket, data: Uint8Array): void {
     if (socket.readyState !== WebSocket.OPEN) return;
     if (this.#pings.has(socket)) return void this.#pings.set(socket, data);
-    if (socket.bufferedAmount <= PONG_ROOM) return socket.pong(data);
     this.#pings.set(socket, undefined);
     socket.pong(data, false, () => {
       const last = this.#pings.get(socket);

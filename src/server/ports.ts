@@ -5,6 +5,7 @@ import { AddressBook } from './address-book.js';
 import { answerRelayPort } from './http.js';
 import { Listener } from './listener.js';
 import type { ListenerHooks, TlsFiles } from './listener.js';
+import { logFault } from './log.js';
 import type { ServerSettings } from './options.js';
 import { addressOf, urlHost } from './own-address.js';
 import type { Drops } from './stats.js';
@@ -38,7 +39,7 @@ export class Ports {
       crowded: () => drops.add('connections'),
       accept: hooks.accept,
       refused: this.#refused.bind(this),
-      fault: (error: unknown) => logger.error('A port of the server has a fault.', error),
+      fault: (error: unknown) => logFault(logger, 'A port of the server has a fault', error),
     };
     this.#main = new Listener({
       ...shared,

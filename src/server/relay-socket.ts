@@ -227,6 +227,7 @@ export class RelayPlane {
     socket.on('error', (error) => countFault(error, drops));
     socket.on('ping', (data) => {
       connection.silence = 0;
+      if (throttle.take(1, data.length)) drops.add('relay-rate');
       outbox.pong(socket, data);
     });
     socket.on('pong', () => {

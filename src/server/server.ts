@@ -11,6 +11,7 @@ import { ControlPlane } from './control.js';
 import { Heartbeat } from './heartbeat.js';
 import { answer } from './http.js';
 import { secureContext } from './listener.js';
+import { logFault } from './log.js';
 import type { Match } from './match.js';
 import { RELOADED, checkNames, isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
 import { Outbox } from './outbox.js';
@@ -274,7 +275,7 @@ export class PubkeeperServer {
       const stats = this.#settings.metrics ? () => this.stats() : undefined;
       await answer(request, response, this.#settings.http, { isClosing, problem, stats });
     } catch (error) {
-      this.#settings.logger.error('The handler of plain HTTP requests failed.', error);
+      logFault(this.#settings.logger, 'The handler of plain HTTP requests failed', error);
       if (!response.headersSent) response.statusCode = 500;
       response.end();
     }

@@ -12,6 +12,7 @@ import { Credential, checkRights, isLater } from './credential.js';
 import type { Handshake } from './handshake.js';
 import type { Beating } from './heartbeat.js';
 import { excessOf, type Excess } from './limits.js';
+import { logFault } from './log.js';
 import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { Throttle } from './throttle.js';
@@ -51,6 +52,7 @@ export class ControlSession implements Beating {
     socket.on('error', (error) => countFault(error, plane.drops));
     socket.on('ping', (data) => {
       this.#alive();
+      if (this.#throttle.take(1)) this.#tooFast();
       // In order: what it sent before is done when it has the answer.
       if (this.#authenticated) this.#turns.take(() => void plane.outbox.pong(socket, data));
       else plane.outbox.pong(socket, data);
@@ -285,7 +287,7 @@ export class ControlSession implements Beating {
     if (error instanceof PubkeeperError && error.code === 'UNAUTHORIZED') {
       drops.add('unauthorized');
       logger.warn(`A token from ${this.handshake.address} was not taken: ${error.message}`);
-    } else logger.error('A control connection ended by a fault of the server.', error);
+    } else logFault(logger, 'A control connection ended by a fault of the server', error);
     end(this.#socket, CloseCode.SERVER_FAULT, 'The server has made a mistake.');
   }
 }

@@ -165,5 +165,7 @@ it('what is told is one line without control characters', () => {
   tell.verbose = true;
   tell.error(new Error('e', { cause: new Error('f') }));
   expect(told).toMatch(/pubkeeper: e\nError: e\n {4}at [^]*caused by: Error: f\n/);
+  tell.error('It failed: g', new Error('g'));
+  expect(told).toMatch(/pubkeeper: It failed: g\nError: g\n {4}at /);
   expect(escapeUnprintable('\t')).toBe('\\u0009');
 });

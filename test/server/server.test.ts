@@ -233,7 +233,8 @@ describe('plain HTTP', () => {
     expect((await get(server.port, '/now')).status).toBe(500);
     expect((await get(server.port, '/later')).status).toBe(500);
     expect(await refusal(server.url, [], { origin: 'http://x' })).toMatchObject({ status: 500 });
-    expect(faults).toHaveLength(3);
+    const handler = ['The handler of plain HTTP requests failed: boom', new Error('boom')];
+    expect(faults).toEqual([handler, handler, ['A port of the server has a fault: boom', new Error('boom')]]);
     await connect(server);
   });
 });
