@@ -11,7 +11,7 @@ const terser = terserPlugin as unknown as (options: object) => OutputPlugin;
 const dist = (name: string) => fileURLToPath(new URL(`../dist/${name}`, import.meta.url));
 const gzipped = (code: string | Uint8Array) => gzipSync(code, { level: 9 }).length;
 
-// In bytes, gzipped. The goal is 13,000 for the bundle, and it is not reached: what is ours in it is 18,000. Until it is, it may not
+// In bytes, gzipped. The goal is 13,000 for the bundle, and it is not reached: what is ours in it is 17,400. Until it is, it may not
 // grow: lower this when the code has shrunk.
 const BUNDLE = 21_295;
 const PATRON = 10_000;

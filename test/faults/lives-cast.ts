@@ -1,0 +1,140 @@
+import { Brewer, type CipherName, type ClientState, matchTopic, Patron, PubkeeperClient, PubkeeperError } from '../../src/index.js';
+
+// Who acts in lives.test.ts: clients with their patrons and brewers, each of which tells what must not be.
+
+export const TOKEN = 'lives';
+export const quiet = { warn: () => undefined, error: () => undefined };
+const GRACE = 400;
+const NEXT: Record<ClientState, readonly ClientState[]> = {
+  disconnected: ['connecting'],
+  connecting: ['connected', 'disconnected'],
+  connected: ['reconnecting', 'disconnected'],
+  reconnecting: ['connected', 'disconnected'],
+};
+
+/** Tells of each thing that begins or ends although it has already. */
+function alternating(name: string, problems: string[]) {
+  const there = new Set<string>();
+  return {
+    begins: (id: string) => void (there.has(id) ? problems.push(`${name}: ${id} begins twice`) : there.add(id)),
+    ends: (id: string) => void (there.delete(id) || problems.push(`${name}: ${id} ends, and was not there`)),
+    there,
+  };
+}
+
+/** What came of one session of a brewer. */
+interface Heard {
+  readonly sequences: Set<number>;
+  missing: number;
+}
+
+export interface Reader {
+  readonly patron: Patron;
+  readonly pairs: ReturnType<typeof alternating>;
+  /** By brewer and epoch. */
+  heard: Map<string, Heard>;
+  /** By brewer: its numbers, the last of them, and its epoch. */
+  numbers: Map<string, { readonly all: Set<number>; last: number; epoch: string; again: boolean }>;
+  drops: number;
+  aborter: AbortController;
+  home: Member;
+}
+
+export interface Writer {
+  readonly brewer: Brewer;
+  readonly pairs: ReturnType<typeof alternating>;
+  next: number;
+  home: Member;
+}
+
+export class Member {
+  readonly client: PubkeeperClient;
+  readonly readers: Reader[] = [];
+  readonly writers: Writer[] = [];
+  /** What has been told of the link to the relay, and what else makes data go astray, since all was calm. */
+  troubles = 0;
+  wanted = true;
+  life: { readonly wake: () => void; readonly rest: () => void } | undefined;
+
+  /** @param path by which the proxy knows its control connection; those to the relay have none */
+  constructor(
+    readonly path: string,
+    port: number,
+    problems: string[],
+    onReset: (member: Member) => void,
+  ) {
+    const server = `ws://127.0.0.1:${port}${path}`;
+    this.client = new PubkeeperClient({
+      server,
+      token: async () => TOKEN,
+      reconnect: { delayMs: 10, maxDelayMs: 40, stableMs: 100, graceMs: GRACE },
+      logger: quiet,
+      lifecycle: (wake, rest) => {
+        if (this.life) problems.push('lifecycle was bound twice');
+        this.life = { wake, rest };
+        return () => (this.life = undefined);
+      },
+    });
+    let state: ClientState = this.client.state;
+    this.client.on('state', (next) => {
+      if (!NEXT[state].includes(next)) problems.push(`${state} was followed by ${next}`);
+      state = next;
+      if (next === 'disconnected') onReset(this);
+    });
+    this.client.on('error', (error) => {
+      if (!(error instanceof PubkeeperError) || ['CALLBACK_FAILED', 'PROTOCOL_ERROR', 'PACKET_INVALID', 'KEY_INVALID'].includes(error.code)) problems.push(String(error));
+      if (error.details['url'] !== server) this.troubles++;
+    });
+  }
+}
+
+/** A patron, and what is to be said of all that it is given. */
+export function newReader(pattern: string, home: Member, problems: string[], delivered: () => void): Reader {
+  const patron = new Patron(pattern, (_, message) => {
+    const { number, epoch, pad } = message.json() as { number: number; epoch: string; pad: string };
+    const { brewerId: id, topic, sequence, retained } = message;
+    const what = `${pattern}: ${number} of ${topic}`;
+    delivered();
+    if (!matchTopic(pattern, topic) || !reader.pairs.there.has(id)) problems.push(`${what} came, and is not matched`);
+    if (pad !== 'x'.repeat(pad.length) || (sequence === undefined) !== !epoch) problems.push(`${what} came otherwise than it was brewed`);
+    const had = reader.numbers.get(id) ?? { all: new Set<number>(), last: -1, epoch, again: false };
+    reader.numbers.set(id, had);
+    // Ciphers that number nothing cannot tell a last value that comes once more when their brewer does.
+    if (number <= had.last && !(retained && !epoch && had.again && number === had.last)) problems.push(`${what} came after ${had.last}`);
+    if (had.epoch !== epoch) had.all.clear();
+    had.all.add(number);
+    had.last = number;
+    had.epoch = epoch;
+    had.again = false;
+    if (sequence === undefined) return;
+    const heard = reader.heard.get(id + epoch) ?? { sequences: new Set(), missing: 0 };
+    reader.heard.set(id + epoch, heard);
+    heard.missing += gap;
+    gap = 0;
+    heard.sequences.add(sequence);
+  });
+  // It is told right before the message that shows it.
+  let gap = 0;
+  const reader: Reader = { patron, home, pairs: alternating(pattern, problems), heard: new Map(), numbers: new Map(), drops: 0, aborter: new AbortController() };
+  patron.on('gap', ({ missing }) => (gap = missing));
+  patron.on('dropped', ({ reason, count }) => (reader.drops += reason === 'replayed' ? 0 : count));
+  patron.on('added', ({ brewerId }) => reader.pairs.begins(brewerId));
+  patron.on('removed', ({ brewerId }) => {
+    reader.pairs.ends(brewerId);
+    const had = reader.numbers.get(brewerId);
+    if (had) had.again = true;
+  });
+  return reader;
+}
+
+/** A brewer, and what is to be said of whom it is matched with. */
+export function newWriter(topic: string, cipher: CipherName, home: Member, problems: string[]): Writer {
+  const brewer = new Brewer(topic, { cipher });
+  const [pairs, match] = [alternating(topic, problems), alternating(`${topic} is matched`, problems)];
+  brewer.on('added', ({ patronId }) => pairs.begins(patronId));
+  brewer.on('removed', ({ patronId }) => pairs.ends(patronId));
+  brewer.on('matched', () => match.begins(topic));
+  brewer.on('unmatched', () => match.ends(topic));
+  brewer.on('error', () => undefined);
+  return { brewer, home, pairs, next: 0 };
+}
