@@ -47,6 +47,17 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          // Looks for what nobody has thought of; `npm test` does not run it.
+          name: 'lives',
+          include: ['test/faults/lives.search.ts'],
+          sequence: { groupOrder: 3 },
+          testTimeout: 1_800_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           // Browsers measure and render: one at a time, and never beside the unit tests.

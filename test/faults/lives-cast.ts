@@ -1,6 +1,6 @@
 import { Brewer, type CipherName, type ClientState, matchTopic, Patron, PubkeeperClient, PubkeeperError } from '../../src/index.js';
 
-// Who acts in lives.test.ts: clients with their patrons and brewers, each of which tells what must not be.
+// Who acts in lives.search.ts: clients with their patrons and brewers, each of which tells what must not be.
 
 export const TOKEN = 'lives';
 export const quiet = { warn: () => undefined, error: () => undefined };
@@ -89,12 +89,11 @@ export class Member {
 }
 
 /** A patron, and what is to be said of all that it is given. */
-export function newReader(pattern: string, home: Member, problems: string[], delivered: () => void): Reader {
+export function newReader(pattern: string, home: Member, problems: string[]): Reader {
   const patron = new Patron(pattern, (_, message) => {
     const { number, epoch, pad } = message.json() as { number: number; epoch: string; pad: string };
     const { brewerId: id, topic, sequence, retained } = message;
     const what = `${pattern}: ${number} of ${topic}`;
-    delivered();
     if (!matchTopic(pattern, topic) || !reader.pairs.there.has(id)) problems.push(`${what} came, and is not matched`);
     if (pad !== 'x'.repeat(pad.length) || (sequence === undefined) !== !epoch) problems.push(`${what} came otherwise than it was brewed`);
     const had = reader.numbers.get(id) ?? { all: new Set<number>(), last: -1, epoch, again: false };

