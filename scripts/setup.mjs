@@ -120,7 +120,8 @@ async function aptInstall(missing) {
   const env = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const apt = (...args) => run('apt-get', args, { quiet: true, env });
   await apt('update');
-  await apt('install', '-y', '--no-install-recommends', ...missing.flatMap(({ packages }) => packages));
+  // One by one: where a package is not to be had, as Firefox on Ubuntu, apt-get installs none of those that it is asked for with it.
+  for (const { packages } of missing) await apt('install', '-y', '--no-install-recommends', ...packages);
   return missing.every(({ isThere }) => isThere());
 }
 
@@ -152,7 +153,7 @@ export async function ensureBrowsers() {
   }
   if (missing.length === 0) return null;
   const packages = missing.flatMap((browser) => browser.packages).join(' ');
-  return `THE TESTS IN e2e SKIP ${names()}, which could not be installed: on Debian, apt-get install ${packages}.`;
+  return `THE TESTS IN e2e SKIP ${names()}, which could not be installed: on Debian, apt-get install ${packages}. CHROMIUM_PATH and FIREFOX_PATH may say where those two are.`;
 }
 
 /** Runs a script's main function; its failure is one sentence and exit code 1. */
