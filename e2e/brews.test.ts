@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright';
 import { build } from 'vite';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { MqttBrew } from '../src/brews/mqtt.js';
 import { NatsBrew } from '../src/brews/nats.js';
 import { PubkeeperClient, type Brew } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { findProgram, mosquitto, nats, type Running } from '../test/brews/processes.js';
 import { launchChromium } from './browsers.js';
+import { describeInChromium } from './engines.js';
 
 // The brews of browsers in a browser, put together by a bundler as an application would: tabs with each other, and with Node.
 
@@ -89,7 +90,7 @@ const gotAll = async (page: Page): Promise<unknown> => {
   return page.evaluate('got');
 };
 
-describe('in Chromium', () => {
+describeInChromium('in Chromium', () => {
   it('BroadcastChannelBrew: two tabs of one origin', async () => {
     const context = await browser.newContext();
     const [one, two] = [await context.newPage(), await context.newPage()];

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { launchChromium } from './browsers.js';
+import { describeInChromium } from './engines.js';
 
 const bundle = (name: string) => readFileSync(new URL(`../dist/${name}`, import.meta.url), 'utf8');
 
-describe('the bundles in Chromium', () => {
+describeInChromium('the bundles in Chromium', () => {
   let browser: Browser;
   beforeAll(async () => {
     browser = await launchChromium();

@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { RELAY_1 } from '../src/core/relay.js';
 import { Dashboard, patient } from './dashboard-kit.js';
+import { describeInChromium } from './engines.js';
 
 // With UPDATE_SCREENSHOTS=1 it makes the screenshots in docs.
 const picture = process.env['UPDATE_SCREENSHOTS'] === '1';
 
-describe('the dashboard under load', () => {
+describeInChromium('the dashboard under load', () => {
   const dashboard = new Dashboard();
   const screenshot = async (name: string) => {
     // By then the charts have something to show.

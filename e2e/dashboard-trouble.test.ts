@@ -1,13 +1,14 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer as createTcp, type Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { dashboardHandler } from '../dist/dashboard/handler.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { Dashboard, patient } from './dashboard-kit.js';
+import { describeInChromium } from './engines.js';
 import { byAddress } from './insecure-origin.js';
 
-describe('the dashboard in trouble', () => {
+describeInChromium('the dashboard in trouble', () => {
   const dashboard = new Dashboard();
   const text = (id: string) => dashboard.page.locator(`#${id}`).textContent();
   const says = (id: string) => expect.poll(() => text(id), patient);

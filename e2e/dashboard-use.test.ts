@@ -7,10 +7,11 @@ import { dashboardHandler } from '../dist/dashboard/handler.js';
 import { createServer as createPubkeeper } from '../src/server/index.js';
 import { makeCertificate } from './certificate.js';
 import { Dashboard, patient } from './dashboard-kit.js';
+import { describeInChromium } from './engines.js';
 
 const certificate = makeCertificate();
 
-describe('the dashboard is for everybody', () => {
+describeInChromium('the dashboard is for everybody', () => {
   const dashboard = new Dashboard();
 
   it('can be walked with the keyboard', async () => {

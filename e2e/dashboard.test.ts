@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Dashboard, patient } from './dashboard-kit.js';
 import { startDemo } from './demo.js';
+import { describeInChromium } from './engines.js';
 
-describe('the dashboard', () => {
+describeInChromium('the dashboard', () => {
   const dashboard = new Dashboard();
   const messages = () => dashboard.messages();
 

@@ -1,3 +1,4 @@
+import { describe } from 'vitest';
 import { chromiumKind } from './engines/chromium.js';
 import type { EngineKind } from './engines/engine.js';
 import { firefoxKind } from './engines/firefox.js';
@@ -12,9 +13,16 @@ export const engineKinds: readonly EngineKind[] = [chromiumKind, firefoxKind, we
 export const titleOf = (kind: EngineKind): string => kind.name + (kind.missing() ? ' (SKIPPED: not installed)' : '');
 
 /** Says loudly which engines are missing. To be called once a file, when its tests are collected. */
-export function warnOfMissing(): void {
-  for (const kind of engineKinds) {
+export function warnOfMissing(kinds = engineKinds): void {
+  for (const kind of kinds) {
     const missing = kind.missing();
     if (missing) console.warn(`\n!!! ${kind.name} IS SKIPPED: ${missing}.\n`);
   }
+}
+
+/** `describe` of what is tried in Chromium only; skipped loudly where there is none. */
+export function describeInChromium(title: string, body: () => void): void {
+  warnOfMissing([chromiumKind]);
+  const isMissing = chromiumKind.missing() !== null;
+  describe.skipIf(isMissing)(isMissing ? `${title} (SKIPPED: no Chromium)` : title, body);
 }

@@ -1,9 +1,10 @@
 import puppeteer, { type Browser, type CDPSession, type Page } from 'puppeteer-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Brewer, PubkeeperClient } from '../src/index.js';
 import { WebSocketBrew } from '../src/index.js';
 import type { PubkeeperServer } from '../src/server/index.js';
 import { findChromium, quietArgs } from './browsers.js';
+import { describeInChromium } from './engines.js';
 import { guarded, unguard } from './engines/engine.js';
 import { type Remote, remote } from './page-call.js';
 import type { Life } from './page/life.js';
@@ -16,14 +17,12 @@ import { layWire, type Wire } from './wire.js';
 
 const CYCLES = 1000;
 
-describe('page life in Chromium', () => {
+describeInChromium('page life in Chromium', () => {
   let browser: Browser;
   let site: Site;
   beforeAll(async () => {
-    const executablePath = findChromium();
-    if (!executablePath) throw new Error('There is no Chromium: install one, or name it in CHROMIUM_PATH.');
     browser = await puppeteer.launch({
-      executablePath,
+      executablePath: findChromium()!,
       // By default tests do without what these tests are about.
       ignoreDefaultArgs: [
         '--disable-back-forward-cache',

@@ -6,10 +6,11 @@ import type { Page, Browser } from 'playwright';
 import { createElement } from 'react';
 import { renderToString } from 'react-dom/server';
 import { build } from 'vite';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { PubkeeperClient } from 'pubkeeper';
 import type { PubkeeperServer } from '../src/server/index.js';
 import { launchChromium } from './browsers.js';
+import { describeInChromium } from './engines.js';
 import type { Probe } from './page/probe.js';
 import { inbox, matched, once, peer, serve, TOKEN } from './peer.js';
 import { App } from './react-app/app.js';
@@ -21,7 +22,7 @@ import { html, serveSite, type Site } from './site.js';
 declare const probe: Probe;
 declare const app: typeof main.app;
 
-describe('pubkeeper/react in Chromium', () => {
+describeInChromium('pubkeeper/react in Chromium', () => {
   let directory: string;
   let browser: Browser;
   let site: Site;
