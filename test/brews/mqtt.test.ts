@@ -5,6 +5,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { MqttBrew, type MqttBrewOptions } from '../../src/brews/mqtt.js';
 import { newId } from '../../src/core/index.js';
+import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
@@ -228,6 +229,23 @@ describe('MqttBrew', () => {
     clean.push(broker.kill);
     await answersInParts(brew({ url: broker.tcp }), brew({ url: broker.tcp }), brew({ url: broker.tcp }));
   });
+
+  it('sends what a broker that has gone silent did not confirm to it again, once it can be reached', async () => {
+    const broker = await aedes();
+    const proxy = await FaultProxy.listen(() => broker.ports[0]);
+    clean.push(broker.kill, () => proxy.close());
+    const writer = brew({ url: `mqtt://127.0.0.1:${proxy.port}`, alternatives: [broker.tcp], qos: 1 });
+    const reader = brew({ url: broker.tcp, qos: 1 });
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('before');
+    proxy.blackhole('both');
+    // Of what was subscribed to just then it is not said that the broker refuses it.
+    writer.brew.brewerDetails({ topic: 'demo.other', brewerId: newId() });
+    const texts = ['one', 'two', 'three'];
+    await Promise.all(texts.map((text) => box.say(text)));
+    expect(await box.take(4)).toEqual(['before', ...texts]);
+    expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
+  }, 40_000);
 
   it('lets go of a broker that has stopped answering when it closes', async () => {
     const silent = createServer((socket) => socket.once('data', () => socket.write(Uint8Array.of(0x20, 2, 0, 0)))); // CONNACK
