@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { MqttBrew, type MqttBrewOptions } from '../../src/brews/mqtt.js';
 import { newId } from '../../src/core/index.js';
@@ -10,7 +11,7 @@ import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
 import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
-import { files, findProgram, mosquitto } from './processes.js';
+import { certificate, files, findProgram, mosquitto } from './processes.js';
 import { pair, receiver, TOPIC } from './rig.js';
 
 const program = findProgram('mosquitto');
@@ -266,11 +267,22 @@ describe('MqttBrew', () => {
     expect(performance.now() - begun).toBeLessThan(5000);
   });
 
+  it('says of a certificate that nobody known has signed how its authority is named', async () => {
+    const { cert, key, remove } = certificate();
+    const server = createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }).listen(0, '127.0.0.1');
+    clean.push(remove, () => server.close());
+    await once(server, 'listening');
+    const rig = brew({ url: `mqtts://127.0.0.1:${(server.address() as AddressInfo).port}` });
+    rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const { message } = await rig.error('CONNECT_FAILED');
+    expect(message).toMatch(/^Cannot connect to the MQTT broker at mqtts:\S+ \([^)]*certificate\): where its certificate .* start Node with NODE_EXTRA_CA_CERTS=<file in PEM>\.$/);
+  });
+
   it('says that there is no broker at an address, once, and goes on trying', async () => {
     const rig = brew({ url: `mqtt://127.0.0.1:${await freePort()}` });
     rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
     const error = await rig.error('CONNECT_FAILED');
-    expect(error.message).toMatch(/^Cannot connect to the MQTT broker at mqtt:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\): check that it runs there\.$/);
+    expect(error.message).toMatch(/^Cannot connect to the MQTT broker at mqtt:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\): check that it runs there, and that the address begins with what it speaks at that port\.$/);
     await rig.state(false);
     expect(rig.errors).toHaveLength(1);
   });

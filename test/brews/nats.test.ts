@@ -6,7 +6,7 @@ import { newId, PubkeeperError } from '../../src/core/index.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
-import { findProgram, nats, type NatsOptions } from './processes.js';
+import { certificate, findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
 const program = findProgram('nats-server');
@@ -174,6 +174,16 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(await box.take(2)).toEqual(['one', 'two']);
   });
 
+  it('says of a certificate that nobody known has signed how its authority is named', async () => {
+    const files = certificate();
+    clean.push(files.remove);
+    const server = await serve({ tls: files });
+    const rig = brew({ url: server.tcp.replace('nats:', 'tls:') });
+    rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const { message } = await rig.error('CONNECT_FAILED');
+    expect(message).toMatch(/^Cannot connect to NATS at tls:\S+ \([^)]*certificate\): where its certificate .* start Node with NODE_EXTRA_CA_CERTS=<file in PEM>\.$/);
+  });
+
   it('waits when the server does not take data as fast as it is brewed, and refuses more than 16 MiB', async () => {
     const server = await serve();
     await fillsUp(brew({ url: server.tcp }), brew({ url: server.tcp }));
@@ -186,7 +196,7 @@ describe('NatsBrew', () => {
     const rig = brew({ url: `nats://127.0.0.1:${port}` });
     rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
     const error = await rig.error('CONNECT_FAILED');
-    expect(error.message).toMatch(/^Cannot connect to NATS at nats:\/\/127\.0\.0\.1:\d+ \(.*\): check that it runs there\.$/);
+    expect(error.message).toMatch(/^Cannot connect to NATS at nats:\/\/127\.0\.0\.1:\d+ \(.*\): check that it runs there, and that the address begins with what it speaks at that port\.$/);
     await rig.state(false);
     expect(rig.errors).toHaveLength(1);
   });

@@ -41,3 +41,9 @@ export interface Credentials {
  * `BREW_DEPENDENCY` (may not).
  */
 export type Dial = (target: Target, owner: LineOwner, host: BrewHost) => Promise<Line>;
+
+/** What to do where a broker cannot be reached, for the reason that the library gives. */
+export const remedy = (why: string): string =>
+  /certificate/i.test(why)
+    ? 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'
+    : 'check that it runs there, and that the address begins with what it speaks at that port';

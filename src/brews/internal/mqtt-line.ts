@@ -3,7 +3,7 @@ import { PubkeeperError } from '../../core/index.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
 import { cancel, wait } from '../../core/host.js';
 import { newId } from '../../core/id.js';
-import type { Credentials, Line, LineOwner, Target } from './broker-line.js';
+import { type Credentials, type Line, type LineOwner, remedy, type Target } from './broker-line.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -182,8 +182,10 @@ function refused(url: string, problem: Error | undefined): PubkeeperError {
       problem,
     );
   }
-  const why = typeof code === 'string' ? code : problem?.message || 'no answer';
-  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to the MQTT broker at ${url} (${why}): check that it runs there.`, { url }, problem);
+  // Codes tell more than sentences that name the address again; those of certificates do not.
+  const message = problem?.message || 'no answer';
+  const why = typeof code === 'string' && !/certificate/i.test(message) ? code : message;
+  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to the MQTT broker at ${url} (${why}): ${remedy(why)}.`, { url }, problem);
 }
 
 const lost = (url: string, cause: Error | undefined): PubkeeperError =>

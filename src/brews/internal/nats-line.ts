@@ -1,7 +1,7 @@
 import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/nats-core';
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { wait } from '../../core/host.js';
-import type { Line, LineOwner, Target } from './broker-line.js';
+import { type Line, type LineOwner, remedy, type Target } from './broker-line.js';
 
 /** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -172,7 +172,7 @@ function refused(urls: readonly string[], cause: unknown): PubkeeperError {
     );
   }
   const why = cause instanceof Error && cause.message ? cause.message : 'no answer';
-  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to NATS at ${where} (${why}): check that it runs there.`, { urls }, cause);
+  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to NATS at ${where} (${why}): ${remedy(why)}.`, { urls }, cause);
 }
 
 const lost = (server: string, cause: unknown): PubkeeperError =>
