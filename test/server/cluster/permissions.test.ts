@@ -53,6 +53,23 @@ describe.skipIf(!NATS)('what NATS has to allow', { timeout: 90_000 }, () => {
   });
 });
 
+describe.skipIf(!NATS)('a registry that cannot be reached any more', { timeout: 90_000 }, () => {
+  it('is told once, however often it is tried', async () => {
+    const nats = stage.own(await startNats());
+    const told: string[] = [];
+    const logger = { ...QUIET, warn: (line: unknown) => void told.push(String(line)) };
+    const server = await stage.server(nats.url, { logger });
+    await until(() => server.stats().cluster!.ready, 'readiness');
+    const only = '["pubkeeper-cluster.pubkeeper.>", "_INBOX.>"]';
+    await nats.restart(`authorization { users: [{ user: u, password: p, permissions: { publish: ${only}, subscribe: ${only} } }] }, no_auth_user: u`);
+    await until(() => !server.stats().cluster!.ready, 'the outage');
+    await until(() => server.stats().cluster!.ready === false && server.stats().cluster!.resyncs > 6, 'some more attempts');
+    const registry = told.filter((line) => line.startsWith('The registry in NATS'));
+    expect(registry.length).toBeGreaterThan(0);
+    expect(registry).toEqual([...new Set(registry)]);
+  });
+});
+
 describe.skipIf(!NATS)('a NATS server with TLS', () => {
   it('whose certificate nobody known has signed: the error says how to name its authority', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pk-nats-tls-'));
