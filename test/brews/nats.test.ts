@@ -3,6 +3,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
+import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
@@ -173,6 +174,35 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await box.say('two');
     expect(await box.take(2)).toEqual(['one', 'two']);
   });
+
+  it.each(['tcp', 'ws'] as const)('gives up a server that has gone silent, by %s, and goes on with a new connection', async (way) => {
+    const server = await serve();
+    const proxy = await FaultProxy.listen(() => server.ports[way === 'tcp' ? 0 : 1]);
+    clean.push(() => proxy.close());
+    const writer = brew({ url: `${way === 'tcp' ? 'nats' : 'ws'}://127.0.0.1:${proxy.port}`, alternatives: [server[way]] });
+    const reader = brew({ url: server[way] });
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('before');
+    expect(await box.next()).toBe('before');
+    proxy.blackhole('both');
+    const begun = performance.now();
+    await writer.error('CONNECTION_LOST');
+    expect(performance.now() - begun).toBeLessThan(25_000);
+    await box.say('after');
+    expect(await box.next()).toBe('after');
+  }, 60_000);
+
+  it.each(['tcp', 'ws'] as const)('lets go of a server that has stopped answering when it closes, by %s', async (way) => {
+    const server = await serve();
+    const writer = brew({ url: server[way] });
+    const box = await pair(writer.brew, brew({ url: server[way] }).brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    server.child.kill('SIGSTOP');
+    const begun = performance.now();
+    await writer.brew.close();
+    expect(performance.now() - begun).toBeLessThan(5000);
+  }, 60_000);
 
   it('says of a certificate that nobody known has signed how its authority is named', async () => {
     const files = certificate();

@@ -61,16 +61,15 @@ class NatsLine implements Line {
   #shared: Promise<void> | undefined;
   #unflushed = 0;
   #flushing: Promise<void> | undefined;
+  readonly #server: string;
+  /** It is being closed, or has ended. */
   #closing = false;
 
   constructor(connection: NatsConnection, owner: LineOwner, host: BrewHost) {
     this.#connection = connection;
     this.#owner = owner;
-    const server = connection.getServer();
-    void connection.closed().then((cause) => {
-      for (const over of this.#flushes) over();
-      if (!this.#closing) owner.ended(lost(server, cause));
-    });
+    this.#server = connection.getServer();
+    void connection.closed().then((cause) => this.#end(cause));
     void this.#watch(host);
   }
 
@@ -87,7 +86,7 @@ class NatsLine implements Line {
     const subscription = this.#connection.subscribe(address, {
       callback: (error, { data }) => {
         // A plain view: in Node the library's is a Buffer, which reads differently.
-        if (!error) this.#owner.message(address, new Uint8Array(data.buffer, data.byteOffset, data.length), false);
+        if (!error && !this.#closing) this.#owner.message(address, new Uint8Array(data.buffer, data.byteOffset, data.length), false);
       },
     });
     // A refusal is told by the connection too, and there in time.
@@ -103,8 +102,17 @@ class NatsLine implements Line {
 
   async close(): Promise<void> {
     this.#closing = true;
-    await Promise.race([this.#flushed(), new Promise<void>((resolve) => wait(CLOSE_TIMEOUT, resolve))]);
-    await this.#connection.close();
+    const late = new Promise<void>((resolve) => wait(CLOSE_TIMEOUT, resolve));
+    await Promise.race([this.#flushed(), late]);
+    // A WebSocket waits for the other side to agree, which may have stopped answering.
+    await Promise.race([this.#connection.close(), late]);
+  }
+
+  #end(cause: unknown): void {
+    for (const over of this.#flushes) over();
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#owner.ended(lost(this.#server, cause));
   }
 
   async #flush(): Promise<void> {
@@ -138,6 +146,8 @@ class NatsLine implements Line {
   async #watch(host: BrewHost): Promise<void> {
     const told = new Set<string>();
     for await (const status of this.#connection.status()) {
+      // A WebSocket to a server that has gone silent does not end for a minute or more: nobody waits for that.
+      if (status.type === 'staleConnection') this.#end(undefined);
       if (status.type !== 'error') continue;
       const { message, name } = status.error;
       if (told.has(message)) continue;
