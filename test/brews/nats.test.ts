@@ -160,8 +160,8 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(await open.next()).toBe('this one');
   });
 
-  it('answers a patron that comes late in parts that the server takes', async () => {
-    const server = await serve({ maxPayload: 64 * 1024 });
+  it.each([64, 30])('answers a patron that comes late in parts that the server takes, of %i KiB', async (most) => {
+    const server = await serve({ maxPayload: most * 1024 });
     await answersInParts(brew({ url: server.tcp }), brew({ url: server.tcp }), brew({ url: server.tcp }));
   });
 

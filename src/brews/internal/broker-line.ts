@@ -4,6 +4,8 @@ import type { BrewHost, PubkeeperError } from '../../core/index.js';
 
 /** One connection to a broker, from the moment it is open. */
 export interface Line {
+  /** How long a message may be, in bytes, where the broker tells. */
+  readonly most?: number | undefined;
   /** Nothing when the broker or the socket took it at once, a promise when that takes time. Throws when it never will. */
   publish(address: string, payload: Uint8Array, retain: boolean): void | Promise<void>;
   /** Resolves when the broker has confirmed it: what is published to `address` from then on comes. */

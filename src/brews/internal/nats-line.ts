@@ -73,8 +73,12 @@ class NatsLine implements Line {
     void this.#watch(host);
   }
 
+  get most(): number | undefined {
+    return this.#connection.info?.max_payload;
+  }
+
   publish(address: string, payload: Uint8Array): void | Promise<void> {
-    const limit = this.#connection.info?.max_payload;
+    const limit = this.most;
     if (limit && payload.length > limit) throw tooLong(this.#connection.getServer(), payload.length, limit);
     this.#connection.publish(address, payload);
     this.#unflushed += payload.length;
