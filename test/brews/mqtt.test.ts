@@ -225,6 +225,15 @@ describe('MqttBrew', () => {
     expect(await box.take(2)).toEqual(['one', 'two']);
   });
 
+  it.skipIf(!program)('reads the longest addresses that it does not refuse', async () => {
+    const broker = await mosquitto(program!);
+    clean.push(broker.kill);
+    for (const prefix of ['p/'.repeat(186) + 'p', 'p'.repeat(3900 - '/demo/one/'.length - 32)]) {
+      const [writer, reader] = [brew({ url: broker.tcp, prefix }), brew({ url: broker.tcp })];
+      await carriesInOrder(writer, reader);
+    }
+  });
+
   it.skipIf(!program)('answers a patron that comes late in parts that the broker takes', async () => {
     const broker = await mosquitto(program!, { maxPacket: 64 * 1024 });
     clean.push(broker.kill);
@@ -300,7 +309,7 @@ describe('MqttBrew', () => {
     thrown(() => new MqttBrew(options), 'OPTION_INVALID');
   });
 
-  it.each(['#', '+/x', 'a\0b', ''])('refuses to read the topic %j', (topic) => {
+  it.each(['#', '+/x', 'a\0b', 'a/'.repeat(189) + 'a', ''])('refuses to read the topic %j', (topic) => {
     const { brew: reader } = brew({ url: 'mqtt://127.0.0.1:1' });
     const brewerId = newId();
     const details = { name: 'mqtt', topic: `${topic}/${brewerId}` };

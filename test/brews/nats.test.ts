@@ -160,6 +160,11 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(await open.next()).toBe('this one');
   });
 
+  it('reads the longest addresses that it does not refuse', async () => {
+    const server = await serve();
+    await carriesInOrder(brew({ url: server.tcp, prefix: 'p'.repeat(3900 - '.demo.one.'.length - 32) }), brew({ url: server.tcp }));
+  });
+
   it.each([64, 30])('answers a patron that comes late in parts that the server takes, of %i KiB', async (most) => {
     const server = await serve({ maxPayload: most * 1024 });
     await answersInParts(brew({ url: server.tcp }), brew({ url: server.tcp }), brew({ url: server.tcp }));
@@ -261,6 +266,7 @@ describe('NatsBrew', () => {
 
   it.each([
     ['another address than the brewer\'s', { subject: `pubkeeper.${TOPIC}.${'0'.repeat(32)}` }],
+    ['an address that is too long', (id: string) => ({ subject: `${'日'.repeat(1300)}.${id}` })],
     ['wildcards', (id: string) => ({ subject: `pubkeeper.>.${id}` })],
     ['nothing', {}],
   ])('refuses details with %s', (_, details) => {
