@@ -2,14 +2,16 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { MqttBrew, type MqttBrewOptions } from '../../src/brews/mqtt.js';
 import { newId } from '../../src/core/index.js';
+import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
 import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
-import { files, findProgram, mosquitto } from './processes.js';
+import { certificate, files, findProgram, mosquitto } from './processes.js';
 import { pair, receiver, TOPIC } from './rig.js';
 
 const program = findProgram('mosquitto');
@@ -223,11 +225,37 @@ describe('MqttBrew', () => {
     expect(await box.take(2)).toEqual(['one', 'two']);
   });
 
+  it.skipIf(!program)('reads the longest addresses that it does not refuse', async () => {
+    const broker = await mosquitto(program!);
+    clean.push(broker.kill);
+    for (const prefix of ['p/'.repeat(186) + 'p', 'p'.repeat(3900 - '/demo/one/'.length - 32)]) {
+      const [writer, reader] = [brew({ url: broker.tcp, prefix }), brew({ url: broker.tcp })];
+      await carriesInOrder(writer, reader);
+    }
+  });
+
   it.skipIf(!program)('answers a patron that comes late in parts that the broker takes', async () => {
     const broker = await mosquitto(program!, { maxPacket: 64 * 1024 });
     clean.push(broker.kill);
     await answersInParts(brew({ url: broker.tcp }), brew({ url: broker.tcp }), brew({ url: broker.tcp }));
   });
+
+  it('sends what a broker that has gone silent did not confirm to it again, once it can be reached', async () => {
+    const broker = await aedes();
+    const proxy = await FaultProxy.listen(() => broker.ports[0]);
+    clean.push(broker.kill, () => proxy.close());
+    const writer = brew({ url: `mqtt://127.0.0.1:${proxy.port}`, alternatives: [broker.tcp], qos: 1 });
+    const reader = brew({ url: broker.tcp, qos: 1 });
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('before');
+    proxy.blackhole('both');
+    // Of what was subscribed to just then it is not said that the broker refuses it.
+    writer.brew.brewerDetails({ topic: 'demo.other', brewerId: newId() });
+    const texts = ['one', 'two', 'three'];
+    await Promise.all(texts.map((text) => box.say(text)));
+    expect(await box.take(4)).toEqual(['before', ...texts]);
+    expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
+  }, 40_000);
 
   it('lets go of a broker that has stopped answering when it closes', async () => {
     const silent = createServer((socket) => socket.once('data', () => socket.write(Uint8Array.of(0x20, 2, 0, 0)))); // CONNACK
@@ -248,11 +276,22 @@ describe('MqttBrew', () => {
     expect(performance.now() - begun).toBeLessThan(5000);
   });
 
+  it('says of a certificate that nobody known has signed how its authority is named', async () => {
+    const { cert, key, remove } = certificate();
+    const server = createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }).listen(0, '127.0.0.1');
+    clean.push(remove, () => server.close());
+    await once(server, 'listening');
+    const rig = brew({ url: `mqtts://127.0.0.1:${(server.address() as AddressInfo).port}` });
+    rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const { message } = await rig.error('CONNECT_FAILED');
+    expect(message).toMatch(/^Cannot connect to the MQTT broker at mqtts:\S+ \([^)]*certificate\): where its certificate .* start Node with NODE_EXTRA_CA_CERTS=<file in PEM>\.$/);
+  });
+
   it('says that there is no broker at an address, once, and goes on trying', async () => {
     const rig = brew({ url: `mqtt://127.0.0.1:${await freePort()}` });
     rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
     const error = await rig.error('CONNECT_FAILED');
-    expect(error.message).toMatch(/^Cannot connect to the MQTT broker at mqtt:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\): check that it runs there\.$/);
+    expect(error.message).toMatch(/^Cannot connect to the MQTT broker at mqtt:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\): check that it runs there, and that the address begins with what it speaks at that port\.$/);
     await rig.state(false);
     expect(rig.errors).toHaveLength(1);
   });
@@ -270,7 +309,7 @@ describe('MqttBrew', () => {
     thrown(() => new MqttBrew(options), 'OPTION_INVALID');
   });
 
-  it.each(['#', '+/x', 'a\0b', ''])('refuses to read the topic %j', (topic) => {
+  it.each(['#', '+/x', 'a\0b', 'a/'.repeat(189) + 'a', ''])('refuses to read the topic %j', (topic) => {
     const { brew: reader } = brew({ url: 'mqtt://127.0.0.1:1' });
     const brewerId = newId();
     const details = { name: 'mqtt', topic: `${topic}/${brewerId}` };

@@ -3,10 +3,11 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
+import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
-import { findProgram, nats, type NatsOptions } from './processes.js';
+import { certificate, findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
 const program = findProgram('nats-server');
@@ -159,8 +160,13 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(await open.next()).toBe('this one');
   });
 
-  it('answers a patron that comes late in parts that the server takes', async () => {
-    const server = await serve({ maxPayload: 64 * 1024 });
+  it('reads the longest addresses that it does not refuse', async () => {
+    const server = await serve();
+    await carriesInOrder(brew({ url: server.tcp, prefix: 'p'.repeat(3900 - '.demo.one.'.length - 32) }), brew({ url: server.tcp }));
+  });
+
+  it.each([64, 30])('answers a patron that comes late in parts that the server takes, of %i KiB', async (most) => {
+    const server = await serve({ maxPayload: most * 1024 });
     await answersInParts(brew({ url: server.tcp }), brew({ url: server.tcp }), brew({ url: server.tcp }));
   });
 
@@ -172,6 +178,45 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(error.message).toMatch(/takes messages of up to 1048576 bytes, and this one has 1048664: brew shorter ones, or raise its max_payload\.$/);
     await box.say('two');
     expect(await box.take(2)).toEqual(['one', 'two']);
+  });
+
+  it.each(['tcp', 'ws'] as const)('gives up a server that has gone silent, by %s, and goes on with a new connection', async (way) => {
+    const server = await serve();
+    const proxy = await FaultProxy.listen(() => server.ports[way === 'tcp' ? 0 : 1]);
+    clean.push(() => proxy.close());
+    const writer = brew({ url: `${way === 'tcp' ? 'nats' : 'ws'}://127.0.0.1:${proxy.port}`, alternatives: [server[way]] });
+    const reader = brew({ url: server[way] });
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('before');
+    expect(await box.next()).toBe('before');
+    proxy.blackhole('both');
+    const begun = performance.now();
+    await writer.error('CONNECTION_LOST');
+    expect(performance.now() - begun).toBeLessThan(25_000);
+    await box.say('after');
+    expect(await box.next()).toBe('after');
+  }, 60_000);
+
+  it.each(['tcp', 'ws'] as const)('lets go of a server that has stopped answering when it closes, by %s', async (way) => {
+    const server = await serve();
+    const writer = brew({ url: server[way] });
+    const box = await pair(writer.brew, brew({ url: server[way] }).brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    server.child.kill('SIGSTOP');
+    const begun = performance.now();
+    await writer.brew.close();
+    expect(performance.now() - begun).toBeLessThan(5000);
+  }, 60_000);
+
+  it('says of a certificate that nobody known has signed how its authority is named', async () => {
+    const files = certificate();
+    clean.push(files.remove);
+    const server = await serve({ tls: files });
+    const rig = brew({ url: server.tcp.replace('nats:', 'tls:') });
+    rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const { message } = await rig.error('CONNECT_FAILED');
+    expect(message).toMatch(/^Cannot connect to NATS at tls:\S+ \([^)]*certificate\): where its certificate .* start Node with NODE_EXTRA_CA_CERTS=<file in PEM>\.$/);
   });
 
   it('waits when the server does not take data as fast as it is brewed, and refuses more than 16 MiB', async () => {
@@ -186,7 +231,7 @@ describe('NatsBrew', () => {
     const rig = brew({ url: `nats://127.0.0.1:${port}` });
     rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
     const error = await rig.error('CONNECT_FAILED');
-    expect(error.message).toMatch(/^Cannot connect to NATS at nats:\/\/127\.0\.0\.1:\d+ \(.*\): check that it runs there\.$/);
+    expect(error.message).toMatch(/^Cannot connect to NATS at nats:\/\/127\.0\.0\.1:\d+ \(.*\): check that it runs there, and that the address begins with what it speaks at that port\.$/);
     await rig.state(false);
     expect(rig.errors).toHaveLength(1);
   });
@@ -221,6 +266,7 @@ describe('NatsBrew', () => {
 
   it.each([
     ['another address than the brewer\'s', { subject: `pubkeeper.${TOPIC}.${'0'.repeat(32)}` }],
+    ['an address that is too long', (id: string) => ({ subject: `${'日'.repeat(1300)}.${id}` })],
     ['wildcards', (id: string) => ({ subject: `pubkeeper.>.${id}` })],
     ['nothing', {}],
   ])('refuses details with %s', (_, details) => {

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -60,6 +60,15 @@ export function files(contents: Record<string, string>): { path: (name: string) 
   return { path, remove: () => rmSync(directory, { recursive: true, force: true }) };
 }
 
+/** The files of a certificate for 127.0.0.1 that nobody known has signed. */
+export function certificate(): { cert: string; key: string; remove: () => void } {
+  const { path, remove } = files({});
+  const [cert, key] = [path('cert.pem'), path('key.pem')];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  return { cert, key, remove };
+}
+
 export interface MosquittoOptions {
   readonly tcp?: number;
   readonly ws?: number;
@@ -106,14 +115,17 @@ export interface NatsOptions {
   /** `timeout`: how long it may take to say so, in seconds. `publish`: the only subjects that it may publish to. */
   readonly user?: { readonly name: string; readonly password: string; readonly timeout?: number; readonly publish?: string };
   readonly cluster?: { readonly port: number; readonly routes: readonly number[] };
+  /** Files; by them it speaks TLS at its TCP port. */
+  readonly tls?: { readonly cert: string; readonly key: string };
 }
 
 export async function nats(program: string, options: NatsOptions = {}): Promise<Running & { tcp: string; ws: string; ports: [number, number] }> {
-  const { tcp = await freePort(), ws = await freePort(), user, cluster, maxPayload } = options;
+  const { tcp = await freePort(), ws = await freePort(), user, cluster, maxPayload, tls } = options;
   const routes = cluster?.routes.map((port) => `nats://127.0.0.1:${port}`).join(', ');
   const config = [
     `listen: 127.0.0.1:${tcp}`,
     ...(maxPayload === undefined ? [] : [`max_payload: ${maxPayload}`]),
+    tls ? `tls { cert_file: "${tls.cert}", key_file: "${tls.key}" }` : '',
     `websocket { listen: "127.0.0.1:${ws}", no_tls: true }`,
     user
       ? `authorization { timeout: ${user.timeout ?? 2}, users: [{ user: "${user.name}", password: "${user.password}"${user.publish ? `, permissions: { publish: "${user.publish}", subscribe: ">" }` : ''} }] }`

@@ -221,7 +221,7 @@ export class BrokerBrew implements Brew {
   /** What goes unasked may not be lost, and goes before, and by the same way as, all that is brewed from now on. */
   #reply({ address, pooled: { link } }: Pick<Outlet, 'address' | 'pooled'>, patronId: string, answer: Answer, unasked = false): void | Promise<void> {
     const to = this.#answersTo(address, patronId);
-    const parts = encodeAnswers(answer, unasked);
+    const parts = encodeAnswers(answer, unasked, link.most);
     if (!unasked) return parts.forEach((part) => link.say(to, part));
     try {
       const sent: (void | Promise<void>)[] = parts.map((part) => link.publish(to, part)?.catch(() => undefined));

@@ -4,6 +4,8 @@ import type { BrewHost, PubkeeperError } from '../../core/index.js';
 
 /** One connection to a broker, from the moment it is open. */
 export interface Line {
+  /** How long a message may be, in bytes, where the broker tells. */
+  readonly most?: number | undefined;
   /** Nothing when the broker or the socket took it at once, a promise when that takes time. Throws when it never will. */
   publish(address: string, payload: Uint8Array, retain: boolean): void | Promise<void>;
   /** Resolves when the broker has confirmed it: what is published to `address` from then on comes. */
@@ -41,3 +43,9 @@ export interface Credentials {
  * `BREW_DEPENDENCY` (may not).
  */
 export type Dial = (target: Target, owner: LineOwner, host: BrewHost) => Promise<Line>;
+
+/** What to do where a broker cannot be reached, for the reason that the library gives. */
+export const remedy = (why: string): string =>
+  /certificate/i.test(why)
+    ? 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'
+    : 'check that it runs there, and that the address begins with what it speaks at that port';

@@ -72,6 +72,11 @@ export class BrokerLink {
     return !!this.#host.state && !this.ended && this.#outage.isMissed;
   }
 
+  /** How long a message may be, in bytes, as far as the broker tells. */
+  get most(): number {
+    return this.#line?.most ?? Infinity;
+  }
+
   /** This pair is over: it does not wait for this link any more. */
   forgetPair(scope: BrewScope): void {
     this.#outage.forget(scope);

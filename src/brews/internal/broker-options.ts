@@ -1,5 +1,6 @@
 import type { Complete } from '../../core/complete.js';
 import { type BrewDetails, PubkeeperError } from '../../core/index.js';
+import { utf8 } from '../../core/host.js';
 import { show } from '../../core/id.js';
 import type { Place } from './broker-brew.js';
 import type { Credentials } from './broker-line.js';
@@ -8,6 +9,12 @@ import type { Credentials } from './broker-line.js';
 
 const WS = ['ws:', 'wss:'];
 const MAX_ADDRESSES = 16;
+/**
+ * More in an address would end this client's connection, and with it all other pairs: NATS takes lines of 4096 bytes, and mosquitto
+ * 200 levels, of which those of a patron's answers are two.
+ */
+const MAX_BYTES = 3900;
+const MAX_LEVELS = 190;
 
 /** What is told to patrons. */
 interface Advertised {
@@ -66,8 +73,8 @@ export function readUrls(
  */
 export function readPlace(details: BrewDetails, address: unknown, brewerId: string, tcp: readonly string[], separator: string): Omit<Place, 'kept'> {
   // A patron publishes beside this address with its own rights: it must be the brewer's, and nobody else's.
-  const own = typeof address === 'string' && address.length <= 4096 && address.endsWith(separator + brewerId);
-  if (!own || !/^[\p{L}\p{M}\p{N}_./-]+$/u.test(address)) {
+  const own = typeof address === 'string' && address.endsWith(separator + brewerId);
+  if (!own || utf8(address).length > MAX_BYTES || address.split(separator).length > MAX_LEVELS || !/^[\p{L}\p{M}\p{N}_./-]+$/u.test(address)) {
     throw new PubkeeperError('BREW_CONFIG_INVALID', `A brewer publishes where it should not: ${show(address)}.`, { address });
   }
   const read = (list: unknown, protocols: readonly string[]): string[] =>

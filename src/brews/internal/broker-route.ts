@@ -21,11 +21,12 @@ const UNASKED = 4;
 const MAX_PART = 60_000;
 const LENGTH_AT = 84;
 
-export function encodeAnswers({ frames, retained }: Answer, unasked = false): Uint8Array[] {
+/** @param most how long a message may be, in bytes */
+export function encodeAnswers({ frames, retained }: Answer, unasked = false, most = Infinity): Uint8Array[] {
   const parts: Uint8Array[][] = [[]];
   let size = 0;
   for (const frame of frames) {
-    if (size + frame.length > MAX_PART && size) {
+    if (size && size + frame.length > Math.min(MAX_PART, most - 1)) {
       parts.push([]);
       size = 0;
     }

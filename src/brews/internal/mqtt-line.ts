@@ -3,7 +3,7 @@ import { PubkeeperError } from '../../core/index.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
 import { cancel, wait } from '../../core/host.js';
 import { newId } from '../../core/id.js';
-import type { Credentials, Line, LineOwner, Target } from './broker-line.js';
+import { type Credentials, type Line, type LineOwner, remedy, type Target } from './broker-line.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -82,6 +82,7 @@ class MqttLine implements Line {
   readonly #owner: LineOwner;
   readonly #qos: 0 | 1;
   #drained: Deferred | undefined;
+  readonly #ended = deferred();
   #over = false;
 
   constructor(client: MqttClient, owner: LineOwner, qos: 0 | 1) {
@@ -98,7 +99,8 @@ class MqttLine implements Line {
     const bytes = payload as Buffer; // MQTT.js writes whatever bytes it gets
     if (qos) {
       return new Promise((resolve, reject) => {
-        this.#client.publish(address, bytes, { qos, retain }, (error) => (error ? reject(error) : resolve()));
+        // MQTT.js gives up its messages before it tells of the end of a connection over which nothing came; no broker refuses one otherwise.
+        this.#client.publish(address, bytes, { qos, retain }, (error) => (error ? void this.#ended.promise.then(() => reject(error)) : resolve()));
       });
     }
     this.#client.publish(address, bytes, { qos, retain });
@@ -107,9 +109,9 @@ class MqttLine implements Line {
 
   subscribe(address: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#client.subscribe(address, { qos: this.#qos }, (error, granted) => {
+      this.#client.subscribe(address, { qos: this.#qos }, (error, granted, answer) => {
         if (!error && granted?.[0]?.qos !== 128) return resolve();
-        if (this.#over) return resolve(); // it will be subscribed anew
+        if (!answer) return void this.#ended.promise.then(resolve); // it will be subscribed anew
         reject(
           new PubkeeperError(
             'FORBIDDEN',
@@ -143,6 +145,7 @@ class MqttLine implements Line {
 
   ended(error: PubkeeperError): void {
     this.#drained?.resolve();
+    this.#ended.resolve();
     if (this.#over) return;
     this.#over = true;
     this.#owner.ended(error);
@@ -179,8 +182,10 @@ function refused(url: string, problem: Error | undefined): PubkeeperError {
       problem,
     );
   }
-  const why = typeof code === 'string' ? code : problem?.message || 'no answer';
-  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to the MQTT broker at ${url} (${why}): check that it runs there.`, { url }, problem);
+  // Codes tell more than sentences that name the address again; those of certificates do not.
+  const message = problem?.message || 'no answer';
+  const why = typeof code === 'string' && !/certificate/i.test(message) ? code : message;
+  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to the MQTT broker at ${url} (${why}): ${remedy(why)}.`, { url }, problem);
 }
 
 const lost = (url: string, cause: Error | undefined): PubkeeperError =>

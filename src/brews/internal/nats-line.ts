@@ -1,7 +1,7 @@
 import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/nats-core';
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { wait } from '../../core/host.js';
-import type { Line, LineOwner, Target } from './broker-line.js';
+import { type Line, type LineOwner, remedy, type Target } from './broker-line.js';
 
 /** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -61,21 +61,24 @@ class NatsLine implements Line {
   #shared: Promise<void> | undefined;
   #unflushed = 0;
   #flushing: Promise<void> | undefined;
+  readonly #server: string;
+  /** It is being closed, or has ended. */
   #closing = false;
 
   constructor(connection: NatsConnection, owner: LineOwner, host: BrewHost) {
     this.#connection = connection;
     this.#owner = owner;
-    const server = connection.getServer();
-    void connection.closed().then((cause) => {
-      for (const over of this.#flushes) over();
-      if (!this.#closing) owner.ended(lost(server, cause));
-    });
+    this.#server = connection.getServer();
+    void connection.closed().then((cause) => this.#end(cause));
     void this.#watch(host);
   }
 
+  get most(): number | undefined {
+    return this.#connection.info?.max_payload;
+  }
+
   publish(address: string, payload: Uint8Array): void | Promise<void> {
-    const limit = this.#connection.info?.max_payload;
+    const limit = this.most;
     if (limit && payload.length > limit) throw tooLong(this.#connection.getServer(), payload.length, limit);
     this.#connection.publish(address, payload);
     this.#unflushed += payload.length;
@@ -87,7 +90,7 @@ class NatsLine implements Line {
     const subscription = this.#connection.subscribe(address, {
       callback: (error, { data }) => {
         // A plain view: in Node the library's is a Buffer, which reads differently.
-        if (!error) this.#owner.message(address, new Uint8Array(data.buffer, data.byteOffset, data.length), false);
+        if (!error && !this.#closing) this.#owner.message(address, new Uint8Array(data.buffer, data.byteOffset, data.length), false);
       },
     });
     // A refusal is told by the connection too, and there in time.
@@ -103,8 +106,17 @@ class NatsLine implements Line {
 
   async close(): Promise<void> {
     this.#closing = true;
-    await Promise.race([this.#flushed(), new Promise<void>((resolve) => wait(CLOSE_TIMEOUT, resolve))]);
-    await this.#connection.close();
+    const late = new Promise<void>((resolve) => wait(CLOSE_TIMEOUT, resolve));
+    await Promise.race([this.#flushed(), late]);
+    // A WebSocket waits for the other side to agree, which may have stopped answering.
+    await Promise.race([this.#connection.close(), late]);
+  }
+
+  #end(cause: unknown): void {
+    for (const over of this.#flushes) over();
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#owner.ended(lost(this.#server, cause));
   }
 
   async #flush(): Promise<void> {
@@ -138,6 +150,8 @@ class NatsLine implements Line {
   async #watch(host: BrewHost): Promise<void> {
     const told = new Set<string>();
     for await (const status of this.#connection.status()) {
+      // A WebSocket to a server that has gone silent does not end for a minute or more: nobody waits for that.
+      if (status.type === 'staleConnection') this.#end(undefined);
       if (status.type !== 'error') continue;
       const { message, name } = status.error;
       if (told.has(message)) continue;
@@ -172,7 +186,7 @@ function refused(urls: readonly string[], cause: unknown): PubkeeperError {
     );
   }
   const why = cause instanceof Error && cause.message ? cause.message : 'no answer';
-  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to NATS at ${where} (${why}): check that it runs there.`, { urls }, cause);
+  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to NATS at ${where} (${why}): ${remedy(why)}.`, { urls }, cause);
 }
 
 const lost = (server: string, cause: unknown): PubkeeperError =>

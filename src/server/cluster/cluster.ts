@@ -22,10 +22,11 @@ import type { ReplicaOwner } from './replica.js';
 const TICK_MS = 500;
 /** How long the registry is tried at the start, in ms. */
 const START_MS = 20_000;
-/** In ticks: between two signs of life; until a server is taken for dead (6 s); until one that is cut off gives up the others. */
+/** In ticks: between two signs of life; until a server is taken for dead (6 s); until one that is cut off gives up the others; without a failure, until an outage is over. */
 const BEAT = 3;
 const LEASE = 12;
 const ISOLATION = 60;
+const CALM = 20;
 /** What a message has besides its value: the header of a deletion, and what JetStream adds. */
 const RECORD_OVERHEAD = 1024;
 
@@ -82,7 +83,9 @@ export class Cluster {
   #timer: NodeJS.Timeout | undefined;
   #tick = 0;
   #hasLeft = false;
-  #told = '';
+  /** What was said of the present outage, and the tick at which there was something to say last. */
+  readonly #told = new Set<string>();
+  #toldAt = 0;
 
   private constructor(settings: ClusterSettings, hooks: ClusterHooks) {
     this.#settings = settings;
@@ -240,7 +243,7 @@ export class Cluster {
     for (const server of this.#leases.tick()) this.#lost(server, 'gives no sign of life');
     this.#registry.tick();
     this.bridge.tick();
-    if (this.problem === undefined) this.#told = '';
+    if (this.problem === undefined && this.#tick - this.#toldAt > CALM) this.#told.clear();
   }
 
   #beat(more: Partial<Beat>): void {
@@ -289,8 +292,9 @@ export class Cluster {
 
   /** Once per outage. */
   #tell(text: string): void {
-    if (this.#told === text) return;
-    this.#told = text;
+    this.#toldAt = this.#tick;
+    if (this.#told.has(text)) return;
+    this.#told.add(text);
     this.#hooks.logger.warn(text);
   }
 }

@@ -51,11 +51,11 @@ export class NatsStore implements RegistryStore {
   }
 
   async put(key: string, value: string): Promise<void> {
-    await this.#bucketNow().put(key, value);
+    await this.#bucketNow().put(key, value).catch(explain);
   }
 
   async delete(key: string): Promise<void> {
-    await this.#bucketNow().delete(key);
+    await this.#bucketNow().delete(key).catch(explain);
   }
 
   async erase(key: string): Promise<void> {
@@ -88,8 +88,16 @@ export class NatsStore implements RegistryStore {
 
 const codeOf = (error: unknown): unknown => (typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined);
 
+const wordsOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+function explain(cause: unknown): never {
+  const why = wordsOf(cause);
+  if (!/resource/i.test(why)) throw cause;
+  throw new PubkeeperError('CLUSTER_FAILED', `JetStream has no memory left for what is registered (${why}): raise max_mem of nats-server, or that of the account.`, {}, cause);
+}
+
 function failed(cause: unknown): PubkeeperError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = wordsOf(cause);
   const isSingle = codeOf(cause) === NOT_CLUSTERED;
   const permanent = isSingle || /not enabled|not supported|insufficient permissions/i.test(`${why} ${cause instanceof Error ? cause.name : ''}`);
   const hint = isSingle ? ': it is a single server, leave out "replicas" (--cluster-replicas)' : permanent ? ': start nats-server with JetStream (-js), and allow it for this account' : '';

@@ -53,6 +53,46 @@ describe.skipIf(!NATS)('what NATS has to allow', { timeout: 90_000 }, () => {
   });
 });
 
+describe.skipIf(!NATS)('a registry that cannot be reached any more', { timeout: 90_000 }, () => {
+  it('is told once, however often it is tried', async () => {
+    const nats = stage.own(await startNats());
+    const told: string[] = [];
+    const logger = { ...QUIET, warn: (line: unknown) => void told.push(String(line)) };
+    const server = await stage.server(nats.url, { logger });
+    await until(() => server.stats().cluster!.ready, 'readiness');
+    const only = '["pubkeeper-cluster.pubkeeper.>", "_INBOX.>"]';
+    await nats.restart(`authorization { users: [{ user: u, password: p, permissions: { publish: ${only}, subscribe: ${only} } }] }, no_auth_user: u`);
+    await until(() => !server.stats().cluster!.ready, 'the outage');
+    await until(() => server.stats().cluster!.ready === false && server.stats().cluster!.resyncs > 6, 'some more attempts');
+    const registry = told.filter((line) => line.startsWith('The registry in NATS'));
+    expect(registry.length).toBeGreaterThan(0);
+    expect(registry).toEqual([...new Set(registry)]);
+  });
+});
+
+describe.skipIf(!NATS)('a JetStream without memory', { timeout: 90_000 }, () => {
+  it('is told by what to raise', async () => {
+    const nats = stage.own(await startNats({
+      config: 'accounts { A { jetstream { max_mem: 1MB, max_file: 0 }, users: [{ user: u, password: p }] } }, no_auth_user: u',
+    }));
+    const told: string[] = [];
+    const server = await stage.server(nats.url, { logger: { ...QUIET, warn: (line: unknown) => void told.push(String(line)) } });
+    const connection = await connect({ servers: nats.url });
+    stage.own({ kill: () => connection.close() });
+    const bucket = await new Kvm(connection).open('pubkeeper_pubkeeper');
+    const fill = async (length: number): Promise<void> => {
+      for (let n = 0; ; n++) await bucket.put(`abcdefghijkl.p.${length}-${n}`, 'x'.repeat(length));
+    };
+    await expect(fill(100_000)).rejects.toThrow(/resource/);
+    await expect(fill(1)).rejects.toThrow(/resource/);
+    const client = stage.client(server);
+    client.addBrewer('full.x');
+    await client.connect();
+    const line = await until(() => told.find((text) => text.startsWith('The registry in NATS')), 'the word');
+    expect(line).toMatch(/: JetStream has no memory left for what is registered \(.*resource.*\): raise max_mem of nats-server, or that of the account\.$/);
+  });
+});
+
 describe.skipIf(!NATS)('a NATS server with TLS', () => {
   it('whose certificate nobody known has signed: the error says how to name its authority', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pk-nats-tls-'));
