@@ -26,6 +26,7 @@ const LIMIT_HELP: Readonly<Record<keyof typeof LIMITS, string>> = {
   connectionsPerAddress: 'connections from one address (IPv6: one /64); on loopback only when given',
   registrations: 'patrons and brewers of one connection',
   registeredBytes: 'bytes that the patrons and brewers of one connection have together',
+  pairs: 'pairs that the patrons and brewers of one connection make',
   brewsPerRegistration: 'brews of one patron or brewer',
   joinedTopics: 'topics that one relay connection has joined',
   topicLength: 'characters of a topic or pattern',

@@ -23,13 +23,15 @@ export const newClient = <C>(rights: Rights, places: Places<C>): Client<C> => ({
   brews: [],
   moves: false,
   bytes: 0,
+  pairs: 0,
   down: new DownBrews(),
 });
 
-/** What a client has registered: how many patrons and brewers, and how long all of it is. */
+/** What a client has registered: how many patrons and brewers, how long all of it is, and in how many pairs it is. */
 export interface Usage {
   readonly count: number;
   readonly bytes: number;
+  readonly pairs: number;
 }
 
 /** Notes how long a registration of a client is now. */

@@ -18,6 +18,11 @@ export interface Limits {
   readonly registrations?: number | undefined;
   /** Bytes of the packets that registered these, together; default 16 MiB. */
   readonly registeredBytes?: number | undefined;
+  /**
+   * Pairs that the patrons and brewers of one connection make; default 1,000,000: a hundred for each of 10,000. Who has so
+   * many can register no more; the last registration may go beyond it, so that one brewer of any number of patrons never fails.
+   */
+  readonly pairs?: number | undefined;
   /** Brews of one patron or brewer; default 32. */
   readonly brewsPerRegistration?: number | undefined;
   /** Topics that one relay connection has joined; default 10,000. */
@@ -73,6 +78,7 @@ export const LIMITS: Readonly<Record<Numbers, readonly [fallback: number, least:
   connectionsPerAddress: [256, 1, MOST],
   registrations: [10_000, 1, MOST],
   registeredBytes: [16 * MiB, 1024, MOST_BYTES],
+  pairs: [1_000_000, 1, MOST],
   brewsPerRegistration: [32, 1, MOST],
   joinedTopics: [10_000, 1, MOST],
   topicLength: [255, 1, MOST],
@@ -147,7 +153,7 @@ export function excessOf(packet: Packet, length: number, limits: LimitSettings, 
   if (isDeep(payload)) {
     return excess('nesting', `What is registered has at most ${MAX_DEPTH} levels of lists and objects: nest less.`);
   }
-  const { count, bytes } = usage();
+  const { count, bytes, pairs } = usage();
   if (count >= limits.registrations) {
     const message = `A connection has at most ${limits.registrations} patrons and brewers here: unregister some, or open another one.`;
     return excess('registrations', message);
@@ -155,6 +161,10 @@ export function excessOf(packet: Packet, length: number, limits: LimitSettings, 
   if (bytes + length > limits.registeredBytes) {
     const message = `The patrons and brewers of a connection have at most ${limits.registeredBytes} bytes together here: shorten or unregister some.`;
     return excess('registered-bytes', message);
+  }
+  if (pairs >= limits.pairs) {
+    const message = `The patrons and brewers of a connection make at most ${limits.pairs} pairs here: unregister some, or open another one.`;
+    return excess('pairs', message);
   }
   return undefined;
 }

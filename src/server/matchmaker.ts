@@ -106,10 +106,14 @@ export class Matchmaker<C> {
   /** What a client has registered, apart from the one that `packet` registers. */
   usage(client: C, packet: Packet): Usage {
     const known = this.#clients.get(client);
-    if (!known) return { count: 0, bytes: 0 };
+    if (!known) return { count: 0, bytes: 0, pairs: 0 };
     const holding = this.#holding(packet);
     const own = holding?.client === client ? holding : undefined;
-    return { count: known.brewers.size + known.patrons.size - (own ? 1 : 0), bytes: known.bytes - (own?.bytes ?? 0) };
+    return {
+      count: known.brewers.size + known.patrons.size - (own ? 1 : 0),
+      bytes: known.bytes - (own?.bytes ?? 0),
+      pairs: known.pairs - (own?.matches.size ?? 0),
+    };
   }
 
   #holding(packet: Packet): RegisteredBrewer<C> | RegisteredPatron<C> | undefined {

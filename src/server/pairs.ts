@@ -9,6 +9,8 @@ export interface Party<C> {
   readonly rights: Rights;
   readonly places: Places<C>;
   readonly down: DownBrews;
+  /** In how many pairs its registrations are. */
+  pairs: number;
 }
 
 /** What wants to hear of matches as they come and go, before the packets about them are handed out. */
@@ -56,14 +58,14 @@ export class Pairs<C> {
   link(match: Match<C>): void {
     match.brewer.matches.set(match.patron, match);
     match.patron.matches.set(match.brewer, match);
-    this.#size++;
+    this.#count(match, 1);
     this.#listener?.matched(match);
   }
 
   unlink(match: Match<C>): void {
     match.brewer.matches.delete(match.patron);
     match.patron.matches.delete(match.brewer);
-    this.#size--;
+    this.#count(match, -1);
     this.#listener?.unmatched(match);
   }
 
@@ -77,6 +79,15 @@ export class Pairs<C> {
     match.patronBrew = better.patronBrew;
     this.link(match);
     return true;
+  }
+
+  #count({ brewer, patron }: Match<C>, change: 1 | -1): void {
+    this.#size += change;
+    const ends = brewer.client === patron.client ? [brewer] : [brewer, patron];
+    for (const { client } of ends) {
+      const party = this.#party(client);
+      if (party) party.pairs += change;
+    }
   }
 
   #isDown(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>, brew: string): boolean {

@@ -19,6 +19,7 @@ import { addressOf, localAddresses, OwnRelays } from './own-address.js';
 import { isSecure, transportOf } from './own-relay.js';
 import { Ports, relayPayload } from './ports.js';
 import { RelayPlane } from './relay-socket.js';
+import { Rota } from './rota.js';
 import { Drops, type ServerStats } from './stats.js';
 import { checkKeys } from './tickets.js';
 import type { AcceptedRoute } from './upgrade.js';
@@ -63,6 +64,7 @@ export class PubkeeperServer {
   readonly #control: ControlPlane;
   readonly #relay: RelayPlane;
   readonly #ports: Ports;
+  readonly #rota = new Rota();
   #beat: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
@@ -256,6 +258,7 @@ export class PubkeeperServer {
   }
 
   #accept(socket: WebSocket, route: AcceptedRoute, request: IncomingMessage): void {
+    this.#rota.watch(socket, request.socket);
     if (route.kind === 'relay') {
       this.#relay.accept(socket, request.socket, route.version);
       return;

@@ -50,6 +50,8 @@ export type DropReason =
   | 'registrations'
   /** patrons and brewers that are too long together */
   | 'registered-bytes'
+  /** more pairs than the patrons and brewers of a connection may make */
+  | 'pairs'
   /** a patron or brewer of too many brews, or a brew with too long a name */
   | 'brews'
   /** a patron or brewer whose details are nested too deep */

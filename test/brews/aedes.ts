@@ -34,9 +34,23 @@ const readsAll = <T extends Duplex>(stream: T): T => {
   return stream;
 };
 
+/**
+ * Aedes passes on what it has to retain a moment later than other messages, and takes it for a duplicate, which nobody gets, where one
+ * that came behind it has overtaken it. Kept in memory it is at once, so nothing need be waited for.
+ */
+function keepsOrder(broker: Aedes): void {
+  const { persistence } = broker as unknown as { persistence: { storeRetained(packet: unknown): { then(done: () => void): void } } };
+  const store = persistence.storeRetained.bind(persistence);
+  persistence.storeRetained = (packet) => {
+    store(packet);
+    return { then: (done) => done() };
+  };
+}
+
 /** Aedes in this process, by TCP and by WebSocket. */
 export async function aedes({ tcp = 0, ws = 0, login = false, mayRead = () => true }: AedesOptions = {}): Promise<Broker> {
   const broker = await Aedes.createBroker();
+  keepsOrder(broker);
   broker.authorizeSubscribe = (_client, subscription, done) => done(null, mayRead(subscription.topic) ? subscription : null);
   if (login) {
     broker.authenticate = (_client, name, password, done) => {

@@ -102,6 +102,24 @@ describe.each([
     await givesMissed(brew({ url: broker.tcp, qos }), brew({ url: broker.tcp, qos }), brew({ qos }));
   });
 
+  it.skipIf(skip)('gives all patrons what is brewed right before one of them is given what it missed', async () => {
+    const broker = await serve();
+    const [writer, reader] = [brew({ url: broker.tcp }), brew({ url: broker.tcp })];
+    const { brewerId, patronId, details, say, next, take } = await pair(writer.brew, reader.brew);
+    await say('one');
+    expect(await next()).toBe('one');
+    const second = receiver();
+    const other = { topic: TOPIC, brewerId, patronId: newId() };
+    writer.brew.startBrewer({ ...other, details: reader.brew.patronDetails()! });
+    reader.brew.startPatron({ ...other, details, receive: second.receive });
+    await say('two');
+    expect([await next(), await second.next()]).toEqual(['two', 'two']);
+    void say('three');
+    writer.brew.startBrewer({ topic: TOPIC, brewerId, patronId, details: reader.brew.patronDetails()!, missed: [rawFrame(TOPIC, brewerId, 'missed')] });
+    // It was here all the time, and so gets what it missed after what it has.
+    expect([await take(2), await second.next()]).toEqual([['three', 'missed'], 'three']);
+  });
+
   it.skipIf(skip)('keeps nothing when it is not wanted', async () => {
     const broker = await serve();
     const writer = brew({ url: broker.tcp, lastValue: false });

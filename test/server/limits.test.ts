@@ -12,17 +12,23 @@ import { RawControl, RawRelay, dial, encodeRelay, newId, refusal } from './raw-c
 
 const WEB = [{ name: 'websocket' }];
 
-/** A relay connection that joins a topic and then never reads again: a real TCP socket that nobody listens to. */
-async function stalledReader(server: PubkeeperServer, topic: string): Promise<Socket> {
+/** A relay connection as a TCP socket, with its handshake done. */
+async function dialRaw(server: PubkeeperServer): Promise<Socket> {
   const tcp = connectTcp(server.port, '127.0.0.1');
   later(async () => void tcp.destroy());
   tcp.on('error', () => undefined);
-  const before = server.stats().topics;
   tcp.write(
     `GET /brew HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n` +
       `Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\nSec-WebSocket-Protocol: pubkeeper-1.0.0\r\n\r\n`,
   );
   await once(tcp, 'data');
+  return tcp;
+}
+
+/** A relay connection that joins a topic and then never reads again: a real TCP socket that nobody listens to. */
+async function stalledReader(server: PubkeeperServer, topic: string): Promise<Socket> {
+  const tcp = await dialRaw(server);
+  const before = server.stats().topics;
   const join = encodeRelay(0, topic);
   // Masked with zeros, which changes nothing.
   tcp.write(Buffer.concat([Buffer.from([0x82, 0x80 | join.length, 0, 0, 0, 0]), join]));
@@ -167,6 +173,21 @@ describe('rates', () => {
     await greedy.settled();
     expect(asked).toBe(ids.length);
     for (const id of ids) expect(await greedy.expect(12)).toMatchObject({ patron_id: id });
+  });
+
+  it('let others have their turns while strangers send without end what costs much', async () => {
+    const server = await start();
+    const other = await joinRelay(server);
+    // Two bytes that are no packet, masked with zeros.
+    const most = 40_000;
+    const flood = Buffer.alloc(8 * most, Buffer.from([0x82, 0x82, 0, 0, 0, 0, 1, 2]));
+    const strangers = await Promise.all([dialRaw(server), dialRaw(server)]);
+    for (const tcp of strangers) tcp.write(flood);
+    await other.settled();
+    const total = most * strangers.length;
+    expect(server.stats().drops['relay-packet']).toBeLessThan(total * 0.75);
+    // Later, but all of it.
+    await until(() => server.stats().drops['relay-packet'] === total);
   });
 
   it('call nobody silent who is read later, for however long', async () => {

@@ -137,4 +137,40 @@ describe('registrations', () => {
     await client.expect(22);
     expect(server.stats()).toMatchObject({ brewers: 2, patrons: 0, drops: { 'registered-bytes': 2 } });
   });
+
+  it('bounds the pairs that a connection makes, but not those of one registration, and gives back those that have come apart', async () => {
+    const server = await start({ limits: { pairs: 4 } });
+    const brews = [{ name: 'b' }];
+    const [owner, other] = [await connect(server), await connect(server)];
+    const [brewer, patron, late] = [newId(), newId(), newId()];
+    const brew = (brewer_id: string): void => owner.send(10, { topic: 'a', brewer_id, brewer_config: {}, brews });
+    const read = (client: typeof owner, patron_id: string): void => client.send(20, { topic: 'a', patron_id, brews });
+    const refused = (): unknown[] => owner.inbox.waiting.filter(({ type }) => type === 99).map(({ payload }) => payload);
+    const settled = async (): Promise<Record<string, unknown>> => {
+      await owner.settled();
+      return { ...server.stats() };
+    };
+    for (const id of [brewer, newId(), newId()]) brew(id);
+    read(owner, patron);
+    // The last one that is taken makes three at once.
+    read(owner, newId());
+    read(owner, late);
+    expect(await settled()).toMatchObject({ brewers: 3, patrons: 2, matches: 6, drops: { pairs: 1 } });
+    expect(refused()).toEqual([{ code: 'LIMIT_EXCEEDED', patron_id: late, message: expect.stringContaining('at most 4 pairs') as string }]);
+    // Others may register, and their pairs count for both until they go.
+    read(other, newId());
+    await other.expect(12);
+    expect(await settled()).toMatchObject({ patrons: 3, matches: 9 });
+    await other.close();
+    await until(() => server.stats().matches === 6);
+    // What is registered again does not count its own pairs: without the brewer's two there are four still, without the patron's three.
+    brew(brewer);
+    expect(await settled()).toMatchObject({ drops: { pairs: 2 } });
+    read(owner, patron);
+    expect(await settled()).toMatchObject({ matches: 6, drops: { pairs: 2 } });
+    owner.send(11, { topic: 'a', brewer_id: brewer });
+    owner.send(21, { topic: 'a', patron_id: patron });
+    read(owner, late);
+    expect(await settled()).toMatchObject({ brewers: 2, patrons: 2, matches: 4, drops: { pairs: 2 } });
+  });
 });

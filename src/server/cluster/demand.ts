@@ -40,7 +40,8 @@ export class Demand {
 
   /** Something is sent on a topic. */
   used(key: string): void {
-    remember(this.#used, key, this.#tick);
+    this.#used.delete(key);
+    this.#used.set(key, this.#tick);
   }
 
   /** What was sent on a topic has reached nobody. */
@@ -64,7 +65,7 @@ export class Demand {
     this.#elsewhere.clear();
   }
 
-  /** Another interval is over; `unused` is called with each topic on which nothing has been sent for long. */
+  /** Another interval is over; `unused` is called with each topic on which nothing has been sent for long, or for longest where there are too many. */
   tick(unused: (key: string) => void): void {
     this.#tick++;
     for (const [key, until] of this.#idle) {
@@ -72,7 +73,8 @@ export class Demand {
       this.#idle.delete(key);
     }
     for (const [key, at] of this.#used) {
-      if (at + UNUSED_TICKS > this.#tick) break;
+      // What there are too many of is told too: a relay would else send it on for ever.
+      if (at + UNUSED_TICKS > this.#tick && this.#used.size <= MOST_TOPICS) break;
       this.#used.delete(key);
       unused(key);
     }

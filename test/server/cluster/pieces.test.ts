@@ -2,6 +2,7 @@ import fc from '../../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import { FrameReader, decodeInterest, encodeFrames, encodeInterest } from '../../../src/server/cluster/bridge-format.js';
 import { SharedClock } from '../../../src/server/cluster/clock.js';
+import { Demand } from '../../../src/server/cluster/demand.js';
 import { Leases } from '../../../src/server/cluster/leases.js';
 import { readClusterOptions } from '../../../src/server/cluster/options.js';
 import { decodeRecord, encodeRecord, keyOf, pulseKey, readKey } from '../../../src/server/cluster/records.js';
@@ -416,5 +417,18 @@ describe('the own relay', () => {
     expect(isSecure({ ...plain, origin: 'https://a.example' })).toBe(true);
     expect(isSecure({ ...plain, origin: 'https://other.example' })).toBe(false);
     expect(isSecure({ ...plain, authority: 'a.example:443' })).toBe(true);
+  });
+});
+
+describe('what other relays want', () => {
+  it('is remembered of 100,000 topics, and each that is not any more is told, or it would be sent on for ever', () => {
+    const demand = new Demand();
+    for (let topic = 0; topic < 100_003; topic++) demand.used(String(topic));
+    demand.used('0');
+    const unused: string[] = [];
+    demand.tick((key) => unused.push(key));
+    expect(unused).toEqual(['1', '2', '3']);
+    for (let tick = 0; tick < 120; tick++) demand.tick((key) => unused.push(key));
+    expect(unused).toHaveLength(100_003);
   });
 });
