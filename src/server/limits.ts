@@ -19,8 +19,9 @@ export interface Limits {
   /** Bytes of the packets that registered these, together; default 16 MiB. */
   readonly registeredBytes?: number | undefined;
   /**
-   * Pairs that the patrons and brewers of one connection make; default 1,000,000: a hundred for each of 10,000. Who has so
-   * many can register no more; the last registration may go beyond it, so that one brewer of any number of patrons never fails.
+   * Pairs that the patrons and brewers of one connection make; default 10,000,000, as of a gateway with a thousand topics that ten
+   * thousand dashboards read. Who has so many can register no more; the last registration may go beyond it, so that one brewer of
+   * any number of patrons never fails.
    */
   readonly pairs?: number | undefined;
   /** Brews of one patron or brewer; default 32. */
@@ -78,7 +79,7 @@ export const LIMITS: Readonly<Record<Numbers, readonly [fallback: number, least:
   connectionsPerAddress: [256, 1, MOST],
   registrations: [10_000, 1, MOST],
   registeredBytes: [16 * MiB, 1024, MOST_BYTES],
-  pairs: [1_000_000, 1, MOST],
+  pairs: [10_000_000, 1, MOST],
   brewsPerRegistration: [32, 1, MOST],
   joinedTopics: [10_000, 1, MOST],
   topicLength: [255, 1, MOST],
