@@ -35,6 +35,7 @@ export class ControlSession implements Beating {
   readonly #turns: Turns;
   #probe: Promise<boolean> | undefined;
   #sign: ((alive: boolean) => void) | undefined;
+  #isHeard = false;
 
   constructor(plane: ControlPlane, socket: WebSocket, handshake: Handshake) {
     this.#plane = plane;
@@ -57,7 +58,11 @@ export class ControlSession implements Beating {
       if (this.#authenticated) this.#turns.take(() => void plane.outbox.pong(socket, data));
       else plane.outbox.pong(socket, data);
     });
-    socket.on('pong', () => this.#alive());
+    socket.on('pong', () => {
+      this.#alive();
+      // In order too: what came before it may have to wait for its turn.
+      this.#turns.take(() => void this.#sign?.(true));
+    });
     socket.on('message', (data, isBinary) => {
       this.#alive();
       this.#guard(() => this.#message(bytesOf(data), isBinary));
@@ -97,13 +102,17 @@ export class ControlSession implements Beating {
     this.#socket.terminate();
   }
 
-  /** Whether the other end is still there: true at its next sign of life, false when it gives none in time. */
+  /**
+   * Whether the other end is still there: true when it answers a ping, by when what it had sent before is done, as that it gives an id
+   * up; or when something else came of it in time.
+   */
   answers(): Promise<boolean> {
     if (!this.#open) return Promise.resolve(false);
     // It sends, more than is read: what it answers would not be heard.
-    if (this.isPaused) return Promise.resolve(true);
+    if (this.#throttle.isResting) return Promise.resolve(true);
     return (this.#probe ??= new Promise((resolve) => {
-      const timer = after(this.#plane.probeMs, () => this.#sign?.(this.isPaused));
+      this.#isHeard = false;
+      const timer = after(this.#plane.probeMs, () => this.#sign?.(this.#isHeard || this.isPaused));
       this.#sign = (alive) => {
         cancel(timer);
         this.#sign = this.#probe = undefined;
@@ -115,7 +124,7 @@ export class ControlSession implements Beating {
 
   #alive(): void {
     this.silence = 0;
-    this.#sign?.(true);
+    this.#isHeard = true;
   }
 
   #message(bytes: Uint8Array, isBinary: boolean): void {

@@ -1,4 +1,5 @@
 // Whole conversations with a client that was written from the protocol alone, in both layouts and both versions.
+import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { PubkeeperClient } from '../../src/index.js';
 import type { PubkeeperServer } from '../../src/server/index.js';
@@ -143,6 +144,52 @@ describe('an id that another connection holds', () => {
     expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
     expect(await two.expect(12)).toEqual({ patron_id: id, brewers: [] });
     expect(server.stats().clients).toBe(2);
+  });
+
+  it('is given to the newcomer when that one has given it up, and that is on its way behind something else', async () => {
+    const server = await start();
+    const [one, two] = [await connect(server, { autoPong: false }), await connect(server)];
+    const id = newId();
+    one.send(10, register(id));
+    await one.expect(22);
+    two.send(10, register(id));
+    const [mark] = (await once(one.socket, 'ping')) as [Buffer];
+    one.send(20, { topic: 'x', patron_id: newId(), brews: WEB });
+    await one.expect(12);
+    one.send(11, register(id));
+    one.socket.pong(mark);
+    expect(await two.expect(22)).toEqual({ brewer_id: id, patrons: [] });
+  });
+
+  it('is given to the newcomer when that one has given it up, and what it had sent before waits for another', async () => {
+    const server = await start();
+    const [one, two, three] = [await connect(server, { autoPong: false }), await connect(server), await connect(server)];
+    const [id, other] = [newId(), newId()];
+    one.send(10, register(other));
+    two.send(10, register(id));
+    await Promise.all([one.expect(22), two.expect(22)]);
+    const asked = once(one.socket, 'ping') as Promise<[Buffer]>;
+    two.send(10, register(other));
+    two.send(11, register(id));
+    const [mark] = await asked;
+    const pinged = once(two.socket, 'ping');
+    three.send(10, register(id));
+    await pinged;
+    one.socket.pong(mark);
+    expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: other });
+    expect(await three.expect(22)).toEqual({ brewer_id: id, patrons: [] });
+  });
+
+  it('is refused while that one sends something, though it answers no ping', async () => {
+    const server = await start({ heartbeatMs: 200 });
+    const [one, two] = [await connect(server, { autoPong: false }), await connect(server)];
+    const id = newId();
+    one.send(10, register(id));
+    await one.expect(22);
+    two.send(10, register(id));
+    await once(one.socket, 'ping');
+    one.send(20, { topic: 'x', patron_id: newId(), brews: WEB });
+    expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
   });
 
   it('is given to the newcomer when that one is dead', async () => {
