@@ -58,10 +58,10 @@ export class ControlSession implements Beating {
       if (this.#authenticated) this.#turns.take(() => void plane.outbox.pong(socket, data));
       else plane.outbox.pong(socket, data);
     });
-    socket.on('pong', () => {
+    socket.on('pong', (data) => {
       this.#alive();
-      // In order too: what came before it may have to wait for its turn.
-      this.#turns.take(() => void this.#sign?.(true));
+      // In order too: what came before it may have to wait for its turn. Those of the heartbeat bear nothing.
+      if (data.length) this.#turns.take(() => void this.#sign?.(true));
     });
     socket.on('message', (data, isBinary) => {
       this.#alive();
@@ -118,7 +118,7 @@ export class ControlSession implements Beating {
         this.#sign = this.#probe = undefined;
         resolve(alive);
       };
-      this.ping();
+      this.#socket.ping('?');
     }));
   }
 
