@@ -8,9 +8,9 @@ import { defaultEngine } from './ciphers/default-engine.js';
 import { sealerFor } from './ciphers/index.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
-import { frameIdentity, topicHash } from './frame.js';
+import { identityOf } from './frame.js';
 import { defaultLogger, utf8 } from './host.js';
-import { fromHex, newId, parseId, readId, show } from './id.js';
+import { newId, parseId, readId, show } from './id.js';
 import { Outlet } from './outlet.js';
 import type { BrewerConfig, PatronInfo } from './packet.js';
 import { assertTopic } from './topic.js';
@@ -84,7 +84,7 @@ export class Brewer {
 
   /** Called when connected to a server: a fresh key, and with it a new session. */
   configure(): void {
-    const identity = frameIdentity(topicHash(this.topic), fromHex(this.brewerId));
+    const identity = identityOf(this.topic, this.brewerId);
     const sealer = sealerFor(this.cipher, this.#host?.engine ?? defaultEngine(), identity);
     const outlet: Outlet = new Outlet(
       sealer,

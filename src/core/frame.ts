@@ -1,5 +1,7 @@
+import { join } from './ciphers/engine.js';
 import { PubkeeperError } from './errors.js';
 import { utf8 } from './host.js';
+import { fromHex } from './id.js';
 import { sha256 } from './sha256.js';
 
 // The brew frame (protocol, section 3): 88 bytes of header, then the payload. In sealed mode (design, "Sealed mode")
@@ -37,11 +39,11 @@ export function frameIdentity(hash: Uint8Array, brewerId: Uint8Array): Uint8Arra
   if (hash.length !== 32 || brewerId.length !== 16) {
     throw new PubkeeperError('FRAME_INVALID', 'A brew frame needs a topic hash of 32 bytes and a brewer id of 16.');
   }
-  const identity = new Uint8Array(48);
-  identity.set(hash);
-  identity.set(brewerId, 32);
-  return identity;
+  return join(hash, brewerId);
 }
+
+/** As {@link frameIdentity}, for an id of 32 hex digits. */
+export const identityOf = (topic: string, brewerId: string): Uint8Array<ArrayBuffer> => join(topicHash(topic), fromHex(brewerId));
 
 /** The header of a frame whose payload will have `length` bytes; with `room` for that many behind it. */
 export function frameHeader(identity: Uint8Array, length: number, seal?: Seal, room = 0): Uint8Array<ArrayBuffer> {

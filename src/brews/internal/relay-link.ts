@@ -1,8 +1,7 @@
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
-import { frameIdentity, isFrame, topicHash } from '../../core/frame.js';
+import { identityOf, isFrame, topicHash } from '../../core/frame.js';
 import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
-import { fromHex } from '../../core/id.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
 import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
 import { join } from '../../core/ciphers/engine.js';
@@ -76,7 +75,7 @@ export class RelayLink {
   join(topic: string, brewerId: string, receive: Receive, ticket?: Uint8Array): () => void {
     if (ticket) this.#tickets.set(topic, ticket);
     const hash = topicHash(topic);
-    const identity = frameIdentity(hash, fromHex(brewerId));
+    const identity = identityOf(topic, brewerId);
     const route = this.#routes.add(identity, receive);
     const wanted = this.#topics.get(topic) ?? 0;
     this.#topics.set(topic, wanted + 1);
