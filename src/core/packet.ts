@@ -256,14 +256,15 @@ const object =
 
 const brew = /* @__PURE__ */ object({ name: text });
 const brews = /* @__PURE__ */ list(brew);
+const removed = /* @__PURE__ */ object({ topic: optionalText, patron_id: id, brewer_id: id });
 const segment = /* @__PURE__ */ object({});
 
 const FROM_SERVERS = /* @__PURE__ */ (() => ({
   2: object({ authenticated: flag }),
   12: object({ patron_id: id, brewers: list(object({ topic: text, brewer_id: id, brewer_config: config, brew })) }),
-  13: object({ topic: optionalText, patron_id: id, brewer_id: id }),
+  13: removed,
   22: object({ brewer_id: id, patrons: list(object({ topic: text, patron_id: id, brew })) }),
-  23: object({ topic: optionalText, brewer_id: id, patron_id: id }),
+  23: removed,
   99: object({ message: text }),
 }))();
 
