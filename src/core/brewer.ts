@@ -178,17 +178,15 @@ export class Brewer {
     this.#leave?.();
   }
 
-  /** @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. */
-  _lend(host: BrewerHost | undefined, leave?: () => void): void {
-    if (host && this.#host) {
-      throw new PubkeeperError(
-        'REGISTERED_TWICE',
-        `The brewer of ${this.topic} belongs to a client already: remove it there first.`,
-        { brewerId: this.brewerId },
-      );
-    }
+  /**
+   * @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. False when
+   * it belongs to a client already.
+   */
+  _lend(host: BrewerHost | undefined, leave?: () => void): boolean {
+    if (host && this.#host) return false;
     this.#host = host;
     this.#leave = leave;
+    return true;
   }
 
   /** @internal Sends what was gathered in this tick; resolves when all that was brewed is accepted, nothing when it is. */

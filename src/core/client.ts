@@ -108,9 +108,8 @@ export class PubkeeperClient {
     const fault = signalFault(signal);
     if (fault) throw fault;
     if (signal?.aborted) return target;
-    this.#assertNew('patron', patronId);
     const leave = (): void => this.removePatron(target);
-    target._lend(this.#lent, leave);
+    this.#lend('patron', patronId, target, leave);
     signal?.addEventListener('abort', leave);
     const undo = [
       () => signal?.removeEventListener('abort', leave),
@@ -134,8 +133,7 @@ export class PubkeeperClient {
   addBrewer(brewer: Brewer | string, options?: BrewerOptions | null): Brewer {
     const target = brewer instanceof Brewer ? brewer : new Brewer(brewer, options);
     const { brewerId } = target;
-    this.#assertNew('brewer', brewerId);
-    target._lend(this.#lent, () => this.removeBrewer(target));
+    this.#lend('brewer', brewerId, target, () => this.removeBrewer(target));
     const undo = [
       target.on('error', (error) => this.#report(error)),
       target.on('added', (pair) => void this.#events.emit('matched', { ...pair, brewerId })),
@@ -149,9 +147,11 @@ export class PubkeeperClient {
     this.#registry.remove('brewer' + brewer?.brewerId, brewer);
   }
 
-  #assertNew(kind: string, id: string): void {
-    if (!this.#registry.has(kind + id)) return;
-    throw new PubkeeperError('REGISTERED_TWICE', `The ${kind} ${id} is registered with this client already.`, { id });
+  #lend(kind: string, id: string, target: Patron | Brewer, leave: () => void): void {
+    const isHere = this.#registry.has(kind + id);
+    if (!isHere && target._lend(this.#lent, leave)) return;
+    const where = isHere ? 'this' : 'another';
+    throw new PubkeeperError('REGISTERED_TWICE', `The ${kind} ${id} is registered with ${where} client already: remove it there first.`, { id });
   }
 
   #add(key: string, member: Member): void {

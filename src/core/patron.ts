@@ -212,15 +212,15 @@ export class Patron {
     this.#leave?.();
   }
 
-  /** @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. */
-  _lend(host: PatronHost | undefined, leave?: () => void): void {
-    if (host && this.#host) {
-      throw new PubkeeperError('REGISTERED_TWICE', `The patron for ${this.topic} belongs to a client already: remove it there first.`, {
-        patronId: this.patronId,
-      });
-    }
+  /**
+   * @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. False when
+   * it belongs to a client already.
+   */
+  _lend(host: PatronHost | undefined, leave?: () => void): boolean {
+    if (host && this.#host) return false;
     this.#host = host;
     this.#leave = leave;
+    return true;
   }
 
   #start(source: Source): void {
