@@ -49,8 +49,8 @@ export class Brewer {
   #past: readonly Brew[] = [];
   #matched = false;
   #resets = 0;
-  /** @internal Settles when what was brewed before the last match ended has left; nothing when it has. */
-  _left: Promise<void> | undefined;
+  /** Settles when what was brewed before the last match ended has left; nothing when it has. */
+  #left: Promise<void> | undefined;
 
   /** @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
   constructor(topic: string, options?: BrewerOptions | null) {
@@ -178,15 +178,19 @@ export class Brewer {
     this.#leave?.();
   }
 
-  /**
-   * @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. False when
-   * it belongs to a client already.
-   */
-  _lend(host: BrewerHost | undefined, leave?: () => void): boolean {
-    if (host && this.#host) return false;
+  /** @internal Called by the client that it is added to, with what removes it there. False when it belongs to a client already. */
+  _lend(host: BrewerHost, leave?: () => void): boolean {
+    if (this.#host) return false;
     this.#host = host;
     this.#leave = leave;
     return true;
+  }
+
+  /** @internal Called when it is removed. What is returned settles when what was brewed has left; nothing when it has. */
+  _release(): Promise<void> | undefined {
+    this.reset();
+    this.#host = this.#leave = undefined;
+    return this.#left;
   }
 
   /** @internal Sends what was gathered in this tick; resolves when all that was brewed is accepted, nothing when it is. */
@@ -223,8 +227,8 @@ export class Brewer {
   /** Ends matches, though not before what was brewed until now has been handed to their brews. */
   #part(ids: Iterable<string>): void {
     const handed = this.#session?.outlet.leave();
-    this._left = handed && leaving(handed, (error) => this.#report(error));
-    for (const id of ids) this.#end(id, this._left);
+    this.#left = handed && leaving(handed, (error) => this.#report(error));
+    for (const id of ids) this.#end(id, this.#left);
     this.#tell();
   }
 

@@ -159,7 +159,7 @@ export class PubkeeperClient {
       if (this.#life.isRunning) member.target.configure();
     } catch (error) {
       // Its cipher is the application's. Nobody has it yet who could take it back.
-      void member.release();
+      void member.target._release();
       member.end(false);
       throw asPubkeeperError(error, 'OPTION_INVALID', 'A cipher threw: see the cause.');
     }

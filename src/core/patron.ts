@@ -212,15 +212,23 @@ export class Patron {
     this.#leave?.();
   }
 
-  /**
-   * @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. False when
-   * it belongs to a client already.
-   */
-  _lend(host: PatronHost | undefined, leave?: () => void): boolean {
-    if (host && this.#host) return false;
+  /** @internal Called by the client that it is added to, with what removes it there. False when it belongs to a client already. */
+  _lend(host: PatronHost, leave?: () => void): boolean {
+    if (this.#host) return false;
     this.#host = host;
     this.#leave = leave;
     return true;
+  }
+
+  /** @internal Called when it is removed. */
+  _release(): undefined {
+    this.reset();
+    this.#host = this.#leave = undefined;
+  }
+
+  /** @internal Whether its match with this brewer was told, and has not ended. */
+  _runs(brewerId: string): boolean {
+    return !!this.#sources.get(brewerId)?.told;
   }
 
   #start(source: Source): void {
