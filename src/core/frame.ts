@@ -45,21 +45,21 @@ export function frameIdentity(hash: Uint8Array, brewerId: Uint8Array): Uint8Arra
 /** As {@link frameIdentity}, for an id of 32 hex digits. */
 export const identityOf = (topic: string, brewerId: string): Uint8Array<ArrayBuffer> => join(topicHash(topic), fromHex(brewerId));
 
-/** The header of a frame whose payload will have `length` bytes; with `room` for that many behind it. */
-export function frameHeader(identity: Uint8Array, length: number, seal?: Seal, room = 0): Uint8Array<ArrayBuffer> {
-  const header = new Uint8Array(FRAME_HEADER + room);
-  header[0] = 1;
-  header.set(identity, HASH_AT);
-  const view = new DataView(header.buffer);
+/** A frame with its header, and room for a payload of `length` bytes. */
+export function blankFrame(identity: Uint8Array, length: number, seal?: Seal): Uint8Array<ArrayBuffer> {
+  const frame = new Uint8Array(FRAME_HEADER + length);
+  frame[0] = 1;
+  frame.set(identity, HASH_AT);
+  const view = new DataView(frame.buffer);
   view.setUint32(LENGTH_AT, length, true);
   if (seal) {
-    header[SEALED_AT] = 1;
-    if (seal.bundle) header[FLAGS_AT] = 1;
-    header.set(seal.epoch, EPOCH_AT);
+    frame[SEALED_AT] = 1;
+    if (seal.bundle) frame[FLAGS_AT] = 1;
+    frame.set(seal.epoch, EPOCH_AT);
     view.setUint32(SEQUENCE_AT, seal.sequence >>> 0, true);
     view.setUint32(SEQUENCE_AT + 4, seal.sequence / 0x100000000, true);
   }
-  return header;
+  return frame;
 }
 
 /**
@@ -67,7 +67,7 @@ export function frameHeader(identity: Uint8Array, length: number, seal?: Seal, r
  * @param identity see {@link frameIdentity}
  */
 export function encodeFrame(identity: Uint8Array, payload: Uint8Array, seal?: Seal): Uint8Array<ArrayBuffer> {
-  const frame = frameHeader(identity, payload.length, seal, payload.length);
+  const frame = blankFrame(identity, payload.length, seal);
   frame.set(payload, FRAME_HEADER);
   return frame;
 }

@@ -202,7 +202,7 @@ const invalid = (what: string, why: string, cause?: unknown): PubkeeperError =>
   new PubkeeperError('PACKET_INVALID', `The other side broke the protocol: ${what} ${why}.`, {}, cause);
 
 /** Takes an error that is no reason to give up the rest. */
-type Fault = (error: unknown) => void;
+type Fault = (error: PubkeeperError) => void;
 
 /** Checks a value; what it returns takes the place of the value. Throws when the value is of the wrong shape. */
 type Reader = (value: unknown, path: string, fault?: Fault) => unknown;
@@ -234,7 +234,7 @@ const list =
         return [read(item, `${path}[${index}]`)];
       } catch (error) {
         if (!fault) throw error;
-        fault(error);
+        fault(error as PubkeeperError);
         return [];
       }
     });

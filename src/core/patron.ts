@@ -236,7 +236,6 @@ export class Patron {
     if (this.#sources.get(brewerId) !== source) return; // replaced or removed in the meantime
     const brew = this.#host?.brew(details?.name);
     if (this.#host && !brew) {
-      this.#sources.delete(brewerId);
       throw new PubkeeperError(
         'BREW_UNKNOWN',
         `${topic} is brewed over ${show(details?.name)}, which this client does not have: add that brew to its brews.`,

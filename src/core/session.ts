@@ -117,7 +117,7 @@ export class Session {
   #received(bytes: Uint8Array): void {
     const { onFault, onPacket } = this.#options;
     try {
-      const packet = decodeServerPacket(bytes, (error) => onFault(error as PubkeeperError));
+      const packet = decodeServerPacket(bytes, onFault);
       if (packet.type === 'unknown') {
         if (packet.number !== PING) throw unexpected(packet.number);
       } else if (packet.type === PacketType.CLIENT_AUTHENTICATED) this.#authenticate(packet.payload);

@@ -1,4 +1,4 @@
-import { bearsEpoch, FRAME_HEADER, frameHeader, isBundle, sequenceOf } from '../frame.js';
+import { bearsEpoch, blankFrame, FRAME_HEADER, isBundle, sequenceOf } from '../frame.js';
 import { randomBytes } from '../host.js';
 import { toHex } from '../id.js';
 import { cannotOpen } from './aes-cbc.js';
@@ -38,8 +38,7 @@ export function gcmSealer(
   const seal = (plaintext: Uint8Array, bundle: boolean, count: number): Awaitable<Uint8Array<ArrayBuffer>> => {
     const sequence = next;
     next += count;
-    const length = plaintext.length + TAG;
-    const frame = frameHeader(identity, length, { bundle, epoch, sequence }, length);
+    const frame = blankFrame(identity, plaintext.length + TAG, { bundle, epoch, sequence });
     return mapped(aes.seal(nonceOf(sequence), frame.subarray(0, FRAME_HEADER), plaintext), (ciphertext) => {
       frame.set(ciphertext, FRAME_HEADER);
       return frame;
