@@ -9,7 +9,7 @@ import { sealerFor } from './ciphers/index.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { identityOf } from './frame.js';
-import { defaultLogger, utf8 } from './host.js';
+import { utf8 } from './host.js';
 import { newId, parseId, readId, show } from './id.js';
 import { Outlet } from './outlet.js';
 import type { BrewerConfig, PatronInfo } from './packet.js';
@@ -291,8 +291,7 @@ export class Brewer {
   }
 
   #report(cause: unknown): void {
-    const error = asBrewFailure(cause, this.topic);
-    if (!this.#events.emit('error', error)) defaultLogger().error(error);
+    this.#events.report(asBrewFailure(cause, this.topic));
   }
 }
 

@@ -9,7 +9,6 @@ import { type ClientEvents, type ClientOptions, type ClientState, readOptions, t
 import { Drops } from './drops.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
-import { defaultLogger } from './host.js';
 import { Lifecycle, type Place } from './lifecycle.js';
 import { brewerMember, type Member, patronMember } from './member.js';
 import type { Packet } from './packet.js';
@@ -23,7 +22,7 @@ import { Registry } from './registry.js';
 export class PubkeeperClient {
   readonly #settings: Settings;
   readonly #events = new Events<ClientEvents>();
-  readonly #drops = new Drops((drop) => void this.#events.emit('dropped', drop));
+  readonly #drops = new Drops((drop) => this.#events.emit('dropped', drop));
   readonly #brews: BrewSet;
   readonly #lent: { brew(name: string): Brew | undefined; readonly engine: CryptoEngine };
   readonly #registry: Registry;
@@ -50,7 +49,7 @@ export class PubkeeperClient {
       answered: () => this.#life.settle(),
     });
     this.#life = new Lifecycle(this.#settings, host, this.#brews, this.#registry, {
-      state: (state) => void this.#events.emit('state', state),
+      state: (state) => this.#events.emit('state', state),
       reset: () => this.#drops.flush(),
     });
     this.#lent = { brew: (name) => this.#brews.get(name), engine };
@@ -114,8 +113,8 @@ export class PubkeeperClient {
     const undo = [
       () => signal?.removeEventListener('abort', leave),
       target.on('error', (error) => this.#report(error)),
-      target.on('dropped', (drop) => void this.#events.emit('dropped', { ...drop, patronId })),
-      target.on('added', (pair) => void this.#events.emit('matched', { ...pair, patronId })),
+      target.on('dropped', (drop) => this.#events.emit('dropped', { ...drop, patronId })),
+      target.on('added', (pair) => this.#events.emit('matched', { ...pair, patronId })),
     ];
     this.#add('patron' + patronId, patronMember(target, this.#brews, undo));
     return target;
@@ -136,7 +135,7 @@ export class PubkeeperClient {
     this.#lend('brewer', brewerId, target, () => this.removeBrewer(target));
     const undo = [
       target.on('error', (error) => this.#report(error)),
-      target.on('added', (pair) => void this.#events.emit('matched', { ...pair, brewerId })),
+      target.on('added', (pair) => this.#events.emit('matched', { ...pair, brewerId })),
     ];
     this.#add('brewer' + brewerId, brewerMember(target, this.#brews, undo));
     return target;
@@ -168,6 +167,6 @@ export class PubkeeperClient {
   }
 
   #report(error: PubkeeperError): void {
-    if (!this.#events.emit('error', error)) (this.#settings.logger ?? defaultLogger()).error(error);
+    this.#events.report(error, this.#settings.logger);
   }
 }

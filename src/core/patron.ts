@@ -5,7 +5,7 @@ import type { CryptoEngine } from './ciphers/engine.js';
 import { Drops, type DropReason } from './drops.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
-import { after, defaultLogger } from './host.js';
+import { after } from './host.js';
 import { parseId, readId, show } from './id.js';
 import type { Message } from './message.js';
 import type { BrewerInfo } from './packet.js';
@@ -49,7 +49,7 @@ export class Patron {
   readonly #leaving = new Map<string, SourceQueue>();
   readonly #past = new Map<string, ReplayWindow>();
   readonly #streams = new Set<BoundedStream<Message>>();
-  readonly #drops = new Drops((drop) => void this.#events.emit('dropped', drop));
+  readonly #drops = new Drops((drop) => this.#events.emit('dropped', drop));
   readonly #owner: SourceOwner;
   #host: PatronHost | undefined;
   #leave: (() => void) | undefined;
@@ -78,7 +78,7 @@ export class Patron {
       past: this.#past,
       deliver: (message) => this.#deliver(message),
       drop: (reason, brewerId, count) => this.#drops.add(reason, brewerId, count),
-      gap: ({ brewerId, topic }, missing) => void this.#events.emit('gap', { topic, brewerId, missing }),
+      gap: ({ brewerId, topic }, missing) => this.#events.emit('gap', { topic, brewerId, missing }),
     };
   }
 
@@ -282,7 +282,7 @@ export class Patron {
   }
 
   #callbackFailed(cause: unknown, { topic, brewerId }: Message): void {
-    this.#report(
+    this.#events.report(
       new PubkeeperError(
         'CALLBACK_FAILED',
         `The callback of the patron for ${this.topic} threw at a message on ${topic}.`,
@@ -297,11 +297,7 @@ export class Patron {
       run();
     } catch (error) {
       undo?.();
-      this.#report(asPubkeeperError(error, 'BREW_FAILED', `A brew failed for the patron of ${this.topic}.`));
+      this.#events.report(asPubkeeperError(error, 'BREW_FAILED', `A brew failed for the patron of ${this.topic}.`));
     }
-  }
-
-  #report(error: PubkeeperError): void {
-    if (!this.#events.emit('error', error)) defaultLogger().error(error);
   }
 }
