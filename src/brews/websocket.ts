@@ -12,6 +12,7 @@ import { fromHex, show } from '../core/id.js';
 import { once } from './internal/once.js';
 import { RelayLink } from './internal/relay-link.js';
 import type { Outlet } from './internal/relay-outlet.js';
+import { inUse } from './internal/small.js';
 
 /** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
 export interface WebSocketBrewOptions {
@@ -51,9 +52,7 @@ export class WebSocketBrew implements Brew {
   }
 
   attach(host: BrewHost): void {
-    if (this.#host) {
-      throw new PubkeeperError('BREW_IN_USE', 'This WebSocketBrew belongs to another client: make one for each client.');
-    }
+    if (this.#host) throw inUse('WebSocketBrew');
     this.#host = host;
   }
 

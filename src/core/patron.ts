@@ -69,7 +69,7 @@ export class Patron {
     this.crypto = crypto;
     this.minCipher = minCipher ?? 'aes-cbc';
     this.patronId = patronId;
-    this.#callback = callback ?? undefined;
+    this.#callback = callback;
     this.#owner = {
       crypto,
       floor: strength(minCipher ?? 'none'),
@@ -233,17 +233,18 @@ export class Patron {
 
   #start(source: Source): void {
     const { topic, brewerId, brew: details } = source;
+    const name = details?.name;
     if (this.#sources.get(brewerId) !== source) return; // replaced or removed in the meantime
-    const brew = this.#host?.brew(details?.name);
+    const brew = this.#host?.brew(name);
     if (this.#host && !brew) {
       throw new PubkeeperError(
         'BREW_UNKNOWN',
-        `${topic} is brewed over ${show(details?.name)}, which this client does not have: add that brew to its brews.`,
-        { topic, brewerId, brew: details?.name },
+        `${topic} is brewed over ${show(name)}, which this client does not have: add that brew to its brews.`,
+        { topic, brewerId, brew: name },
       );
     }
     source.told = true;
-    this.#events.emit('added', { topic, brewerId, brew: details?.name });
+    this.#events.emit('added', { topic, brewerId, brew: name });
     // Without a client there are no brews, and whoever runs the patron calls `_handleCallback` itself. And a listener may
     // have removed this very brewer.
     if (!brew || this.#sources.get(brewerId) !== source) return;
