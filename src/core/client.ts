@@ -132,12 +132,15 @@ export class PubkeeperClient {
   addBrewer(brewer: Brewer | string, options?: BrewerOptions | null): Brewer {
     const target = brewer instanceof Brewer ? brewer : new Brewer(brewer, options);
     const { brewerId } = target;
+    const key = 'brewer' + brewerId;
     this.#lend('brewer', brewerId, target, () => this.removeBrewer(target));
     const undo = [
       target.on('error', (error) => this.#report(error)),
       target.on('added', (pair) => this.#events.emit('matched', { ...pair, brewerId })),
+      // Unless it has been added again meanwhile.
+      () => this.#registry.has(key) || this.#brews.forEach((brew) => brew.endBrewer?.(brewerId)),
     ];
-    this.#add('brewer' + brewerId, brewerMember(target, this.#brews, undo));
+    this.#add(key, brewerMember(target, this.#brews, undo));
     return target;
   }
 
@@ -159,7 +162,7 @@ export class PubkeeperClient {
     } catch (error) {
       // Its cipher is the application's. Nobody has it yet who could take it back.
       void member.target._release();
-      member.end(false);
+      member.undo.forEach((run) => run());
       throw asPubkeeperError(error, 'OPTION_INVALID', 'A cipher threw: see the cause.');
     }
     this.#registry.add(key, member);

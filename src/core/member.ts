@@ -12,13 +12,13 @@ export interface Member {
   /** The packet that registers it, once its brews are ready. */
   register(): Promise<Packet>;
   readonly unregister: Packet;
-  /** When it is released: takes back what `on` gave. `isBack`: it has been added again meanwhile. */
-  end(isBack: boolean): void;
+  /** What is to be done when it has been released and what it brewed has left. */
+  readonly undo: readonly (() => unknown)[];
 }
 
 type Brews = ReadonlyMap<string, Brew>;
 
-export function patronMember(target: Patron, brews: Brews, undo: readonly (() => void)[]): Member {
+export function patronMember(target: Patron, brews: Brews, undo: Member['undo']): Member {
   const { topic, patronId } = target;
   const registration = new Registration<BrewerInfo>(
     (info) => info.brewer_id,
@@ -39,11 +39,11 @@ export function patronMember(target: Patron, brews: Brews, undo: readonly (() =>
       },
     }),
     unregister: { type: PacketType.PATRON_UNREGISTER, payload: { topic, patron_id: patronId } },
-    end: () => undo.forEach((run) => run()),
+    undo,
   };
 }
 
-export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() => void)[]): Member {
+export function brewerMember(target: Brewer, brews: Brews, undo: Member['undo']): Member {
   const { topic, brewerId } = target;
   const registration = new Registration<PatronInfo>(
     (info) => info.patron_id,
@@ -67,9 +67,6 @@ export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() =>
       };
     },
     unregister: { type: PacketType.BREWER_UNREGISTER, payload: { topic, brewer_id: brewerId } },
-    end(isBack) {
-      undo.forEach((run) => run());
-      if (!isBack) brews.forEach((brew) => brew.endBrewer?.(brewerId));
-    },
+    undo,
   };
 }

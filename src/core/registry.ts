@@ -48,7 +48,7 @@ export class Registry {
     const left = target._release();
     const end = (): void => {
       this.#parting.delete(left);
-      member.end(this.#members.has(key));
+      member.undo.forEach((run) => run());
     };
     if (left) {
       this.#parting.add(left);
