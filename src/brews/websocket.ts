@@ -155,7 +155,7 @@ export class WebSocketBrew implements Brew {
 
 /** What the control server gave for its relay (design, "Relay tickets"); it is the relay that checks it. */
 const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
-  typeof ticket === 'string' && /^([\da-f]{2})+$/.test(ticket) ? fromHex(ticket) : undefined;
+  ticket ? fromHex(ticket) : undefined;
 
 /**
  * @internal The relay's URL, for a client of `server`. The details may come from the network, so that nothing but a host and a

@@ -43,7 +43,7 @@ export function frameIdentity(hash: Uint8Array, brewerId: Uint8Array): Uint8Arra
 }
 
 /** As {@link frameIdentity}, for an id of 32 hex digits. */
-export const identityOf = (topic: string, brewerId: string): Uint8Array<ArrayBuffer> => join(topicHash(topic), fromHex(brewerId));
+export const identityOf = (topic: string, brewerId: string): Uint8Array<ArrayBuffer> => join(topicHash(topic), fromHex(brewerId)!);
 
 /** A frame with its header, and room for a payload of `length` bytes. */
 export function blankFrame(identity: Uint8Array, length: number, seal?: Seal): Uint8Array<ArrayBuffer> {
