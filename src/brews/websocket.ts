@@ -162,8 +162,8 @@ const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
  * port may get into it.
  */
 export function relayUrl({ hostname, port, secure }: BrewDetails, server?: string): string {
-  // Of other scripts last: a page that has none need not read \p{…} (see topic.ts).
-  const isHost = typeof hostname === 'string' && (/^([\w.-]+|\[?[\da-f:.]+\]?)$/i.test(hostname) || new RegExp('^[\\p{L}\\p{N}._-]+$', 'u').test(hostname));
+  // An address of version 6, or nothing that the URL standard forbids in a host.
+  const isHost = typeof hostname === 'string' && /^(\[?[\da-f:.]+]?|[^\s#%/:<>?@[\\\]^|]+)$/i.test(hostname);
   // Deployed clients register what their page has.
   const number = portOf(port, secure === true);
   if (!isHost || !Number.isInteger(number) || number < 1 || number > 65535) {
