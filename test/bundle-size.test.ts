@@ -13,7 +13,7 @@ const gzipped = (code: string | Uint8Array) => gzipSync(code, { level: 9 }).leng
 
 // In bytes, gzipped. The goal is 13,000 for the bundle, and it is not reached: what is ours in it is 17,400. Until it is, it may not
 // grow: lower this when the code has shrunk.
-const BUNDLE = 20_875;
+const BUNDLE = 20_866;
 const PATRON = 10_000;
 
 describe('what a page loads', () => {

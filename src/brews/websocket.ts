@@ -27,6 +27,9 @@ export interface WebSocketBrewOptions {
 /** How long a connection that nobody uses any more is kept, in ms: patrons come and go. */
 const LINGER = 5000;
 
+/** Where a relay is: as an application or as a URL says it. */
+type Place = Omit<WebSocketBrewOptions, 'port'> & { readonly port?: unknown; readonly protocol?: string };
+
 interface Pooled {
   readonly link: RelayLink;
   users: number;
@@ -57,9 +60,8 @@ export class WebSocketBrew implements Brew {
   }
 
   brewerDetails(_brewer?: { readonly brewerId: string }): BrewDetails | undefined {
-    const own = this.#options.hostname ? undefined : parseUrl(this.#host!.server);
-    const { hostname, port } = own ?? this.#options;
-    const secure = own ? own.protocol === 'wss:' : (this.#options.secure ?? false);
+    const at: Place = this.#options.hostname ? this.#options : parseUrl(this.#host!.server);
+    const { hostname, port, protocol, secure = protocol === 'wss:' } = at;
     return { name: this.name, hostname, port: portOf(port, secure), secure };
   }
 
