@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import WebSocket from 'ws';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Patron, PubkeeperClient, WebSocketBrew, type Brew, type Brewer, type ClientOptions, type PubkeeperError } from '../src/index.js';
@@ -5,6 +6,7 @@ import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { MemoryBrew } from '../src/brews/memory.js';
 import { MqttBrew } from '../src/brews/mqtt.js';
 import { NatsBrew } from '../src/brews/nats.js';
+import { certificate } from './brews/processes.js';
 
 // The whole way on real sockets: client, server and relay of this project, and what happens when parts of it die.
 
@@ -15,8 +17,8 @@ afterEach(async () => {
 
 const QUICK = { delayMs: 20, maxDelayMs: 50 };
 
-async function serve(port = 0): Promise<PubkeeperServer> {
-  const server = await createServer({ port, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
+async function serve(port = 0, tls?: { cert: Buffer; key: Buffer }): Promise<PubkeeperServer> {
+  const server = await createServer({ port, tls, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
   clean.push(() => server.close());
   return server;
 }
@@ -233,6 +235,16 @@ describe('what connect() rejects with', () => {
     const hopeful = client(url.replace('ws:', 'wss:'));
     const message = `Cannot connect to ${url.replace('ws:', 'wss:')} (it does not speak TLS: try ws:// instead of wss://): check that a Pubkeeper server runs there.`;
     await expect(hopeful.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED', message });
+  });
+
+  it('says what to do where the server speaks TLS with a certificate of an own authority, and where ws: leads to it', async () => {
+    const files = certificate();
+    clean.push(() => Promise.resolve(files.remove()));
+    const { url } = await serve(0, { cert: readFileSync(files.cert), key: readFileSync(files.key) });
+    const cure = 'if it is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>';
+    const message = `Cannot connect to ${url} (self-signed certificate: ${cure}): check that a Pubkeeper server runs there.`;
+    await expect(client(url).connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED', message });
+    await expect(client(url.replace('wss:', 'ws:')).connect()).rejects.toThrow(/\(.*: if it speaks TLS, try wss:\/\/ instead of ws:\/\/\)/);
   });
 
   it('says that the token is refused, without showing it', async () => {
