@@ -344,6 +344,8 @@ describe('options and registrations', () => {
   it.each([
     [{ server: 'http://127.0.0.1' }, 'OPTION_INVALID'],
     [{ server: 'nonsense' }, 'OPTION_INVALID'],
+    [{ server: 'ws://127.0.0.1/ws#a' }, 'OPTION_INVALID'],
+    [{ server: ['WS://127.0.0.1', 'wss://'] }, 'OPTION_INVALID'],
     [{ token: '' }, 'OPTION_INVALID'],
     [{ brews: [] }, 'OPTION_INVALID'],
     [{ reconnect: { delayMs: -1 } }, 'OPTION_INVALID'],
