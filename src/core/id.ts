@@ -11,7 +11,7 @@ export const toHex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => 
 export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
   if (typeof hex !== 'string' || !/^([\da-f]{2})*$/i.test(hex)) {
     // The text itself is not shown: it may be a key.
-    throw new PubkeeperError('KEY_INVALID', 'Give an even number of hex digits (0-9, a-f).');
+    throw new PubkeeperError('KEY_INVALID', 'A brewer announces a key that is not hex.');
   }
   return Uint8Array.from(hex.match(/../g) ?? [], (digits) => parseInt(digits, 16));
 }
