@@ -83,9 +83,8 @@ export class RelayLink {
     // What a brewer that has just come sends first must not wait for the backoff.
     this.#told();
     // With a ticket also where others have joined: one started anew has refused their tickets of before.
-    const joins = !wanted || !!ticket;
-    if (joins) this.#join(topic);
-    this.#routes.welcome(route, receive, joins);
+    if (!wanted || ticket) this.#join(topic);
+    this.#routes.welcome(route, receive);
     return () => {
       if (!this.#routes.delete(route, receive)) return;
       const left = this.#topics.get(topic)! - 1;

@@ -14,8 +14,8 @@ interface Route {
   last?: Uint8Array;
   /** That of before the connection was lost, until the next frame comes: the relay repeats it to who joins again. */
   repeat?: Uint8Array | undefined;
-  /** Its brewer, if that has published here. Without pairs it is one of another client by now, or is to be. */
-  own?: { readonly pairs: number };
+  /** Its brewer, if that has published here, and nowhere else since. Without pairs it is one of another client by now, or is to be. */
+  own?: { readonly pairs: number } | undefined;
 }
 
 /** A frame that came before this client was told of its brewer. */
@@ -75,13 +75,14 @@ export class Routes {
   deliver(frame: Uint8Array, retained: boolean | undefined, own?: Route['own']): boolean {
     const route = this.#find(frame);
     if (!route) return false;
-    const { repeat } = route;
     if (own) route.own = own;
     else {
+      // What a relay has kept is what came last, once more; or it is older than what was published here, which was lost or is on its way.
+      // Relays of protocol 1.0 do not say that it is kept: so that counts only after a loss, and for as long as its brewer is here.
+      const known = retained ? route.last : route.repeat;
       route.repeat = undefined;
-      // Relays of protocol 1.0 do not say whether it is one that they kept. What is kept of a brewer that has published here
-      // is older than that, since it was on its way.
-      if (retained !== false && (route.own?.pairs || (repeat && sameBytes(repeat, frame)))) return true;
+      if (retained === false) route.own = undefined;
+      else if ((retained ? route.own : route.own?.pairs) || (known && sameBytes(known, frame))) return true;
       this.#fresh.add(route);
     }
     route.last = frame;
@@ -102,21 +103,15 @@ export class Routes {
     }
   }
 
-  /**
-   * Gives a patron that has just come what was held for it, or the last value: the relay repeats that only to who joins anew.
-   * `joins`: so it will, and what was held may be that.
-   */
-  welcome(route: Route, receive: Receive, joins: boolean): void {
+  /** Gives a patron that has just come what was held for it, or the last value: the relay repeats that only to who joins anew. */
+  welcome(route: Route, receive: Receive): void {
     let { last } = route;
     const isNew = !last;
     for (const held of this.#held) {
       const { frame, retained, given } = held;
       if (!bearsIdentity(frame, route.identity)) continue;
       if (last === frame) last = undefined;
-      if (isNew) {
-        route.last = frame;
-        if (joins) route.repeat = frame;
-      }
+      if (isNew) route.last = frame;
       held.given = true;
       receive(frame, given || retained);
     }
