@@ -33,8 +33,8 @@ export interface Reader {
   readonly pairs: ReturnType<typeof alternating>;
   /** By brewer and epoch. */
   heard: Map<string, Heard>;
-  /** By brewer: its numbers, the last of them, and its epoch. */
-  numbers: Map<string, { readonly all: Set<number>; last: number; epoch: string; again: boolean }>;
+  /** By brewer: its numbers, the last of them, its epoch, and the first number of that. */
+  numbers: Map<string, { readonly all: Set<number>; last: number; epoch: string; first: number; again: boolean }>;
   drops: number;
   aborter: AbortController;
   home: Member;
@@ -96,11 +96,11 @@ export function newReader(pattern: string, home: Member, problems: string[]): Re
     const what = `${pattern}: ${number} of ${topic}`;
     if (!matchTopic(pattern, topic) || !reader.pairs.there.has(id)) problems.push(`${what} came, and is not matched`);
     if (pad !== 'x'.repeat(pad.length) || (sequence === undefined) !== !epoch) problems.push(`${what} came otherwise than it was brewed`);
-    const had = reader.numbers.get(id) ?? { all: new Set<number>(), last: -1, epoch, again: false };
+    const had = reader.numbers.get(id) ?? { all: new Set<number>(), last: -1, epoch, first: number, again: false };
     reader.numbers.set(id, had);
     // Ciphers that number nothing cannot tell a last value that comes once more when their brewer does.
     if (number <= had.last && !(retained && !epoch && had.again && number === had.last)) problems.push(`${what} came after ${had.last}`);
-    if (had.epoch !== epoch) had.all.clear();
+    if (had.epoch !== epoch) had.first = number;
     had.all.add(number);
     had.last = number;
     had.epoch = epoch;

@@ -206,7 +206,7 @@ export class World {
       const { brewerId, topic } = writer.brewer;
       const had = heard.get(brewerId);
       const isTold = !accepted || from.troubles || to.troubles || reader.drops || heard !== reader.numbers;
-      if (isTold || had?.all.has(number) || (epoch && had?.epoch === epoch && Math.min(...had.all) < number && number < had.last)) return [];
+      if (isTold || had?.all.has(number) || (epoch && had?.epoch === epoch && had.first < number && number < had.last)) return [];
       return `${reader.patron.topic} has not got ${number} of ${topic}`;
     });
   }
