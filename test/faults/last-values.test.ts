@@ -49,6 +49,31 @@ describe.each(CIPHERS)('of a brewer with the cipher %s', (cipher) => {
     expect(heard).toEqual(['1', '2', '3']);
   });
 
+  it('a message that came before its brewer was known does not come to its patron again after newer ones', async () => {
+    const { server, proxy, join, heard, patron } = await network();
+    const [writing, reading] = [await join('/ws?writes'), await join('/ws?reads')];
+    const other = writing.addBrewer('a.b', { cipher });
+    reading.addPatron(patron);
+    await until(() => other.isMatched);
+    const release = proxy.hold((path) => path === '/ws?reads');
+    const brewer = writing.addBrewer('a.b', { cipher });
+    await until(() => brewer.isMatched);
+    await brewer.brewText('1');
+    await until(() => server.stats().delivered === 1);
+    release();
+    await until(() => heard.length === 1);
+    await brewer.brewText('2');
+    await until(() => heard.length === 2);
+    reading.removePatron(patron);
+    reading.addPatron(patron);
+    // The last value comes once more, to who begins anew.
+    await until(() => heard.at(-1) === '2' && server.stats().delivered === 3);
+    await until(() => brewer.isMatched);
+    await brewer.brewText('3');
+    await until(() => heard.includes('3'));
+    expect(heard).toEqual(['1', '2', '2', '3']);
+  });
+
   it('that left while its link was cut, what the relay had kept does not come after what was lost on that link', async () => {
     const { server, proxy, join, heard, patron } = await network();
     const client = await join('/ws');
