@@ -8,7 +8,7 @@ function kit() {
   const routes = new Routes(() => undefined);
   const heard: string[] = [];
   const receive = (frame: Uint8Array, retained?: boolean): void => void heard.push(`${new TextDecoder().decode(frame.subarray(88))} ${retained}`);
-  const route = routes.add(frameIdentity(topicHash('a'), fromHex(id(1))), { patronId: id(2), receive });
+  const route = routes.add(frameIdentity(topicHash('a'), fromHex(id(1))), receive, id(2));
   const deliver = (text: string, retained?: boolean): boolean => routes.deliver(rawFrame('a', id(1), text), retained);
   return { routes, route, receive, heard, deliver };
 }
@@ -82,7 +82,7 @@ it('who comes later is given the last frame, which keeps no message alive that w
   routes.deliver(message.subarray(100, 100 + frame.length), false);
   routes.release(message);
   const given: Uint8Array[] = [];
-  routes.add(route.identity, { patronId: id(3), receive: (data) => void given.push(data) });
+  routes.add(route.identity, (data) => void given.push(data), id(3));
   expect(heard).toEqual(['before false', 'last false']);
   expect(given.map((data) => [new TextDecoder().decode(data.subarray(88)), data.buffer.byteLength])).toEqual([['last', frame.length]]);
 });
@@ -92,7 +92,7 @@ it('brewers whose ids begin alike are told apart, also when one has left', () =>
   const alike = id(1).slice(0, 8) + 'f'.repeat(24);
   const others: string[] = [];
   const takes = (data: Uint8Array): void => void others.push(new TextDecoder().decode(data.subarray(88)));
-  routes.add(frameIdentity(topicHash('a'), fromHex(alike)), { patronId: id(2), receive: takes });
+  routes.add(frameIdentity(topicHash('a'), fromHex(alike)), takes, id(2));
   expect([deliver('one', false), routes.deliver(rawFrame('a', alike, 'other'), false)]).toEqual([true, true]);
   routes.delete(route, receive);
   expect([deliver('nobody', false), routes.deliver(rawFrame('a', alike, 'still'), false)]).toEqual([false, true]);

@@ -73,8 +73,7 @@ export class RelayLink {
   }
 
   /** Receives the frames of one brewer until the returned function is called. */
-  join(pair: PatronPair, ticket?: Uint8Array): () => void {
-    const { topic, brewerId, receive } = pair;
+  join({ topic, brewerId, patronId, receive }: PatronPair, ticket?: Uint8Array): () => void {
     if (ticket) this.#tickets.set(topic, ticket);
     const hash = topicHash(topic);
     const wanted = this.#topics.get(topic) ?? 0;
@@ -83,7 +82,7 @@ export class RelayLink {
     this.#told();
     // With a ticket also where others have joined: one started anew has refused their tickets of before.
     if (!wanted || ticket) this.#join(topic);
-    const route = this.#routes.add(frameIdentity(hash, fromHex(brewerId)), pair);
+    const route = this.#routes.add(frameIdentity(hash, fromHex(brewerId)), receive, patronId);
     return () => {
       this.#routes.delete(route, receive);
       const left = this.#topics.get(topic)! - 1;
