@@ -1,4 +1,4 @@
-import { type BrewHost, PubkeeperError } from '../../core/index.js';
+import { type BrewHost, type PatronPair, PubkeeperError } from '../../core/index.js';
 import { frameIdentity, isFrame, topicHash } from '../../core/frame.js';
 import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
@@ -8,7 +8,7 @@ import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPac
 import { join } from '../../core/ciphers/engine.js';
 import { Cork } from '../../core/cork.js';
 import type { Outlet, Queued } from './relay-outlet.js';
-import { type Receive, Routes } from './routes.js';
+import { Routes } from './routes.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -73,28 +73,24 @@ export class RelayLink {
   }
 
   /** Receives the frames of one brewer until the returned function is called. */
-  join(topic: string, brewerId: string, receive: Receive, ticket?: Uint8Array): () => void {
+  join({ topic, brewerId, patronId, receive }: PatronPair, ticket?: Uint8Array): () => void {
     if (ticket) this.#tickets.set(topic, ticket);
     const hash = topicHash(topic);
-    const identity = frameIdentity(hash, fromHex(brewerId));
-    const route = this.#routes.add(identity, receive);
     const wanted = this.#topics.get(topic) ?? 0;
     this.#topics.set(topic, wanted + 1);
     // What a brewer that has just come sends first must not wait for the backoff.
     this.#told();
     // With a ticket also where others have joined: one started anew has refused their tickets of before.
-    const joins = !wanted || !!ticket;
-    if (joins) this.#join(topic);
-    this.#routes.welcome(route, receive, joins);
+    if (!wanted || ticket) this.#join(topic);
+    const route = this.#routes.add(frameIdentity(hash, fromHex(brewerId)), receive, patronId);
     return () => {
-      if (!this.#routes.delete(route, receive)) return;
+      this.#routes.delete(route, receive);
       const left = this.#topics.get(topic)! - 1;
-      if (left) this.#topics.set(topic, left);
-      else {
-        this.#topics.delete(topic);
-        this.#tickets.delete(topic);
-        this.#send(encodeRelayPacket(RelayPacketType.LEAVE, hash));
-      }
+      this.#topics.set(topic, left);
+      if (left) return;
+      this.#topics.delete(topic);
+      this.#tickets.delete(topic);
+      this.#send(encodeRelayPacket(RelayPacketType.LEAVE, hash));
     };
   }
 
