@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -25,6 +26,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
+          // Most of them wait for sockets and processes: with one worker, which is what Vitest takes on two cores, those are half idle. Each may start
+          // brokers and servers of its own, so that there is an end to it.
+          maxWorkers: Math.min(availableParallelism() + 1, 8),
           sequence: { groupOrder: 0 },
           // A bound for what hangs, not a measure of speed: machines differ, and are busy.
           testTimeout: 60_000,

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import WebSocket from 'ws';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Patron, PubkeeperClient, WebSocketBrew, type Brew, type Brewer, type ClientOptions, type PubkeeperError } from '../src/index.js';
@@ -5,6 +6,7 @@ import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { MemoryBrew } from '../src/brews/memory.js';
 import { MqttBrew } from '../src/brews/mqtt.js';
 import { NatsBrew } from '../src/brews/nats.js';
+import { certificate } from './brews/processes.js';
 
 // The whole way on real sockets: client, server and relay of this project, and what happens when parts of it die.
 
@@ -15,8 +17,8 @@ afterEach(async () => {
 
 const QUICK = { delayMs: 20, maxDelayMs: 50 };
 
-async function serve(port = 0): Promise<PubkeeperServer> {
-  const server = await createServer({ port, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
+async function serve(port = 0, tls?: { cert: Buffer; key: Buffer }): Promise<PubkeeperServer> {
+  const server = await createServer({ port, tls, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
   clean.push(() => server.close());
   return server;
 }
@@ -235,6 +237,16 @@ describe('what connect() rejects with', () => {
     await expect(hopeful.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED', message });
   });
 
+  it('says what to do where the server speaks TLS with a certificate of an own authority, and where ws: leads to it', async () => {
+    const files = certificate();
+    clean.push(() => Promise.resolve(files.remove()));
+    const { url } = await serve(0, { cert: readFileSync(files.cert), key: readFileSync(files.key) });
+    const cure = 'if it is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>';
+    const message = `Cannot connect to ${url} (self-signed certificate: ${cure}): check that a Pubkeeper server runs there.`;
+    await expect(client(url).connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED', message });
+    await expect(client(url.replace('wss:', 'ws:')).connect()).rejects.toThrow(/\(.*: if it speaks TLS, try wss:\/\/ instead of ws:\/\/\)/);
+  });
+
   it('says that the token is refused, without showing it', async () => {
     const { url } = await serve();
     const refused = client(url, { token: 'wrong-token' });
@@ -332,6 +344,8 @@ describe('options and registrations', () => {
   it.each([
     [{ server: 'http://127.0.0.1' }, 'OPTION_INVALID'],
     [{ server: 'nonsense' }, 'OPTION_INVALID'],
+    [{ server: 'ws://127.0.0.1/ws#a' }, 'OPTION_INVALID'],
+    [{ server: ['WS://127.0.0.1', 'wss://'] }, 'OPTION_INVALID'],
     [{ token: '' }, 'OPTION_INVALID'],
     [{ brews: [] }, 'OPTION_INVALID'],
     [{ reconnect: { delayMs: -1 } }, 'OPTION_INVALID'],

@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
+import { rolldown } from 'rolldown';
 import { rollup } from 'rollup';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { installPacked, type PackedProject } from './packed.js';
@@ -127,6 +130,37 @@ describe('the modules for bundlers', () => {
     const { output } = await bundle.generate({ format: 'es' });
     await bundle.close();
     expect([warnings, output.map(({ fileName }) => fileName), output[0].imports]).toEqual([[], ['entry.js'], []]);
+  });
+
+  it('pubkeeper/server is bundled without the optional packages of a cluster', async () => {
+    const input = join(project.directory, 'server-entry.mjs');
+    writeFileSync(input, `export * from 'pubkeeper/server';`);
+    const warnings: string[] = [];
+    const bundle = await rolldown({ input, platform: 'node', onLog: (_, { message }) => void warnings.push(message) });
+    await bundle.generate({ format: 'es' });
+    await bundle.close();
+    expect(warnings).toEqual([]);
+  });
+
+  it.each(['nats://127.0.0.1:1', 'ws://127.0.0.1:1'])('NatsBrew dials %s where a bundler gives the default of a CommonJS module alone', (url) => {
+    const names = ['@nats-io/nats-core', '@nats-io/transport-node'];
+    for (const name of names) {
+      const directory = join(project.directory, 'node_modules', name);
+      mkdirSync(directory, { recursive: true });
+      writeFileSync(join(directory, 'package.json'), JSON.stringify({ name, type: 'module', exports: './chunk.js' }));
+      const file = pathToFileURL(createRequire(import.meta.url).resolve(name)).href;
+      writeFileSync(join(directory, 'chunk.js'), `export { default } from ${JSON.stringify(file)};`);
+    }
+    const code = `
+      import { NatsBrew } from 'pubkeeper/brews/nats';
+      const brew = new NatsBrew({ url: '${url}' });
+      const report = ({ message }) => { console.log(message); process.exit(); };
+      brew.attach({ report, state: () => undefined, reconnect: {}, WebSocket: (await import('ws')).WebSocket });
+      await brew.brewerDetails({ topic: 'a', brewerId: '0'.repeat(32) });
+      brew.startBrewer({ topic: 'a', brewerId: '0'.repeat(32), patronId: '1'.repeat(32), details: { name: brew.name } });`;
+    const printed = runFile('default-only.mjs', code);
+    for (const name of names) rmSync(join(project.directory, 'node_modules', name), { recursive: true });
+    expect(printed).toContain('connection refused');
   });
 });
 

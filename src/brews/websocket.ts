@@ -93,9 +93,9 @@ export class WebSocketBrew implements Brew {
     });
   }
 
-  startPatron({ brewerId, topic, details, receive }: PatronPair): () => void {
-    const pooled = this.#open(details);
-    const leave = pooled.link.join(topic, brewerId, receive, readTicket(details));
+  startPatron(pair: PatronPair): () => void {
+    const pooled = this.#open(pair.details);
+    const leave = pooled.link.join(pair, readTicket(pair.details));
     return once(() => {
       leave();
       this.#release(pooled);

@@ -31,13 +31,8 @@ export function parseServers(text: string, before: readonly string[] = DEFAULT_S
 }
 
 function parseServer(text: string): string {
-  let protocol = '';
-  try {
-    protocol = new URL(text).protocol;
-  } catch {
-    // told below
-  }
-  if (protocol === 'ws:' || protocol === 'wss:') return text;
+  // No WebSocket takes a fragment.
+  if (URL.canParse(text) && /^wss?:[^#]+$/.test(new URL(text).href)) return text;
   throw usage(`The server must be a URL like ${DEFAULT_SERVER} or wss://…, not ${show(text)}.`);
 }
 

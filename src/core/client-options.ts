@@ -113,7 +113,8 @@ function assertServer(server: unknown): void {
   } catch {
     // told below
   }
-  if (typeof server === 'string' && (url?.protocol === 'ws:' || url?.protocol === 'wss:')) return;
+  // No WebSocket takes a fragment; browsers would be said to block it.
+  if (typeof server === 'string' && /^wss?:[^#]+$/.test(url?.href ?? '')) return;
   throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${show(server)}`);
 }
 

@@ -1,6 +1,7 @@
 import type { BrewHost } from '../core/index.js';
 import type { Line, LineOwner, Target } from '../brews/internal/broker-line.js';
 import { loadNats, type NatsConnect, openNats } from '../brews/internal/nats-line.js';
+import { wholeModule } from './whole-module.js';
 
 // NATS in a browser; `node-nats.ts` beside this file has the same names. package.json chooses by export condition.
 
@@ -9,7 +10,7 @@ export const reachable = (_tcp: readonly string[], ws: readonly string[]): reado
 
 const PACKAGES = ['@nats-io/nats-core'];
 
-const library = async (): Promise<NatsConnect> => (await import('@nats-io/nats-core')).wsconnect;
+const library = async (): Promise<NatsConnect> => wholeModule(await import('@nats-io/nats-core')).wsconnect;
 
 /** Rejects with `BREW_DEPENDENCY` when the package is missing. */
 export const load = async (_isWs: boolean): Promise<void> => void (await loadNats(library, PACKAGES));

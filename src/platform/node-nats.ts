@@ -1,6 +1,7 @@
 import type { BrewHost } from '../core/index.js';
 import type { Line, LineOwner, Target } from '../brews/internal/broker-line.js';
 import { loadNats, type NatsConnect, openNats } from '../brews/internal/nats-line.js';
+import { wholeModule } from './whole-module.js';
 
 // NATS in Node; `browser-nats.ts` beside this file has the same names. package.json chooses by export condition.
 
@@ -20,12 +21,12 @@ export async function load(isWs: boolean): Promise<void> {
 const packagesFor = (isWs: boolean): string[] => ['@nats-io/nats-core', ...(isWs ? [] : ['@nats-io/transport-node'])];
 
 async function tcp(): Promise<NatsConnect> {
-  const { connect } = await import('@nats-io/transport-node');
+  const { connect } = wholeModule(await import('@nats-io/transport-node'));
   return (options) => inTurn('tcp', () => connect(options));
 }
 
 async function webSocket(host?: BrewHost): Promise<NatsConnect> {
-  const { wsconnect } = await import('@nats-io/nats-core');
+  const { wsconnect } = wholeModule(await import('@nats-io/nats-core'));
   // Node 20 has no WebSocket of its own. What the library uses of one, ours have.
   const dialSocket = (url: string) => new host!.WebSocket(url) as globalThis.WebSocket;
   const wsFactory = (url: string) => Promise.resolve({ socket: dialSocket(url), encrypted: url.startsWith('wss:') });

@@ -11,7 +11,11 @@ export class NodeWebSocket extends WebSocket {
     super(url, protocols, { perMessageDeflate: false, ...(isUnseen(url) && { generateMask: () => undefined }) });
     // First of all who listen: they show the message to people.
     this.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPROTO' && /wrong version number/.test(error.message)) error.message = 'it does not speak TLS: try ws:// instead of wss://';
+      const { code = '', message } = error;
+      if (code === 'EPROTO' && /wrong version number/.test(message)) error.message = 'it does not speak TLS: try ws:// instead of wss://';
+      // What a server that speaks TLS does with a request that does not.
+      if (code === 'ECONNRESET' && url.startsWith('ws:')) error.message += ': if it speaks TLS, try wss:// instead of ws://';
+      if (/SELF_SIGNED|^UNABLE_TO_/.test(code)) error.message += ': if it is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>';
     });
   }
 }

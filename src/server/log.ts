@@ -1,4 +1,6 @@
+import { PubkeeperError } from '../core/errors.js';
 import type { Logger } from '../core/host.js';
+import { show } from '../core/id.js';
 
 /** The levels of a {@link jsonLogger}, from the most that is written to the least. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -10,6 +12,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
  * is given by this server holds neither tokens nor keys.
  * @param level the least that is written; default `'warn'`
  * @param write takes a line; default: stderr
+ * @throws {PubkeeperError} `OPTION_INVALID`: there is no such level
  */
 export function jsonLogger(
   level: LogLevel = 'warn',
@@ -19,6 +22,7 @@ export function jsonLogger(
   info(...data: unknown[]): void;
 } {
   const least = LOG_LEVELS.indexOf(level);
+  if (least < 0) throw new PubkeeperError('OPTION_INVALID', `A log level is one of ${LOG_LEVELS.join(', ')}, not ${show(level)}.`, { level });
   const at =
     (own: LogLevel) =>
     (...data: unknown[]): void => {

@@ -157,7 +157,7 @@ export function readOptions(given: ServerOptions | null): ServerSettings {
   if (slowReader !== undefined && slowReader !== 'drop' && slowReader !== 'cut') {
     throw invalid('limits.slowReader', 'must be "drop" or "cut"', slowReader);
   }
-  if (origins && options.allowOrigin) throw invalid('origins', 'cannot be given together with "allowOrigin"', origins);
+  if (origins && options.allowOrigin) throw new PubkeeperError('OPTION_INVALID', 'The options "origins" and "allowOrigin" exclude each other: give one.', { option: 'origins' });
   const wrong = origins?.find((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin);
   if (wrong !== undefined) throw invalid('origins', 'must be origins as browsers send them ("https://example.org")', wrong);
   const allowOrigin = origins ? (origin: string): boolean => origins.includes(origin) : options.allowOrigin;
@@ -171,13 +171,17 @@ export function readOptions(given: ServerOptions | null): ServerSettings {
   }
   const profile = options.profile ?? (loopback ? 'open' : 'secured');
   if (profile !== 'open' && profile !== 'secured') throw invalid('profile', 'must be "open" or "secured"', profile);
+  const tickets = new Tickets(options.ticketKeys); // checked in both profiles: what is tried on loopback is to start elsewhere too
   // 32 random bytes: nobody guesses it, and it survives being pasted into a URL or a shell.
   const token = tokens === undefined ? randomBytes(32).toString('base64url') : undefined;
   const table = token === undefined ? tokens : { [token]: [{ topic: '**', read: true, write: true }] };
+  const port = count('port', options.port, 9898, 0, 65_535);
+  const relayPort = options.relayPort === undefined ? undefined : count('relayPort', options.relayPort, 0, 0, 65_535);
+  if (port && relayPort === port) throw invalid('relayPort', 'must be another one than "port", which has the relay too', relayPort);
   return {
-    port: count('port', options.port, 9898, 0, 65_535),
+    port,
     host: host.replace(/^\[(.*)\]$/, '$1'),
-    relayPort: options.relayPort === undefined ? undefined : count('relayPort', options.relayPort, 0, 0, 65_535),
+    relayPort,
     relayAddresses: options.relayAddresses ?? [],
     maxMessageBytes: count('maxMessageBytes', options.maxMessageBytes, 1024 * 1024, 1024, 1024 ** 3),
     heartbeatMs: count('heartbeatMs', options.heartbeatMs, 15_000, 20, 3_600_000),
@@ -192,7 +196,7 @@ export function readOptions(given: ServerOptions | null): ServerSettings {
     http,
     tls,
     profile,
-    tickets: profile === 'secured' ? new Tickets(options.ticketKeys) : undefined,
+    tickets: profile === 'secured' ? tickets : undefined,
     ticketSeconds: count('ticketSeconds', options.ticketSeconds, 600, 1, 86_400),
     allowOrigin,
     cluster: readClusterOptions(options.cluster),

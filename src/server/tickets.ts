@@ -72,7 +72,7 @@ function body(grant: Grant, expires: number): Buffer {
 /** @throws {PubkeeperError} `OPTION_INVALID` */
 export function checkKeys(keys: readonly Uint8Array[]): readonly Uint8Array[] {
   if (!Array.isArray(keys) || keys.length < 1 || keys.length > 2 || keys.some((key) => !(key instanceof Uint8Array) || key.length < 32)) {
-    throw new PubkeeperError('OPTION_INVALID', 'The ticket keys must be one or two, of 32 random bytes or more each.');
+    throw new PubkeeperError('OPTION_INVALID', 'The ticket keys must be a list of one or two Uint8Arrays, of 32 random bytes or more each: where they are hex, Buffer.from(key, "hex").');
   }
   return keys.map((key) => Uint8Array.from(key));
 }

@@ -327,6 +327,11 @@ describe('MqttBrew', () => {
     thrown(() => new MqttBrew(options), 'OPTION_INVALID');
   });
 
+  it('names the option that is no list, and shows no password', () => {
+    const { message } = thrown(() => new MqttBrew({ url: 'mqtt://me:secret@a', alternatives: 'ws://me:secret@a' as never }), 'OPTION_INVALID');
+    expect(message).toBe('MqttBrew: alternatives must be a list of addresses.');
+  });
+
   it.each(['#', '+/x', 'a\0b', 'a/'.repeat(189) + 'a', ''])('refuses to read the topic %j', (topic) => {
     const { brew: reader } = brew({ url: 'mqtt://127.0.0.1:1' });
     const brewerId = newId();

@@ -7,7 +7,7 @@ function kit() {
   const routes = new Routes(() => undefined);
   const heard: string[] = [];
   const receive = (frame: Uint8Array, retained?: boolean): void => void heard.push(`${new TextDecoder().decode(frame.subarray(88))} ${retained}`);
-  const route = routes.add(frameIdentity(topicHash('a'), unhex(id(1))), receive);
+  const route = routes.add(frameIdentity(topicHash('a'), unhex(id(1))), receive, id(2));
   const deliver = (text: string, retained?: boolean): boolean => routes.deliver(rawFrame('a', id(1), text), retained);
   return { routes, route, receive, heard, deliver };
 }
@@ -19,8 +19,18 @@ describe('after a connection was lost', () => {
     routes.interrupted();
     expect(deliver('on', retained)).toBe(true);
     deliver('off', retained);
-    deliver('off', retained);
-    expect(heard).toEqual(['on false', `off ${retained}`, `off ${retained}`]);
+    deliver('off', false);
+    expect(heard).toEqual(['on false', `off ${retained}`, 'off false']);
+  });
+
+  it('what comes next is delivered though it is the same, where the relay does not say what it has kept', () => {
+    const { routes, heard, deliver } = kit();
+    deliver('on');
+    routes.interrupted();
+    deliver('on');
+    deliver('on');
+    deliver('on');
+    expect(heard).toEqual(['on undefined', 'on undefined', 'on undefined']);
   });
 
   it('a message that is the same as the one before is delivered, where the relay says that it is live', () => {
@@ -31,6 +41,26 @@ describe('after a connection was lost', () => {
     deliver('on', false);
     expect(heard).toEqual(['on false', 'on false', 'on false']);
   });
+});
+
+it('what a relay has kept, and says so, is not delivered where it came last, as to who left and joined anew while it was on its way', () => {
+  const { heard, deliver } = kit();
+  deliver('on its way', false);
+  expect(deliver('on its way', true)).toBe(true);
+  deliver('newer', true);
+  deliver('newer', true);
+  expect(heard).toEqual(['on its way false', 'newer true']);
+});
+
+it('what a relay has kept of a brewer that was here is older than what was published here, until that is heard from elsewhere', () => {
+  const { routes, heard, deliver } = kit();
+  const brewer = { pairs: 1 };
+  routes.deliver(rawFrame('a', id(1), 'published'), false, brewer);
+  brewer.pairs = 0;
+  expect(deliver('kept', true)).toBe(true);
+  deliver('elsewhere', false);
+  deliver('kept of that', true);
+  expect(heard).toEqual(['published false', 'elsewhere false', 'kept of that true']);
 });
 
 it.each([true, undefined])('what a relay has kept of a brewer of this client is older than what was published here (retained: %s)', (retained) => {
@@ -51,9 +81,7 @@ it('who comes later is given the last frame, which keeps no message alive that w
   routes.deliver(message.subarray(100, 100 + frame.length), false);
   routes.release(message);
   const given: Uint8Array[] = [];
-  const receive = (data: Uint8Array): void => void given.push(data);
-  routes.add(route.identity, receive);
-  routes.welcome(route, receive, false);
+  routes.add(route.identity, (data) => void given.push(data), id(3));
   expect(heard).toEqual(['before false', 'last false']);
   expect(given.map((data) => [new TextDecoder().decode(data.subarray(88)), data.buffer.byteLength])).toEqual([['last', frame.length]]);
 });
@@ -62,7 +90,8 @@ it('brewers whose ids begin alike are told apart, also when one has left', () =>
   const { routes, route, receive, heard, deliver } = kit();
   const alike = id(1).slice(0, 8) + 'f'.repeat(24);
   const others: string[] = [];
-  routes.add(frameIdentity(topicHash('a'), unhex(alike)), (data) => void others.push(new TextDecoder().decode(data.subarray(88))));
+  const takes = (data: Uint8Array): void => void others.push(new TextDecoder().decode(data.subarray(88)));
+  routes.add(frameIdentity(topicHash('a'), unhex(alike)), takes, id(2));
   expect([deliver('one', false), routes.deliver(rawFrame('a', alike, 'other'), false)]).toEqual([true, true]);
   routes.delete(route, receive);
   expect([deliver('nobody', false), routes.deliver(rawFrame('a', alike, 'still'), false)]).toEqual([false, true]);
@@ -82,7 +111,6 @@ it('a brewer that has published here and has no pairs here any more is heard fro
 
 it('a route that was left takes nothing', () => {
   const { routes, route, receive, heard, deliver } = kit();
-  expect(routes.delete(route, receive)).toBe(true);
-  expect(routes.delete(route, receive)).toBe(false);
+  routes.delete(route, receive);
   expect([deliver('x', false), heard]).toEqual([false, []]);
 });

@@ -29,10 +29,10 @@ function kit() {
   const brew = new WebSocketBrew();
   brew.attach(host);
   const start = (patron = 2, details: object = {}) => brew.startBrewer({ topic: TOPIC, brewerId: id(1), patronId: id(patron), details: { name: 'websocket', ...details } });
-  const read = (brewer = 1, hostname = 'one', details: object = {}) => {
+  const read = (brewer = 1, hostname = 'one', details: object = {}, patron = 9) => {
     const texts: string[] = [];
     const receive = (data: Uint8Array, retained?: boolean): void => void texts.push(Buffer.from(data.subarray(88)).toString() + (retained ? ' retained' : ''));
-    const pair = { topic: TOPIC, brewerId: id(brewer), patronId: id(9), details: { name: 'websocket', hostname, port: 80, ...details }, receive };
+    const pair = { topic: TOPIC, brewerId: id(brewer), patronId: id(patron), details: { name: 'websocket', hostname, port: 80, ...details }, receive };
     return { texts, stop: brew.startPatron(pair) };
   };
   const say = (text: string) => brew.brew(id(1), rawFrame(TOPIC, id(1), text));
@@ -195,7 +195,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     network.last.deliver(record(2, 'world'));
     const { texts } = read(2);
     network.last.deliver(record(2, 'live'));
-    const other = read(2);
+    const other = read(2, 'one', {}, 8);
     await pass(2000);
     expect([texts, other.texts, dropped]).toEqual([['hello', 'world', 'live'], ['hello retained', 'world retained', 'live retained'], []]);
   });
@@ -218,10 +218,19 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(texts).toEqual(['hello retained']);
   });
 
+  it('are not given to who leaves and comes back when it has had what is newer', () => {
+    const { network, read } = joined();
+    network.last.deliver(record(2, 'hello'));
+    const { stop } = read(2);
+    network.last.deliver(record(2, 'newer'));
+    stop();
+    expect(read(2).texts).toEqual([]);
+  });
+
   it('that the relay had kept are last values, for as long as somebody reads that brewer', async () => {
     const { network, read } = joined();
     network.last.deliver(record(2, 'kept', true));
-    expect([read(2).texts, read(2).texts]).toEqual([['kept retained'], ['kept retained']]);
+    expect([read(2).texts, read(2, 'one', {}, 8).texts]).toEqual([['kept retained'], ['kept retained']]);
     await pass(1000);
     expect(read(2).texts).toEqual(['kept retained']);
   });

@@ -257,6 +257,8 @@ describe('what a brewer may announce', () => {
   it.each(bad)('%s for %j, and the key is not told', (code, cipher) => {
     const error = thrown(() => openerFor({ cipher } as BrewerConfig, nobleEngine), code as 'KEY_INVALID');
     expect(error.message + JSON.stringify(error.details)).not.toMatch(/0a0a|zzzz/);
+    // Who reads it has given no key: it is told of by a patron.
+    expect(error.message).toMatch(/^A brewer (announces|encrypts) /);
   });
 });
 

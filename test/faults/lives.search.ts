@@ -8,10 +8,9 @@ import { World } from './lives-world.js';
 // they may, each match is told once, as is its end; every promise settles; what is brewed while matched comes once and in order, or
 // somebody is told; and after `disconnect()` nothing is left.
 //
-// What it finds still, once in some tens or hundreds of lives, and nobody has decided whether product or model is to be changed:
-// - `came after`: a last value that a relay gives again after newer messages, of a brewer that numbers nothing, or that has just left;
-// - `has not got`: the last messages before a brewer or a patron moves, with no gap after them that would tell.
-// And a last value of a former AES-CBC key may be opened to nonsense (one in 256), at which a callback throws.
+// What nobody promises is in lives-cast.ts and lives-world.ts, each with its reason: of brewers that number nothing a last value may come
+// again when a match begins anew (`isAgain`), and what was brewed under a former AES-CBC key may be opened to nonsense (`guessable`); peers that went
+// while a client took back what it had just removed stay (`ghosts`); and two clients that take ids of each other over at once may both be refused (`retry`).
 
 const TOPICS = ['a.b', 'a.c', 'x.y.z'] as const;
 const PATTERNS = ['a.*', '**', 'a.b', 'x.**'] as const;

@@ -73,6 +73,13 @@ export class FaultProxy {
     }
   }
 
+  /** What comes from the server waits until the function that is returned is called. `isMeant`: as with `reset`. */
+  hold(isMeant: (path: string) => boolean): () => void {
+    const held = [...this.#pairs].filter(({ path }) => isMeant(path));
+    for (const { far } of held) far.pause();
+    return () => held.forEach(({ far }) => far.resume());
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise<void>((done) => void this.#server.close(() => done()));

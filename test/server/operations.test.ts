@@ -195,6 +195,10 @@ describe('jsonLogger', () => {
     expect(Number.isNaN(Date.parse(String(entries[0]!['time'])))).toBe(false);
   });
 
+  it('refuses a level that there is not: it wrote everything', () => {
+    expect(() => jsonLogger('warning' as never)).toThrow('A log level is one of debug, info, warn, error, not "warning".');
+  });
+
   it('is never given a token by the server', async () => {
     const lines: string[] = [];
     const token = 'a-secret-that-nobody-may-see';

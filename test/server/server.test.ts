@@ -67,6 +67,9 @@ describe('createServer', () => {
     ['a certificate that could not be loaded', { tls: null as never }, /"tls" must be \{ cert, key \}.*leave it out/],
     ['a list of limits', { limits: [] as never }, /"limits"/],
     ['ticket keys that are no list', { profile: 'secured', ticketKeys: 'x' as never }, /ticket keys/],
+    ['ticket keys in hex, by what they have to be, also where none are used', { profile: 'open', ticketKeys: ['ab'.repeat(32)] as never }, /ticket keys.*Uint8Arrays.*Buffer\.from/],
+    ['the same port twice, which is no other program\'s', { port: 9898, relayPort: 9898 }, /"relayPort" must be another one than "port"/],
+    ['two checks of origins', { origins: ['https://a.example'], allowOrigin: () => true }, /^The options "origins" and "allowOrigin" exclude each other: give one\.$/],
   ])('refuses %s', async (_what, options, message) => {
     await expect(createServer({ port: 0, ...options })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringMatching(message) as string });
   });

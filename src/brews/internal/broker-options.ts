@@ -39,11 +39,13 @@ export function readUrls(
   alternatives: readonly string[],
   { username, password, token }: Secrets,
 ): { urls: readonly string[]; credentials: Credentials; advertised: Advertised } {
-  if (!Array.isArray(given) || !Array.isArray(alternatives)) throw invalidOption(kind, 'addresses must be texts', given);
+  if (!Array.isArray(given) || !Array.isArray(alternatives)) {
+    // No address is shown: it may bear a password.
+    throw new PubkeeperError('OPTION_INVALID', `${kind}: ${Array.isArray(given) ? 'alternatives' : 'url'} must be a list of addresses.`);
+  }
   let inUrl: Credentials = {};
   const clean = (text: unknown): string => {
     const url = parse(text);
-    // The address is not shown: it may bear a password.
     if (!url || ![...tcp, ...WS].includes(url.protocol) || !url.hostname) {
       throw new PubkeeperError('OPTION_INVALID', `${kind}: an address must be like ${tcp[0]}//host:port or wss://host/path.`);
     }

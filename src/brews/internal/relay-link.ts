@@ -1,4 +1,4 @@
-import { type BrewHost, PubkeeperError } from '../../core/index.js';
+import { type BrewHost, type PatronPair, PubkeeperError } from '../../core/index.js';
 import { identityOf, isFrame, topicHash } from '../../core/frame.js';
 import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
@@ -7,7 +7,7 @@ import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPac
 import { join } from '../../core/ciphers/engine.js';
 import { Cork } from '../../core/cork.js';
 import type { Outlet, Queued } from './relay-outlet.js';
-import { type Receive, Routes } from './routes.js';
+import { Routes } from './routes.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -77,18 +77,16 @@ export class RelayLink {
   }
 
   /** Receives the frames of one brewer until the returned function is called. */
-  join(topic: string, brewerId: string, receive: Receive, ticket?: Uint8Array): () => void {
-    const route = this.#routes.add(identityOf(topic, brewerId), receive);
+  join({ topic, brewerId, patronId, receive }: PatronPair, ticket?: Uint8Array): () => void {
     const joined: Joined = this.#joined.get(topic) ?? { hash: topicHash(topic), pairs: 0 };
     this.#joined.set(topic, joined);
     // What a brewer that has just come sends first must not wait for the backoff.
     this.#told();
     // With a ticket also where others have joined: one started anew has refused their tickets of before.
-    const joins = !joined.pairs++ || !!ticket;
-    if (joins) this.#join(joined, ticket);
-    this.#routes.welcome(route, receive, joins);
+    if (!joined.pairs++ || ticket) this.#join(joined, ticket);
+    const route = this.#routes.add(identityOf(topic, brewerId), receive, patronId);
     return () => {
-      if (!this.#routes.delete(route, receive)) return;
+      this.#routes.delete(route, receive);
       if (--joined.pairs) return;
       this.#joined.delete(topic);
       this.#send(encodeRelayPacket(RelayPacketType.LEAVE, joined.hash));

@@ -1,4 +1,4 @@
-import { bearsIdentity, brewerKey, FRAME_HEADER } from '../../core/frame.js';
+import { bearsIdentity, blankFrame, brewerKey } from '../../core/frame.js';
 import { after, cancel, type Timer } from '../../core/host.js';
 import { sameBytes } from './small.js';
 
@@ -14,8 +14,8 @@ interface Route {
   last?: Uint8Array;
   /** That of before the connection was lost, until the next frame comes: the relay repeats it to who joins again. */
   repeat?: Uint8Array | undefined;
-  /** Its brewer, if that has published here. Without pairs it is one of another client by now, or is to be. */
-  own?: { readonly pairs: number };
+  /** Its brewer, if that has published here, and nowhere else since. Without pairs it is one of another client by now, or is to be. */
+  own?: { readonly pairs: number } | undefined;
 }
 
 /** A frame that came before this client was told of its brewer. */
@@ -23,7 +23,8 @@ interface Held {
   readonly frame: Uint8Array;
   readonly retained: boolean | undefined;
   readonly timer: Timer;
-  given?: boolean;
+  /** The ids of the patrons that were given it: one of them that leaves and comes back may have had what is newer. */
+  readonly given: string[];
 }
 
 /** How long such frames are held, in ms, and how many bytes of them, where each counts for so many more: the word of a brewer is not far behind. */
@@ -46,42 +47,48 @@ export class Routes {
     this.#lost = lost;
   }
 
-  add(identity: Uint8Array, receive: Receive): Route {
-    const frame = new Uint8Array(FRAME_HEADER);
-    frame.set(identity, 2);
-    let route = this.#find(frame);
+  /** Adds a patron, and gives it what was held for it, or the last value: the relay repeats that only to who joins anew. */
+  add(identity: Uint8Array, receive: Receive, patronId: string): Route {
+    const header = blankFrame(identity, 0);
+    let route = this.#find(header);
     if (!route) {
-      const key = brewerKey(frame);
+      const key = brewerKey(header);
       route = { key, identity, receivers: new Set() };
       this.#routes.set(key, [...(this.#routes.get(key) ?? []), route]);
     }
     route.receivers.add(receive);
+    let { last } = route;
+    const isNew = !last;
+    for (const { frame, retained, given } of this.#held) {
+      if (!bearsIdentity(frame, identity) || given.includes(patronId)) continue;
+      if (last === frame) last = undefined;
+      if (isNew) route.last = frame;
+      receive(frame, given.push(patronId) > 1 || retained);
+    }
+    if (last) receive(last, true);
     return route;
   }
 
-  /** False when it was not there any more. */
-  delete(route: Route, receive: Receive): boolean {
-    if (!route.receivers.delete(receive)) return false;
-    if (!route.receivers.size) {
-      const { key } = route;
-      const left = this.#routes.get(key)!.filter((other) => other !== route);
-      if (left.length) this.#routes.set(key, left);
-      else this.#routes.delete(key);
-    }
-    return true;
+  delete({ key, receivers }: Route, receive: Receive): void {
+    receivers.delete(receive);
+    if (receivers.size) return;
+    const left = this.#routes.get(key)!.filter((other) => other.receivers !== receivers);
+    if (left.length) this.#routes.set(key, left);
+    else this.#routes.delete(key);
   }
 
   /** Gives a frame to the patrons of its brewer. `own`: who has published it here. False when nobody reads that brewer. */
   deliver(frame: Uint8Array, retained: boolean | undefined, own?: Route['own']): boolean {
     const route = this.#find(frame);
     if (!route) return false;
-    const { repeat } = route;
     if (own) route.own = own;
     else {
+      // What a relay has kept is what came last, once more; or it is older than what was published here, which was lost or is on its way.
+      // Relays of protocol 1.0 do not say that it is kept: so that counts only after a loss, and for as long as its brewer is here.
+      const known = retained ? route.last : route.repeat;
       route.repeat = undefined;
-      // Relays of protocol 1.0 do not say whether it is one that they kept. What is kept of a brewer that has published here
-      // is older than that, since it was on its way.
-      if (retained !== false && (route.own?.pairs || (repeat && sameBytes(repeat, frame)))) return true;
+      if (retained === false) route.own = undefined;
+      else if ((retained ? route.own : route.own?.pairs) || (known && sameBytes(known, frame))) return true;
       this.#fresh.add(route);
     }
     route.last = frame;
@@ -94,33 +101,12 @@ export class Routes {
    * have joined its topic.
    */
   hold(frame: Uint8Array, retained: boolean | undefined): void {
-    const held: Held = { frame: frame.slice(), retained, timer: after(HOLD_MS, () => this.#drop(held)) };
+    const held: Held = { frame: frame.slice(), retained, given: [], timer: after(HOLD_MS, () => this.#drop(held)) };
     this.#heldBytes += frame.length + HELD_OVERHEAD;
     for (const oldest of this.#held.add(held)) {
       if (this.#heldBytes <= MAX_HELD) break;
       this.#drop(oldest);
     }
-  }
-
-  /**
-   * Gives a patron that has just come what was held for it, or the last value: the relay repeats that only to who joins anew.
-   * `joins`: so it will, and what was held may be that.
-   */
-  welcome(route: Route, receive: Receive, joins: boolean): void {
-    let { last } = route;
-    const isNew = !last;
-    for (const held of this.#held) {
-      const { frame, retained, given } = held;
-      if (!bearsIdentity(frame, route.identity)) continue;
-      if (last === frame) last = undefined;
-      if (isNew) {
-        route.last = frame;
-        if (joins) route.repeat = frame;
-      }
-      held.given = true;
-      receive(frame, given || retained);
-    }
-    if (last) receive(last, true);
   }
 
   /** No connection follows: nobody takes what is held. */
@@ -132,7 +118,7 @@ export class Routes {
     cancel(held.timer);
     this.#held.delete(held);
     this.#heldBytes -= held.frame.length + HELD_OVERHEAD;
-    if (!held.given) this.#lost();
+    if (!held.given.length) this.#lost();
   }
 
   /** The message `bytes` was read: a last frame must not keep the whole of it alive. */

@@ -1,6 +1,7 @@
 import type { ConnectionOptions, NatsConnection } from '@nats-io/nats-core';
 import { PubkeeperError } from '../../core/errors.js';
 import type { Logger } from '../../core/host.js';
+import { wholeModule } from '../../platform/whole-module.js';
 import type { Bus, Receive } from './bus.js';
 import type { ClusterSettings } from './options.js';
 
@@ -49,7 +50,7 @@ export class NatsBus implements Bus {
 
   /** @throws {PubkeeperError} `CLUSTER_DEPENDENCY`, `CONNECT_FAILED` or `UNAUTHORIZED` */
   static async connect(settings: ClusterSettings, options: NatsBusOptions): Promise<NatsBus> {
-    const { connect, credsAuthenticator } = await loadNats(() => import('@nats-io/transport-node'));
+    const { connect, credsAuthenticator } = (await loadNats()).transport;
     const { servers, username, password, token, credentials } = settings;
     const connectionOptions: ConnectionOptions = {
       servers: [...servers],
@@ -175,12 +176,17 @@ export class NatsBus implements Bus {
 }
 
 /**
- * The packages of NATS are optional: who does not use a cluster does not have to have them.
+ * The packages of NATS are optional: who does not use a cluster does not have to have them. They are imported within the `try`,
+ * by which bundlers know that too.
  * @throws {PubkeeperError} `CLUSTER_DEPENDENCY`
  */
-export async function loadNats<T>(library: () => Promise<T>): Promise<T> {
+export async function loadNats() {
   try {
-    return await library();
+    return {
+      transport: wholeModule(await import('@nats-io/transport-node')),
+      jetstream: wholeModule(await import('@nats-io/jetstream')),
+      kv: wholeModule(await import('@nats-io/kv')),
+    };
   } catch (cause) {
     const packages = ['@nats-io/transport-node', '@nats-io/jetstream', '@nats-io/kv'];
     const message = `A cluster needs the packages ${packages.join(', ')}: run npm install ${packages.join(' ')}.`;

@@ -29,11 +29,11 @@ export class NatsStore implements RegistryStore {
 
   /** @throws {PubkeeperError} `CLUSTER_DEPENDENCY`; `CLUSTER_FAILED` where there is no JetStream */
   static async on(connection: NatsConnection, bucket: string, replicas: number | undefined): Promise<NatsStore> {
-    const { jetstream, jetstreamManager } = await loadNats(() => import('@nats-io/jetstream'));
-    const { Kvm } = await loadNats(() => import('@nats-io/kv'));
+    const nats = await loadNats();
+    const { jetstream, jetstreamManager } = nats.jetstream;
     // Not asked whether JetStream is there: in a cluster that has just lost a server the answer may take its time.
     const manager = await jetstreamManager(connection, { checkAPI: false, timeout: TIMEOUT_MS });
-    const kvm = new Kvm(jetstream(connection, { timeout: TIMEOUT_MS }));
+    const kvm = new nats.kv.Kvm(jetstream(connection, { timeout: TIMEOUT_MS }));
     const open = (count: number): Promise<KV> =>
       kvm.create(bucket, { history: 1, storage: 'memory' as never, replicas: count, allow_direct: false, description: 'Pubkeeper: who is registered at which server' });
     return new NatsStore(manager, bucket, replicas, open);
