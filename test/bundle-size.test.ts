@@ -11,10 +11,10 @@ const terser = terserPlugin as unknown as (options: object) => OutputPlugin;
 const dist = (name: string) => fileURLToPath(new URL(`../dist/${name}`, import.meta.url));
 const gzipped = (code: string | Uint8Array) => gzipSync(code, { level: 9 }).length;
 
-// In bytes, gzipped. The goal is 13,000 for the bundle, and it is not reached: what is ours in it is 17,400. Until it is, it may not
-// grow: lower this when the code has shrunk.
-const BUNDLE = 21_295;
-const PATRON = 10_000;
+// In bytes, gzipped. A patron alone is to have at most 10,000, and has. The goal is 13,000 for the bundle,
+// and it is not reached: what is ours in it is 17,000. Until it is, it may not grow: lower this when the code has shrunk.
+const BUNDLE = 20_876;
+const PATRON = 9_580;
 
 describe('what a page loads', () => {
   it(`is at most ${BUNDLE} bytes as a bundle`, () => {

@@ -12,6 +12,7 @@ import { fromHex, show } from '../core/id.js';
 import { once } from './internal/once.js';
 import { RelayLink } from './internal/relay-link.js';
 import type { Outlet } from './internal/relay-outlet.js';
+import { inUse } from './internal/small.js';
 
 /** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
 export interface WebSocketBrewOptions {
@@ -25,6 +26,9 @@ export interface WebSocketBrewOptions {
 
 /** How long a connection that nobody uses any more is kept, in ms: patrons come and go. */
 const LINGER = 5000;
+
+/** Where a relay is: as an application or as a URL says it. */
+type Place = Omit<WebSocketBrewOptions, 'port'> & { readonly port?: unknown; readonly protocol?: string };
 
 interface Pooled {
   readonly link: RelayLink;
@@ -51,16 +55,13 @@ export class WebSocketBrew implements Brew {
   }
 
   attach(host: BrewHost): void {
-    if (this.#host) {
-      throw new PubkeeperError('BREW_IN_USE', 'This WebSocketBrew belongs to another client: make one for each client.');
-    }
+    if (this.#host) throw inUse('WebSocketBrew');
     this.#host = host;
   }
 
   brewerDetails(_brewer?: { readonly brewerId: string }): BrewDetails | undefined {
-    const own = this.#options.hostname ? undefined : parseUrl(this.#host!.server);
-    const { hostname, port } = own ?? this.#options;
-    const secure = own ? own.protocol === 'wss:' : (this.#options.secure ?? false);
+    const at: Place = this.#options.hostname ? this.#options : parseUrl(this.#host!.server);
+    const { hostname, port, protocol, secure = protocol === 'wss:' } = at;
     return { name: this.name, hostname, port: portOf(port, secure), secure };
   }
 
@@ -156,15 +157,15 @@ export class WebSocketBrew implements Brew {
 
 /** What the control server gave for its relay (design, "Relay tickets"); it is the relay that checks it. */
 const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
-  typeof ticket === 'string' && /^([\da-f]{2})+$/.test(ticket) ? fromHex(ticket) : undefined;
+  ticket ? fromHex(ticket) : undefined;
 
 /**
  * @internal The relay's URL, for a client of `server`. The details may come from the network, so that nothing but a host and a
  * port may get into it.
  */
 export function relayUrl({ hostname, port, secure }: BrewDetails, server?: string): string {
-  // Of other scripts last: a page that has none need not read \p{…} (see topic.ts).
-  const isHost = typeof hostname === 'string' && (/^([\w.-]+|\[?[\da-f:.]+\]?)$/i.test(hostname) || new RegExp('^[\\p{L}\\p{N}._-]+$', 'u').test(hostname));
+  // An address of version 6, or nothing that the URL standard forbids in a host.
+  const isHost = typeof hostname === 'string' && /^(\[?[\da-f:.]+]?|[^\s#%/:<>?@[\\\]^|]+)$/i.test(hostname);
   // Deployed clients register what their page has.
   const number = portOf(port, secure === true);
   if (!isHost || !Number.isInteger(number) || number < 1 || number > 65535) {

@@ -56,10 +56,7 @@ export class Brewer extends Target<BrewerEvents> {
 
   /** @internal */
   constructor(core: CoreBrewer, host: BrewerHost, matched: Matched<Brewer> | null | undefined) {
-    super(core, core.brewerId, host, () => matched?.(this), {
-      added: (match) => this.emit('added', match),
-      removed: (match) => this.emit('removed', match),
-    });
+    super(core, core.brewerId, host, () => matched?.(this));
     this.#core = core;
     this.#host = host;
     // Fewer are left to wait for, or nobody.

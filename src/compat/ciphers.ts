@@ -1,4 +1,4 @@
-import { type BrewerConfig, type CipherName, encodeFrame, FRAME_HEADER, type MakeSealer, type Opener } from '../core/index.js';
+import { type BrewerConfig, type CipherName, encodeFrame, FRAME_HEADER, type MakeSealer, type Opener, PubkeeperError } from '../core/index.js';
 import { randomBytes } from '../core/host.js';
 import { fromHex, toHex } from '../core/id.js';
 
@@ -30,7 +30,9 @@ export type CipherOption = CipherName | number | (string & {});
 export function openerFrom(crypto: CryptoMap, { cipher }: BrewerConfig): Opener | undefined {
   const Made = crypto.get(cipher?.mode);
   if (!Made) return;
-  const made = new Made(fromHex((cipher?.key ?? '') as string));
+  const key = fromHex(cipher?.key ?? '');
+  if (!key) throw new PubkeeperError('KEY_INVALID', 'A brewer announces a key that is not in hex.');
+  const made = new Made(key);
   // Asynchronous, whatever the cipher is: then what it throws is a rejection, and any promise of its own will do.
   return {
     cipher: 'custom',

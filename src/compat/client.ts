@@ -146,7 +146,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     const core = new CorePatron(
       topic,
       (data, { topic, brewerId }) => void patron.emit('message', data, { topic, from: brewerId, createdBy: brewerId }),
-      { ...(options.id !== undefined && { patronId: options.id }), opener: (config) => openerFrom(this.#crypto, config) },
+      { patronId: options.id, opener: (config) => openerFrom(this.#crypto, config) },
     );
     const patron = new Patron(core, host, matched);
     const remove = (): void => this.#core.removePatron(core);
@@ -161,7 +161,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     const { id, cipher = 2, waitForBrews = true } = options;
     const [host, offer] = this.#offer(options);
     const core = new CoreBrewer(topic, {
-      ...(id !== undefined && { brewerId: id }),
+      brewerId: id,
       cipher: cipherFrom(this.#crypto, cipher),
     });
     const ready = (): boolean => offer.every((brew) => brew.ready(brewer.id));

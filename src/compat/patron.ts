@@ -24,9 +24,6 @@ export type PatronOptions = TargetOptions;
 export class Patron extends Target<PatronEvents> {
   /** @internal */
   constructor(core: CorePatron, host: TargetHost, matched: Matched<Patron> | null | undefined) {
-    super(core, core.patronId, host, () => matched?.(this), {
-      added: (match) => this.emit('added', match),
-      removed: (match) => this.emit('removed', match),
-    });
+    super(core, core.patronId, host, () => matched?.(this));
   }
 }

@@ -57,9 +57,6 @@ interface Match {
   readonly brewerId?: string;
 }
 
-/** Emits the events of {@link TargetEvents}. */
-type Tell = { readonly [Name in keyof TargetEvents]: (...args: TargetEvents[Name]) => void };
-
 /** What patrons and brewers of the old API have in common. */
 export abstract class Target<Events extends EventMap<Events>> extends Emitter<Events> {
   /** 32 hex digits. */
@@ -72,9 +69,10 @@ export abstract class Target<Events extends EventMap<Events>> extends Emitter<Ev
   readonly #peers = new Set<string>();
   #teardown: unknown;
 
-  /** @param tell emits an event: of which class this is, and so which events it has, is known only below */
-  protected constructor(core: Core, id: string, host: TargetHost, matched: () => unknown, tell: Tell) {
+  protected constructor(core: Core, id: string, host: TargetHost, matched: () => unknown) {
     super();
+    // Whatever events it has besides.
+    const events = this as unknown as Emitter<TargetEvents>;
     this.id = id;
     this.topic = core.topic;
     this.brews = host.brews;
@@ -85,14 +83,14 @@ export abstract class Target<Events extends EventMap<Events>> extends Emitter<Ev
       const peer = idOf(match);
       // Before the event, so that a listener that it adds hears of its first match.
       if (peers.add(peer).size === 1) this.#teardown = this.run(matched);
-      if (this.isMatched) tell.added({ topic: match.topic, id: peer });
+      if (this.isMatched) events.emit('added', { topic: match.topic, id: peer });
       // It has removed the very thing that was matched.
       else this.#end();
     });
     core.on('removed', (match) => {
       const peer = idOf(match);
       if (!peers.delete(peer)) return;
-      tell.removed({ id: peer });
+      events.emit('removed', { id: peer });
       if (!this.isMatched) this.#end();
     });
   }

@@ -8,9 +8,9 @@ import { defaultEngine } from './ciphers/default-engine.js';
 import { sealerFor } from './ciphers/index.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
-import { frameIdentity, topicHash } from './frame.js';
-import { defaultLogger, utf8 } from './host.js';
-import { fromHex, newId, parseId, readId, show } from './id.js';
+import { identityOf } from './frame.js';
+import { utf8 } from './host.js';
+import { newId, parseId, readId, show } from './id.js';
 import { Outlet } from './outlet.js';
 import type { BrewerConfig, PatronInfo } from './packet.js';
 import { assertTopic } from './topic.js';
@@ -49,8 +49,8 @@ export class Brewer {
   #past: readonly Brew[] = [];
   #matched = false;
   #resets = 0;
-  /** @internal Settles when what was brewed before the last match ended has left; nothing when it has. */
-  _left: Promise<void> | undefined;
+  /** Settles when what was brewed before the last match ended has left; nothing when it has. */
+  #left: Promise<void> | undefined;
 
   /** @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
   constructor(topic: string, options?: BrewerOptions | null) {
@@ -84,7 +84,7 @@ export class Brewer {
 
   /** Called when connected to a server: a fresh key, and with it a new session. */
   configure(): void {
-    const identity = frameIdentity(topicHash(this.topic), fromHex(this.brewerId));
+    const identity = identityOf(this.topic, this.brewerId);
     const sealer = sealerFor(this.cipher, this.#host?.engine ?? defaultEngine(), identity);
     const outlet: Outlet = new Outlet(
       sealer,
@@ -178,17 +178,19 @@ export class Brewer {
     this.#leave?.();
   }
 
-  /** @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. */
-  _lend(host: BrewerHost | undefined, leave?: () => void): void {
-    if (host && this.#host) {
-      throw new PubkeeperError(
-        'REGISTERED_TWICE',
-        `The brewer of ${this.topic} belongs to a client already: remove it there first.`,
-        { brewerId: this.brewerId },
-      );
-    }
+  /** @internal Called by the client that it is added to, with what removes it there. False when it belongs to a client already. */
+  _lend(host: BrewerHost, leave?: () => void): boolean {
+    if (this.#host) return false;
     this.#host = host;
     this.#leave = leave;
+    return true;
+  }
+
+  /** @internal Called when it is removed. What is returned settles when what was brewed has left; nothing when it has. */
+  _release(): Promise<void> | undefined {
+    this.reset();
+    this.#host = this.#leave = undefined;
+    return this.#left;
   }
 
   /** @internal Sends what was gathered in this tick; resolves when all that was brewed is accepted, nothing when it is. */
@@ -225,8 +227,8 @@ export class Brewer {
   /** Ends matches, though not before what was brewed until now has been handed to their brews. */
   #part(ids: Iterable<string>): void {
     const handed = this.#session?.outlet.leave();
-    this._left = handed && leaving(handed, (error) => this.#report(error));
-    for (const id of ids) this.#end(id, this._left);
+    this.#left = handed && leaving(handed, (error) => this.#report(error));
+    for (const id of ids) this.#end(id, this.#left);
     this.#tell();
   }
 
@@ -289,8 +291,7 @@ export class Brewer {
   }
 
   #report(cause: unknown): void {
-    const error = asBrewFailure(cause, this.topic);
-    if (!this.#events.emit('error', error)) defaultLogger().error(error);
+    this.#events.report(asBrewFailure(cause, this.topic));
   }
 }
 

@@ -3,12 +3,16 @@ const FULL = 64 * 1024;
 
 /** Messages on their way into one sealed frame: each with its length (u32) before it (design, "Sealed mode"). */
 export class Bundle {
-  #bytes = new Uint8Array(256);
-  #view = new DataView(this.#bytes.buffer);
+  #bytes!: Uint8Array<ArrayBuffer>;
+  #view!: DataView;
   /** Bytes used. */
   length = 0;
   /** Messages held. */
   count = 0;
+
+  constructor() {
+    this.#reserve(256);
+  }
 
   /** Whether `message` can be added. A single one always can. */
   hasRoomFor({ length }: Uint8Array): boolean {
@@ -19,10 +23,9 @@ export class Bundle {
   add(message: Uint8Array): void {
     const end = this.length + 4 + message.length;
     if (end > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(end, Math.min(FULL, 2 * this.#bytes.length)));
-      grown.set(this.#bytes.subarray(0, this.length));
-      this.#bytes = grown;
-      this.#view = new DataView(grown.buffer);
+      const held = this.#bytes.subarray(0, this.length);
+      this.#reserve(Math.max(end, Math.min(FULL, 2 * this.#bytes.length)));
+      this.#bytes.set(held);
     }
     this.#view.setUint32(this.length, message.length, true);
     this.#bytes.set(message, this.length + 4);
@@ -35,10 +38,12 @@ export class Bundle {
     const plaintext = this.#bytes.subarray(this.count > 1 ? 0 : 4, this.length);
     this.length = this.count = 0;
     // One large message must not keep its memory for good.
-    if (this.#bytes.length > FULL) {
-      this.#bytes = new Uint8Array(256);
-      this.#view = new DataView(this.#bytes.buffer);
-    }
+    if (this.#bytes.length > FULL) this.#reserve(256);
     return plaintext;
+  }
+
+  #reserve(size: number): void {
+    this.#bytes = new Uint8Array(size);
+    this.#view = new DataView(this.#bytes.buffer);
   }
 }

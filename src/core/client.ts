@@ -9,7 +9,6 @@ import { type ClientEvents, type ClientOptions, type ClientState, readOptions, t
 import { Drops } from './drops.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
-import { defaultLogger } from './host.js';
 import { Lifecycle, type Place } from './lifecycle.js';
 import { brewerMember, type Member, patronMember } from './member.js';
 import type { Packet } from './packet.js';
@@ -23,7 +22,7 @@ import { Registry } from './registry.js';
 export class PubkeeperClient {
   readonly #settings: Settings;
   readonly #events = new Events<ClientEvents>();
-  readonly #drops = new Drops((drop) => void this.#events.emit('dropped', drop));
+  readonly #drops = new Drops((drop) => this.#events.emit('dropped', drop));
   readonly #brews: BrewSet;
   readonly #lent: { brew(name: string): Brew | undefined; readonly engine: CryptoEngine };
   readonly #registry: Registry;
@@ -50,7 +49,7 @@ export class PubkeeperClient {
       answered: () => this.#life.settle(),
     });
     this.#life = new Lifecycle(this.#settings, host, this.#brews, this.#registry, {
-      state: (state) => void this.#events.emit('state', state),
+      state: (state) => this.#events.emit('state', state),
       reset: () => this.#drops.flush(),
     });
     this.#lent = { brew: (name) => this.#brews.get(name), engine };
@@ -108,15 +107,14 @@ export class PubkeeperClient {
     const fault = signalFault(signal);
     if (fault) throw fault;
     if (signal?.aborted) return target;
-    this.#assertNew('patron', patronId);
     const leave = (): void => this.removePatron(target);
-    target._lend(this.#lent, leave);
+    this.#lend('patron', patronId, target, leave);
     signal?.addEventListener('abort', leave);
     const undo = [
       () => signal?.removeEventListener('abort', leave),
       target.on('error', (error) => this.#report(error)),
-      target.on('dropped', (drop) => void this.#events.emit('dropped', { ...drop, patronId })),
-      target.on('added', (pair) => void this.#events.emit('matched', { ...pair, patronId })),
+      target.on('dropped', (drop) => this.#events.emit('dropped', { ...drop, patronId })),
+      target.on('added', (pair) => this.#events.emit('matched', { ...pair, patronId })),
     ];
     this.#add('patron' + patronId, patronMember(target, this.#brews, undo));
     return target;
@@ -134,13 +132,15 @@ export class PubkeeperClient {
   addBrewer(brewer: Brewer | string, options?: BrewerOptions | null): Brewer {
     const target = brewer instanceof Brewer ? brewer : new Brewer(brewer, options);
     const { brewerId } = target;
-    this.#assertNew('brewer', brewerId);
-    target._lend(this.#lent, () => this.removeBrewer(target));
+    const key = 'brewer' + brewerId;
+    this.#lend('brewer', brewerId, target, () => this.removeBrewer(target));
     const undo = [
       target.on('error', (error) => this.#report(error)),
-      target.on('added', (pair) => void this.#events.emit('matched', { ...pair, brewerId })),
+      target.on('added', (pair) => this.#events.emit('matched', { ...pair, brewerId })),
+      // Unless it has been added again meanwhile.
+      () => this.#registry.has(key) || this.#brews.forEach((brew) => brew.endBrewer?.(brewerId)),
     ];
-    this.#add('brewer' + brewerId, brewerMember(target, this.#brews, undo));
+    this.#add(key, brewerMember(target, this.#brews, undo));
     return target;
   }
 
@@ -149,9 +149,11 @@ export class PubkeeperClient {
     this.#registry.remove('brewer' + brewer?.brewerId, brewer);
   }
 
-  #assertNew(kind: string, id: string): void {
-    if (!this.#registry.has(kind + id)) return;
-    throw new PubkeeperError('REGISTERED_TWICE', `The ${kind} ${id} is registered with this client already.`, { id });
+  #lend(kind: string, id: string, target: Patron | Brewer, leave: () => void): void {
+    const isHere = this.#registry.has(kind + id);
+    if (!isHere && target._lend(this.#lent, leave)) return;
+    const where = isHere ? 'this' : 'another';
+    throw new PubkeeperError('REGISTERED_TWICE', `The ${kind} ${id} is registered with ${where} client already: remove it there first.`, { id });
   }
 
   #add(key: string, member: Member): void {
@@ -159,8 +161,8 @@ export class PubkeeperClient {
       if (this.#life.isRunning) member.target.configure();
     } catch (error) {
       // Its cipher is the application's. Nobody has it yet who could take it back.
-      void member.release();
-      member.end(false);
+      void member.target._release();
+      member.undo.forEach((run) => run());
       throw asPubkeeperError(error, 'OPTION_INVALID', 'A cipher threw: see the cause.');
     }
     this.#registry.add(key, member);
@@ -168,6 +170,6 @@ export class PubkeeperClient {
   }
 
   #report(error: PubkeeperError): void {
-    if (!this.#events.emit('error', error)) (this.#settings.logger ?? defaultLogger()).error(error);
+    this.#events.report(error, this.#settings.logger);
   }
 }

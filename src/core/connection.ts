@@ -105,7 +105,7 @@ export class Connection {
    * Closes it after what was sent has left. The end is told when the other side answers, or after a second: as `error`,
    * or as `CONNECTION_LOST` where the other side refuses what it got.
    */
-  close(error: PubkeeperError, code = 1000): void {
+  close(error: PubkeeperError): void {
     const socket = this.#socket;
     if (!socket) return;
     if (!this.#opened) return this.abandon(error);
@@ -115,7 +115,7 @@ export class Connection {
     socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
       this.#end(isRefusal(code) ? lost(url, code, reason) : error);
     // The other side may have begun to close it: then this does nothing, and its reason is on the way.
-    socket.close(code);
+    socket.close(1000);
   }
 
   /** Ends it at once for the reason given, whether or not the other side is still there to agree. */

@@ -12,8 +12,6 @@ export type ErrorCode =
   | 'KEY_INVALID'
   /** a brewer announces a mode that this version cannot read */
   | 'CIPHER_UNKNOWN'
-  /** bytes that cannot be decrypted */
-  | 'DECRYPT_FAILED'
   /** what is brewed is neither bytes nor text nor JSON, as the method wants it; a message that is not JSON */
   | 'DATA_INVALID'
   /** an option of a constructor or of the server */

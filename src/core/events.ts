@@ -1,5 +1,5 @@
 import { PubkeeperError } from './errors.js';
-import { microtask } from './host.js';
+import { defaultLogger, microtask } from './host.js';
 
 type Listener<T> = (event: T) => void;
 
@@ -34,5 +34,10 @@ export class Events<Map extends object> {
       }
     }
     return true;
+  }
+
+  /** As `emit` of `error`, which not every map has; one that nobody listens to is logged. */
+  report(error: PubkeeperError, logger = defaultLogger()): void {
+    if (!this.emit('error' as keyof Map, error as never)) logger.error(error);
   }
 }

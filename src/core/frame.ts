@@ -1,5 +1,7 @@
+import { join } from './ciphers/engine.js';
 import { PubkeeperError } from './errors.js';
 import { utf8 } from './host.js';
+import { fromHex } from './id.js';
 import { sha256 } from './sha256.js';
 
 // The brew frame (protocol, section 3): 88 bytes of header, then the payload. In sealed mode (design, "Sealed mode")
@@ -37,27 +39,27 @@ export function frameIdentity(hash: Uint8Array, brewerId: Uint8Array): Uint8Arra
   if (hash.length !== 32 || brewerId.length !== 16) {
     throw new PubkeeperError('FRAME_INVALID', 'A brew frame needs a topic hash of 32 bytes and a brewer id of 16.');
   }
-  const identity = new Uint8Array(48);
-  identity.set(hash);
-  identity.set(brewerId, 32);
-  return identity;
+  return join(hash, brewerId);
 }
 
-/** The header of a frame whose payload will have `length` bytes; with `room` for that many behind it. */
-export function frameHeader(identity: Uint8Array, length: number, seal?: Seal, room = 0): Uint8Array<ArrayBuffer> {
-  const header = new Uint8Array(FRAME_HEADER + room);
-  header[0] = 1;
-  header.set(identity, HASH_AT);
-  const view = new DataView(header.buffer);
+/** As {@link frameIdentity}, for an id of 32 hex digits. */
+export const identityOf = (topic: string, brewerId: string): Uint8Array<ArrayBuffer> => join(topicHash(topic), fromHex(brewerId)!);
+
+/** A frame with its header, and room for a payload of `length` bytes. */
+export function blankFrame(identity: Uint8Array, length: number, seal?: Seal): Uint8Array<ArrayBuffer> {
+  const frame = new Uint8Array(FRAME_HEADER + length);
+  frame[0] = 1;
+  frame.set(identity, HASH_AT);
+  const view = new DataView(frame.buffer);
   view.setUint32(LENGTH_AT, length, true);
   if (seal) {
-    header[SEALED_AT] = 1;
-    if (seal.bundle) header[FLAGS_AT] = 1;
-    header.set(seal.epoch, EPOCH_AT);
+    frame[SEALED_AT] = 1;
+    if (seal.bundle) frame[FLAGS_AT] = 1;
+    frame.set(seal.epoch, EPOCH_AT);
     view.setUint32(SEQUENCE_AT, seal.sequence >>> 0, true);
     view.setUint32(SEQUENCE_AT + 4, seal.sequence / 0x100000000, true);
   }
-  return header;
+  return frame;
 }
 
 /**
@@ -65,7 +67,7 @@ export function frameHeader(identity: Uint8Array, length: number, seal?: Seal, r
  * @param identity see {@link frameIdentity}
  */
 export function encodeFrame(identity: Uint8Array, payload: Uint8Array, seal?: Seal): Uint8Array<ArrayBuffer> {
-  const frame = frameHeader(identity, payload.length, seal, payload.length);
+  const frame = blankFrame(identity, payload.length, seal);
   frame.set(payload, FRAME_HEADER);
   return frame;
 }

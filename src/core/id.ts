@@ -4,17 +4,9 @@ import { randomBytes } from './host.js';
 /** Lower-case hex of `bytes`. */
 export const toHex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-/**
- * The bytes that `hex` spells.
- * @throws {PubkeeperError} `KEY_INVALID` when it is not an even number of hex digits.
- */
-export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
-  if (typeof hex !== 'string' || !/^([\da-f]{2})*$/i.test(hex)) {
-    // The text itself is not shown: it may be a key.
-    throw new PubkeeperError('KEY_INVALID', 'A brewer announces a key that is not hex.');
-  }
-  return Uint8Array.from(hex.match(/../g) ?? [], (digits) => parseInt(digits, 16));
-}
+/** The bytes that `hex` spells; undefined when it is not an even number of hex digits. */
+export const fromHex = (hex: unknown): Uint8Array<ArrayBuffer> | undefined =>
+  typeof hex === 'string' && /^([\da-f]{2})*$/i.test(hex) ? Uint8Array.from(hex.match(/../g) ?? [], (digits) => parseInt(digits, 16)) : undefined;
 
 /** A new UUID v4 as the wire wants it: 32 lower-case hex digits without dashes (protocol, introduction). */
 export function newId(): string {

@@ -8,29 +8,23 @@ import { Registration } from './registration.js';
 /** A patron or a brewer of a client: how to register it, and what to do with what the server says of it. */
 export interface Member {
   readonly target: Patron | Brewer;
-  readonly registration: Pick<Registration<never>, 'answered' | 'expectAnswer' | 'removed' | 'refused' | 'expire' | 'clear'>;
+  readonly registration: Registration<never>;
   /** The packet that registers it, once its brews are ready. */
   register(): Promise<Packet>;
   readonly unregister: Packet;
-  /** Takes a notification, if the packet is one for its kind. */
-  notify(packet: Packet): void;
-  /** Takes back what `_lend` gave. What is returned settles when what was brewed has left; nothing when it has. */
-  release(): Promise<void> | undefined;
-  /** After that: takes back what `on` gave. `isBack`: it has been added again meanwhile. */
-  end(isBack: boolean): void;
+  /** What is to be done when it has been released and what it brewed has left. */
+  readonly undo: readonly (() => unknown)[];
 }
 
 type Brews = ReadonlyMap<string, Brew>;
 
-export function patronMember(target: Patron, brews: Brews, undo: readonly (() => void)[]): Member {
+export function patronMember(target: Patron, brews: Brews, undo: Member['undo']): Member {
   const { topic, patronId } = target;
-  const running = new Set<string>();
-  const all = [...undo, target.on('added', ({ brewerId }) => running.add(brewerId)), target.on('removed', ({ brewerId }) => running.delete(brewerId))];
   const registration = new Registration<BrewerInfo>(
     (info) => info.brewer_id,
     (infos) => target.newBrewers(infos),
     (id, now) => (now ? target.removeBrewer(id) : target._retire(id)),
-    ({ topic, brewer_id, brew }) => running.has(brewer_id) && brews.get(brew?.name)?.renew?.({ topic, brewerId: brewer_id, details: brew }, false),
+    ({ topic, brewer_id, brew }) => target._runs(brewer_id) && brews.get(brew?.name)?.renew?.({ topic, brewerId: brewer_id, details: brew }, false),
   );
   return {
     target,
@@ -45,16 +39,11 @@ export function patronMember(target: Patron, brews: Brews, undo: readonly (() =>
       },
     }),
     unregister: { type: PacketType.PATRON_UNREGISTER, payload: { topic, patron_id: patronId } },
-    notify({ type, payload }) {
-      if (type === PacketType.BREWER_NOTIFY) registration.notify(payload.brewers);
-      if (type === PacketType.BREWER_REMOVED) registration.removed(payload.brewer_id);
-    },
-    release: () => release(target),
-    end: () => all.forEach((run) => run()),
+    undo,
   };
 }
 
-export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() => void)[]): Member {
+export function brewerMember(target: Brewer, brews: Brews, undo: Member['undo']): Member {
   const { topic, brewerId } = target;
   const registration = new Registration<PatronInfo>(
     (info) => info.patron_id,
@@ -78,22 +67,6 @@ export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() =>
       };
     },
     unregister: { type: PacketType.BREWER_UNREGISTER, payload: { topic, brewer_id: brewerId } },
-    notify({ type, payload }) {
-      if (type === PacketType.PATRON_NOTIFY) registration.notify(payload.patrons);
-      if (type === PacketType.PATRON_REMOVED) registration.removed(payload.patron_id);
-    },
-    release() {
-      release(target);
-      return target._left;
-    },
-    end(isBack) {
-      undo.forEach((run) => run());
-      if (!isBack) brews.forEach((brew) => brew.endBrewer?.(brewerId));
-    },
+    undo,
   };
-}
-
-function release(target: Patron | Brewer): undefined {
-  target.reset();
-  target._lend(undefined);
 }

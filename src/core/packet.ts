@@ -202,7 +202,7 @@ const invalid = (what: string, why: string, cause?: unknown): PubkeeperError =>
   new PubkeeperError('PACKET_INVALID', `The other side broke the protocol: ${what} ${why}.`, {}, cause);
 
 /** Takes an error that is no reason to give up the rest. */
-type Fault = (error: unknown) => void;
+type Fault = (error: PubkeeperError) => void;
 
 /** Checks a value; what it returns takes the place of the value. Throws when the value is of the wrong shape. */
 type Reader = (value: unknown, path: string, fault?: Fault) => unknown;
@@ -234,7 +234,7 @@ const list =
         return [read(item, `${path}[${index}]`)];
       } catch (error) {
         if (!fault) throw error;
-        fault(error);
+        fault(error as PubkeeperError);
         return [];
       }
     });
@@ -256,14 +256,15 @@ const object =
 
 const brew = /* @__PURE__ */ object({ name: text });
 const brews = /* @__PURE__ */ list(brew);
+const removed = /* @__PURE__ */ object({ topic: optionalText, patron_id: id, brewer_id: id });
 const segment = /* @__PURE__ */ object({});
 
 const FROM_SERVERS = /* @__PURE__ */ (() => ({
   2: object({ authenticated: flag }),
   12: object({ patron_id: id, brewers: list(object({ topic: text, brewer_id: id, brewer_config: config, brew })) }),
-  13: object({ topic: optionalText, patron_id: id, brewer_id: id }),
+  13: removed,
   22: object({ brewer_id: id, patrons: list(object({ topic: text, patron_id: id, brew })) }),
-  23: object({ topic: optionalText, brewer_id: id, patron_id: id }),
+  23: removed,
   99: object({ message: text }),
 }))();
 

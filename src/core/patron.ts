@@ -5,7 +5,7 @@ import type { CryptoEngine } from './ciphers/engine.js';
 import { Drops, type DropReason } from './drops.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
-import { after, defaultLogger } from './host.js';
+import { after } from './host.js';
 import { parseId, readId, show } from './id.js';
 import type { Message } from './message.js';
 import type { BrewerInfo } from './packet.js';
@@ -49,7 +49,7 @@ export class Patron {
   readonly #leaving = new Map<string, SourceQueue>();
   readonly #past = new Map<string, ReplayWindow>();
   readonly #streams = new Set<BoundedStream<Message>>();
-  readonly #drops = new Drops((drop) => void this.#events.emit('dropped', drop));
+  readonly #drops = new Drops((drop) => this.#events.emit('dropped', drop));
   readonly #owner: SourceOwner;
   #host: PatronHost | undefined;
   #leave: (() => void) | undefined;
@@ -69,7 +69,7 @@ export class Patron {
     this.crypto = crypto;
     this.minCipher = minCipher ?? 'aes-cbc';
     this.patronId = patronId;
-    this.#callback = callback ?? undefined;
+    this.#callback = callback;
     this.#owner = {
       crypto,
       floor: strength(minCipher ?? 'none'),
@@ -78,7 +78,7 @@ export class Patron {
       past: this.#past,
       deliver: (message) => this.#deliver(message),
       drop: (reason, brewerId, count) => this.#drops.add(reason, brewerId, count),
-      gap: ({ brewerId, topic }, missing) => void this.#events.emit('gap', { topic, brewerId, missing }),
+      gap: ({ brewerId, topic }, missing) => this.#events.emit('gap', { topic, brewerId, missing }),
     };
   }
 
@@ -212,31 +212,39 @@ export class Patron {
     this.#leave?.();
   }
 
-  /** @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. */
-  _lend(host: PatronHost | undefined, leave?: () => void): void {
-    if (host && this.#host) {
-      throw new PubkeeperError('REGISTERED_TWICE', `The patron for ${this.topic} belongs to a client already: remove it there first.`, {
-        patronId: this.patronId,
-      });
-    }
+  /** @internal Called by the client that it is added to, with what removes it there. False when it belongs to a client already. */
+  _lend(host: PatronHost, leave?: () => void): boolean {
+    if (this.#host) return false;
     this.#host = host;
     this.#leave = leave;
+    return true;
+  }
+
+  /** @internal Called when it is removed. */
+  _release(): undefined {
+    this.reset();
+    this.#host = this.#leave = undefined;
+  }
+
+  /** @internal Whether its match with this brewer was told, and has not ended. */
+  _runs(brewerId: string): boolean {
+    return !!this.#sources.get(brewerId)?.told;
   }
 
   #start(source: Source): void {
     const { topic, brewerId, brew: details } = source;
+    const name = details?.name;
     if (this.#sources.get(brewerId) !== source) return; // replaced or removed in the meantime
-    const brew = this.#host?.brew(details?.name);
+    const brew = this.#host?.brew(name);
     if (this.#host && !brew) {
-      this.#sources.delete(brewerId);
       throw new PubkeeperError(
         'BREW_UNKNOWN',
-        `${topic} is brewed over ${show(details?.name)}, which this client does not have: add that brew to its brews.`,
-        { topic, brewerId, brew: details?.name },
+        `${topic} is brewed over ${show(name)}, which this client does not have: add that brew to its brews.`,
+        { topic, brewerId, brew: name },
       );
     }
     source.told = true;
-    this.#events.emit('added', { topic, brewerId, brew: details?.name });
+    this.#events.emit('added', { topic, brewerId, brew: name });
     // Without a client there are no brews, and whoever runs the patron calls `_handleCallback` itself. And a listener may
     // have removed this very brewer.
     if (!brew || this.#sources.get(brewerId) !== source) return;
@@ -275,7 +283,7 @@ export class Patron {
   }
 
   #callbackFailed(cause: unknown, { topic, brewerId }: Message): void {
-    this.#report(
+    this.#events.report(
       new PubkeeperError(
         'CALLBACK_FAILED',
         `The callback of the patron for ${this.topic} threw at a message on ${topic}.`,
@@ -290,11 +298,7 @@ export class Patron {
       run();
     } catch (error) {
       undo?.();
-      this.#report(asPubkeeperError(error, 'BREW_FAILED', `A brew failed for the patron of ${this.topic}.`));
+      this.#events.report(asPubkeeperError(error, 'BREW_FAILED', `A brew failed for the patron of ${this.topic}.`));
     }
-  }
-
-  #report(error: PubkeeperError): void {
-    if (!this.#events.emit('error', error)) defaultLogger().error(error);
   }
 }

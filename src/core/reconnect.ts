@@ -22,6 +22,10 @@ export interface ReconnectOptions {
 export const isFatal = ({ code }: PubkeeperError): boolean =>
   ['UNAUTHORIZED', 'SUBPROTOCOL_REFUSED', 'CONNECT_BLOCKED', 'CONNECTION_CLOSED'].includes(code);
 
+/** A random wait up to a ceiling that doubles with each attempt (full jitter), in ms. */
+export const backoff = (attempt: number, { delayMs, maxDelayMs }: { readonly delayMs: number; readonly maxDelayMs: number }): number =>
+  Math.random() * Math.min(maxDelayMs, delayMs * 2 ** attempt);
+
 /** As for a connection; `onClose` tells only of a final end. */
 export interface ReconnectingOptions extends ConnectionOptions {
   readonly reconnect: Complete<ReconnectOptions>;
@@ -106,12 +110,12 @@ export class ReconnectingConnection {
   }
 
   /** Closes it for good; `onClose` follows, at once when no connection is open. */
-  close(error: PubkeeperError, code = 1000): void {
+  close(error: PubkeeperError): void {
     if (this.#closed) return;
     this.#closed = true;
     cancel(this.#timer);
     this.#timer = undefined;
-    if (this.#connection) this.#connection.close(error, code);
+    if (this.#connection) this.#connection.close(error);
     else this.#options.onClose(error);
   }
 
@@ -139,8 +143,7 @@ export class ReconnectingConnection {
       onClose(error);
       return;
     }
-    const ceiling = Math.min(reconnect.maxDelayMs, reconnect.delayMs * 2 ** this.#attempts++);
-    const retryMs = Math.random() * ceiling;
+    const retryMs = backoff(this.#attempts++, reconnect);
     this.#timer = wait(retryMs, () => this.#dial());
     onDown(error, retryMs);
   }

@@ -45,10 +45,10 @@ export class Registry {
     const member = this.#members.get(key);
     if (!member || member.target !== target) return;
     this.#members.delete(key);
-    const left = member.release();
+    const left = target._release();
     const end = (): void => {
       this.#parting.delete(left);
-      member.end(this.#members.has(key));
+      member.undo.forEach((run) => run());
     };
     if (left) {
       this.#parting.add(left);
@@ -126,20 +126,20 @@ export class Registry {
       this.#answered(member);
       return;
     }
-    // A notification for one that was just removed has crossed our word of it: nothing is wrong.
-    if ('patron_id' in payload) this.#notify('patron' + payload.patron_id, packet);
-    if ('brewer_id' in payload) this.#notify('brewer' + payload.brewer_id, packet);
+    if (type === PacketType.BREWER_NOTIFY) this.#notify('patron' + payload.patron_id, payload.brewers);
+    if (type === PacketType.PATRON_NOTIFY) this.#notify('brewer' + payload.brewer_id, payload.patrons);
+    if (type === PacketType.BREWER_REMOVED) this.#members.get('patron' + payload.patron_id)?.registration.removed(payload.brewer_id);
+    if (type === PacketType.PATRON_REMOVED) this.#members.get('brewer' + payload.brewer_id)?.registration.removed(payload.patron_id);
   }
 
-  #notify(key: string, packet: Packet): void {
+  /** One for a member that was just removed has crossed our word of it: nothing is wrong. */
+  #notify(key: string, infos: readonly unknown[]): void {
     const member = this.#members.get(key);
-    member?.notify(packet);
-    if (member?.registration.answered) this.#answered(member);
+    member?.registration.notify(infos as readonly never[]);
+    this.#answered(member);
   }
 
   #answered(member: Member | undefined): void {
-    if (!this.#awaited.delete(member!)) return;
-    member!.registration.answered = true;
-    if (!this.#awaited.size) this.#owner.answered();
+    if (this.#awaited.delete(member!) && !this.#awaited.size) this.#owner.answered();
   }
 }

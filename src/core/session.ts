@@ -33,8 +33,6 @@ export interface SessionOptions {
 /** A packet number that servers of this project answer with the same number, and announce by `heartbeat` (in ms) when
  * they authenticate a client. Deployed servers announce nothing, and are sent none. */
 const PING = 60;
-const ping = (version: PacketVersion): Uint8Array<ArrayBuffer> =>
-  Uint8Array.of(PING, 0, 2, 0, version === '1.0' ? 0 : 1, 0, 0, 0, 123, 125);
 
 /** The control connection (protocol, section 2): authenticates, notices silence, and comes back when it is lost. */
 export class Session {
@@ -119,7 +117,7 @@ export class Session {
   #received(bytes: Uint8Array): void {
     const { onFault, onPacket } = this.#options;
     try {
-      const packet = decodeServerPacket(bytes, (error) => onFault(error as PubkeeperError));
+      const packet = decodeServerPacket(bytes, onFault);
       if (packet.type === 'unknown') {
         if (packet.number !== PING) throw unexpected(packet.number);
       } else if (packet.type === PacketType.CLIENT_AUTHENTICATED) this.#authenticate(packet.payload);
@@ -143,7 +141,7 @@ export class Session {
     this.#authenticated = true;
     const { brews, onReady, place } = this.#options;
     const beat = (place.heartbeatMs = typeof payload.heartbeat === 'number' && payload.heartbeat >= 100 ? payload.heartbeat : 0);
-    this.#connection.watch(beat, ping(this.#version));
+    this.#connection.watch(beat, encodePacket({ type: PING, payload: {} } as never, this.#version));
     this.send({ type: PacketType.BREWS_REGISTER, payload: { brews, bridge_mode: false } });
     onReady();
   }

@@ -63,7 +63,7 @@ export class Stamp<C> {
     const hash = topicHash(match.topic);
     const expires = Math.ceil(this.#now()) + this.#seconds;
     const grant = publish
-      ? ({ operation: 'publish', topicHash: hash, brewerId: fromHex(match.brewer.id) } as const)
+      ? ({ operation: 'publish', topicHash: hash, brewerId: fromHex(match.brewer.id)! } as const)
       : ({ operation: 'join', topicHash: hash } as const);
     return { ...brew, ticket: this.#tickets.issue(grant, expires).toString('hex') };
   }

@@ -1,14 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { Routes } from '../../src/brews/internal/routes.js';
 import { frameIdentity, topicHash } from '../../src/core/frame.js';
-import { fromHex } from '../../src/core/id.js';
-import { id, rawFrame } from '../helpers.js';
+import { id, rawFrame, unhex } from '../helpers.js';
 
 function kit() {
   const routes = new Routes(() => undefined);
   const heard: string[] = [];
   const receive = (frame: Uint8Array, retained?: boolean): void => void heard.push(`${new TextDecoder().decode(frame.subarray(88))} ${retained}`);
-  const route = routes.add(frameIdentity(topicHash('a'), fromHex(id(1))), receive, id(2));
+  const route = routes.add(frameIdentity(topicHash('a'), unhex(id(1))), receive, id(2));
   const deliver = (text: string, retained?: boolean): boolean => routes.deliver(rawFrame('a', id(1), text), retained);
   return { routes, route, receive, heard, deliver };
 }
@@ -92,7 +91,7 @@ it('brewers whose ids begin alike are told apart, also when one has left', () =>
   const alike = id(1).slice(0, 8) + 'f'.repeat(24);
   const others: string[] = [];
   const takes = (data: Uint8Array): void => void others.push(new TextDecoder().decode(data.subarray(88)));
-  routes.add(frameIdentity(topicHash('a'), fromHex(alike)), takes, id(2));
+  routes.add(frameIdentity(topicHash('a'), unhex(alike)), takes, id(2));
   expect([deliver('one', false), routes.deliver(rawFrame('a', alike, 'other'), false)]).toEqual([true, true]);
   routes.delete(route, receive);
   expect([deliver('nobody', false), routes.deliver(rawFrame('a', alike, 'still'), false)]).toEqual([false, true]);

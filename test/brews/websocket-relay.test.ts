@@ -76,6 +76,14 @@ it.each([[false, 'ws://h:80'], [true, 'wss://h:443']])('a port that is empty, as
   expect(relayUrl({ name: 'websocket', hostname: 'h', port: '', secure })).toBe(url);
 });
 
+it.each(['relay.example', 'a_b', '127.0.0.1', 'bücher.example', '例え.jp', '::1', '[::1]'])('a host may be %s, and gets into the URL as it is', (hostname) => {
+  expect(relayUrl({ name: 'websocket', hostname, port: 1 })).toBe(`ws://${hostname === '::1' ? '[::1]' : hostname}:1`);
+});
+
+it.each([...'\t\n #%/:<>?@[\\]^|'].map((sign) => [`a${sign}z`]))('a host may not be %j: only a host and a port get into the URL', (hostname) => {
+  thrown(() => relayUrl({ name: 'websocket', hostname, port: 1 }), 'BREW_CONFIG_INVALID');
+});
+
 describe('one connection', () => {
   it('for all brewers and patrons of a relay; JOIN and LEAVE once for each topic', async () => {
     const { patron, brewer, brew } = attached();

@@ -37,10 +37,8 @@ describe('hex', () => {
     );
   });
 
-  it.each(['0', 'abc', 'zz', '0x', ' 00', '00\n', 7, null, undefined, ['00'], {}].map((text) => [text]))('refuses %j without showing it', (text) => {
-    const error = thrown(() => fromHex(text as string), 'KEY_INVALID');
-    expect(error.message).not.toContain(JSON.stringify(text) ?? 'undefined');
-    expect(error.details).toEqual({});
+  it.each(['0', 'abc', 'zz', '0x', ' 00', '00\n', 7, null, undefined, ['00'], {}].map((text) => [text]))('does not read %j', (text) => {
+    expect(fromHex(text)).toBeUndefined();
   });
 });
 

@@ -1,15 +1,15 @@
 import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
 import { encodeFrame, frameIdentity, topicHash } from '../../src/core/frame.js';
-import { fromHex } from '../../src/core/id.js';
 import { RelayPacketType, encodeRelayPacket } from '../../src/core/relay.js';
 import { Relay, hashKey } from '../../src/server/relay.js';
 import type { RelayOptions } from '../../src/server/relay.js';
+import { unhex } from '../helpers.js';
 import { sealedFrame } from '../sealed-frame.js';
 import { vectors } from '../vectors.js';
 
 const { JOIN, LEAVE, PUBLISH } = RelayPacketType;
-const ID = fromHex('0123456789abcdef0123456789abcdef');
+const ID = unhex('0123456789abcdef0123456789abcdef');
 const frame = (topic: string, text: string, id = ID): Uint8Array =>
   encodeFrame(frameIdentity(topicHash(topic), id), Buffer.from(text));
 const packet = (type: RelayPacketType, topic: string, payload?: Uint8Array): Uint8Array =>

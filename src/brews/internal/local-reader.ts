@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { cancel, type Timer, wait } from '../../core/host.js';
+import { backoff } from '../../core/reconnect.js';
 import { LengthPrefixed } from './length-prefixed.js';
 import type { LocalAddress } from './local-outlet.js';
-import { backoff, sameBytes } from './small.js';
+import { sameBytes } from './small.js';
 
 /** From this many failures in a row on, the pair is said to be down: it may go on over another brew. */
 const FAILURES = 3;

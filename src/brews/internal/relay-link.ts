@@ -1,8 +1,7 @@
 import { type BrewHost, type PatronPair, PubkeeperError } from '../../core/index.js';
-import { frameIdentity, isFrame, topicHash } from '../../core/frame.js';
+import { identityOf, isFrame, topicHash } from '../../core/frame.js';
 import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
-import { fromHex } from '../../core/id.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
 import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
 import { join } from '../../core/ciphers/engine.js';
@@ -19,15 +18,20 @@ const DRAIN_POLL = 5;
 const DIAL_TIMEOUT = 10_000;
 const PING = encodeRelayPacket(RelayPacketType.PING, new Uint8Array(0));
 
+/** A topic that patrons of this client read here. */
+interface Joined {
+  readonly hash: Uint8Array;
+  pairs: number;
+  ticket?: Uint8Array | undefined;
+}
+
 /** One connection to one relay (protocol, section 4), shared by all brewers and patrons of a client that use that relay. */
 export class RelayLink {
   readonly url: string;
   readonly #host: BrewHost;
   readonly #connection: ReconnectingConnection;
-  /** Joined topics, with the number of pairs that want them. */
-  readonly #topics = new Map<string, number>();
-  /** Tickets for joining, by topic, and for publishing. */
-  readonly #tickets = new Map<string, Uint8Array>();
+  readonly #joined = new Map<string, Joined>();
+  /** Tickets for publishing. */
   readonly #grants = new Map<Outlet, Uint8Array>();
   readonly #routes: Routes;
   /** Whether the relay takes many packets in a message (relay protocol 2). */
@@ -74,23 +78,18 @@ export class RelayLink {
 
   /** Receives the frames of one brewer until the returned function is called. */
   join({ topic, brewerId, patronId, receive }: PatronPair, ticket?: Uint8Array): () => void {
-    if (ticket) this.#tickets.set(topic, ticket);
-    const hash = topicHash(topic);
-    const wanted = this.#topics.get(topic) ?? 0;
-    this.#topics.set(topic, wanted + 1);
+    const joined: Joined = this.#joined.get(topic) ?? { hash: topicHash(topic), pairs: 0 };
+    this.#joined.set(topic, joined);
     // What a brewer that has just come sends first must not wait for the backoff.
     this.#told();
     // With a ticket also where others have joined: one started anew has refused their tickets of before.
-    if (!wanted || ticket) this.#join(topic);
-    const route = this.#routes.add(frameIdentity(hash, fromHex(brewerId)), receive, patronId);
+    if (!joined.pairs++ || ticket) this.#join(joined, ticket);
+    const route = this.#routes.add(identityOf(topic, brewerId), receive, patronId);
     return () => {
       this.#routes.delete(route, receive);
-      const left = this.#topics.get(topic)! - 1;
-      this.#topics.set(topic, left);
-      if (left) return;
-      this.#topics.delete(topic);
-      this.#tickets.delete(topic);
-      this.#send(encodeRelayPacket(RelayPacketType.LEAVE, hash));
+      if (--joined.pairs) return;
+      this.#joined.delete(topic);
+      this.#send(encodeRelayPacket(RelayPacketType.LEAVE, joined.hash));
     };
   }
 
@@ -100,9 +99,8 @@ export class RelayLink {
    */
   renew(topic: string, ticket: Uint8Array | undefined): void {
     this.#told();
-    if (!ticket || !this.#topics.has(topic)) return;
-    this.#tickets.set(topic, ticket);
-    this.#join(topic);
+    const joined = this.#joined.get(topic);
+    if (joined && ticket) this.#join(joined, ticket);
   }
 
   /** The server has told of a pair of this brewer; with a ticket by which it may publish, if it gives any. */
@@ -170,8 +168,9 @@ export class RelayLink {
     if (this.#over) throw new PubkeeperError('BREW_FAILED', `${this.url} is not connected any more.`, { url: this.url }, this.#over);
   }
 
-  #join(topic: string): void {
-    this.#send(encodeRelayPacket(RelayPacketType.JOIN, topicHash(topic), this.#tickets.get(topic)));
+  #join(joined: Joined, ticket = joined.ticket): void {
+    joined.ticket = ticket;
+    this.#send(encodeRelayPacket(RelayPacketType.JOIN, joined.hash, ticket));
   }
 
   /** Sends a packet: by itself, or in relay protocol 2 with the others of this tick. */
@@ -199,7 +198,7 @@ export class RelayLink {
       this.#send(encodeRelayPacket(RelayPacketType.GRANT, outlet.hash, ticket));
       if (!outlet.pairs) this.#grants.delete(outlet); // it only has to send what waits
     }
-    for (const topic of this.#topics.keys()) this.#join(topic);
+    for (const joined of this.#joined.values()) this.#join(joined);
     this.#watch();
     this.#release();
   }

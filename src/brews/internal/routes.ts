@@ -1,4 +1,4 @@
-import { bearsIdentity, brewerKey, frameHeader } from '../../core/frame.js';
+import { bearsIdentity, blankFrame, brewerKey } from '../../core/frame.js';
 import { after, cancel, type Timer } from '../../core/host.js';
 import { sameBytes } from './small.js';
 
@@ -49,7 +49,7 @@ export class Routes {
 
   /** Adds a patron, and gives it what was held for it, or the last value: the relay repeats that only to who joins anew. */
   add(identity: Uint8Array, receive: Receive, patronId: string): Route {
-    const header = frameHeader(identity, 0);
+    const header = blankFrame(identity, 0);
     let route = this.#find(header);
     if (!route) {
       const key = brewerKey(header);

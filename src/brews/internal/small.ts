@@ -17,7 +17,3 @@ export function both(one: void | Promise<void>, other: void | Promise<void>): vo
   if (!one || !other) return one ?? other;
   return Promise.all([one, other]).then(() => undefined);
 }
-
-/** A random wait up to a ceiling that doubles with each attempt (full jitter), in ms. */
-export const backoff = (attempt: number, { delayMs, maxDelayMs }: { delayMs: number; maxDelayMs: number }): number =>
-  Math.random() * Math.min(maxDelayMs, delayMs * 2 ** attempt);

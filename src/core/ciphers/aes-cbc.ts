@@ -1,4 +1,3 @@
-import { PubkeeperError } from '../errors.js';
 import { encodeFrame, FRAME_HEADER } from '../frame.js';
 import { randomBytes } from '../host.js';
 import { toHex } from '../id.js';
@@ -29,7 +28,3 @@ export function cbcSealer(engine: CryptoEngine, identity: Uint8Array, key = rand
     sealBundle: undefined,
   };
 }
-
-/** All failures look alike. */
-export const cannotOpen = (): PubkeeperError =>
-  new PubkeeperError('DECRYPT_FAILED', 'This frame cannot be opened with the key its brewer announced.');

@@ -1,7 +1,6 @@
-import { bearsEpoch, FRAME_HEADER, frameHeader, isBundle, sequenceOf } from '../frame.js';
+import { bearsEpoch, blankFrame, FRAME_HEADER, isBundle, sequenceOf } from '../frame.js';
 import { randomBytes } from '../host.js';
 import { toHex } from '../id.js';
-import { cannotOpen } from './aes-cbc.js';
 import type { Opener, Sealer } from './cipher.js';
 import { type Awaitable, type CryptoEngine, mapped, viewOf } from './engine.js';
 
@@ -38,8 +37,7 @@ export function gcmSealer(
   const seal = (plaintext: Uint8Array, bundle: boolean, count: number): Awaitable<Uint8Array<ArrayBuffer>> => {
     const sequence = next;
     next += count;
-    const length = plaintext.length + TAG;
-    const frame = frameHeader(identity, length, { bundle, epoch, sequence }, length);
+    const frame = blankFrame(identity, plaintext.length + TAG, { bundle, epoch, sequence });
     return mapped(aes.seal(nonceOf(sequence), frame.subarray(0, FRAME_HEADER), plaintext), (ciphertext) => {
       frame.set(ciphertext, FRAME_HEADER);
       return frame;
@@ -72,7 +70,7 @@ function unbundle(bytes: Uint8Array): Uint8Array[] {
   for (let at = 0; at < bytes.length; ) {
     const start = at + 4;
     const end = start <= bytes.length ? start + view.getUint32(at, true) : Infinity;
-    if (end > bytes.length) throw cannotOpen();
+    if (end > bytes.length) throw new RangeError('bad bundle');
     messages.push(bytes.subarray(start, end));
     at = end;
   }

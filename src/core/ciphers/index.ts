@@ -44,11 +44,8 @@ export function sealerFor(cipher: CipherName | MakeSealer, engine: CryptoEngine,
 }
 
 function readHex(hex: unknown, lengths: readonly number[], what: string): Uint8Array {
-  const bytes = fromHex(hex as string);
-  if (lengths.includes(bytes.length)) return bytes;
-  throw new PubkeeperError(
-    'KEY_INVALID',
-    `A brewer announces an ${what} of ${bytes.length} bytes; ${lengths.join(', ')} are possible.`,
-    { length: bytes.length },
-  );
+  const bytes = fromHex(hex);
+  if (bytes && lengths.includes(bytes.length)) return bytes;
+  // What it announces is not shown: it may be a key.
+  throw new PubkeeperError('KEY_INVALID', `A brewer announces an ${what} that is not ${lengths.join(' or ')} bytes in hex.`);
 }

@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { encodeFrame, frameIdentity, topicHash } from '../../../src/core/frame.js';
-import { fromHex } from '../../../src/core/id.js';
 import { RelayPacketType, encodeRelayPacket } from '../../../src/core/relay.js';
 import { Relay, hashKey } from '../../../src/server/relay.js';
 import type { RelayMember } from '../../../src/server/relay.js';
-import { id } from '../../helpers.js';
+import { id, unhex } from '../../helpers.js';
 
 // What a relay says to others of when something was published.
 
@@ -17,7 +16,7 @@ describe('frames for other relays', () => {
     const bridge = { member, stamp: () => now, wants: () => true, changed: () => false };
     const relay = new Relay<RelayMember>({ write: () => true, cork: () => undefined, bridge });
     const hash = topicHash('both');
-    const frame = (n: number, what: string): Uint8Array => encodeFrame(frameIdentity(hash, fromHex(id(n))), Buffer.from(what));
+    const frame = (n: number, what: string): Uint8Array => encodeFrame(frameIdentity(hash, unhex(id(n))), Buffer.from(what));
     relay.receive({ version: 2 }, encodeRelayPacket(RelayPacketType.PUBLISH, hash, frame(1, 'here')));
     // In the same tick.
     now = 2;
