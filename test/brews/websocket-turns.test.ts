@@ -218,6 +218,14 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(texts).toEqual(['hello retained']);
   });
 
+  it.each([true, false])('are given once where the relay repeats the last one, since a topic was left and joined anew (retained at first: %s)', (retained) => {
+    const { network, read } = joined();
+    network.last.deliver(record(2, 'hello', retained));
+    network.last.deliver(record(2, 'hello', true));
+    network.last.deliver(record(2, 'hello'));
+    expect(read(2).texts).toEqual([retained ? 'hello retained' : 'hello', 'hello']);
+  });
+
   it('are not given to who leaves and comes back when it has had what is newer', () => {
     const { network, read } = joined();
     network.last.deliver(record(2, 'hello'));

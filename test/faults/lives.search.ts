@@ -8,9 +8,9 @@ import { World } from './lives-world.js';
 // they may, each match is told once, as is its end; every promise settles; what is brewed while matched comes once and in order, or
 // somebody is told; and after `disconnect()` nothing is left.
 //
-// What nobody promises is in lives-cast.ts and lives-world.ts, each with its reason: of brewers that number nothing a last value may come
-// again when a match begins anew (`isAgain`), and what was brewed under a former AES-CBC key may be opened to nonsense (`guessable`); peers that went
-// while a client took back what it had just removed stay (`ghosts`); and two clients that take ids of each other over at once may both be refused (`retry`).
+// What nobody promises is in lives-cast.ts and lives-world.ts, each with its reason. Of brewers that number nothing a last value may come
+// again when a match begins anew (`isAgain`), and what was brewed under a former AES-CBC key may be opened to nonsense (`guessable`). Peers
+// stay that went while a client took back what it had just removed (`ghosts`). Two clients that move ids to and fro at once may be refused them (`#retry`).
 
 const TOPICS = ['a.b', 'a.c', 'x.y.z'] as const;
 const PATTERNS = ['a.*', '**', 'a.b', 'x.**'] as const;

@@ -58,6 +58,10 @@ export class RelayLink {
     this.url = url;
     this.#host = host;
     this.#routes = new Routes(() => host.dropped('unknown-brewer'));
+    const received = (frame: Uint8Array, retained?: boolean): void => {
+      if (isFrame(frame)) this.#routes.deliver(frame, retained);
+      else host.dropped('malformed');
+    };
     this.#connection = new ReconnectingConnection({
       url,
       protocols: [RELAY_2, RELAY_1],
@@ -66,8 +70,8 @@ export class RelayLink {
       reconnect: host.reconnect,
       onOpen: (protocol) => this.#opened(protocol === RELAY_2),
       onMessage: (bytes) => {
-        if (!this.#batches) this.#received(bytes);
-        else if (!readRecords(bytes, (frame, retained) => this.#received(frame, retained))) host.dropped('malformed');
+        if (!this.#batches) received(bytes);
+        else if (!readRecords(bytes, received)) host.dropped('malformed');
         this.#routes.release(bytes);
       },
       onFault: (error) => host.report(error),
@@ -243,11 +247,6 @@ export class RelayLink {
     const { server, heartbeatMs } = this.#host;
     if (!heartbeatMs || !this.#batches || parseUrl(server).host !== parseUrl(this.url).host) return;
     this.#connection.watch(heartbeatMs, PING, true);
-  }
-
-  #received(frame: Uint8Array, retained?: boolean): void {
-    if (!isFrame(frame)) this.#host.dropped('malformed');
-    else if (!this.#routes.deliver(frame, retained)) this.#routes.hold(frame, retained);
   }
 
   /** Tells once per outage; it is tried again meanwhile. */

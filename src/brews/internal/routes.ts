@@ -58,11 +58,10 @@ export class Routes {
     }
     route.receivers.add(receive);
     let { last } = route;
-    const isNew = !last;
     for (const { frame, retained, given } of this.#held) {
       if (!bearsIdentity(frame, identity) || given.includes(patronId)) continue;
       if (last === frame) last = undefined;
-      if (isNew) route.last = frame;
+      else if (!last) route.last = frame;
       receive(frame, given.push(patronId) > 1 || retained);
     }
     if (last) receive(last, true);
@@ -77,10 +76,10 @@ export class Routes {
     else this.#routes.delete(key);
   }
 
-  /** Gives a frame to the patrons of its brewer. `own`: who has published it here. False when nobody reads that brewer. */
-  deliver(frame: Uint8Array, retained: boolean | undefined, own?: Route['own']): boolean {
+  /** Gives a frame to the patrons of its brewer, or holds it for those that come. `own`: who has published it here. */
+  deliver(frame: Uint8Array, retained: boolean | undefined, own?: Route['own']): void {
     const route = this.#find(frame);
-    if (!route) return false;
+    if (!route) return void (own || this.#hold(frame, retained));
     if (own) route.own = own;
     else {
       // What a relay has kept is what came last, once more; or it is older than what was published here, which was lost or is on its way.
@@ -88,19 +87,20 @@ export class Routes {
       const known = retained ? route.last : route.repeat;
       route.repeat = undefined;
       if (retained === false) route.own = undefined;
-      else if ((retained ? route.own : route.own?.pairs) || (known && sameBytes(known, frame))) return true;
+      else if ((retained ? route.own : route.own?.pairs) || (known && sameBytes(known, frame))) return;
       this.#fresh.add(route);
     }
     route.last = frame;
     for (const receive of route.receivers) receive(frame, retained);
-    return true;
   }
 
   /**
    * Holds a frame that nobody reads for a moment: a brewer that has just come may be heard here sooner than of it, where others
    * have joined its topic.
    */
-  hold(frame: Uint8Array, retained: boolean | undefined): void {
+  #hold(frame: Uint8Array, retained: boolean | undefined): void {
+    // Where its topic was left and joined anew, or the connection lost, the relay has repeated it.
+    for (const held of this.#held) if (retained && sameBytes(held.frame, frame)) return;
     const held: Held = { frame: frame.slice(), retained, given: [], timer: after(HOLD_MS, () => this.#drop(held)) };
     this.#heldBytes += frame.length + HELD_OVERHEAD;
     for (const oldest of this.#held.add(held)) {
