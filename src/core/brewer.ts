@@ -120,14 +120,19 @@ export class Brewer {
   /** Called on PATRON_REMOVED. Does nothing for a patron that is not known. */
   removePatron(patronId: string): void {
     const id = readId(patronId);
-    if (id && this.#readers.has(id)) this.#part([id]);
+    if (id && this.#readers.has(id)) this.#part([id], this.#session?.outlet.leave());
   }
 
   /** Called when disconnected: releases all patrons, after what was brewed for them has left, and forgets the key. */
   reset(): void {
+    this._release(this.#session?.outlet.leave());
+  }
+
+  /** @internal Resets it, but ends its matches when `sending` is over, or after a second. */
+  _release(sending: Promise<void> | undefined): void {
     this.#resets++;
     this.#past = this.#brews;
-    this.#part(this.#readers.keys());
+    this.#part(this.#readers.keys(), sending);
     this.#session = undefined;
   }
 
@@ -181,11 +186,8 @@ export class Brewer {
   /** @internal Called by the client that it is added to, with what removes it there; and with nothing when it is removed. */
   _lend(host: BrewerHost | undefined, leave?: () => void): void {
     if (host && this.#host) {
-      throw new PubkeeperError(
-        'REGISTERED_TWICE',
-        `The brewer of ${this.topic} belongs to a client already: remove it there first.`,
-        { brewerId: this.brewerId },
-      );
+      const message = `The brewer of ${this.topic} belongs to a client already: remove it there first.`;
+      throw new PubkeeperError('REGISTERED_TWICE', message, { brewerId: this.brewerId });
     }
     this.#host = host;
     this.#leave = leave;
@@ -222,10 +224,9 @@ export class Brewer {
     this.#events.emit('added', { topic, patronId, brew: name });
   }
 
-  /** Ends matches, though not before what was brewed until now has been handed to their brews. */
-  #part(ids: Iterable<string>): void {
-    const handed = this.#session?.outlet.leave();
-    this._left = handed && leaving(handed, (error) => this.#report(error));
+  /** Ends matches, though not before what was brewed until now has been handed to their brews, or accepted by them. */
+  #part(ids: Iterable<string>, sending: Promise<void> | undefined): void {
+    this._left = sending && leaving(sending, (error) => this.#report(error));
     for (const id of ids) this.#end(id, this._left);
     this.#tell();
   }

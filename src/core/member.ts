@@ -49,7 +49,11 @@ export function patronMember(target: Patron, brews: Brews, undo: readonly (() =>
       if (type === PacketType.BREWER_NOTIFY) registration.notify(payload.brewers);
       if (type === PacketType.BREWER_REMOVED) registration.removed(payload.brewer_id);
     },
-    release: () => release(target),
+    release() {
+      target.reset();
+      target._lend(undefined);
+      return undefined;
+    },
     end: () => all.forEach((run) => run()),
   };
 }
@@ -83,7 +87,9 @@ export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() =>
       if (type === PacketType.PATRON_REMOVED) registration.removed(payload.patron_id);
     },
     release() {
-      release(target);
+      // What a brew holds for a patron that is on its way still leaves.
+      target._release(target._flush());
+      target._lend(undefined);
       return target._left;
     },
     end(isBack) {
@@ -91,9 +97,4 @@ export function brewerMember(target: Brewer, brews: Brews, undo: readonly (() =>
       if (!isBack) brews.forEach((brew) => brew.endBrewer?.(brewerId));
     },
   };
-}
-
-function release(target: Patron | Brewer): undefined {
-  target.reset();
-  target._lend(undefined);
 }
