@@ -3,6 +3,8 @@ import WebSocket from 'ws';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Patron, PubkeeperClient, WebSocketBrew, type Brew, type Brewer, type ClientOptions, type PubkeeperError } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
+import { BroadcastChannelBrew } from '../src/brews/broadcast-channel.js';
+import { LocalBrew } from '../src/brews/local.js';
 import { MemoryBrew } from '../src/brews/memory.js';
 import { MqttBrew } from '../src/brews/mqtt.js';
 import { NatsBrew } from '../src/brews/nats.js';
@@ -218,6 +220,30 @@ describe('when parts die', () => {
     await serve(first.port);
     await state(reader, 'connected');
     expect(states).toEqual(['reconnecting', 'disconnected', 'connecting', 'connected']);
+  });
+});
+
+describe('a brewer that is taken back', () => {
+  it.each<[string, () => Brew]>([
+    ['WebSocketBrew', () => new WebSocketBrew()],
+    ['LocalBrew', () => new LocalBrew()],
+    ['BroadcastChannelBrew', () => new BroadcastChannelBrew()],
+  ])('still sends what it has brewed before its patron had come, over a %s', async (_, brew) => {
+    const { url } = await serve();
+    for (const cipher of ['aes-gcm', 'aes-cbc', 'none'] as const) {
+      const [writer, reader] = [client(url, { brews: [brew()] }), client(url, { brews: [brew()] })];
+      const box = inbox();
+      reader.addPatron(`${cipher}.*`, box.callback);
+      await reader.connect();
+      const brewer = writer.addBrewer(`${cipher}.words`, { cipher });
+      brewer.on('matched', () => {
+        void brewer.brewText('first');
+        void brewer.brewText('last');
+        writer.removeBrewer(brewer);
+      });
+      await writer.connect();
+      expect([await box.next(), await box.next()]).toEqual(['first', 'last']);
+    }
   });
 });
 

@@ -56,12 +56,8 @@ export class Brewer {
   constructor(topic: string, options?: BrewerOptions | null) {
     assertTopic(topic);
     const { crypto = true, brewerId, cipher = 'aes-gcm' } = options ?? {};
-    if (typeof crypto !== 'boolean') {
-      throw new PubkeeperError('OPTION_INVALID', `A brewer's crypto must be true or false, not ${show(crypto)}.`);
-    }
-    if (typeof cipher !== 'function' && !CIPHERS.includes(cipher)) {
-      throw new PubkeeperError('OPTION_INVALID', `cipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(cipher)}.`);
-    }
+    if (typeof crypto !== 'boolean') throw new PubkeeperError('OPTION_INVALID', `A brewer's crypto must be true or false, not ${show(crypto)}.`);
+    if (typeof cipher !== 'function' && !CIPHERS.includes(cipher)) throw new PubkeeperError('OPTION_INVALID', `cipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(cipher)}.`);
     this.topic = topic;
     this.brewerId = brewerId == null ? newId() : parseId(brewerId);
     this.cipher = crypto ? cipher : 'none';
@@ -125,9 +121,13 @@ export class Brewer {
 
   /** Called when disconnected: releases all patrons, after what was brewed for them has left, and forgets the key. */
   reset(): void {
+    this.#reset();
+  }
+
+  #reset(sending?: Promise<void>): void {
     this.#resets++;
     this.#past = this.#brews;
-    this.#part(this.#readers.keys());
+    this.#part(this.#readers.keys(), sending);
     this.#session = undefined;
   }
 
@@ -186,9 +186,9 @@ export class Brewer {
     return true;
   }
 
-  /** @internal Called when it is removed. What is returned settles when what was brewed has left; nothing when it has. */
+  /** @internal Called when it is removed. Settles when what was brewed has left, also what a brew holds for a patron on its way; nothing when it has. */
   _release(): Promise<void> | undefined {
-    this.reset();
+    this.#reset(this._flush());
     this.#host = this.#leave = undefined;
     return this.#left;
   }
@@ -224,10 +224,9 @@ export class Brewer {
     this.#events.emit('added', { topic, patronId, brew: name });
   }
 
-  /** Ends matches, though not before what was brewed until now has been handed to their brews. */
-  #part(ids: Iterable<string>): void {
-    const handed = this.#session?.outlet.leave();
-    this.#left = handed && leaving(handed, (error) => this.#report(error));
+  /** Ends matches, though not before what was brewed until now has been handed to their brews, or `sending` is over; after a second at most. */
+  #part(ids: Iterable<string>, sending = this.#session?.outlet.leave()): void {
+    this.#left = sending && leaving(sending, (error) => this.#report(error));
     for (const id of ids) this.#end(id, this.#left);
     this.#tell();
   }

@@ -78,8 +78,7 @@ export function readPatronOptions(
   id: string | undefined,
   callback: unknown,
 ): Pick<PatronOptions, 'minCipher' | 'opener'> & { readonly crypto: boolean | 'required'; readonly patronId: string } {
-  const given = typeof options === 'object' ? options : { crypto: options, patronId: id };
-  const { crypto = true, minCipher, patronId, opener } = Object(given) as PatronOptions;
+  const { crypto = true, minCipher, patronId = id, opener }: PatronOptions = typeof options === 'object' ? (options ?? {}) : { crypto: options };
   if (callback != null && typeof callback !== 'function') {
     throw new PubkeeperError('OPTION_INVALID', `callback must be a function, not ${show(callback)}.`);
   }

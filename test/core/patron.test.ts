@@ -21,6 +21,9 @@ describe('new Patron()', () => {
   it('takes crypto and the id in their places, as the Python original does', () => {
     expect(new Patron('a', undefined, false, dashed(id(7)))).toMatchObject({ crypto: false, patronId: id(7) });
     expect(new Patron('a', undefined, undefined, id(7))).toMatchObject({ crypto: true, patronId: id(7) });
+    expect(new Patron('a', undefined, null, id(7))).toMatchObject({ crypto: true, patronId: id(7) });
+    expect(new Patron('a', undefined, { crypto: false }, id(7))).toMatchObject({ crypto: false, patronId: id(7) });
+    expect(new Patron('a', undefined, { patronId: id(8) }, id(7)).patronId).toBe(id(8));
     expect(new Patron('a', undefined, 'required').crypto).toBe('required');
     expect(new Patron('a', undefined, null).crypto).toBe(true);
     thrown(() => new Patron('a', undefined, 'false' as 'required'), 'OPTION_INVALID');
