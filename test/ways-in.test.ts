@@ -132,6 +132,16 @@ describe('the modules for bundlers', () => {
     expect([warnings, output.map(({ fileName }) => fileName), output[0].imports]).toEqual([[], ['entry.js'], []]);
   });
 
+  it('what is for no platform runs where neither a page nor its events are, as in React Native', async () => {
+    const input = join(project.directory, 'entry.mjs');
+    writeFileSync(input, `export { PubkeeperClient } from 'pubkeeper';`);
+    const bundle = await rollup({ input, plugins: [nodeResolve()] });
+    await bundle.write({ format: 'es', file: join(project.directory, 'bundled.mjs') });
+    await bundle.close();
+    const imports = `import { WebSocket } from 'ws';\nimport { PubkeeperClient } from './bundled.mjs';\nimport { createServer } from 'pubkeeper/server';`;
+    expect(runFile('bare.mjs', `${imports}\nglobalThis.WebSocket = WebSocket;\nconsole.log(typeof addEventListener);${EXCHANGE}`)).toBe('undefined\nhello');
+  }, 30_000);
+
   it('pubkeeper/server is bundled without the optional packages of a cluster', async () => {
     const input = join(project.directory, 'server-entry.mjs');
     writeFileSync(input, `export * from 'pubkeeper/server';`);

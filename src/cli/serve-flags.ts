@@ -5,6 +5,7 @@ import type { JwtAlgorithm, Limits, LogLevel, Right } from '../server/index.js';
 import { LIMITS } from '../server/limits.js';
 import { LOG_LEVELS } from '../server/log.js';
 import { isAddress } from '../server/own-address.js';
+import { isOrigin } from '../server/upgrade.js';
 import { parsePort, wholeNumber } from './arguments.js';
 import { usage } from './exit.js';
 import { collectTokens } from './tokens.js';
@@ -87,7 +88,7 @@ const number = (name: string, help: string, [fallback, least, most]: Bounds): Op
   new Option(`${flagOf(name)} <number>`, `${help} (default: ${fallback})`).argParser((text) => wholeNumber(text, flagOf(name), least, most));
 
 function collectOrigins(text: string, before: readonly string[] = []): string[] {
-  if (URL.canParse(text) && new URL(text).origin === text) return [...before, text];
+  if (isOrigin(text)) return [...before, text];
   throw usage(`The origin must be as browsers send it, like https://example.org, not ${show(text)}.`);
 }
 

@@ -24,8 +24,8 @@ const TICK = 5000;
 export function lifecycle(wake: () => void, rest: () => void): () => void {
   const undo: (() => void)[] = [];
   const on = (target: EventTarget | undefined, name: string, run: () => void): void => {
-    target?.addEventListener(name, run);
-    undo.push(() => target?.removeEventListener(name, run));
+    target?.addEventListener?.(name, run);
+    undo.push(() => target?.removeEventListener?.(name, run));
   };
   const page = typeof document === 'object' ? document : undefined; // workers have none
   on(globalThis, 'online', wake);

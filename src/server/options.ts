@@ -12,7 +12,7 @@ import { readClusterOptions } from './cluster/options.js';
 import type { ClusterOptions, ClusterSettings } from './cluster/options.js';
 import { isAddress } from './own-address.js';
 import { Tickets } from './tickets.js';
-import { isLoopback } from './upgrade.js';
+import { isLoopback, isOrigin } from './upgrade.js';
 import type { UpgradeRequest } from './upgrade.js';
 
 /** What `createServer` takes. Everything has a default. */
@@ -158,7 +158,7 @@ export function readOptions(given: ServerOptions | null): ServerSettings {
     throw invalid('limits.slowReader', 'must be "drop" or "cut"', slowReader);
   }
   if (origins && options.allowOrigin) throw new PubkeeperError('OPTION_INVALID', 'The options "origins" and "allowOrigin" exclude each other: give one.', { option: 'origins' });
-  const wrong = origins?.find((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin);
+  const wrong = origins?.find((origin) => !isOrigin(origin));
   if (wrong !== undefined) throw invalid('origins', 'must be origins as browsers send them ("https://example.org")', wrong);
   const allowOrigin = origins ? (origin: string): boolean => origins.includes(origin) : options.allowOrigin;
   const loopback = isLoopback(host);

@@ -96,6 +96,13 @@ export function mayConnect({ origin, host }: UpgradeRequest, boundToLoopback: bo
   return url.host !== '' && authorityOf(url.protocol, url.host) === authorityOf(url.protocol, host);
 }
 
+/** Whether this is an origin as browsers send it, also of an extension or an app (`chrome-extension://…`), of which `URL` says `null`. */
+export function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { origin, protocol, host } = new URL(text);
+  return origin === text || (origin === 'null' && host !== '' && text === `${protocol}//${host}`);
+}
+
 /** `host:port` in lower case, with the port that the scheme implies where none is written. */
 export function authorityOf(scheme: string, host: string): string {
   const lower = host.toLowerCase();

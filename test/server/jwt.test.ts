@@ -239,9 +239,15 @@ describe('origins and TLS', () => {
     for (const origin of ['https://app.example.evil', 'https://app.example:444', 'http://app.example', 'null', `http://127.0.0.1:${server.port}`]) {
       expect(await refusal(server.url, ['pubkeeper-1.1'], { origin })).toMatchObject({ status: 403 });
     }
-    for (const bad of ['app.example', 'https://app.example/', '*']) {
+    for (const bad of ['app.example', 'https://app.example/', '*', 'null', 'file://', 'chrome-extension://abc/', 'data:abc']) {
       await expect(start({ origins: [bad] })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
     }
+  });
+
+  it.each(['chrome-extension://abcdefghijklmnopabcdefghijklmnop', 'capacitor://localhost'])('lets %s in where it is listed', async (origin) => {
+    const server = await start({ origins: [origin] });
+    (await dial(server.url, ['pubkeeper-1.1'], { origin })).close();
+    expect(await refusal(server.url, ['pubkeeper-1.1'], { origin: `${origin}x` })).toMatchObject({ status: 403 });
   });
 
   it('serves TLS, control and relay, and refuses what is no key', async () => {
