@@ -1,4 +1,5 @@
 import { Option } from 'commander';
+import { isServer } from '../core/client-options.js';
 import { isTopic, isTopicPattern } from '../core/topic.js';
 import { show } from '../core/id.js';
 import { brewOption, type BrewFlag } from './brews.js';
@@ -31,8 +32,7 @@ export function parseServers(text: string, before: readonly string[] = DEFAULT_S
 }
 
 function parseServer(text: string): string {
-  // No WebSocket takes a fragment.
-  if (URL.canParse(text) && /^wss?:[^#]+$/.test(new URL(text).href)) return text;
+  if (isServer(text)) return text;
   throw usage(`The server must be a URL like ${DEFAULT_SERVER} or wss://…, not ${show(text)}.`);
 }
 

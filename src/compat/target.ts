@@ -58,7 +58,7 @@ interface Match {
 }
 
 /** What patrons and brewers of the old API have in common. */
-export abstract class Target<Events extends EventMap<Events>> extends Emitter<Events> {
+export abstract class Target<Events extends EventMap<Events> & TargetEvents> extends Emitter<Events> {
   /** 32 hex digits. */
   readonly id: string;
   /** A patron's pattern, or a brewer's literal topic. */
@@ -71,8 +71,6 @@ export abstract class Target<Events extends EventMap<Events>> extends Emitter<Ev
 
   protected constructor(core: Core, id: string, host: TargetHost, matched: () => unknown) {
     super();
-    // Whatever events it has besides.
-    const events = this as unknown as Emitter<TargetEvents>;
     this.id = id;
     this.topic = core.topic;
     this.brews = host.brews;
@@ -83,14 +81,14 @@ export abstract class Target<Events extends EventMap<Events>> extends Emitter<Ev
       const peer = idOf(match);
       // Before the event, so that a listener that it adds hears of its first match.
       if (peers.add(peer).size === 1) this.#teardown = this.run(matched);
-      if (this.isMatched) events.emit('added', { topic: match.topic, id: peer });
+      if (this.isMatched) this.emit('added', ...([{ topic: match.topic, id: peer }] as Events['added']));
       // It has removed the very thing that was matched.
       else this.#end();
     });
     core.on('removed', (match) => {
       const peer = idOf(match);
       if (!peers.delete(peer)) return;
-      events.emit('removed', { id: peer });
+      this.emit('removed', ...([{ id: peer }] as Events['removed']));
       if (!this.isMatched) this.#end();
     });
   }

@@ -4,7 +4,7 @@ import type { Complete } from './complete.js';
 import type { WebSocketConstructor } from './connection.js';
 import type { Drop } from './drops.js';
 import { PubkeeperError } from './errors.js';
-import { type Logger, type ParsedUrl, parseUrl } from './host.js';
+import { type Logger, parseUrl } from './host.js';
 import { show } from './id.js';
 import type { ReconnectOptions } from './reconnect.js';
 import type { TokenSource } from './session.js';
@@ -83,8 +83,9 @@ export interface Settings extends ClientOptions {
 export function readOptions(options: ClientOptions): Settings {
   const { server, token, brews, reconnect, connectTimeoutMs = 10_000 } = options ?? {};
   const servers = [server].flat() as string[];
-  if (!servers.length) assertServer(server);
-  servers.forEach(assertServer);
+  for (const one of servers.length ? servers : [server]) {
+    if (!isServer(one)) throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${show(one)}`);
+  }
   if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
     throw invalid("token must be a text that is not empty, or a function that gets it");
   }
@@ -106,16 +107,13 @@ export function readOptions(options: ClientOptions): Settings {
   return { ...options, servers, reconnect: settings, connectTimeoutMs };
 }
 
-function assertServer(server: unknown): void {
-  let url: ParsedUrl | undefined;
+/** Whether a WebSocket can be opened by this address. None takes a fragment; browsers would be said to block it. */
+export function isServer(server: unknown): server is string {
   try {
-    url = parseUrl(server as string);
+    return typeof server === 'string' && /^wss?:[^#]+$/.test(parseUrl(server).href);
   } catch {
-    // told below
+    return false;
   }
-  // No WebSocket takes a fragment; browsers would be said to block it.
-  if (typeof server === 'string' && /^wss?:[^#]+$/.test(url?.href ?? '')) return;
-  throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${show(server)}`);
 }
 
 const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `${why}.`);

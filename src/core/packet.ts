@@ -135,11 +135,22 @@ export const packetName = (type: number): string =>
   Object.entries(PacketType).find(([, number]) => number === type)?.[0] ?? `TYPE_${type}`;
 
 /**
+ * The packet type by which a client asks a server of this project for a sign of life; it gets the same packet back. Servers announce
+ * it by `heartbeat` (in ms) when they authenticate a client. Deployed servers announce nothing, and are sent none.
+ */
+export const PING = 60;
+
+export interface Ping {
+  readonly type: typeof PING;
+  readonly payload: Readonly<Record<string, never>>;
+}
+
+/**
  * The bytes of a control packet (protocol, section 2).
  * @param version `'1.1'` by default
  * @throws {PubkeeperError} `PACKET_TOO_LONG` when version 1.0 has no room for the payload
  */
-export function encodePacket(packet: Packet, version: PacketVersion = '1.1'): Uint8Array<ArrayBuffer> {
+export function encodePacket(packet: Packet | Ping, version: PacketVersion = '1.1'): Uint8Array<ArrayBuffer> {
   const json = utf8(JSON.stringify(packet.payload));
   const length = json.length;
   if (version === '1.0' && length > 0xffff) {

@@ -283,14 +283,7 @@ export class Patron {
   }
 
   #callbackFailed(cause: unknown, { topic, brewerId }: Message): void {
-    this.#events.report(
-      new PubkeeperError(
-        'CALLBACK_FAILED',
-        `The callback of the patron for ${this.topic} threw at a message on ${topic}.`,
-        { topic, brewerId },
-        cause,
-      ),
-    );
+    this.#events.report(new PubkeeperError('CALLBACK_FAILED', `The callback of the patron for ${this.topic} threw at a message on ${topic}.`, { topic, brewerId }, cause));
   }
 
   #try(run: () => void, undo?: () => void): void {

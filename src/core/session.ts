@@ -2,7 +2,7 @@ import type { Complete } from './complete.js';
 import type { WebSocketConstructor } from './connection.js';
 import { asPubkeeperError, type ErrorCode, PubkeeperError } from './errors.js';
 import { after, cancel, type Timer } from './host.js';
-import { decodeServerPacket, encodePacket, type Packet, PacketType, type PacketVersion } from './packet.js';
+import { decodeServerPacket, encodePacket, type Packet, PacketType, PING, type PacketVersion } from './packet.js';
 import { isFatal, ReconnectingConnection, type ReconnectOptions } from './reconnect.js';
 
 /** A token, or what gets one: called for each connection, so that a short-lived one can be renewed. */
@@ -29,10 +29,6 @@ export interface SessionOptions {
   /** Something is wrong that the connection outlives. */
   onFault(error: PubkeeperError): void;
 }
-
-/** A packet number that servers of this project answer with the same number, and announce by `heartbeat` (in ms) when
- * they authenticate a client. Deployed servers announce nothing, and are sent none. */
-const PING = 60;
 
 /** The control connection (protocol, section 2): authenticates, notices silence, and comes back when it is lost. */
 export class Session {
@@ -141,7 +137,7 @@ export class Session {
     this.#authenticated = true;
     const { brews, onReady, place } = this.#options;
     const beat = (place.heartbeatMs = typeof payload.heartbeat === 'number' && payload.heartbeat >= 100 ? payload.heartbeat : 0);
-    this.#connection.watch(beat, encodePacket({ type: PING, payload: {} } as never, this.#version));
+    this.#connection.watch(beat, encodePacket({ type: PING, payload: {} }, this.#version));
     this.send({ type: PacketType.BREWS_REGISTER, payload: { brews, bridge_mode: false } });
     onReady();
   }

@@ -3,7 +3,7 @@ import { PubkeeperError, type ErrorCode } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
 import { show } from '../core/id.js';
-import { PacketType, decodePacket, type Packet, type UnknownPacket } from '../core/packet.js';
+import { PING, PacketType, decodePacket, type Packet, type UnknownPacket } from '../core/packet.js';
 import type { Authenticator, Rights } from './auth.js';
 import { Bucket } from './bucket.js';
 import { CloseCode } from './close-codes.js';
@@ -17,7 +17,7 @@ import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { Throttle } from './throttle.js';
 import { Turns } from './turns.js';
-import { PING, encodeMessages, nameOf, pong } from './wire.js';
+import { encodeMessages, nameOf, pong } from './wire.js';
 
 /** A packet, and how many bytes it had. */
 type Arrived = { readonly packet: Packet | UnknownPacket; readonly length: number };

@@ -1,16 +1,12 @@
 import { PubkeeperError } from '../core/errors.js';
 import { utf8 } from '../core/host.js';
-import { PacketType, encodePacket, packetName } from '../core/packet.js';
+import { PING, PacketType, encodePacket, packetName } from '../core/packet.js';
 import type { Packet, PacketVersion, UnknownPacket } from '../core/packet.js';
 import { errorPacket } from './match.js';
 import type { ErrorSubject } from './match.js';
 
-/** The packet type by which a client asks for a sign of life; it gets the same packet back. Its payload is `{}`. */
-export const PING = 60;
-
-/** The answer to it. */
-export const pong = (version: PacketVersion): Uint8Array =>
-  Uint8Array.of(PING, 0, 2, 0, version === '1.0' ? 0 : 1, 0, 0, 0, 0x7b, 0x7d);
+/** The answer to a ping. */
+export const pong = (version: PacketVersion): Uint8Array => encodePacket({ type: PING, payload: {} }, version);
 
 /** What a packet is called in a sentence. */
 export const nameOf = (packet: Packet | UnknownPacket): string =>

@@ -23,16 +23,21 @@ async function network() {
   };
   const heard: string[] = [];
   const patron = new Patron('a.*', (_, message) => void heard.push(message.text()));
-  return { server, proxy, join, heard, patron };
-}
-
-describe.each(CIPHERS)('of a brewer with the cipher %s', (cipher) => {
-  it('a message that is on its way while a patron leaves and comes back comes once', async () => {
-    const { server, proxy, join, heard, patron } = await network();
+  /** The patron and a brewer that it is matched with, each at a client of its own. */
+  const apart = async (cipher: CipherName) => {
     const [writing, reading] = [await join('/ws?writes'), await join('/ws?reads')];
     const brewer = writing.addBrewer('a.b', { cipher });
     reading.addPatron(patron);
     await until(() => brewer.isMatched);
+    return { reading, writing, brewer };
+  };
+  return { server, proxy, join, apart, heard, patron };
+}
+
+describe.each(CIPHERS)('of a brewer with the cipher %s', (cipher) => {
+  it('a message that is on its way while a patron leaves and comes back comes once', async () => {
+    const { server, proxy, apart, heard, patron } = await network();
+    const { reading, brewer } = await apart(cipher);
     await brewer.brewText('1');
     await until(() => heard.length === 1);
     const release = proxy.hold(isRelay);
@@ -50,11 +55,8 @@ describe.each(CIPHERS)('of a brewer with the cipher %s', (cipher) => {
   });
 
   it('a message that came before its brewer was known does not come to its patron again after newer ones', async () => {
-    const { server, proxy, join, heard, patron } = await network();
-    const [writing, reading] = [await join('/ws?writes'), await join('/ws?reads')];
-    const other = writing.addBrewer('a.b', { cipher });
-    reading.addPatron(patron);
-    await until(() => other.isMatched);
+    const { server, proxy, apart, heard, patron } = await network();
+    const { writing, reading } = await apart(cipher);
     const release = proxy.hold((path) => path === '/ws?reads');
     const brewer = writing.addBrewer('a.b', { cipher });
     await until(() => brewer.isMatched);

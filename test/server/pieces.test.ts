@@ -7,7 +7,8 @@ import { Heartbeat } from '../../src/server/heartbeat.js';
 import { OwnRelays } from '../../src/server/own-address.js';
 import { isLoopback, mayConnect, readPath, readProtocols, routeMain, routeRelay } from '../../src/server/upgrade.js';
 import type { UpgradeRequest } from '../../src/server/upgrade.js';
-import { encodeMessages, PING, pong } from '../../src/server/wire.js';
+import { PING } from '../../src/core/packet.js';
+import { encodeMessages, pong } from '../../src/server/wire.js';
 import { strictEncode } from '../strict-server.js';
 import { newId } from './raw-client.js';
 
