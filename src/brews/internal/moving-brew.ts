@@ -1,5 +1,6 @@
 import type { Brew, BrewerPair, BrewHost, PatronPair } from '../../core/brew.js';
 import { deferred } from '../../core/deferred.js';
+import { microtask } from '../../core/host.js';
 import type { BrewDetails } from '../../core/packet.js';
 import { relayUrl } from '../websocket.js';
 import type { BrewStates } from './brew-states.js';
@@ -122,8 +123,15 @@ export class MovingBrew implements Brew {
   }
 
   endBrewer(brewerId: string): void {
+    const { brew, relays, states } = this.#options;
     this.#carried.delete(brewerId);
-    this.#options.brew.endBrewer?.(brewerId);
+    brew.endBrewer?.(brewerId);
+    if (!relays) return;
+    // When the server has been told that it is gone: it would move its pairs back.
+    microtask(() => {
+      states.forget({ brewerId });
+      relays.forget({ brewerId });
+    });
   }
 
   renew(pair: Pick<BrewerPair, 'topic' | 'brewerId' | 'details'>, brews: boolean): void {
@@ -198,11 +206,12 @@ export class MovingBrew implements Brew {
   #end(key: string, stop: () => void, details: BrewDetails | undefined, accepting?: Promise<void>): void {
     const { parting, relays } = this.#options;
     const unpark = (): void => this.#unpark(key);
-    const isWatched = !!details && !!relays?.watch(relayUrl(details, this.#host!.server), unpark);
-    if (accepting || isWatched) this.#parked.set(key, stop);
+    const unwatch = details && relays?.watch(relayUrl(details, this.#host!.server), unpark);
+    const end = unwatch ? () => (unwatch(), stop()) : stop;
+    if (accepting || unwatch) this.#parked.set(key, end);
     else stop();
     parting.end(key, this.name, (hasMoved) => {
-      if (hasMoved && isWatched) parting.whenLeft(key, unpark);
+      if (hasMoved && unwatch) parting.whenLeft(key, unpark);
       else if (!hasMoved && accepting) void accepting.then(unpark);
       else unpark();
     });
