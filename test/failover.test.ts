@@ -1,12 +1,15 @@
 import { connect } from '@nats-io/transport-node';
 import { afterEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import { Brewer, Patron, PubkeeperClient, WebSocketBrew, type Brew, type ClientOptions, type Message } from '../src/index.js';
 import { BroadcastChannelBrew } from '../src/brews/broadcast-channel.js';
 import { failover } from '../src/brews/internal/failover.js';
+import { Relays } from '../src/brews/internal/relays.js';
 import { MqttBrew } from '../src/brews/mqtt.js';
 import { NatsBrew } from '../src/brews/nats.js';
 import { LocalBrew } from '../src/brews/local.js';
 import { nobleEngine } from '../src/core/ciphers/noble.js';
+import type { WebSocketConstructor } from '../src/core/connection.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { findProgram, mosquitto, nats } from './brews/processes.js';
 import { host } from './brews/rig.js';
@@ -94,6 +97,22 @@ function flow(writer: PubkeeperClient, reader: PubkeeperClient) {
 
 const expectAll = (got: readonly number[]): void => expect(got).toEqual(got.map((_, index) => index));
 
+it('waits no longer for a relay that is not there when the pairs that it was down for are over', async () => {
+  const url = `ws://127.0.0.1:${await freePort()}`;
+  const scope = { brewerId: '1', patronId: '2' };
+  let tell: (up: boolean) => void = () => undefined;
+  const told = new Promise<boolean>((resolve) => (tell = resolve));
+  const relays = new Relays(WebSocket as unknown as WebSocketConstructor, (up) => tell(up));
+  const free = relays.use(url, scope);
+  const socket = new relays.WebSocket(url);
+  socket.onerror = () => undefined;
+  expect(await told).toBe(false);
+  free();
+  expect(relays.watch(url, () => undefined)).toBeDefined();
+  relays.forget(scope);
+  expect(relays.watch(url, () => undefined)).toBeUndefined();
+});
+
 describe('failing over', () => {
   it.skipIf(!natsServer)('goes from NATS to the relay and back, and neither loses, nor repeats, nor reorders', async () => {
     const broker = await nats(natsServer!);
@@ -162,6 +181,36 @@ describe('failing over', () => {
     expect(pair.got).toEqual(sorted);
     expect(new Set(pair.got).size).toBe(pair.got.length);
   }, 20_000);
+
+  it('says no more of brewers that have gone that a relay is down for them', async () => {
+    const relay = { hostname: '127.0.0.1', port: await freePort() };
+    const server = await serve();
+    let down = 0;
+    class Counted extends WebSocket {
+      override send(data: Uint8Array): void {
+        if (Buffer.from(data).includes('"state":"down"')) down++;
+        super.send(data);
+      }
+    }
+    const brews = (): Brew[] => [new WebSocketBrew(relay), new LocalBrew()];
+    const writer = client(server.url, brews(), { WebSocket: Counted as unknown as WebSocketConstructor });
+    const reader = client(server.url, brews());
+    await Promise.all([writer.connect(), reader.connect()]);
+    for (let i = 0; i < 3; i++) {
+      const brewer = writer.addBrewer(`demo.${i}`);
+      const patron = reader.addPatron(`demo.${i}`);
+      await until(() => [...patron.brewers.values()].some(({ brew }) => brew.startsWith('local-')), (run) => patron.on('added', run));
+      writer.removeBrewer(brewer);
+      await until(() => !patron.isMatched, (run) => patron.on('removed', run));
+      reader.removePatron(patron);
+    }
+    expect(down).toBeGreaterThan(0);
+    // What is down is said again with each registration, to a server that may be another one.
+    down = 0;
+    writer.addBrewer('demo.last');
+    await expect.poll(() => server.stats().brewers).toBe(1);
+    expect(down).toBe(0);
+  });
 
   it('does not choose a brew that was down from the start, and comes to it when it is there', async ({ skip }) => {
     if (!natsServer) return skip();

@@ -242,8 +242,11 @@ export class Lifecycle {
     if (this.#run !== run) return;
     this.#attempt?.resolve();
     this.#attempt = undefined;
-    // Peers that the server did not name may be on their way back too.
-    this.#grace = after(this.#settings.reconnect.graceMs, () => this.#registry.expire());
+    // Peers that the server did not name may be on their way back too. Where the connection never lasts that long, those that were not
+    // named for as long over several of them are given up.
+    const { graceMs } = this.#settings.reconnect;
+    this.#grace = after(graceMs, () => this.#registry.expire(-Infinity)); // also when the clock was set back
+    this.#registry.expire(graceMs);
   }
 
   #setState(state: ClientState): void {

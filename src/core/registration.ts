@@ -1,3 +1,11 @@
+/** A peer that the server has named. */
+interface Peer {
+  /** What it has said of it; empty for one that counts as new when it is named again. */
+  key: string;
+  /** Since when the server has not named it, as `Date.now()`; undefined where it does. */
+  missing?: number;
+}
+
 /**
  * One patron or brewer as it is registered with the server, and the peers that the server matched it with.
  *
@@ -5,13 +13,10 @@
  * changed are not touched; pairs that are missing are kept until `expire`, since their peers may only be on their way back.
  */
 export class Registration<Info> {
-  /** Whether the server has answered since the last registration. */
-  answered = false;
-  readonly #peers = new Map<string, string>();
-  readonly #missing = new Set<string>();
+  readonly #peers = new Map<string, Peer>();
   readonly #idOf: (info: Info) => string;
   readonly #add: (infos: readonly Info[]) => void;
-  readonly #remove: (id: string, now: boolean) => void;
+  readonly #remove: (id: string, now?: boolean) => void;
   readonly #renew: (info: Info) => unknown;
 
   /**
@@ -21,8 +26,8 @@ export class Registration<Info> {
   constructor(
     idOf: (info: Info) => string,
     add: (infos: readonly Info[]) => void,
-    remove: (id: string, now: boolean) => void,
-    renew: (info: Info) => unknown = () => undefined,
+    remove: (id: string, now?: boolean) => void,
+    renew: (info: Info) => unknown,
   ) {
     this.#idOf = idOf;
     this.#add = add;
@@ -31,17 +36,15 @@ export class Registration<Info> {
   }
 
   /** The next notification is the answer to a registration, and lists all peers. `isOther`: by another server, so that they begin anew. */
-  expectAnswer(isOther = false): void {
-    this.answered = false;
-    if (isOther) for (const id of this.#peers.keys()) this.#peers.set(id, '');
+  expectAnswer(isOther?: boolean): void {
+    for (const peer of this.#peers.values()) {
+      peer.missing ??= Date.now();
+      if (isOther) peer.key = '';
+    }
   }
 
   /** Takes a notification. */
   notify(infos: readonly Info[]): void {
-    if (!this.answered) {
-      this.answered = true;
-      for (const id of this.#peers.keys()) this.#missing.add(id);
-    }
     const fresh = infos.filter((info) => {
       const id = this.#idOf(info);
       let key = '';
@@ -50,19 +53,15 @@ export class Registration<Info> {
       } catch {
         // Nested too deep for the stack, by whoever registered it: it counts as new each time.
       }
-      this.#missing.delete(id);
-      if (key && this.#peers.get(id) === key) {
-        this.#renew(info);
-        return false;
-      }
-      this.#peers.set(id, key);
-      return true;
+      const isSame = key && this.#peers.get(id)?.key === key;
+      this.#peers.set(id, { key });
+      if (isSame) this.#renew(info);
+      return !isSame;
     });
     if (fresh.length) this.#add(fresh);
   }
 
-  removed(id: string, now = false): void {
-    this.#missing.delete(id);
+  removed(id: string, now?: boolean): void {
     if (this.#peers.delete(id)) this.#remove(id, now);
   }
 
@@ -71,14 +70,13 @@ export class Registration<Info> {
     for (const id of this.#peers.keys()) this.removed(id, true);
   }
 
-  /** Removes the peers that have not come back. */
-  expire(): void {
-    for (const id of this.#missing) this.removed(id);
+  /** Removes the peers that have not come back for so long, in ms. */
+  expire(ms: number): void {
+    for (const [id, { missing }] of this.#peers) if (Date.now() - missing! >= ms) this.removed(id); // never of one that is here
   }
 
   /** Forgets all peers, without a word: whoever calls this resets them too. */
   clear(): void {
-    this.#peers.clear(); // and so none is removed that was missing
-    this.answered = false;
+    this.#peers.clear();
   }
 }

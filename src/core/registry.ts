@@ -76,9 +76,9 @@ export class Registry {
     return waiting.length ? Promise.all(waiting) : undefined;
   }
 
-  /** Gives up on the peers that have not come back since the last reconnect. */
-  expire(): void {
-    for (const { registration } of this.#members.values()) registration.expire();
+  /** Gives up on the peers that have not come back for so long, in ms. */
+  expire(ms: number): void {
+    for (const { registration } of this.#members.values()) registration.expire(ms);
   }
 
   /** The connection is new: registers all. `isOther`: what brewers have of a server, as its relay, is another one's now. */
@@ -90,7 +90,7 @@ export class Registry {
     if (!this.#awaited.size) this.#owner.answered();
   }
 
-  register(key: string, member: Member, isOther = false): void {
+  register(key: string, member: Member, isOther?: boolean): void {
     const session = this.#session;
     this.#awaited.add(member);
     member.registration.expectAnswer(isOther);

@@ -43,6 +43,7 @@ function inTurn<T>(mine: string, run: () => Promise<T>): Promise<T> {
   if (kind !== mine) start = done;
   kind = mine;
   const result = start.then(run);
-  done = Promise.allSettled([done, result]);
+  // Not with what they came to: each connection would lead to the one before it, for ever.
+  done = Promise.allSettled([done, result]).then(() => undefined);
   return result;
 }

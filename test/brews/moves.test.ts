@@ -1,3 +1,4 @@
+import { queryObjects } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import type { Brew, BrewerPair, BrewHost, PatronPair } from '../../src/core/brew.js';
 import { BrewStates } from '../../src/brews/internal/brew-states.js';
@@ -238,6 +239,21 @@ describe('a pair that moves', () => {
     await say('2');
     expect(readSeal(frames[0]!)?.sequence).toBe(0);
   });
+});
+
+it('remembers no message that its brew has accepted, however long the pair lasts', async () => {
+  const promises = (): number => queryObjects(Promise, { format: 'count' });
+  const { one, over, brewer } = moving();
+  one.brew = () => Promise.resolve(); // as MQTT with QoS 1 does of each
+  over('one');
+  await brewer.brewText('first');
+  await settle();
+  const before = promises();
+  for (let i = 0; i < 500; i++) {
+    await brewer.brewText(String(i));
+    await settle();
+  }
+  expect(promises() - before).toBeLessThan(50);
 });
 
 describe('Heard', () => {

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
+import { queryObjects } from 'node:v8';
+import { NatsConnectionImpl } from '@nats-io/nats-core/internal';
 import { describe, expect, it } from 'vitest';
 import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
@@ -91,6 +93,19 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await box.say('after');
     expect(['after', 'meanwhile']).toContain((await box.take(1))[0]);
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
+  });
+
+  it('remembers no connection that has ended', async () => {
+    const server = await serve();
+    for (let i = 0; i < 5; i++) {
+      const { brew: both } = brew({ url: server.tcp });
+      const box = await pair(both, both);
+      await box.say('one');
+      expect(await box.next()).toBe('one');
+      await both.close();
+    }
+    // The last one may have a timer for a moment.
+    await expect.poll(() => queryObjects(NatsConnectionImpl, { format: 'count' }), { timeout: 20_000 }).toBeLessThan(2);
   });
 
   it('goes on in a cluster of three when the server dies that both ends use', async () => {

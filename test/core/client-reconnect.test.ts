@@ -140,6 +140,19 @@ describe('while the control server is away', () => {
     expect(running()).toEqual([]);
   });
 
+  it('gives up on missing pairs after graceMs also where the connection is lost again before that, each time', async () => {
+    const { control, client, running, states } = await matched([11], []);
+    for (let peer = 12; peer < 20; peer++) {
+      control.peersOf(id(1)).delete(id(peer - 1));
+      control.peersOf(id(1)).set(id(peer), brewerInfo(id(peer)));
+      control.cut();
+      await pass(20_000); // of which it is connected for about 19.5 s
+    }
+    expect([states.filter((state) => state === 'reconnecting').length, client.state]).toEqual([8, 'connected']);
+    // Of those that have left the last two were missing for less than that, at its last reconnect.
+    expect(running()).toEqual(['1/17', '1/18', '1/19']);
+  });
+
   it('when graceMs is over it resets, says so, and goes on trying with new keys', async () => {
     const { control, client, running, states, brewer } = await matched([11], [21]);
     const key = brewer.getConfig().cipher?.key;

@@ -37,11 +37,11 @@ export class BrewStates {
     for (const packet of this.#down.values()) this.#send(packet);
   }
 
-  /** A pair has ended: what was said of it alone is of no use any more, here and at the server. */
-  forget(pair: Required<BrewScope>): void {
+  /** A pair has ended, or a brewer: what was said of it alone is of no use any more, here and at the server. */
+  forget(scope: BrewScope): void {
     for (const { type, payload } of [...this.#down.values()]) {
       if (type !== PacketType.BREW_STATE) continue;
-      if (payload.brewer_id === pair.brewerId && payload.patron_id === pair.patronId) this.set(payload.brew, true, pair);
+      if (payload.brewer_id === scope.brewerId && payload.patron_id === scope.patronId) this.set(payload.brew, true, scope);
     }
   }
 

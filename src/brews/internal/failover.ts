@@ -15,6 +15,7 @@ export const failover: Failover = (host, brews, send) => {
   const relays = new Relays(host.WebSocket, (up, scope) => states.set('websocket', up, scope));
   const parting = new Parting((pair) => {
     states.forget(pair);
+    relays.forget(pair);
     for (const brew of brews) brew.forget?.(pair);
   });
   const own: Partial<BrewHost> = { WebSocket: relays.WebSocket, state: (brew, up, scope) => states.set(brew, up, scope) };

@@ -1,5 +1,6 @@
 import type { Brew, BrewerPair, BrewHost, PatronPair } from '../../core/brew.js';
-import { type Deferred, deferred } from '../../core/deferred.js';
+import { deferred } from '../../core/deferred.js';
+import { microtask } from '../../core/host.js';
 import type { BrewDetails } from '../../core/packet.js';
 import { relayUrl } from '../websocket.js';
 import type { BrewStates } from './brew-states.js';
@@ -22,8 +23,8 @@ export interface MovingBrewOptions {
 /** A brewer that has pairs here. */
 interface Brewing {
   pairs: number;
-  /** Resolves when the last of them has left. */
-  readonly left: Deferred;
+  /** What the brew has not accepted: each is given up when the last pair has left. */
+  readonly waiting: Set<() => void>;
 }
 
 /**
@@ -78,7 +79,7 @@ export class MovingBrew implements Brew {
     return once(() => {
       if (!--brewer.pairs) {
         this.#brewers.delete(brewerId);
-        brewer.left.resolve();
+        for (const over of brewer.waiting) over();
       }
       free?.();
       this.#end(key, stop, details, parting.accepting(brewerId));
@@ -111,15 +112,26 @@ export class MovingBrew implements Brew {
     parting.newest.set(brewerId, frame);
     this.#carried.set(brewerId, frame);
     const accepted = both(brew.brew(brewerId, frame), parting.accepting(brewerId));
-    const left = this.#brewers.get(brewerId)?.left.promise;
-    if (!accepted || !left) return accepted;
-    // What this brew has not accepted when the last pair leaves was sent again where that has gone, if anywhere.
-    return Promise.race([accepted, left]).then(() => parting.accepting(brewerId));
+    const waiting = this.#brewers.get(brewerId)?.waiting;
+    if (!accepted || !waiting) return accepted;
+    // What this brew has not accepted when the last pair leaves was sent again where that has gone, if anywhere. No Promise.race() with
+    // a promise of that end: it would remember each message for as long as there are pairs.
+    const left = deferred();
+    waiting.add(left.resolve);
+    accepted.then(left.resolve, left.reject).finally(() => waiting.delete(left.resolve));
+    return left.promise.then(() => parting.accepting(brewerId));
   }
 
   endBrewer(brewerId: string): void {
+    const { brew, relays, states } = this.#options;
     this.#carried.delete(brewerId);
-    this.#options.brew.endBrewer?.(brewerId);
+    brew.endBrewer?.(brewerId);
+    if (!relays) return;
+    // When the server has been told that it is gone: it would move its pairs back.
+    microtask(() => {
+      states.forget({ brewerId });
+      relays.forget({ brewerId });
+    });
   }
 
   renew(pair: Pick<BrewerPair, 'topic' | 'brewerId' | 'details'>, brews: boolean): void {
@@ -160,7 +172,7 @@ export class MovingBrew implements Brew {
 
   #brewer(brewerId: string): Brewing {
     let brewer = this.#brewers.get(brewerId);
-    if (!brewer) this.#brewers.set(brewerId, (brewer = { pairs: 0, left: deferred() }));
+    if (!brewer) this.#brewers.set(brewerId, (brewer = { pairs: 0, waiting: new Set() }));
     return brewer;
   }
 
@@ -194,11 +206,12 @@ export class MovingBrew implements Brew {
   #end(key: string, stop: () => void, details: BrewDetails | undefined, accepting?: Promise<void>): void {
     const { parting, relays } = this.#options;
     const unpark = (): void => this.#unpark(key);
-    const isWatched = !!details && !!relays?.watch(relayUrl(details, this.#host!.server), unpark);
-    if (accepting || isWatched) this.#parked.set(key, stop);
+    const unwatch = details && relays?.watch(relayUrl(details, this.#host!.server), unpark);
+    const end = unwatch ? () => (unwatch(), stop()) : stop;
+    if (accepting || unwatch) this.#parked.set(key, end);
     else stop();
     parting.end(key, this.name, (hasMoved) => {
-      if (hasMoved && isWatched) parting.whenLeft(key, unpark);
+      if (hasMoved && unwatch) parting.whenLeft(key, unpark);
       else if (!hasMoved && accepting) void accepting.then(unpark);
       else unpark();
     });

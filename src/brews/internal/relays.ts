@@ -49,12 +49,17 @@ export class Relays {
     };
   }
 
-  /** Whether it has been said that this relay is down. Then `back` is called when it is there again. */
-  watch(url: string, back: () => void): boolean {
+  /** Where it has been said that this relay is down, `back` is called when it is there again; returns what prevents that. */
+  watch(url: string, back: () => void): (() => void) | undefined {
     const relay = this.#relays.get(url);
-    if (!relay?.outage.isMissed) return false;
+    if (!relay?.outage.isMissed) return undefined;
     relay.waiting.add(back);
-    return true;
+    return () => void relay.waiting.delete(back);
+  }
+
+  /** Whoever this is about is over, and waits for no relay any more. */
+  forget(scope: BrewScope): void {
+    for (const { outage } of this.#relays.values()) outage.forget(scope);
   }
 
   /** Nobody waits any more. */
@@ -84,6 +89,8 @@ export class Relays {
   #relay(url: string): Relay {
     let relay = this.#relays.get(url);
     if (!relay) {
+      // That one was down its next pair is told at once, so it is remembered until others are used.
+      for (const [other, known] of this.#relays) this.#tidy(other, known);
       relay = { outage: new Outage((up, scope) => this.#tell(up, scope)), waiting: new Set(), socket: undefined, users: 0 };
       this.#relays.set(url, relay);
     }
