@@ -1,4 +1,5 @@
 import { scope as platformScope } from '#scope';
+import { bytesOf } from '../core/bytes.js';
 import { type Brew, type BrewDetails, type BrewerPair, type BrewHost, type PatronPair, PubkeeperError } from '../core/index.js';
 import { show } from '../core/id.js';
 import { failover } from './internal/failover.js';
@@ -112,7 +113,8 @@ export class BroadcastChannelBrew implements Brew {
       last: undefined,
     });
     channel.onmessage = ({ data }: { readonly data: unknown }) => {
-      if (data instanceof Uint8Array) joining.live(data, false);
+      const frame = bytesOf(data);
+      if (frame) joining.live(frame, false);
       else if (isAnswering(data) && data.to === patronId) {
         joining.answer({ frames: data.frames, retained: data.retained, unasked: data.unasked === true, more: false });
       }
@@ -194,4 +196,4 @@ const isAnswering = (data: unknown): data is Answering =>
   typeof data.retained === 'boolean' &&
   'frames' in data &&
   Array.isArray(data.frames) &&
-  data.frames.every((frame) => frame instanceof Uint8Array);
+  data.frames.every((frame) => bytesOf(frame));

@@ -121,13 +121,10 @@ export class Brewer {
 
   /** Called when disconnected: releases all patrons, after what was brewed for them has left, and forgets the key. */
   reset(): void {
-    this.#reset();
-  }
-
-  #reset(sending?: Promise<void>): void {
     this.#resets++;
     this.#past = this.#brews;
-    this.#part(this.#readers.keys(), sending);
+    // One that is being removed waits also for what brews hold.
+    this.#part(this.#readers.keys(), this.#leave ? undefined : this._flush());
     this.#session = undefined;
   }
 
@@ -188,8 +185,9 @@ export class Brewer {
 
   /** @internal Called when it is removed. Settles when what was brewed has left, also what a brew holds for a patron on its way; nothing when it has. */
   _release(): Promise<void> | undefined {
-    this.#reset(this._flush());
-    this.#host = this.#leave = undefined;
+    this.#leave = undefined;
+    this.reset();
+    this.#host = undefined;
     return this.#left;
   }
 

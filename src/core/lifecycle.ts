@@ -179,7 +179,11 @@ export class Lifecycle {
     const { retryFirst, servers } = this.#settings;
     if (!this.#resting) this.#place.server = servers[++this.#turn % servers.length]!;
     if (this.#run?.first && !this.#resting) return retryFirst || ++this.#run.failed < servers.length ? this.#place.report(error) : this.#end(error);
-    if (this.#state !== 'connected') return;
+    if (this.#state !== 'connected') {
+      // Another loss says nothing new. A token function that fails is the application's, and else nobody would hear of it.
+      if (error.code === 'TOKEN_FAILED') this.#place.report(error);
+      return;
+    }
     const run = this.#run;
     this.#setState('reconnecting');
     if (!this.#resting) this.#place.report(error);

@@ -119,7 +119,7 @@ export class Patron {
     for (const info of brewers) {
       this.#try(() => {
         const brewerId = parseId(info.brewer_id);
-        this.removeBrewer(brewerId);
+        if (this.#sources.get(brewerId)) this.removeBrewer(brewerId);
         if (this.#resets !== resets) return; // by a listener: what it was told with is over
         const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
         this.#leaving.delete(brewerId);
@@ -201,7 +201,7 @@ export class Patron {
       quiet = source.received === seen ? quiet + 1 : 0;
       seen = source.received;
       // Twice: after a pause of the whole process the timer comes first, before what has arrived meanwhile.
-      if (quiet >= 2 || !--looks) this.removeBrewer(source.brewerId);
+      if (quiet > 1 || !--looks) this.removeBrewer(source.brewerId);
       else after(RETIRE_MS, look);
     };
     after(RETIRE_MS, look);
@@ -276,7 +276,7 @@ export class Patron {
     try {
       // Not every promise is one of this page's: a frame of another page has its own, libraries have theirs.
       const result = this.#callback?.(message.data, message) as Partial<PromiseLike<unknown>> | undefined;
-      result?.then?.(undefined, (error: unknown) => this.#callbackFailed(error, message));
+      result?.then?.(null, (error: unknown) => this.#callbackFailed(error, message));
     } catch (error) {
       this.#callbackFailed(error, message);
     }

@@ -174,7 +174,7 @@ const SERVER_CODES: readonly ErrorCode[] = [
 ];
 
 const unexpected = (number: number): PubkeeperError =>
-  new PubkeeperError('PROTOCOL_ERROR', `A packet of the server was ignored, being unknown or out of turn: type ${number}.`, {
+  new PubkeeperError('PROTOCOL_ERROR', `A packet of the server is unknown or out of turn: type ${number}.`, {
     type: number,
   });
 

@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { bytesOf } from '../core/bytes.js';
 import { PubkeeperError } from '../core/errors.js';
 
 // Grants of the control server for the relay (design, "Relay tickets"). No sockets here, and times are arguments.
@@ -71,8 +72,9 @@ function body(grant: Grant, expires: number): Buffer {
 
 /** @throws {PubkeeperError} `OPTION_INVALID` */
 export function checkKeys(keys: readonly Uint8Array[]): readonly Uint8Array[] {
-  if (!Array.isArray(keys) || keys.length < 1 || keys.length > 2 || keys.some((key) => !(key instanceof Uint8Array) || key.length < 32)) {
+  const good = Array.isArray(keys) ? keys.map(bytesOf).filter((key) => key && key.length >= 32) : [];
+  if (good.length < 1 || keys.length > 2 || good.length < keys.length) {
     throw new PubkeeperError('OPTION_INVALID', 'The ticket keys must be a list of one or two Uint8Arrays, of 32 random bytes or more each: where they are hex, Buffer.from(key, "hex").');
   }
-  return keys.map((key) => Uint8Array.from(key));
+  return good.map((key) => Uint8Array.from(key!));
 }

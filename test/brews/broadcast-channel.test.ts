@@ -1,6 +1,7 @@
+import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { once } from 'node:events';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { BroadcastChannelBrew } from '../../src/brews/broadcast-channel.js';
 import { newId } from '../../src/core/index.js';
 import { rawFrame, thrown } from '../helpers.js';
@@ -45,6 +46,19 @@ describe('BroadcastChannelBrew', () => {
     const second = await pair(forgetful.brew, reader.brew, first.brewerId);
     await second.say('now');
     expect(await second.next()).toBe('now');
+  });
+
+  it('carries frames where a test runs in jsdom, whose Uint8Array is not that of Node, of which what comes by a channel is', async () => {
+    vi.stubGlobal('Uint8Array', runInNewContext('Uint8Array'));
+    clean.push(() => vi.unstubAllGlobals());
+    const writer = channel();
+    const box = await pair(writer.brew, channel().brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    void box.say('two');
+    expect(await box.next()).toBe('two');
+    const late = await pair(writer.brew, channel().brew, box.brewerId);
+    expect(await late.next()).toBe('two');
   });
 
   it('gives patrons that come from another brew what they missed, each its own, once, whichever end is told first', async () => {

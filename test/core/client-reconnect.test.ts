@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Brewer } from '../../src/core/brewer.js';
-import type { PubkeeperError } from '../../src/core/errors.js';
+import { PubkeeperError } from '../../src/core/errors.js';
 import { Patron } from '../../src/core/patron.js';
 import { id, rejected } from '../helpers.js';
 import { fakeTime, pass } from './fake-time.js';
@@ -35,6 +35,27 @@ describe('while the control server is away', () => {
     expect([client.state, asked]).toEqual(['connected', 3]);
     await pass(100_000);
     expect([states, control.network.sockets.length]).toEqual([['connecting', 'connected', 'reconnecting', 'connected'], 3]);
+  });
+
+  it('a token function that fails is called again, and each failure is told; one that throws UNAUTHORIZED ends it', async () => {
+    const answers: (() => string)[] = [() => 'secret'];
+    const fail = (error: Error) => (): string => {
+      throw error;
+    };
+    const { client, control, states, errors } = controlKit({ token: () => answers.shift()!() });
+    const codes = () => errors.splice(0).map(({ code }) => code);
+    await client.connect();
+    answers.push(fail(new Error('offline')), fail(new Error('offline')), () => 'secret');
+    control.cut();
+    await pass(20_000);
+    expect([codes(), client.state]).toEqual([['CONNECTION_LOST', 'TOKEN_FAILED', 'TOKEN_FAILED'], 'connected']);
+
+    const over = new PubkeeperError('UNAUTHORIZED', 'Log in again.');
+    answers.push(fail(over));
+    control.cut();
+    await pass(20_000);
+    expect(errors.at(-1)).toBe(over);
+    expect([codes(), states.at(-1), control.network.sockets.length]).toEqual([['CONNECTION_LOST', 'UNAUTHORIZED'], 'disconnected', 5]);
   });
 
   it('pairs run on; afterwards the same ids and keys are registered, and unchanged pairs are not touched', async () => {

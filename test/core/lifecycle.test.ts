@@ -217,3 +217,43 @@ it('what has no listener is told to the logger', async () => {
   other.control.send({ type: 99, payload: { message: 'without' } });
   expect(told).toMatchObject([{ code: 'SERVER_ERROR', message: 'without' }]);
 });
+
+describe('what a subclass overrides', () => {
+  it('is called for each match that begins and ends, and for nothing else; also when it is taken back', async () => {
+    const log: string[] = [];
+    class OwnPatron extends Patron {
+      override newBrewers(brewers: Parameters<Patron['newBrewers']>[0]): void {
+        log.push(`new ${brewers.length}`);
+        super.newBrewers(brewers);
+      }
+      override removeBrewer(brewerId: string): void {
+        log.push(`removed ${brewerId === id(11)}`);
+        super.removeBrewer(brewerId);
+      }
+      override reset(): void {
+        log.push('patron reset');
+        super.reset();
+      }
+    }
+    class OwnBrewer extends Brewer {
+      override reset(): void {
+        log.push('brewer reset');
+        super.reset();
+      }
+    }
+    const { client, control } = controlKit();
+    const patron = client.addPatron(new OwnPatron('foreign.*', () => undefined, { patronId: id(1) }));
+    const brewer = client.addBrewer(new OwnBrewer('own.topic'));
+    control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
+    await client.connect();
+    expect(log.splice(0)).toEqual(['new 1']);
+    control.send({ type: 13, payload: { patron_id: id(1), brewer_id: id(11) } });
+    await pass(2000);
+    expect(log.splice(0)).toEqual(['removed true']);
+    client.removePatron(patron);
+    client.removeBrewer(brewer);
+    expect(log).toEqual(['patron reset', 'brewer reset']);
+    await client.disconnect();
+    expect(log.length).toBe(2);
+  });
+});

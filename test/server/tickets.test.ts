@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { runInNewContext } from 'node:vm';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PubkeeperClient, WebSocketBrew } from '../../src/index.js';
 import { RelayPacketType } from '../../src/core/relay.js';
 import { Permits } from '../../src/server/permits.js';
@@ -50,6 +51,18 @@ describe('Tickets', () => {
     relay.replace([fresh]);
     expect(relay.check(ticket, JOIN, 0)).toBeUndefined();
     for (const keys of [[], [randomBytes(31)], [old, fresh, old]]) expect(() => new Tickets(keys)).toThrow('one or two');
+  });
+
+  describe('where a test runs in jsdom, whose Uint8Array is not that of Node', () => {
+    afterEach(() => void vi.unstubAllGlobals());
+
+    it('are made, and read', () => {
+      vi.stubGlobal('Uint8Array', runInNewContext('Uint8Array'));
+      const key = randomBytes(32);
+      expect(key instanceof Uint8Array).toBe(false);
+      expect(new Tickets([key]).check(new Tickets([key]).issue(JOIN, 1000), JOIN, 0)).toBe(1000);
+      expect(new Tickets().check(new Tickets().issue(JOIN, 1000), JOIN, 0)).toBeUndefined();
+    });
   });
 });
 
