@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import send from 'send';
 import { PubkeeperError } from '../core/errors.js';
 import { show } from '../core/id.js';
-import { notAllowed, nothingHere, say, type RequestHandler } from './http.js';
+import { notAllowed, nothingHere, say, takeNothing, type RequestHandler } from './http.js';
 import { readPath } from './upgrade.js';
 
 /** What `send` says when it cannot send something. */
@@ -28,6 +28,7 @@ export function serveFiles(directory: string): RequestHandler {
   }
   return (request, response) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') return notAllowed(response);
+    takeNothing(response);
     // Asked for again each time, and sent only when it has changed: a page and its scripts are of one version.
     response.setHeader('Cache-Control', 'no-cache');
     sendFile(directory, readPath(request.url), request, response);

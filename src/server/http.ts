@@ -106,9 +106,16 @@ export function notAllowed(response: ServerResponse): void {
   say(response, 405, 'This can only be read.');
 }
 
+/** Nobody reads what a request brings here: its connection ends with the answer, or whoever sends without end would have it all looked through. */
+export function takeNothing(response: ServerResponse): void {
+  const { 'transfer-encoding': coding, 'content-length': length } = response.req.headers;
+  if (coding !== undefined || Number(length ?? 0) > 0) response.setHeader('Connection', 'close');
+}
+
 /** Answers with a sentence. */
 export function say(response: ServerResponse, status: number, sentence: string, type = 'text/plain; charset=utf-8'): void {
   const body = `${sentence}\n`;
+  takeNothing(response);
   response.statusCode = status;
   response.setHeader('Content-Type', type);
   response.setHeader('Content-Length', Buffer.byteLength(body));

@@ -108,6 +108,9 @@ export function readLimits(limits: Limits, count: Count): LimitSettings {
   return { ...read, connectionsPerAddress: connectionsPerAddress === undefined ? undefined : read.connectionsPerAddress, slowReader };
 }
 
+/** Bytes of a packet before a client is let in; version 1.0 has no longer ones. To read a MiB of JSON can take a tenth of a second. */
+export const MOST_BEFORE_AUTH = 0xffff + 8;
+
 /** A limit that a packet is beyond. */
 export interface Excess {
   readonly reason: DropReason;

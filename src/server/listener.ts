@@ -23,6 +23,9 @@ const GRACE_MS = 1_000;
 
 const CROWDED = 'There are too many connections from this address: close some.';
 
+/** How many requests of a connection may wait for the answer to one before them. Browsers send none ahead. */
+const MOST_AHEAD = 16;
+
 /** What a listener does not decide itself. */
 export interface ListenerHooks {
   route(upgrade: UpgradeRequest): Route;
@@ -50,6 +53,8 @@ export class Listener {
   readonly #relay: WebSocketServer;
   /** What was decided for a handshake that `ws` is working on. */
   readonly #protocols = new WeakMap<IncomingMessage, string>();
+  /** The answers that each connection waits for: the first is being given. */
+  readonly #turns = new WeakMap<Duplex, (() => void)[]>();
   #closing: Promise<void> | undefined;
   /** Who is there may stay, for a while; nobody else is let in. */
   isDraining = false;
@@ -58,7 +63,7 @@ export class Listener {
     this.#hooks = hooks;
     this.#control = this.#webSockets(hooks.maxPayload.control);
     this.#relay = this.#webSockets(hooks.maxPayload.relay);
-    const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answer(request, response);
+    const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answerInTurn(request, response);
     this.#http = hooks.tls ? secured(hooks.tls, answer) : createHttp(answer);
     this.#http.on('tlsClientError', (_error, socket: Duplex) => socket.destroy());
     this.#http.on('connection', (socket) => {
@@ -144,6 +149,28 @@ export class Listener {
       autoPong: false,
       handleProtocols: (_offered, request) => this.#protocols.get(request) || false,
     });
+  }
+
+  /**
+   * One after the other, where a connection does not wait: Node hands over whatever it sends at once, thousands at a time, each of
+   * which may open a file, and says nothing to an answer whose turn had not come when the connection broke.
+   */
+  #answerInTurn(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    // Else Node makes an error of each, which takes longer than all else.
+    if (socket.destroyed) return void request.destroy();
+    const turns = this.#turns.get(socket) ?? [];
+    this.#turns.set(socket, turns);
+    if (turns.length > MOST_AHEAD) return void socket.destroy();
+    const next = (): void => void (socket.destroyed || turns[0]?.());
+    turns.push(() => {
+      response.once('close', () => {
+        turns.shift();
+        next();
+      });
+      this.#answer(request, response);
+    });
+    if (turns.length === 1) next();
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {

@@ -1,6 +1,7 @@
 import { PubkeeperError } from '../core/errors.js';
 import type { Logger } from '../core/host.js';
 import { show } from '../core/id.js';
+import { Bucket } from './bucket.js';
 
 /** The levels of a {@link jsonLogger}, from the most that is written to the least. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -33,6 +34,29 @@ export function jsonLogger(
       write(`${JSON.stringify(entry)}\n`);
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+/** Lines of one level that are written at once, and then in a second. */
+const [BURST, RATE] = [100, 1];
+
+/**
+ * A logger of what strangers can bring about as often as they like, such as refused tokens: they must not fill a disk. What is left out
+ * is told by number.
+ * @param now a clock in milliseconds
+ */
+export function sparing(logger: Logger, now?: () => number): Logger {
+  const spare = (write: (...data: unknown[]) => void): Logger['warn'] => {
+    const budget = new Bucket(RATE, BURST, now);
+    let omitted = 0;
+    return (...data) => {
+      if (budget.take(0)) return void omitted++;
+      budget.take(1);
+      if (omitted) write(`${omitted} lines were left out before this one, because there were too many: stats().drops and /metrics count what is refused.`);
+      omitted = 0;
+      write(...data);
+    };
+  };
+  return { debug: (...data) => logger.debug?.(...data), warn: spare((...data) => logger.warn(...data)), error: spare((...data) => logger.error(...data)) };
 }
 
 /** Logs a fault. The text says what was thrown too: pino leaves out what is behind a text. */

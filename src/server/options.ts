@@ -36,7 +36,10 @@ export interface ServerOptions {
   readonly relayAddresses?: readonly string[] | undefined;
   /** The longest payload of a message, in bytes, headers not counted; default 1 MiB. Several short ones may come together, up to 64 KiB. */
   readonly maxMessageBytes?: number | undefined;
-  /** Where refusals (`warn`), oddities (`debug`) and faults (`error`) go; default: only faults, to the console. */
+  /**
+   * Where refusals (`warn`), oddities (`debug`) and faults (`error`) go; default: only faults, to the console. Of what clients bring about it gets
+   * 100 refusals and 100 faults at once, then one a second of each, and how many were left out.
+   */
   readonly logger?: Logger | undefined;
   /** Whether /metrics answers; default: only on loopback. */
   readonly metrics?: boolean | undefined;

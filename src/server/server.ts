@@ -11,7 +11,7 @@ import { ControlPlane } from './control.js';
 import { Heartbeat } from './heartbeat.js';
 import { answer } from './http.js';
 import { secureContext } from './listener.js';
-import { logFault } from './log.js';
+import { logFault, sparing } from './log.js';
 import type { Match } from './match.js';
 import { RELOADED, checkNames, isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
 import { Outbox } from './outbox.js';
@@ -117,7 +117,7 @@ export class PubkeeperServer {
   static async start(options: ServerOptions): Promise<PubkeeperServer> {
     const settings = readOptions(options);
     const drops = new Drops();
-    const server = new PubkeeperServer(settings, drops, await connectCluster(settings, drops));
+    const server = new PubkeeperServer({ ...settings, logger: sparing(settings.logger) }, drops, await connectCluster(settings, drops));
     try {
       await server.#join();
       await server.#listen();

@@ -11,7 +11,7 @@ import type { ControlPlane } from './control.js';
 import { Credential, checkRights, isLater } from './credential.js';
 import type { Handshake } from './handshake.js';
 import type { Beating } from './heartbeat.js';
-import { excessOf, type Excess } from './limits.js';
+import { excessOf, MOST_BEFORE_AUTH, type Excess } from './limits.js';
 import { logFault } from './log.js';
 import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
@@ -42,8 +42,7 @@ export class ControlSession implements Beating {
     this.#socket = socket;
     this.handshake = handshake;
     const { packetsPerSecond, packetBurst } = plane.limits;
-    const budget = new Bucket(packetsPerSecond, packetBurst);
-    this.#throttle = new Throttle(socket, [budget], () => (this.silence = 0), () => !this.#turns.isBusy);
+    this.#throttle = new Throttle(socket, [new Bucket(packetsPerSecond, packetBurst)], () => (this.silence = 0), () => !this.#turns.isBusy);
     this.#turns = new Turns({
       pause: () => socket.pause(),
       resume: () => void (this.#throttle.isResting || socket.resume()),
@@ -135,6 +134,7 @@ export class ControlSession implements Beating {
       this.#plane.drops.add('control-text');
       return this.#fault('PACKET_INVALID', 'A control packet is a binary message; this one was text.');
     }
+    if (!this.#authenticated && bytes.length > MOST_BEFORE_AUTH) return this.#tooSoon(`a packet may have ${MOST_BEFORE_AUTH} bytes, not ${bytes.length}: shorten the token`);
     let packet: Packet | UnknownPacket;
     try {
       packet = decodePacket(bytes);
@@ -151,7 +151,8 @@ export class ControlSession implements Beating {
       if (!this.#open) return undefined;
       return this.#authenticated ? this.#handle(arrived) : this.#authenticate(arrived.packet);
     });
-    if (!this.#authenticated && this.#turns.waiting >= this.#plane.limits.packetsBeforeAuth) this.#tooSoon();
+    const { packetsBeforeAuth } = this.#plane.limits;
+    if (!this.#authenticated && this.#turns.waiting >= packetsBeforeAuth) this.#tooSoon(`at most ${packetsBeforeAuth} packet(s) may be sent: wait for it`);
   }
 
   #authenticate(packet: Packet | UnknownPacket): Promise<void> | undefined {
@@ -215,8 +216,7 @@ export class ControlSession implements Beating {
       case PacketType.BREWER_REGISTER:
       case PacketType.PATRON_REGISTER: {
         const rival = this.#plane.rival(this, packet);
-        if (rival) return this.#contend(rival, packet, length);
-        return void this.#plane.receive(this, packet, length);
+        return rival ? this.#contend(rival, packet, length) : void this.#plane.receive(this, packet, length);
       }
       case PacketType.BREWER_UNREGISTER:
       case PacketType.PATRON_UNREGISTER:
@@ -266,9 +266,9 @@ export class ControlSession implements Beating {
     end(this.#socket, CloseCode.AUTH_TIMEOUT, `${what} in time.`);
   }
 
-  #tooSoon(): void {
+  #tooSoon(what: string): void {
     this.#plane.drops.add('before-auth');
-    this.#fault('LIMIT_EXCEEDED', `Before CLIENT_AUTHENTICATED comes at most ${this.#plane.limits.packetsBeforeAuth} packet(s) may be sent: wait for it.`);
+    this.#fault('LIMIT_EXCEEDED', `Before CLIENT_AUTHENTICATED comes ${what}.`);
   }
 
   #refuseExcess({ reason, code, message, subject }: Excess): void {

@@ -42,7 +42,7 @@ export type DropReason =
   | 'cluster-record'
   /** a JOIN, GRANT or PUBLISH without a valid ticket, in the profile `secured` */
   | 'no-ticket'
-  /** more packets than one may send before being let in */
+  /** more packets, or a longer one, than one may send before being let in */
   | 'before-auth'
   /** more connections from one address than it may have */
   | 'connections'

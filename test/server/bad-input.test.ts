@@ -53,6 +53,17 @@ describe('before authentication', () => {
     },
   );
 
+  it('closes on a packet that is longer than 64 KiB, and takes any token that is not', async () => {
+    const longest = 'x'.repeat(0xffff - '{"token":""}'.length);
+    const server = await start({ tokens: { [longest]: [], [`${longest}x`]: [] } });
+    const client = await RawControl.open(server.url);
+    client.send(1, { token: `${longest}x` });
+    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    expect((await client.closed).code).toBe(CloseCode.BAD_PACKET);
+    expect(server.stats().drops).toEqual({ 'before-auth': 1 });
+    for (const version of ['1.0', '1.1'] as const) expect(await connect(server, { version, token: longest })).toBeDefined();
+  });
+
   it('closes on text', async () => {
     const server = await start();
     const client = await RawControl.open(server.url);

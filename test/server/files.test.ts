@@ -1,13 +1,16 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { serveFiles } from '../../src/server/index.js';
 import type { PubkeeperServer } from '../../src/server/index.js';
-import { connect, later, start } from './harness.js';
+import { connect, later, start, until } from './harness.js';
 
 const faults: unknown[] = [];
 let directory: string;
@@ -126,5 +129,83 @@ describe('serveFiles', () => {
     await truncate(large, 1024);
     response.resume();
     await expect(new Promise((resolve, reject) => response.on('end', resolve).on('error', reject))).rejects.toMatchObject({ code: 'ECONNRESET' });
+  });
+});
+
+describe('a connection that does not wait for its answers', () => {
+  /** A connection that sends these bytes. */
+  async function say(text: string): Promise<Socket> {
+    const socket = connectTcp(server.port, '127.0.0.1');
+    later(async () => void socket.destroy());
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    socket.write(text);
+    return socket;
+  }
+
+  /** All that comes until the connection ends. */
+  async function hear(socket: Socket): Promise<string> {
+    const parts: Buffer[] = [];
+    socket.on('data', (part: Buffer) => parts.push(part));
+    await once(socket, 'close');
+    return Buffer.concat(parts).toString();
+  }
+
+  it('has them one after the other, in their order', async () => {
+    let [working, most] = [0, 0];
+    const served: (string | undefined)[] = [];
+    server = await start({
+      http: (request, response) => {
+        most = Math.max(most, ++working);
+        served.push(request.url);
+        const end = (): void => {
+          working--;
+          response.end(`<${request.url}>`);
+        };
+        // The later ones would be done first.
+        if (served.length === 1) setImmediate(end);
+        else end();
+      },
+    });
+    const requests = ['/1', '/2', '/3'].map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    const text = await hear(await say(`${requests.join('')}GET /4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`));
+    expect(text.match(/<[^<>]*>/g)).toEqual(['</1>', '</2>', '</3>', '</4>']);
+    expect([served, most]).toEqual([['/1', '/2', '/3', '/4'], 1]);
+  });
+
+  it('is cut where it asks for much, and costs only it', async () => {
+    let calls = 0;
+    server = await start({ http: (_request, response) => void response.end(`${++calls}`) });
+    await hear(await say('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2_000)));
+    expect(calls).toBeLessThan(20);
+    expect(await ask('/healthz')).toMatchObject({ status: 200 });
+  });
+
+  it.skipIf(process.platform !== 'linux')('leaves no file open when it breaks', async () => {
+    const large = join(directory, 'large.bin');
+    await writeFile(large, Buffer.alloc(8 * 1024 * 1024));
+    const open = (): number =>
+      readdirSync('/proc/self/fd').filter((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`) === large;
+        } catch {
+          return false;
+        }
+      }).length;
+    const socket = await say('GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(16));
+    // Not read: what is sent does not fit into the buffers on its way.
+    await once(socket, 'readable');
+    await until(() => open() > 0);
+    socket.resetAndDestroy();
+    await until(() => open() === 0);
+    expect((await ask('/sub/code.js')).text).toBe('code');
+    expect(open()).toBe(0);
+  });
+
+  it.each(['/', '/healthz', '/ws', '/dashboard.json'])('is closed after the answer where it sends what nobody reads: %s', async (path) => {
+    const socket = await say(`POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n`);
+    const answer = await hear(socket);
+    expect(answer).toMatch(/^HTTP\/1\.1 \d{3} /);
+    expect(answer).toMatch(/\r\nConnection: close\r\n/);
   });
 });

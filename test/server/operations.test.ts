@@ -10,6 +10,7 @@ import type { ReloadOptions, ServerOptions, TokenTable } from '../../src/server/
 import { PubkeeperError } from '../../src/core/errors.js';
 import { Tickets } from '../../src/server/tickets.js';
 import { connect, joinRelay, later, start, until } from './harness.js';
+import { sparing } from '../../src/server/log.js';
 import { RawControl, encodeRelay, newId, refusal, sha256 } from './raw-client.js';
 
 const get = async (port: number, path: string): Promise<{ status: number; type: string | null; body: string }> => {
@@ -197,6 +198,32 @@ describe('jsonLogger', () => {
 
   it('refuses a level that there is not: it wrote everything', () => {
     expect(() => jsonLogger('warning' as never)).toThrow('A log level is one of debug, info, warn, error, not "warning".');
+  });
+
+  it('does not get a line for each stranger, however many come', async () => {
+    const lines: string[] = [];
+    const server = await start({ logger: jsonLogger('warn', (line) => void lines.push(line)) });
+    // One at a time: all that came before is logged by then.
+    for (let i = 0; i < 150; i++) await refusal(server.url, ['nonsense']);
+    expect(server.stats().drops).toEqual({ handshake: 150 });
+    expect(lines.length).toBeGreaterThanOrEqual(100);
+    expect(lines.length).toBeLessThan(150);
+  });
+
+  it('is told what was left out', () => {
+    let now = 0;
+    const lines: unknown[][] = [];
+    const note = (level: string) => (...data: unknown[]) => void lines.push([level, ...data]);
+    const logger = sparing({ warn: note('warn'), error: note('error'), debug: note('debug') }, () => now);
+    for (let i = 0; i < 300; i++) logger.warn('one more');
+    logger.error('a fault', new Error('why'));
+    logger.debug?.('an oddity');
+    expect(lines.filter(([level]) => level === 'warn').length).toBeLessThanOrEqual(101);
+    expect(lines.slice(-2)).toEqual([['error', 'a fault', new Error('why')], ['debug', 'an oddity']]);
+    const before = lines.length;
+    now = 10_000;
+    logger.warn('the last');
+    expect(lines.slice(before)).toEqual([['warn', expect.stringMatching(/^(199|200) lines were left out before this one/)], ['warn', 'the last']]);
   });
 
   it('is never given a token by the server', async () => {
