@@ -149,8 +149,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       { patronId: options.id, opener: (config) => openerFrom(this.#crypto, config) },
     );
     const patron = new Patron(core, host, matched);
-    const remove = (): void => this.#core.removePatron(core);
-    return this.#add('patron', patron.id, offer, () => this.#core.addPatron(core), remove);
+    return this.#add('patron', patron.id, offer, () => this.#core.addPatron(core), () => this.#core.removePatron(core));
   }
 
   /** Publishes on a topic, which has no wildcards: now if connected, else at `connect()`. */
@@ -295,6 +294,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       if (told === 'connected') this.emit('connected');
       else if (told !== 'connecting') this.emit('closed');
     }
+    if (this.#isIdle) this.#eager.length = 0; // their attempt has ended, and tells them
     if (this.#status === 'connected') for (const up of this.#eager.splice(0)) up();
   }
 }

@@ -1,12 +1,9 @@
-import { type Deferred, deferred } from './deferred.js';
+import type { Deferred } from './deferred.js';
 import { PubkeeperError } from './errors.js';
 import { cancel, type Timer, wait } from './host.js';
 
-/** A `connect()` that somebody waits for. */
-export interface Attempt extends Deferred {
-  /** How many wait for it. */
-  callers: number;
-}
+/** Those who wait for a `connect()`, by their signals; all without one wait together. */
+export type Attempt = Map<AbortSignalLike | undefined, Deferred>;
 
 /** What `connect` and `addPatron` need of an `AbortSignal`: those of browsers and Node fit. */
 export interface AbortSignalLike {
@@ -23,25 +20,6 @@ export interface AbortSignalLike {
 /** What is wrong with something that should be a signal, if anything is. */
 export const signalFault = (signal: AbortSignalLike | null | undefined): PubkeeperError | false | null | undefined =>
   signal && !signal.addEventListener && new PubkeeperError('OPTION_INVALID', 'signal must be an AbortSignal.');
-
-export function newAttempt(): Attempt {
-  const attempt = { ...deferred(), callers: 0 };
-  attempt.promise.catch(() => undefined); // whoever called connect() is told; nobody else must be
-  return attempt;
-}
-
-/** What `attempt` comes to, or before that `ABORTED` when the signal is; `onAbort` is called then. */
-export function abortable(attempt: Promise<void>, signal: AbortSignalLike, onAbort: () => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      onAbort();
-      reject(aborted(signal));
-    };
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort(); // by a listener of the state that has begun
-    attempt.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
-}
 
 /** Waits for what is being sent, but no longer than `ms`: then `late` is called. */
 export async function within(ms: number, sending: Promise<unknown>, late: () => void): Promise<void> {

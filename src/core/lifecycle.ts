@@ -1,4 +1,4 @@
-import { abortable, aborted, type AbortSignalLike, type Attempt, leaving, newAttempt, signalFault } from './attempt.js';
+import { aborted, type AbortSignalLike, type Attempt, leaving, signalFault } from './attempt.js';
 import type { BrewHost } from './brew.js';
 import type { BrewSet } from './brew-set.js';
 import type { ClientState, Settings } from './client-options.js';
@@ -90,16 +90,25 @@ export class Lifecycle {
       return later;
     }
     if (this.#state === 'connected') return Promise.resolve();
-    const attempt = (this.#attempt ??= newAttempt());
-    const { promise } = attempt;
-    attempt.callers++;
+    const attempt: Attempt = (this.#attempt ??= new Map());
+    const caller = attempt.get(signal) ?? deferred();
+    if (!attempt.has(signal)) {
+      attempt.set(signal, caller);
+      const abort = (): void => {
+        const error = aborted(signal!);
+        // Nothing is kept of it: an outage may last longer than many a signal.
+        attempt.delete(signal);
+        // What was begun by a connect() ends with it, unless another one waits for it too; a client that only has to come back goes on
+        // doing so; and one that has ended already ends no other.
+        if (!attempt.size && this.#attempt === attempt && this.#run?.first) this.#end(error);
+        caller.reject(error);
+      };
+      const over = (): void => signal?.removeEventListener('abort', abort);
+      signal?.addEventListener('abort', abort);
+      caller.promise.then(over, over); // whoever called connect() is told; nobody else must be
+    }
     if (!this.#run) this.#begin();
-    if (!signal) return promise;
-    return abortable(promise, signal, () => {
-      // What was begun by a connect() ends with it, unless another one waits for it too; a client that only has to come back goes on
-      // doing so; and one that has ended already ends no other.
-      if (!--attempt.callers && this.#attempt === attempt && this.#run?.first) this.#end(aborted(signal));
-    });
+    return caller.promise;
   }
 
   async disconnect(): Promise<void> {
@@ -214,7 +223,7 @@ export class Lifecycle {
     this.#attempt = undefined;
     this.#setState('disconnected');
     this.#reset();
-    if (attempt) attempt.reject(error);
+    if (attempt) for (const { reject } of attempt.values()) reject(error);
     else if (error.code !== 'CONNECTION_CLOSED') this.#place.report(error);
   }
 
@@ -244,7 +253,7 @@ export class Lifecycle {
     run.first = false;
     this.#setState('connected');
     if (this.#run !== run) return;
-    this.#attempt?.resolve();
+    for (const { resolve } of this.#attempt?.values() ?? []) resolve();
     this.#attempt = undefined;
     // Peers that the server did not name may be on their way back too. Where the connection never lasts that long, those that were not
     // named for as long over several of them are given up.

@@ -1,3 +1,4 @@
+import { queryObjects } from 'node:v8';
 import { WebSocket } from 'ws';
 import { describe, expect, it, vi } from 'vitest';
 import { PubkeeperClient, WebSocketBrew, type Brewer, type Status } from '../../src/compat/index.js';
@@ -93,6 +94,21 @@ describe('connect', () => {
     expect(isReady).toBe(false);
     answers.resolve(true);
     expect(await ready).toBe(client);
+  });
+
+  it('keeps nothing of those who waited for the connection only, and were refused', async () => {
+    const client = compat(await serve(), { jwt: 'unknown' });
+    client.on('error', () => undefined);
+    const promises = (): number => queryObjects(Promise, { format: 'count' });
+    const attempts = async (): Promise<void> => {
+      // Not by `rejects`, which remembers what it was given.
+      for (let i = 0; i < 20; i++) await client.connect({ wait: false }).catch(() => undefined);
+    };
+    await attempts();
+    const before = promises();
+    await attempts();
+    expect(client.status).toBe('dead');
+    expect(promises() - before).toBeLessThan(20);
   });
 
   it('heeds wait: false also in a listener that is told of connecting', async () => {

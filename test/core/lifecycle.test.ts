@@ -1,3 +1,4 @@
+import { queryObjects } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import { Brewer } from '../../src/core/brewer.js';
 import { Patron } from '../../src/core/patron.js';
@@ -142,6 +143,27 @@ describe('a client that has to come back', () => {
     control.cut();
     await pass(60_000);
     expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'disconnected', 'connecting']);
+  });
+
+  it('keeps nothing of a connect() that was aborted, however long it takes to come back', async () => {
+    const { client, control } = controlKit();
+    await client.connect();
+    control.up = false;
+    control.cut();
+    await pass(100_000); // and is given up, and begun anew
+    const signals = (): number => queryObjects(AbortSignal, { format: 'count' });
+    const before = signals();
+    for (let i = 0; i < 200; i++) {
+      const abort = new AbortController();
+      const connecting = rejected(client.connect({ signal: abort.signal }), 'ABORTED');
+      abort.abort();
+      await connecting;
+    }
+    expect(signals() - before).toBeLessThan(20);
+    control.up = true;
+    const connecting = client.connect();
+    await pass(10_000);
+    await connecting;
   });
 
   it('gives up on peers that do not come back after graceMs, also where others are registered meanwhile', async () => {

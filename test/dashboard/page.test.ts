@@ -162,6 +162,14 @@ describe('pairs', () => {
     expect(shown(arrivals, 2000 + grace - 1)).toHaveLength(4);
     expect(shown(arrivals, 2000 + grace)).toHaveLength(5);
   });
+
+  it('are remembered no longer than that, also where nobody looks, since nothing is drawn in a hidden tab', () => {
+    const arrivals = new Arrivals();
+    arrivals.lost();
+    const grace = arrivals.back(2000);
+    arrivals.came('new-a', 2000 + grace);
+    expect(shown(arrivals, 2000 + grace - 1)).toHaveLength(5);
+  });
 });
 
 describe('a chart', () => {
