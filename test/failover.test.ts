@@ -1,10 +1,11 @@
 import { connect } from '@nats-io/transport-node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { Brewer, Patron, PubkeeperClient, WebSocketBrew, type Brew, type ClientOptions, type Message } from '../src/index.js';
+import { Brewer, Patron, PubkeeperClient, WebSocketBrew, type Brew, type BrewHost, type ClientOptions, type Message } from '../src/index.js';
 import { BroadcastChannelBrew } from '../src/brews/broadcast-channel.js';
-import { failover } from '../src/brews/internal/failover.js';
+import { failover } from '../src/brews/failover.js';
 import { Relays } from '../src/brews/internal/relays.js';
+import { MemoryBrew } from '../src/brews/memory.js';
 import { MqttBrew } from '../src/brews/mqtt.js';
 import { NatsBrew } from '../src/brews/nats.js';
 import { LocalBrew } from '../src/brews/local.js';
@@ -113,7 +114,31 @@ it('waits no longer for a relay that is not there when the pairs that it was dow
   expect(relays.watch(url, () => undefined)).toBeUndefined();
 });
 
+/** A brew of an application's own, that brings failover along. */
+class OwnBrew extends MemoryBrew {
+  readonly failover = failover;
+  host: BrewHost | undefined;
+  override attach(host: BrewHost): void {
+    super.attach((this.host = host));
+  }
+}
+
 describe('failing over', () => {
+  it('goes from a brew of ones own to the relay and back, as it says', async () => {
+    const { url } = await serve();
+    const own = new OwnBrew();
+    const pair = flow(client(url, [own, new WebSocketBrew()]), client(url, [new OwnBrew(), new WebSocketBrew()]));
+    await pair.start();
+    await pair.over(own.name);
+    await pair.more(10);
+    own.host!.state!(own.name, false);
+    await pair.over('websocket');
+    await pair.more(10);
+    own.host!.state!(own.name, true);
+    await pair.over(own.name);
+    await pair.more(10);
+  });
+
   it.skipIf(!natsServer)('goes from NATS to the relay and back, and neither loses, nor repeats, nor reorders', async () => {
     const broker = await nats(natsServer!);
     let alive: { kill(): Promise<void> } = broker;

@@ -67,8 +67,11 @@ export async function verifyToken(flags: VerifyFlags): Promise<number> {
   const token = flags.token ?? (await readAll(process.stdin, MAX_TOKEN, TOO_LONG).then((bytes) => Buffer.from(bytes).toString().trim()));
   if (!token) throw usage('There is no token: give it on stdin, or set PUBKEEPER_TOKEN.');
   const listed = path === undefined ? undefined : (await readTokens(path)).list(token);
-  const signed = listed ? undefined : await jwt?.authenticate(token);
-  if (!listed && !signed) throw failure('The token is not good: it is not in the file, or its signature, issuer, audience, expiry or rights are wrong.');
+  const signed = listed ? undefined : await jwt?.check(token);
+  if (!listed && typeof signed !== 'object') {
+    const why = [...(path === undefined ? [] : ['it is not in the file']), ...(signed === undefined ? [] : [signed])];
+    throw failure(`The token is not good: ${why.join('; ')}.`);
+  }
   const claims = listed ? { rights: listed } : claimsOf(token);
   process.stdout.write(`${JSON.stringify(claims)}\n`);
   return ExitCode.OK;

@@ -127,7 +127,7 @@ export interface Brew {
   wake?(silentMs?: number): void;
   /** @internal A pair of whose state it was told has ended, over whichever brew: nobody waits for this one to come back for it. */
   forget?(scope: BrewScope): void;
-  /** Failover, if this brew is made to stand beside others. Such a brew knows what to do with what a pair `missed`. */
+  /** `failover` of `pubkeeper/brews/failover`, if this brew is made to stand beside others. Such a brew knows what to do with what a pair `missed`. */
   readonly failover?: Failover;
   /** Closes everything, after what was accepted has left. The brew can be started again afterwards. */
   close(): Awaitable<void>;

@@ -79,8 +79,14 @@ export class JwtAuthenticator implements Authenticator {
 
   /** The rights of a token; undefined when anything is wrong with it. Rejects when the keys cannot be fetched. */
   async authenticate(token: string): Promise<Rights | undefined> {
+    const checked = await this.check(token);
+    return typeof checked === 'string' ? undefined : checked;
+  }
+
+  /** As `authenticate`, but says what is wrong with a token, without quoting it: for who has made it, and not for who sends it. */
+  async check(token: string): Promise<Rights | string> {
     const { issuer, audience } = this.#options;
-    if (!isCompact(token)) return undefined;
+    if (!isCompact(token)) return 'it is no JWT';
     try {
       const { payload } = await jwtVerify(token, getter(this.#keys), {
         algorithms: this.#algorithms,
@@ -90,13 +96,14 @@ export class JwtAuthenticator implements Authenticator {
         requiredClaims: ['exp'],
       });
       const rights = readRights(payload['rights']);
-      if (!rights) return undefined;
+      if (!rights) return 'its claim "rights" is missing or malformed';
       const made = { ...rightsOf(rights), expiresAt: (payload.exp! + this.#leeway) * 1000 };
       JwtAuthenticator.#made.set(made, this.#fingerprint);
       return made;
     } catch (error) {
       if (error instanceof PubkeeperError) throw error;
-      return undefined;
+      // The words of `jose` name claims, and say nothing of what they hold.
+      return (error as Error).message;
     }
   }
 

@@ -58,6 +58,21 @@ describe('JwtAuthenticator', () => {
     expect(await (await hs256()).authenticate(await sign(secret, 'HS256'))).toBeDefined();
   }, 30_000);
 
+  it('says what is wrong with a token, and nothing of what is in it', async () => {
+    const authenticator = await hs256();
+    const wrong: [string, string][] = [
+      ['nothing.of.it', 'it is no JWT'],
+      [await sign(secret, 'HS256', { exp: undefined }), 'missing required "exp" claim'],
+      [await sign(secret, 'HS256', { exp: 1000 }), '"exp" claim timestamp check failed'],
+      [await sign(secret, 'HS256', { iss: 'else' }), 'unexpected "iss" claim value'],
+      [await sign(new TextEncoder().encode('x'.repeat(40)), 'HS256'), 'signature verification failed'],
+      [await sign((await generateKeyPair('ES256')).privateKey, 'ES256'), '"alg" (Algorithm) Header Parameter value not allowed'],
+      [await sign(secret, 'HS256', { rights: 'everything' }), 'its claim "rights" is missing or malformed'],
+    ];
+    for (const [token, why] of wrong) expect(await authenticator.check(token)).toBe(why);
+    expect(await authenticator.check(await sign(secret, 'HS256'))).toMatchObject({ reads: ['plant.**'] });
+  });
+
   it('refuses every token that is not as it must be', async () => {
     const now = Math.floor(Date.now() / 1000);
     const authenticator = await hs256();
