@@ -22,7 +22,7 @@ const DONE = /* @__PURE__ */ Promise.resolve();
  * where the cipher has bundles.
  */
 export class Outlet {
-  readonly #sealer: Sealer;
+  readonly sealer: Sealer;
   readonly #carry: (frame: Frame) => void | Promise<void>;
   readonly #failed: (error: unknown) => void;
   readonly #bundle = new Bundle();
@@ -43,14 +43,14 @@ export class Outlet {
    * @param failed told of what could not be sent; the promises that are given never reject unhandled
    */
   constructor(sealer: Sealer, carry: (frame: Frame) => void | Promise<void>, failed: (error: unknown) => void) {
-    this.#sealer = sealer;
+    this.sealer = sealer;
     this.#carry = carry;
     this.#failed = failed;
   }
 
   /** Sends a message; resolves when it was accepted. */
   send(message: Uint8Array): Promise<void> {
-    if (!this.#sealer.sealBundle) return this.#handled(this.#pass(() => this.#sealer.seal(message)));
+    if (!this.sealer.sealBundle) return this.#handled(this.#pass(() => this.sealer.seal(message)));
     if (this.#bundle.hasRoomFor(message)) this.#bundle.add(message);
     else this.#leave(message);
     this.#cork.touch();
@@ -82,7 +82,7 @@ export class Outlet {
     const plaintext = this.#bundle.take();
     const accepted = this.#pass(() => {
       try {
-        return count > 1 ? this.#sealer.sealBundle!(plaintext, count) : this.#sealer.seal(plaintext);
+        return count > 1 ? this.sealer.sealBundle!(plaintext, count) : this.sealer.seal(plaintext);
       } finally {
         if (next) this.#bundle.add(next);
       }

@@ -197,7 +197,7 @@ function decode(
   const name = nameOf(type);
   const length = view.getUint16(2, true) + (view.getUint8(4) & 1 ? view.getUint16(5, true) * 0x10000 : 0);
   if (bytes.length - 8 !== length) throw invalid(name, `announces ${length} payload bytes and bears ${bytes.length - 8}`);
-  const read = Object.hasOwn(payloads, type) ? payloads[type as PacketType] : undefined;
+  const read = payloads[type as PacketType];
   if (!read) return { type: 'unknown', number: type };
   let payload: unknown;
   try {

@@ -1,7 +1,7 @@
 import { type BrewHost, type PatronPair, PubkeeperError } from '../../core/index.js';
 import { identityOf, isFrame, topicHash } from '../../core/frame.js';
-import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
-import { type Deferred, deferred } from '../../core/deferred.js';
+import { parseUrl, type Timer, wait } from '../../core/host.js';
+import { deferred } from '../../core/deferred.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
 import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
 import { join } from '../../core/ciphers/engine.js';
@@ -28,6 +28,9 @@ interface Joined {
 /** One connection to one relay (protocol, section 4), shared by all brewers and patrons of a client that use that relay. */
 export class RelayLink {
   readonly url: string;
+  /** How many pairs use it; and what closes it when none has for a while. */
+  users = 0;
+  idle: Timer | undefined;
   readonly #host: BrewHost;
   readonly #connection: ReconnectingConnection;
   readonly #joined = new Map<string, Joined>();
@@ -45,8 +48,8 @@ export class RelayLink {
   /** What was brewed while there was no connection, or for patrons that are not back yet. */
   #queue: Queued[] = [];
   #queuedBytes = 0;
-  #draining: Deferred | undefined;
-  #poll: Timer | undefined;
+  /** Settles when a full socket has room again. */
+  #draining: Promise<void> | undefined;
   #reported: boolean | undefined;
   /** Why it has come to its end. */
   #over: PubkeeperError | undefined;
@@ -143,7 +146,7 @@ export class RelayLink {
     this.#assertAlive(); // a callback may have disconnected
     if (this.takes(outlet)) {
       this.#send(packet);
-      return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
+      return this.#connection.bufferedAmount > HIGH_WATER ? (this.#draining ??= this.#drain()) : undefined;
     }
     return this.#hold({ outlet, packet, ...deferred() });
   }
@@ -251,7 +254,6 @@ export class RelayLink {
 
   /** Tells once per outage; it is tried again meanwhile. */
   #down(error: PubkeeperError): void {
-    this.#settleDrain();
     this.#routes.interrupted();
     if (!this.#reported) this.#host.report(error);
     this.#reported = true;
@@ -259,29 +261,16 @@ export class RelayLink {
 
   #end(error: PubkeeperError): void {
     this.#over = error;
-    this.#settleDrain();
     if (error.code !== 'CONNECTION_CLOSED') this.#host.report(error);
     for (const queued of this.#queue.splice(0)) queued.reject(error);
     this.#routes.end();
     this.#ended.resolve();
   }
 
-  /** Resolves when the socket's buffer has shrunk below the high-water mark, or is gone with its connection. */
-  #drained(): Promise<void> {
-    if (!this.#draining) {
-      this.#draining = deferred();
-      const look = (): void => {
-        if (this.#connection.bufferedAmount <= HIGH_WATER) this.#settleDrain();
-        else this.#poll = wait(DRAIN_POLL, look);
-      };
-      look();
-    }
-    return this.#draining.promise;
-  }
-
-  #settleDrain(): void {
-    cancel(this.#poll);
-    this.#draining?.resolve();
+  /** Until the socket's buffer has shrunk to the high-water mark, or is gone with its connection. */
+  async #drain(): Promise<void> {
+    do await new Promise<void>((looked) => wait(DRAIN_POLL, looked));
+    while (this.#connection.bufferedAmount > HIGH_WATER);
     this.#draining = undefined;
   }
 }
