@@ -64,17 +64,41 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    const { url, protocols, timeoutMs } = options;
+    const { url, protocols, timeoutMs, onFault, onMessage } = options;
+    let socket: WebSocketLike;
     try {
-      this.#socket = new options.WebSocket(url, [...protocols]);
+      this.#socket = socket = new options.WebSocket(url, [...protocols]);
     } catch (cause) {
       // Told later, as every other failure is, so that the caller has this object by then.
       microtask(() => this.abandon(blocked(url, cause)));
       return;
     }
-    this.#listen(this.#socket);
+    let problem: unknown;
+    // At once, and for good: in Node an 'error' that nobody listens to ends the process.
+    socket.onerror = (event: { readonly message?: unknown }) => {
+      problem = event.message;
+      // WebKit refuses so: it stays connecting, and no `close` comes. Node's own tells so, with a message, that nobody is there.
+      if (!socket.readyState) this.abandon(problem ? unreachable(url, protocols, problem) : blocked(url));
+    };
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => {
+      const { protocol } = socket;
+      if (!protocols.includes(protocol)) return this.abandon(wrongProtocol(url, protocols, protocol));
+      cancel(this.#timer);
+      this.#opened = true;
+      this.heardAt = Date.now();
+      options.onOpen(protocol);
+    };
+    socket.onmessage = ({ data }: { readonly data: unknown }) => {
+      this.heardAt = Date.now();
+      const bytes = bytesOf(data);
+      if (bytes) onMessage(bytes);
+      else onFault(new PubkeeperError('PROTOCOL_ERROR', `${url} sent a text message; only binary ones are read.`, { url }));
+    };
+    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
+      this.#end(this.#opened ? lost(url, code, reason) : unreachable(url, protocols, problem));
     // Chromium refuses so what a page's policy forbids, where other browsers throw: closed at once, and no `close` comes.
-    if (this.#socket.readyState > OPEN) microtask(() => this.abandon(blocked(url)));
+    if (socket.readyState > OPEN) microtask(() => this.abandon(blocked(url)));
     this.#timer = wait(timeoutMs, () =>
       this.abandon(
         new PubkeeperError('TIMEOUT', `${url} did not answer within ${timeoutMs} ms: check host, port and firewall.`, {
@@ -125,34 +149,6 @@ export class Connection {
     // 4000: "abandoned"; browsers allow no protocol codes here. A socket that is not open yet is just closed.
     if (this.#opened) socket?.close(4000, error.code);
     else socket?.close();
-  }
-
-  #listen(socket: WebSocketLike): void {
-    const { url, protocols, onFault, onMessage } = this.#options;
-    let problem: unknown;
-    // At once, and for good: in Node an 'error' that nobody listens to ends the process.
-    socket.onerror = (event: { readonly message?: unknown }) => {
-      problem = event.message;
-      // WebKit refuses so: it stays connecting, and no `close` comes. Node's own tells so, with a message, that nobody is there.
-      if (!socket.readyState) this.abandon(problem ? unreachable(url, protocols, problem) : blocked(url));
-    };
-    socket.binaryType = 'arraybuffer';
-    socket.onopen = () => {
-      const { protocol } = socket;
-      if (!protocols.includes(protocol)) return this.abandon(wrongProtocol(url, protocols, protocol));
-      cancel(this.#timer);
-      this.#opened = true;
-      this.heardAt = Date.now();
-      this.#options.onOpen(protocol);
-    };
-    socket.onmessage = ({ data }: { readonly data: unknown }) => {
-      this.heardAt = Date.now();
-      const bytes = bytesOf(data);
-      if (bytes) onMessage(bytes);
-      else onFault(new PubkeeperError('PROTOCOL_ERROR', `${url} sent a text message; only binary ones are read.`, { url }));
-    };
-    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
-      this.#end(this.#opened ? lost(url, code, reason) : unreachable(url, protocols, problem));
   }
 
   #end(error: PubkeeperError): void {

@@ -8,10 +8,11 @@ import { Events } from './events.js';
 import { after } from './host.js';
 import { parseId, readId, show } from './id.js';
 import type { Message } from './message.js';
+import type { OrderedQueue } from './order.js';
 import type { BrewerInfo } from './packet.js';
 import { type PatronCallback, type PatronEvents, type PatronHost, type PatronOptions, readPatronOptions } from './patron-options.js';
 import type { ReplayWindow } from './replay.js';
-import { Source, type SourceOwner, type SourceQueue } from './source.js';
+import { Source, type SourceOwner } from './source.js';
 import { BoundedStream } from './stream.js';
 import { assertTopicPattern } from './topic.js';
 
@@ -46,7 +47,7 @@ export class Patron {
   readonly #events = new Events<PatronEvents>();
   readonly #sources = new Map<string, Source>();
   /** Of brewers that were removed while messages of theirs were being opened: these come before those of a next session. */
-  readonly #leaving = new Map<string, SourceQueue>();
+  readonly #leaving = new Map<string, OrderedQueue>();
   readonly #past = new Map<string, ReplayWindow>();
   readonly #streams = new Set<BoundedStream<Message>>();
   readonly #drops = new Drops((drop) => this.#events.emit('dropped', drop));

@@ -1,8 +1,7 @@
 import type { Complete } from './complete.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import { PubkeeperError } from './errors.js';
-import { cancel, type Timer, wait } from './host.js';
-import { Pulse } from './pulse.js';
+import { after, cancel, type Timer, wait } from './host.js';
 
 /** How a connection comes back: after random waits, whose limit doubles. Times in ms. */
 export interface ReconnectOptions {
@@ -33,6 +32,9 @@ export interface ReconnectingOptions extends ConnectionOptions {
   onDown(error: PubkeeperError, retryMs: number): void;
 }
 
+/** After a wake-up an answer must come within this time, in ms. */
+const WAKE_TIMEOUT = 3000;
+
 /**
  * A connection that comes back: the same shape as {@link Connection}, plus exponential backoff with full jitter, so
  * that thousands of clients that were thrown off together do not come back together.
@@ -42,7 +44,10 @@ export class ReconnectingConnection {
   #connection: Connection | undefined;
   #timer: Timer | undefined;
   #stable: Timer | undefined;
-  #pulse: Pulse | undefined;
+  /** What the other side answers by a sign of life; missing where the present connection is not watched. */
+  #ping: Uint8Array<ArrayBuffer> | undefined;
+  #beatMs = 0;
+  #pulse: Timer | undefined;
   #attempts = 0;
   #closed = false;
 
@@ -72,15 +77,11 @@ export class ReconnectingConnection {
    * so, and then nothing is watched. `ping`: what it answers; `now`: it is to be sent at once.
    */
   watch(beatMs: number, ping: Uint8Array<ArrayBuffer>, now?: boolean): void {
-    if (!beatMs || this.#pulse || !this.isOpen) return;
+    if (!beatMs || this.#ping || !this.isOpen) return;
     if (now) this.send(ping);
-    const { url } = this.#options;
-    this.#pulse = new Pulse(
-      this,
-      beatMs,
-      () => this.send(ping),
-      (silentMs) => this.abandon(new PubkeeperError('CONNECTION_LOST', `${url} has not answered for ${Math.round(silentMs)} ms.`, { silentMs })),
-    );
+    this.#ping = ping;
+    this.#beatMs = beatMs;
+    this.#listen();
   }
 
   /** Gives the present connection up and, unless the error is fatal, tries again. */
@@ -98,7 +99,7 @@ export class ReconnectingConnection {
 
   /** As `hurry`; and a connection that is watched is asked whether it is still there. */
   wake(): void {
-    this.#pulse?.ask();
+    if (this.#ping) this.#ask(WAKE_TIMEOUT);
     this.hurry();
   }
 
@@ -119,6 +120,33 @@ export class ReconnectingConnection {
     else this.#options.onClose(error);
   }
 
+  /** Asks for a sign of life after a heartbeat of silence. */
+  #listen(): void {
+    const beatMs = this.#beatMs;
+    this.#pulse = after(beatMs / 2, () => {
+      if (Math.abs(Date.now() - this.heardAt) >= beatMs) this.#ask(1.5 * beatMs);
+      else this.#listen();
+    });
+  }
+
+  /**
+   * Asks for a sign of life, and gives up when none comes in time. Silence without a question proves nothing: in a hidden tab, whose
+   * timers run once a minute, it is this side that was silent.
+   */
+  #ask(timeoutMs: number): void {
+    const asked = Date.now();
+    cancel(this.#pulse);
+    this.send(this.#ping!);
+    this.#pulse = after(timeoutMs, () => {
+      const now = Date.now();
+      const { heardAt } = this;
+      // What was heard "later" was heard before the clock was set back.
+      if (heardAt >= asked && heardAt <= now) return this.#listen();
+      const silentMs = now - asked;
+      this.abandon(new PubkeeperError('CONNECTION_LOST', `${this.#options.url} has not answered for ${Math.round(silentMs)} ms.`, { silentMs }));
+    });
+  }
+
   #dial(): void {
     const { reconnect, onOpen } = this.#options;
     this.#timer = undefined;
@@ -136,8 +164,8 @@ export class ReconnectingConnection {
     const { reconnect, onClose, onDown } = this.#options;
     this.#connection = undefined;
     cancel(this.#stable);
-    this.#pulse?.stop();
-    this.#pulse = undefined;
+    cancel(this.#pulse);
+    this.#ping = undefined;
     if (this.#closed || isFatal(error) || this.#attempts >= reconnect.maxRetries) {
       this.#closed = true;
       onClose(error);
