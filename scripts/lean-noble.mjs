@@ -1,6 +1,9 @@
 /** What src/core/ciphers/noble.ts takes of `unsafe`. */
 const USED = ['expandKeyLE', 'expandKeyDecLE', 'encrypt', 'decrypt', 'ctr32'];
 
+/** The state of SHA-256. */
+const WORDS = [...'ABCDEFGH'];
+
 /**
  * What is left out of each module, by the names of functions and of classes with their methods. `bodies`: what a function does instead.
  * `without`: methods that nobody calls and fields that nobody reads, which no tree shaking finds. `unchecked`: functions that
@@ -55,7 +58,15 @@ const CUTS = {
       'out === buffer ? view : createView(out)': 'createView(out)',
     },
   },
-  'hashes/sha2': { without: ['SHA2_32B._cloneInto', 'SHA2_32B.destroy', 'SHA2_32B.roundClean'], known: { 'super(64, outputLen, 8, false);': 'super();' } },
+  'hashes/sha2': {
+    without: ['SHA2_32B._cloneInto', 'SHA2_32B.destroy', 'SHA2_32B.roundClean'],
+    known: {
+      'super(64, outputLen, 8, false);': 'super();\n        this.set(...IV);',
+      'this.set(A, B, C, D, E, F, G, H);': `this.set(${WORDS.map((word) => `${word} + this.${word}`)});`,
+      // `set` makes them 32 bits wide itself.
+      ...Object.fromEntries(WORDS.flatMap((word, index) => [[`this.${word} = IV[${index}] | 0;`, ''], [`${word} = (${word} + this.${word}) | 0;`, '']])),
+    },
+  },
 };
 
 /** SHA-256's constants: the first bits of the roots of the first primes (FIPS 180-4, sections 4.2.2 and 5.3.3). */

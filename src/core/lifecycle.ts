@@ -43,8 +43,6 @@ export class Lifecycle {
   /** What brews are lent; its server is the one that is used, or tried. */
   readonly #place: Place;
   #turn = 0;
-  /** The page is just being put away: what ends now is not lost. */
-  #resting = false;
   /** States that not all listeners have heard of yet. */
   readonly #told: ClientState[] = [];
   /** How often `disconnect()` has been called. */
@@ -131,10 +129,8 @@ export class Lifecycle {
           this.brews.wake();
         },
         () => {
-          this.#resting = true;
           this.#run?.session?.rest();
           this.brews.rest();
-          this.#resting = false;
         },
       );
     });
@@ -177,15 +173,15 @@ export class Lifecycle {
   #down(error: PubkeeperError): void {
     this.#place.losses++;
     cancel(this.#answers);
-    const { silentMs } = error.details;
+    const { silentMs, away } = error.details;
     if (silentMs) this.brews.wake(silentMs as number);
     const { retryFirst, servers } = this.#settings;
-    if (!this.#resting) this.#place.server = servers[++this.#turn % servers.length]!;
-    if (this.#run?.first && !this.#resting) return retryFirst || ++this.#run.failed < servers.length ? this.report(error) : this.#end(error);
+    if (!away) this.#place.server = servers[++this.#turn % servers.length]!;
+    if (this.#run?.first && !away) return retryFirst || ++this.#run.failed < servers.length ? this.report(error) : this.#end(error);
     if (this.#state !== 'connected') return;
     const run = this.#run;
     this.#setState('reconnecting');
-    if (!this.#resting) this.report(error);
+    if (!away) this.report(error);
     if (this.#run !== run) return;
     cancel(this.#grace);
     this.#grace = after(this.#settings.reconnect.graceMs, () => {

@@ -18,8 +18,6 @@ import { assertTopicPattern } from './topic.js';
 
 export type { PatronCallback, PatronEvents, PatronHost, PatronOptions } from './patron-options.js';
 
-/** How many messages a `for await` loop may lag behind before it loses the oldest. */
-const STREAM_LIMIT = 1024;
 /** How long nothing must come of a brewer that has left, twice, before it is removed, in ms; and how often that is looked at. */
 const RETIRE_MS = 200;
 const RETIRE_LOOKS = 150;
@@ -78,7 +76,7 @@ export class Patron {
       resets: () => this.#resets,
       past: this.#past,
       deliver: (message) => this.#deliver(message),
-      drop: (reason, brewerId, count) => this.#drops.add(reason, brewerId, count),
+      drops: this.#drops,
       gap: ({ brewerId, topic }, missing) => this.#events.emit('gap', { topic, brewerId, missing }),
     };
   }
@@ -179,7 +177,6 @@ export class Patron {
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const stream: BoundedStream<Message> = new BoundedStream<Message>(
-      STREAM_LIMIT,
       () => this.#drops.add('overflow', undefined),
       () => this.#streams.delete(stream),
     );

@@ -40,7 +40,10 @@ export interface ReconnectingOptions {
   onMessage(bytes: Uint8Array): void;
   /** Something came that the protocol does not have (a text message); the connection goes on. */
   onFault(error: PubkeeperError): void;
-  /** The connection ended or could not be made; it is tried again in `retryMs`. Calling `close` here prevents it. */
+  /**
+   * The connection ended or could not be made; it is tried again in `retryMs`. Calling `close` here prevents it. With `away` in its details:
+   * the page is just being put away, so that nothing is lost.
+   */
   onDown(error: PubkeeperError, retryMs: number): void;
   /** The final end, told exactly once. `CONNECTION_CLOSED` when this side asked for it. */
   onClose(error: PubkeeperError): void;
@@ -122,7 +125,7 @@ export class ReconnectingConnection {
   rest(): void {
     // It is no failure, and counts for nothing in the row.
     if (this.#end) this.#attempts--;
-    this.abandon(new PubkeeperError('CONNECTION_LOST', 'The page was put away.'));
+    this.abandon(new PubkeeperError('CONNECTION_LOST', 'The page was put away.', { away: true }));
     cancel(this.#retry);
   }
 

@@ -22,7 +22,7 @@ export class Registration<Info> {
     idOf: (info: Info) => string,
     add: (infos: readonly Info[]) => void,
     remove: (id: string, now: boolean) => void,
-    renew: (info: Info) => unknown = () => undefined,
+    renew: (info: Info) => unknown,
   ) {
     this.#idOf = idOf;
     this.#add = add;

@@ -2,7 +2,7 @@ import { bytesOf } from './bytes.js';
 import { bursts, type CryptoEngine, sizeOf } from './ciphers/engine.js';
 import { openerFor } from './ciphers/index.js';
 import { type Opener, strength } from './ciphers/cipher.js';
-import type { DropReason } from './drops.js';
+import type { DropReason, Drops } from './drops.js';
 import { bearsIdentity, identityOf, isBundle, isFrame, sequenceOf, topicHash } from './frame.js';
 import { soon } from './host.js';
 import { Message } from './message.js';
@@ -21,7 +21,7 @@ export interface SourceOwner {
   /** What has come of sealed sessions that have ended. */
   readonly past: ReadonlyMap<string, ReplayWindow>;
   deliver(message: Message): void;
-  drop(reason: DropReason, brewerId: string, count?: number): void;
+  readonly drops: Drops;
   gap(source: Source, missing: number): void;
 }
 
@@ -97,7 +97,7 @@ export class Source {
     this.received++;
     const frame = bytesOf(data)!; // what is none is refused
     const reason = this.#refuse(frame);
-    if (reason) return this.#owner.drop(reason, this.brewerId);
+    if (reason) return this.#owner.drops.add(reason, this.brewerId);
     // Where frames keep coming one by one, the next is opened at once, since the end of a tick costs a browser more than a short
     // message. Two of so many wait for it nevertheless, to see whether others come with them: one could be the last of its tick
     // each time.
@@ -137,7 +137,7 @@ export class Source {
   /** Puts in line what is opened by one call. */
   #begin(burst: readonly Uint8Array[], retained: boolean): void {
     const { length } = burst;
-    const lost = (): void => this.#owner.drop('undecryptable', this.brewerId, length);
+    const lost = (): void => this.#owner.drops.add('undecryptable', this.brewerId, length);
     try {
       const opened = length > 1 ? this.#opener.openAll!(burst) : this.#opener.open(burst[0]!);
       if (length > 1 && opened instanceof Promise) {
@@ -161,18 +161,18 @@ export class Source {
     this.#alone = 0;
     messages.forEach((data, index) => {
       if (data) this.#deliver(data, sequence === undefined ? undefined : sequence + index, retained);
-      else this.#owner.drop('undecryptable', this.brewerId);
+      else this.#owner.drops.add('undecryptable', this.brewerId);
     });
   }
 
   #deliver(data: Uint8Array, sequence: number | undefined, retained: boolean): void {
     if (sequence !== undefined) {
-      if (this.replays!.has(sequence, retained)) return this.#owner.drop('replayed', this.brewerId);
+      if (this.replays!.has(sequence, retained)) return this.#owner.drops.add('replayed', this.brewerId);
       const missing = this.replays!.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
     // A listener of the gap may have reset the patron, or the callback of the message before it in a bundle.
-    if (this.#resets !== this.#owner.resets()) return this.#owner.drop('reset', this.brewerId);
+    if (this.#resets !== this.#owner.resets()) return this.#owner.drops.add('reset', this.brewerId);
     // No transport gives shared memory; so that an application need not say so wherever it passes data on.
     this.#owner.deliver(new Message(this.topic, this.brewerId, data as Uint8Array<ArrayBuffer>, retained, sequence));
   }

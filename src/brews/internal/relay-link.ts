@@ -154,9 +154,7 @@ export class RelayLink {
   /** Lets go of the socket until `wake`. What is published meanwhile waits. */
   rest(): void {
     this.#flush();
-    this.#reported = true; // this end is no news
     this.#connection.rest();
-    this.#reported = false;
   }
 
   /** Dials now, if it has to dial; also where nothing has come for `silentMs`, since not every relay can be asked for a sign of life. */
@@ -255,8 +253,9 @@ export class RelayLink {
   /** Tells once per outage; it is tried again meanwhile. */
   #down(error: PubkeeperError): void {
     this.#routes.interrupted();
-    if (!this.#reported) this.#host.report(error);
-    this.#reported = true;
+    const { away } = error.details;
+    if (!this.#reported && !away) this.#host.report(error);
+    this.#reported = !away;
   }
 
   #end(error: PubkeeperError): void {
