@@ -257,10 +257,8 @@ const object =
   (value, path, fault) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(path, 'is not an object');
     const record = value as Record<string, unknown>;
-    for (const key of Object.keys(fields)) {
-      const read = fields[key]!(Object.hasOwn(record, key) ? record[key] : undefined, `${path}.${key}`, fault);
-      if (read !== undefined) record[key] = read;
-      else delete record[key];
+    for (const [key, read] of Object.entries(fields)) {
+      record[key] = read(Object.hasOwn(record, key) ? record[key] : undefined, `${path}.${key}`, fault);
     }
     return record;
   };

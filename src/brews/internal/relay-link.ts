@@ -1,7 +1,7 @@
 import { type BrewHost, type PatronPair, PubkeeperError } from '../../core/index.js';
 import { identityOf, isFrame, topicHash } from '../../core/frame.js';
-import { parseUrl, type Timer, wait } from '../../core/host.js';
-import { deferred } from '../../core/deferred.js';
+import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
+import { type Deferred, deferred } from '../../core/deferred.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
 import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
 import { join } from '../../core/ciphers/engine.js';
@@ -48,8 +48,8 @@ export class RelayLink {
   /** What was brewed while there was no connection, or for patrons that are not back yet. */
   #queue: Queued[] = [];
   #queuedBytes = 0;
-  /** Settles when a full socket has room again. */
-  #draining: Promise<void> | undefined;
+  #draining: Deferred | undefined;
+  #poll: Timer | undefined;
   #reported: boolean | undefined;
   /** Why it has come to its end. */
   #over: PubkeeperError | undefined;
@@ -146,7 +146,7 @@ export class RelayLink {
     this.#assertAlive(); // a callback may have disconnected
     if (this.takes(outlet)) {
       this.#send(packet);
-      return this.#connection.bufferedAmount > HIGH_WATER ? (this.#draining ??= this.#drain()) : undefined;
+      return this.#connection.bufferedAmount > HIGH_WATER ? this.#drained() : undefined;
     }
     return this.#hold({ outlet, packet, ...deferred() });
   }
@@ -164,6 +164,7 @@ export class RelayLink {
   }
 
   close(): Promise<void> {
+    cancel(this.idle);
     this.#flush();
     this.#connection.close(new PubkeeperError('CONNECTION_CLOSED', `The connection to the relay ${this.url} was closed.`, { url: this.url }));
     return this.ended;
@@ -252,6 +253,7 @@ export class RelayLink {
 
   /** Tells once per outage; it is tried again meanwhile. */
   #down(error: PubkeeperError): void {
+    this.#settleDrain();
     this.#routes.interrupted();
     const { away } = error.details;
     if (!this.#reported && !away) this.#host.report(error);
@@ -260,16 +262,29 @@ export class RelayLink {
 
   #end(error: PubkeeperError): void {
     this.#over = error;
+    this.#settleDrain();
     if (error.code !== 'CONNECTION_CLOSED') this.#host.report(error);
     for (const queued of this.#queue.splice(0)) queued.reject(error);
     this.#routes.end();
     this.#ended.resolve();
   }
 
-  /** Until the socket's buffer has shrunk to the high-water mark, or is gone with its connection. */
-  async #drain(): Promise<void> {
-    do await new Promise<void>((looked) => wait(DRAIN_POLL, looked));
-    while (this.#connection.bufferedAmount > HIGH_WATER);
+  /** Resolves when the socket's buffer has shrunk below the high-water mark, or is gone with its connection. */
+  #drained(): Promise<void> {
+    if (!this.#draining) {
+      this.#draining = deferred();
+      const look = (): void => {
+        if (this.#connection.bufferedAmount <= HIGH_WATER) this.#settleDrain();
+        else this.#poll = wait(DRAIN_POLL, look);
+      };
+      look();
+    }
+    return this.#draining.promise;
+  }
+
+  #settleDrain(): void {
+    cancel(this.#poll);
+    this.#draining?.resolve();
     this.#draining = undefined;
   }
 }
