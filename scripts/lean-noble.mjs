@@ -1,22 +1,72 @@
 /** What src/core/ciphers/noble.ts takes of `unsafe`. */
-const USED = ['expandKeyLE', 'expandKeyDecLE', 'encryptBlock', 'decrypt', 'ctr32'];
+const USED = ['expandKeyLE', 'expandKeyDecLE', 'encrypt', 'decrypt', 'ctr32'];
+
+/** The state of SHA-256. */
+const WORDS = [...'ABCDEFGH'];
 
 /**
  * What is left out of each module, by the names of functions and of classes with their methods. `bodies`: what a function does instead.
  * `without`: methods that nobody calls and fields that nobody reads, which no tree shaking finds. `unchecked`: functions that
- * lose so many checks, `if (…) throw` and calls of `abytes`.
+ * lose so many checks, `if (…) throw` and calls of `abytes`. `known`: what is always the same here, or is never looked at again.
  */
 const CUTS = {
-  'ciphers/utils': { bodies: { abytes: "if (value instanceof Uint8Array) return value; throw TypeError('bad bytes');", aexists: '', aoutput32: '', getOutput: 'return out;' } },
+  'ciphers/utils': { bodies: { abytes: "if (value instanceof Uint8Array) return value; throw TypeError('bad bytes');", aexists: '' } },
   'ciphers/_polyval': {
-    bodies: { estimateWindow: 'return 4;' }, // for the 2,048 bytes that noble.ts asks for
-    without: ['GHASH.destroy', 'GHASH.digest', 'GHASH.destroyed', 'GHASH.finished', 'GHASH.blockLen', 'GHASH.outputLen'],
+    without: ['GHASH.destroy', 'GHASH.digest', 'GHASH.digestInto', 'GHASH.destroyed', 'GHASH.finished', 'GHASH.blockLen', 'GHASH.outputLen', 'GHASH.W', 'GHASH.windowSize'],
     unchecked: { 'GHASH.constructor': 2, 'GHASH.update': 1 },
+    known: {
+      'estimateWindow(expectedLength || 1024)': '4', // for the 2,048 bytes that noble.ts asks for
+      'import { abytes,': 'import { byteSwap, abytes,',
+      '(((n >>> 0) & 0xff) << 24) |\n    (((n >>> 8) & 0xff) << 16) |\n    (((n >>> 16) & 0xff) << 8) |\n    ((n >>> 24) & 0xff) |\n    0;': 'byteSwap(n);',
+      'this.W = W;': '',
+      'this.windowSize = 2 ** W': '16',
+      'const { W, t, windowSize } = this;': 'const { t } = this, W = 4, windowSize = 16;',
+    },
   },
-  'ciphers/aes': { bodies: { validateKeyLength: "if (![16, 24, 32].includes(key.length)) throw RangeError('bad key');" }, unchecked: { genTtable: 1, encryptBlock: 2, ctr32: 2 } },
+  'ciphers/aes': {
+    bodies: { validateKeyLength: "if (![16, 24, 32].includes(key.length)) throw RangeError('bad key');" },
+    unchecked: { genTtable: 1, expandKeyLE: 1, ctr32: 2 },
+    known: {
+      'dst = getOutput(src.length, dst);': '',
+      'isLE ? 0 : 12': '12',
+      '(ctrPos, isLE)': '(ctrPos)',
+      'ctrNum, isLE': 'ctrNum',
+      // It is given whole blocks.
+      'if (start < srcLen) {': 'if (false) {',
+      'return { sbox, sbox2,': 'return { sbox2,',
+      // The key that is copied stays where it came from.
+      'const toClean = [];': '',
+      'if (!isLE || !isAligned32(key))\n        toClean.push((key = copyBytes(key)));': 'key = copyBytes(key);',
+      'clean(...toClean);': '',
+      'clean(t);': '',
+      'clean(encKey);': '',
+    },
+  },
   'hashes/utils': { bodies: { abytes: 'return value;', aexists: '', aoutput: '' } },
-  'hashes/_md': { without: ['HashMD.digest', 'HashMD._cloneIntoMeta', 'HashMD.clone', 'HashMD.canXOF', 'HashMD.destroyed'], unchecked: { 'HashMD.digestInto': 1 } },
-  'hashes/sha2': { bodies: { 'SHA2_32B.roundClean': '' }, without: ['SHA2_32B._cloneInto', 'SHA2_32B.destroy'] },
+  'hashes/_md': {
+    bodies: { 'HashMD.constructor': 'this.buffer = new Uint8Array(64); this.view = createView(this.buffer);' },
+    without: ['HashMD.digest', 'HashMD._cloneIntoMeta', 'HashMD.clone', 'HashMD.canXOF', 'HashMD.destroyed', 'HashMD.finished', 'HashMD.blockLen', 'HashMD.outputLen', 'HashMD.padOffset', 'HashMD.isLE'],
+    unchecked: { 'HashMD.digestInto': 1 },
+    known: {
+      'const { view, buffer, blockLen } = this;': 'const { view, buffer } = this, blockLen = 64;',
+      'const { buffer, view, blockLen, isLE } = this;': 'const { buffer, view } = this, blockLen = 64, isLE = false;',
+      'this.padOffset': '8',
+      'this.outputLen;': '32;',
+      'if (processed)\n            this.roundClean();': '',
+      'this.roundClean();': '',
+      'this.finished = true;': '',
+      'out === buffer ? view : createView(out)': 'createView(out)',
+    },
+  },
+  'hashes/sha2': {
+    without: ['SHA2_32B._cloneInto', 'SHA2_32B.destroy', 'SHA2_32B.roundClean'],
+    known: {
+      'super(64, outputLen, 8, false);': 'super();\n        this.set(...IV);',
+      'this.set(A, B, C, D, E, F, G, H);': `this.set(${WORDS.map((word) => `${word} + this.${word}`)});`,
+      // `set` makes them 32 bits wide itself.
+      ...Object.fromEntries(WORDS.flatMap((word, index) => [[`this.${word} = IV[${index}] | 0;`, ''], [`${word} = (${word} + this.${word}) | 0;`, '']])),
+    },
+  },
 };
 
 /** SHA-256's constants: the first bits of the roots of the first primes (FIPS 180-4, sections 4.2.2 and 5.3.3). */
@@ -38,6 +88,8 @@ function rootsOfPrimes(count, degree) {
 export const leanNoble = {
   name: 'lean-noble',
   transform(code, id) {
+    // So that minifiers see functions, which they can rename and put where they are called, and not an object's.
+    if (id.endsWith('/core/ciphers/noble.js')) return { code: code.replace('import { unsafe }', 'import * as unsafe'), map: null };
     const name = /@noble[\\/](\w+[\\/]\w+)\.js$/.exec(id)?.[1]?.replace('\\', '/');
     if (!name) return null;
     let lean = CUTS[name] ? cut(code, this.parse(code), CUTS[name], name) : code;
@@ -56,7 +108,7 @@ export const leanNoble = {
 
 const different = (name, what) => new Error(`@noble/${name} is another one than is expected here: ${what}.`);
 
-function cut(code, { body }, { bodies = {}, without = [], unchecked = {} }, module) {
+function cut(code, { body }, { bodies = {}, without = [], unchecked = {}, known = {} }, module) {
   const functions = new Map();
   for (const statement of body) {
     const node = statement.declaration ?? statement;
@@ -81,13 +133,17 @@ function cut(code, { body }, { bodies = {}, without = [], unchecked = {} }, modu
   }
   // From the last to the first, so that what is before stays where it is.
   edits.sort((a, b) => b.start - a.start);
-  return edits.reduce((text, edit) => text.slice(0, edit.start) + edit.text + text.slice(edit.end), code);
+  const lean = edits.reduce((text, edit) => text.slice(0, edit.start) + edit.text + text.slice(edit.end), code);
+  return Object.entries(known).reduce((text, [from, to]) => {
+    if (!text.includes(from)) throw different(module, from);
+    return text.replaceAll(from, to);
+  }, lean);
 }
 
 function lateTables(code) {
   const changed = { unsafe: 0, made: 0, used: 0 };
   const lean = code
-    .replace(/^export const unsafe = \/\* @__PURE__ \*\/ Object\.freeze\(\{[^}]+\}\);$/m, () => (changed.unsafe++, `export const unsafe = { ${USED.join(', ')} };`))
+    .replace(/^export const unsafe = \/\* @__PURE__ \*\/ Object\.freeze\(\{[^}]+\}\);$/m, () => (changed.unsafe++, `export { ${USED.join(', ')} };`))
     .replace(/^(const table(?:En|De)coding = )\/\* @__PURE__ \*\/ (genTtable\(.+\));$/gm, (_, name, make) => (changed.made++, `${name}/* @__PURE__ */ late(() => ${make});`))
     .replace(/ = (table(?:En|De)coding);$/gm, (_, name) => (changed.used++, ` = ${name}();`));
   const { unsafe, made, used } = changed;

@@ -7,7 +7,7 @@ import {
   PubkeeperError,
   topicHash,
 } from '../core/index.js';
-import { after, cancel, microtask, parseUrl, portOf, type Timer } from '../core/host.js';
+import { after, cancel, microtask, parseUrl, portOf } from '../core/host.js';
 import { fromHex, show } from '../core/id.js';
 import { once } from './internal/once.js';
 import { RelayLink } from './internal/relay-link.js';
@@ -30,12 +30,6 @@ const LINGER = 5000;
 /** Where a relay is: as an application or as a URL says it. */
 type Place = Omit<WebSocketBrewOptions, 'port'> & { readonly port?: unknown; readonly protocol?: string };
 
-interface Pooled {
-  readonly link: RelayLink;
-  users: number;
-  idle?: Timer;
-}
-
 /**
  * Data through a WebSocket relay (protocol, section 4). One connection per relay, whatever the number of brewers and
  * patrons; a patron connects to the relay that its brewer names. Comes back by itself, and joins again.
@@ -43,7 +37,7 @@ interface Pooled {
 export class WebSocketBrew implements Brew {
   readonly name: string = 'websocket';
   readonly #options: WebSocketBrewOptions;
-  readonly #links = new Map<string, Pooled>();
+  readonly #links = new Map<string, RelayLink>();
   /** By brewer id. */
   protected readonly outlets = new Map<string, Outlet>();
   #host: BrewHost | undefined;
@@ -51,7 +45,7 @@ export class WebSocketBrew implements Brew {
   /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
   constructor(given?: WebSocketBrewOptions | null) {
     const options = (this.#options = given ?? {});
-    if (options.hostname !== undefined || options.port !== undefined || options.secure) relayUrl({ name: this.name, ...options });
+    if (options.hostname !== undefined || options.port !== undefined || options.secure) relayUrl({ ...options });
   }
 
   attach(host: BrewHost): void {
@@ -70,8 +64,7 @@ export class WebSocketBrew implements Brew {
   }
 
   startBrewer({ brewerId, topic, details }: BrewerPair): () => void {
-    const pooled = this.#open(this.brewerDetails()!);
-    const { link } = pooled;
+    const link = this.#open(this.brewerDetails()!);
     const outlet: Outlet = this.outlets.get(brewerId) ?? { link, hash: topicHash(topic), pairs: 0, toldAfter: 0 };
     const { link: former } = outlet;
     outlet.pairs++;
@@ -83,7 +76,7 @@ export class WebSocketBrew implements Brew {
     link.grant(outlet, readTicket(details));
     return once(() => {
       outlet.pairs--;
-      this.#release(pooled);
+      this.#release(link);
       // Where it is given a pair again at once, what it brews then follows what it holds.
       microtask(() => {
         if (outlet.pairs) return;
@@ -94,11 +87,11 @@ export class WebSocketBrew implements Brew {
   }
 
   startPatron(pair: PatronPair): () => void {
-    const pooled = this.#open(pair.details);
-    const leave = pooled.link.join(pair, readTicket(pair.details));
+    const link = this.#open(pair.details);
+    const leave = link.join(pair, readTicket(pair.details));
     return once(() => {
       leave();
-      this.#release(pooled);
+      this.#release(link);
     });
   }
 
@@ -111,47 +104,49 @@ export class WebSocketBrew implements Brew {
     const ticket = readTicket(details);
     const outlet = this.outlets.get(brewerId);
     if (brews) outlet?.link.grant(outlet, ticket);
-    else this.#links.get(relayUrl(details, this.#host!.server))?.link.renew(topic, ticket);
+    else this.#links.get(relayUrl(details, this.#host!.server))?.renew(topic, ticket);
   }
 
   rest(): void {
-    for (const { link } of this.#links.values()) link.rest();
+    for (const link of this.#links.values()) link.rest();
   }
 
   wake(silentMs?: number): void {
-    for (const { link } of this.#links.values()) link.wake(silentMs);
+    for (const link of this.#links.values()) link.wake(silentMs);
   }
 
   async close(): Promise<void> {
     const links = [...this.#links.values()];
     this.#links.clear();
     this.outlets.clear();
-    await Promise.all(links.map((pooled) => (cancel(pooled.idle), pooled.link.close())));
+    await Promise.all(links.map((link) => link.close()));
   }
 
-  #open(details: BrewDetails): Pooled {
+  #open(details: BrewDetails): RelayLink {
     const url = relayUrl(details, this.#host!.server);
-    let pooled = this.#links.get(url);
-    if (!pooled) {
-      const link = new RelayLink(url, this.#host!);
-      const made: Pooled = { link, users: 0 };
-      this.#links.set(url, (pooled = made));
+    const known = this.#links.get(url);
+    const link = known ?? new RelayLink(url, this.#host!);
+    if (!known) {
+      this.#links.set(url, link);
       // One that has come to its end makes room for another try.
-      void link.ended.then(() => this.#links.get(url) === made && this.#links.delete(url));
+      void link.ended.then(() => this.#forget(link));
     }
-    cancel(pooled.idle);
-    pooled.users++;
-    return pooled;
+    cancel(link.idle);
+    link.users++;
+    return link;
   }
 
-  #release(pooled: Pooled): void {
-    const { link } = pooled;
-    if (--pooled.users > 0 || this.#links.get(link.url) !== pooled) return;
-    pooled.idle = after(LINGER, () => {
+  #release(link: RelayLink): void {
+    if (--link.users || this.#links.get(link.url) !== link) return;
+    link.idle = after(LINGER, () => {
       // At once, so that nobody is given a connection that is being closed.
-      if (this.#links.get(link.url) === pooled) this.#links.delete(link.url);
+      this.#forget(link);
       void link.close();
     });
+  }
+
+  #forget(link: RelayLink): void {
+    if (this.#links.get(link.url) === link) this.#links.delete(link.url);
   }
 }
 
@@ -163,7 +158,7 @@ const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
  * @internal The relay's URL, for a client of `server`. The details may come from the network, so that nothing but a host and a
  * port may get into it.
  */
-export function relayUrl({ hostname, port, secure }: BrewDetails, server?: string): string {
+export function relayUrl({ hostname, port, secure }: Partial<BrewDetails>, server?: string): string {
   // An address of version 6, or nothing that the URL standard forbids in a host.
   const isHost = typeof hostname === 'string' && /^(\[?[\da-f:.]+]?|[^\s#%/:<>?@[\\\]^|]+)$/i.test(hostname);
   // Deployed clients register what their page has.

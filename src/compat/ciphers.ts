@@ -38,7 +38,6 @@ export function openerFrom(crypto: CryptoMap, { cipher }: BrewerConfig): Opener 
     cipher: 'custom',
     isWhole: () => true,
     open: async (frame) => checked(await made.decrypt(frame.subarray(FRAME_HEADER))),
-    openAll: undefined,
   };
 }
 
@@ -54,7 +53,6 @@ export function cipherFrom(crypto: CryptoMap, mode: CipherOption): CipherName | 
       config: { mode, key: toHex(key) },
       // A copy: a cipher that takes its time is not to see what becomes of the application's buffer.
       seal: async (message) => encodeFrame(identity, checked(await made.encrypt(Uint8Array.from(message)))),
-      sealBundle: undefined,
     };
   };
 }

@@ -87,7 +87,7 @@ export abstract class Target<Events extends EventMap<Events> & TargetEvents> ext
     });
     core.on('removed', (match) => {
       const peer = idOf(match);
-      if (!peers.delete(peer)) return;
+      peers.delete(peer);
       this.emit('removed', ...([{ id: peer }] as Events['removed']));
       if (!this.isMatched) this.#end();
     });

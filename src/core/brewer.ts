@@ -3,7 +3,7 @@ import { leaving } from './attempt.js';
 import type { Brew } from './brew.js';
 import type { BrewerEvents, BrewerHost, BrewerOptions } from './brewer-options.js';
 import { bytesOf } from './bytes.js';
-import { type CipherName, CIPHERS, type MakeSealer, type Sealer } from './ciphers/cipher.js';
+import { type CipherName, CIPHERS, type MakeSealer } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import { sealerFor } from './ciphers/index.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
@@ -42,7 +42,8 @@ export class Brewer {
   #brews: readonly Brew[] = [];
   #host: BrewerHost | undefined;
   #leave: (() => void) | undefined;
-  #session: { readonly sealer: Sealer; readonly outlet: Outlet } | undefined;
+  /** The way out of the present session. */
+  #outlet: Outlet | undefined;
   /** Who has left, but is to have what was brewed before: engines of browsers take their time to seal it. */
   readonly #leaving = new Set<Reader>();
   /** The brews of the session that has ended last. */
@@ -81,14 +82,13 @@ export class Brewer {
   /** Called when connected to a server: a fresh key, and with it a new session. */
   configure(): void {
     const identity = identityOf(this.topic, this.brewerId);
-    const sealer = sealerFor(this.cipher, this.#host?.engine ?? defaultEngine(), identity);
     const outlet: Outlet = new Outlet(
-      sealer,
+      sealerFor(this.cipher, this.#host?.engine ?? defaultEngine(), identity),
       // What is still under way when a session ends is for those who were matched then: nobody else has its key.
-      (frame) => this.#carry(frame, this.#session?.outlet === outlet ? this.#brews : this.#past),
+      (frame) => this.#carry(frame, this.#outlet === outlet ? this.#brews : this.#past),
       (error) => this.#report(error),
     );
-    this.#session = { sealer, outlet };
+    this.#outlet = outlet;
   }
 
   /** What patrons are told of this session (`brewer_config` in protocol, section 2). It bears the key. */
@@ -125,7 +125,7 @@ export class Brewer {
     this.#past = this.#brews;
     // One that is being removed waits also for what brews hold.
     this.#part(this.#readers.keys(), this.#leave ? undefined : this._flush());
-    this.#session = undefined;
+    this.#outlet = undefined;
   }
 
   /**
@@ -146,8 +146,8 @@ export class Brewer {
         new PubkeeperError('DATA_INVALID', 'brew() takes a Uint8Array; use brewText() for text, brewJSON() for values.'),
       );
     }
-    if (this.isMatched) return this.#configured().outlet.send(bytes);
-    this.#session?.sealer.skip?.();
+    if (this.isMatched) return this.#configured().send(bytes);
+    this.#outlet?.sealer.skip?.();
     return Promise.resolve();
   }
 
@@ -193,12 +193,12 @@ export class Brewer {
 
   /** @internal Sends what was gathered in this tick; resolves when all that was brewed is accepted, nothing when it is. */
   _flush(): Promise<void> | undefined {
-    return this.#session?.outlet.flush();
+    return this.#outlet?.flush();
   }
 
-  #configured(): { readonly sealer: Sealer; readonly outlet: Outlet } {
-    if (!this.#session) this.configure();
-    return this.#session!;
+  #configured(): Outlet {
+    if (!this.#outlet) this.configure();
+    return this.#outlet!;
   }
 
   #begin(patronId: string, { brew: details }: PatronInfo): void {
@@ -223,7 +223,7 @@ export class Brewer {
   }
 
   /** Ends matches, though not before what was brewed until now has been handed to their brews, or `sending` is over; after a second at most. */
-  #part(ids: Iterable<string>, sending = this.#session?.outlet.leave()): void {
+  #part(ids: Iterable<string>, sending = this.#outlet?.leave()): void {
     this.#left = sending && leaving(sending, (error) => this.#report(error));
     for (const id of ids) this.#end(id, this.#left);
     this.#tell();

@@ -76,7 +76,7 @@ export interface ClientOptions {
 export interface Settings extends ClientOptions {
   readonly servers: readonly string[];
   readonly reconnect: Complete<ReconnectOptions>;
-  readonly connectTimeoutMs: number;
+  readonly timeoutMs: number;
 }
 
 /** @throws {PubkeeperError} `OPTION_INVALID` or `BREW_DUPLICATE` */
@@ -104,7 +104,7 @@ export function readOptions(options: ClientOptions): Settings {
   for (const [name, ms] of Object.entries({ ...settings, connectTimeoutMs })) {
     if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number from 0 on, not ${show(ms)}`);
   }
-  return { ...options, servers, reconnect: settings, connectTimeoutMs };
+  return { ...options, servers, reconnect: settings, timeoutMs: connectTimeoutMs };
 }
 
 /** Whether a WebSocket can be opened by this address. None takes a fragment; browsers would be said to block it. */

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type AbortSignalLike, signalFault } from './attempt.js';
 import type { Brew } from './brew.js';
-import { BrewSet } from './brew-set.js';
+import type { BrewSet } from './brew-set.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
@@ -11,9 +11,8 @@ import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { Lifecycle, type Place } from './lifecycle.js';
 import { brewerMember, type Member, patronMember } from './member.js';
-import type { Packet } from './packet.js';
 import { Patron, type PatronCallback, type PatronOptions } from './patron.js';
-import { Registry } from './registry.js';
+import type { Registry } from './registry.js';
 
 /**
  * A client of a Pubkeeper server: registers patrons and brewers, and lets their data flow over the brews that it was
@@ -31,8 +30,8 @@ export class PubkeeperClient {
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_IN_USE` */
   constructor(options: ClientOptions) {
     this.#settings = readOptions(options);
-    const { servers, WebSocket, reconnect, logger, brews, engine = defaultEngine() } = this.#settings;
-    const host: Place = {
+    const { servers, WebSocket, reconnect, logger, engine = defaultEngine() } = this.#settings;
+    const place: Place = {
       server: servers[0]!,
       losses: 0,
       WebSocket,
@@ -41,17 +40,12 @@ export class PubkeeperClient {
       report: (error) => this.#report(error),
       dropped: (reason) => this.#drops.add(reason, undefined),
     };
-    const send = (packet: Packet): void => this.#life.send(packet);
-    this.#brews = new BrewSet(host, brews, send);
-    this.#registry = new Registry({
-      send,
-      report: host.report,
-      answered: () => this.#life.settle(),
-    });
-    this.#life = new Lifecycle(this.#settings, host, this.#brews, this.#registry, {
+    this.#life = new Lifecycle(this.#settings, place, {
       state: (state) => this.#events.emit('state', state),
       reset: () => this.#drops.flush(),
     });
+    this.#brews = this.#life.brews;
+    this.#registry = this.#life.registry;
     this.#lent = { brew: (name) => this.#brews.get(name), engine };
   }
 

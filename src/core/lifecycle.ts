@@ -1,12 +1,12 @@
 import { aborted, type AbortSignalLike, type Attempt, leaving, signalFault } from './attempt.js';
 import type { BrewHost } from './brew.js';
-import type { BrewSet } from './brew-set.js';
+import { BrewSet } from './brew-set.js';
 import type { ClientState, Settings } from './client-options.js';
 import { deferred } from './deferred.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { after, cancel, type Timer } from './host.js';
 import type { Packet } from './packet.js';
-import type { Registry } from './registry.js';
+import { Registry } from './registry.js';
 import { disconnected, Session } from './session.js';
 
 /** What brews are lent, and the session writes to. */
@@ -28,9 +28,9 @@ interface Run {
 
 /** From `connect()` to `disconnect()`: the states of a client, and what happens when one follows the other. */
 export class Lifecycle {
+  readonly brews: BrewSet;
+  readonly registry: Registry;
   readonly #settings: Settings;
-  readonly #brews: BrewSet;
-  readonly #registry: Registry;
   readonly #tell: { state(state: ClientState): void; reset(): void };
   #state: ClientState = 'disconnected';
   #run: Run | undefined;
@@ -38,27 +38,26 @@ export class Lifecycle {
   /** A `disconnect()` waits until what was brewed is accepted. */
   #leaving: Promise<void> | undefined;
   #attempt: Attempt | undefined;
-  /** Authenticated: registrations can be sent. */
-  #ready = false;
   #answers: Timer | undefined;
   #grace: Timer | undefined;
   /** What brews are lent; its server is the one that is used, or tried. */
   readonly #place: Place;
   #turn = 0;
-  /** The page is just being put away: what ends now is not lost. */
-  #resting = false;
   /** States that not all listeners have heard of yet. */
   readonly #told: ClientState[] = [];
   /** How often `disconnect()` has been called. */
   #ends = 0;
 
-  /** `tell`: of a new state, and that all was reset. */
-  constructor(settings: Settings, place: Place, brews: BrewSet, registry: Registry, tell: { state(state: ClientState): void; reset(): void }) {
+  /**
+   * @param tell of a new state, and that all was reset
+   * @throws {PubkeeperError} `BREW_IN_USE`
+   */
+  constructor(settings: Settings, place: Place, tell: { state(state: ClientState): void; reset(): void }) {
     this.#settings = settings;
     this.#place = place;
-    this.#brews = brews;
-    this.#registry = registry;
     this.#tell = tell;
+    this.brews = new BrewSet(place, settings.brews, (packet) => this.send(packet));
+    this.registry = new Registry(this);
   }
 
   get state(): ClientState {
@@ -72,11 +71,15 @@ export class Lifecycle {
 
   /** Authenticated: registrations can be sent. */
   get isReady(): boolean {
-    return this.#ready;
+    return !!this.#run?.session?.isReady;
   }
 
   send(packet: Packet): void {
-    if (this.#ready) this.#run?.session?.send(packet);
+    this.#run?.session?.tell(packet);
+  }
+
+  report(error: PubkeeperError): void {
+    this.#place.report(error);
   }
 
   connect(signal?: AbortSignalLike): Promise<void> {
@@ -113,9 +116,9 @@ export class Lifecycle {
 
   async disconnect(): Promise<void> {
     this.#ends++;
-    const sending = this.#registry.flush();
+    const sending = this.registry.flush();
     if (sending) {
-      const left = (this.#leaving = leaving(sending, (error) => this.#place.report(error)));
+      const left = (this.#leaving = leaving(sending, (error) => this.report(error)));
       await left;
       if (this.#leaving === left) this.#leaving = undefined;
     }
@@ -132,13 +135,11 @@ export class Lifecycle {
       run.unbind = lifecycle?.(
         () => {
           this.#run?.session?.wake();
-          this.#brews.wake();
+          this.brews.wake();
         },
         () => {
-          this.#resting = true;
           this.#run?.session?.rest();
-          this.#brews.rest();
-          this.#resting = false;
+          this.brews.rest();
         },
       );
     });
@@ -150,7 +151,7 @@ export class Lifecycle {
   /** Makes all ready for a new session. Ciphers and page life may be the application's: what throws there ends the run. */
   #configure(bind?: () => void): void {
     try {
-      this.#registry.configure();
+      this.registry.configure();
       bind?.();
     } catch (error) {
       this.#end(asPubkeeperError(error, 'OPTION_INVALID', 'lifecycle or a cipher threw: see the cause.'));
@@ -163,44 +164,42 @@ export class Lifecycle {
     run.session = new Session({
       ...this.#settings,
       place: this.#place,
-      timeoutMs: this.#settings.connectTimeoutMs,
-      brews: [...this.#brews.keys()],
+      brews: [...this.brews.keys()],
       onReady: () => this.#registerAll(),
       // What is wrong with a packet is told before the rest of it is taken, and a listener may have disconnected.
-      onPacket: (packet) => this.#run === run && this.#registry.received(packet),
-      onFault: (error) => this.#place.report(error),
+      onPacket: (packet) => this.#run === run && this.registry.received(packet),
+      onFault: (error) => this.report(error),
       onDown: (error) => this.#down(error),
       onClose: (error) => {
         if (this.#run === run) this.#end(error);
         // The brews close after the control connection, so that what was brewed last still leaves.
-        void this.#brews.close().then(() => closed.resolve());
+        void this.brews.close().then(() => closed.resolve());
       },
     });
   }
 
   /** The connection was lost, and is tried again: matched pairs go on for `graceMs`. */
   #down(error: PubkeeperError): void {
-    this.#ready = false;
     this.#place.losses++;
     cancel(this.#answers);
-    const { silentMs } = error.details;
-    if (silentMs) this.#brews.wake(silentMs as number);
+    const { silentMs, away } = error.details;
+    if (silentMs) this.brews.wake(silentMs as number);
     const { retryFirst, servers } = this.#settings;
-    if (!this.#resting) this.#place.server = servers[++this.#turn % servers.length]!;
-    if (this.#run?.first && !this.#resting) return retryFirst || ++this.#run.failed < servers.length ? this.#place.report(error) : this.#end(error);
+    if (!away) this.#place.server = servers[++this.#turn % servers.length]!;
+    if (this.#run?.first && !away) return retryFirst || ++this.#run.failed < servers.length ? this.report(error) : this.#end(error);
     if (this.#state !== 'connected') {
       // Another loss says nothing new. A token function that fails is the application's, and else nobody would hear of it.
-      if (error.code === 'TOKEN_FAILED') this.#place.report(error);
+      if (error.code === 'TOKEN_FAILED') this.report(error);
       return;
     }
     const run = this.#run;
     this.#setState('reconnecting');
-    if (!this.#resting) this.#place.report(error);
+    if (!away) this.report(error);
     if (this.#run !== run) return;
     cancel(this.#grace);
     this.#grace = after(this.#settings.reconnect.graceMs, () => {
       // What is being registered just now bears the keys of before.
-      if (this.#ready) run?.session?.abandon(error);
+      if (this.isReady) run?.session?.abandon(error);
       this.#setState('disconnected');
       if (this.#run === run) this.#reset();
       if (this.#run === run) this.#configure();
@@ -214,39 +213,37 @@ export class Lifecycle {
     // Who reads with `for await` waits for the end also of a client that never was connected.
     if (!run) return this.#reset();
     this.#run = undefined;
-    this.#ready = false;
     run.unbind?.();
     cancel(this.#answers);
     cancel(this.#grace);
-    run.session?.close();
+    run.session?.close(disconnected());
     const attempt = this.#attempt;
     this.#attempt = undefined;
     this.#setState('disconnected');
     this.#reset();
     if (attempt) for (const { reject } of attempt.values()) reject(error);
-    else if (error.code !== 'CONNECTION_CLOSED') this.#place.report(error);
+    else if (error.code !== 'CONNECTION_CLOSED') this.report(error);
   }
 
   #reset(): void {
-    this.#registry.reset();
+    this.registry.reset();
     this.#tell.reset();
   }
 
   #registerAll(): void {
-    this.#ready = true;
     const run = this.#run!;
-    const { connectTimeoutMs: ms } = this.#settings;
+    const { timeoutMs: ms } = this.#settings;
     this.#answers = after(ms, () => {
-      const topics = this.#registry.unanswered;
+      const topics = this.registry.unanswered;
       const message = `The server did not answer the registration of ${topics.join(', ')} within ${ms} ms.`;
       this.#run?.session?.abandon(new PubkeeperError('TIMEOUT', message, { topics }));
     });
-    this.#registry.registerAll(run.server !== (run.server = this.#place.server));
+    this.registry.registerAll(run.server !== (run.server = this.#place.server));
   }
 
   /** Connected, once every registration was answered. */
-  settle(): void {
-    if (!this.#ready || this.#state === 'connected') return;
+  answered(): void {
+    if (!this.isReady || this.#state === 'connected') return;
     cancel(this.#answers);
     cancel(this.#grace);
     const run = this.#run!;
@@ -258,8 +255,8 @@ export class Lifecycle {
     // Peers that the server did not name may be on their way back too. Where the connection never lasts that long, those that were not
     // named for as long over several of them are given up.
     const { graceMs } = this.#settings.reconnect;
-    this.#grace = after(graceMs, () => this.#registry.expire(-Infinity)); // also when the clock was set back
-    this.#registry.expire(graceMs);
+    this.#grace = after(graceMs, () => this.registry.expire(-Infinity)); // also when the clock was set back
+    this.registry.expire(graceMs);
   }
 
   #setState(state: ClientState): void {

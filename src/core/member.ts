@@ -62,7 +62,7 @@ export function brewerMember(target: Brewer, brews: Brews, undo: Member['undo'])
           topic,
           brewer_id: brewerId,
           brewer_config: target.getConfig(),
-          brews: all.filter((details) => details !== undefined),
+          brews: all.flatMap((details) => details ?? []),
         },
       };
     },

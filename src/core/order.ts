@@ -11,17 +11,10 @@ interface Slot {
  * Puts results in the order in which they were asked for, whatever mix of at-once and later ones they are. A result
  * that is there at once, with nothing before it, is passed on in the same call, without a promise.
  */
-export class OrderedQueue<T> {
-  readonly #pass: (value: T) => void;
-  readonly #fail: (count: number) => void;
+export class OrderedQueue {
   #waiting: Slot[] = [];
   /** Sum of the sizes of what waits, as given to `push`; who pushes adds what is to be pushed yet. */
   size = 0;
-
-  constructor(pass: (value: T) => void, fail: (count: number) => void) {
-    this.#pass = pass;
-    this.#fail = fail;
-  }
 
   /** How many results wait. */
   get length(): number {
@@ -29,15 +22,13 @@ export class OrderedQueue<T> {
   }
 
   /**
-   * @param map makes what is passed on out of the result, without a promise of its own
-   * @param count how many there are in this result: what `clear` and `fail` tell
+   * @param pass takes the result in its turn
+   * @param fail is told in its turn that there is none
+   * @param count how many there are in this result: what `clear` tells
    */
-  push<R>(result: Awaitable<R>, size: number, map: (result: R) => T, count = 1): void {
+  push<T>(result: Awaitable<T>, size: number, pass: (result: T) => void, fail: (cause: unknown) => void, count = 1): void {
     const later = result instanceof Promise;
-    if (!later && !this.#waiting.length) {
-      this.#pass(map(result));
-      return;
-    }
+    if (!later && !this.#waiting.length) return pass(result);
     const slot: Slot = { size, count };
     this.#waiting.push(slot);
     this.size += size;
@@ -47,10 +38,10 @@ export class OrderedQueue<T> {
     };
     if (later) {
       result.then(
-        (value) => settle(() => this.#pass(map(value))),
-        () => settle(() => this.#fail(count)),
+        (value) => settle(() => pass(value)),
+        (cause: unknown) => settle(() => fail(cause)),
       );
-    } else slot.run = () => this.#pass(map(result));
+    } else slot.run = () => pass(result);
   }
 
   /** Forgets what waits; returns how many that were. */

@@ -8,13 +8,6 @@ import { OrderedQueue } from './order.js';
 
 type Frame = Uint8Array<ArrayBuffer>;
 
-/** A frame whose turn has not come, and what settles the promise that was given for it. */
-interface Outgoing {
-  /** Missing where somebody only waits for this turn. */
-  readonly frame?: Frame;
-  readonly resolve: (accepted: void | Promise<void>) => void;
-}
-
 const DONE = /* @__PURE__ */ Promise.resolve();
 
 /**
@@ -22,15 +15,12 @@ const DONE = /* @__PURE__ */ Promise.resolve();
  * where the cipher has bundles.
  */
 export class Outlet {
-  readonly #sealer: Sealer;
+  readonly sealer: Sealer;
   readonly #carry: (frame: Frame) => void | Promise<void>;
   readonly #failed: (error: unknown) => void;
   readonly #bundle = new Bundle();
   readonly #cork = new Cork(() => this.#leave());
-  readonly #queue = new OrderedQueue<Outgoing>(
-    ({ frame, resolve }) => resolve(frame && this.#hand(frame)),
-    () => undefined, // the promise that was given for it has been rejected by then
-  );
+  readonly #queue = new OrderedQueue();
   /** Frames that wait to be accepted. */
   readonly #waiting = new Set<Promise<void>>();
   /** A frame is being handed to the brews. Some of them deliver it within that call, to a callback that may brew. */
@@ -43,14 +33,14 @@ export class Outlet {
    * @param failed told of what could not be sent; the promises that are given never reject unhandled
    */
   constructor(sealer: Sealer, carry: (frame: Frame) => void | Promise<void>, failed: (error: unknown) => void) {
-    this.#sealer = sealer;
+    this.sealer = sealer;
     this.#carry = carry;
     this.#failed = failed;
   }
 
   /** Sends a message; resolves when it was accepted. */
   send(message: Uint8Array): Promise<void> {
-    if (!this.#sealer.sealBundle) return this.#handled(this.#pass(() => this.#sealer.seal(message)));
+    if (!this.sealer.sealBundle) return this.#handled(this.#pass(() => this.sealer.seal(message)));
     if (this.#bundle.hasRoomFor(message)) this.#bundle.add(message);
     else this.#leave(message);
     this.#cork.touch();
@@ -70,7 +60,7 @@ export class Outlet {
   /** Sends what was gathered now; resolves when the brews have been given all. Nothing when that is so already. */
   leave(): Promise<void> | undefined {
     this.#leave();
-    if (this.#queue.length) return new Promise((resolve) => this.#queue.push(undefined, 0, () => ({ resolve })));
+    if (this.#queue.length) return new Promise((resolve) => this.#queue.push(undefined, 0, resolve, () => resolve()));
   }
 
   /** `next`: what there is no room for. It is in line before anybody hears what leaves, and brews something. */
@@ -82,7 +72,7 @@ export class Outlet {
     const plaintext = this.#bundle.take();
     const accepted = this.#pass(() => {
       try {
-        return count > 1 ? this.#sealer.sealBundle!(plaintext, count) : this.#sealer.seal(plaintext);
+        return count > 1 ? this.sealer.sealBundle!(plaintext, count) : this.sealer.seal(plaintext);
       } finally {
         if (next) this.#bundle.add(next);
       }
@@ -103,14 +93,14 @@ export class Outlet {
     let accepted: void | Promise<void>;
     if (now && !this.#queue.length) accepted = this.#hand(frame as Frame);
     else {
-      accepted = new Promise((resolve, reject) => {
-        const outgoing = (sealed: Frame): Outgoing => ({ frame: sealed, resolve });
-        const failed = (cause: unknown): never => {
-          reject(new PubkeeperError('BREW_FAILED', 'A message cannot be encrypted.', {}, cause));
-          throw cause;
-        };
-        this.#queue.push(now ? frame : Promise.resolve(frame).catch(failed), 0, outgoing);
-      });
+      accepted = new Promise((resolve, reject) =>
+        this.#queue.push(
+          now ? frame : Promise.resolve(frame),
+          0,
+          (sealed) => resolve(this.#hand(sealed)),
+          (cause) => reject(new PubkeeperError('BREW_FAILED', 'A message cannot be encrypted.', {}, cause)),
+        ),
+      );
     }
     if (!accepted) return;
     const waiting = accepted;

@@ -197,7 +197,7 @@ function decode(
   const name = nameOf(type);
   const length = view.getUint16(2, true) + (view.getUint8(4) & 1 ? view.getUint16(5, true) * 0x10000 : 0);
   if (bytes.length - 8 !== length) throw invalid(name, `announces ${length} payload bytes and bears ${bytes.length - 8}`);
-  const read = Object.hasOwn(payloads, type) ? payloads[type as PacketType] : undefined;
+  const read = payloads[type as PacketType];
   if (!read) return { type: 'unknown', number: type };
   let payload: unknown;
   try {
@@ -257,10 +257,8 @@ const object =
   (value, path, fault) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(path, 'is not an object');
     const record = value as Record<string, unknown>;
-    for (const key of Object.keys(fields)) {
-      const read = fields[key]!(Object.hasOwn(record, key) ? record[key] : undefined, `${path}.${key}`, fault);
-      if (read !== undefined) record[key] = read;
-      else delete record[key];
+    for (const [key, read] of Object.entries(fields)) {
+      record[key] = read(Object.hasOwn(record, key) ? record[key] : undefined, `${path}.${key}`, fault);
     }
     return record;
   };

@@ -8,17 +8,16 @@ import { Events } from './events.js';
 import { after } from './host.js';
 import { parseId, readId, show } from './id.js';
 import type { Message } from './message.js';
+import type { OrderedQueue } from './order.js';
 import type { BrewerInfo } from './packet.js';
 import { type PatronCallback, type PatronEvents, type PatronHost, type PatronOptions, readPatronOptions } from './patron-options.js';
 import type { ReplayWindow } from './replay.js';
-import { Source, type SourceOwner, type SourceQueue } from './source.js';
+import { Source, type SourceOwner } from './source.js';
 import { BoundedStream } from './stream.js';
 import { assertTopicPattern } from './topic.js';
 
 export type { PatronCallback, PatronEvents, PatronHost, PatronOptions } from './patron-options.js';
 
-/** How many messages a `for await` loop may lag behind before it loses the oldest. */
-const STREAM_LIMIT = 1024;
 /** How long nothing must come of a brewer that has left, twice, before it is removed, in ms; and how often that is looked at. */
 const RETIRE_MS = 200;
 const RETIRE_LOOKS = 150;
@@ -46,7 +45,7 @@ export class Patron {
   readonly #events = new Events<PatronEvents>();
   readonly #sources = new Map<string, Source>();
   /** Of brewers that were removed while messages of theirs were being opened: these come before those of a next session. */
-  readonly #leaving = new Map<string, SourceQueue>();
+  readonly #leaving = new Map<string, OrderedQueue>();
   readonly #past = new Map<string, ReplayWindow>();
   readonly #streams = new Set<BoundedStream<Message>>();
   readonly #drops = new Drops((drop) => this.#events.emit('dropped', drop));
@@ -77,7 +76,7 @@ export class Patron {
       resets: () => this.#resets,
       past: this.#past,
       deliver: (message) => this.#deliver(message),
-      drop: (reason, brewerId, count) => this.#drops.add(reason, brewerId, count),
+      drops: this.#drops,
       gap: ({ brewerId, topic }, missing) => this.#events.emit('gap', { topic, brewerId, missing }),
     };
   }
@@ -178,7 +177,6 @@ export class Patron {
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const stream: BoundedStream<Message> = new BoundedStream<Message>(
-      STREAM_LIMIT,
       () => this.#drops.add('overflow', undefined),
       () => this.#streams.delete(stream),
     );

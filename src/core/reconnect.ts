@@ -1,8 +1,8 @@
+import { bytesOf } from './bytes.js';
 import type { Complete } from './complete.js';
-import { Connection, type ConnectionOptions } from './connection.js';
+import { blocked, isRefusal, lost, unreachable, type WebSocketConstructor, type WebSocketLike, wrongProtocol } from './connection.js';
 import { PubkeeperError } from './errors.js';
-import { cancel, type Timer, wait } from './host.js';
-import { Pulse } from './pulse.js';
+import { after, cancel, microtask, type Timer, wait } from './host.js';
 
 /** How a connection comes back: after random waits, whose limit doubles. Times in ms. */
 export interface ReconnectOptions {
@@ -26,23 +26,55 @@ export const isFatal = ({ code }: PubkeeperError): boolean =>
 export const backoff = (attempt: number, { delayMs, maxDelayMs }: { readonly delayMs: number; readonly maxDelayMs: number }): number =>
   Math.random() * Math.min(maxDelayMs, delayMs * 2 ** attempt);
 
-/** As for a connection; `onClose` tells only of a final end. */
-export interface ReconnectingOptions extends ConnectionOptions {
+/** What a connection is made of, and whom it tells. */
+export interface ReconnectingOptions {
+  /** Looked at each time that it dials. */
+  readonly url: string;
+  /** The subprotocols to offer; the server must pick one of them. */
+  readonly protocols: readonly string[];
+  readonly WebSocket: WebSocketConstructor;
+  /** How long opening may take, in ms. */
+  readonly timeoutMs: number;
   readonly reconnect: Complete<ReconnectOptions>;
-  /** The connection ended or could not be made; it is tried again in `retryMs`. Calling `close` here prevents it. */
+  onOpen(protocol: string): void;
+  onMessage(bytes: Uint8Array): void;
+  /** Something came that the protocol does not have (a text message); the connection goes on. */
+  onFault(error: PubkeeperError): void;
+  /**
+   * The connection ended or could not be made; it is tried again in `retryMs`. Calling `close` here prevents it. With `away` in its details:
+   * the page is just being put away, so that nothing is lost.
+   */
   onDown(error: PubkeeperError, retryMs: number): void;
+  /** The final end, told exactly once. `CONNECTION_CLOSED` when this side asked for it. */
+  onClose(error: PubkeeperError): void;
 }
 
+const OPEN = 1;
+/** How long the other side may take to answer a close, in ms, before it is over without its answer. */
+const CLOSE_TIMEOUT = 1000;
+/** After a wake-up an answer must come within this time, in ms. */
+const WAKE_TIMEOUT = 3000;
+
 /**
- * A connection that comes back: the same shape as {@link Connection}, plus exponential backoff with full jitter, so
- * that thousands of clients that were thrown off together do not come back together.
+ * A WebSocket with one of the offered subprotocols, binary messages in and out, that comes back: by exponential backoff with full
+ * jitter, so that thousands of clients that were thrown off together do not come back together. Never throws.
  */
 export class ReconnectingConnection {
+  /** When the last message came on the present connection, as `Date.now()`. */
+  heardAt = 0;
   readonly #options: ReconnectingOptions;
-  #connection: Connection | undefined;
+  #socket: WebSocketLike | undefined;
+  #opened = false;
+  /** Ends the present connection, or the attempt to make one; missing where there is none. */
+  #end: ((error: PubkeeperError) => void) | undefined;
+  /** Until the socket must have opened, or closed. */
   #timer: Timer | undefined;
+  #retry: Timer | undefined;
   #stable: Timer | undefined;
-  #pulse: Pulse | undefined;
+  /** What the other side answers by a sign of life; missing where the present connection is not watched. */
+  #ping: Uint8Array<ArrayBuffer> | undefined;
+  #beatMs = 0;
+  #pulse: Timer | undefined;
   #attempts = 0;
   #closed = false;
 
@@ -52,19 +84,19 @@ export class ReconnectingConnection {
   }
 
   get isOpen(): boolean {
-    return !!this.#connection?.isOpen;
+    return this.#opened && this.#socket?.readyState === OPEN;
   }
 
+  /** Bytes that were given to `send` and have not left this process. */
   get bufferedAmount(): number {
-    return this.#connection?.bufferedAmount ?? 0;
+    return this.#socket?.bufferedAmount ?? 0;
   }
 
-  get heardAt(): number {
-    return this.#connection?.heardAt ?? 0;
-  }
-
+  /** Sends a message; false when the connection is not open. */
   send(bytes: Uint8Array<ArrayBuffer>): boolean {
-    return !!this.#connection?.send(bytes);
+    if (!this.isOpen) return false;
+    this.#socket!.send(bytes);
+    return true;
   }
 
   /**
@@ -72,79 +104,155 @@ export class ReconnectingConnection {
    * so, and then nothing is watched. `ping`: what it answers; `now`: it is to be sent at once.
    */
   watch(beatMs: number, ping: Uint8Array<ArrayBuffer>, now?: boolean): void {
-    if (!beatMs || this.#pulse || !this.isOpen) return;
+    if (!beatMs || this.#ping || !this.isOpen) return;
     if (now) this.send(ping);
-    const { url } = this.#options;
-    this.#pulse = new Pulse(
-      this,
-      beatMs,
-      () => this.send(ping),
-      (silentMs) => this.abandon(new PubkeeperError('CONNECTION_LOST', `${url} has not answered for ${Math.round(silentMs)} ms.`, { silentMs })),
-    );
+    this.#ping = ping;
+    this.#beatMs = beatMs;
+    this.#listen();
   }
 
-  /** Gives the present connection up and, unless the error is fatal, tries again. */
+  /** Ends the present connection at once, whether or not the other side is still there to agree; unless the error is fatal, tries again. */
   abandon(error: PubkeeperError): void {
-    this.#connection?.abandon(error);
+    const socket = this.#socket;
+    const opened = this.#opened;
+    this.#end?.(error);
+    // 4000: "abandoned"; browsers allow no protocol codes here. A socket that is not open yet is just closed.
+    if (opened) socket?.close(4000, error.code);
+    else socket?.close();
   }
 
   /** Lets go of the socket, and does not try again until `wake`. */
   rest(): void {
     // It is no failure, and counts for nothing in the row.
-    if (this.#connection) this.#attempts--;
-    this.abandon(new PubkeeperError('CONNECTION_LOST', 'The page was put away.'));
-    cancel(this.#timer);
+    if (this.#end) this.#attempts--;
+    this.abandon(new PubkeeperError('CONNECTION_LOST', 'The page was put away.', { away: true }));
+    cancel(this.#retry);
   }
 
   /** As `hurry`; and a connection that is watched is asked whether it is still there. */
   wake(): void {
-    this.#pulse?.ask();
+    if (this.#ping) this.#ask(WAKE_TIMEOUT);
     this.hurry();
   }
 
   /** Tries at once if it is waiting to try again, or rests. */
   hurry(): void {
-    if (this.#timer === undefined) return;
-    cancel(this.#timer);
+    if (this.#retry === undefined) return;
+    cancel(this.#retry);
     this.#dial();
   }
 
-  /** Closes it for good; `onClose` follows, at once when no connection is open. */
+  /**
+   * Closes it for good after what was sent has left; `onClose` follows: at once where no connection is open, else when the other side
+   * answers, or after a second. It is told `error`, or `CONNECTION_LOST` where the other side refuses what it got.
+   */
   close(error: PubkeeperError): void {
     if (this.#closed) return;
     this.#closed = true;
-    cancel(this.#timer);
-    this.#timer = undefined;
-    if (this.#connection) this.#connection.close(error);
-    else this.#options.onClose(error);
+    cancel(this.#retry);
+    this.#retry = undefined;
+    if (!this.#end) return this.#options.onClose(error);
+    if (!this.#opened) return this.abandon(error);
+    const { url } = this.#options;
+    const socket = this.#socket!;
+    this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(error));
+    socket.onmessage = null;
+    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
+      this.#end!(isRefusal(code) ? lost(url, code, reason) : error);
+    // The other side may have begun to close it: then this does nothing, and its reason is on the way.
+    socket.close(1000);
+  }
+
+  /** Asks for a sign of life after a heartbeat of silence. */
+  #listen(): void {
+    const beatMs = this.#beatMs;
+    this.#pulse = after(beatMs / 2, () => {
+      if (Math.abs(Date.now() - this.heardAt) >= beatMs) this.#ask(1.5 * beatMs);
+      else this.#listen();
+    });
+  }
+
+  /**
+   * Asks for a sign of life, and gives up when none comes in time. Silence without a question proves nothing: in a hidden tab, whose
+   * timers run once a minute, it is this side that was silent.
+   */
+  #ask(timeoutMs: number): void {
+    const asked = Date.now();
+    cancel(this.#pulse);
+    this.send(this.#ping!);
+    this.#pulse = after(timeoutMs, () => {
+      const now = Date.now();
+      const { heardAt } = this;
+      // What was heard "later" was heard before the clock was set back.
+      if (heardAt >= asked && heardAt <= now) return this.#listen();
+      const silentMs = now - asked;
+      this.abandon(new PubkeeperError('CONNECTION_LOST', `${this.#options.url} has not answered for ${Math.round(silentMs)} ms.`, { silentMs }));
+    });
   }
 
   #dial(): void {
-    const { reconnect, onOpen } = this.#options;
-    this.#timer = undefined;
-    this.#connection = new Connection({
-      ...this.#options,
-      onOpen: (protocol) => {
-        this.#stable = wait(reconnect.stableMs, () => (this.#attempts = 0));
-        onOpen(protocol);
-      },
-      onClose: (error) => this.#ended(error),
+    const { url, protocols, WebSocket, timeoutMs, reconnect, onOpen, onMessage, onFault } = this.#options;
+    let socket: WebSocketLike | undefined;
+    const end = (this.#end = (error) => {
+      this.#end = this.#socket = this.#ping = undefined;
+      this.#opened = false;
+      this.heardAt = 0;
+      for (const timer of [this.#timer, this.#stable, this.#pulse]) cancel(timer);
+      if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
+      this.#ended(error);
     });
+    /** What is told later may be of an attempt that is over. */
+    const fail = (error: PubkeeperError): void => {
+      if (this.#end === end) this.abandon(error);
+    };
+    this.#retry = undefined;
+    try {
+      this.#socket = socket = new WebSocket(url, [...protocols]);
+    } catch (cause) {
+      // Told later, as every other failure is, so that the caller has this object by then.
+      microtask(() => fail(blocked(url, cause)));
+      return;
+    }
+    let problem: unknown;
+    // At once, and for good: in Node an 'error' that nobody listens to ends the process.
+    socket.onerror = (event: { readonly message?: unknown }) => {
+      problem = event.message;
+      // WebKit refuses so: it stays connecting, and no `close` comes. Node's own tells so, with a message, that nobody is there.
+      if (!socket.readyState) fail(problem ? unreachable(url, protocols, problem) : blocked(url));
+    };
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => {
+      const { protocol } = socket;
+      if (!protocols.includes(protocol)) return this.abandon(wrongProtocol(url, protocols, protocol));
+      cancel(this.#timer);
+      this.#opened = true;
+      this.heardAt = Date.now();
+      this.#stable = wait(reconnect.stableMs, () => (this.#attempts = 0));
+      onOpen(protocol);
+    };
+    socket.onmessage = ({ data }: { readonly data: unknown }) => {
+      this.heardAt = Date.now();
+      const bytes = bytesOf(data);
+      if (bytes) onMessage(bytes);
+      else onFault(new PubkeeperError('PROTOCOL_ERROR', `${url} sent a text message; only binary ones are read.`, { url }));
+    };
+    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
+      end(this.#opened ? lost(url, code, reason) : unreachable(url, protocols, problem));
+    // Chromium refuses so what a page's policy forbids, where other browsers throw: closed at once, and no `close` comes.
+    if (socket.readyState > OPEN) microtask(() => fail(blocked(url)));
+    const late = `${url} did not answer within ${timeoutMs} ms: check host, port and firewall.`;
+    this.#timer = wait(timeoutMs, () => this.abandon(new PubkeeperError('TIMEOUT', late, { url, timeoutMs })));
   }
 
   #ended(error: PubkeeperError): void {
     const { reconnect, onClose, onDown } = this.#options;
-    this.#connection = undefined;
-    cancel(this.#stable);
-    this.#pulse?.stop();
-    this.#pulse = undefined;
     if (this.#closed || isFatal(error) || this.#attempts >= reconnect.maxRetries) {
       this.#closed = true;
       onClose(error);
       return;
     }
     const retryMs = backoff(this.#attempts++, reconnect);
-    this.#timer = wait(retryMs, () => this.#dial());
+    this.#retry = wait(retryMs, () => this.#dial());
     onDown(error, retryMs);
   }
 }

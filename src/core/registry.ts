@@ -20,12 +20,10 @@ export class Registry {
   readonly #owner: RegistryOwner;
   readonly #members = new Map<string, Member>();
   readonly #awaited = new Set<Member>();
-  /** Whose registration has been sent in this session. */
-  readonly #sent = new Set<Member>();
+  /** Whose registration has been sent in this session. Each has a set of its own, by which what a former one began is told from it. */
+  #sent = new Set<Member>();
   /** Brewers that were removed, and what they brewed before has not left yet. */
   readonly #parting = new Set<Promise<void> | undefined>();
-  /** Grows with each session, so that what a former one began is not taken for the present one's. */
-  #session = 0;
 
   constructor(owner: RegistryOwner) {
     this.#owner = owner;
@@ -83,27 +81,26 @@ export class Registry {
 
   /** The connection is new: registers all. `isOther`: what brewers have of a server, as its relay, is another one's now. */
   registerAll(isOther: boolean): void {
-    this.#session++;
     this.#awaited.clear();
-    this.#sent.clear();
+    this.#sent = new Set();
     for (const [key, member] of this.#members) this.register(key, member, isOther);
     if (!this.#awaited.size) this.#owner.answered();
   }
 
   register(key: string, member: Member, isOther?: boolean): void {
-    const session = this.#session;
+    const sent = this.#sent;
     this.#awaited.add(member);
     member.registration.expectAnswer(isOther);
     member
       .register()
       .then((packet) => {
         // It may have been removed, or the session may have ended, while a brew got ready.
-        if (this.#session !== session || this.#members.get(key) !== member) return;
-        this.#sent.add(member);
+        if (this.#sent !== sent || this.#members.get(key) !== member) return;
+        sent.add(member);
         this.#owner.send(packet);
       })
       .catch((cause: unknown) => {
-        if (this.#session !== session) return;
+        if (this.#sent !== sent) return;
         this.#owner.report(asPubkeeperError(cause, 'BREW_FAILED', `${member.target.topic} cannot be registered.`));
         this.#answered(member);
       });

@@ -31,18 +31,17 @@ export interface SessionOptions {
 }
 
 /** The control connection (protocol, section 2): authenticates, notices silence, and comes back when it is lost. */
-export class Session {
+export class Session extends ReconnectingConnection {
+  /** Authenticated: everything else can be sent. */
+  isReady = false;
   readonly #options: SessionOptions;
-  readonly #connection: ReconnectingConnection;
   #version: PacketVersion = '1.1';
-  #authenticated = false;
   #timer: Timer | undefined;
   /** What the server said before it closed: the better explanation. */
   #refusal: PubkeeperError | undefined;
 
   constructor(options: SessionOptions) {
-    this.#options = options;
-    this.#connection = new ReconnectingConnection({
+    super({
       ...options,
       get url() {
         return options.place.server;
@@ -53,40 +52,22 @@ export class Session {
       onDown: (error) => {
         const why = this.#ended(error);
         // What the server said counts, and not how it closed: a refused token will not be taken the next time.
-        if (isFatal(why)) this.#connection.close(why);
+        if (isFatal(why)) this.close(why);
         else options.onDown(why);
       },
       onClose: (error) => options.onClose(this.#ended(error)),
     });
+    this.#options = options;
   }
 
   /**
-   * Sends a packet, once it is ready; false when the session is down, and everything will be registered anew anyway.
+   * Sends a packet if it is ready; when the session is down everything will be registered anew anyway.
    * @throws {PubkeeperError} `PACKET_TOO_LONG`
    */
-  send(packet: Packet): boolean {
+  tell(packet: Packet): void {
     // Servers of another kind have a meaning of their own for it; those of this project tell their heartbeat.
     const isMeant = packet.type !== PacketType.BREW_STATE || !!this.#options.place.heartbeatMs;
-    return isMeant && this.#connection.send(encodePacket(packet, this.#version));
-  }
-
-  close(): void {
-    this.#connection.close(disconnected());
-  }
-
-  /** Gives the present connection up, and tries again. */
-  abandon(error: PubkeeperError): void {
-    this.#connection.abandon(error);
-  }
-
-  /** Lets go of the socket until `wake`. */
-  rest(): void {
-    this.#connection.rest();
-  }
-
-  /** The network may have changed: dials now, or asks the server whether it is still there. */
-  wake(): void {
-    this.#connection.wake();
+    if (this.isReady && isMeant) this.send(encodePacket(packet, this.#version));
   }
 
   #opened(protocol: string): void {
@@ -103,7 +84,7 @@ export class Session {
       silent = `${server} did not authenticate`;
       if (typeof text !== 'string' || !text) throw new PubkeeperError('TOKEN_FAILED', 'The token function gave no text.');
       const packet: Packet = { type: PacketType.CLIENT_AUTHENTICATE, payload: { token: text } };
-      this.#connection.send(encodePacket(packet, this.#version));
+      this.send(encodePacket(packet, this.#version));
     };
     authenticate().catch((cause: unknown) => {
       if (this.#timer === deadline) this.abandon(asPubkeeperError(cause, 'TOKEN_FAILED', 'The token function failed: see the cause.'));
@@ -117,7 +98,7 @@ export class Session {
       if (packet.type === 'unknown') {
         if (packet.number !== PING) throw unexpected(packet.number);
       } else if (packet.type === PacketType.CLIENT_AUTHENTICATED) this.#authenticate(packet.payload);
-      else if (this.#authenticated) onPacket(packet);
+      else if (this.isReady) onPacket(packet);
       else if (packet.type === PacketType.ERROR) this.#refusal = serverError(packet.payload);
       else throw unexpected(packet.type);
     } catch (error) {
@@ -126,7 +107,7 @@ export class Session {
   }
 
   #authenticate(payload: { readonly authenticated: boolean; readonly heartbeat?: unknown }): void {
-    if (this.#authenticated) return;
+    if (this.isReady) return;
     if (!payload.authenticated) {
       const why = this.#refusal?.message ?? 'Give a valid one and connect again.';
       this.abandon(new PubkeeperError('UNAUTHORIZED', `The server does not accept this token. ${why}`));
@@ -134,11 +115,11 @@ export class Session {
     }
     cancel(this.#timer);
     this.#refusal = undefined;
-    this.#authenticated = true;
+    this.isReady = true;
     const { brews, onReady, place } = this.#options;
     const beat = (place.heartbeatMs = typeof payload.heartbeat === 'number' && payload.heartbeat >= 100 ? payload.heartbeat : 0);
-    this.#connection.watch(beat, encodePacket({ type: PING, payload: {} }, this.#version));
-    this.send({ type: PacketType.BREWS_REGISTER, payload: { brews, bridge_mode: false } });
+    this.watch(beat, encodePacket({ type: PING, payload: {} }, this.#version));
+    this.tell({ type: PacketType.BREWS_REGISTER, payload: { brews, bridge_mode: false } });
     onReady();
   }
 
@@ -147,7 +128,7 @@ export class Session {
     const refusal = error.code === 'CONNECTION_LOST' ? this.#refusal : undefined;
     cancel(this.#timer);
     this.#timer = undefined;
-    this.#authenticated = false;
+    this.isReady = false;
     this.#refusal = undefined;
     return refusal ?? error;
   }

@@ -2,7 +2,7 @@ import { bytesOf } from './bytes.js';
 import { bursts, type CryptoEngine, sizeOf } from './ciphers/engine.js';
 import { openerFor } from './ciphers/index.js';
 import { type Opener, strength } from './ciphers/cipher.js';
-import type { DropReason } from './drops.js';
+import type { DropReason, Drops } from './drops.js';
 import { bearsIdentity, identityOf, isBundle, isFrame, sequenceOf, topicHash } from './frame.js';
 import { soon } from './host.js';
 import { Message } from './message.js';
@@ -21,7 +21,7 @@ export interface SourceOwner {
   /** What has come of sealed sessions that have ended. */
   readonly past: ReadonlyMap<string, ReplayWindow>;
   deliver(message: Message): void;
-  drop(reason: DropReason, brewerId: string, count?: number): void;
+  readonly drops: Drops;
   gap(source: Source, missing: number): void;
 }
 
@@ -31,23 +31,16 @@ const MAX_OPENING = 64 * 1024 * 1024;
 /** Of so many frames that come alone two wait for company, and as many have come before others do not. */
 const LOOK_EVERY = 32;
 
-/** A frame that is being opened, as it goes through the queue. */
-interface Opening {
-  readonly messages: Uint8Array | readonly (Uint8Array | undefined)[];
-  readonly sequence: number | undefined;
-  readonly retained: boolean;
-  readonly source: Source;
-}
-
-/** The order in which one brewer's messages are delivered; it outlives a change of that brewer's key. */
-export type SourceQueue = OrderedQueue<Opening>;
+/** What was in a frame, or in frames that were opened together. */
+type Opened = Uint8Array | readonly (Uint8Array | undefined)[];
 
 /** One brewer as one patron sees it: its key, its place in the order of messages, and what it has delivered. */
 export class Source {
   readonly topic: string;
   readonly brewerId: string;
   readonly brew: BrewerInfo['brew'];
-  readonly queue: SourceQueue;
+  /** The order in which its messages are delivered; it outlives a change of the brewer's key. */
+  readonly queue: OrderedQueue;
   /** Ends the transport. */
   stop: (() => void) | undefined;
   /** Whether its match was told: one of a list may be removed before, by a listener of those before it. */
@@ -79,7 +72,7 @@ export class Source {
     info: BrewerInfo,
     brewerId: string,
     engine: CryptoEngine,
-    queue?: SourceQueue,
+    queue = new OrderedQueue(),
   ) {
     this.topic = info.topic;
     this.brewerId = brewerId;
@@ -96,12 +89,7 @@ export class Source {
       this.session = String(topicHash(brewerId + JSON.stringify(config.cipher)));
       this.replays = owner.past.get(this.session) ?? new ReplayWindow();
     }
-    this.queue =
-      queue ??
-      new OrderedQueue<Opening>(
-        (opening) => opening.source.#pass(opening),
-        (count) => owner.drop('undecryptable', brewerId, count),
-      );
+    this.queue = queue;
   }
 
   /** Opens a frame and delivers its messages in their turn, or drops it. Never throws. */
@@ -109,7 +97,7 @@ export class Source {
     this.received++;
     const frame = bytesOf(data)!; // what is none is refused
     const reason = this.#refuse(frame);
-    if (reason) return this.#owner.drop(reason, this.brewerId);
+    if (reason) return this.#owner.drops.add(reason, this.brewerId);
     // Where frames keep coming one by one, the next is opened at once, since the end of a tick costs a browser more than a short
     // message. Two of so many wait for it nevertheless, to see whether others come with them: one could be the last of its tick
     // each time.
@@ -149,6 +137,7 @@ export class Source {
   /** Puts in line what is opened by one call. */
   #begin(burst: readonly Uint8Array[], retained: boolean): void {
     const { length } = burst;
+    const lost = (): void => this.#owner.drops.add('undecryptable', this.brewerId, length);
     try {
       const opened = length > 1 ? this.#opener.openAll!(burst) : this.#opener.open(burst[0]!);
       if (length > 1 && opened instanceof Promise) {
@@ -160,30 +149,30 @@ export class Source {
         opened.then(done, done);
       }
       const sequence = this.replays && sequenceOf(burst[0]!);
-      this.queue.push<Opening['messages']>(opened, sizeOf(burst), (messages) => ({ messages, sequence, retained, source: this }), length);
+      this.queue.push<Opened>(opened, sizeOf(burst), (messages) => this.#pass(messages, sequence, retained), lost, length);
     } catch {
-      this.#owner.drop('undecryptable', this.brewerId, length);
+      lost();
     }
   }
 
-  #pass({ messages, sequence, retained }: Opening): void {
+  #pass(messages: Opened, sequence: number | undefined, retained: boolean): void {
     if (messages instanceof Uint8Array) return this.#deliver(messages, sequence, retained);
     // What a callback makes come does not overtake the rest.
     this.#alone = 0;
     messages.forEach((data, index) => {
       if (data) this.#deliver(data, sequence === undefined ? undefined : sequence + index, retained);
-      else this.#owner.drop('undecryptable', this.brewerId);
+      else this.#owner.drops.add('undecryptable', this.brewerId);
     });
   }
 
   #deliver(data: Uint8Array, sequence: number | undefined, retained: boolean): void {
     if (sequence !== undefined) {
-      if (this.replays!.has(sequence, retained)) return this.#owner.drop('replayed', this.brewerId);
+      if (this.replays!.has(sequence, retained)) return this.#owner.drops.add('replayed', this.brewerId);
       const missing = this.replays!.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
     // A listener of the gap may have reset the patron, or the callback of the message before it in a bundle.
-    if (this.#resets !== this.#owner.resets()) return this.#owner.drop('reset', this.brewerId);
+    if (this.#resets !== this.#owner.resets()) return this.#owner.drops.add('reset', this.brewerId);
     // No transport gives shared memory; so that an application need not say so wherever it passes data on.
     this.#owner.deliver(new Message(this.topic, this.brewerId, data as Uint8Array<ArrayBuffer>, retained, sequence));
   }

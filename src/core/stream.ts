@@ -1,17 +1,18 @@
+/** How many values a `for await` loop may lag behind before it loses the oldest. */
+const LIMIT = 1024;
+
 /**
  * A bounded buffer that is read with `for await`. When it is full, the oldest value makes room, and `lost` is told:
  * a slow reader gets the newest values and knows what it missed.
  */
 export class BoundedStream<T> implements AsyncIterableIterator<T> {
-  readonly #limit: number;
   readonly #lost: () => void;
   readonly #done: () => void;
   #values: T[] = [];
   #readers: ((result: IteratorResult<T>) => void)[] = [];
   #ended = false;
 
-  constructor(limit: number, lost: () => void, done: () => void) {
-    this.#limit = limit;
+  constructor(lost: () => void, done: () => void) {
     this.#lost = lost;
     this.#done = done;
   }
@@ -23,7 +24,7 @@ export class BoundedStream<T> implements AsyncIterableIterator<T> {
       reader({ value, done: false });
       return;
     }
-    if (this.#values.length >= this.#limit) {
+    if (this.#values.length >= LIMIT) {
       this.#values.shift();
       this.#lost();
     }

@@ -27,7 +27,7 @@ export function lifecycle(wake: () => void, rest: () => void): () => void {
     target?.addEventListener?.(name, run);
     undo.push(() => target?.removeEventListener?.(name, run));
   };
-  const page = typeof document === 'object' ? document : undefined; // workers have none
+  const page: Document | undefined = globalThis.document; // workers have none
   on(globalThis, 'online', wake);
   on(globalThis, 'pageshow', wake);
   on(globalThis, 'pagehide', rest);

@@ -2,14 +2,15 @@ import { createServer, type Server as TcpServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import WebSocket from 'ws';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Connection, type ConnectionOptions, type WebSocketConstructor } from '../../src/core/connection.js';
+import type { WebSocketConstructor } from '../../src/core/connection.js';
 import type { PubkeeperError } from '../../src/core/errors.js';
+import { ReconnectingConnection, type ReconnectingOptions } from '../../src/core/reconnect.js';
 import { bytes, hex, settle } from '../helpers.js';
 import { Network } from '../socket-pair.js';
 import { StrictServer } from '../strict-server.js';
 
-/** A connection, and a promise of its end. */
-function connect(url: string, options: Partial<ConnectionOptions> = {}) {
+/** A connection that is not tried again, and a promise of its end. */
+function connect(url: string, options: Partial<ReconnectingOptions> = {}) {
   const log: string[] = [];
   const faults: PubkeeperError[] = [];
   const ends: PubkeeperError[] = [];
@@ -17,14 +18,16 @@ function connect(url: string, options: Partial<ConnectionOptions> = {}) {
   let closed!: (error: PubkeeperError) => void;
   const open = new Promise<void>((resolve) => (opened = resolve));
   const end = new Promise<PubkeeperError>((resolve) => (closed = resolve));
-  const connection: Connection = new Connection({
+  const connection: ReconnectingConnection = new ReconnectingConnection({
     url,
     protocols: ['pubkeeper-1.1', 'pubkeeper-1.0'],
     WebSocket: WebSocket as unknown as WebSocketConstructor,
     timeoutMs: 5000,
+    reconnect: { delayMs: 0, maxDelayMs: 0, stableMs: 1000, graceMs: 0, maxRetries: 0 },
     onOpen: (protocol) => (log.push(`open ${protocol}`), opened()),
     onMessage: (data) => log.push(hex(data)),
     onFault: (error) => faults.push(error),
+    onDown: () => expect.unreachable(),
     onClose: (error) => (ends.push(error), closed(error)),
     ...options,
   });
@@ -167,7 +170,7 @@ describe('the end of a connection', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(() => void vi.useRealTimers());
   const why = { code: 'CONNECTION_CLOSED' } as PubkeeperError;
-  const pair = (options: Partial<ConnectionOptions> = {}) => {
+  const pair = (options: Partial<ReconnectingOptions> = {}) => {
     const network = new Network();
     const made = connect('ws://pair/', { WebSocket: network.WebSocket, ...options });
     return { network, ...made };
@@ -261,6 +264,7 @@ describe('the end of a connection', () => {
     const { network } = pair();
     expect(vi.getTimerCount()).toBe(1);
     network.last.open();
+    vi.advanceTimersByTime(1000); // it counts as stable
     expect(vi.getTimerCount()).toBe(0);
   });
 });

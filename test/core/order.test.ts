@@ -11,7 +11,7 @@ import { bytes, deferred, id, settle } from '../helpers.js';
 
 vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
-const same = (value: number): number => value;
+const never = () => expect.unreachable();
 
 type Speed = 'sync' | 'fast' | 'slow' | 'fails' | 'throws';
 
@@ -169,36 +169,39 @@ describe('a brewer whose data comes back while it is being carried', () => {
 describe('OrderedQueue', () => {
   it('counts down what waits as it is passed on, and what failed', async () => {
     const [first, second] = [deferred<number>(), deferred<number>()];
-    const sizes: [size: number, failed?: number][] = [];
-    const queue: OrderedQueue<number> = new OrderedQueue<number>(() => sizes.push([queue.size]), (count) => sizes.push([queue.size, count]));
-    queue.push(first.promise, 4, same);
-    queue.push(second.promise, 2, same, 3);
-    queue.push(3, 1, same);
+    const sizes: [size: number, failure?: unknown][] = [];
+    const queue = new OrderedQueue();
+    const pass = () => sizes.push([queue.size]);
+    const fail = (cause: unknown) => sizes.push([queue.size, cause]);
+    queue.push(first.promise, 4, pass, fail);
+    queue.push(second.promise, 2, pass, fail, 3);
+    queue.push(3, 1, pass, fail);
     expect(queue.size).toBe(7);
-    second.reject(new Error('cannot be opened'));
+    second.reject('cannot be opened');
     first.resolve(1);
     await settle();
-    expect(sizes).toEqual([[3], [1, 3], [0]]);
+    expect(sizes).toEqual([[3], [1, 'cannot be opened'], [0]]);
   });
 
   it('passes what is there at once in the same call', () => {
     const passed: number[] = [];
-    const queue = new OrderedQueue<number>((value) => passed.push(value), () => undefined);
-    queue.push(1, 10, same);
+    const queue = new OrderedQueue();
+    queue.push(1, 10, (value) => passed.push(value), never);
     expect(passed).toEqual([1]);
     expect([queue.length, queue.size]).toEqual([0, 0]);
   });
 
   it('counts what waits, and forgets it when it is cleared', async () => {
     const passed: number[] = [];
-    const queue = new OrderedQueue<number>((value) => passed.push(value), () => undefined);
+    const pass = (value: number) => passed.push(value);
+    const queue = new OrderedQueue();
     const first = deferred<number>();
-    queue.push(first.promise, 10, same);
-    queue.push(2, 5, same);
+    queue.push(first.promise, 10, pass, never);
+    queue.push(2, 5, pass, never);
     expect([queue.length, queue.size]).toEqual([2, 15]);
     expect(queue.clear()).toBe(2);
     expect([queue.length, queue.size]).toEqual([0, 0]);
-    queue.push(3, 1, same);
+    queue.push(3, 1, pass, never);
     first.resolve(1);
     await settle();
     expect(passed).toEqual([3]);
@@ -207,16 +210,14 @@ describe('OrderedQueue', () => {
   it('bears a clear() and a push() out of what it calls', async () => {
     const passed: number[] = [];
     const first = deferred<number>();
-    const queue: OrderedQueue<number> = new OrderedQueue<number>(
-      (value) => {
-        passed.push(value);
-        if (value === 1) queue.push(9, 1, same);
-        if (value === 2) queue.clear();
-      },
-      () => undefined,
-    );
-    queue.push(first.promise, 1, same);
-    for (const value of [2, 3, 4]) queue.push(value, 1, same);
+    const queue = new OrderedQueue();
+    const pass = (value: number) => {
+      passed.push(value);
+      if (value === 1) queue.push(9, 1, pass, never);
+      if (value === 2) queue.clear();
+    };
+    queue.push(first.promise, 1, pass, never);
+    for (const value of [2, 3, 4]) queue.push(value, 1, pass, never);
     first.resolve(1);
     await settle();
     expect(passed).toEqual([1, 2]);

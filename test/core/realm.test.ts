@@ -1,6 +1,6 @@
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it, vi } from 'vitest';
-import { Connection } from '../../src/core/connection.js';
+import { ReconnectingConnection } from '../../src/core/reconnect.js';
 import { Patron } from '../../src/core/patron.js';
 import { bytes, id, rawFrame } from '../helpers.js';
 import { Network } from '../socket-pair.js';
@@ -36,14 +36,16 @@ describe('bytes of another realm', () => {
     const network = new Network();
     const onMessage = vi.fn();
     const onFault = vi.fn();
-    const connection = new Connection({
+    const connection = new ReconnectingConnection({
       url: 'ws://any',
       protocols: ['p'],
       WebSocket: network.WebSocket,
       timeoutMs: 1000,
+      reconnect: { delayMs: 0, maxDelayMs: 0, stableMs: 0, graceMs: 0, maxRetries: 0 },
       onOpen: () => undefined,
       onMessage,
       onFault,
+      onDown: () => undefined,
       onClose: () => undefined,
     });
     const socket = network.sockets[0]!;

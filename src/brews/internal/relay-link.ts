@@ -28,6 +28,9 @@ interface Joined {
 /** One connection to one relay (protocol, section 4), shared by all brewers and patrons of a client that use that relay. */
 export class RelayLink {
   readonly url: string;
+  /** How many pairs use it; and what closes it when none has for a while. */
+  users = 0;
+  idle: Timer | undefined;
   readonly #host: BrewHost;
   readonly #connection: ReconnectingConnection;
   readonly #joined = new Map<string, Joined>();
@@ -151,9 +154,7 @@ export class RelayLink {
   /** Lets go of the socket until `wake`. What is published meanwhile waits. */
   rest(): void {
     this.#flush();
-    this.#reported = true; // this end is no news
     this.#connection.rest();
-    this.#reported = false;
   }
 
   /** Dials now, if it has to dial; also where nothing has come for `silentMs`, since not every relay can be asked for a sign of life. */
@@ -163,6 +164,7 @@ export class RelayLink {
   }
 
   close(): Promise<void> {
+    cancel(this.idle);
     this.#flush();
     this.#connection.close(new PubkeeperError('CONNECTION_CLOSED', `The connection to the relay ${this.url} was closed.`, { url: this.url }));
     return this.ended;
@@ -253,8 +255,9 @@ export class RelayLink {
   #down(error: PubkeeperError): void {
     this.#settleDrain();
     this.#routes.interrupted();
-    if (!this.#reported) this.#host.report(error);
-    this.#reported = true;
+    const { away } = error.details;
+    if (!this.#reported && !away) this.#host.report(error);
+    this.#reported = !away;
   }
 
   #end(error: PubkeeperError): void {

@@ -25,6 +25,5 @@ export function cbcSealer(engine: CryptoEngine, identity: Uint8Array, key = rand
     cipher: 'aes-cbc',
     config: { mode: 2, key: toHex(key) },
     seal: (message) => mapped(aes.seal(message), (payload) => encodeFrame(identity, payload)),
-    sealBundle: undefined,
   };
 }

@@ -22,7 +22,6 @@ export function gcmOpener(engine: CryptoEngine, key: Uint8Array, epoch: Uint8Arr
       const opened = aes.open(nonceOf(sequenceOf(frame)!), frame.subarray(0, FRAME_HEADER), frame.subarray(FRAME_HEADER));
       return isBundle(frame) ? mapped(opened, unbundle) : opened;
     },
-    openAll: undefined,
   };
 }
 

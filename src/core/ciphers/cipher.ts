@@ -20,7 +20,7 @@ export interface Opener {
    */
   open(frame: Uint8Array): Awaitable<Uint8Array | readonly Uint8Array[]>;
   /** As `open`, for frames that came together, where one call for all is cheaper. Undefined for one that is bad. */
-  readonly openAll: ((frames: readonly Uint8Array[]) => Awaitable<readonly (Uint8Array | undefined)[]>) | undefined;
+  readonly openAll?: ((frames: readonly Uint8Array[]) => Awaitable<readonly (Uint8Array | undefined)[]>) | undefined;
 }
 
 /** What a brewer does with its messages, for one session. */
@@ -40,8 +40,8 @@ export interface Sealer {
     | undefined;
   /** A whole brew frame around `message`. What `message` holds when the call is made counts. */
   seal(message: Uint8Array): Awaitable<Uint8Array<ArrayBuffer>>;
-  /** A whole brew frame around `count` messages, each with its length (u32) before it; undefined where frames hold one. */
-  readonly sealBundle: ((bundle: Uint8Array, count: number) => Awaitable<Uint8Array<ArrayBuffer>>) | undefined;
+  /** A whole brew frame around `count` messages, each with its length (u32) before it; missing where frames hold one. */
+  readonly sealBundle?: ((bundle: Uint8Array, count: number) => Awaitable<Uint8Array<ArrayBuffer>>) | undefined;
   /** Counts a message that nobody was matched for: whoever had those before it is told of the gap if the match comes back. */
   skip?(): void;
 }

@@ -114,7 +114,7 @@ export function divide(plain: Uint8Array, frames: readonly Uint8Array[], skip: n
 }
 
 /** The same bytes, to read numbers of. */
-export const viewOf = ({ buffer, byteOffset, length }: Uint8Array): DataView => new DataView(buffer, byteOffset, length);
+export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** What `map` makes of bytes, at once where they are there. */
 export const mapped = <T>(bytes: Awaitable<Uint8Array>, map: (bytes: Uint8Array) => T): Awaitable<T> =>

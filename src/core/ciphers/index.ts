@@ -11,7 +11,6 @@ const plainOpener: Opener = {
   cipher: 'none',
   isWhole: () => true,
   open: (frame) => frame.subarray(FRAME_HEADER),
-  openAll: undefined,
 };
 
 /**
@@ -40,7 +39,7 @@ export function sealerFor(cipher: CipherName | MakeSealer, engine: CryptoEngine,
   if (typeof cipher === 'function') return cipher(identity);
   if (cipher === 'aes-gcm') return gcmSealer(engine, identity);
   if (cipher === 'aes-cbc') return cbcSealer(engine, identity);
-  return { cipher: 'none', config: undefined, seal: (message) => encodeFrame(identity, message), sealBundle: undefined };
+  return { cipher: 'none', config: undefined, seal: (message) => encodeFrame(identity, message) };
 }
 
 function readHex(hex: unknown, lengths: readonly number[], what: string): Uint8Array {

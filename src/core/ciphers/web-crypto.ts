@@ -10,10 +10,9 @@ interface Subtle {
   encrypt(algorithm: object, key: SubtleKey, data: Uint8Array): Promise<ArrayBuffer>;
   decrypt(algorithm: object, key: SubtleKey, data: Uint8Array): Promise<ArrayBuffer>;
 }
-declare const crypto: { readonly subtle?: Subtle } | undefined;
 
 /** `crypto.subtle`, where this page or process has it: secure contexts and Node do, plain-http pages do not. */
-export const subtle = (): Subtle | undefined => (typeof crypto === 'object' ? crypto.subtle : undefined);
+export const subtle = (): Subtle | undefined => (globalThis as { readonly crypto?: { readonly subtle?: Subtle } }).crypto?.subtle;
 
 /**
  * WebCrypto: asynchronous, a few microseconds a call whatever the size. Chromium knows no 24-byte keys; the first call
