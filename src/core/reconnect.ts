@@ -63,8 +63,8 @@ export class ReconnectingConnection {
     return this.#connection?.heardAt ?? 0;
   }
 
-  send(bytes: Uint8Array<ArrayBuffer>): boolean {
-    return !!this.#connection?.send(bytes);
+  send(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#connection?.send(bytes);
   }
 
   /**

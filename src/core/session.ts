@@ -61,13 +61,12 @@ export class Session {
   }
 
   /**
-   * Sends a packet, once it is ready; false when the session is down, and everything will be registered anew anyway.
+   * Sends a packet, once it is ready; none while the session is down: everything will be registered anew anyway.
    * @throws {PubkeeperError} `PACKET_TOO_LONG`
    */
-  send(packet: Packet): boolean {
+  send(packet: Packet): void {
     // Servers of another kind have a meaning of their own for it; those of this project tell their heartbeat.
-    const isMeant = packet.type !== PacketType.BREW_STATE || !!this.#options.place.heartbeatMs;
-    return isMeant && this.#connection.send(encodePacket(packet, this.#version));
+    if (packet.type !== PacketType.BREW_STATE || this.#options.place.heartbeatMs) this.#connection.send(encodePacket(packet, this.#version));
   }
 
   close(): void {
