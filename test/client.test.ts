@@ -379,6 +379,13 @@ describe('options and registrations', () => {
     expect(() => client('ws://127.0.0.1:9', options)).toThrow(expect.objectContaining({ code }) as Error);
   });
 
+  it('takes no name and no password in an address, and does not show them; an @ behind the host is none', () => {
+    for (const server of ['ws://me:secret@127.0.0.1/ws', 'wss://secret@a', ['ws://a', 'ws://:secret@a/@/b']]) {
+      expect(() => client('', { server })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message: 'server must be a URL like ws://127.0.0.1:9898/ws or wss://..., without a password: use token.' }) as Error);
+    }
+    expect(() => client('', { server: ['ws://a/@b?c=d@e', 'wss://a?b@c'] })).not.toThrow();
+  });
+
   it.each<[string, Brew[]]>([
     ['websocket', [new WebSocketBrew(), new WebSocketBrew()]],
     ['mqtt', [new MqttBrew({ url: 'mqtt://127.0.0.1:1' }), new WebSocketBrew(), new MqttBrew({ url: 'mqtt://127.0.0.1:2' })]],

@@ -33,7 +33,9 @@ export function parseServers(text: string, before: readonly string[] = DEFAULT_S
 
 function parseServer(text: string): string {
   if (isServer(text)) return text;
-  throw usage(`The server must be a URL like ${DEFAULT_SERVER} or wss://…, not ${show(text)}.`);
+  // A password is not shown.
+  const wrong = /@/.test(text) ? 'without a name and a password: use --token' : `not ${show(text)}`;
+  throw usage(`The server must be a URL like ${DEFAULT_SERVER} or wss://…, ${wrong}.`);
 }
 
 export function parseToken(text: string): string {

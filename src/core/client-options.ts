@@ -43,7 +43,7 @@ export interface ClientEvents {
 /** The options of a client. */
 export interface ClientOptions {
   /**
-   * The URL of the control server: `ws://host:9898/ws`, or `wss://…`. Of several, which must be one network, the next one is
+   * The URL of the control server: `ws://host:9898/ws`, or `wss://…`, without a name and a password. Of several, which must be one network, the next one is
    * tried when one is lost or cannot be reached; the first `connect()` rejects when all have been tried.
    */
   readonly server: string | readonly string[];
@@ -84,7 +84,9 @@ export function readOptions(options: ClientOptions): Settings {
   const { server, token, brews, reconnect, connectTimeoutMs = 10_000 } = options ?? {};
   const servers = [server].flat() as string[];
   for (const one of servers.length ? servers : [server]) {
-    if (!isServer(one)) throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${show(one)}`);
+    if (isServer(one)) continue;
+    // A password is not shown.
+    throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., ${typeof one === 'string' && one.includes('@') ? 'without a password: use token' : `not ${show(one)}`}`);
   }
   if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
     throw invalid("token must be a text that is not empty, or a function that gets it");
@@ -107,10 +109,13 @@ export function readOptions(options: ClientOptions): Settings {
   return { ...options, servers, reconnect: settings, timeoutMs: connectTimeoutMs };
 }
 
-/** Whether a WebSocket can be opened by this address. None takes a fragment; browsers would be said to block it. */
-export function isServer(server: unknown): server is string {
+/**
+ * Whether a WebSocket can be opened by this address. None takes a fragment; browsers would be said to block it. A name and a password
+ * would stand in messages, and be unknown to the relay beside the server.
+ */
+export function isServer(server: unknown): boolean {
   try {
-    return typeof server === 'string' && /^wss?:[^#]+$/.test(parseUrl(server).href);
+    return typeof server === 'string' && /^wss?:..[^@/]+\/[^#]*$/.test(parseUrl(server).href);
   } catch {
     return false;
   }

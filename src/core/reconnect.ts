@@ -92,11 +92,9 @@ export class ReconnectingConnection {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
-  /** Sends a message; false when the connection is not open. */
-  send(bytes: Uint8Array<ArrayBuffer>): boolean {
-    if (!this.isOpen) return false;
-    this.#socket!.send(bytes);
-    return true;
+  /** Sends a message, if the connection is open. */
+  send(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.isOpen) this.#socket!.send(bytes);
   }
 
   /**
