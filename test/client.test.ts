@@ -380,8 +380,9 @@ describe('options and registrations', () => {
   });
 
   it('takes no name and no password in an address, and does not show them; an @ behind the host is none', () => {
-    for (const server of ['ws://me:secret@127.0.0.1/ws', 'wss://secret@a', ['ws://a', 'ws://:secret@a/@/b']]) {
-      expect(() => client('', { server })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message: 'server must be a URL like ws://127.0.0.1:9898/ws or wss://..., without a password: use token.' }) as Error);
+    for (const [server, shown] of [['ws://me:secret@127.0.0.1/ws', 'ws:(use token)@127.0.0.1/ws'], ['wss://secret@a', 'wss:(use token)@a'], [['ws://a', 'ws://:secret@a/@/b'], 'ws:(use token)@/b']] as const) {
+      const message = `server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not "${shown}".`;
+      expect(() => client('', { server })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message }) as Error);
     }
     expect(() => client('', { server: ['ws://a/@b?c=d@e', 'wss://a?b@c'] })).not.toThrow();
   });

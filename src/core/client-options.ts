@@ -84,9 +84,7 @@ export function readOptions(options: ClientOptions): Settings {
   const { server, token, brews, reconnect, connectTimeoutMs = 10_000 } = options ?? {};
   const servers = [server].flat() as string[];
   for (const one of servers.length ? servers : [server]) {
-    if (isServer(one)) continue;
-    // A password is not shown.
-    throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., ${typeof one === 'string' && one.includes('@') ? 'without a password: use token' : `not ${show(one)}`}`);
+    if (!isServer(one)) throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${show((one as string | undefined)?.replace?.(/\/.*@/, '(use token)@') ?? one)}`);
   }
   if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
     throw invalid("token must be a text that is not empty, or a function that gets it");

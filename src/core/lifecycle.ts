@@ -197,7 +197,8 @@ export class Lifecycle {
     if (!away) this.report(error);
     if (this.#run !== run) return;
     cancel(this.#grace);
-    this.#grace = after(this.#settings.reconnect.graceMs, () => {
+    const { graceMs } = this.#settings.reconnect;
+    this.#grace = after(graceMs, () => {
       // What is being registered just now bears the keys of before.
       if (this.isReady) run?.session?.abandon(error);
       this.#setState('disconnected');
@@ -205,6 +206,8 @@ export class Lifecycle {
       if (this.#run === run) this.#configure();
       if (this.#run === run) this.#setState('connecting');
     });
+    // Where no connection lasts that long, peers that were missing for as long over several of them are not waited for any more.
+    this.registry.expire(graceMs);
   }
 
   /** Back to `disconnected`: by `disconnect()`, by a refused token, by a first attempt that failed. */
@@ -252,11 +255,8 @@ export class Lifecycle {
     if (this.#run !== run) return;
     for (const { resolve } of this.#attempt?.values() ?? []) resolve();
     this.#attempt = undefined;
-    // Peers that the server did not name may be on their way back too. Where the connection never lasts that long, those that were not
-    // named for as long over several of them are given up.
-    const { graceMs } = this.#settings.reconnect;
-    this.#grace = after(graceMs, () => this.registry.expire(-Infinity)); // also when the clock was set back
-    this.registry.expire(graceMs);
+    // Peers that the server did not name may be on their way back too.
+    this.#grace = after(this.#settings.reconnect.graceMs, () => this.registry.expire(-Infinity)); // also when the clock was set back
   }
 
   #setState(state: ClientState): void {
