@@ -80,7 +80,7 @@ export class Source {
     this.#owner = owner;
     this.#resets = owner.resets();
     const config = info.brewer_config ?? {};
-    this.#opener = owner.opener?.(config) ?? openerFor(config, engine);
+    this.#opener = owner.opener?.(config) ?? openerFor(config, engine, { topic: info.topic, brewerId });
     this.#identity = identityOf(info.topic, brewerId);
     const { cipher } = this.#opener;
     if (owner.crypto === (cipher === 'none' ? 'required' : false)) this.#refused = 'not-accepted';

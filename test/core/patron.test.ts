@@ -132,6 +132,12 @@ describe('newBrewers()', () => {
     expect(brew.started.map(({ brewerId }) => brewerId)).toEqual([id(1), id(3)]);
   });
 
+  it.each(bad.slice(0, 2))('%s tells of which brewer', (_code, element) => {
+    const { patron, errors } = patronKit();
+    patron.newBrewers([element as BrewerInfo]);
+    expect(errors).toMatchObject([{ details: { topic: 't.2', brewerId: id(2) } }]);
+  });
+
   it('a brew that throws is an error for that one, and the others go on', () => {
     const { patron, errors, brew } = patronKit();
     brew.onStart = ({ brewerId }) => {

@@ -15,10 +15,17 @@ const plainOpener: Opener = {
 
 /**
  * What opens the frames of a brewer with this configuration (protocol, section 2, `brewer_config.cipher`).
+ * @param about details of errors, as which brewer it is
  * @throws {PubkeeperError} `KEY_INVALID` or `CIPHER_UNKNOWN`
  */
-export function openerFor(config: BrewerConfig, engine: CryptoEngine): Opener {
+export function openerFor(config: BrewerConfig, engine: CryptoEngine, about?: Record<string, unknown>): Opener {
   const cipher = config.cipher;
+  const readHex = (hex: unknown, lengths: readonly number[], what: string): Uint8Array => {
+    const bytes = fromHex(hex);
+    if (bytes && lengths.includes(bytes.length)) return bytes;
+    // What it announces is not shown: it may be a key.
+    throw new PubkeeperError('KEY_INVALID', `A brewer announces an ${what} that is not ${lengths.join(' or ')} bytes in hex.`, about);
+  };
   if (!cipher || cipher.mode === 'NONE') return plainOpener;
   if (cipher.mode === 2) return cbcOpener(engine, readHex(cipher.key, [16, 24, 32], 'AES-CBC key'));
   if (cipher.mode === 'AES-GCM') {
@@ -27,7 +34,7 @@ export function openerFor(config: BrewerConfig, engine: CryptoEngine): Opener {
   throw new PubkeeperError(
     'CIPHER_UNKNOWN',
     `A brewer encrypts with the mode ${show(cipher.mode)}, which this version cannot read; it reads 2 (AES-CBC) and "AES-GCM".`,
-    { mode: cipher.mode },
+    { ...about, mode: cipher.mode },
   );
 }
 
@@ -40,11 +47,4 @@ export function sealerFor(cipher: CipherName | MakeSealer, engine: CryptoEngine,
   if (cipher === 'aes-gcm') return gcmSealer(engine, identity);
   if (cipher === 'aes-cbc') return cbcSealer(engine, identity);
   return { cipher: 'none', config: undefined, seal: (message) => encodeFrame(identity, message) };
-}
-
-function readHex(hex: unknown, lengths: readonly number[], what: string): Uint8Array {
-  const bytes = fromHex(hex);
-  if (bytes && lengths.includes(bytes.length)) return bytes;
-  // What it announces is not shown: it may be a key.
-  throw new PubkeeperError('KEY_INVALID', `A brewer announces an ${what} that is not ${lengths.join(' or ')} bytes in hex.`);
 }
