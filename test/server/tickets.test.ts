@@ -281,7 +281,7 @@ describe('a secured relay', () => {
     const keys = [randomBytes(32)];
     const server = await start({ profile: 'secured', ticketKeys: keys, ticketSeconds: 1, heartbeatMs: 60_000 });
     const relay = await joinRelay(server);
-    relay.socket.send(encodeRelay(0, 'a', new Tickets(keys).issue({ operation: 'join', topicHash: sha256('a') }, Math.floor(Date.now() / 1000) + 2)));
+    relay.socket.send(encodeRelay(0, 'a', new Tickets(keys).issue({ operation: 'join', topicHash: sha256('a') }, Math.floor(Date.now() / 1000) + 3)));
     await relay.settled();
     expect(server.stats().topics).toBe(1);
     await until(() => server.stats().topics === 0);
