@@ -380,7 +380,7 @@ describe('options and registrations', () => {
   });
 
   it('takes no name and no password in an address, and does not show them; an @ behind the host is none', () => {
-    for (const [server, shown] of [['ws://me:secret@127.0.0.1/ws', 'ws:(use token)@127.0.0.1/ws'], ['wss://secret@a', 'wss:(use token)@a'], [['ws://a', 'ws://:secret@a/@/b'], 'ws:(use token)@/b']] as const) {
+    for (const [server, shown] of [['ws://me:secret@127.0.0.1/ws', '(use token)@127.0.0.1/ws'], ['me:secret@a', '(use token)@a'], ['ws://me:\nsecret@a', '(use token)@a'], [['ws://a', 'ws://:secret@a/@/b'], '(use token)@/b']] as const) {
       const message = `server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not "${shown}".`;
       expect(() => client('', { server })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message }) as Error);
     }

@@ -116,7 +116,7 @@ export class BroadcastChannelBrew implements Brew {
       const frame = bytesOf(data);
       if (frame) joining.live(frame, false);
       else if (isAnswering(data) && data.to === patronId) {
-        joining.answer({ frames: data.frames, retained: data.retained, unasked: data.unasked === true, more: false });
+        joining.answer({ frames: data.frames.map((frame) => bytesOf(frame)!), retained: data.retained, unasked: data.unasked === true, more: false });
       }
     };
     joining.begin();

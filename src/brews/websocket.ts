@@ -45,7 +45,7 @@ export class WebSocketBrew implements Brew {
   /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
   constructor(given?: WebSocketBrewOptions | null) {
     const options = (this.#options = given ?? {});
-    if (options.hostname !== undefined || options.port !== undefined || options.secure) relayUrl({ ...options });
+    if (options.hostname !== undefined || options.port !== undefined || options.secure) relayUrl(options);
   }
 
   attach(host: BrewHost): void {
@@ -158,7 +158,7 @@ const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
  * @internal The relay's URL, for a client of `server`. The details may come from the network, so that nothing but a host and a
  * port may get into it.
  */
-export function relayUrl({ hostname, port, secure }: Partial<BrewDetails>, server?: string): string {
+export function relayUrl({ hostname, port, secure }: BrewDetails | WebSocketBrewOptions, server?: string): string {
   // An address of version 6, or nothing that the URL standard forbids in a host.
   const isHost = typeof hostname === 'string' && /^(\[?[\da-f:.]+]?|[^\s#%/:<>?@[\\\]^|]+)$/i.test(hostname);
   // Deployed clients register what their page has.

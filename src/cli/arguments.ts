@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { isServer } from '../core/client-options.js';
+import { isServer, showServer } from '../core/client-options.js';
 import { isTopic, isTopicPattern } from '../core/topic.js';
 import { show } from '../core/id.js';
 import { brewOption, type BrewFlag } from './brews.js';
@@ -33,9 +33,7 @@ export function parseServers(text: string, before: readonly string[] = DEFAULT_S
 
 function parseServer(text: string): string {
   if (isServer(text)) return text;
-  // A password is not shown.
-  const wrong = /@/.test(text) ? 'without a name and a password: use --token' : `not ${show(text)}`;
-  throw usage(`The server must be a URL like ${DEFAULT_SERVER} or wss://…, ${wrong}.`);
+  throw usage(`The server must be a URL like ${DEFAULT_SERVER} or wss://…, not ${showServer(text)}.`);
 }
 
 export function parseToken(text: string): string {

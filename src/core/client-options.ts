@@ -84,7 +84,7 @@ export function readOptions(options: ClientOptions): Settings {
   const { server, token, brews, reconnect, connectTimeoutMs = 10_000 } = options ?? {};
   const servers = [server].flat() as string[];
   for (const one of servers.length ? servers : [server]) {
-    if (!isServer(one)) throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${show((one as string | undefined)?.replace?.(/\/.*@/, '(use token)@') ?? one)}`);
+    if (!isServer(one)) throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${showServer(one)}`);
   }
   if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
     throw invalid("token must be a text that is not empty, or a function that gets it");
@@ -120,3 +120,6 @@ export function isServer(server: unknown): boolean {
 }
 
 const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `${why}.`);
+
+/** What was given as an address, without what may be a password in it. */
+export const showServer = (server: unknown): string => show(typeof server === 'string' ? server.replace(/.*@/s, '(use token)@') : server);

@@ -1,7 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type AbortSignalLike, signalFault } from './attempt.js';
 import type { Brew } from './brew.js';
-import type { BrewSet } from './brew-set.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
@@ -12,7 +11,6 @@ import { Events } from './events.js';
 import { Lifecycle, type Place } from './lifecycle.js';
 import { brewerMember, type Member, patronMember } from './member.js';
 import { Patron, type PatronCallback, type PatronOptions } from './patron.js';
-import type { Registry } from './registry.js';
 
 /**
  * A client of a Pubkeeper server: registers patrons and brewers, and lets their data flow over the brews that it was
@@ -22,9 +20,7 @@ export class PubkeeperClient {
   readonly #settings: Settings;
   readonly #events = new Events<ClientEvents>();
   readonly #drops = new Drops((drop) => this.#events.emit('dropped', drop));
-  readonly #brews: BrewSet;
   readonly #lent: { brew(name: string): Brew | undefined; readonly engine: CryptoEngine };
-  readonly #registry: Registry;
   readonly #life: Lifecycle;
 
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_IN_USE` */
@@ -44,9 +40,7 @@ export class PubkeeperClient {
       state: (state) => this.#events.emit('state', state),
       reset: () => this.#drops.flush(),
     });
-    this.#brews = this.#life.brews;
-    this.#registry = this.#life.registry;
-    this.#lent = { brew: (name) => this.#brews.get(name), engine };
+    this.#lent = { brew: (name) => this.#life.brews.get(name), engine };
   }
 
   /** What the client is at present; see {@link ClientState}. */
@@ -110,13 +104,13 @@ export class PubkeeperClient {
       target.on('dropped', (drop) => this.#events.emit('dropped', { ...drop, patronId })),
       target.on('added', (pair) => this.#events.emit('matched', { ...pair, patronId })),
     ];
-    this.#add('patron' + patronId, patronMember(target, this.#brews, undo));
+    this.#add('patron' + patronId, patronMember(target, this.#life.brews, undo));
     return target;
   }
 
   /** Takes a patron back: unregisters and resets it. Does nothing for one that was not added. */
   removePatron(patron: Patron): void {
-    this.#registry.remove('patron' + patron?.patronId, patron);
+    this.#life.registry.remove('patron' + patron?.patronId, patron);
   }
 
   /**
@@ -132,19 +126,19 @@ export class PubkeeperClient {
       target.on('error', (error) => this.#report(error)),
       target.on('added', (pair) => this.#events.emit('matched', { ...pair, brewerId })),
       // Unless it has been added again meanwhile.
-      () => this.#registry.has(key) || this.#brews.forEach((brew) => brew.endBrewer?.(brewerId)),
+      () => this.#life.registry.has(key) || this.#life.brews.forEach((brew) => brew.endBrewer?.(brewerId)),
     ];
-    this.#add(key, brewerMember(target, this.#brews, undo));
+    this.#add(key, brewerMember(target, this.#life.brews, undo));
     return target;
   }
 
   /** Takes a brewer back: unregisters and resets it. What it has brewed still leaves. Does nothing for one that was not added. */
   removeBrewer(brewer: Brewer): void {
-    this.#registry.remove('brewer' + brewer?.brewerId, brewer);
+    this.#life.registry.remove('brewer' + brewer?.brewerId, brewer);
   }
 
   #lend(kind: string, id: string, target: Patron | Brewer, leave: () => void): void {
-    const isHere = this.#registry.has(kind + id);
+    const isHere = this.#life.registry.has(kind + id);
     if (!isHere && target._lend(this.#lent, leave)) return;
     const where = isHere ? 'this' : 'another';
     throw new PubkeeperError('REGISTERED_TWICE', `The ${kind} ${id} is registered with ${where} client already: remove it there first.`, { id });
@@ -159,8 +153,7 @@ export class PubkeeperClient {
       member.undo.forEach((run) => run());
       throw asPubkeeperError(error, 'OPTION_INVALID', 'A cipher threw: see the cause.');
     }
-    this.#registry.add(key, member);
-    if (this.#life.isReady) this.#registry.register(key, member);
+    this.#life.registry.add(key, member);
   }
 
   #report(error: PubkeeperError): void {

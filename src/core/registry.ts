@@ -8,6 +8,8 @@ import { serverError } from './session.js';
 
 /** Whom a registry tells. */
 export interface RegistryOwner {
+  /** Authenticated: registrations can be sent. */
+  readonly isReady: boolean;
   /** Sends a packet if the server is there to get it. */
   send(packet: Packet): void;
   report(error: PubkeeperError): void;
@@ -34,8 +36,10 @@ export class Registry {
     return this.#members.has(key);
   }
 
+  /** Registers it now, if that is possible. */
   add(key: string, member: Member): void {
     this.#members.set(key, member);
+    if (this.#owner.isReady) this.#register(key, member);
   }
 
   /** Takes a member back and unregisters it; does nothing for a target that was not added. */
@@ -83,11 +87,11 @@ export class Registry {
   registerAll(isOther: boolean): void {
     this.#awaited.clear();
     this.#sent = new Set();
-    for (const [key, member] of this.#members) this.register(key, member, isOther);
+    for (const [key, member] of this.#members) this.#register(key, member, isOther);
     if (!this.#awaited.size) this.#owner.answered();
   }
 
-  register(key: string, member: Member, isOther?: boolean): void {
+  #register(key: string, member: Member, isOther?: boolean): void {
     const sent = this.#sent;
     this.#awaited.add(member);
     member.registration.expectAnswer(isOther);

@@ -1,7 +1,6 @@
 import { WebSocket } from 'ws';
 import { PubkeeperError, type ErrorCode } from '../core/errors.js';
-import { after, cancel } from '../core/host.js';
-import type { Timer } from '../core/host.js';
+import { after, cancel, type Timer } from '../core/host.js';
 import { show } from '../core/id.js';
 import { PING, PacketType, decodePacket, type Packet, type UnknownPacket } from '../core/packet.js';
 import type { Authenticator, Rights } from './auth.js';
@@ -210,9 +209,7 @@ export class ControlSession implements Beating {
     if (excess) return void this.#refuseExcess(excess);
     switch (packet.type) {
       case 'unknown':
-        if (packet.number === PING) outbox.send(this.#socket, pong(this.handshake.version));
-        else drops.add('control-unknown');
-        return undefined;
+        return void (packet.number === PING ? outbox.send(this.#socket, pong(this.handshake.version)) : drops.add('control-unknown'));
       case PacketType.BREWER_REGISTER:
       case PacketType.PATRON_REGISTER: {
         const rival = this.#plane.rival(this, packet);

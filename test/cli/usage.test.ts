@@ -51,7 +51,7 @@ describe('the command line that is wrong', () => {
     [['patron', 'a', '--server', 'http://127.0.0.1', ...TOKEN], /The server must be a URL like ws:/],
     [['patron', 'a', '--server', 'localhost:9898', ...TOKEN], /The server must be a URL like ws:/],
     [['patron', 'a', '--server', 'ws://a/#b', ...TOKEN], /The server must be a URL like ws:\S+ or wss:\S+, not "ws:\/\/a\/#b"/],
-    [['patron', 'a', '--server', 'ws://me:secret@a', ...TOKEN], /^(?!.*secret).*The server must be a URL like ws:\S+ or wss:\S+, without a name and a password: use --token/s],
+    [['patron', 'a', '--server', 'ws://me:secret@a', ...TOKEN], /^(?!.*secret).*The server must be a URL like ws:\S+ or wss:\S+, not "\(use token\)@a"/s],
     [['patron', 'a', '--server', '', ...TOKEN], /The server must be a URL like ws:/],
     [['patron', 'a', '--server', 'ws://a,', ...TOKEN], /The server must be a URL like ws:\S+ or wss:\S+, not ""/],
     [['brew', 'a', 'x', '--server', 'ws://a', '--server', 'b', ...TOKEN], /The server must be a URL like ws:\S+ or wss:\S+, not "b"/],
