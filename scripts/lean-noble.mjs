@@ -1,5 +1,5 @@
 /** What src/core/ciphers/noble.ts takes of `unsafe`. */
-const USED = ['expandKeyLE', 'expandKeyDecLE', 'encrypt', 'decrypt', 'ctr32'];
+const USED = ['expandKeyLE', 'expandKeyDecLE', 'encrypt', 'decrypt'];
 
 /** The state of SHA-256. */
 const WORDS = [...'ABCDEFGH'];
@@ -10,58 +10,33 @@ const WORDS = [...'ABCDEFGH'];
  * lose so many checks, `if (…) throw` and calls of `abytes`. `known`: what is always the same here, or is never looked at again.
  */
 const CUTS = {
-  'ciphers/utils': { bodies: { abytes: "if (value instanceof Uint8Array) return value; throw TypeError('bad bytes');", aexists: '' } },
-  'ciphers/_polyval': {
-    without: ['GHASH.destroy', 'GHASH.digest', 'GHASH.digestInto', 'GHASH.destroyed', 'GHASH.finished', 'GHASH.blockLen', 'GHASH.outputLen', 'GHASH.W', 'GHASH.windowSize'],
-    unchecked: { 'GHASH.constructor': 2, 'GHASH.update': 1 },
-    known: {
-      'estimateWindow(expectedLength || 1024)': '4', // for the 2,048 bytes that noble.ts asks for
-      'import { abytes,': 'import { byteSwap, abytes,',
-      '(((n >>> 0) & 0xff) << 24) |\n    (((n >>> 8) & 0xff) << 16) |\n    (((n >>> 16) & 0xff) << 8) |\n    ((n >>> 24) & 0xff) |\n    0;': 'byteSwap(n);',
-      'this.W = W;': '',
-      'this.windowSize = 2 ** W': '16',
-      'const { W, t, windowSize } = this;': 'const { t } = this, W = 4, windowSize = 16;',
-    },
-  },
   'ciphers/aes': {
-    bodies: { validateKeyLength: "if (![16, 24, 32].includes(key.length)) throw RangeError('bad key');" },
-    unchecked: { genTtable: 1, expandKeyLE: 1, ctr32: 2 },
+    bodies: {
+      validateKeyLength: "if (![16, 24, 32].includes(key.length)) throw RangeError('bad key');",
+      // The same steps with the words the other way round; so are those of its keys, below.
+      decrypt: 'const r = encrypt(xk, s0, s3, s2, s1, tableDecoding); return { s0: r.s0, s1: r.s3, s2: r.s2, s3: r.s1 };',
+    },
+    unchecked: { genTtable: 1, expandKeyLE: 1 },
     known: {
-      'dst = getOutput(src.length, dst);': '',
-      'isLE ? 0 : 12': '12',
-      '(ctrPos, isLE)': '(ctrPos)',
-      'ctrNum, isLE': 'ctrNum',
-      // It is given whole blocks.
-      'if (start < srcLen) {': 'if (false) {',
-      'return { sbox, sbox2,': 'return { sbox2,',
-      // The key that is copied stays where it came from.
+      'return { sbox, sbox2, T0, T1, T2, T3,': 'return { sbox2,',
+      'const { T0, T1, T2, T3 } = tableDecoding;': 'const { T01, T23 } = tableDecoding;',
+      'T0[w & 0xff] ^ T1[(w >>> 8) & 0xff] ^ T2[(w >>> 16) & 0xff] ^ T3[w >>> 24]': 'apply0123(T01, T23, w, w, w, w)',
+      'encKey[Nk - i - 4 + j]': 'encKey[Nk - i - 4 + (-j & 3)]',
+      'function encrypt(xk, s0, s1, s2, s3) {\n    const { sbox2, T01, T23 } = tableEncoding;': 'function encrypt(xk, s0, s1, s2, s3, tables = tableEncoding) {\n    const { sbox2, T01, T23 } = tables();',
+      // Its words are little-endian on any machine, and the key that was given stays as it is.
       'const toClean = [];': '',
-      'if (!isLE || !isAligned32(key))\n        toClean.push((key = copyBytes(key)));': 'key = copyBytes(key);',
+      'if (!isLE || !isAligned32(key))\n        toClean.push((key = copyBytes(key)));': 'const view = new DataView(key.buffer, key.byteOffset, len);',
+      'swap32IfBE(u32(key))': 'Uint32Array.from({ length: len / 4 }, (_, i) => view.getUint32(4 * i, true))',
       'clean(...toClean);': '',
       'clean(t);': '',
       'clean(encKey);': '',
     },
   },
-  'hashes/utils': { bodies: { abytes: 'return value;', aexists: '', aoutput: '' } },
-  'hashes/_md': {
-    bodies: { 'HashMD.constructor': 'this.buffer = new Uint8Array(64); this.view = createView(this.buffer);' },
-    without: ['HashMD.digest', 'HashMD._cloneIntoMeta', 'HashMD.clone', 'HashMD.canXOF', 'HashMD.destroyed', 'HashMD.finished', 'HashMD.blockLen', 'HashMD.outputLen', 'HashMD.padOffset', 'HashMD.isLE'],
-    unchecked: { 'HashMD.digestInto': 1 },
-    known: {
-      'const { view, buffer, blockLen } = this;': 'const { view, buffer } = this, blockLen = 64;',
-      'const { buffer, view, blockLen, isLE } = this;': 'const { buffer, view } = this, blockLen = 64, isLE = false;',
-      'this.padOffset': '8',
-      'this.outputLen;': '32;',
-      'if (processed)\n            this.roundClean();': '',
-      'this.roundClean();': '',
-      'this.finished = true;': '',
-      'out === buffer ? view : createView(out)': 'createView(out)',
-    },
-  },
   'hashes/sha2': {
-    without: ['SHA2_32B._cloneInto', 'SHA2_32B.destroy', 'SHA2_32B.roundClean'],
+    without: [...WORDS, '_cloneInto', 'destroy', 'roundClean'].map((name) => `SHA2_32B.${name}`),
     known: {
-      'super(64, outputLen, 8, false);': 'super();\n        this.set(...IV);',
+      'class SHA2_32B extends HashMD': 'class SHA2_32B',
+      'super(64, outputLen, 8, false);': 'this.set(...IV);',
       'this.set(A, B, C, D, E, F, G, H);': `this.set(${WORDS.map((word) => `${word} + this.${word}`)});`,
       // `set` makes them 32 bits wide itself.
       ...Object.fromEntries(WORDS.flatMap((word, index) => [[`this.${word} = IV[${index}] | 0;`, ''], [`${word} = (${word} + this.${word}) | 0;`, '']])),
@@ -80,8 +55,8 @@ function rootsOfPrimes(count, degree) {
 /**
  * A Rollup plugin, for the modules of dist that use noble and for all that is made of them: of @noble/ciphers and @noble/hashes it leaves out
  * what the SDK never comes to. That is what the object `unsafe` holds besides, which no tree shaking can leave out; checks of arguments that only
- * our own code gives (keys and frames are checked before, by `PubkeeperError`s that name the brewer; a key's type and length here too); and
- * constants that are shorter to compute. The tables of AES, 1.3 MB that are made when it is loaded, are made when they are
+ * our own code gives (keys and frames are checked before, by `PubkeeperError`s that name the brewer; a key's type and length here too); how SHA-256
+ * gathers what comes in parts, and all that does the same twice; and constants that are shorter to compute. The tables of AES, 1.3 MB that are made when it is loaded, are made when they are
  * first used: that is more than half of the time in which a page runs the bundle, and one whose messages are opened by WebCrypto never needs
  * them. What is computed stays as it is. Where noble's text is not what is expected here (its versions are fixed in package.json), the build fails.
  */
@@ -147,6 +122,6 @@ function lateTables(code) {
     .replace(/^(const table(?:En|De)coding = )\/\* @__PURE__ \*\/ (genTtable\(.+\));$/gm, (_, name, make) => (changed.made++, `${name}/* @__PURE__ */ late(() => ${make});`))
     .replace(/ = (table(?:En|De)coding);$/gm, (_, name) => (changed.used++, ` = ${name}();`));
   const { unsafe, made, used } = changed;
-  if (unsafe !== 1 || made !== 2 || used !== 5) throw different('ciphers/aes', JSON.stringify(changed));
+  if (unsafe !== 1 || made !== 2 || used !== 3) throw different('ciphers/aes', JSON.stringify(changed));
   return `${lean}\nfunction late(make) { let made; return () => (made ??= make()); }\n`;
 }

@@ -12,9 +12,9 @@ const dist = (name: string) => fileURLToPath(new URL(`../dist/${name}`, import.m
 const gzipped = (code: string | Uint8Array) => gzipSync(code, { level: 9 }).length;
 
 // In bytes, gzipped. A patron alone is to have at most 10,000, and has. The goal is 13,000 for the bundle,
-// and it is not reached: what is ours in it is 16,000. Until it is, it may not grow: lower this when the code has shrunk.
-const BUNDLE = 20_166;
-const PATRON = 9_015;
+// and it is not reached: noble is some 1,300 of what there is. Until it is, it may not grow: lower this when the code has shrunk.
+const BUNDLE = 19_366;
+const PATRON = 8_137;
 
 describe('what a page loads', () => {
   it(`is at most ${BUNDLE} bytes as a bundle`, () => {
