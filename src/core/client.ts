@@ -89,7 +89,8 @@ export class PubkeeperClient {
     callback?: PatronCallback,
     options?: (PatronOptions & { readonly signal?: AbortSignalLike | undefined }) | null,
   ): Patron {
-    const target = patron instanceof Patron ? patron : new Patron(patron, callback, options);
+    // Not `instanceof`: a page may hold this package twice, as a script's and as an application's own.
+    const target = (patron as Patron | null)?._retire ? (patron as Patron) : new Patron(patron as string, callback, options);
     const { patronId } = target;
     const signal = options?.signal;
     const fault = signalFault(signal);
@@ -118,7 +119,7 @@ export class PubkeeperClient {
    * @throws {PubkeeperError} `TOPIC_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
   addBrewer(brewer: Brewer | string, options?: BrewerOptions | null): Brewer {
-    const target = brewer instanceof Brewer ? brewer : new Brewer(brewer, options);
+    const target = (brewer as Brewer | null)?._flush ? (brewer as Brewer) : new Brewer(brewer as string, options);
     const { brewerId } = target;
     const key = 'brewer' + brewerId;
     this.#lend('brewer', brewerId, target, () => this.removeBrewer(target));

@@ -156,7 +156,7 @@ export function encodePacket(packet: Packet | Ping, version: PacketVersion = '1.
   if (version === '1.0' && length > 0xffff) {
     throw new PubkeeperError(
       'PACKET_TOO_LONG',
-      `A packet of type ${packet.type} has ${length} bytes; control protocol 1.0 carries 65,535: shorten it or connect by 1.1.`,
+      `A packet of ${length} bytes is more than the 65,535 of control protocol 1.0: shorten it.`,
       { type: packet.type, length },
     );
   }

@@ -1,0 +1,40 @@
+import { afterEach, expect, it } from 'vitest';
+import type * as sdk from '../src/index.js';
+import { Brewer, Patron, PubkeeperClient, type WebSocketConstructor } from '../src/index.js';
+import { createServer } from '../src/server/index.js';
+import { NodeWebSocket } from '../src/platform/node-socket.js';
+import { thrown } from './helpers.js';
+
+type Package = Pick<typeof sdk, 'Brewer' | 'Patron' | 'PubkeeperClient'>;
+/** A second copy of the package, as a page has that loads it by a script tag and bundles it too. */
+const other = (await import(new URL('../dist/pubkeeper.esm.min.js', import.meta.url).href)) as Package;
+const own: Package = { Brewer, Patron, PubkeeperClient };
+
+const TOKEN = 'token-of-copies';
+const clean: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const run of clean.splice(0).reverse()) await run();
+});
+
+it.each([
+  ['this copy', 'the other', own, other],
+  ['the other copy', 'this one', other, own],
+])('a client of %s takes the patrons and brewers of %s', async (_, __, { PubkeeperClient: Client }, { Patron: AnyPatron, Brewer: AnyBrewer }) => {
+  const server = await createServer({ port: 0, tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] } });
+  clean.push(() => server.close());
+  const client = new Client({ server: server.url, token: TOKEN, WebSocket: NodeWebSocket as WebSocketConstructor });
+  clean.push(() => client.disconnect());
+  const heard = new Promise<string>((resolve) => client.addPatron(new AnyPatron('copies.*', (_data, message) => resolve(message.text()))));
+  const brewer = client.addBrewer(new AnyBrewer('copies.a'));
+  const matched = new Promise((resolve) => brewer.on('matched', resolve));
+  await client.connect();
+  if (!brewer.isMatched) await matched;
+  await brewer.brewText('across');
+  expect(await heard).toBe('across');
+});
+
+it('what is neither a patron nor a brewer is told to be no topic', () => {
+  const client = new PubkeeperClient({ server: 'ws://127.0.0.1:1/ws', token: TOKEN });
+  for (const wrong of [undefined, null, {}, 7, new Brewer('a')]) expect(thrown(() => client.addPatron(wrong as never)).code).toBe('PATTERN_INVALID');
+  for (const wrong of [undefined, null, {}, 7, new Patron('a')]) expect(thrown(() => client.addBrewer(wrong as never)).code).toBe('TOPIC_INVALID');
+});
