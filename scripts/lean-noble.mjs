@@ -13,16 +13,24 @@ const CUTS = {
   'ciphers/aes': {
     bodies: {
       validateKeyLength: "if (![16, 24, 32].includes(key.length)) throw RangeError('bad key');",
+      // Tables of single bytes: those of pairs take 1.3 MB and some milliseconds to make, and in a page that does other things they are not at hand.
+      genTtable: 'const T0 = new Uint32Array(256).map((_, j) => fn(sbox[j])); const T1 = T0.map(rotl32_8); const T2 = T1.map(rotl32_8); return { sbox, T0, T1, T2, T3: T2.map(rotl32_8) };',
+      apply0123: 'return T0[s0 & 255] ^ T1[(s1 >>> 8) & 255] ^ T2[(s2 >>> 16) & 255] ^ T3[s3 >>> 24];',
+      applySbox: 'return sbox[s0 & 255] | (sbox[(s1 >>> 8) & 255] << 8) | (sbox[(s2 >>> 16) & 255] << 16) | (sbox[s3 >>> 24] << 24);',
       // The same steps with the words the other way round; so are those of its keys, below.
       decrypt: 'const r = encrypt(xk, s0, s3, s2, s1, tableDecoding); return { s0: r.s0, s1: r.s3, s2: r.s2, s3: r.s1 };',
     },
-    unchecked: { genTtable: 1, expandKeyLE: 1 },
+    unchecked: { expandKeyLE: 1 },
     known: {
-      'return { sbox, sbox2, T0, T1, T2, T3,': 'return { sbox2,',
-      'const { T0, T1, T2, T3 } = tableDecoding;': 'const { T01, T23 } = tableDecoding;',
-      'T0[w & 0xff] ^ T1[(w >>> 8) & 0xff] ^ T2[(w >>> 16) & 0xff] ^ T3[w >>> 24]': 'apply0123(T01, T23, w, w, w, w)',
+      'function apply0123(T01, T23,': 'function apply0123({ T0, T1, T2, T3 },',
+      'function applySbox(sbox2,': 'function applySbox({ sbox },',
+      'apply0123(T01, T23,': 'apply0123(tables,',
+      'applySbox(sbox2,': 'applySbox(tables,',
+      'const { sbox2 } = tableEncoding;': 'const tables = tableEncoding;',
+      'const { T0, T1, T2, T3 } = tableDecoding;': 'const inverse = tableDecoding;',
+      'T0[w & 0xff] ^ T1[(w >>> 8) & 0xff] ^ T2[(w >>> 16) & 0xff] ^ T3[w >>> 24]': 'apply0123(inverse, w, w, w, w)',
       'encKey[Nk - i - 4 + j]': 'encKey[Nk - i - 4 + (-j & 3)]',
-      'function encrypt(xk, s0, s1, s2, s3) {\n    const { sbox2, T01, T23 } = tableEncoding;': 'function encrypt(xk, s0, s1, s2, s3, tables = tableEncoding) {\n    const { sbox2, T01, T23 } = tables();',
+      'function encrypt(xk, s0, s1, s2, s3) {\n    const { sbox2, T01, T23 } = tableEncoding;': 'function encrypt(xk, s0, s1, s2, s3, make = tableEncoding) {\n    const tables = make();',
       // Its words are little-endian on any machine, and the key that was given stays as it is.
       'const toClean = [];': '',
       'if (!isLE || !isAligned32(key))\n        toClean.push((key = copyBytes(key)));': 'const view = new DataView(key.buffer, key.byteOffset, len);',
@@ -56,9 +64,8 @@ function rootsOfPrimes(count, degree) {
  * A Rollup plugin, for the modules of dist that use noble and for all that is made of them: of @noble/ciphers and @noble/hashes it leaves out
  * what the SDK never comes to. That is what the object `unsafe` holds besides, which no tree shaking can leave out; checks of arguments that only
  * our own code gives (keys and frames are checked before, by `PubkeeperError`s that name the brewer; a key's type and length here too); how SHA-256
- * gathers what comes in parts, and all that does the same twice; and constants that are shorter to compute. The tables of AES, 1.3 MB that are made when it is loaded, are made when they are
- * first used: that is more than half of the time in which a page runs the bundle, and one whose messages are opened by WebCrypto never needs
- * them. What is computed stays as it is. Where noble's text is not what is expected here (its versions are fixed in package.json), the build fails.
+ * gathers what comes in parts, and all that does the same twice; and constants that are shorter to compute. The tables of AES are made when they are
+ * first used and not when it is loaded: a page whose messages are opened by WebCrypto never needs them. What is computed stays as it is. Where noble's text is not what is expected here (its versions are fixed in package.json), the build fails.
  */
 export const leanNoble = {
   name: 'lean-noble',
