@@ -41,13 +41,14 @@ const CUTS = {
     },
   },
   'hashes/sha2': {
-    without: [...WORDS, '_cloneInto', 'destroy', 'roundClean'].map((name) => `SHA2_32B.${name}`),
+    // The state is a list of words, which are 32 bits wide by themselves.
+    bodies: { 'SHA2_32B.constructor': 'this.state = Uint32Array.from(IV);', 'SHA2_32B.get': 'return this.state;' },
+    without: [...WORDS, 'set', '_cloneInto', 'destroy', 'roundClean'].map((name) => `SHA2_32B.${name}`),
     known: {
       'class SHA2_32B extends HashMD': 'class SHA2_32B',
-      'super(64, outputLen, 8, false);': 'this.set(...IV);',
-      'this.set(A, B, C, D, E, F, G, H);': `this.set(${WORDS.map((word) => `${word} + this.${word}`)});`,
-      // `set` makes them 32 bits wide itself.
-      ...Object.fromEntries(WORDS.flatMap((word, index) => [[`this.${word} = IV[${index}] | 0;`, ''], [`${word} = (${word} + this.${word}) | 0;`, '']])),
+      'let { A, B, C, D, E, F, G, H } = this;': 'let [A, B, C, D, E, F, G, H] = this.state;',
+      'this.set(A, B, C, D, E, F, G, H);': '[A, B, C, D, E, F, G, H].forEach((word, i) => (this.state[i] += word));',
+      ...Object.fromEntries(WORDS.map((word) => [`${word} = (${word} + this.${word}) | 0;`, ''])),
     },
   },
 };
