@@ -26,7 +26,7 @@ export const readId = (id: unknown): string | undefined =>
  */
 export function parseId(id: unknown): string {
   const known = readId(id);
-  if (!known) throw new PubkeeperError('ID_INVALID', `An id must be a UUID of 32 hex digits, not ${show(id)}.`, { id });
+  if (!known) throw new PubkeeperError('ID_INVALID', `An id must be a UUID, not ${show(id)}.`, { id });
   return known;
 }
 

@@ -26,7 +26,7 @@ export const isTopicPattern = (text: unknown): text is string => fits(text, 1);
 /** @throws {PubkeeperError} `TOPIC_INVALID` */
 export function assertTopic(text: unknown): asserts text is string {
   if (isTopic(text)) return;
-  const hint = isTopicPattern(text) ? 'a brewer publishes one literal topic; wildcards are for patrons' : RULE;
+  const hint = isTopicPattern(text) ? 'wildcards are for patrons' : RULE;
   throw new PubkeeperError('TOPIC_INVALID', `${show(text)} is not a topic: ${hint}.`, { topic: text });
 }
 

@@ -137,7 +137,7 @@ export class RelayLink {
     this.#assertAlive();
     const held = this.#connection.bufferedAmount + this.#queuedBytes;
     if (held && held + frame.length > MAX_BUFFERED) {
-      const message = `${this.url} does not take data as fast as it is brewed: wait for the promises of brew(), or brew less.`;
+      const message = `More is brewed than ${this.url} takes: wait for the promises of brew(), or brew less.`;
       throw new PubkeeperError('BUFFER_FULL', message, { url: this.url, limit: MAX_BUFFERED });
     }
     const packet = encodeRelayPacket(RelayPacketType.PUBLISH, outlet.hash, frame);

@@ -33,7 +33,7 @@ export function openerFor(config: BrewerConfig, engine: CryptoEngine, about?: Re
   }
   throw new PubkeeperError(
     'CIPHER_UNKNOWN',
-    `A brewer encrypts with the mode ${show(cipher.mode)}, which this version cannot read; it reads 2 (AES-CBC) and "AES-GCM".`,
+    `A brewer encrypts with the mode ${show(cipher.mode)}; this version reads 2 (AES-CBC) and "AES-GCM".`,
     { ...about, mode: cipher.mode },
   );
 }
