@@ -297,6 +297,21 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       }
     });
 
+    it.runIf(lastValue)('gives the last frame of its brewer also to a patron that comes when all others have left', async () => {
+      const side = await prepare();
+      const [from, to] = [side(), side()];
+      const { reading, writing } = await connect(from, to);
+      for (const text of ['first', 'last']) await writing.send(text);
+      await eventually(() => expect(reading.texts()).toEqual(['first', 'last']));
+      reading.stop();
+      writing.stop();
+      const another = await listen(from, to, { patron: 102 });
+      const again = publish(from, to, { patron: 102 });
+      await eventually(() => expect(another.texts()).toEqual(['last']));
+      await again.send('live');
+      await eventually(() => expect(another.texts()).toEqual(['last', 'live']));
+    });
+
     describe('missed', () => {
       const BOTH = ['missed 1', 'missed 2'];
 

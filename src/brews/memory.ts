@@ -14,7 +14,7 @@ class Hub {
   /** Only clients of one process and one copy of this module have the same name, so only they are matched. */
   readonly name = `memory-${newId()}`;
   readonly receivers = new Map<string, Set<PatronPair['receive']>>();
-  readonly last = new Map<string, Uint8Array>();
+  readonly last = new Map<string, { readonly frame: Uint8Array; readonly of: MemoryBrew }>();
 }
 
 let shared: Hub | undefined;
@@ -55,7 +55,7 @@ export class MemoryBrew implements Brew {
     mine.pairs++;
     this.#mine.set(brewerId, mine);
     return once(() => {
-      if (!--mine.pairs && this.#mine.get(brewerId) === mine) this.#forget(brewerId);
+      if (!--mine.pairs && this.#mine.get(brewerId) === mine) this.#mine.delete(brewerId);
     });
   }
 
@@ -69,26 +69,27 @@ export class MemoryBrew implements Brew {
     });
     this.#stops.add(stop);
     const retained = last.get(brewerId);
-    if (retained) receive(retained, true);
+    if (retained) receive(retained.frame, true);
     return stop;
   }
 
   brew(brewerId: string, frame: Uint8Array): void {
     if (!this.#mine.has(brewerId)) return;
-    this.#hub.last.set(brewerId, frame);
+    this.#hub.last.set(brewerId, { frame, of: this });
     const set = this.#hub.receivers.get(brewerId);
     // One that comes while this is delivered has had it as the last value; one that goes gets nothing more.
     for (const receive of [...(set ?? [])]) if (set!.has(receive)) receive(frame, false);
   }
 
-  close(): void {
-    for (const stop of this.#stops) stop();
-    for (const brewerId of this.#mine.keys()) this.#forget(brewerId);
+  endBrewer(brewerId: string): void {
+    const { last } = this.#hub;
+    if (last.get(brewerId)?.of === this) last.delete(brewerId); // else it brews at another client by now
   }
 
-  /** Keys change with the next session, so a last value would be of no use to anybody. */
-  #forget(brewerId: string): void {
-    this.#mine.delete(brewerId);
-    this.#hub.last.delete(brewerId);
+  /** Keys change with the next session, so last values would be of no use to anybody. */
+  close(): void {
+    for (const stop of this.#stops) stop();
+    this.#mine.clear();
+    for (const brewerId of this.#hub.last.keys()) this.endBrewer(brewerId);
   }
 }

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Brewer } from '../index.js';
 import type { ClientFlags } from './arguments.js';
 import { makeBrews } from './brews.js';
-import { makeClient } from './connect.js';
+import { makeClient, notInTime } from './connect.js';
 import { ExitCode, failure, usage } from './exit.js';
 import { compactJson, inputError, openInput, readAll, readLines } from './input.js';
 import { Run } from './run.js';
@@ -32,7 +32,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
 
   const limit = (): void =>
     run.after(timeout, () => {
-      tell.note(`No patron of ${topic} came within ${timeout} s.`);
+      tell.note(notInTime(client, flags, `No patron of ${topic} came within ${timeout} s.`));
       run.end(ExitCode.TIMEOUT);
     });
   const patronOf = async (brewer: Brewer): Promise<void> => {

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
-import { type Brew, PubkeeperError, WebSocketBrew } from '../index.js';
+import { type Brew, WebSocketBrew } from '../index.js';
 import { show } from '../core/id.js';
-import { usage } from './exit.js';
+import { refused, usage } from './exit.js';
 
 // --brew: over what the data goes. Each brew is loaded only when it is asked for.
 
@@ -38,11 +38,6 @@ export function parseBrew(text: string, before: readonly BrewFlag[] = []): reado
  */
 export async function makeBrews(flags: readonly BrewFlag[] | undefined, brews: boolean): Promise<Brew[] | undefined> {
   return flags && Promise.all(flags.map((flag) => makeBrew(flag, brews).catch(refused)));
-}
-
-/** An address that is none stands on the command line. */
-function refused(error: unknown): never {
-  throw error instanceof PubkeeperError && error.code === 'OPTION_INVALID' ? usage(error.message) : error;
 }
 
 async function makeBrew({ name, address }: BrewFlag, brews: boolean): Promise<Brew> {

@@ -57,6 +57,11 @@ export function makeClient(flags: ClientFlags, brews: Brew[] | undefined, run: R
   return client;
 }
 
+/** What to say when `--timeout` is over: a server that has not answered is another trouble than nobody at the other end. */
+export function notInTime({ state }: PubkeeperClient, flags: ClientFlags & { readonly timeout?: number }, otherwise: string): string {
+  return state === 'connecting' ? `${placeOf(flags)} did not answer within ${flags.timeout} s: check that a Pubkeeper server runs there.` : otherwise;
+}
+
 /** Whether the server has refused the patron or the brewer of this command, or a broker has refused us, or is not to be had. */
 const isRefusal = ({ code, details }: PubkeeperError): boolean =>
   'patron_id' in details || 'brewer_id' in details || code === 'UNAUTHORIZED' || code === 'BREW_DEPENDENCY';

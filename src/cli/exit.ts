@@ -17,6 +17,11 @@ export class ExitError extends Error {
 /** The command line is wrong: nothing was tried. */
 export const usage = (sentence: string): ExitError => new ExitError(ExitCode.USAGE, sentence);
 
+/** Throws what an option was refused with: where that stands on the command line, it is the command line that is wrong. */
+export function refused(error: unknown): never {
+  throw error instanceof PubkeeperError && error.code === 'OPTION_INVALID' ? usage(error.message) : error;
+}
+
 /** What was tried did not work. */
 export const failure = (sentence: string, cause?: unknown): ExitError => new ExitError(ExitCode.FAILURE, sentence, cause);
 

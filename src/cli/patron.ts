@@ -1,7 +1,7 @@
 import { Patron, type Message } from '../index.js';
 import { placeOf, type ClientFlags } from './arguments.js';
 import { makeBrews } from './brews.js';
-import { makeClient } from './connect.js';
+import { makeClient, notInTime } from './connect.js';
 import { ExitCode } from './exit.js';
 import { formatter, wantsColour, type Format } from './format.js';
 import { Output } from './output.js';
@@ -43,7 +43,8 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
 
   run.after(timeout, () => {
     const enough = count === Infinity && received > 0;
-    if (!enough) tell.note(`${received} of ${count === Infinity ? 'any number of' : count} messages came within ${timeout} s.`);
+    const came = `${received} of ${count === Infinity ? 'any number of' : count} messages came within ${timeout} s.`;
+    if (!enough) tell.note(received ? came : notInTime(client, flags, came));
     run.end(enough ? ExitCode.OK : ExitCode.TIMEOUT);
   });
   client.connect().then(

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { show } from '../core/id.js';
 import type { Authenticator, ClusterOptions, JwtOptions, ServerOptions } from '../server/index.js';
 import { JwtAuthenticator, readTokens, Tokens } from '../server/index.js';
-import { failure, systemCode, usage } from './exit.js';
+import { readClusterOptions } from '../server/cluster/options.js';
+import { failure, refused, systemCode, usage } from './exit.js';
 import type { JwtFlags, ServeFlags } from './serve-flags.js';
 import { either, EVERYTHING, tokenTable } from './tokens.js';
 
@@ -64,7 +65,7 @@ export async function clusterOf({ cluster, clusterName, clusterCredentials, clus
   if (cluster === undefined) return undefined;
   const env = (name: string): string | undefined => process.env[`PUBKEEPER_CLUSTER_${name}`] || undefined;
   const [username, password, token] = [env('USER'), env('PASSWORD'), env('TOKEN')];
-  return {
+  const options: ClusterOptions = {
     servers: cluster,
     name: clusterName,
     ...(clusterReplicas !== undefined && { replicas: clusterReplicas }),
@@ -73,6 +74,12 @@ export async function clusterOf({ cluster, clusterName, clusterCredentials, clus
     ...(password !== undefined && { password }),
     ...(token !== undefined && { token }),
   };
+  try {
+    readClusterOptions(options);
+  } catch (error) {
+    refused(error);
+  }
+  return options;
 }
 
 async function ticketKeysOf({ ticketKeyFile: path }: ServeFlags): Promise<Uint8Array[] | undefined> {

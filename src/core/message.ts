@@ -7,7 +7,7 @@ export class Message {
   readonly topic: string;
   /** 32 hex digits. */
   readonly brewerId: string;
-  /** What was brewed, decrypted. May be a view into a larger buffer: copy it before you transfer it. */
+  /** What was brewed, decrypted. May be a view into a larger buffer, which others share: copy it before you change or transfer it. */
   readonly data: Uint8Array<ArrayBuffer>;
   /**
    * Whether it is a last value: what was brewed last before this patron came. Always false where the transport does not say so: over

@@ -6,13 +6,12 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
-import { WebSocketServer } from 'ws';
-import type { WebSocket } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { PubkeeperError } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
 import { show } from '../core/id.js';
 import type { AddressBook } from './address-book.js';
-import { CloseCode } from './close-codes.js';
+import { CloseCode, TOO_LONG } from './close-codes.js';
 import { refuse, refuseRequest } from './http.js';
 import { end } from './outbox.js';
 import { readPath, readProtocols } from './upgrade.js';
@@ -25,6 +24,13 @@ const CROWDED = 'There are too many connections from this address: close some.';
 
 /** How many requests of a connection may wait for the answer to one before them. Browsers send none ahead. */
 const MOST_AHEAD = 16;
+
+/** A code alone helps nobody: clients tell what it came with. */
+class Telling extends WebSocket {
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code, reason ?? (code === CloseCode.TOO_LONG ? TOO_LONG : undefined));
+  }
+}
 
 /** What a listener does not decide itself. */
 export interface ListenerHooks {
@@ -140,6 +146,7 @@ export class Listener {
   #webSockets(maxPayload: number): WebSocketServer {
     return new WebSocketServer({
       noServer: true,
+      WebSocket: Telling,
       maxPayload,
       // Each part holds on to more memory than it has bytes. Browsers send long messages in parts too, but not in so many.
       maxFragments: 256,

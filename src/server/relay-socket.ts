@@ -3,7 +3,7 @@ import { WebSocket } from 'ws';
 import type { Logger } from '../core/host.js';
 import type { Heartbeat, Beating } from './heartbeat.js';
 import { Bucket } from './bucket.js';
-import { CloseCode } from './close-codes.js';
+import { CloseCode, TOO_LONG } from './close-codes.js';
 import type { LimitSettings } from './limits.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import type { Outbox } from './outbox.js';
@@ -122,7 +122,7 @@ export class RelayPlane {
       cork: () => this.#atEndOfTick(),
       dropped: (fault, connection, count) => {
         drops.add(fault, count);
-        if (fault === 'too-long' && connection instanceof RelayConnection) end(connection.socket, CloseCode.TOO_LONG, 'What was published is too long.');
+        if (fault === 'too-long' && connection instanceof RelayConnection) end(connection.socket, CloseCode.TOO_LONG, TOO_LONG);
         if (fault === 'joined-topics' && connection instanceof RelayConnection) this.#hasTooMany(connection);
       },
       ...(options.tickets && { permits: new Permits<RelayMember>(options.tickets, limits.registrations) }),

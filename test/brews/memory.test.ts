@@ -18,14 +18,31 @@ describe('MemoryBrew', () => {
     expect(frames[0]).toBe(frame);
   });
 
-  it('keeps no last value of a session that has ended: its key is gone', () => {
+  it.each<[string, (brew: MemoryBrew) => void]>([
+    ['session', (brew) => brew.close()],
+    ['brewer', (brew) => brew.endBrewer(id(1))],
+  ])('keeps no last value of a %s that has ended: its key is gone', (_, end) => {
     const brew = new MemoryBrew();
     const stop = brew.startBrewer(pair);
     brew.brew(id(1), rawFrame('a', id(1), 'old'));
     stop();
+    end(brew);
     const frames: Uint8Array[] = [];
     brew.startPatron({ ...pair, receive: (frame) => frames.push(frame) });
     expect(frames).toEqual([]);
+  });
+
+  it('keeps the last value of a brewer that has moved to another client, when the former one is done with it', () => {
+    const [before, after] = [new MemoryBrew(), new MemoryBrew()];
+    before.startBrewer(pair)();
+    after.startBrewer(pair);
+    after.brew(id(1), rawFrame('a', id(1), 'new'));
+    before.endBrewer(id(1));
+    before.close();
+    const frames: Uint8Array[] = [];
+    after.startPatron({ ...pair, receive: (frame) => frames.push(frame) });
+    after.close();
+    expect(frames).toHaveLength(1);
   });
 
   it('gives a patron that comes while a frame is delivered that frame once', () => {

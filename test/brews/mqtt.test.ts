@@ -84,6 +84,21 @@ describe.each([
     expect(await box.next()).toBe('one');
   });
 
+  it.skipIf(skip)('reads on where its only patron goes and comes at once, several times', async () => {
+    const broker = await serve();
+    const { stop, start, say, next } = await pair(brew({ url: broker.tcp }).brew, brew({ url: broker.tcp }).brew);
+    await say('one');
+    expect(await next()).toBe('one');
+    stop();
+    start()();
+    start();
+    for (const text of ['two', 'three']) {
+      await say(text);
+      let came = '';
+      while (came !== text) came = await next();
+    }
+  });
+
   it.skipIf(skip)('keeps the last value at the broker, for newcomers, until the brewer is gone', async () => {
     const broker = await serve();
     const writer = brew({ url: broker.tcp });

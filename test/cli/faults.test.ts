@@ -63,7 +63,7 @@ describe.concurrent('a server that is of no use', () => {
   it('says nothing at all', async () => {
     const sockets = new Set<{ destroy(): void }>();
     const silent = createServer((socket) => sockets.add(socket.on('error', () => undefined)));
-    await fails(`ws://127.0.0.1:${await port(silent)}/`, /(came within|No patron of a)/, 124, ['--timeout', '1']);
+    await fails(`ws://127.0.0.1:${await port(silent)}/`, /127\.0\.0\.1:\d+\/ did not answer within 1 s: check that a Pubkeeper server runs there\.\n$/, 124, ['--timeout', '1']);
     for (const socket of sockets) socket.destroy();
   });
 

@@ -172,16 +172,17 @@ describe('after authentication', () => {
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   });
 
-  it('closes on a message that is too long, with 1009', async () => {
+  it('closes on a message that is too long, with 1009 and a sentence', async () => {
+    const tooLong = { code: 1009, reason: 'A message is longer than this server takes (maxMessageBytes): send less at once.' };
     const server = await start({ maxMessageBytes: 2000 });
     const client = await connect(server);
     client.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'x'.repeat(3000) }] });
-    expect((await client.closed).code).toBe(1009);
+    expect(await client.closed).toMatchObject(tooLong);
     const relay = await joinRelay(server);
     relay.join('a');
     relay.publish('a', newId(), 'x'.repeat(2000));
     relay.publish('a', newId(), 'x'.repeat(3000));
-    expect((await relay.closed).code).toBe(1009);
+    expect(await relay.closed).toMatchObject(tooLong);
     expect(server.stats()).toMatchObject({ published: 1, drops: { 'too-long': 2 } });
   });
 

@@ -20,6 +20,27 @@ it('takes what clients put together up to 64 KiB, whatever the length of a messa
   expect(server.stats().drops).toEqual({});
 });
 
+it('tells a client that brews more than it takes what is wrong, and takes what is shorter afterwards', async () => {
+  const server = await start({ maxMessageBytes: 70_000 });
+  const client = new PubkeeperClient({ server: server.url, token: server.token! });
+  later(() => client.disconnect());
+  const errors: string[] = [];
+  const lengths: number[] = [];
+  client.on('error', ({ code, message }) => void errors.push(`${code} ${message}`));
+  const reader = new PubkeeperClient({ server: server.url, token: server.token! });
+  later(() => reader.disconnect());
+  reader.addPatron('a', ({ length }) => void lengths.push(length));
+  const brewer = client.addBrewer('a');
+  await Promise.all([client.connect(), reader.connect()]);
+  await until(() => brewer.isMatched);
+  await brewer.brew(new Uint8Array(80_000));
+  await until(() => errors.length);
+  expect(errors).toEqual([expect.stringMatching(/^CONNECTION_LOST .* closed the connection \(1009: A message is longer than this server takes \(maxMessageBytes\): send less at once\.\)/)]);
+  await brewer.brew(new Uint8Array(7));
+  await until(() => lengths.includes(7));
+  expect(lengths).not.toContain(80_000);
+});
+
 it.each(['pubkeeper-1.0.0', 'pubkeeper-relay-2'])('refuses one message that is too long with 1009, be it in a batch (%s)', async (protocol) => {
   const server = await start({ maxMessageBytes: 2000 });
   const [relay, reader] = [await RawRelay.open(server.relayUrl, [protocol]), await joinRelay(server)];

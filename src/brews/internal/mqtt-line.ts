@@ -83,6 +83,11 @@ class MqttLine implements Line {
   readonly #qos: 0 | 1;
   #drained: Deferred | undefined;
   readonly #ended = deferred();
+  /**
+   * The addresses whose UNSUBSCRIBE is not confirmed, and what is to be subscribed there after that: Aedes works at several packets of
+   * a client at once, and would end the subscription that comes right behind.
+   */
+  readonly #leaving = new Map<string, { begin(): void; instead(): void } | undefined>();
   #over = false;
 
   constructor(client: MqttClient, owner: LineOwner, qos: 0 | 1) {
@@ -109,23 +114,38 @@ class MqttLine implements Line {
 
   subscribe(address: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#client.subscribe(address, { qos: this.#qos }, (error, granted, answer) => {
-        if (!error && granted?.[0]?.qos !== 128) return resolve();
-        if (!answer) return void this.#ended.promise.then(resolve); // it will be subscribed anew
-        reject(
-          new PubkeeperError(
-            'FORBIDDEN',
-            `The MQTT broker does not let this client read ${address}: grant it that topic and those below it.`,
-            { address },
-            error,
-          ),
-        );
-      });
+      const begin = (): void =>
+        void this.#client.subscribe(address, { qos: this.#qos }, (error, granted, answer) => {
+          if (!error && granted?.[0]?.qos !== 128) return resolve();
+          if (!answer) return void this.#ended.promise.then(resolve); // it will be subscribed anew
+          reject(
+            new PubkeeperError(
+              'FORBIDDEN',
+              `The MQTT broker does not let this client read ${address}: grant it that topic and those below it.`,
+              { address },
+              error,
+            ),
+          );
+        });
+      if (this.#leaving.has(address)) this.#leaving.set(address, { begin, instead: resolve });
+      else begin();
     });
   }
 
   unsubscribe(address: string): void {
-    if (!this.#over) this.#client.unsubscribe(address, () => undefined);
+    if (this.#over) return;
+    if (this.#leaving.has(address)) {
+      // What was to be subscribed there has not been.
+      this.#leaving.get(address)?.instead();
+      this.#leaving.set(address, undefined);
+      return;
+    }
+    this.#leaving.set(address, undefined);
+    this.#client.unsubscribe(address, () => {
+      const next = this.#leaving.get(address);
+      this.#leaving.delete(address);
+      next?.begin();
+    });
   }
 
   close(): Promise<void> {
