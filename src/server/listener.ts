@@ -14,6 +14,7 @@ import { show } from '../core/id.js';
 import type { AddressBook } from './address-book.js';
 import { CloseCode } from './close-codes.js';
 import { refuse, refuseRequest } from './http.js';
+import { LateRequest } from './late-request.js';
 import { end } from './outbox.js';
 import { readPath, readProtocols } from './upgrade.js';
 import type { AcceptedRoute, Route, UpgradeRequest } from './upgrade.js';
@@ -25,6 +26,8 @@ const CROWDED = 'There are too many connections from this address: close some.';
 
 /** How many requests of a connection may wait for the answer to one before them. Browsers send none ahead. */
 const MOST_AHEAD = 16;
+
+const HTTP = { IncomingMessage: LateRequest };
 
 /** What a listener does not decide itself. */
 export interface ListenerHooks {
@@ -64,7 +67,7 @@ export class Listener {
     this.#control = this.#webSockets(hooks.maxPayload.control);
     this.#relay = this.#webSockets(hooks.maxPayload.relay);
     const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answerInTurn(request, response);
-    this.#http = hooks.tls ? secured(hooks.tls, answer) : createHttp(answer);
+    this.#http = hooks.tls ? secured(hooks.tls, answer) : createHttp(HTTP, answer);
     this.#http.on('tlsClientError', (_error, socket: Duplex) => socket.destroy());
     this.#http.on('connection', (socket) => {
       const { addresses } = hooks;
@@ -157,8 +160,6 @@ export class Listener {
    */
   #answerInTurn(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
-    // Else Node makes an error of each, which takes longer than all else.
-    if (socket.destroyed) return void request.destroy();
     const turns = this.#turns.get(socket) ?? [];
     this.#turns.set(socket, turns);
     if (turns.length > MOST_AHEAD) return void socket.destroy();
@@ -203,6 +204,8 @@ export class Listener {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // What came behind a cut: see LateRequest.
+    if (socket.destroyed) return;
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') return this.#answerInstead(request, socket);
     if (this.#isCrowded(request)) {
       this.#hooks.crowded();
@@ -263,7 +266,7 @@ export function secureContext(tls: TlsFiles): SecureContext {
 
 function secured(tls: TlsFiles, answer: (request: IncomingMessage, response: ServerResponse) => void): Server {
   secureContext(tls);
-  return createHttps(pem(tls), answer);
+  return createHttps({ ...pem(tls), ...HTTP }, answer);
 }
 
 function listenError(cause: unknown, port: number, host: string): PubkeeperError {

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
@@ -180,6 +181,22 @@ describe('a connection that does not wait for its answers', () => {
     expect(calls).toBeLessThan(20);
     expect(await ask('/healthz')).toMatchObject({ status: 200 });
   });
+
+  it.each(['GET /ahead HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /ahead HTTP/1.0\r\nConnection: keep-alive\r\n\r\n'])(
+    'is not read further where it is cut: %j',
+    async (ahead) => {
+      server = await start({ http: (_request, response) => void response.end() });
+      let made = 0;
+      const count = (message: unknown): void => void ((message as { request: IncomingMessage }).request.url === '/ahead' && made++);
+      subscribe('http.server.request.start', count);
+      later(async () => void unsubscribe('http.server.request.start', count));
+      // All in one chunk for Node, which would make an object or two of each.
+      await hear(await say(ahead.repeat(1_000)));
+      expect(made).toBeGreaterThan(0);
+      expect(made).toBeLessThan(20);
+      expect(server.stats().drops).toEqual({});
+    },
+  );
 
   it.skipIf(process.platform !== 'linux')('leaves no file open when it breaks', async () => {
     const large = join(directory, 'large.bin');
