@@ -119,6 +119,23 @@ describe('serveFiles', () => {
     expect([stdout.trim(), stderr]).toEqual(['200,EMFILE,503,200', '']);
   });
 
+  it.skipIf(process.platform === 'win32')('says in its log that no descriptor is left: who connects then is let go below Node', () => {
+    const script = `
+      import { closeSync, openSync } from 'node:fs';
+      import { createServer } from ${JSON.stringify(new URL('../../dist/node/server/index.js', import.meta.url).href)};
+      let tell;
+      const server = await createServer({ port: 0, heartbeatMs: 20, logger: { warn: () => undefined, error: (text) => tell(text) } });
+      const told = new Promise((resolve) => (tell = resolve));
+      const open = [];
+      try { for (;;) open.push(openSync('/dev/null')); } catch {}
+      console.log((await told).split(':')[0]);
+      open.forEach((one) => closeSync(one));
+      console.log((await fetch('http://127.0.0.1:' + server.port + '/healthz')).status);
+      process.exit();`;
+    const { stdout, stderr } = spawnSync('sh', ['-c', 'ulimit -n 80; exec "$0" --input-type=module -e "$1"', process.execPath, script], { encoding: 'utf8', timeout: 20_000 });
+    expect([stdout.trim().split('\n'), stderr]).toEqual([['No file descriptor is left', '200'], '']);
+  }, 30_000);
+
   it('ends the connection where a file has become shorter than it was said to be', async () => {
     const large = join(directory, 'large.bin');
     await writeFile(large, Buffer.alloc(32 * 1024 * 1024));
