@@ -81,13 +81,20 @@ export function decodeRelayPacket(bytes: Uint8Array): RelayPacket {
  * @throws {PubkeeperError} `PACKET_INVALID` when it is truncated or of an unknown type
  */
 export function readRelayPacket(bytes: Uint8Array, at: number): [packet: RelayPacket, next: number] {
+  const read = tryRelayPacket(bytes, at);
+  if (typeof read === 'string') throw invalid(read);
+  return read;
+}
+
+/** As {@link readRelayPacket}, but what is wrong is returned: to throw it takes twenty times as long as all else that a malformed packet asks for. */
+export function tryRelayPacket(bytes: Uint8Array, at: number): [packet: RelayPacket, next: number] | string {
   const left = bytes.length - at;
-  if (left < RELAY_HEADER) throw invalid(`has ${left} bytes; its header alone has ${RELAY_HEADER}`);
+  if (left < RELAY_HEADER) return `has ${left} bytes; its header alone has ${RELAY_HEADER}`;
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, RELAY_HEADER);
   const type = view.getUint16(0, true);
   const length = view.getUint32(LENGTH_AT, true);
-  if (!TYPES.includes(type)) throw invalid(`has the unknown type ${type}`);
-  if (length > left - RELAY_HEADER) throw invalid(`announces ${length} payload bytes and bears ${left - RELAY_HEADER}`);
+  if (!TYPES.includes(type)) return `has the unknown type ${type}`;
+  if (length > left - RELAY_HEADER) return `announces ${length} payload bytes and bears ${left - RELAY_HEADER}`;
   const next = at + RELAY_HEADER + length;
   return [
     {

@@ -13,6 +13,7 @@ import { show } from '../core/id.js';
 import type { AddressBook } from './address-book.js';
 import { CloseCode, TOO_LONG } from './close-codes.js';
 import { refuse, refuseRequest } from './http.js';
+import { LateRequest } from './late-request.js';
 import { end } from './outbox.js';
 import { readPath, readProtocols } from './upgrade.js';
 import type { AcceptedRoute, Route, UpgradeRequest } from './upgrade.js';
@@ -31,6 +32,8 @@ class Telling extends WebSocket {
     super.close(code, reason ?? (code === CloseCode.TOO_LONG ? TOO_LONG : undefined));
   }
 }
+
+const HTTP = { IncomingMessage: LateRequest };
 
 /** What a listener does not decide itself. */
 export interface ListenerHooks {
@@ -70,7 +73,7 @@ export class Listener {
     this.#control = this.#webSockets(hooks.maxPayload.control);
     this.#relay = this.#webSockets(hooks.maxPayload.relay);
     const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answerInTurn(request, response);
-    this.#http = hooks.tls ? secured(hooks.tls, answer) : createHttp(answer);
+    this.#http = hooks.tls ? secured(hooks.tls, answer) : createHttp(HTTP, answer);
     this.#http.on('tlsClientError', (_error, socket: Duplex) => socket.destroy());
     this.#http.on('connection', (socket) => {
       const { addresses } = hooks;
@@ -164,8 +167,6 @@ export class Listener {
    */
   #answerInTurn(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
-    // Else Node makes an error of each, which takes longer than all else.
-    if (socket.destroyed) return void request.destroy();
     const turns = this.#turns.get(socket) ?? [];
     this.#turns.set(socket, turns);
     if (turns.length > MOST_AHEAD) return void socket.destroy();
@@ -210,6 +211,8 @@ export class Listener {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // What came behind a cut: see LateRequest.
+    if (socket.destroyed) return;
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') return this.#answerInstead(request, socket);
     if (this.#isCrowded(request)) {
       this.#hooks.crowded();
@@ -270,7 +273,7 @@ export function secureContext(tls: TlsFiles): SecureContext {
 
 function secured(tls: TlsFiles, answer: (request: IncomingMessage, response: ServerResponse) => void): Server {
   secureContext(tls);
-  return createHttps(pem(tls), answer);
+  return createHttps({ ...pem(tls), ...HTTP }, answer);
 }
 
 function listenError(cause: unknown, port: number, host: string): PubkeeperError {

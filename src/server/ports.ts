@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { show } from '../core/id.js';
 import { RELAY_BATCH } from '../core/relay.js';
 import { AddressBook } from './address-book.js';
+import { Descriptors } from './descriptors.js';
 import { answerRelayPort } from './http.js';
 import { Listener } from './listener.js';
 import type { ListenerHooks, TlsFiles } from './listener.js';
@@ -25,6 +26,7 @@ export class Ports {
   readonly #drops: Drops;
   readonly #main: Listener;
   readonly #relayOnly: Listener | undefined;
+  #watch: NodeJS.Timeout | undefined;
   #mainPort = 0;
   #relayPort: number | undefined;
 
@@ -81,7 +83,10 @@ export class Ports {
 
   /** @throws {PubkeeperError} `PORT_IN_USE`, or `OPTION_INVALID` when the host or a port cannot be had */
   async listen(): Promise<void> {
-    const { port, relayPort, host } = this.#settings;
+    const { port, relayPort, host, heartbeatMs, logger } = this.#settings;
+    const descriptors = new Descriptors(logger);
+    this.#watch = setInterval(() => descriptors.look(), heartbeatMs / 2);
+    this.#watch.unref();
     await this.#main.listen(port, host);
     this.#mainPort = this.#main.port;
     if (this.#relayOnly) {
@@ -104,6 +109,7 @@ export class Ports {
 
   /** Closes every WebSocket with 1001 and frees the ports. */
   async close(): Promise<void> {
+    clearInterval(this.#watch);
     await Promise.all([this.#main.close(), this.#relayOnly?.close()]);
   }
 

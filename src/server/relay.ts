@@ -1,5 +1,5 @@
 import { FRAME_HEADER, isBundle, isFrame, sequenceOf } from '../core/frame.js';
-import { RELAY_BATCH, RelayPacketType, readRelayPacket } from '../core/relay.js';
+import { RELAY_BATCH, RelayPacketType, tryRelayPacket } from '../core/relay.js';
 import type { RelayPacket } from '../core/relay.js';
 import { LastValues } from './last-values.js';
 import { Memberships, type Topic } from './memberships.js';
@@ -88,14 +88,12 @@ export class Relay<C extends RelayMember> {
   receive(connection: C, bytes: Uint8Array): void {
     let at = 0;
     do {
-      let packet: RelayPacket;
-      try {
-        [packet, at] = readRelayPacket(bytes, at);
-        if (connection.version === 1 && (at !== bytes.length || packet.type === RelayPacketType.PING)) throw new RangeError('protocol 2');
-      } catch {
-        this.#options.dropped?.('relay-packet', connection);
-        return;
-      }
+      const read = tryRelayPacket(bytes, at);
+      if (typeof read === 'string') return this.#options.dropped?.('relay-packet', connection);
+      const [packet, next] = read;
+      at = next;
+      // These are of protocol 2.
+      if (connection.version === 1 && (at !== bytes.length || packet.type === RelayPacketType.PING)) return this.#options.dropped?.('relay-packet', connection);
       const key = hashKey(packet.topicHash);
       if (packet.type === RelayPacketType.PUBLISH) this.#publish(connection, key, packet);
       else if (packet.type === RelayPacketType.JOIN) this.#join(connection, key, packet);

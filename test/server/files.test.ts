@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
@@ -118,6 +119,23 @@ describe('serveFiles', () => {
     expect([stdout.trim(), stderr]).toEqual(['200,EMFILE,503,200', '']);
   });
 
+  it.skipIf(process.platform === 'win32')('says in its log that no descriptor is left: who connects then is let go below Node', () => {
+    const script = `
+      import { closeSync, openSync } from 'node:fs';
+      import { createServer } from ${JSON.stringify(new URL('../../dist/node/server/index.js', import.meta.url).href)};
+      let tell;
+      const server = await createServer({ port: 0, heartbeatMs: 20, logger: { warn: () => undefined, error: (text) => tell(text) } });
+      const told = new Promise((resolve) => (tell = resolve));
+      const open = [];
+      try { for (;;) open.push(openSync('/dev/null')); } catch {}
+      console.log((await told).split(':')[0]);
+      open.forEach((one) => closeSync(one));
+      console.log((await fetch('http://127.0.0.1:' + server.port + '/healthz')).status);
+      process.exit();`;
+    const { stdout, stderr } = spawnSync('sh', ['-c', 'ulimit -n 80; exec "$0" --input-type=module -e "$1"', process.execPath, script], { encoding: 'utf8', timeout: 20_000 });
+    expect([stdout.trim().split('\n'), stderr]).toEqual([['No file descriptor is left', '200'], '']);
+  }, 30_000);
+
   it('ends the connection where a file has become shorter than it was said to be', async () => {
     const large = join(directory, 'large.bin');
     await writeFile(large, Buffer.alloc(32 * 1024 * 1024));
@@ -180,6 +198,22 @@ describe('a connection that does not wait for its answers', () => {
     expect(calls).toBeLessThan(20);
     expect(await ask('/healthz')).toMatchObject({ status: 200 });
   });
+
+  it.each(['GET /ahead HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /ahead HTTP/1.0\r\nConnection: keep-alive\r\n\r\n'])(
+    'is not read further where it is cut: %j',
+    async (ahead) => {
+      server = await start({ http: (_request, response) => void response.end() });
+      let made = 0;
+      const count = (message: unknown): void => void ((message as { request: IncomingMessage }).request.url === '/ahead' && made++);
+      subscribe('http.server.request.start', count);
+      later(async () => void unsubscribe('http.server.request.start', count));
+      // All in one chunk for Node, which would make an object or two of each.
+      await hear(await say(ahead.repeat(1_000)));
+      expect(made).toBeGreaterThan(0);
+      expect(made).toBeLessThan(20);
+      expect(server.stats().drops).toEqual({});
+    },
+  );
 
   it.skipIf(process.platform !== 'linux')('leaves no file open when it breaks', async () => {
     const large = join(directory, 'large.bin');

@@ -94,6 +94,27 @@ describe('Permits', () => {
     expect(ended.length).toBe(1);
   });
 
+  it('hold for as long as was granted where the clock is set forward or back meanwhile', () => {
+    let [now, steady] = [1_000_000, 50];
+    const tickets = new Tickets();
+    const permits = new Permits<string>(tickets, 10, () => now, () => steady);
+    const frame = encodeFrame('a', ID.toString('hex'), 'x');
+    const ended = (): number => {
+      let count = 0;
+      permits.expire(() => count++);
+      return count;
+    };
+    expect(permits.join('c', JOIN_HASH, tickets.issue(JOIN, now + 600))).toBe(true);
+    expect(permits.grant('c', JOIN_HASH, tickets.issue(PUBLISH, now + 600))).toBe(true);
+    for (const jump of [86_400, -2 * 86_400]) {
+      now += jump;
+      steady += 299;
+      expect([ended(), permits.publish('c', frame)]).toEqual([0, true]);
+    }
+    steady += 2;
+    expect([permits.publish('c', frame), ended()]).toEqual([false, 1]);
+  });
+
   it('keep the grants to publish that were renewed last, and each for its time', () => {
     let now = 0;
     const tickets = new Tickets();
@@ -275,6 +296,23 @@ describe('a secured relay', () => {
     relay.publish('a', ids[1]!, 'x');
     await relay.settled();
     expect(server.stats()).toMatchObject({ published: 7, drops: { 'no-ticket': 1 } });
+  });
+
+  it('goes on where the clock is set forward by more than a ticket holds, as one is that starts wrong', async () => {
+    const keys = [randomBytes(32)];
+    const server = await start({ profile: 'secured', ticketKeys: keys });
+    const [reader, writer] = [await joinRelay(server), await joinRelay(server)];
+    const expires = Math.floor(Date.now() / 1000) + 60;
+    reader.socket.send(encodeRelay(0, 'a', new Tickets(keys).issue(JOIN, expires)));
+    await reader.settled();
+    writer.socket.send(encodeRelay(4, 'a', new Tickets(keys).issue(PUBLISH, expires)));
+    await writer.settled();
+    vi.setSystemTime(Date.now() + 3_600_000);
+    later(async () => void vi.useRealTimers());
+    writer.socket.send(encodeRelay(2, 'a', encodeFrame('a', ID.toString('hex'), 'still')));
+    await writer.settled();
+    expect(server.stats()).toMatchObject({ topics: 1, published: 1, delivered: 1, drops: {} });
+    expect(await reader.text()).toBe('still');
   });
 
   it('ends what a ticket has expired for, however slow the heartbeat is', async () => {
