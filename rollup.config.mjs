@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import nodeResolve from '@rollup/plugin-node-resolve';
 import terser from '@rollup/plugin-terser';
 import { minify } from 'rolldown/utils';
+import { nameForGzip } from './scripts/gzip-names.mjs';
 import { leanNoble } from './scripts/lean-noble.mjs';
 
 // At the end, so that no line of the source map moves.
@@ -21,7 +22,8 @@ const oxc = {
     const module = format === 'es';
     const { code: minified, map, errors } = await minify(fileName, code, { module, mangle: { toplevel: module }, compress: { target: 'es2022' }, sourcemap: true });
     if (errors?.length) throw new Error(errors[0].message);
-    return { code: `${module ? minified : eager(minified)}\n${NOTICE}`, map };
+    const named = await nameForGzip(minified, fileName, module);
+    return { code: `${module ? named : eager(named)}\n${NOTICE}`, map };
   },
 };
 
