@@ -146,6 +146,24 @@ it.each(['another pair', 'a known pair'])('what waits until the server tells of 
   expect(packets(network.last).map(({ type, payload }) => (type === 4 ? payload.toString('hex') : type))).toEqual(['ab', 'cd', 2]);
 });
 
+it('tickets are shown to each connection to the relay, and fresh ones at once', async () => {
+  const { network, brew, start, read } = kit();
+  start(2, { ticket: 'ab' });
+  read(5, 'one', { ticket: 'cd' });
+  const shown = (): string[] => packets(network.last).map(({ type, payload }) => `${type} ${payload.toString('hex')}`);
+  for (let connection = 1; connection <= 3; connection++) {
+    network.last.open(RELAY_2);
+    await pass(0);
+    expect(shown()).toEqual(['4 ab', '0 cd']);
+    network.last.end();
+    await pass(1000);
+  }
+  network.last.open(RELAY_2);
+  brew.renew({ topic: TOPIC, brewerId: id(5), details: { name: 'websocket', hostname: 'one', port: 80, ticket: 'ef' } }, false);
+  await pass(0);
+  expect(shown()).toEqual(['4 ab', '0 cd', '0 ef']);
+});
+
 it('a brewer that has gone, and of which nothing waits for the connection, leaves no ticket behind', async () => {
   const { network, start, read } = kit();
   read(5); // keeps the connection
@@ -213,6 +231,16 @@ describe('frames of a brewer that this client is not told of yet', () => {
     const other = read(2, 'one', {}, 8);
     await pass(2000);
     expect([texts, other.texts, dropped]).toEqual([['hello', 'world', 'live'], ['hello retained', 'world retained', 'live retained'], []]);
+  });
+
+  it('are none of those that it has published itself', async () => {
+    const { network, dropped, start, read, say } = kit();
+    start();
+    network.last.open(RELAY_2);
+    void say('x');
+    expect(read().texts).toEqual([]);
+    await pass(2000);
+    expect(dropped).toEqual([]);
   });
 
   it('are not given twice where the relay repeats the last one to who joins by a ticket', () => {
@@ -399,6 +427,15 @@ describe('a link', () => {
     expect([closed, network.last.closedBy]).toEqual([false, 1000]);
     network.last.end(1000);
     await closing;
+  });
+
+  it('goes on giving a brewer to the others when one of its patrons has left', () => {
+    const { network, read } = kit();
+    const [first, second] = [read(), read(1, 'one', {}, 8)];
+    network.last.open(RELAY_2);
+    first.stop();
+    network.last.deliver(record(1, 'x'));
+    expect([first.texts, second.texts]).toEqual([[], ['x']]);
   });
 
   it('counts what is no packet of the relay, and goes on', () => {
