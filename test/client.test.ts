@@ -409,6 +409,9 @@ describe('options and registrations', () => {
     expect(() => first.addPatron(patron)).toThrow(refused('this'));
     const other = client(url);
     expect(() => other.addPatron(patron)).toThrow(refused('another'));
+    const brewer = first.addBrewer('a.b');
+    expect(() => first.addBrewer(brewer)).toThrow(refused('this'));
+    expect(() => other.addBrewer(brewer)).toThrow(refused('another'));
     first.removePatron(patron);
     expect(other.addPatron(patron)).toBe(patron);
   });

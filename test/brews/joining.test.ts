@@ -63,7 +63,7 @@ describe('the question', () => {
       }
     };
     joining.begin(took);
-    return { asked, pass, flowed: () => flowed };
+    return { joining, asked, pass, flowed: () => flowed };
   }
 
   it('is put six times within 3 s while no answer comes', () => {
@@ -71,6 +71,21 @@ describe('the question', () => {
     pass(10_000);
     expect(asked).toEqual([0, 50, 150, 400, 900, 1900]);
     expect(flowed()).toBe(3000);
+  });
+
+  it.each<[string, (joining: Joining) => void]>([
+    ['it was answered', (joining) => joining.answer({ frames: [], retained: false, more: false, unasked: false })],
+    ['the patron has left', (joining) => joining.stop()],
+    ['it goes on without', (joining) => joining.flow()],
+  ])('is not put again when %s, also where the subscription is confirmed once more', (_, end) => {
+    const { joining, asked, pass } = asking();
+    joining.begin(); // the connection was lost meanwhile: one question is under way already
+    pass(100);
+    expect(asked).toEqual([0, 50]);
+    end(joining);
+    expect(vi.getTimerCount()).toBe(0);
+    joining.begin();
+    expect([asked.length, vi.getTimerCount()]).toEqual([2, 0]);
   });
 
   it('is not put again sooner than the broker took for the subscription, nor too late for the brewer', () => {

@@ -119,6 +119,21 @@ describe('a pair that moves', () => {
     expect(got).toEqual(['1', '2', '3', '4']);
   });
 
+  it('keeps nobody waiting for a brew that accepted nothing any more', async () => {
+    const { one, over, brewer, got } = moving();
+    over('one');
+    one.brew = () => new Promise(() => undefined);
+    let isAccepted = false;
+    void brewer.brewText('1');
+    await settle();
+    void brewer.brewText('2').then(() => (isAccepted = true));
+    await settle();
+    expect([isAccepted, got]).toEqual([false, []]);
+    over('two');
+    await settle();
+    expect([isAccepted, got]).toEqual([true, ['1', '2']]);
+  });
+
   it('does not go on being read where it was, nor anywhere when it has ended', async () => {
     const { one, two, over, say, patron, brewer, got } = moving();
     const reading = (): number[] => [one.reading, two.reading];

@@ -58,7 +58,7 @@ describe('its details', () => {
     expect(brew.patronDetails()).toEqual({ name: 'websocket' });
   });
 
-  it.each([{ hostname: 'h' }, { port: 1 }, { hostname: 'h', port: 0 }, { hostname: 'a/b', port: 1 }, { hostname: '', port: 1 }])('refuses %j', (options) => {
+  it.each([{ hostname: 'h' }, { port: 1 }, { secure: true }, { hostname: 'h', port: 0 }, { hostname: 'a/b', port: 1 }, { hostname: '', port: 1 }])('refuses %j', (options) => {
     thrown(() => new WebSocketBrew(options), 'BREW_CONFIG_INVALID');
   });
 

@@ -131,6 +131,39 @@ it('what a brewer that has gone brewed before there was a connection leaves with
   expect(packets(network.last).map(({ type }) => type)).toEqual([0]);
 });
 
+it.each(['another pair', 'a known pair'])('what waits until the server tells of %s leaves behind the ticket that comes with it, without which the relay refuses it', async (which) => {
+  const { network, host, brew, start, say } = kit();
+  start(2, { ticket: 'ab' });
+  network.last.open(RELAY_2);
+  host.losses = 1;
+  network.last.end();
+  await pass(600);
+  network.last.open(RELAY_2);
+  void say('held');
+  if (which === 'another pair') start(3, { ticket: 'cd' });
+  else brew.renew({ topic: TOPIC, brewerId: id(1), details: { name: 'websocket', ticket: 'cd' } }, true);
+  await pass(0);
+  expect(packets(network.last).map(({ type, payload }) => (type === 4 ? payload.toString('hex') : type))).toEqual(['ab', 'cd', 2]);
+});
+
+it('tickets are shown to each connection to the relay, and fresh ones at once', async () => {
+  const { network, brew, start, read } = kit();
+  start(2, { ticket: 'ab' });
+  read(5, 'one', { ticket: 'cd' });
+  const shown = (): string[] => packets(network.last).map(({ type, payload }) => `${type} ${payload.toString('hex')}`);
+  for (let connection = 1; connection <= 3; connection++) {
+    network.last.open(RELAY_2);
+    await pass(0);
+    expect(shown()).toEqual(['4 ab', '0 cd']);
+    network.last.end();
+    await pass(1000);
+  }
+  network.last.open(RELAY_2);
+  brew.renew({ topic: TOPIC, brewerId: id(5), details: { name: 'websocket', hostname: 'one', port: 80, ticket: 'ef' } }, false);
+  await pass(0);
+  expect(shown()).toEqual(['4 ab', '0 cd', '0 ef']);
+});
+
 it('a brewer that has gone, and of which nothing waits for the connection, leaves no ticket behind', async () => {
   const { network, start, read } = kit();
   read(5); // keeps the connection
@@ -198,6 +231,16 @@ describe('frames of a brewer that this client is not told of yet', () => {
     const other = read(2, 'one', {}, 8);
     await pass(2000);
     expect([texts, other.texts, dropped]).toEqual([['hello', 'world', 'live'], ['hello retained', 'world retained', 'live retained'], []]);
+  });
+
+  it('are none of those that it has published itself', async () => {
+    const { network, dropped, start, read, say } = kit();
+    start();
+    network.last.open(RELAY_2);
+    void say('x');
+    expect(read().texts).toEqual([]);
+    await pass(2000);
+    expect(dropped).toEqual([]);
   });
 
   it('are not given twice where the relay repeats the last one to who joins by a ticket', () => {
@@ -282,6 +325,20 @@ describe('a link', () => {
     expect(network.sockets.length).toBe(2);
   });
 
+  it('holds what is brewed while its relay is closing the connection, where a socket would drop it without a word', async () => {
+    const { network, start, say } = kit();
+    start();
+    network.last.open(RELAY_2);
+    network.last.readyState = 2;
+    const held = say('held') as Promise<void>;
+    network.last.end(1001);
+    await pass(1000);
+    network.last.open(RELAY_2);
+    await held;
+    await pass(0);
+    expect(published(network.last)).toEqual(['held']);
+  });
+
   it('puts what is brewed in one tick together, up to 64 KiB', async () => {
     const { network, start, say } = kit();
     start();
@@ -337,6 +394,60 @@ describe('a link', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('is closed when no brewer has used it for a while', async () => {
+    const { network, start } = kit();
+    start()();
+    network.last.open(RELAY_2);
+    await pass(4000);
+    start()();
+    await pass(4999);
+    expect(network.last.closedBy).toBeUndefined();
+    await pass(1);
+    expect([network.last.closedBy, network.sockets.length]).toEqual([1000, 1]);
+  });
+
+  it('is kept for as long as anybody uses it', async () => {
+    const { network, read } = kit();
+    read();
+    read(2).stop();
+    network.last.open(RELAY_2);
+    read(3).stop();
+    await pass(60_000);
+    expect([network.last.closedBy, network.sockets.length]).toEqual([undefined, 1]);
+  });
+
+  it('is over when its relay has agreed: close() of the brew waits for that', async () => {
+    const { network, brew, read } = kit();
+    network.answersClose = false;
+    read();
+    network.last.open(RELAY_2);
+    let closed = false;
+    const closing = brew.close().then(() => (closed = true));
+    await pass(500);
+    expect([closed, network.last.closedBy]).toEqual([false, 1000]);
+    network.last.end(1000);
+    await closing;
+  });
+
+  it('goes on giving a brewer to the others when one of its patrons has left', () => {
+    const { network, read } = kit();
+    const [first, second] = [read(), read(1, 'one', {}, 8)];
+    network.last.open(RELAY_2);
+    first.stop();
+    network.last.deliver(record(1, 'x'));
+    expect([first.texts, second.texts]).toEqual([[], ['x']]);
+  });
+
+  it('counts what is no packet of the relay, and goes on', () => {
+    const { network, dropped, read } = kit();
+    const { texts } = read();
+    network.last.open(RELAY_2);
+    const lying = record(1, 'x');
+    lying[4]!++;
+    for (const message of [Uint8Array.of(1), lying, record(1, 'good')]) network.last.deliver(message);
+    expect([dropped, texts]).toEqual([['malformed', 'malformed'], ['good']]);
+  });
+
   it('does not join again what nobody reads any more', async () => {
     const { network, read } = kit();
     const [first, second] = [read(2), read(3)];
@@ -359,6 +470,18 @@ describe('a link', () => {
     await pass(0);
     expect(network.last.sent.filter((data) => data[0] === RelayPacketType.PING).length).toBe(asked);
   });
+});
+
+it('a relay that is dialled again is asked for signs of life also where a patron has come meanwhile', async () => {
+  const { network, host, read } = kit();
+  Object.assign(host, { heartbeatMs: 10_000 });
+  read();
+  network.last.open(RELAY_2);
+  network.last.end();
+  read(3);
+  network.last.open(RELAY_2);
+  await pass(0);
+  expect(packets(network.last).map(({ type }) => type)).toContain(RelayPacketType.PING);
 });
 
 describe('a brewer that was of this client and is of another one now, over a relay that does not say what it kept', () => {

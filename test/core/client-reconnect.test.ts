@@ -58,6 +58,50 @@ describe('while the control server is away', () => {
     expect([codes(), states.at(-1), control.network.sockets.length]).toEqual([['CONNECTION_LOST', 'UNAUTHORIZED'], 'disconnected', 5]);
   });
 
+  it('says so once, however often it is tried in vain', async () => {
+    const { client, control, errors } = controlKit();
+    await client.connect();
+    control.up = false;
+    control.cut();
+    await pass(20_000);
+    expect(control.network.sockets.length).toBeGreaterThan(5);
+    expect(errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
+  });
+
+  it('what is removed before it is authenticated anew is not unregistered: the server would refuse that, and does not know it', async () => {
+    let asked = 0;
+    let answer!: (token: string) => void;
+    const token = (): string | Promise<string> => (asked++ ? new Promise<string>((resolve) => (answer = resolve)) : 'secret');
+    const { client, control } = controlKit({ token });
+    const patron = client.addPatron('a', () => undefined);
+    await client.connect();
+    control.cut();
+    await pass(1000);
+    expect(control.network.last.readyState).toBe(1);
+    control.packets.length = 0;
+    client.removePatron(patron);
+    answer('secret');
+    await pass(0);
+    expect([client.state, control.packets.map(({ type }) => type)]).toEqual(['connected', [1, 40]]);
+  });
+
+  it('a connection that is being made when graceMs is over is not given up for that', async () => {
+    const { client, control, states } = controlKit({ connectTimeoutMs: 20_000 });
+    await client.connect();
+    control.up = false;
+    control.cut();
+    await pass(25_000);
+    control.network.onSocket = () => undefined; // no answer yet
+    await pass(2000);
+    const { last } = control.network;
+    expect(last.readyState).toBe(0);
+    await pass(10_000);
+    expect([states.at(-1), control.network.last === last, last.readyState]).toEqual(['connecting', true, 0]);
+    last.open();
+    await pass(0);
+    expect(client.state).toBe('connected');
+  });
+
   it('pairs run on; afterwards the same ids and keys are registered, and unchanged pairs are not touched', async () => {
     const { control, client, brew, running, states, brewer } = await matched([11, 12], [21]);
     expect(running()).toEqual(['1/11', '1/12', '2/21']);

@@ -98,6 +98,14 @@ describe('a brew that takes its time to say what is registered', () => {
   });
 });
 
+it('connect() of a client that is connected is done at once', async () => {
+  const { client, control, states } = controlKit();
+  await client.connect();
+  await client.connect();
+  await client.connect({ signal: new AbortController().signal });
+  expect([states, control.network.sockets.length]).toEqual([['connecting', 'connected'], 1]);
+});
+
 describe('a client that has to come back', () => {
   it('goes on doing so when a connect() that waits for it is aborted', async () => {
     const { client, control } = controlKit();

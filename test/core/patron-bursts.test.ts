@@ -250,6 +250,18 @@ describe('with an engine that does not wait', () => {
     expect(heard).toEqual([...texts, 'new']);
   });
 
+  it('what cannot be opened among others is counted, and the others are delivered', async () => {
+    const { give, seal, take, answer, bursts, heard, patron } = kit();
+    const bad = seal('b');
+    bad[88 + 15]! ^= 0xff; // where the padding is
+    give('a');
+    take(bad);
+    give('c');
+    await settle();
+    await answer();
+    expect([bursts, heard, patron.dropped]).toEqual([[3], ['a', 'c'], { undecryptable: 1 }]);
+  });
+
   it('one that throws loses no more than it was given, and that is counted', async () => {
     const cbc = () => ({
       ...nobleEngine.cbc(KEY),

@@ -170,6 +170,15 @@ describe('a reconnecting connection', () => {
     expect([made.connection.isOpen, made.network.last.sent]).toEqual([false, []]);
   });
 
+  it.each(closes.slice(1))('close() %s is told at once: nobody has to agree', (_, prepare) => {
+    const made = kit();
+    made.network.answersClose = false;
+    prepare(made);
+    made.log.length = 0;
+    made.connection.close(closed);
+    expect([made.log, vi.getTimerCount()]).toEqual([['close CONNECTION_CLOSED'], 0]);
+  });
+
   it('close() is final also where the other side refuses what it got last', () => {
     const { network, log, connection } = kit();
     network.answersClose = false;

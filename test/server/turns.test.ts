@@ -1,0 +1,70 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Turns } from '../../src/server/turns.js';
+import { deferred, settle } from '../helpers.js';
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
+afterEach(() => void vi.useRealTimers());
+
+function kit() {
+  const log: string[] = [];
+  const turns = new Turns({
+    pause: () => log.push('pause'),
+    resume: () => log.push('resume'),
+    crash: (error) => log.push(`crash ${(error as Error).message}`),
+  });
+  /** Work that takes so many ms, and is done then. */
+  const work = (name: string, ms = 0): void => turns.take(() => void (log.push(name), vi.advanceTimersByTime(ms)));
+  return { log, turns, work };
+}
+
+describe('the work of one connection', () => {
+  it('is done at once, as long as nothing has to wait', () => {
+    const { log, turns, work } = kit();
+    for (const name of ['1', '2']) work(name, 4);
+    expect([log, turns.isBusy, turns.waiting]).toEqual([['1', '2'], false, 0]);
+  });
+
+  it('waits for what is not done before it, in order; nothing is read meanwhile', async () => {
+    const { log, turns, work } = kit();
+    const [one, three] = [deferred<void>(), deferred<void>()];
+    turns.take(() => one.promise);
+    work('2');
+    turns.take(() => (log.push('3'), three.promise));
+    work('4');
+    expect([log, turns.isBusy, turns.waiting]).toEqual([['pause'], true, 3]);
+    one.resolve();
+    await settle();
+    expect([log, turns.isBusy, turns.waiting]).toEqual([['pause', 'resume', '2', '3', 'pause'], true, 1]);
+    three.resolve();
+    await settle();
+    expect([log.slice(5), turns.isBusy, turns.waiting]).toEqual([['resume', '4'], false, 0]);
+  });
+
+  it.each([
+    ['rejects', () => Promise.reject(new Error('x'))],
+    ['throws in its turn', () => { throw new Error('x'); }],
+  ])('that %s is told', async (_, fail) => {
+    const { log, turns } = kit();
+    const first = deferred<void>();
+    turns.take(() => first.promise);
+    turns.take(fail);
+    first.resolve();
+    await settle();
+    expect(log).toContain('crash x');
+  });
+
+  it('rests after each 10 ms, for as long as the last of it took', async () => {
+    const { log, turns, work } = kit();
+    for (const ms of [3, 3, 5]) work(String(ms), ms);
+    work('later');
+    expect(log).toEqual(['3', '3', '5', 'pause']);
+    await vi.advanceTimersByTimeAsync(4);
+    expect(turns.isBusy).toBe(true);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(log.slice(4)).toEqual(['resume', 'later']);
+    work('next', 9);
+    expect(turns.isBusy).toBe(false);
+    work('last', 1);
+    expect(turns.isBusy).toBe(true);
+  });
+});
