@@ -38,3 +38,11 @@ it('what is neither a patron nor a brewer is told to be no topic', () => {
   for (const wrong of [undefined, null, {}, 7, new Brewer('a')]) expect(thrown(() => client.addPatron(wrong as never)).code).toBe('PATTERN_INVALID');
   for (const wrong of [undefined, null, {}, 7, new Patron('a')]) expect(thrown(() => client.addBrewer(wrong as never)).code).toBe('TOPIC_INVALID');
 });
+
+it('a callback for a patron that has its own already is refused, since nobody would call it', () => {
+  const client = new PubkeeperClient({ server: 'ws://127.0.0.1:1/ws', token: TOKEN });
+  const patron = new Patron('a');
+  expect(thrown(() => client.addPatron(patron, () => undefined)).code).toBe('OPTION_INVALID');
+  // And it can still be added.
+  expect(client.addPatron(patron)).toBe(patron);
+});

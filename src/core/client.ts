@@ -80,7 +80,8 @@ export class PubkeeperClient {
   }
 
   /**
-   * Registers a patron, now if connected, else at `connect()`. A topic makes a new one of the other arguments. When
+   * Registers a patron, now if connected, else at `connect()`. A topic makes a new one of the other arguments; one that is there has its
+   * callback and options already, and only `options.signal` counts. When
    * `options.signal` is aborted the patron is removed; when it is already, the patron is not even added.
    * @throws {PubkeeperError} `PATTERN_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
@@ -91,6 +92,7 @@ export class PubkeeperClient {
   ): Patron {
     // Not `instanceof`: a page may hold this package twice, as a script's and as an application's own.
     const target = (patron as Patron | null)?._retire ? (patron as Patron) : new Patron(patron as string, callback, options);
+    if (callback && target === patron) throw new PubkeeperError('OPTION_INVALID', 'Give the callback to new Patron().');
     const { patronId } = target;
     const signal = options?.signal;
     const fault = signalFault(signal);
