@@ -57,7 +57,7 @@ describeInChromium('the dashboard in trouble', () => {
     await brew();
     await says('brew-status').toContain('Not delivered: the message is longer than what this server takes');
     expect(await page.locator('#brew-status').getAttribute('data-tone')).toBe('bad');
-    await says('log').toContain('Relay connection closed (message too long)');
+    await says('log').toContain('Relay connection closed (A message is longer than this server takes (maxMessageBytes): send less at once.)');
     await dashboard.expectState('Connected');
     expect(dashboard.complaints).toEqual([]);
   });
