@@ -80,9 +80,9 @@ export class PubkeeperClient {
   }
 
   /**
-   * Registers a patron, now if connected, else at `connect()`. A topic makes a new one of the other arguments; one that is there has its
-   * callback and options already, and only `options.signal` counts. When
-   * `options.signal` is aborted the patron is removed; when it is already, the patron is not even added.
+   * Registers a patron, now if connected, else at `connect()`. A topic makes a new one of the other arguments; a patron has its callback
+   * and options already, and only `options.signal` counts. When that is aborted the patron is removed; when it is already, the patron
+   * is not even added.
    * @throws {PubkeeperError} `PATTERN_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
   addPatron(

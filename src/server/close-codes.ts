@@ -33,8 +33,8 @@ export const CloseCode = {
   /** A fault of the server. */
   SERVER_FAULT: 4500,
 } as const;
-/** With which `TOO_LONG` comes: whoever has sent the message is told what to do. */
-export const TOO_LONG = 'A message is longer than this server takes (maxMessageBytes): send less at once.';
-
 /** One of these numbers. */
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
+
+/** With which `TOO_LONG` comes: whoever has sent the message is told what to do. */
+export const TOO_LONG = 'A message is longer than this server takes (maxMessageBytes): send less at once.';

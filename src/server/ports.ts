@@ -24,9 +24,9 @@ const CONTROL_OVERHEAD = 8;
 export class Ports {
   readonly #settings: ServerSettings;
   readonly #drops: Drops;
+  readonly #descriptors: Descriptors;
   readonly #main: Listener;
   readonly #relayOnly: Listener | undefined;
-  #watch: NodeJS.Timeout | undefined;
   #mainPort = 0;
   #relayPort: number | undefined;
 
@@ -34,6 +34,7 @@ export class Ports {
     this.#settings = settings;
     this.#drops = drops;
     const { maxMessageBytes, limits, logger, tls } = settings;
+    this.#descriptors = new Descriptors(logger);
     const shared = {
       maxPayload: { control: maxMessageBytes + CONTROL_OVERHEAD, relay: relayPayload(maxMessageBytes) },
       addresses: new AddressBook(limits.connectionsPerAddress),
@@ -83,16 +84,18 @@ export class Ports {
 
   /** @throws {PubkeeperError} `PORT_IN_USE`, or `OPTION_INVALID` when the host or a port cannot be had */
   async listen(): Promise<void> {
-    const { port, relayPort, host, heartbeatMs, logger } = this.#settings;
-    const descriptors = new Descriptors(logger);
-    this.#watch = setInterval(() => descriptors.look(), heartbeatMs / 2);
-    this.#watch.unref();
+    const { port, relayPort, host } = this.#settings;
     await this.#main.listen(port, host);
     this.#mainPort = this.#main.port;
     if (this.#relayOnly) {
       await this.#relayOnly.listen(relayPort ?? 0, host);
       this.#relayPort = this.#relayOnly.port;
     }
+  }
+
+  /** Whether more can connect; to be called with the heartbeat. */
+  look(): void {
+    this.#descriptors.look();
   }
 
   /** Serves other certificates from now on. */
@@ -109,7 +112,6 @@ export class Ports {
 
   /** Closes every WebSocket with 1001 and frees the ports. */
   async close(): Promise<void> {
-    clearInterval(this.#watch);
     await Promise.all([this.#main.close(), this.#relayOnly?.close()]);
   }
 

@@ -76,7 +76,6 @@ export class PubkeeperServer {
     this.#cluster = cluster;
     this.token = settings.token;
     const { authenticator, heartbeatMs, authMs, holdMs, logger, limits, tickets, ticketSeconds } = settings;
-    const heartbeat = this.#heartbeat;
     // Publishers at other servers cannot be made to wait for a reader here: a burst of theirs needs room.
     const outbox = new Outbox(drops, (cluster ? CLUSTER_BUFFER : 1) * limits.bufferedBytes);
     const relays = new OwnRelays(
@@ -85,7 +84,7 @@ export class PubkeeperServer {
       settings.relayAddresses,
       (address) => tickets && logger.warn(`A brewer names the relay ${show(address)}, for which this server gives no tickets: it is not known as its own. If it is, say so in relayAddresses (--relay-address).`),
     );
-    this.#relay = new RelayPlane({ maxMessageBytes: settings.maxMessageBytes, drops, outbox, limits, tickets, heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
+    this.#relay = new RelayPlane({ maxMessageBytes: settings.maxMessageBytes, drops, outbox, limits, tickets, heartbeat: this.#heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
     this.#control = new ControlPlane({
       authenticator,
       drops,
@@ -93,7 +92,7 @@ export class PubkeeperServer {
       limits,
       tickets,
       ticketSeconds,
-      heartbeat,
+      heartbeat: this.#heartbeat,
       heartbeatMs,
       authMs,
       probeMs: Math.min(PROBE_MS, heartbeatMs),
@@ -238,6 +237,7 @@ export class PubkeeperServer {
     const { heartbeatMs, tickets, ticketSeconds } = this.#settings;
     this.#beat = setInterval(() => {
       this.#heartbeat.beat();
+      this.#ports.look();
       this.#relay.relay.age();
     }, heartbeatMs / 2);
     this.#beat.unref();

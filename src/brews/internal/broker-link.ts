@@ -4,6 +4,7 @@ import { type BrewHost, type BrewScope, PubkeeperError } from '../../core/index.
 import { backoff, isFatal } from '../../core/reconnect.js';
 import type { Dial, Line, Target } from './broker-line.js';
 import { Outage } from './outage.js';
+import { bufferFull } from './small.js';
 
 /** More does not wait for a connection, or for the broker to take it, in bytes. */
 const MAX_BUFFERED = 16 * 1024 * 1024;
@@ -267,12 +268,7 @@ export class BrokerLink {
   }
 }
 
-const full = (name: string): PubkeeperError =>
-  new PubkeeperError(
-    'BUFFER_FULL',
-    `${name} does not take data as fast as it is brewed: wait for the promises of brew(), or brew less.`,
-    { limit: MAX_BUFFERED },
-  );
+const full = (name: string): PubkeeperError => bufferFull(name, { limit: MAX_BUFFERED });
 
 const refused = (name: string, length: number): PubkeeperError =>
   new PubkeeperError(

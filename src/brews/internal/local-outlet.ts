@@ -5,7 +5,7 @@ import { type Deferred, deferred } from '../../core/deferred.js';
 import { after, cancel, type Timer, wait } from '../../core/host.js';
 import { prefixed } from './length-prefixed.js';
 import { Recent } from './recent.js';
-import { both, sameBytes } from './small.js';
+import { both, bufferFull, sameBytes } from './small.js';
 import { removeAtExit } from './socket-directory.js';
 
 /** From this many bytes on that wait for one reader, `brew` makes its caller wait. */
@@ -204,12 +204,7 @@ export class LocalOutlet {
   }
 }
 
-const full = (): PubkeeperError =>
-  new PubkeeperError(
-    'BUFFER_FULL',
-    'A local patron does not read as fast as it is brewed: wait for the promises of brew(), or brew less.',
-    { limit: MAX_BUFFERED },
-  );
+const full = (): PubkeeperError => bufferFull('a local patron', { limit: MAX_BUFFERED });
 
 const slow = (waiting: number): PubkeeperError =>
   new PubkeeperError(

@@ -8,6 +8,7 @@ import { join } from '../../core/ciphers/engine.js';
 import { Cork } from '../../core/cork.js';
 import type { Outlet, Queued } from './relay-outlet.js';
 import { Routes } from './routes.js';
+import { bufferFull } from './small.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -137,8 +138,7 @@ export class RelayLink {
     this.#assertAlive();
     const held = this.#connection.bufferedAmount + this.#queuedBytes;
     if (held && held + frame.length > MAX_BUFFERED) {
-      const message = `More is brewed than ${this.url} takes: wait for the promises of brew(), or brew less.`;
-      throw new PubkeeperError('BUFFER_FULL', message, { url: this.url, limit: MAX_BUFFERED });
+      throw bufferFull(this.url, { url: this.url, limit: MAX_BUFFERED });
     }
     const packet = encodeRelayPacket(RelayPacketType.PUBLISH, outlet.hash, frame);
     // The relay does not send a frame back to the connection that it came from.
