@@ -18,6 +18,8 @@ const CREDIT_MS_PER_SECOND = 10;
  * process had no turn for a while, its readers had none to take anything either.
  */
 const LOOK_MS = 5;
+/** The most that a look costs a reader, whatever the time since the one before. Timers come somewhat late on any machine. */
+const LOOK_COST_MS = 2 * LOOK_MS;
 
 /** A connection, as it is paced. */
 export interface Paced {
@@ -105,7 +107,7 @@ export class Pacer<C extends Paced> {
   /** Takes from the reader's credit for the time that others have waited, where neighbours feel it; whether nothing is left. */
   #pay(reader: C, full: Full<C>): boolean {
     const now = performance.now();
-    const cost = full.waiting.size ? now - full.lookedAt : 0;
+    const cost = full.waiting.size ? Math.min(now - full.lookedAt, LOOK_COST_MS) : 0;
     full.lookedAt = now;
     return full.beside && this.#credit(reader).take(cost) > 0;
   }

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { AddressBook } from '../../src/server/address-book.js';
 import { Bucket } from '../../src/server/bucket.js';
 import { CloseCode, createServer } from '../../src/server/index.js';
@@ -182,10 +182,14 @@ describe('rates', () => {
     const most = 40_000;
     const flood = Buffer.alloc(8 * most, Buffer.from([0x82, 0x82, 0, 0, 0, 0, 1, 2]));
     const strangers = await Promise.all([dialRaw(server), dialRaw(server)]);
+    // Fast machines do all of it within the time that the server gives to one: its clock goes faster than any of them.
+    const now = performance.now.bind(performance);
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => 1_000 * now());
+    onTestFinished(() => clock.mockRestore());
     for (const tcp of strangers) tcp.write(flood);
     await other.settled();
     const total = most * strangers.length;
-    expect(server.stats().drops['relay-packet']).toBeLessThan(total * 0.75);
+    expect(server.stats().drops['relay-packet']).toBeLessThan(total / 2);
     // Later, but all of it.
     await until(() => server.stats().drops['relay-packet'] === total);
   });

@@ -102,6 +102,30 @@ describe('where somebody else reads what is published', () => {
     pacer.gone(reader);
   });
 
+  it('nor do such pauses use the reader\'s credit up: it takes something whenever it has a turn', () => {
+    const { pacer, reader, writer } = made();
+    let now = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+    try {
+      pacer.full(reader, [writer], somebody);
+      for (let look = 0; look < 50; look++) {
+        now += 1_500;
+        reader.taken++;
+        vi.advanceTimersByTime(5);
+      }
+      expect(writer.log).toEqual(['held']);
+      // Each of them costs as much as a late timer does.
+      for (let look = 0; look < 200; look++) {
+        now += 10;
+        reader.taken++;
+        vi.advanceTimersByTime(5);
+      }
+      expect(writer.log).toEqual(['held', 'released']);
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
   it('it waits for a second, then for a hundredth of the time', () => {
     const { pacer, reader, writer, other } = made();
     pacer.full(reader, [writer], somebody);
