@@ -1,5 +1,6 @@
 import { once } from '../brews/internal/once.js';
-import { type BrewHost, type ErrorCode, PubkeeperError } from '../core/index.js';
+import { bufferFull } from '../brews/internal/small.js';
+import { type BrewHost, PubkeeperError } from '../core/index.js';
 import type { Attached, BrewClient } from './attached.js';
 
 type Details = Readonly<Record<string, unknown>>;
@@ -69,8 +70,7 @@ export function attach(brew: CustomBrew, { offers, look }: BrewClient): Attached
   const { name } = brew;
   const lines = new Map<string, Line>();
   let host: BrewHost;
-  const failed = (what: string, cause?: unknown, code: ErrorCode = 'BREW_FAILED') =>
-    new PubkeeperError(code, `The brew ${name} ${what}.`, { brew: name }, cause);
+  const failed = (what: string, cause?: unknown) => new PubkeeperError('BREW_FAILED', `The brew ${name} ${what}.`, { brew: name }, cause);
   const report = (cause: unknown): void => host.report(failed('failed', cause));
 
   /** Async, so that what a connection throws is a rejection. */
@@ -141,7 +141,7 @@ export function attach(brew: CustomBrew, { offers, look }: BrewClient): Attached
     brew(brewerId, frame) {
       const line = lines.get(brewerId);
       if (!line?.pending) return line && send(line, frame);
-      if (line.bytes + frame.length > MAX_HELD) throw failed('is still connecting', undefined, 'BUFFER_FULL');
+      if (line.bytes + frame.length > MAX_HELD) throw bufferFull(`the brew ${name}`, { brew: name });
       line.bytes += frame.length;
       return new Promise((resolve) => line.held.push(() => resolve(send(line, frame))));
     },

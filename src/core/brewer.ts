@@ -10,7 +10,7 @@ import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { identityOf } from './frame.js';
 import { utf8 } from './host.js';
-import { newId, parseId, readId, show } from './id.js';
+import { newId, optionsOf, parseId, readId, show } from './id.js';
 import { Outlet } from './outlet.js';
 import type { BrewerConfig, PatronInfo } from './packet.js';
 import { assertTopic } from './topic.js';
@@ -53,10 +53,13 @@ export class Brewer {
   /** Settles when what was brewed before the last match ended has left; nothing when it has. */
   #left: Promise<void> | undefined;
 
-  /** @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
-  constructor(topic: string, options?: BrewerOptions | null) {
+  /**
+   * @param options or `crypto` alone, as for a patron
+   * @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID`
+   */
+  constructor(topic: string, options?: BrewerOptions | BrewerOptions['crypto'] | null) {
     assertTopic(topic);
-    const { crypto = true, brewerId, cipher = 'aes-gcm' } = options ?? {};
+    const { crypto = true, brewerId, cipher = 'aes-gcm' } = optionsOf<BrewerOptions>(options);
     if (typeof crypto !== 'boolean') throw new PubkeeperError('OPTION_INVALID', `A brewer's crypto must be true or false, not ${show(crypto)}.`);
     if (typeof cipher !== 'function' && !CIPHERS.includes(cipher)) throw new PubkeeperError('OPTION_INVALID', `cipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(cipher)}.`);
     this.topic = topic;

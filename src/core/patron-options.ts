@@ -3,7 +3,7 @@ import { type CipherName, CIPHERS, type Opener } from './ciphers/cipher.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import type { Drop } from './drops.js';
 import { PubkeeperError } from './errors.js';
-import { newId, parseId, show } from './id.js';
+import { newId, optionsOf, parseId, show } from './id.js';
 import type { Message } from './message.js';
 import type { BrewerConfig } from './packet.js';
 
@@ -78,7 +78,7 @@ export function readPatronOptions(
   id: string | undefined,
   callback: unknown,
 ): Pick<PatronOptions, 'minCipher' | 'opener'> & { readonly crypto: boolean | 'required'; readonly patronId: string } {
-  const { crypto = true, minCipher, patronId = id, opener }: PatronOptions = typeof options === 'object' ? (options ?? {}) : { crypto: options };
+  const { crypto = true, minCipher, patronId = id, opener } = optionsOf<PatronOptions>(options);
   if (callback != null && typeof callback !== 'function') {
     throw new PubkeeperError('OPTION_INVALID', `callback must be a function, not ${show(callback)}.`);
   }

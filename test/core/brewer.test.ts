@@ -11,6 +11,9 @@ describe('new Brewer()', () => {
     expect(brewer).toMatchObject({ topic: 'a.b', cipher: 'aes-gcm', isMatched: false });
     expect(brewer.brewerId).toMatch(/^[\da-f]{32}$/);
     expect(new Brewer('a', { crypto: false }).cipher).toBe('none');
+    // As for a patron, `crypto` alone.
+    expect(new Brewer('a', false).cipher).toBe('none');
+    for (const options of [true, undefined, null, {}]) expect(new Brewer('a', options).cipher).toBe('aes-gcm');
     expect(new Brewer('a', { crypto: false, cipher: 'aes-cbc' }).cipher).toBe('none');
     expect(new Brewer('a', { brewerId: dashed(id(7)) }).brewerId).toBe(id(7));
   });
@@ -19,7 +22,7 @@ describe('new Brewer()', () => {
     thrown(() => new Brewer(topic as string), 'TOPIC_INVALID');
   });
   it('says of a pattern that wildcards are for patrons', () => expect(thrown(() => new Brewer('a.*')).message).toContain('patrons'));
-  it.each([{ crypto: 'required' }, { crypto: 1 }, { cipher: 'rot13' }, { cipher: 'constructor' }, { cipher: null }])('refuses %j', (options) => {
+  it.each([{ crypto: 'required' }, { crypto: 1 }, 'aes-cbc', 1, () => undefined, { cipher: 'rot13' }, { cipher: 'constructor' }, { cipher: null }])('refuses %j', (options) => {
     thrown(() => new Brewer('a', options as BrewerOptions), 'OPTION_INVALID');
   });
   it.each(['', 'x', 7])('refuses the id %j', (brewerId) => {
