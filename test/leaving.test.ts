@@ -155,3 +155,27 @@ it('disconnects, and connects again, when a brew throws as it is closed', async 
   await client.connect();
   await client.disconnect();
 });
+
+it('says nothing of the relay that a server ends while its clients disconnect', async () => {
+  const server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
+  clean.push(() => server.close());
+  const errors: unknown[] = [];
+  const clients = await Promise.all(
+    ['writing', 'reading'].map(async () => {
+      const client = new PubkeeperClient({ server: server.url, token: 'secret' });
+      clean.push(() => client.disconnect());
+      client.on('error', (error) => errors.push(error));
+      await client.connect();
+      return client;
+    }),
+  );
+  const heard: string[] = [];
+  clients[1]!.addPatron('leave.both', (_, message) => heard.push(message.text()));
+  const brewer = clients[0]!.addBrewer('leave.both');
+  await expect.poll(() => brewer.isMatched).toBe(true);
+  await brewer.brewText('heard');
+  await expect.poll(() => heard).toEqual(['heard']);
+  // As programs do that are stopped together.
+  await Promise.all([...clients.map((client) => client.disconnect()), server.close()]);
+  expect(errors).toEqual([]);
+});

@@ -82,7 +82,7 @@ export class PubkeeperServer {
       () => [this.#ports.main, this.#ports.relay],
       [settings.host, ...localAddresses()],
       settings.relayAddresses,
-      (address) => tickets && logger.warn(`A brewer names the relay ${show(address)}, for which this server gives no tickets: it is not known as its own. If it is, say so in relayAddresses (--relay-address).`),
+      (address) => tickets && logger.warn(`A brewer names the relay ${show(address)}, for which this server gives no tickets: it is not known as its own. If it is, let the proxy before it pass Host on, or say so in relayAddresses (--relay-address).`),
     );
     this.#relay = new RelayPlane({ maxMessageBytes: settings.maxMessageBytes, drops, outbox, limits, tickets, heartbeat: this.#heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
     this.#control = new ControlPlane({

@@ -251,13 +251,13 @@ export class RelayLink {
     this.#connection.watch(heartbeatMs, PING, true);
   }
 
-  /** Tells once per outage; it is tried again meanwhile. */
+  /** Tells once per outage, if anybody uses it, as nobody does any more while a client disconnects; it is tried again meanwhile. */
   #down(error: PubkeeperError): void {
     this.#settleDrain();
     this.#routes.interrupted();
-    const { away } = error.details;
-    if (!this.#reported && !away) this.#host.report(error);
-    this.#reported = !away;
+    const matters = !!this.users && !error.details['away'];
+    if (!this.#reported && matters) this.#host.report(error);
+    this.#reported = matters;
   }
 
   #end(error: PubkeeperError): void {
