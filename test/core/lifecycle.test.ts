@@ -42,6 +42,31 @@ describe('what is removed before the server has answered its registration', () =
   });
 });
 
+it('who was not added cannot be removed, though another one with the same id was', async () => {
+  const { client, control, brew } = controlKit();
+  client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
+  client.addBrewer(new Brewer('own.topic', { brewerId: id(2) }));
+  control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
+  control.peersOf(id(2)).set(id(21), patronInfo(id(21)));
+  await client.connect();
+  client.removePatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
+  client.removeBrewer(new Brewer('own.topic', { brewerId: id(2) }));
+  expect([control.ofType(11), control.ofType(21), brew.running.size]).toEqual([[], [], 2]);
+});
+
+it('brews are asked for nothing before there is a server to tell', async () => {
+  const { client, brew } = controlKit();
+  const asked: string[] = [];
+  brew.brewerDetails = () => (asked.push('brewer'), { name: 'x' });
+  brew.patronDetails = () => (asked.push('patron'), { name: 'x' });
+  client.addBrewer('own.topic');
+  client.addPatron('foreign.*', () => undefined);
+  await pass(0);
+  expect(asked).toEqual([]);
+  await client.connect();
+  expect(asked).toEqual(['brewer', 'patron']);
+});
+
 describe('a brew that takes its time to say what is registered', () => {
   const slow = async () => {
     const made = controlKit();
@@ -96,6 +121,21 @@ describe('a brew that takes its time to say what is registered', () => {
     await pass(0);
     expect([client.state, control.ofType(10).length]).toEqual(['connected', 1]);
   });
+});
+
+it('of several servers each is tried in its turn, from the first on', async () => {
+  const { client, control } = controlKit({ server: ['ws://one/', 'ws://two/', 'ws://three/'] });
+  const dialled = () => control.network.sockets.splice(0).map(({ url }) => new URL(url).host);
+  control.up = false;
+  const connecting = rejected(client.connect(), 'CONNECT_FAILED');
+  await pass(20_000);
+  await connecting;
+  expect(dialled()).toEqual(['one', 'two', 'three']);
+  control.up = true;
+  await client.connect();
+  control.cut();
+  await pass(5000);
+  expect([client.state, dialled()]).toEqual(['connected', ['one', 'two']]);
 });
 
 it('connect() of a client that is connected is done at once', async () => {
