@@ -252,6 +252,33 @@ describe('who hears that it is connected', () => {
   });
 });
 
+it('the life of the page is not listened to where a listener of connecting has disconnected', async () => {
+  let listening = 0;
+  const { client } = controlKit({ lifecycle: () => (listening++, () => void listening--) });
+  const undo = client.on('state', () => {
+    undo();
+    void client.disconnect();
+  });
+  await rejected(client.connect(), 'CONNECTION_CLOSED');
+  expect(listening).toBe(0);
+  await client.connect();
+  expect(listening).toBe(1);
+});
+
+it('the answers to registrations have their whole time on each connection', async () => {
+  const { client, control } = controlKit({ connectTimeoutMs: 10_000 });
+  client.addPatron('a', () => undefined);
+  await client.connect();
+  control.answers = false;
+  control.cut();
+  await pass(7000);
+  control.cut();
+  await pass(10_000); // a second of it without a connection
+  expect(control.network.sockets.length).toBe(3);
+  await pass(20_000);
+  expect(control.network.sockets.length).toBeGreaterThan(3);
+});
+
 it('who was removed and is added again is told of once', async () => {
   const { client, control, brew } = controlKit();
   const told: unknown[] = [];
@@ -289,6 +316,36 @@ it('what has no listener is told to the logger', async () => {
 });
 
 describe('what a subclass overrides', () => {
+  it('makes ready for each session, as soon as that begins: also when the one before was given up', async () => {
+    const log: string[] = [];
+    class OwnPatron extends Patron {
+      override configure(): void {
+        log.push('patron');
+        super.configure();
+      }
+    }
+    class OwnBrewer extends Brewer {
+      override configure(): void {
+        log.push('brewer');
+        super.configure();
+      }
+    }
+    const { client, control, states } = controlKit();
+    client.addPatron(new OwnPatron('foreign.*', () => undefined));
+    client.addBrewer(new OwnBrewer('own.topic'));
+    await client.connect();
+    expect(log.splice(0)).toEqual(['patron', 'brewer']);
+    control.up = false;
+    control.cut();
+    await pass(29_000);
+    expect(log).toEqual([]);
+    await pass(2000);
+    expect([states.at(-1), log]).toEqual(['connecting', ['patron', 'brewer']]);
+    await client.disconnect();
+    client.addBrewer(new OwnBrewer('another.topic'));
+    expect(log.length).toBe(2);
+  });
+
   it('is called for each match that begins and ends, and for nothing else; also when it is taken back', async () => {
     const log: string[] = [];
     class OwnPatron extends Patron {
