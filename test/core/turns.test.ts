@@ -38,6 +38,38 @@ describe('connect() and disconnect()', () => {
     expect(client.state).toBe('disconnected');
   });
 
+  it.each([undefined, new AbortController().signal])('connect() while connecting waits with the first one, and comes to the same end: signal %j', async (signal) => {
+    const { client, control } = controlKit();
+    control.up = false;
+    const failing = [client.connect({ signal }), client.connect({ signal })].map((connecting) => rejected(connecting, 'CONNECT_FAILED'));
+    await Promise.all(failing);
+    control.up = true;
+    await Promise.all([client.connect({ signal }), client.connect({ signal })]);
+    expect([client.state, control.network.sockets.length]).toEqual(['connected', 2]);
+  });
+
+  it('a connect() that nobody waits for is no unhandled rejection, whether it fails or a disconnect() overtakes it', async () => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    const { client, control, brew } = controlKit();
+    const brewer = client.addBrewer('own.topic', { cipher: 'none' });
+    control.peersOf(brewer.brewerId).set(id(21), patronInfo(id(21)));
+    control.up = false;
+    void client.connect();
+    await pass(5000);
+    expect(client.state).toBe('disconnected');
+    control.up = true;
+    await client.connect();
+    brew.brew = () => pass(100).then(() => undefined);
+    void brewer.brewText('x');
+    void client.disconnect();
+    void client.connect();
+    await client.disconnect();
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', unhandled);
+    expect([client.state, unhandled.mock.calls]).toEqual(['disconnected', []]);
+  });
+
   it('listeners hear the states in their order, whatever one of them does', async () => {
     const { client, control } = controlKit();
     control.up = false;
