@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
 import { Brewer } from '../../src/core/brewer.js';
 import { Patron } from '../../src/core/patron.js';
@@ -46,6 +47,28 @@ describe('connect() and disconnect()', () => {
     control.up = true;
     await Promise.all([client.connect({ signal }), client.connect({ signal })]);
     expect([client.state, control.network.sockets.length]).toEqual(['connected', 2]);
+  });
+
+  it('connect() leaves nothing on its signal, however it ended', async () => {
+    const { client, control } = controlKit();
+    const { signal } = new AbortController();
+    control.up = false;
+    await rejected(client.connect({ signal }), 'CONNECT_FAILED');
+    control.up = true;
+    await client.connect({ signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('disconnect() while registrations are not answered leaves no timer, which would end a later connection', async () => {
+    const { client, control } = controlKit();
+    control.answers = false;
+    client.addPatron('a', () => undefined);
+    const connecting = rejected(client.connect(), 'CONNECTION_CLOSED');
+    await pass(100);
+    expect(control.ofType(20).length).toBe(1);
+    await client.disconnect();
+    await connecting;
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('a connect() that nobody waits for is no unhandled rejection, whether it fails or a disconnect() overtakes it', async () => {
