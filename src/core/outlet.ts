@@ -95,7 +95,7 @@ export class Outlet {
     else {
       accepted = new Promise((resolve, reject) =>
         this.#queue.push(
-          now ? frame : Promise.resolve(frame),
+          Promise.resolve(frame),
           0,
           (sealed) => resolve(this.#hand(sealed)),
           (cause) => reject(new PubkeeperError('BREW_FAILED', 'A message cannot be encrypted.', {}, cause)),

@@ -54,6 +54,21 @@ it('who was not added cannot be removed, though another one with the same id was
   expect([control.ofType(11), control.ofType(21), brew.running.size]).toEqual([[], [], 2]);
 });
 
+it('that a brewer has left one patron ends nothing at that brewer itself, where it is one of the same client', async () => {
+  const { client, control, brew } = controlKit();
+  const patron = client.addPatron(new Patron('own.*', () => undefined, { patronId: id(1) }));
+  const brewer = client.addBrewer(new Brewer('own.topic', { brewerId: id(2), crypto: false }));
+  control.peersOf(id(1)).set(id(2), { ...brewerInfo(id(2)), topic: 'own.topic' });
+  control.peersOf(id(2)).set(id(1), patronInfo(id(1)));
+  await client.connect();
+  expect(brew.running.size).toBe(2);
+  control.send({ type: 13, payload: { patron_id: id(1), brewer_id: id(2) } });
+  await pass(1000);
+  expect([patron.isMatched, brewer.isMatched]).toEqual([false, true]);
+  control.send({ type: 23, payload: { patron_id: id(1), brewer_id: id(2) } });
+  expect(brewer.isMatched).toBe(false);
+});
+
 it('brews are asked for nothing before there is a server to tell', async () => {
   const { client, brew } = controlKit();
   const asked: string[] = [];

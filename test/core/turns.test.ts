@@ -39,6 +39,35 @@ describe('connect() and disconnect()', () => {
     expect(client.state).toBe('disconnected');
   });
 
+  it('connect() after two calls of disconnect() waits for both, and is ended by neither', async () => {
+    const { client, control, brew } = controlKit();
+    const brewer = client.addBrewer('own.topic', { cipher: 'none' });
+    control.peersOf(brewer.brewerId).set(id(21), patronInfo(id(21)));
+    await client.connect();
+    const accept: (() => void)[] = [];
+    brew.brew = () => new Promise<void>((resolve) => accept.push(resolve));
+    void brewer.brewText('1');
+    const first = client.disconnect();
+    void brewer.brewText('2');
+    const second = client.disconnect();
+    accept[0]!();
+    await first;
+    const connecting = client.connect();
+    accept[1]!();
+    await Promise.all([second, connecting]);
+    expect(client.state).toBe('connected');
+  });
+
+  it('who disconnects as he hears that the client was away for too long hears of that end once', async () => {
+    const { client, control, states } = controlKit();
+    await client.connect();
+    client.on('state', (state) => void (state === 'disconnected' && client.disconnect()));
+    control.up = false;
+    control.cut();
+    await pass(60_000);
+    expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'disconnected']);
+  });
+
   it.each([undefined, new AbortController().signal])('connect() while connecting waits with the first one, and comes to the same end: signal %j', async (signal) => {
     const { client, control } = controlKit();
     control.up = false;
