@@ -1,10 +1,11 @@
 import { queryObjects } from 'node:v8';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import type { BrewHost } from '../../src/core/brew.js';
 import { Brewer } from '../../src/core/brewer.js';
 import { Patron } from '../../src/core/patron.js';
 import { deferred, id, rawFrame, rejected } from '../helpers.js';
 import { fakeTime, pass } from './fake-time.js';
-import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
+import { brewerInfo, controlKit, PairBrew, patronInfo } from './scripted-control.js';
 
 // What happens while something else is still under way.
 
@@ -294,6 +295,57 @@ it('the answers to registrations have their whole time on each connection', asyn
   expect(control.network.sockets.length).toBeGreaterThan(3);
 });
 
+describe('brews', () => {
+  it('are not asked to look at their connections where that to the server is lost with a word', async () => {
+    const { client, control, brew } = controlKit();
+    const woken = vi.fn();
+    Object.assign(brew, { wake: woken });
+    await client.connect();
+    control.cut();
+    await pass(5000);
+    expect([client.state, woken.mock.calls]).toEqual(['connected', []]);
+  });
+
+  it('have closed when disconnect() is over', async () => {
+    const { client, brew } = controlKit();
+    const { promise, resolve } = deferred();
+    brew.onClose = () => promise;
+    await client.connect();
+    const isOver = vi.fn();
+    const ending = client.disconnect().then(isOver);
+    await pass(5000);
+    expect([client.state, brew.closed, isOver.mock.calls.length]).toEqual(['disconnected', 1, 0]);
+    resolve();
+    await ending;
+  });
+
+  it('that have dropped something are heard at the end of their client at the latest', async () => {
+    const brew = new PairBrew();
+    let host!: BrewHost;
+    brew.attach = (...given: unknown[]) => void (host = given[0] as BrewHost);
+    const { client } = controlKit({ brews: [brew] });
+    const drops: unknown[] = [];
+    client.on('dropped', (drop) => drops.push(drop));
+    await client.connect();
+    host.dropped('malformed');
+    await client.disconnect();
+    expect(drops).toMatchObject([{ reason: 'malformed', count: 1 }]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+it('a page that was put away comes back to the same of several servers', async () => {
+  let wake!: () => void;
+  let rest!: () => void;
+  const lifecycle = (...given: (() => void)[]) => (([wake, rest] = given as [() => void, () => void]), () => undefined);
+  const { client, control } = controlKit({ lifecycle, server: ['ws://one/', 'ws://two/'] });
+  await client.connect();
+  rest();
+  wake();
+  await pass(0);
+  expect([client.state, control.network.sockets.map(({ url }) => new URL(url).host)]).toEqual(['connected', ['one', 'one']]);
+});
+
 it('who was removed and is added again is told of once', async () => {
   const { client, control, brew } = controlKit();
   const told: unknown[] = [];
@@ -359,6 +411,36 @@ describe('what a subclass overrides', () => {
     await client.disconnect();
     client.addBrewer(new OwnBrewer('another.topic'));
     expect(log.length).toBe(2);
+  });
+
+  it('begins once, and is not reset again, where who hears of the end connects anew', async () => {
+    const log: string[] = [];
+    class OwnPatron extends Patron {
+      override configure(): void {
+        log.push('configure');
+        super.configure();
+      }
+      override reset(): void {
+        log.push('reset');
+        super.reset();
+      }
+    }
+    const { client, control } = controlKit();
+    client.addPatron(new OwnPatron('foreign.*', () => undefined));
+    await client.connect();
+    log.length = 0;
+    const undo = client.on('state', (state) => {
+      if (state !== 'disconnected') return;
+      undo();
+      void client.disconnect();
+      control.up = true;
+      void client.connect();
+    });
+    control.up = false;
+    control.cut();
+    await pass(30_500);
+    await pass(5000);
+    expect([client.state, log]).toEqual(['connected', ['reset', 'configure']]);
   });
 
   it('is called for each match that begins and ends, and for nothing else; also when it is taken back', async () => {
