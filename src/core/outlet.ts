@@ -60,7 +60,7 @@ export class Outlet {
   /** Sends what was gathered now; resolves when the brews have been given all. Nothing when that is so already. */
   leave(): Promise<void> | undefined {
     this.#leave();
-    if (this.#queue.length) return new Promise((resolve) => this.#queue.push(undefined, 0, resolve, () => resolve()));
+    if (this.#queue.length) return new Promise((resolve) => this.#queue.push(undefined, 0, resolve, resolve as () => void));
   }
 
   /** `next`: what there is no room for. It is in line before anybody hears what leaves, and brews something. */
@@ -95,7 +95,7 @@ export class Outlet {
     else {
       accepted = new Promise((resolve, reject) =>
         this.#queue.push(
-          now ? frame : Promise.resolve(frame),
+          Promise.resolve(frame),
           0,
           (sealed) => resolve(this.#hand(sealed)),
           (cause) => reject(new PubkeeperError('BREW_FAILED', 'A message cannot be encrypted.', {}, cause)),

@@ -71,7 +71,7 @@ export class Patron {
     this.#callback = callback;
     this.#owner = {
       crypto,
-      floor: strength(minCipher ?? 'none'),
+      floor: strength(minCipher!), // below all of them where none is given
       opener,
       resets: () => this.#resets,
       past: this.#past,
@@ -121,7 +121,6 @@ export class Patron {
         if (this.#sources.get(brewerId)) this.removeBrewer(brewerId);
         if (this.#resets !== resets) return; // by a listener: what it was told with is over
         const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
-        this.#leaving.delete(brewerId);
         this.#sources.set(brewerId, source);
         added.push(source);
       });
@@ -136,8 +135,8 @@ export class Patron {
     const { topic, brewerId: id } = source;
     this.#sources.delete(id);
     source.flush();
+    this.#leaving.set(id, source.queue);
     for (const [left, { length }] of this.#leaving) if (!length) this.#leaving.delete(left);
-    if (source.queue.length) this.#leaving.set(id, source.queue);
     if (this.#past.size >= PAST_LIMIT) this.#past.clear();
     if (source.replays) this.#past.set(source.session!, source.replays);
     this.#stop(source);

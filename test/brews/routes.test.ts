@@ -89,6 +89,44 @@ it('who comes later is given the last frame, which keeps no message alive that w
   expect(given.map((data) => [new TextDecoder().decode(data.subarray(88)), data.buffer.byteLength])).toEqual([['last', frame.length]]);
 });
 
+it('and is copied out of its message once, however long those of others are', () => {
+  const { routes, route } = kit();
+  const message = new Uint8Array(10_000);
+  const frame = rawFrame('a', id(1), 'last');
+  message.set(frame, 100);
+  routes.deliver(message.subarray(100, 100 + frame.length), false);
+  const given: Uint8Array[] = [];
+  for (const patron of [3, 4]) {
+    routes.release(message);
+    routes.add(route.identity, (data) => void given.push(data), id(patron));
+  }
+  expect(given[1]).toBe(given[0]);
+});
+
+describe('frames that came before their brewer was told of', () => {
+  const identity = (brewer: number) => frameIdentity(topicHash('a'), unhex(id(brewer)));
+
+  it('are kept for each of several brewers, also where the relay has kept them all', () => {
+    const { routes, receive, heard } = kit();
+    for (const brewer of [5, 6]) routes.deliver(rawFrame('a', id(brewer), `of ${brewer}`), true);
+    for (const brewer of [5, 6]) routes.add(identity(brewer), receive, id(2));
+    routes.end();
+    expect(heard).toEqual(['of 5 true', 'of 6 true']);
+  });
+
+  it('do not take the place of what has come since, for those who come later', () => {
+    const { routes, heard } = kit();
+    const read = (patron: number): void => void routes.add(identity(5), (frame) => heard.push(`${patron} ${new TextDecoder().decode(frame.subarray(88))}`), id(patron));
+    routes.deliver(rawFrame('a', id(5), 'first'), false);
+    read(2);
+    routes.deliver(rawFrame('a', id(5), 'second'), false);
+    read(3);
+    read(4);
+    routes.end();
+    expect(heard).toEqual(['2 first', '2 second', '3 first', '3 second', '4 first', '4 second']);
+  });
+});
+
 it('brewers whose ids begin alike are told apart, also when one has left', () => {
   const { routes, route, receive, heard, deliver, end } = kit();
   const alike = id(1).slice(0, 8) + 'f'.repeat(24);

@@ -448,6 +448,17 @@ describe('a link', () => {
     expect([dropped, texts]).toEqual([['malformed', 'malformed'], ['good']]);
   });
 
+  it('joins a topic once more where another pair comes with a ticket: a relay that was started anew may have refused the one before', async () => {
+    const { network, read } = kit();
+    read(2, 'one', { ticket: 'aa' });
+    network.last.open(RELAY_2);
+    read(3);
+    read(4, 'one', { ticket: 'bb' });
+    await pass(0);
+    const joins = packets(network.last).filter(({ type }) => type === 0);
+    expect(joins.map(({ payload }) => payload.toString('hex'))).toEqual(['aa', 'bb']);
+  });
+
   it('does not join again what nobody reads any more', async () => {
     const { network, read } = kit();
     const [first, second] = [read(2), read(3)];

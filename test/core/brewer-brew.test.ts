@@ -181,3 +181,28 @@ it('what there is no room for in a bundle comes before what somebody brews who h
   await settle();
   expect(heard).toEqual(['1', '2', '3', '4', '5']);
 });
+
+it('what there is no room for in a bundle is accepted as well where who hears that bundle removes the patron', async () => {
+  const { brewer, x } = kit({ cipher: 'aes-gcm', crypto: true });
+  brewer.newPatrons([patron(1)]);
+  x.onBrew = () => brewer.removePatron(id(1));
+  const brewed = [brewer.brewText('1'.repeat(40_000)), brewer.brewText('2'.repeat(40_000))];
+  await Promise.all(brewed);
+  await settle();
+  expect(x.frames.length).toBe(2);
+});
+
+it('what is sealed waits to be accepted as well, behind what a brew has not accepted yet', async () => {
+  const { brewer, x } = kit({ cipher: 'aes-gcm', crypto: true });
+  brewer.newPatrons([patron(1)]);
+  const accept: (() => void)[] = [];
+  x.onBrew = () => new Promise<void>((resolve) => accept.push(resolve));
+  await brewer.brewText('1'); // nothing is in its way
+  await settle();
+  const isAccepted = vi.fn();
+  const brewed = brewer.brewText('2').then(isAccepted);
+  await settle();
+  expect([accept.length, isAccepted.mock.calls.length]).toEqual([2, 0]);
+  accept[1]!();
+  await brewed;
+});

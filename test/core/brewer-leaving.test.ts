@@ -116,6 +116,15 @@ describe('removeBrewer() after brew()', () => {
     expect(log).toEqual(['frame', 'end', 'close']);
   });
 
+  it('disconnect() does not wait for it any more once it has left', async () => {
+    const { client, seal } = await removed();
+    seal();
+    await settle();
+    const ending = client.disconnect();
+    expect(client.state).toBe('disconnected');
+    await ending;
+  });
+
   it('a brewer that is added again meanwhile is not ended', async () => {
     const { client, brewer, seal, log } = await removed();
     client.addBrewer(brewer);

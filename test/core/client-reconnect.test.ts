@@ -368,6 +368,7 @@ describe('disconnect()', () => {
     void client.disconnect();
     const connecting = client.connect();
     await pass(5000);
+    expect([client.state, control.network.sockets.length, running()]).toEqual(['connecting', 1, []]);
     closing?.();
     brew.onClose = () => undefined;
     await pass(5000);

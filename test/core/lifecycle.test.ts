@@ -42,6 +42,46 @@ describe('what is removed before the server has answered its registration', () =
   });
 });
 
+it('who was not added cannot be removed, though another one with the same id was', async () => {
+  const { client, control, brew } = controlKit();
+  client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
+  client.addBrewer(new Brewer('own.topic', { brewerId: id(2) }));
+  control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
+  control.peersOf(id(2)).set(id(21), patronInfo(id(21)));
+  await client.connect();
+  client.removePatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
+  client.removeBrewer(new Brewer('own.topic', { brewerId: id(2) }));
+  expect([control.ofType(11), control.ofType(21), brew.running.size]).toEqual([[], [], 2]);
+});
+
+it('that a brewer has left one patron ends nothing at that brewer itself, where it is one of the same client', async () => {
+  const { client, control, brew } = controlKit();
+  const patron = client.addPatron(new Patron('own.*', () => undefined, { patronId: id(1) }));
+  const brewer = client.addBrewer(new Brewer('own.topic', { brewerId: id(2), crypto: false }));
+  control.peersOf(id(1)).set(id(2), { ...brewerInfo(id(2)), topic: 'own.topic' });
+  control.peersOf(id(2)).set(id(1), patronInfo(id(1)));
+  await client.connect();
+  expect(brew.running.size).toBe(2);
+  control.send({ type: 13, payload: { patron_id: id(1), brewer_id: id(2) } });
+  await pass(1000);
+  expect([patron.isMatched, brewer.isMatched]).toEqual([false, true]);
+  control.send({ type: 23, payload: { patron_id: id(1), brewer_id: id(2) } });
+  expect(brewer.isMatched).toBe(false);
+});
+
+it('brews are asked for nothing before there is a server to tell', async () => {
+  const { client, brew } = controlKit();
+  const asked: string[] = [];
+  brew.brewerDetails = () => (asked.push('brewer'), { name: 'x' });
+  brew.patronDetails = () => (asked.push('patron'), { name: 'x' });
+  client.addBrewer('own.topic');
+  client.addPatron('foreign.*', () => undefined);
+  await pass(0);
+  expect(asked).toEqual([]);
+  await client.connect();
+  expect(asked).toEqual(['brewer', 'patron']);
+});
+
 describe('a brew that takes its time to say what is registered', () => {
   const slow = async () => {
     const made = controlKit();
@@ -246,44 +286,4 @@ it('what has no listener is told to the logger', async () => {
   await other.client.connect();
   other.control.send({ type: 99, payload: { message: 'without' } });
   expect(told).toMatchObject([{ code: 'SERVER_ERROR', message: 'without' }]);
-});
-
-describe('what a subclass overrides', () => {
-  it('is called for each match that begins and ends, and for nothing else; also when it is taken back', async () => {
-    const log: string[] = [];
-    class OwnPatron extends Patron {
-      override newBrewers(brewers: Parameters<Patron['newBrewers']>[0]): void {
-        log.push(`new ${brewers.length}`);
-        super.newBrewers(brewers);
-      }
-      override removeBrewer(brewerId: string): void {
-        log.push(`removed ${brewerId === id(11)}`);
-        super.removeBrewer(brewerId);
-      }
-      override reset(): void {
-        log.push('patron reset');
-        super.reset();
-      }
-    }
-    class OwnBrewer extends Brewer {
-      override reset(): void {
-        log.push('brewer reset');
-        super.reset();
-      }
-    }
-    const { client, control } = controlKit();
-    const patron = client.addPatron(new OwnPatron('foreign.*', () => undefined, { patronId: id(1) }));
-    const brewer = client.addBrewer(new OwnBrewer('own.topic'));
-    control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
-    await client.connect();
-    expect(log.splice(0)).toEqual(['new 1']);
-    control.send({ type: 13, payload: { patron_id: id(1), brewer_id: id(11) } });
-    await pass(2000);
-    expect(log.splice(0)).toEqual(['removed true']);
-    client.removePatron(patron);
-    client.removeBrewer(brewer);
-    expect(log).toEqual(['patron reset', 'brewer reset']);
-    await client.disconnect();
-    expect(log.length).toBe(2);
-  });
 });

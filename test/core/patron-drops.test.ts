@@ -186,6 +186,7 @@ describe('minCipher', () => {
 
   it('is aes-cbc by default; another name, or one with which nothing could be read, is refused', () => {
     expect(new Patron('t').minCipher).toBe('aes-cbc');
+    expect(new Patron('t', undefined, { minCipher: 'aes-gcm' }).minCipher).toBe('aes-gcm');
     for (const minCipher of ['aes', '', 2, {}]) {
       expect(() => new Patron('t', undefined, { minCipher: minCipher as 'none' })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as Error);
     }

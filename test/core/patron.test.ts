@@ -1,5 +1,7 @@
+import { queryObjects } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../src/core/message.js';
+import { OrderedQueue } from '../../src/core/order.js';
 import type { BrewerInfo } from '../../src/core/packet.js';
 import { Patron } from '../../src/core/patron.js';
 import { bytes, dashed, deferred, id, rawFrame, settle, thrown } from '../helpers.js';
@@ -264,6 +266,26 @@ describe('removeBrewer()', () => {
     for (const answer of engine.waiting) answer();
     await settle();
     expect(heard).toEqual(['of the old session', 'of the new session']);
+  });
+
+  it('keeps nothing of the brewer once what it had sent is delivered, and a reset has nothing to tell of it', async () => {
+    const engine = slowEngine();
+    const { patron, brew, heard, drops } = patronKit({ engine });
+    const queues = (): number => queryObjects(OrderedQueue, { format: 'count' });
+    const before = queues();
+    for (let n = 1; n <= 100; n++) {
+      const brewer = sealing(n);
+      patron.newBrewers([brewer.info]);
+      patron._handleCallback(id(n), brewer.seal('x'));
+      patron.removeBrewer(id(n));
+      for (const answer of engine.waiting.splice(0)) answer();
+      await settle();
+      brew.started.length = 0; // the kit's own memory
+    }
+    expect(heard.length).toBe(100);
+    expect(queues() - before).toBeLessThan(10);
+    patron.reset();
+    expect(drops).toEqual([]);
   });
 
   it('out of a listener that hears of its match: its brew is not even started', () => {

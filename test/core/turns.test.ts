@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
 import { Brewer } from '../../src/core/brewer.js';
 import { Patron } from '../../src/core/patron.js';
@@ -36,6 +37,89 @@ describe('connect() and disconnect()', () => {
     await ending;
     await pass(5000);
     expect(client.state).toBe('disconnected');
+  });
+
+  it('connect() after two calls of disconnect() waits for both, and is ended by neither', async () => {
+    const { client, control, brew } = controlKit();
+    const brewer = client.addBrewer('own.topic', { cipher: 'none' });
+    control.peersOf(brewer.brewerId).set(id(21), patronInfo(id(21)));
+    await client.connect();
+    const accept: (() => void)[] = [];
+    brew.brew = () => new Promise<void>((resolve) => accept.push(resolve));
+    void brewer.brewText('1');
+    const first = client.disconnect();
+    void brewer.brewText('2');
+    const second = client.disconnect();
+    accept[0]!();
+    await first;
+    const connecting = client.connect();
+    accept[1]!();
+    await Promise.all([second, connecting]);
+    expect(client.state).toBe('connected');
+  });
+
+  it('who disconnects as he hears that the client was away for too long hears of that end once', async () => {
+    const { client, control, states } = controlKit();
+    await client.connect();
+    client.on('state', (state) => void (state === 'disconnected' && client.disconnect()));
+    control.up = false;
+    control.cut();
+    await pass(60_000);
+    expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'disconnected']);
+  });
+
+  it.each([undefined, new AbortController().signal])('connect() while connecting waits with the first one, and comes to the same end: signal %j', async (signal) => {
+    const { client, control } = controlKit();
+    control.up = false;
+    const failing = [client.connect({ signal }), client.connect({ signal })].map((connecting) => rejected(connecting, 'CONNECT_FAILED'));
+    await Promise.all(failing);
+    control.up = true;
+    await Promise.all([client.connect({ signal }), client.connect({ signal })]);
+    expect([client.state, control.network.sockets.length]).toEqual(['connected', 2]);
+  });
+
+  it('connect() leaves nothing on its signal, however it ended', async () => {
+    const { client, control } = controlKit();
+    const { signal } = new AbortController();
+    control.up = false;
+    await rejected(client.connect({ signal }), 'CONNECT_FAILED');
+    control.up = true;
+    await client.connect({ signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
+  it('disconnect() while registrations are not answered leaves no timer, which would end a later connection', async () => {
+    const { client, control } = controlKit();
+    control.answers = false;
+    client.addPatron('a', () => undefined);
+    const connecting = rejected(client.connect(), 'CONNECTION_CLOSED');
+    await pass(100);
+    expect(control.ofType(20).length).toBe(1);
+    await client.disconnect();
+    await connecting;
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('a connect() that nobody waits for is no unhandled rejection, whether it fails or a disconnect() overtakes it', async () => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    const { client, control, brew } = controlKit();
+    const brewer = client.addBrewer('own.topic', { cipher: 'none' });
+    control.peersOf(brewer.brewerId).set(id(21), patronInfo(id(21)));
+    control.up = false;
+    void client.connect();
+    await pass(5000);
+    expect(client.state).toBe('disconnected');
+    control.up = true;
+    await client.connect();
+    brew.brew = () => pass(100).then(() => undefined);
+    void brewer.brewText('x');
+    void client.disconnect();
+    void client.connect();
+    await client.disconnect();
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', unhandled);
+    expect([client.state, unhandled.mock.calls]).toEqual(['disconnected', []]);
   });
 
   it('listeners hear the states in their order, whatever one of them does', async () => {
