@@ -1,5 +1,5 @@
 import { PubkeeperError } from './errors.js';
-import { defaultLogger, microtask } from './host.js';
+import { defaultLogger, type Logger, microtask } from './host.js';
 
 type Listener<T> = (event: T) => void;
 
@@ -37,7 +37,7 @@ export class Events<Map extends object> {
   }
 
   /** As `emit` of `error`, which not every map has; one that nobody listens to is logged. */
-  report(error: PubkeeperError, logger = defaultLogger()): void {
-    if (!this.emit('error' as keyof Map, error as never)) logger.error(error);
+  report(error: PubkeeperError, logger?: Logger | null): void {
+    if (!this.emit('error' as keyof Map, error as never)) (logger ?? defaultLogger()).error(error);
   }
 }

@@ -1,5 +1,5 @@
 import { queryObjects } from 'node:v8';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Brewer } from '../../src/core/brewer.js';
 import { Patron } from '../../src/core/patron.js';
 import { deferred, id, rawFrame, rejected } from '../helpers.js';
@@ -286,4 +286,14 @@ it('what has no listener is told to the logger', async () => {
   await other.client.connect();
   other.control.send({ type: 99, payload: { message: 'without' } });
   expect(told).toMatchObject([{ code: 'SERVER_ERROR', message: 'without' }]);
+});
+
+it('or to the console, where that is null', async () => {
+  const error = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  onTestFinished(() => error.mockRestore());
+  const { client, control, unlisten } = controlKit({ logger: null as never });
+  unlisten();
+  await client.connect();
+  control.send({ type: 99, payload: { message: 'without' } });
+  expect(error.mock.calls).toMatchObject([[{ code: 'SERVER_ERROR', message: 'without' }]]);
 });
