@@ -15,7 +15,8 @@ export class NodeWebSocket extends WebSocket {
       if (code === 'EPROTO' && /wrong version number/.test(message)) error.message = 'it does not speak TLS: try ws:// instead of wss://';
       // What a server that speaks TLS does with a request that does not.
       if (code === 'ECONNRESET' && url.startsWith('ws:')) error.message += ': if it speaks TLS, try wss:// instead of ws://';
-      if (/SELF_SIGNED|^UNABLE_TO_/.test(code)) error.message += ': if it is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>';
+      // Newer versions of Node add, after a semicolon, what helps where the authority is known to the system.
+      if (/SELF_SIGNED|^UNABLE_TO_/.test(code)) error.message = message.replace(/;|$/, ': if it is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>$&');
     });
   }
 }
