@@ -12,7 +12,8 @@ export class NodeWebSocket extends WebSocket {
     // First of all who listen: they show the message to people.
     this.on('error', (error: NodeJS.ErrnoException) => {
       const { code = '', message } = error;
-      if (code === 'EPROTO' && /wrong version number/.test(message)) error.message = 'it does not speak TLS: try ws:// instead of wss://';
+      // OpenSSL has taken what is no TLS for a record that is too long in some versions, as in that of Node 25.
+      if (code === 'EPROTO' && /wrong version number|packet length too long/.test(message)) error.message = 'it does not speak TLS: try ws:// instead of wss://';
       // What a server that speaks TLS does with a request that does not.
       if (code === 'ECONNRESET' && url.startsWith('ws:')) error.message += ': if it speaks TLS, try wss:// instead of ws://';
       // Newer versions of Node add, after a semicolon, what helps where the authority is known to the system.
