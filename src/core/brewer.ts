@@ -23,6 +23,8 @@ interface Reader {
   readonly name: string;
   readonly brew: Brew | undefined;
   readonly stop: (() => void) | undefined;
+  /** In which session. */
+  readonly key: number;
 }
 
 /**
@@ -219,7 +221,7 @@ export class Brewer {
     for (const reader of this.#leaving) if (reader.patronId === patronId) this.#stop(reader);
     // Without a client there are no brews.
     const stop = brew?.startBrewer({ topic, brewerId, patronId, details });
-    this.#readers.set(patronId, { patronId, name, brew, stop });
+    this.#readers.set(patronId, { patronId, name, brew, stop, key: this.#resets });
     this.#list();
     // Last: a listener may brew at once, or remove this very patron.
     this.#events.emit('added', { topic, patronId, brew: name });
@@ -254,8 +256,8 @@ export class Brewer {
   }
 
   #list(): void {
-    const started = [...this.#readers.values(), ...this.#leaving].filter(({ stop }) => stop);
-    this.#brews = [...new Set(started.map(({ brew }) => brew!))];
+    // Those of a former session are given no more: they may be another client's, who has had this brewer before.
+    this.#brews = [...new Set([...this.#leaving, ...this.#readers.values()].flatMap(({ brew, key }) => (key === this.#resets && brew) || []))];
   }
 
   /** Hands a frame to each brew; nothing is returned when all took it at once. */

@@ -12,10 +12,12 @@ export class NodeWebSocket extends WebSocket {
     // First of all who listen: they show the message to people.
     this.on('error', (error: NodeJS.ErrnoException) => {
       const { code = '', message } = error;
-      if (code === 'EPROTO' && /wrong version number/.test(message)) error.message = 'it does not speak TLS: try ws:// instead of wss://';
+      // OpenSSL has taken what is no TLS for a record that is too long in some versions, as in that of Node 25.
+      if (code === 'EPROTO' && /wrong version number|packet length too long/.test(message)) error.message = 'it does not speak TLS: try ws:// instead of wss://';
       // What a server that speaks TLS does with a request that does not.
       if (code === 'ECONNRESET' && url.startsWith('ws:')) error.message += ': if it speaks TLS, try wss:// instead of ws://';
-      if (/SELF_SIGNED|^UNABLE_TO_/.test(code)) error.message += ': if it is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>';
+      // Newer versions of Node add, after a semicolon, what helps where the authority is known to the system.
+      if (/SELF_SIGNED|^UNABLE_TO_/.test(code)) error.message = message.replace(/;|$/, ': if it is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>$&');
     });
   }
 }

@@ -53,6 +53,21 @@ describe('a brewer whose engine takes its time', () => {
     expect([x.frames.length, y.frames.length]).toEqual([1, 0]);
   });
 
+  it('nor is what is brewed in the next one for those pairs, while they still wait', async () => {
+    const { engine, seal } = slowEngine();
+    const { brewer, x, y } = brewerKit({ crypto: true, engine });
+    brewer.newPatrons([patron(1)]);
+    void brewer.brewText('old');
+    brewer.reset();
+    brewer.configure();
+    brewer.newPatrons([patron(2, { brew: { name: 'y' } })]);
+    void brewer.brewText('new');
+    await settle();
+    seal();
+    await settle();
+    expect([x.frames.length, y.frames.length, x.stopped]).toEqual([1, 1, [id(1)]]);
+  });
+
   it('a patron that comes back meanwhile: its former pair ends first', async () => {
     const { engine, seal } = slowEngine();
     const { brewer, x } = brewerKit({ crypto: true, engine });

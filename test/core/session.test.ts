@@ -1,5 +1,5 @@
 import WebSocket from 'ws';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { PubkeeperClient } from '../../src/core/client.js';
 import type { BrewHost } from '../../src/core/brew.js';
 import type { ClientOptions } from '../../src/core/client-options.js';
@@ -176,15 +176,27 @@ describe('the handshake', () => {
   });
 
   it('ends by TIMEOUT when nothing answers: to the token, and to a registration, which it names', async () => {
+    // To dial has as long, and takes longer on a busy machine: time passes when the server has been asked.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
     server.options.mute = true;
-    const { message } = await rejected(kit({ connectTimeoutMs: 100 }).client.connect(), 'TIMEOUT');
+    const unanswered = rejected(kit({ connectTimeoutMs: 100 }).client.connect(), 'TIMEOUT');
+    await server.until(() => server.ofType(1).length === 1);
+    vi.advanceTimersByTime(100);
+    const { message } = await unanswered;
     expect(message).toBe(`${server.url} did not authenticate within 100 ms.`);
     server.options.mute = false;
     server.options.answer = ({ type }) => (type === 10 ? [] : undefined);
     const { client } = kit({ connectTimeoutMs: 150 });
     client.addBrewer('never.answered');
     client.addPatron('answered', () => undefined);
-    expect((await rejected(client.connect(), 'TIMEOUT')).details).toEqual({ topics: ['never.answered'] });
+    const answered = new Promise((resolve) => client.on('error', resolve));
+    const refusal = rejected(client.connect(), 'TIMEOUT');
+    await server.until(() => server.ofType(20).length === 1);
+    server.send({ type: 99, payload: { message: 'comes behind the answer' } });
+    await answered;
+    vi.advanceTimersByTime(150);
+    expect((await refusal).details).toEqual({ topics: ['never.answered'] });
     expect(client.state).toBe('disconnected');
   });
 
@@ -228,9 +240,16 @@ describe('the token', () => {
   });
 
   it('that comes after the connection has ended is not sent', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
     let give!: (token: string) => void;
-    const { client } = kit({ token: () => new Promise((resolve) => (give = resolve)), connectTimeoutMs: 50 });
-    const { message } = await rejected(client.connect(), 'TIMEOUT');
+    let isAsked!: () => void;
+    const asked = new Promise<void>((resolve) => (isAsked = resolve));
+    const { client } = kit({ token: () => new Promise((resolve) => ((give = resolve), isAsked())), connectTimeoutMs: 50 });
+    const refusal = rejected(client.connect(), 'TIMEOUT');
+    await asked;
+    vi.advanceTimersByTime(50);
+    const { message } = await refusal;
     expect(message).toBe('The token function did not answer within 50 ms.'); // the server is not to blame
     give('secret');
     await client.disconnect();

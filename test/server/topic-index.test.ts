@@ -10,6 +10,12 @@ const pattern = fc
   .array(fc.oneof(segment, fc.constantFrom('*', '**')), { minLength: 1, maxLength: 6 })
   .map((segments) => segments.join('.'));
 
+/** The milliseconds of work that this process has done: others on the machine, and being made to wait, do not count. */
+const worked = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
 describe('TopicIndex', () => {
   it('finds what matchTopic matches, whatever was added and deleted', () => {
     const step = fc.record({ add: fc.boolean(), topic, value: fc.nat(3) });
@@ -69,18 +75,18 @@ describe('TopicIndex', () => {
     it.each(['**.rare', 'rare.**', '**.rare.**', '*.rare.*', 'site.**.rare', 'site.*.7.**.rare', '*.*'])(
       'looks up %s without visiting them all',
       (wanted) => {
-        const started = performance.now();
+        const started = worked();
         for (let i = 0; i < 100; i++) expect(index.match(wanted).length).toBeLessThanOrEqual(1);
-        expect((performance.now() - started) / 100).toBeLessThan(5);
+        expect((worked() - started) / 100).toBeLessThan(5);
       },
     );
 
     it.each([[[]], [['mine.**']], [['rare.*', '**.rare']], [['site.1.7.rare', 'mine.x']]])('looks up what is within %j without visiting them all', (within) => {
-      const started = performance.now();
+      const started = worked();
       for (const wanted of ['**', '**.temperature', 'site.**', '*.*.*.*']) {
         for (let i = 0; i < 25; i++) expect(index.match(wanted, within).length).toBeLessThanOrEqual(1);
       }
-      expect((performance.now() - started) / 100).toBeLessThan(5);
+      expect((worked() - started) / 100).toBeLessThan(5);
     });
   });
 
@@ -89,9 +95,9 @@ describe('TopicIndex', () => {
     const long = Array.from({ length: 200 }, () => 'a').join('.');
     index.add(long, 'x');
     index.add(`${long}.b`, 'y');
-    const started = performance.now();
+    const started = worked();
     expect(index.match(`${'**.'.repeat(30)}a`)).toEqual(['x']);
     expect(index.match(`${'**.'.repeat(30)}c`)).toEqual([]);
-    expect(performance.now() - started).toBeLessThan(200);
+    expect(worked() - started).toBeLessThan(200);
   });
 });
