@@ -23,8 +23,8 @@ interface Reader {
   readonly name: string;
   readonly brew: Brew | undefined;
   readonly stop: (() => void) | undefined;
-  /** In which session. */
-  readonly key: number;
+  /** How often the brewer had been reset when it began. */
+  readonly resets: number;
 }
 
 /**
@@ -221,7 +221,7 @@ export class Brewer {
     for (const reader of this.#leaving) if (reader.patronId === patronId) this.#stop(reader);
     // Without a client there are no brews.
     const stop = brew?.startBrewer({ topic, brewerId, patronId, details });
-    this.#readers.set(patronId, { patronId, name, brew, stop, key: this.#resets });
+    this.#readers.set(patronId, { patronId, name, brew, stop, resets: this.#resets });
     this.#list();
     // Last: a listener may brew at once, or remove this very patron.
     this.#events.emit('added', { topic, patronId, brew: name });
@@ -257,7 +257,7 @@ export class Brewer {
 
   #list(): void {
     // Those of a former session are given no more: they may be another client's, who has had this brewer before.
-    this.#brews = [...new Set([...this.#leaving, ...this.#readers.values()].flatMap(({ brew, key }) => (key === this.#resets && brew) || []))];
+    this.#brews = [...new Set([...this.#leaving, ...this.#readers.values()].flatMap(({ brew, resets }) => (resets === this.#resets && brew) || []))];
   }
 
   /** Hands a frame to each brew; nothing is returned when all took it at once. */
