@@ -179,3 +179,20 @@ it('says nothing of the relay that a server ends while its clients disconnect', 
   await Promise.all([...clients.map((client) => client.disconnect()), server.close()]);
   expect(errors).toEqual([]);
 });
+
+it('says nevertheless that the relay has refused what was brewed last', async () => {
+  const server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
+  clean.push(() => server.close());
+  const [writing, reading] = [new PubkeeperClient({ server: server.url, token: 'secret' }), new PubkeeperClient({ server: server.url, token: 'secret' })];
+  for (const client of [writing, reading]) clean.push(() => client.disconnect());
+  const errors: unknown[] = [];
+  writing.on('error', ({ code, details }) => errors.push([code, details['code']]));
+  reading.addPatron('leave.long', () => undefined);
+  const brewer = writing.addBrewer('leave.long');
+  await Promise.all([reading.connect(), writing.connect()]);
+  await expect.poll(() => brewer.isMatched).toBe(true);
+  // A part of it is on its way when the client disconnects, and the refusal comes when nobody uses the relay any more.
+  await brewer.brew(new Uint8Array(3_000_000));
+  await writing.disconnect();
+  expect(errors).toEqual([['CONNECTION_LOST', 1009]]);
+});

@@ -251,11 +251,12 @@ export class RelayLink {
     this.#connection.watch(heartbeatMs, PING, true);
   }
 
-  /** Tells once per outage, if anybody uses it, as nobody does any more while a client disconnects; it is tried again meanwhile. */
+  /** Tells once per outage; it is tried again meanwhile. That a server shuts down (1001) matters to who uses it, as nobody does any more while a client disconnects. */
   #down(error: PubkeeperError): void {
     this.#settleDrain();
     this.#routes.interrupted();
-    const matters = !!this.users && !error.details['away'];
+    const { away, code } = error.details;
+    const matters = !away && (code !== 1001 || !!this.users);
     if (!this.#reported && matters) this.#host.report(error);
     this.#reported = matters;
   }
