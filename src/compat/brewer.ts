@@ -84,14 +84,14 @@ export class Brewer extends Target<BrewerEvents> {
     // As with bytes that are none: nobody is there who could be told.
     if (!this.isMatched) return Promise.resolve();
     const { replacer, space } = options ?? {};
-    let json: string | undefined;
+    let text: string | undefined;
     let cause: unknown;
     try {
-      json = JSON.stringify(value, replacer as (string | number)[], space) as string | undefined;
+      text = JSON.stringify(value, replacer as (string | number)[], space) as string | undefined;
     } catch (error) {
       cause = error;
     }
-    if (json !== undefined) return this.brewText(json, options);
+    if (text !== undefined) return this.brewText(text, options);
     const error = new PubkeeperError('DATA_INVALID', 'brewJSON() takes a value that JSON can express.', {}, cause);
     this.fail(error);
     return handled(Promise.reject(error));

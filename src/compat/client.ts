@@ -207,9 +207,9 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     try {
       add();
     } catch (error) {
-      this.#offers.delete(key);
       // One of that id is registered, and keeps its own.
       if (former) this.#offers.set(key, former);
+      else this.#offers.delete(key);
       throw error;
     }
     const token = Object.freeze({ kind, id });

@@ -3,14 +3,14 @@ import { leaving } from './attempt.js';
 import type { Brew } from './brew.js';
 import type { BrewerEvents, BrewerHost, BrewerOptions } from './brewer-options.js';
 import { bytesOf } from './bytes.js';
-import { type CipherName, CIPHERS, type MakeSealer } from './ciphers/cipher.js';
+import { type CipherName, CIPHERS, type MakeSealer, optionsOf } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import { sealerFor } from './ciphers/index.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { identityOf } from './frame.js';
 import { utf8 } from './host.js';
-import { newId, optionsOf, parseId, readId, show } from './id.js';
+import { newId, parseId, readId, show } from './id.js';
 import { Outlet } from './outlet.js';
 import type { BrewerConfig, PatronInfo } from './packet.js';
 import { assertTopic } from './topic.js';
@@ -55,10 +55,7 @@ export class Brewer {
   /** Settles when what was brewed before the last match ended has left; nothing when it has. */
   #left: Promise<void> | undefined;
 
-  /**
-   * @param options or `crypto` alone, as for a patron
-   * @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID`
-   */
+  /** `options`: or `crypto` alone, as for a patron. @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
   constructor(topic: string, options?: BrewerOptions | BrewerOptions['crypto'] | null) {
     assertTopic(topic);
     const { crypto = true, brewerId, cipher = 'aes-gcm' } = optionsOf<BrewerOptions>(options);
@@ -257,7 +254,7 @@ export class Brewer {
 
   #list(): void {
     // Those of a former session are given no more: they may be another client's, who has had this brewer before.
-    this.#brews = [...new Set([...this.#leaving, ...this.#readers.values()].flatMap(({ brew, resets }) => (resets === this.#resets && brew) || []))];
+    this.#brews = [...new Set([...this.#readers.values(), ...this.#leaving].flatMap(({ brew, resets }) => (this.#resets === resets && brew) || []))];
   }
 
   /** Hands a frame to each brew; nothing is returned when all took it at once. */

@@ -89,11 +89,11 @@ export function readOptions(options: ClientOptions): Settings {
   if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
     throw invalid("token must be a text that is not empty, or a function that gets it");
   }
-  if (!Array.isArray(brews) || !brews.length || !brews.every((brew: Brew | null) => brew?.attach)) {
-    throw invalid('brews must list brews, as new WebSocketBrew()');
-  }
   const names = new Set<string>();
-  for (const { name } of brews as readonly Brew[]) {
+  // What is no list, or an empty one, lists nothing that is a brew.
+  for (const brew of (Array.isArray(brews) && brews.length ? brews : [null]) as readonly (Brew | null)[]) {
+    if (typeof brew?.attach !== 'function') throw invalid('brews must list brews, as new WebSocketBrew()');
+    const { name } = brew;
     if (names.has(name)) {
       throw new PubkeeperError('BREW_DUPLICATE', `Two brews are called ${show(name)}: give one another name.`, { name });
     }

@@ -40,7 +40,3 @@ export function show(value: unknown): string {
   }
   return text.length > 80 ? text.slice(0, 77) + '...' : text;
 }
-
-/** The options of a patron or a brewer; in the place of them, `crypto` alone may be given. */
-export const optionsOf = <Options extends { readonly crypto?: unknown }>(given: Options | Options['crypto'] | null): Partial<Options> =>
-  (typeof given === 'object' ? (given ?? {}) : { crypto: given }) as Partial<Options>;

@@ -60,7 +60,7 @@ export class Outlet {
   /** Sends what was gathered now; resolves when the brews have been given all. Nothing when that is so already. */
   leave(): Promise<void> | undefined {
     this.#leave();
-    if (this.#queue.length) return new Promise((resolve) => this.#queue.push(undefined, 0, resolve, resolve as () => void));
+    if (this.#queue.length) return new Promise((resolve) => this.#queue.push(undefined, 0, resolve, () => resolve()));
   }
 
   /** `next`: what there is no room for. It is in line before anybody hears what leaves, and brews something. */
@@ -89,9 +89,8 @@ export class Outlet {
     } catch (error) {
       frame = Promise.reject(error);
     }
-    const now = frame instanceof Uint8Array && !this.#handing;
     let accepted: void | Promise<void>;
-    if (now && !this.#queue.length) accepted = this.#hand(frame as Frame);
+    if (frame instanceof Uint8Array && !this.#handing && !this.#queue.length) accepted = this.#hand(frame);
     else {
       accepted = new Promise((resolve, reject) =>
         this.#queue.push(

@@ -1,9 +1,9 @@
 import type { Brew } from './brew.js';
-import { type CipherName, CIPHERS, type Opener } from './ciphers/cipher.js';
+import { type CipherName, CIPHERS, type Opener, optionsOf } from './ciphers/cipher.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import type { Drop } from './drops.js';
 import { PubkeeperError } from './errors.js';
-import { newId, optionsOf, parseId, show } from './id.js';
+import { newId, parseId, show } from './id.js';
 import type { Message } from './message.js';
 import type { BrewerConfig } from './packet.js';
 

@@ -71,7 +71,7 @@ export class Patron {
     this.#callback = callback;
     this.#owner = {
       crypto,
-      floor: strength(minCipher!), // below all of them where none is given
+      floor: strength(minCipher),
       opener,
       resets: () => this.#resets,
       past: this.#past,

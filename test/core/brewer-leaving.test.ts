@@ -40,27 +40,28 @@ describe('a brewer whose engine takes its time', () => {
     expect([stoppedAtBrew, x.stopped]).toEqual([[[]], [id(1)]]);
   });
 
-  it('what is brewed in a former session is for its pairs alone', async () => {
+  /** A brewer whose next session has begun, with a pair over y, while what was brewed for its pair over x is still being sealed. */
+  const followed = () => {
     const { engine, seal } = slowEngine();
-    const { brewer, x, y } = brewerKit({ crypto: true, engine });
+    const made = brewerKit({ crypto: true, engine });
+    const { brewer } = made;
     brewer.newPatrons([patron(1)]);
     void brewer.brewText('old');
     brewer.reset();
     brewer.configure();
     brewer.newPatrons([patron(2, { brew: { name: 'y' } })]);
+    return { ...made, seal };
+  };
+
+  it('what is brewed in a former session is for its pairs alone', async () => {
+    const { x, y, seal } = followed();
     seal();
     await settle();
     expect([x.frames.length, y.frames.length]).toEqual([1, 0]);
   });
 
   it('nor is what is brewed in the next one for those pairs, while they still wait', async () => {
-    const { engine, seal } = slowEngine();
-    const { brewer, x, y } = brewerKit({ crypto: true, engine });
-    brewer.newPatrons([patron(1)]);
-    void brewer.brewText('old');
-    brewer.reset();
-    brewer.configure();
-    brewer.newPatrons([patron(2, { brew: { name: 'y' } })]);
+    const { brewer, x, y, seal } = followed();
     void brewer.brewText('new');
     await settle();
     seal();

@@ -251,7 +251,10 @@ export class RelayLink {
     this.#connection.watch(heartbeatMs, PING, true);
   }
 
-  /** Tells once per outage; it is tried again meanwhile. That a server shuts down (1001) matters to who uses it, as nobody does any more while a client disconnects. */
+  /**
+   * Tells once per outage; it is tried again meanwhile. That a server shuts down (1001) matters to who uses it, as nobody does any more
+   * while a client disconnects.
+   */
   #down(error: PubkeeperError): void {
     this.#settleDrain();
     this.#routes.interrupted();

@@ -5,8 +5,13 @@ export const CIPHERS = ['none', 'aes-cbc', 'aes-gcm'] as const;
 /** The name of a cipher: plaintext, AES-CBC as deployed peers have it, or sealed (AES-256-GCM). */
 export type CipherName = (typeof CIPHERS)[number];
 
-/** The place of a cipher among them. One of an application's own hides, and nobody here knows whether it does more. */
-export const strength = (cipher: CipherName | 'custom'): number => CIPHERS.indexOf(cipher === 'custom' ? 'aes-cbc' : cipher);
+/** The place of a cipher among them; below all where it is none. One of an application's own hides, and nobody here knows whether it does more. */
+export const strength = (cipher: CipherName | 'custom' | undefined): number =>
+  (CIPHERS as readonly unknown[]).indexOf(cipher === 'custom' ? 'aes-cbc' : cipher);
+
+/** The options of a patron or a brewer; in the place of them, `crypto` alone may be given. */
+export const optionsOf = <Options extends { readonly crypto?: unknown }>(given: Options | Options['crypto'] | null): Partial<Options> =>
+  (typeof given === 'object' ? (given ?? {}) : { crypto: given }) as Partial<Options>;
 
 /** What a patron does with one brewer's frames, for one session of that brewer. */
 export interface Opener {
