@@ -47,9 +47,9 @@ export interface ListenerHooks {
   crowded(): void;
   /** Something went wrong with the port itself, or with a hook. */
   fault(error: unknown): void;
-  /** The longest message of a kind of connection, in bytes. */
   readonly addresses: AddressBook;
   readonly tls: TlsFiles | undefined;
+  /** The longest message of a kind of connection, in bytes. */
   readonly maxPayload: { readonly control: number; readonly relay: number };
 }
 
