@@ -1,0 +1,50 @@
+import axe from 'axe-core';
+import type { Page } from 'playwright';
+import { expect, it } from 'vitest';
+import { Dashboard, patient } from './dashboard-kit.js';
+import { describeInChromium } from './engines.js';
+
+/**
+ * What axe-core finds, each as its rule and the element. The name of a topic's row says in words what its columns show in short
+ * ("1.2K"), which a rule for speech input takes for another name.
+ */
+async function faults(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(`axe.run({ rules: { 'label-content-name-mismatch': { enabled: false } } })`);
+  return (found as axe.AxeResults).violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`));
+}
+
+const screens = [
+  ['light', 1440],
+  ['dark', 1440],
+  ['light', 390],
+  ['dark', 390],
+] as const;
+
+describeInChromium('the dashboard has nothing that axe-core finds fault with', () => {
+  const dashboard = new Dashboard();
+
+  it.each(screens)('in the %s theme, %i px wide', async (colorScheme, width) => {
+    // The page runs no scripts but its own: axe-core is let in from outside.
+    const page = await dashboard.open({ colorScheme, viewport: { width, height: 900 }, bypassCSP: true });
+    await dashboard.expectState('Connected');
+    await expect.poll(() => dashboard.messages(), patient).toBeGreaterThan(0);
+    expect(await faults(page), 'topics').toEqual([]);
+    await dashboard.select(dashboard.memory);
+    await page.getByText('Ciphertext').click();
+    await page.getByTitle('Chart percent').click();
+    await expect.poll(() => page.locator('.chart canvas').isVisible(), patient).toBe(true);
+    await dashboard.settled();
+    expect(await faults(page), 'a message').toEqual([]);
+    await page.locator('#pill').click();
+    await expect.poll(() => page.locator('#connect').isVisible()).toBe(true);
+    expect(await faults(page), 'the form').toEqual([]);
+    await page.locator('#connect-token').fill('not-it');
+    await page.locator('#connect-token').press('Enter');
+    await expect.poll(() => page.locator('#connect-token').getAttribute('aria-invalid'), patient).toBe('true');
+    expect(await faults(page), 'a problem').toEqual([]);
+    await page.keyboard.press('Escape');
+    await expect.poll(() => page.locator('#connect').isVisible()).toBe(false);
+    expect(await faults(page), 'without a connection').toEqual([]);
+  });
+});
