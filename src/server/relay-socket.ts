@@ -237,9 +237,9 @@ export class RelayPlane {
       connection.silence = 0;
       // What arrives behind our close is too late.
       if (socket.readyState !== WebSocket.OPEN) return;
-      if (!isBinary) return drops.add('relay-text');
       const message = bytesOf(data);
       if (throttle.take(1, message.length)) drops.add('relay-rate');
+      if (!isBinary) return drops.add('relay-text');
       this.relay.receive(connection, message);
     });
     socket.on('close', () => {
