@@ -239,13 +239,15 @@ function parseJson(text: string, source: string): unknown {
   }
 }
 
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
 const isKeySet = (value: unknown): value is JSONWebKeySet =>
-  typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys);
+  isObject(value) && 'keys' in value && Array.isArray(value.keys) && value.keys.every(isObject);
 
 const isPrivate = (value: unknown): boolean =>
-  typeof value === 'object' && value !== null && ('d' in value || (isKeySet(value) && value.keys.some((key) => 'd' in key)));
+  isObject(value) && ('d' in value || (isKeySet(value) && value.keys.some((key) => 'd' in key)));
 
 const isKey = (value: unknown): value is JWK & { readonly kty: string } =>
-  typeof value === 'object' && value !== null && 'kty' in value && typeof value.kty === 'string';
+  isObject(value) && 'kty' in value && typeof value.kty === 'string';
 
 const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `Tokens cannot be checked: ${why}.`);
