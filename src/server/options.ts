@@ -10,6 +10,7 @@ import { readLimits } from './limits.js';
 import type { LimitSettings, Limits } from './limits.js';
 import { readClusterOptions } from './cluster/options.js';
 import type { ClusterOptions, ClusterSettings } from './cluster/options.js';
+import { checkTls } from './listener.js';
 import { isAddress } from './own-address.js';
 import { Tickets } from './tickets.js';
 import { isLoopback, isOrigin } from './upgrade.js';
@@ -172,6 +173,8 @@ export function readOptions(given: ServerOptions | null): ServerSettings {
       { host },
     );
   }
+  // Before a cluster is connected to: nobody would let go of that.
+  if (tls) checkTls(tls);
   const profile = options.profile ?? (loopback ? 'open' : 'secured');
   if (profile !== 'open' && profile !== 'secured') throw invalid('profile', 'must be "open" or "secured"', profile);
   const tickets = new Tickets(options.ticketKeys); // checked in both profiles: what is tried on loopback is to start elsewhere too

@@ -10,7 +10,7 @@ import { Tokens } from './auth.js';
 import { ControlPlane } from './control.js';
 import { Heartbeat } from './heartbeat.js';
 import { answer } from './http.js';
-import { secureContext } from './listener.js';
+import { checkTls } from './listener.js';
 import { logFault, sparing } from './log.js';
 import type { Match } from './match.js';
 import { RELOADED, checkNames, isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
@@ -207,7 +207,7 @@ export class PubkeeperServer {
     if (tls) {
       if (!this.#settings.tls) throw new PubkeeperError('OPTION_INVALID', 'The server does not speak TLS: start it with the option "tls".');
       // Checked for all ports before any takes it.
-      secureContext(tls);
+      checkTls(tls);
       this.#ports.secure(tls);
     }
     if (keys) this.#control.replaceKeys(keys);
