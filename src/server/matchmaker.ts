@@ -121,7 +121,10 @@ export class Matchmaker<C> {
     return packet.type === PacketType.PATRON_REGISTER ? this.#patrons.get(packet.payload.patron_id) : undefined;
   }
 
-  /** Takes a packet of a client that was added, `length` bytes of it. Types that are not about matching lead to nothing. */
+  /**
+   * Takes a packet of a client that was added, `length` bytes of it. Types that are not about matching lead to nothing: BREWS_REGISTER
+   * is none, because matching goes by the brews of each registration.
+   */
   receive(client: C, packet: Packet, length = 0): Outgoing<C>[] {
     const known = this.#clients.get(client);
     if (!known) return [];
@@ -138,9 +141,6 @@ export class Matchmaker<C> {
         const patron = this.#patrons.get(packet.payload.patron_id);
         return patron && known.patrons.has(patron) ? this.#dropPatron(known, patron) : [];
       }
-      case PacketType.BREWS_REGISTER:
-        known.brews = packet.payload.brews;
-        return [];
       case PacketType.BREW_STATE:
         known.moves ||= packet.payload.moves === true;
         return this.#state(known, readBrewState(packet.payload));
