@@ -222,8 +222,9 @@ export class ControlPlane {
   #renew(): void {
     const renewals = this.#stamp?.renewals(this.matchmaker, (match) => this.#barrier.heard(match));
     if (!renewals) return;
-    const { brewers, patrons } = this.matchmaker;
-    const share = Math.ceil((brewers + patrons) / RENEWAL_STEPS);
+    // Those of other servers too: they are gone through as well, and left out only when it comes to sending.
+    const { allBrewers, allPatrons } = this.matchmaker;
+    const share = Math.ceil((allBrewers.size + allPatrons.size) / RENEWAL_STEPS);
     clearInterval(this.#spread);
     this.#spread = setInterval(() => {
       for (let i = 0; i < share; i++) {

@@ -39,7 +39,7 @@ export class Matchmaker<C> {
     this.#pairs = new Pairs((client) => this.#clients.get(client), listener);
   }
 
-  // Of this server: those of others are told of there.
+  // Of this server: those of others are counted there. Only a pair of two servers is counted by both.
 
   get clients(): number {
     return this.#clients.size - this.#far.brewers.size - this.#far.patrons.size;
@@ -62,12 +62,14 @@ export class Matchmaker<C> {
     return patron && this.#brewers.get(brewerId)?.matches.get(patron);
   }
 
-  get allBrewers(): Iterable<RegisteredBrewer<C>> {
-    return this.#brewers.values();
+  // Of all servers, by id.
+
+  get allBrewers(): ReadonlyMap<string, RegisteredBrewer<C>> {
+    return this.#brewers;
   }
 
-  get allPatrons(): Iterable<RegisteredPatron<C>> {
-    return this.#patrons.values();
+  get allPatrons(): ReadonlyMap<string, RegisteredPatron<C>> {
+    return this.#patrons;
   }
 
   brewer(id: string): RegisteredBrewer<C> | undefined {

@@ -81,7 +81,7 @@ export interface ServerStats {
   readonly brewers: number;
   /** Registered patrons. */
   readonly patrons: number;
-  /** Pairs of a brewer and a patron that may exchange data. */
+  /** Pairs of a brewer and a patron that may exchange data. In a cluster a pair of two servers is counted by both. */
   readonly matches: number;
   /** PATRON_NOTIFYs that wait for a patron to join the relay. */
   readonly heldNotifications: number;
