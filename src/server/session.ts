@@ -96,7 +96,7 @@ export class ControlSession implements Beating {
   }
 
   cut(): void {
-    this.#plane.drops.add('silent');
+    if (this.#open) this.#plane.drops.add('silent');
     this.#socket.terminate();
   }
 

@@ -28,7 +28,7 @@ export type DropReason =
   | 'auth-timeout'
   /** a WebSocket that was refused: unknown subprotocol, path or origin */
   | 'handshake'
-  /** a connection without a sign of life for 2.5 heartbeats */
+  /** a connection without a sign of life for 2.5 heartbeats, or for 2 s when another one wants an id of its */
   | 'silent'
   /** a connection that does not take what is sent to it */
   | 'slow-reader'
