@@ -299,7 +299,8 @@ describe('the relay', () => {
     tcp.write(frame(9, Buffer.from('the last')));
     tcp.write(frame(2, encodeRelay(0, 'b')));
     await until(() => server.stats().topics === 2 || server.stats().relayConnections === 1);
-    expect(server.stats()).toMatchObject({ relayConnections: 2, drops: {} });
+    expect(server.stats().relayConnections).toBe(2);
+    expect(server.stats().drops).toEqual({});
     expect(server.stats().bufferedBytes).toBeGreaterThan(0);
     expect(server.stats().bufferedBytes).toBeLessThan(64 * 1024);
     let tail = '';
