@@ -28,8 +28,8 @@ export interface Authenticator {
   /** The rights of a token; undefined when it is refused. Must neither throw nor log the token. */
   authenticate(token: string): Rights | undefined | Promise<Rights | undefined>;
   /**
-   * Whether the rights of a token that was let in by a former authenticator are the same here, for `server.reload()`.
-   * `tokenHash`: base64 of its SHA-256, since tokens are not kept. Without this method everybody has to come again.
+   * Whether the rights of a token that was let in by a former authenticator are the same here, for `server.reload()`. Answers at
+   * once, not by a promise. `tokenHash`: base64 of its SHA-256, since tokens are not kept. Without this method everybody has to come again.
    */
   compare?(tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown';
 }

@@ -171,8 +171,7 @@ export class ControlSession implements Beating {
     if (!this.#open) return;
     cancel(this.#authTimer);
     if (!rights) return this.#refuse();
-    const expired = (): void => this.#expire('The token has expired: connect again with a new one.');
-    this.#credential = new Credential(token, checkRights(rights), by, expired);
+    this.#credential = new Credential(token, checkRights(rights), by, () => this.#expire('The token has expired: connect again with a new one.'));
     this.#authenticated = true;
     // Clients that do not know `heartbeat` ignore it.
     const payload = { authenticated: true, heartbeat: this.#plane.heartbeatMs };
@@ -184,9 +183,11 @@ export class ControlSession implements Beating {
 
   /** The authenticator has been replaced: whoever it does not know, or gives other rights, is closed. */
   recheck(): void {
-    const verdict = this.#open && this.#credential?.recheck(this.#plane.authenticator);
-    if (verdict === 'unknown') this.#refuse();
-    if (verdict === 'changed') this.#expire('What this token may do has changed: connect again.');
+    this.#guard(() => {
+      const verdict = this.#open && this.#credential?.recheck(this.#plane.authenticator);
+      if (verdict === 'unknown') this.#refuse();
+      if (verdict === 'changed') this.#expire('What this token may do has changed: connect again.');
+    });
   }
 
   #expire(why: string): void {
