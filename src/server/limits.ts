@@ -48,8 +48,8 @@ export interface Limits {
   readonly retainedBytes?: number | undefined;
   /**
    * Bytes that may wait for one reader of the relay, unless a single message is longer; default 1 MiB. Where a quarter of
-   * them waits the publisher is read later, as long as the reader reads: a burst is not lost. Who lets 16 times as many
-   * wait on control, where nothing can be left out, is cut.
+   * them waits the publisher is read later, as long as the reader reads: a burst is not lost. In a cluster 16 times as many may
+   * wait, because publishers at other servers do not. Who lets 16 times as many wait on control, where nothing can be left out, is cut.
    */
   readonly bufferedBytes?: number | undefined;
   /**

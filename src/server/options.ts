@@ -44,7 +44,7 @@ export interface ServerOptions {
   readonly logger?: Logger | undefined;
   /** Whether /metrics answers; default: only on loopback. */
   readonly metrics?: boolean | undefined;
-  /** Answers plain HTTP requests except /healthz, /readyz, /metrics, /ws and /brew; see `serveFiles`. Default: 404. */
+  /** Answers plain HTTP requests except /healthz, /readyz, /ws, /brew and, where it answers, /metrics; see `serveFiles`. Default: 404. */
   readonly http?: RequestHandler | undefined;
   /** The time between two pings, in milliseconds; default 15,000. Who is silent for 2.5 of them is cut. */
   readonly heartbeatMs?: number | undefined;

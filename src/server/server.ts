@@ -165,13 +165,13 @@ export class PubkeeperServer {
     };
   }
 
-  /** Calls `listener` whenever a pair is matched (`'matched'`) or comes apart (`'unmatched'`); returns what undoes it. */
+  /** Calls `listener` whenever a pair is matched (`'matched'`) or comes apart (`'unmatched'`); returns what undoes it. What it throws is an uncaught exception. */
   on<Name extends keyof ServerEvents>(name: Name, listener: (event: ServerEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
 
   /**
-   * Closes every connection with 1001 and frees the ports. Resolves within about a second after `drainMs` (in ms, default 0), for which it
+   * Closes every connection with 1001 and frees the ports. Resolves within about a second (in a cluster two) after `drainMs` (in ms, default 0), for which it
    * only takes no more connections and says so at /readyz, so that whoever sends clients here stops. May be called twice:
    * without `drainMs` that ends the wait.
    */

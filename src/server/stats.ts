@@ -93,7 +93,7 @@ export interface ServerStats {
   readonly retained: number;
   /** The bytes of those. */
   readonly retainedBytes: number;
-  /** Frames that the relay took, since the start. */
+  /** Frames that the relay took of its connections, since the start. */
   readonly published: number;
   /** Frames that it gave, since the start: each once for every connection that got it. */
   readonly delivered: number;
