@@ -42,7 +42,7 @@ export interface ControlPlaneOptions {
   readonly logger: Logger;
   /** How many connections have joined the topic of this key on the own relay. */
   readonly joined: (key: string) => number;
-  /** Whether brewer's details name the own relay; `authority` is the Host by which the brewer's client reached us. */
+  /** Whether a brewer's details name the own relay; `authority` is the Host by which the brewer's client reached us. */
   readonly ownRelay: (brew: BrewDetails, authority: string) => boolean;
   /** Hears of every match. */
   readonly listener: MatchListener<Peer>;

@@ -101,8 +101,8 @@ export class ControlSession implements Beating {
   }
 
   /**
-   * Whether the other end is still there: true when it answers a ping, by when what it had sent before is done, as that it gives an id
-   * up; or when something else came of it in time.
+   * Whether the other end is still there: true once it answers a ping, or when something else came from it in time. Before the answer
+   * counts, what came ahead of it is done: it may have given up the id that another connection wants.
    */
   answers(): Promise<boolean> {
     if (!this.#open) return Promise.resolve(false);
