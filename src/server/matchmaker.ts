@@ -294,7 +294,7 @@ export class Matchmaker<C> {
   /** Moves the pairs of a client that a change of a brew's state is about: to the best common brew that is up. */
   #state(known: Client<C>, state: BrewState | undefined): Outgoing<C>[] {
     if (!state || !known.down.set(state)) return [];
-    const moved = affected(known, state).filter((match) => canMove(match, state) && this.#pairs.move(match));
+    const moved = affected(known, state, this).filter((match) => canMove(match, state) && this.#pairs.move(match));
     return moveNotices(moved, (client) => !!this.#clients.get(client)?.moves);
   }
 }
