@@ -38,9 +38,9 @@ export interface Limits {
   readonly packetsPerSecond?: number | undefined;
   /** Control packets that may come at once before that counts; default 40,000, so that a client can register all again. */
   readonly packetBurst?: number | undefined;
-  /** WebSocket messages and pings a second of one relay connection; default 100,000. Who sends more is read later. */
+  /** WebSocket messages and pings a second of one relay connection, and twice as many at once; default 100,000. Who sends more is read later. */
   readonly relayMessagesPerSecond?: number | undefined;
-  /** Bytes a second of one relay connection; default 512 MiB. Who sends more is read later. */
+  /** Bytes a second of one relay connection, and as many at once; default 512 MiB. Who sends more is read later. */
   readonly relayBytesPerSecond?: number | undefined;
   /** Last values that the relay keeps; default 10,000. */
   readonly retainedValues?: number | undefined;

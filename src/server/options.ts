@@ -77,7 +77,10 @@ export interface ServerOptions {
   } | undefined;
   /** The origins whose pages may connect, as `https://example.org`; nothing but these. Default: see `allowOrigin`. */
   readonly origins?: readonly string[] | undefined;
-  /** Whether pages of an origin may connect; default: the server's own; bound to loopback, those of this machine. */
+  /**
+   * Whether pages of an origin may connect; default: the server's own; bound to loopback, those of this machine. Instead of `origins`. Not
+   * asked of who is no page. What it throws is logged, and the handshake is refused with 500.
+   */
   readonly allowOrigin?: ((origin: string, request: UpgradeRequest) => boolean) | undefined;
 }
 
