@@ -24,8 +24,9 @@ export const SERVE = `
 Runs until Ctrl-C or SIGTERM (exit code 0). Nothing is stored.
 
 Who may connect:
-  Without --token, --tokens and PUBKEEPER_TOKEN a token is made for this run and printed once; the server is then
-  reachable from this machine only. A --token alone may do everything; with rights it may do just that:
+  PUBKEEPER_TOKEN counts where neither --token nor --tokens nor the flags of signed tokens are given. Where it is not set
+  either, a token is made for this run and printed once, and the server is reachable from this machine only.
+  A --token alone may do everything, and so may that of PUBKEEPER_TOKEN; with rights it may do just that:
     --token 'TOKEN=read:plant.**,write:plant.1.valve'
   A token file is JSON: {"TOKEN": [{"topic": "plant.**", "read": true, "write": true}]}
   where "sha256:HASH", as pubkeeper token create makes it, may stand for a token.

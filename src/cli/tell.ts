@@ -37,7 +37,7 @@ export class Tell {
   /** What went wrong: one sentence, and what was thrown where that is not the same. */
   error(error: unknown, thrown = error): void {
     this.#line(error instanceof Error ? error.message : String(error));
-    if (this.verbose && thrown instanceof Error) this.#stream.write(`${stacks(thrown)}\n`);
+    if (this.verbose && thrown instanceof Error) for (const line of stacks(thrown).split('\n')) this.#stream.write(`${escapeUnprintable(line)}\n`);
   }
 
   /** As it is, for text of several lines. */

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { serveFiles } from '../server/files.js';
-import { notAllowed } from '../server/http.js';
+import { notAllowed, takeNothing } from '../server/http.js';
 import type { RequestHandler } from '../server/http.js';
 import { authorityOf, isLoopback, readPath } from '../server/upgrade.js';
 
@@ -52,6 +52,7 @@ function tellConnection(request: IncomingMessage, response: ServerResponse, maxM
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return notAllowed(response);
   }
+  takeNothing(response);
   const { host = '' } = request.headers;
   const reason = token === undefined ? undefined : whyNoToken(request, host);
   response.setHeader('Content-Type', 'application/json');

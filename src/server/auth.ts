@@ -25,11 +25,14 @@ export type TokenTable = Readonly<Record<string, readonly Right[]>>;
 
 /** Decides who is let in, and what they may do. */
 export interface Authenticator {
-  /** The rights of a token; undefined when it is refused. Must neither throw nor log the token. */
+  /**
+   * The rights of a token, or a promise of them; undefined when it is refused. Has as long as `authMs` says. What it throws or rejects with
+   * is logged, so it must not hold the token; the connection is closed with 4500, and its client may come back.
+   */
   authenticate(token: string): Rights | undefined | Promise<Rights | undefined>;
   /**
-   * Whether the rights of a token that was let in by a former authenticator are the same here, for `server.reload()`.
-   * `tokenHash`: base64 of its SHA-256, since tokens are not kept. Without this method everybody has to come again.
+   * Whether the rights of a token that was let in by a former authenticator are the same here, for `server.reload()`. Answers at
+   * once, not by a promise. `tokenHash`: base64 of its SHA-256, since tokens are not kept. Without this method everybody has to come again.
    */
   compare?(tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown';
 }
@@ -89,7 +92,7 @@ export class Tokens implements Authenticator {
 
 /**
  * Reads a JSON file of tokens: `{"<token>": [{"topic": "plant.**", "read": true, "write": true}]}`.
- * @throws {PubkeeperError} `OPTION_INVALID` when the file is missing, is not JSON or is not of that form
+ * @throws {PubkeeperError} `OPTION_INVALID` when the file cannot be read, is not JSON or is not of that form
  */
 export async function readTokens(path: string): Promise<Tokens> {
   let text: string;

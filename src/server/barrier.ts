@@ -43,7 +43,7 @@ interface Held<C> {
 
 /**
  * Passes packets on in order, but holds a PATRON_NOTIFY about pairs on the own relay until as many connections have
- * joined the topic as clients should, or until 250 ms are over. What is held of a pair that comes apart is dropped
+ * joined the topic as clients should, or until `holdMs` is over. What is held of a pair that comes apart is dropped
  * together with its PATRON_REMOVED: the brewer never hears of that patron. A later match joins an answer that is held,
  * so that it cannot be taken for the answer. Packets about one pair keep their order.
  *

@@ -42,7 +42,7 @@ export interface ControlPlaneOptions {
   readonly logger: Logger;
   /** How many connections have joined the topic of this key on the own relay. */
   readonly joined: (key: string) => number;
-  /** Whether brewer's details name the own relay; `authority` is the Host by which the brewer's client reached us. */
+  /** Whether a brewer's details name the own relay; `authority` is the Host by which the brewer's client reached us. */
   readonly ownRelay: (brew: BrewDetails, authority: string) => boolean;
   /** Hears of every match. */
   readonly listener: MatchListener<Peer>;
@@ -222,8 +222,9 @@ export class ControlPlane {
   #renew(): void {
     const renewals = this.#stamp?.renewals(this.matchmaker, (match) => this.#barrier.heard(match));
     if (!renewals) return;
-    const { brewers, patrons } = this.matchmaker;
-    const share = Math.ceil((brewers + patrons) / RENEWAL_STEPS);
+    // Those of other servers too: they are gone through as well, and left out only when it comes to sending.
+    const { allBrewers, allPatrons } = this.matchmaker;
+    const share = Math.ceil((allBrewers.size + allPatrons.size) / RENEWAL_STEPS);
     clearInterval(this.#spread);
     this.#spread = setInterval(() => {
       for (let i = 0; i < share; i++) {

@@ -23,9 +23,10 @@ export class Credential {
   /** Whether another authenticator would give the same. */
   recheck(by: Authenticator): 'same' | 'changed' | 'unknown' {
     if (by === this.#by) return 'same';
-    const verdict = by.compare?.(this.#tokenHash, this.#rights) ?? 'changed';
+    const verdict = by.compare?.(this.#tokenHash, this.#rights);
     if (verdict === 'same') this.#by = by;
-    return verdict;
+    // What is no verdict, such as a promise of one, must let nobody stay.
+    return verdict === 'same' || verdict === 'unknown' ? verdict : 'changed';
   }
 
   /** The connection has ended. */

@@ -83,9 +83,16 @@ export function chooseBrew<C>(
   return first;
 }
 
+/** What a client has registered. */
 interface Ends<C> {
-  readonly brewers: Iterable<RegisteredBrewer<C>>;
-  readonly patrons: Iterable<RegisteredPatron<C>>;
+  readonly brewers: ReadonlySet<RegisteredBrewer<C>>;
+  readonly patrons: ReadonlySet<RegisteredPatron<C>>;
+}
+
+/** All that is registered, by id. */
+interface Everybody<C> {
+  readonly allBrewers: ReadonlyMap<string, RegisteredBrewer<C>>;
+  readonly allPatrons: ReadonlyMap<string, RegisteredPatron<C>>;
 }
 
 /** Whether these two have this brew in common. */
@@ -95,13 +102,16 @@ const share = <C>({ brewer, patron }: Match<C>, brew: string): boolean => patron
 export const canMove = <C>(match: Match<C>, { brew, isUp }: BrewState): boolean =>
   isUp ? match.brew.name !== brew && share(match, brew) : match.brew.name === brew && match.brewer.brews.some(({ name }) => name !== brew && share(match, name));
 
-/** The matches of a client that a state is about. */
-export function affected<C>({ brewers, patrons }: Ends<C>, { brewerId, patronId }: BrewState): Match<C>[] {
-  const matches = new Set<Match<C>>();
-  for (const end of [...brewers, ...patrons]) for (const match of end.matches.values()) matches.add(match);
-  const isAbout = ({ brewer, patron }: Match<C>): boolean =>
-    (brewerId ?? brewer.id) === brewer.id && (patronId ?? patron.id) === patron.id;
-  return [...matches].filter(isAbout);
+/** The matches of a client that a state is about. A client may have millions: those of one that is named are found by that one. */
+export function affected<C>({ brewers, patrons }: Ends<C>, { brewerId, patronId }: BrewState, { allBrewers, allPatrons }: Everybody<C>): Match<C>[] {
+  if (brewerId === undefined && patronId === undefined) {
+    const matches = new Set<Match<C>>();
+    for (const end of [...brewers, ...patrons]) for (const match of end.matches.values()) matches.add(match);
+    return [...matches];
+  }
+  const named = brewerId === undefined ? allPatrons.get(patronId!) : allBrewers.get(brewerId);
+  const isAbout = ({ brewer, patron }: Match<C>): boolean => (patronId ?? patron.id) === patron.id && (brewers.has(brewer) || patrons.has(patron));
+  return [...(named?.matches.values() ?? [])].filter(isAbout);
 }
 
 /**

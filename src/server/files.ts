@@ -18,7 +18,8 @@ interface Failure extends Error {
 const OF_THE_FILE = ['Accept-Ranges', 'Content-Range', 'ETag', 'Last-Modified'];
 
 /**
- * Serves the files of a directory, for the option `http` of `createServer`. Names that begin with a dot are left out.
+ * Serves the files of a directory, for the option `http` of `createServer`, to GET and HEAD: `index.html` for a directory, and `x.html` for
+ * `/x` where there is no other such file. Names that begin with a dot are left out.
  * @throws {PubkeeperError} `OPTION_INVALID` when it is no directory
  */
 export function serveFiles(directory: string): RequestHandler {

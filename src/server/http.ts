@@ -6,7 +6,7 @@ import { metricsText } from './metrics.js';
 import type { ServerStats } from './stats.js';
 import { isLoopback, readPath } from './upgrade.js';
 
-/** Answers a plain HTTP request, as Node's `http` wants it. */
+/** Answers a plain HTTP request, as Node's `http` wants it. What it throws or rejects with is logged, and the answer is 500. */
 export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 const HEADERS: readonly (readonly [string, string])[] = [

@@ -23,6 +23,7 @@ export type { Logger } from '../core/host.js';
 /**
  * Starts a control server with a WebSocket relay on one port.
  * @throws {PubkeeperError} `PORT_IN_USE`; `OPTION_INVALID` when an option is malformed, the address cannot be had, or
- * no tokens are given and the address is not loopback; in a cluster `CLUSTER_DEPENDENCY`, `CLUSTER_FAILED` or `CONNECT_FAILED`
+ * no tokens are given and the address is not loopback; in a cluster `CLUSTER_DEPENDENCY`, `CLUSTER_FAILED`, `CONNECT_FAILED`, or
+ * `UNAUTHORIZED` where NATS refuses the server
  */
 export const createServer = (options?: ServerOptions | null): Promise<PubkeeperServer> => PubkeeperServer.start(options ?? {});

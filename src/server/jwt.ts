@@ -18,9 +18,12 @@ export interface JwtOptions {
   readonly key?: string | undefined;
   /** A file that holds such a text. Read once: see `server.reload()`. */
   readonly keyFile?: string | undefined;
-  /** Where a JWKS is; fetched again when an unknown key is named, at most every 30 s. */
+  /**
+   * Where a JWKS is: an https URL, or an http one of this machine. Fetched when the first token comes, again after ten minutes, and when a
+   * token names a key that is not known, but not within 30 s.
+   */
   readonly jwksUrl?: string | undefined;
-  /** Only these are taken, whatever a token says of itself. */
+  /** The signatures that are taken, whatever a token says of itself: one at least; HS256 stands alone. */
   readonly algorithms: readonly JwtAlgorithm[];
   /** What the claim `iss` must be. */
   readonly issuer: string;
@@ -48,7 +51,7 @@ export class JwtAuthenticator implements Authenticator {
   readonly #options: JwtOptions;
   readonly #leeway: number;
 
-  /** What a change of would make another authenticator of it: keys and options. */
+  /** Keys and options, hashed: where they are others, this is another authenticator. */
   readonly #fingerprint: string;
   static readonly #made = new WeakMap<Rights, string>();
 
@@ -77,13 +80,20 @@ export class JwtAuthenticator implements Authenticator {
     return new JwtAuthenticator(options, ...(await readKeys(options)));
   }
 
-  /** The rights of a token; undefined when anything is wrong with it. Rejects when the keys cannot be fetched. */
+  /**
+   * The rights of a token; undefined when anything is wrong with it.
+   * @throws {PubkeeperError} by a `jwksUrl`: `SERVER_ERROR` when the keys cannot be fetched; `UNAUTHORIZED` when the token's is not known,
+   * and they were fetched less than 30 s ago
+   */
   async authenticate(token: string): Promise<Rights | undefined> {
     const checked = await this.check(token);
     return typeof checked === 'string' ? undefined : checked;
   }
 
-  /** As `authenticate`, but says what is wrong with a token, without quoting it: for who has made it, and not for who sends it. */
+  /**
+   * As `authenticate`, but says what is wrong with a token, without quoting it: for who has made it, and not for who sends it.
+   * @throws {PubkeeperError} as `authenticate`
+   */
   async check(token: string): Promise<Rights | string> {
     const { issuer, audience } = this.#options;
     if (!isCompact(token)) return 'it is no JWT';
@@ -114,7 +124,7 @@ export class JwtAuthenticator implements Authenticator {
     return by === this.#fingerprint ? 'same' : 'changed';
   }
 
-  /** What a token's signature covers, if that is good; its claims are not looked at. */
+  /** @internal For published vectors: what a token's signature covers, if that is good; its claims are not looked at. */
   async open(token: string): Promise<Uint8Array | undefined> {
     if (!isCompact(token)) return undefined;
     try {
@@ -239,13 +249,15 @@ function parseJson(text: string, source: string): unknown {
   }
 }
 
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
 const isKeySet = (value: unknown): value is JSONWebKeySet =>
-  typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys);
+  isObject(value) && 'keys' in value && Array.isArray(value.keys) && value.keys.every(isObject);
 
 const isPrivate = (value: unknown): boolean =>
-  typeof value === 'object' && value !== null && ('d' in value || (isKeySet(value) && value.keys.some((key) => 'd' in key)));
+  isObject(value) && ('d' in value || (isKeySet(value) && value.keys.some((key) => 'd' in key)));
 
 const isKey = (value: unknown): value is JWK & { readonly kty: string } =>
-  typeof value === 'object' && value !== null && 'kty' in value && typeof value.kty === 'string';
+  isObject(value) && 'kty' in value && typeof value.kty === 'string';
 
 const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `Tokens cannot be checked: ${why}.`);

@@ -7,8 +7,6 @@ import type { Places } from './places.js';
 export interface Client<C> extends Party<C> {
   readonly brewers: Set<RegisteredBrewer<C>>;
   readonly patrons: Set<RegisteredPatron<C>>;
-  /** Names of BREWS_REGISTER: kept for whoever asks; matching goes by the brews of each registration. */
-  brews: readonly string[];
   /** Whether it takes a notification of a pair that it has as the word that the pair has moved to another brew. */
   moves: boolean;
   /** The lengths of all its registrations. */
@@ -20,7 +18,6 @@ export const newClient = <C>(rights: Rights, places: Places<C>): Client<C> => ({
   brewers: new Set(),
   patrons: new Set(),
   places,
-  brews: [],
   moves: false,
   bytes: 0,
   pairs: 0,

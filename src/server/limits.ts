@@ -38,9 +38,9 @@ export interface Limits {
   readonly packetsPerSecond?: number | undefined;
   /** Control packets that may come at once before that counts; default 40,000, so that a client can register all again. */
   readonly packetBurst?: number | undefined;
-  /** WebSocket messages and pings a second of one relay connection; default 100,000. Who sends more is read later. */
+  /** WebSocket messages and pings a second of one relay connection, and twice as many at once; default 100,000. Who sends more is read later. */
   readonly relayMessagesPerSecond?: number | undefined;
-  /** Bytes a second of one relay connection; default 512 MiB. Who sends more is read later. */
+  /** Bytes a second of one relay connection, and as many at once; default 512 MiB. Who sends more is read later. */
   readonly relayBytesPerSecond?: number | undefined;
   /** Last values that the relay keeps; default 10,000. */
   readonly retainedValues?: number | undefined;
@@ -48,8 +48,8 @@ export interface Limits {
   readonly retainedBytes?: number | undefined;
   /**
    * Bytes that may wait for one reader of the relay, unless a single message is longer; default 1 MiB. Where a quarter of
-   * them waits the publisher is read later, as long as the reader reads: a burst is not lost. Who lets 16 times as many
-   * wait on control, where nothing can be left out, is cut.
+   * them waits the publisher is read later, as long as the reader reads: a burst is not lost. In a cluster 16 times as many may
+   * wait, because publishers at other servers do not. Who lets 16 times as many wait on control, where nothing can be left out, is cut.
    */
   readonly bufferedBytes?: number | undefined;
   /**

@@ -5,7 +5,6 @@ import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createSecureContext } from 'node:tls';
-import type { SecureContext } from 'node:tls';
 import { WebSocket, WebSocketServer } from 'ws';
 import { PubkeeperError } from '../core/errors.js';
 import { after, cancel } from '../core/host.js';
@@ -48,6 +47,7 @@ export interface ListenerHooks {
   /** Something went wrong with the port itself, or with a hook. */
   fault(error: unknown): void;
   readonly addresses: AddressBook;
+  /** Checked by `checkTls`. */
   readonly tls: TlsFiles | undefined;
   /** The longest message of a kind of connection, in bytes. */
   readonly maxPayload: { readonly control: number; readonly relay: number };
@@ -73,7 +73,7 @@ export class Listener {
     this.#control = this.#webSockets(hooks.maxPayload.control);
     this.#relay = this.#webSockets(hooks.maxPayload.relay);
     const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answerInTurn(request, response);
-    this.#http = hooks.tls ? secured(hooks.tls, answer) : createHttp(HTTP, answer);
+    this.#http = hooks.tls ? createHttps({ ...pem(hooks.tls), ...HTTP }, answer) : createHttp(HTTP, answer);
     this.#http.on('tlsClientError', (_error, socket: Duplex) => socket.destroy());
     this.#http.on('connection', (socket) => {
       const { addresses } = hooks;
@@ -259,21 +259,16 @@ function pem({ cert, key }: TlsFiles): { cert: string | Buffer; key: string | Bu
 }
 
 /**
- * What a TLS server works with.
+ * Checks that a TLS server can work with these.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
-export function secureContext(tls: TlsFiles): SecureContext {
+export function checkTls(tls: TlsFiles): void {
   try {
-    return createSecureContext(pem(tls));
+    createSecureContext(pem(tls));
   } catch {
     // What OpenSSL says is not passed on: it may quote the key.
     throw new PubkeeperError('OPTION_INVALID', 'The option "tls" (--tls-cert, --tls-key) must hold a certificate and its private key, not that of another one, both in PEM, the key without a passphrase.');
   }
-}
-
-function secured(tls: TlsFiles, answer: (request: IncomingMessage, response: ServerResponse) => void): Server {
-  secureContext(tls);
-  return createHttps({ ...pem(tls), ...HTTP }, answer);
 }
 
 function listenError(cause: unknown, port: number, host: string): PubkeeperError {

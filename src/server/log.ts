@@ -12,7 +12,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
  * A logger that writes each entry as one line of JSON: `time`, `level`, `message`, and `error` where there is one. What it
  * is given by this server holds neither tokens nor keys.
  * @param level the least that is written; default `'warn'`
- * @param write takes a line; default: stderr
+ * @param write takes a line, its line break included; default: stderr
  * @throws {PubkeeperError} `OPTION_INVALID`: there is no such level
  */
 export function jsonLogger(

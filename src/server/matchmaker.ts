@@ -39,7 +39,7 @@ export class Matchmaker<C> {
     this.#pairs = new Pairs((client) => this.#clients.get(client), listener);
   }
 
-  // Of this server: those of others are told of there.
+  // Of this server: those of others are counted there. Only a pair of two servers is counted by both.
 
   get clients(): number {
     return this.#clients.size - this.#far.brewers.size - this.#far.patrons.size;
@@ -62,12 +62,14 @@ export class Matchmaker<C> {
     return patron && this.#brewers.get(brewerId)?.matches.get(patron);
   }
 
-  get allBrewers(): Iterable<RegisteredBrewer<C>> {
-    return this.#brewers.values();
+  // Of all servers, by id.
+
+  get allBrewers(): ReadonlyMap<string, RegisteredBrewer<C>> {
+    return this.#brewers;
   }
 
-  get allPatrons(): Iterable<RegisteredPatron<C>> {
-    return this.#patrons.values();
+  get allPatrons(): ReadonlyMap<string, RegisteredPatron<C>> {
+    return this.#patrons;
   }
 
   brewer(id: string): RegisteredBrewer<C> | undefined {
@@ -121,7 +123,10 @@ export class Matchmaker<C> {
     return packet.type === PacketType.PATRON_REGISTER ? this.#patrons.get(packet.payload.patron_id) : undefined;
   }
 
-  /** Takes a packet of a client that was added, `length` bytes of it. Types that are not about matching lead to nothing. */
+  /**
+   * Takes a packet of a client that was added, `length` bytes of it. Types that are not about matching lead to nothing: BREWS_REGISTER
+   * is none, because matching goes by the brews of each registration.
+   */
   receive(client: C, packet: Packet, length = 0): Outgoing<C>[] {
     const known = this.#clients.get(client);
     if (!known) return [];
@@ -138,9 +143,6 @@ export class Matchmaker<C> {
         const patron = this.#patrons.get(packet.payload.patron_id);
         return patron && known.patrons.has(patron) ? this.#dropPatron(known, patron) : [];
       }
-      case PacketType.BREWS_REGISTER:
-        known.brews = packet.payload.brews;
-        return [];
       case PacketType.BREW_STATE:
         known.moves ||= packet.payload.moves === true;
         return this.#state(known, readBrewState(packet.payload));
@@ -292,7 +294,7 @@ export class Matchmaker<C> {
   /** Moves the pairs of a client that a change of a brew's state is about: to the best common brew that is up. */
   #state(known: Client<C>, state: BrewState | undefined): Outgoing<C>[] {
     if (!state || !known.down.set(state)) return [];
-    const moved = affected(known, state).filter((match) => canMove(match, state) && this.#pairs.move(match));
+    const moved = affected(known, state, this).filter((match) => canMove(match, state) && this.#pairs.move(match));
     return moveNotices(moved, (client) => !!this.#clients.get(client)?.moves);
   }
 }

@@ -11,7 +11,7 @@ const METRICS: Readonly<Record<Count, Metric>> = {
   relayConnections: ['relay_connections', 'gauge', 'Relay connections.'],
   brewers: ['brewers', 'gauge', 'Registered brewers.'],
   patrons: ['patrons', 'gauge', 'Registered patrons.'],
-  matches: ['matches', 'gauge', 'Pairs of a brewer and a patron.'],
+  matches: ['matches', 'gauge', 'Pairs of a brewer and a patron; those of two servers are counted by both.'],
   heldNotifications: ['held_notifications', 'gauge', 'Notifications that wait for a patron to join the relay.'],
   bufferedBytes: ['slowest_reader_buffered_bytes', 'gauge', 'Bytes that wait for the slowest reader of the relay.'],
   topics: ['relay_topics', 'gauge', 'Topics that somebody has joined on the relay.'],

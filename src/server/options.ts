@@ -10,6 +10,7 @@ import { readLimits } from './limits.js';
 import type { LimitSettings, Limits } from './limits.js';
 import { readClusterOptions } from './cluster/options.js';
 import type { ClusterOptions, ClusterSettings } from './cluster/options.js';
+import { checkTls } from './listener.js';
 import { isAddress } from './own-address.js';
 import { Tickets } from './tickets.js';
 import { isLoopback, isOrigin } from './upgrade.js';
@@ -43,7 +44,7 @@ export interface ServerOptions {
   readonly logger?: Logger | undefined;
   /** Whether /metrics answers; default: only on loopback. */
   readonly metrics?: boolean | undefined;
-  /** Answers plain HTTP requests except /healthz, /readyz, /metrics, /ws and /brew; see `serveFiles`. Default: 404. */
+  /** Answers plain HTTP requests except /healthz, /readyz, /ws, /brew and, where it answers, /metrics; see `serveFiles`. Default: 404. */
   readonly http?: RequestHandler | undefined;
   /** The time between two pings, in milliseconds; default 15,000. Who is silent for 2.5 of them is cut. */
   readonly heartbeatMs?: number | undefined;
@@ -76,7 +77,10 @@ export interface ServerOptions {
   } | undefined;
   /** The origins whose pages may connect, as `https://example.org`; nothing but these. Default: see `allowOrigin`. */
   readonly origins?: readonly string[] | undefined;
-  /** Whether pages of an origin may connect; default: the server's own; bound to loopback, those of this machine. */
+  /**
+   * Whether pages of an origin may connect; default: the server's own; bound to loopback, those of this machine. Instead of `origins`. Not
+   * asked of who is no page. What it throws is logged, and the handshake is refused with 500.
+   */
   readonly allowOrigin?: ((origin: string, request: UpgradeRequest) => boolean) | undefined;
 }
 
@@ -172,6 +176,8 @@ export function readOptions(given: ServerOptions | null): ServerSettings {
       { host },
     );
   }
+  // Before a cluster is connected to: nobody would let go of that.
+  if (tls) checkTls(tls);
   const profile = options.profile ?? (loopback ? 'open' : 'secured');
   if (profile !== 'open' && profile !== 'secured') throw invalid('profile', 'must be "open" or "secured"', profile);
   const tickets = new Tickets(options.ticketKeys); // checked in both profiles: what is tried on loopback is to start elsewhere too

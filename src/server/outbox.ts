@@ -22,9 +22,11 @@ export class Outbox {
     this.#maxBuffered = maxBuffered;
   }
 
-  /** Sends one binary message. A connection that is closing or gone takes nothing, and nothing is said of it. */
+  /** Sends one binary message, or cuts a reader that is too slow. A connection that is closing or gone takes nothing, and nothing is said of it. */
   send(socket: WebSocket, bytes: Uint8Array): void {
-    if (this.hasRoom(socket, bytes.length)) socket.send(bytes, { binary: true });
+    if (socket.readyState !== WebSocket.OPEN) return;
+    if (this.fits(socket, bytes.length)) socket.send(bytes, { binary: true });
+    else this.cut(socket);
   }
 
   /**
@@ -42,13 +44,10 @@ export class Outbox {
     });
   }
 
-  /** Whether something may be sent to this reader. One that is too slow is told so, and closed. */
-  hasRoom(socket: WebSocket, length: number): boolean {
-    if (socket.readyState !== WebSocket.OPEN) return false;
-    if (this.fits(socket, length)) return true;
+  /** Tells a reader that is too slow so, and closes it. */
+  cut(socket: WebSocket): void {
     this.#drops.add('slow-reader');
     end(socket, CloseCode.SLOW_READER, 'Too much waits to be read: read faster or join less.');
-    return false;
   }
 
   /** Whether `length` more bytes may wait for this reader. One message may, however long, where little else waits. */

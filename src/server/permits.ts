@@ -1,7 +1,7 @@
 import { hashKey } from './relay-format.js';
 import type { Grant, Tickets } from './tickets.js';
 
-/** Where the topic's hash and the brewer's id stand in a brew frame, end to end. */
+/** Where the topic's hash and the brewer's id stand in a brew frame, end to end (protocol, section 3). */
 const IDENTITY_AT = 2;
 const IDENTITY_END = 50;
 

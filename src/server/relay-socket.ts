@@ -152,7 +152,10 @@ export class RelayPlane {
     if (socket.readyState !== WebSocket.OPEN) return true;
     // What is corked the kernel was never offered: whether the reader is slow shows once it was.
     const fits = outbox.fits(socket, bytes.length) || (this.#uncork(tcp) && outbox.fits(socket, bytes.length));
-    if (!fits) return this.#tooSlow(connection, bytes.length);
+    if (!fits) {
+      this.#tooSlow(connection);
+      return false;
+    }
     // Several writes of one tick leave in one system call.
     if (!this.#corked.has(tcp)) {
       if (!this.#corked.size) this.#atEndOfTick();
@@ -182,20 +185,19 @@ export class RelayPlane {
     logger.warn(`A relay connection from ${from} has joined ${limits.joinedTopics} topics and gets nothing of any other: raise limits.joinedTopics, or let its patrons ask for less.`);
   }
 
-  /** False when the connection is to get what it missed once it has drained; else it is being closed. */
-  #tooSlow(connection: RelayConnection, length: number): boolean {
+  /** Closes a connection for which there is no room; or where it may stay, sees to it that it gets what it missed once it has drained. */
+  #tooSlow(connection: RelayConnection): void {
     const { drops, limits, outbox } = this.#options;
     if (limits.slowReader === 'cut') {
-      if (outbox.hasRoom(connection.socket, length)) return true;
+      outbox.cut(connection.socket);
       // Nobody waits for one that is being closed.
       connection.isFull = false;
       this.#pacer.drained(connection);
-      return false;
+      return;
     }
     drops.add('slow-reader');
     // Below its high-water mark a socket has no event for it, but it calls back whoever writes, were it nothing.
     if (!connection.tcp.writableNeedDrain) connection.tcp.write('', () => this.#drained(connection));
-    return false;
   }
 
   #drained(connection: RelayConnection): void {
@@ -237,9 +239,9 @@ export class RelayPlane {
       connection.silence = 0;
       // What arrives behind our close is too late.
       if (socket.readyState !== WebSocket.OPEN) return;
-      if (!isBinary) return drops.add('relay-text');
       const message = bytesOf(data);
       if (throttle.take(1, message.length)) drops.add('relay-rate');
+      if (!isBinary) return drops.add('relay-text');
       this.relay.receive(connection, message);
     });
     socket.on('close', () => {

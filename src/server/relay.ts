@@ -17,6 +17,7 @@ export type { RelayBridge, RelayFault, RelayMember, RelayOptions } from './relay
 // System calls decide how much a relay can do. So what is published on a topic in one tick is gathered, brought into the
 // form of the wire once, and written once to each connection that has joined.
 
+/** Where the topic's hash stands in a brew frame (protocol, section 3). */
 const HASH_IN_FRAME = 2;
 /** What a cipher may add to a message. */
 const CIPHER_OVERHEAD = 32;
@@ -64,7 +65,7 @@ export class Relay<C extends RelayMember> {
     return this.#lastValues.bytes;
   }
 
-  /** Frames that were accepted. */
+  /** Frames of connections that were accepted; those of other relays are not counted. */
   get published(): number {
     return this.#published;
   }

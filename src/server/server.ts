@@ -10,7 +10,7 @@ import { Tokens } from './auth.js';
 import { ControlPlane } from './control.js';
 import { Heartbeat } from './heartbeat.js';
 import { answer } from './http.js';
-import { secureContext } from './listener.js';
+import { checkTls } from './listener.js';
 import { logFault, sparing } from './log.js';
 import type { Match } from './match.js';
 import { RELOADED, checkNames, isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
@@ -165,13 +165,13 @@ export class PubkeeperServer {
     };
   }
 
-  /** Calls `listener` whenever a pair is matched (`'matched'`) or comes apart (`'unmatched'`); returns what undoes it. */
+  /** Calls `listener` whenever a pair is matched (`'matched'`) or comes apart (`'unmatched'`); returns what undoes it. What it throws is an uncaught exception. */
   on<Name extends keyof ServerEvents>(name: Name, listener: (event: ServerEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
 
   /**
-   * Closes every connection with 1001 and frees the ports. Resolves within about a second after `drainMs` (in ms, default 0), for which it
+   * Closes every connection with 1001 and frees the ports. Resolves within about a second (in a cluster two) after `drainMs` (in ms, default 0), for which it
    * only takes no more connections and says so at /readyz, so that whoever sends clients here stops. May be called twice:
    * without `drainMs` that ends the wait.
    */
@@ -207,7 +207,7 @@ export class PubkeeperServer {
     if (tls) {
       if (!this.#settings.tls) throw new PubkeeperError('OPTION_INVALID', 'The server does not speak TLS: start it with the option "tls".');
       // Checked for all ports before any takes it.
-      secureContext(tls);
+      checkTls(tls);
       this.#ports.secure(tls);
     }
     if (keys) this.#control.replaceKeys(keys);

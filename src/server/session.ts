@@ -96,13 +96,13 @@ export class ControlSession implements Beating {
   }
 
   cut(): void {
-    this.#plane.drops.add('silent');
+    if (this.#open) this.#plane.drops.add('silent');
     this.#socket.terminate();
   }
 
   /**
-   * Whether the other end is still there: true when it answers a ping, by when what it had sent before is done, as that it gives an id
-   * up; or when something else came of it in time.
+   * Whether the other end is still there: true once it answers a ping, or when something else came from it in time. Before the answer
+   * counts, what came ahead of it is done: it may have given up the id that another connection wants.
    */
   answers(): Promise<boolean> {
     if (!this.#open) return Promise.resolve(false);
@@ -171,8 +171,7 @@ export class ControlSession implements Beating {
     if (!this.#open) return;
     cancel(this.#authTimer);
     if (!rights) return this.#refuse();
-    const expired = (): void => this.#expire('The token has expired: connect again with a new one.');
-    this.#credential = new Credential(token, checkRights(rights), by, expired);
+    this.#credential = new Credential(token, checkRights(rights), by, () => this.#expire('The token has expired: connect again with a new one.'));
     this.#authenticated = true;
     // Clients that do not know `heartbeat` ignore it.
     const payload = { authenticated: true, heartbeat: this.#plane.heartbeatMs };
@@ -184,9 +183,11 @@ export class ControlSession implements Beating {
 
   /** The authenticator has been replaced: whoever it does not know, or gives other rights, is closed. */
   recheck(): void {
-    const verdict = this.#open && this.#credential?.recheck(this.#plane.authenticator);
-    if (verdict === 'unknown') this.#refuse();
-    if (verdict === 'changed') this.#expire('What this token may do has changed: connect again.');
+    this.#guard(() => {
+      const verdict = this.#open && this.#credential?.recheck(this.#plane.authenticator);
+      if (verdict === 'unknown') this.#refuse();
+      if (verdict === 'changed') this.#expire('What this token may do has changed: connect again.');
+    });
   }
 
   #expire(why: string): void {

@@ -9,8 +9,8 @@ import type { Tickets } from './tickets.js';
 /** What is known of pairs. */
 export interface Pairs<C> {
   pair(brewerId: string, patronId: string): Match<C> | undefined;
-  readonly allBrewers: Iterable<RegisteredBrewer<C>>;
-  readonly allPatrons: Iterable<RegisteredPatron<C>>;
+  readonly allBrewers: ReadonlyMap<string, RegisteredBrewer<C>>;
+  readonly allPatrons: ReadonlyMap<string, RegisteredPatron<C>>;
 }
 
 /** Puts tickets for the own relay into notifications (design, "Relay tickets"). */
@@ -45,14 +45,14 @@ export class Stamp<C> {
 
   /**
    * Notifications that tell of pairs again, to be stamped: each patron needs all its tickets, each brewer only one. Each is
-   * made when it is asked for, and tells of what is matched by then.
+   * made when it is asked for, and tells of what is matched by then; undefined for a patron or brewer that needs none.
    */
   *renewals(pairs: Pairs<C>, heard: (match: Match<C>) => boolean): Generator<Outgoing<C> | undefined> {
-    for (const patron of pairs.allPatrons) {
+    for (const patron of pairs.allPatrons.values()) {
       const matches = [...patron.matches.values()].filter(this.#own);
       yield matches.length ? brewerNotify(patron, matches) : undefined;
     }
-    for (const brewer of pairs.allBrewers) {
+    for (const brewer of pairs.allBrewers.values()) {
       const match = [...brewer.matches.values()].find((one) => this.#own(one) && heard(one));
       yield match && patronNotify(brewer, [match], false);
     }

@@ -28,7 +28,7 @@ export type DropReason =
   | 'auth-timeout'
   /** a WebSocket that was refused: unknown subprotocol, path or origin */
   | 'handshake'
-  /** a connection without a sign of life for 2.5 heartbeats */
+  /** a connection without a sign of life for 2.5 heartbeats, or for 2 s when another one wants an id of its */
   | 'silent'
   /** a connection that does not take what is sent to it */
   | 'slow-reader'
@@ -81,7 +81,7 @@ export interface ServerStats {
   readonly brewers: number;
   /** Registered patrons. */
   readonly patrons: number;
-  /** Pairs of a brewer and a patron that may exchange data. */
+  /** Pairs of a brewer and a patron that may exchange data. In a cluster a pair of two servers is counted by both. */
   readonly matches: number;
   /** PATRON_NOTIFYs that wait for a patron to join the relay. */
   readonly heldNotifications: number;
@@ -93,7 +93,7 @@ export interface ServerStats {
   readonly retained: number;
   /** The bytes of those. */
   readonly retainedBytes: number;
-  /** Frames that the relay took, since the start. */
+  /** Frames that the relay took of its connections, since the start. */
   readonly published: number;
   /** Frames that it gave, since the start: each once for every connection that got it. */
   readonly delivered: number;

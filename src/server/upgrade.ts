@@ -43,7 +43,7 @@ export function routeMain({ path, protocols }: UpgradeRequest): Route {
     if (relay) return { kind: 'relay', protocol, version: relay };
   }
   if (protocols.length) {
-    const known = [...CONTROL.keys(), ...RELAY].join(', ');
+    const known = [...CONTROL.keys(), ...RELAY.keys()].join(', ');
     const sentence = `None of the subprotocols offered is known here; known are ${known}.`;
     return { kind: 'refused', status: 400, sentence };
   }

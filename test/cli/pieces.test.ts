@@ -167,5 +167,10 @@ it('what is told is one line without control characters', () => {
   expect(told).toMatch(/pubkeeper: e\nError: e\n {4}at [^]*caused by: Error: f\n/);
   tell.error('It failed: g', new Error('g'));
   expect(told).toMatch(/pubkeeper: It failed: g\nError: g\n {4}at /);
+  // What a server has said stands in the stack too, and in what caused it.
+  told = '';
+  tell.error(new Error(`h${ESC}[2J`, { cause: `i\r${ESC}]0;j` }));
+  expect(told).toMatch(/\nError: h\\u001b\[2J\n {4}at [^]*\ncaused by: i\\u000d\\u001b\]0;j\n$/);
+  expect(told).not.toContain(ESC);
   expect(escapeUnprintable('\t')).toBe('\\u0009');
 });

@@ -63,6 +63,12 @@ describe('dashboardHandler', () => {
     expect(JSON.parse(text)).toEqual({ server: `ws://${name}:${port}/ws`, maxMessageBytes: 1_048_576, token: 'made-up' });
   });
 
+  it('ends a connection that sends what nobody reads', async () => {
+    const host = `localhost:${port}`;
+    expect((await ask({ host, connection: 'keep-alive' })).headers.connection).toBe('keep-alive');
+    expect((await ask({ host, connection: 'keep-alive', 'transfer-encoding': 'chunked' })).headers.connection).toBe('close');
+  });
+
   it('tells it to its own origin and to no other', async () => {
     const host = `localhost:${port}`;
     expect((await ask({ host, origin: `http://${host}` })).text).toContain('made-up');

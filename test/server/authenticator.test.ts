@@ -58,3 +58,28 @@ it('closes when the token is not checked in time, and says that it came', async 
   vi.advanceTimersByTime(2_000); // whose token is being checked is not read from, and its answer to the close not either: it is cut
   expect((await client.closed).code).toBe(CloseCode.AUTH_TIMEOUT);
 });
+
+describe('reload() with an authenticator', () => {
+  const reloaded = async (compare: NonNullable<Authenticator['compare']>) => {
+    const told: string[] = [];
+    const logger = { warn: () => undefined, error: (line: unknown) => void told.push(String(line)) };
+    const server = await start({ tokens: { authenticate: () => ALL }, logger });
+    const clients = [await RawControl.open(server.url, '1.1'), await RawControl.open(server.url, '1.1')];
+    for (const client of clients) await client.authenticate('any');
+    server.reload({ tokens: { authenticate: () => undefined, compare } });
+    return { codes: (await Promise.all(clients.map(({ closed }) => closed))).map(({ code }) => code), told };
+  };
+
+  it('that gives no verdict has everybody come again', async () => {
+    const later = (() => Promise.resolve('same')) as unknown as () => 'same';
+    expect(await reloaded(later)).toEqual({ codes: [CloseCode.TOKEN_EXPIRED, CloseCode.TOKEN_EXPIRED], told: [] });
+  });
+
+  it('that throws has everybody come again too, and the log says why', async () => {
+    const { codes, told } = await reloaded(() => {
+      throw new Error('no database');
+    });
+    expect(codes).toEqual([CloseCode.SERVER_FAULT, CloseCode.SERVER_FAULT]);
+    expect(told).toEqual(Array(2).fill(expect.stringMatching(/by a fault of the server: no database$/)));
+  });
+});

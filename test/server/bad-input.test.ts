@@ -259,7 +259,8 @@ describe('handshakes', () => {
   it('are refused with a status and a sentence', async () => {
     const server = await start();
     const base = server.url.slice(0, -3);
-    expect(await refusal(server.url, ['mqtt'])).toMatchObject({ status: 400, body: expect.stringContaining('pubkeeper-1.1') as string });
+    const known = 'None of the subprotocols offered is known here; known are pubkeeper-1.1, pubkeeper-1.0, pubkeeper-relay-2, pubkeeper-1.0.0.\n';
+    expect(await refusal(server.url, ['mqtt'])).toEqual({ status: 400, body: known });
     expect(await refusal(`${base}/nowhere`)).toMatchObject({ status: 404, body: expect.stringContaining('/brew') as string });
     const foreign = await refusal(server.url, ['pubkeeper-1.1'], { origin: 'https://evil.example' });
     expect(foreign).toMatchObject({ status: 403, body: expect.stringContaining('"https://evil.example" may not connect') as string });

@@ -138,6 +138,13 @@ describe('JwtAuthenticator', () => {
     }
   });
 
+  it.each([[null], ['text', 1], [null, generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })]])('refuses a set that holds what is no key: %j', async (...keys) => {
+    await expect(JwtAuthenticator.create({ ...BASE, key: JSON.stringify({ keys }), algorithms: ['ES256'] })).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      message: 'Tokens cannot be checked: "key" is neither a JWK nor a JWKS.',
+    });
+  });
+
   it('ends a connection when its token does, by a code that lets the client come back', async () => {
     const server = await start({ tokens: await hs256({ leewaySeconds: 0 }) });
     // Two seconds at least: it must be good until it has been let in.

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Packet } from '../../src/core/packet.js';
 import { rightsOf } from '../../src/server/auth.js';
 import { DownBrews } from '../../src/server/down-brews.js';
@@ -114,6 +114,19 @@ it('looks only at pairs that can move, or could meet', () => {
   for (const to of ['down', 'up']) for (const brew of ['unknown', 'mqtt', 'local-1', 'nats']) matchmaker.receive('P', state(brew, to));
   for (let i = 0; i < 10; i++) matchmaker.receive('P', patron('p2', names('other')));
   expect([matchmaker.matches, asked]).toEqual([1, 1]);
+});
+
+it('finds the pairs of one that a state names by that one, however many others its client has', () => {
+  const { receive } = matched();
+  for (let i = 2; i <= 100; i++) receive('P', patron(`p${i}`));
+  const looks = vi.spyOn(Map.prototype, 'values');
+  onTestFinished(() => looks.mockRestore());
+  for (const [end, ids] of [['P', { patron_id: 'p7' }], ['P', { brewer_id: 'b1', patron_id: 'p8' }], ['B', { patron_id: 'p9' }]] as const) {
+    expect(receive(end, state('nats', 'down', ids))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
+  }
+  // Of nobody who is there.
+  for (const ids of [{ patron_id: 'p10', brewer_id: 'none' }, { patron_id: 'none' }]) expect(receive('P', state('nats', 'down', ids))).toEqual([]);
+  expect(looks.mock.calls.length).toBeLessThan(20);
 });
 
 describe('DownBrews', () => {

@@ -320,7 +320,8 @@ describe('a secured relay', () => {
     later(async () => void vi.useRealTimers());
     writer.socket.send(encodeRelay(2, 'a', encodeFrame('a', ID.toString('hex'), 'still')));
     await writer.settled();
-    expect(server.stats()).toMatchObject({ topics: 1, published: 1, delivered: 1, drops: {} });
+    expect(server.stats()).toMatchObject({ topics: 1, published: 1, delivered: 1 });
+    expect(server.stats().drops).toEqual({});
     expect(await reader.text()).toBe('still');
   });
 

@@ -5,7 +5,7 @@
 /** @typedef {{ open: number, dialling: number, since: number, url: string, cutUntil: number }} SocketState */
 
 const REASON = 'cut by this page';
-/** RFC 6455, section 7.4.1; it comes without a reason. */
+/** RFC 6455, section 7.4.1. Our server gives a reason with it, which other relays may leave out. */
 export const TOO_LONG = 1009;
 
 /** Keeps count of a client's sockets. */

@@ -2,7 +2,9 @@ import { PacketType } from '../../core/packet.js';
 import type { BrewDetails, Packet } from '../../core/packet.js';
 import { isTopic, isTopicPattern } from '../../core/topic.js';
 import { rightsOf } from '../auth.js';
+import { readBrewState, type BrewState } from '../down-brews.js';
 import { file, unfile } from '../sets.js';
+import { sameJson } from '../match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from '../match.js';
 import type { Matchmaker } from '../matchmaker.js';
 import type { Down, Kind, RegistryRecord } from './records.js';
@@ -66,8 +68,7 @@ export class Directory<C extends object> {
   after(client: C, packet: Packet): void {
     const name = registered(packet) ?? unregistered(packet);
     if (name) this.#follow(client, name);
-    // Of the same time: where nothing else has changed there is nothing to tell.
-    else if (packet.type === PacketType.BREW_STATE) for (const shared of this.#shared.get(client)?.values() ?? []) this.#follow(client, shared, shared.at);
+    else if (packet.type === PacketType.BREW_STATE) this.#stated(client, readBrewState(packet.payload));
   }
 
   /** A client has gone. */
@@ -133,13 +134,29 @@ export class Directory<C extends object> {
     this.#follow(client, { kind, id });
   }
 
-  #follow(client: C, { kind, id }: Name, at?: number): void {
+  /**
+   * A client has told of a brew's state. One that names a registration of its concerns that one alone, and any other one all of them alike:
+   * where it changes nothing of the first, as when it is told again, the rest need not be looked at. There may be ten thousand.
+   */
+  #stated(client: C, state: BrewState | undefined): void {
+    const shared = this.#shared.get(client);
+    if (!state || !shared) return;
+    const named = [state.brewerId, state.patronId].flatMap((id) => [shared.get(`brewer${id}`), shared.get(`patron${id}`)]).filter((one) => one !== undefined);
+    // Of the same time: where nothing else has changed there is nothing to tell.
+    for (const one of named) this.#follow(client, one, one.at);
+    if (!named.length) for (const one of shared.values()) if (!this.#follow(client, one, one.at)) return;
+  }
+
+  /** Tells other servers of a registration as it is now; with `at`, only where other brews of its are down. Whether there was something to tell. */
+  #follow(client: C, { kind, id }: Name, at?: number): boolean {
     const { share, tooLong, unshare } = this.#options;
     const found = this.#find(kind, id);
     const record = found?.client === client ? this.#record(client, found, at) : undefined;
     if (record) {
+      const { down } = record;
       const shared = this.#shared.get(client) ?? new Map<string, Shared>();
-      this.#shared.set(client, shared.set(kind + id, { kind, id, at: record.at }));
+      if (at !== undefined && sameJson(shared.get(kind + id)?.down, down)) return false;
+      this.#shared.set(client, shared.set(kind + id, { kind, id, at: record.at, down }));
       if (!share(record)) tooLong(client, kind, id);
     } else if (found?.client !== client && found && !(found.client instanceof RemotePeer)) {
       // It belongs to another client of this server.
@@ -147,6 +164,7 @@ export class Directory<C extends object> {
       this.#shared.get(client)?.delete(kind + id);
       unshare(kind, id);
     }
+    return true;
   }
 
   #find(kind: Kind, id: string): RegisteredBrewer<C | RemotePeer> | RegisteredPatron<C | RemotePeer> | undefined {
@@ -195,6 +213,8 @@ interface Name {
 interface Shared extends Name {
   /** When it was registered. */
   readonly at: number;
+  /** Which of its brews were told to be down. */
+  readonly down: readonly Down[];
 }
 
 function registered({ type, payload }: Packet): Name | undefined {

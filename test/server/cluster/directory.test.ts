@@ -10,9 +10,17 @@ import { id } from '../../helpers.js';
 
 class Client {}
 
-it('tells other servers of a brew that is down at a client where that changes something, and of nothing else', () => {
+/** A client of a server with its directory: what it shares, and how often it has asked which brews of a registration are down. */
+function stage() {
   const shared = new Map<string, RegistryRecord>();
-  const matchmaker = new Matchmaker<Client | RemotePeer>();
+  let asked = 0;
+  class Counting extends Matchmaker<Client | RemotePeer> {
+    override downOf(...of: Parameters<Matchmaker<Client | RemotePeer>['downOf']>): ReturnType<Matchmaker<Client | RemotePeer>['downOf']> {
+      asked++;
+      return super.downOf(...of);
+    }
+  }
+  const matchmaker = new Counting();
   const nothing = (): void => undefined;
   const share = (record: RegistryRecord): boolean => !!shared.set(record.id, record);
   const directory = new Directory<Client>({ matchmaker, clock: new SharedClock(), pass: nothing, isOwn: () => false, share, claim: nothing, unshare: nothing, opaque: nothing, tell: nothing, tooLong: nothing, isThere: () => true });
@@ -24,13 +32,44 @@ it('tells other servers of a brew that is down at a client where that changes so
     directory.after(client, packet);
   };
   const register = (n: number): void => send({ type: PacketType.PATRON_REGISTER, payload: { topic: 'a.*', patron_id: id(n), brews: [{ name: 'websocket' }] } });
+  const state = (state: 'up' | 'down', ids: object = {}): void => send({ type: PacketType.BREW_STATE, payload: { brew: 'websocket', state, ...ids } });
+  return { shared, register, state, asked: () => asked };
+}
+
+it('tells other servers of a brew that is down at a client where that changes something, and of nothing else', () => {
+  const { shared, register, state } = stage();
   for (const n of [1, 2, 3]) register(n);
   const before = [...shared.values()];
-  send({ type: PacketType.BREW_STATE, payload: { brew: 'websocket', state: 'down', patron_id: id(2) } });
+  state('down', { patron_id: id(2) });
   expect(shared.get(id(2))).toEqual({ ...before[1]!, down: [['websocket']] });
   // The same texts: those are not written again.
   for (const n of [0, 2]) expect(encodeRecord(shared.get(id(n + 1))!)).toBe(encodeRecord(before[n]!));
   // Who registers anew does so later.
   register(1);
   expect(shared.get(id(1))!.at).toBeGreaterThan(before[0]!.at);
+});
+
+it('looks at what a state is about, and at all registrations only where it changes all of them', () => {
+  const { shared, register, state, asked } = stage();
+  for (let n = 1; n <= 100; n++) register(n);
+  const looksOf = (run: () => void): number => {
+    const before = asked();
+    run();
+    return asked() - before;
+  };
+  const downs = (): string[] => [...new Set([...shared.values()].map(({ down }) => JSON.stringify(down)))];
+  expect(looksOf(() => state('up'))).toBe(1);
+  expect(looksOf(() => state('down', { patron_id: id(2) }))).toBe(1);
+  expect(looksOf(() => state('down', { patron_id: id(3), brewer_id: id(777) }))).toBe(1);
+  expect([shared.get(id(2))!.down, shared.get(id(3))!.down, shared.get(id(4))!.down]).toEqual([[['websocket']], [['websocket', id(777)]], []]);
+  for (const n of [2, 3]) state('up', { patron_id: id(n), ...(n === 3 && { brewer_id: id(777) }) });
+  expect(downs()).toEqual(['[]']);
+  // Of a peer, or of everybody, it is about all of them; told again, about none.
+  for (const [ids, text] of [[{ brewer_id: id(777) }, JSON.stringify([['websocket', id(777)]])], [{}, '[["websocket"]]']] as const) {
+    expect(looksOf(() => state('down', ids))).toBe(100);
+    expect(downs()).toEqual([text]);
+    expect(looksOf(() => state('down', ids))).toBe(1);
+    expect(looksOf(() => state('up', ids))).toBe(100);
+    expect(downs()).toEqual(['[]']);
+  }
 });

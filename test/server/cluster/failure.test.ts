@@ -238,6 +238,8 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
       code: 'CONNECT_FAILED',
       message: expect.stringMatching(/^Cannot connect to NATS at nats:\/\/127\.0\.0\.1:1 \(.+\): check that it runs there, and that the address begins with nats:\/\/ or tls:\/\/\.$/),
     });
+    // What is wrong with the server itself is said before anything is connected to, which would keep the process alive.
+    expect(await error(stage.server('nats://127.0.0.1:1', { tls: { cert: 'x', key: 'y' } }))).toMatchObject({ code: 'OPTION_INVALID' });
     const plain = stage.own(await startNats({ jetstream: false }));
     expect(await error(stage.server(plain.url))).toMatchObject({ code: 'CLUSTER_FAILED', message: expect.stringContaining('-js') });
     const single = stage.own(await startNats());

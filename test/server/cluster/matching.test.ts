@@ -189,6 +189,25 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     expect([a.stats().drops, b.stats().drops]).toEqual([{}, {}]);
   });
 
+  it('renew tickets in time, however much more is registered at the other one', async () => {
+    const [a, b] = [await stage.server(nats.url, { profile: 'secured', ticketSeconds: 2 }), await stage.server(nats.url, { profile: 'secured' })];
+    const [crowd, brewer, patron] = [await RawControl.open(b.url), await RawControl.open(a.url), await RawControl.open(a.url)];
+    for (const client of [crowd, brewer, patron]) await client.authenticate(TOKEN);
+    for (let i = 0; i < 400; i++) crowd.send(20, { topic: `crowd.t${i}`, patron_id: newId(), brews: [{ name: 'websocket' }] });
+    await until(() => a.stats().cluster!.registrations === 400, 'the registrations');
+    const [brewer_id, patron_id] = [newId(), newId()];
+    patron.send(20, { topic: 'renewed.x', patron_id, brews: [{ name: 'websocket' }] });
+    expect(await patron.expect(12)).toEqual({ patron_id, brewers: [] });
+    brewer.send(10, { topic: 'renewed.x', brewer_id, brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: a.port, secure: false }] });
+    const tickets = async (): Promise<unknown[]> => {
+      const { brewers } = (await patron.expect(12)) as { brewers: { brew: { ticket: string } }[] };
+      const { patrons } = (await brewer.expect(22)) as { patrons: { brew: { ticket: string } }[] };
+      return [brewers[0]!.brew.ticket, patrons[0]!.brew.ticket];
+    };
+    const first = await tickets();
+    for (const [index, ticket] of (await tickets()).entries()) expect(ticket).not.toBe(first[index]);
+  });
+
   it('tell a patron the relay that it reaches its own server by, also by another name', async () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const writer = stage.client(b);
