@@ -115,13 +115,13 @@ export class LocalReader {
     const { address, host, reachable } = this.#options;
     this.#isSuspect = this.#since !== undefined;
     if (performance.now() - (this.#since ?? Infinity) >= host.reconnect.stableMs) this.#attempts = 0;
-    this.#attempts++;
+    const waitMs = backoff(this.#attempts++, host.reconnect);
     if (!this.#told && (this.#attempts >= FAILURES || error?.code === 'FRAME_INVALID')) {
       this.#told = true;
       host.report(error ?? hungUp(address));
       reachable(false);
     }
-    this.#timer = wait(backoff(this.#attempts, host.reconnect), () => this.#dial());
+    this.#timer = wait(waitMs, () => this.#dial());
   }
 }
 
