@@ -8,6 +8,13 @@ export interface ClientOptions extends Omit<CoreOptions, 'brews' | 'WebSocket' |
   readonly brews?: CoreOptions['brews'] | undefined;
   /** Default: the browser's WebSocket, or `ws` in Node. */
   readonly WebSocket?: WebSocketConstructor | undefined;
+  /** What computes AES. Default: `node:crypto` in Node; elsewhere WebCrypto and plain JavaScript, by size. */
+  readonly engine?: CoreOptions['engine'];
+  /**
+   * Calls `wake` when the network or the page comes back, `rest` when the page is put away; returns what stops that. Default: by the
+   * events of the page or worker in browsers; none in Node.
+   */
+  readonly lifecycle?: CoreOptions['lifecycle'];
 }
 
 /** The client of `pubkeeper/core` with the platform's WebSocket, crypto and page life. */

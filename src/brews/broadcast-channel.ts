@@ -11,7 +11,7 @@ import { inUse } from './internal/small.js';
 /** The options of a {@link BroadcastChannelBrew}. */
 export interface BroadcastChannelBrewOptions {
   /**
-   * What exactly those share who can reach each other by a BroadcastChannel. Default: in a page, a number kept in the
+   * What exactly those share who can reach each other by a BroadcastChannel. Default: in a page, a random id kept in the
    * origin's localStorage; in Node, one of this process. A worker of a browser has no localStorage: hand it the `scope`
    * of its page's brew.
    */
@@ -55,7 +55,7 @@ export class BroadcastChannelBrew implements Brew {
   readonly #patrons = new Map<() => void, { readonly brewerId: string; readonly joining: Joining }>();
   #host: BrewHost | undefined;
 
-  /** @throws {PubkeeperError} `OPTION_INVALID` where there is no BroadcastChannel, and in workers without a `scope` */
+  /** @throws {PubkeeperError} `OPTION_INVALID` where there is no BroadcastChannel, and without a `scope` in workers and in pages that may not use localStorage */
   constructor(options?: BroadcastChannelBrewOptions | null) {
     const { scope = platformScope(), lastValue = true } = options ?? {};
     if (typeof BroadcastChannel !== 'function') {

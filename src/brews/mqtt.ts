@@ -32,7 +32,8 @@ const TCP = ['mqtt:', 'mqtts:', 'tcp:', 'ssl:'];
  * `<prefix>/<topic>/<brewer id>`, with the topic's dots as slashes, so that a broker can grant topics. Credentials never
  * leave this client but to its own broker.
  *
- * Errors, by the client's `error` event and from `brew()`: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`.
+ * Errors, by the client's `error` event: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`, `FORBIDDEN`, `BREW_FAILED`.
+ * From `brew()`: `BUFFER_FULL`, `BREW_FAILED`, and of those above what ends it for good: `BREW_DEPENDENCY`, `UNAUTHORIZED`.
  */
 export class MqttBrew extends BrokerBrew {
   /** @throws {PubkeeperError} `OPTION_INVALID` */

@@ -34,7 +34,8 @@ const TCP = ['nats:', 'tls:'];
  * server that it is connected to is lost, goes on with another of the cluster. Credentials never leave this client but
  * to its own servers.
  *
- * Errors, by the client's `error` event and from `brew()`: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`.
+ * Errors, by the client's `error` event: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`, `FORBIDDEN`, `BREW_FAILED`.
+ * From `brew()`: `BUFFER_FULL`, `BREW_FAILED`, and of those above what ends it for good: `BREW_DEPENDENCY`, `UNAUTHORIZED`.
  */
 export class NatsBrew extends BrokerBrew {
   /** @throws {PubkeeperError} `OPTION_INVALID` */

@@ -157,6 +157,7 @@ const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
 /**
  * @internal The relay's URL, for a client of `server`. The details may come from the network, so that nothing but a host and a
  * port may get into it.
+ * @throws {PubkeeperError} `BREW_CONFIG_INVALID`
  */
 export function relayUrl({ hostname, port, secure }: BrewDetails | WebSocketBrewOptions, server?: string): string {
   // An address of version 6, or nothing that the URL standard forbids in a host.

@@ -65,8 +65,8 @@ export class Brewer extends Target<BrewerEvents> {
 
   /**
    * Sends `data` to every matched patron. Resolves at once when nobody is matched; rejects with `all brews are not
-   * ready` when one that is in use has not connected within the wait. Every rejection is also an `error` event of the
-   * client, and never an unhandled one.
+   * ready` (`TIMEOUT`) when one that is in use has not connected within the wait, else as `brew` of the SDK (`DATA_INVALID`,
+   * `BUFFER_FULL`, `BREW_FAILED`, …). Every rejection is also an `error` event of the client, and never an unhandled one.
    */
   brew(data: Uint8Array | ArrayBuffer, options?: BrewOptions | null): Promise<void> {
     // What it holds now counts, also if it has to wait.
@@ -79,7 +79,7 @@ export class Brewer extends Target<BrewerEvents> {
     return this.#send(() => this.#core.brewText(text), options);
   }
 
-  /** As {@link brew}, with what `JSON.stringify(value, replacer, space)` makes of `value`. */
+  /** As {@link brew}, with what `JSON.stringify(value, replacer, space)` makes of `value`; `DATA_INVALID` when it makes nothing of it. */
   brewJSON(value: unknown, options?: BrewJSONOptions | null): Promise<void> {
     // As with bytes that are none: nobody is there who could be told.
     if (!this.isMatched) return Promise.resolve();

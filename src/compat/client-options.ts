@@ -60,7 +60,9 @@ export interface ConnectOptions {
 
 /** What `addPatron` and `addBrewer` return, to remove with. */
 export interface Token<Kind extends string> {
+  /** `'patron'` or `'brewer'`. */
   readonly kind: Kind;
+  /** Its id: 32 hex digits. */
   readonly id: string;
 }
 
@@ -69,7 +71,7 @@ export const invalid = (message: string): PubkeeperError => new PubkeeperError('
 /** What may follow a topic. */
 export type Rest<Options, Target> = [(Options | Matched<Target> | null)?, (Matched<Target> | null)?];
 
-/** Whether it has options, or only a `matched`. */
+/** The options and the `matched` of such arguments: the options may be left out. */
 export function read<Options extends TargetOptions, Target>([first, second]: Rest<Options, Target>) {
   const none: Partial<Options> = {};
   return typeof first === 'function' ? ([none, first] as const) : ([first ?? none, second] as const);

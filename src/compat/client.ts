@@ -137,7 +137,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     return this.#stop();
   }
 
-  /** Subscribes to a topic, which may have wildcards: now if connected, else at `connect()`. */
+  /** Subscribes to a topic, which may have wildcards: now if connected, else at `connect()`. @throws {PubkeeperError} `PATTERN_INVALID`, `ID_INVALID`, `OPTION_INVALID` or `REGISTERED_TWICE` */
   addPatron(topic: string, matched?: Matched<Patron> | null): PatronToken;
   addPatron(topic: string, options?: PatronOptions | null, matched?: Matched<Patron> | null): PatronToken;
   addPatron(topic: string, ...rest: Rest<PatronOptions, Patron>): PatronToken {
@@ -152,7 +152,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     return this.#add('patron', patron.id, offer, () => this.#core.addPatron(core), () => this.#core.removePatron(core));
   }
 
-  /** Publishes on a topic, which has no wildcards: now if connected, else at `connect()`. */
+  /** Publishes on a topic, which has no wildcards: now if connected, else at `connect()`. @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID`, `OPTION_INVALID` or `REGISTERED_TWICE` */
   addBrewer(topic: string, matched?: Matched<Brewer> | null): BrewerToken;
   addBrewer(topic: string, options?: BrewerOptions | null, matched?: Matched<Brewer> | null): BrewerToken;
   addBrewer(topic: string, ...rest: Rest<BrewerOptions, Brewer>): BrewerToken {

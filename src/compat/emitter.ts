@@ -35,7 +35,7 @@ export class Emitter<Events extends EventMap<Events>> {
     return this.on(name, listener);
   }
 
-  /** Calls `listener` at the next event of that name, and not again. */
+  /** Calls `listener` at the next event of that name, and not again. @throws {PubkeeperError} `OPTION_INVALID` when it is no function */
   once<Name extends keyof Events>(name: Name, listener: Listener<Events[Name], this>): this {
     return this.#add(name, { listener, once: true });
   }

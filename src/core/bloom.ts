@@ -33,5 +33,5 @@ export class BloomFilter {
   }
 }
 
-/** Two bits, by those of the hash that hardly any filter is large enough to find the word by. */
+/** Two bits of a word. The top ten bits of the hash say which: only a filter of more than four million words finds its words by them, too. */
 const bitsOf = (hash: number): number => (1 << (hash >>> 27)) | (1 << (hash >>> 22));

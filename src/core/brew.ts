@@ -10,11 +10,11 @@ import type { ReconnectOptions } from './reconnect.js';
 
 /** What the client lends its brews. */
 export interface BrewHost {
-  /** The URL of the control server, as given to the client. */
+  /** The URL of the control server that is used or tried at present: of several that the client was given it may become another one. */
   readonly server: string;
   /** How often that server gives a sign of life when it is asked, in ms; 0 or missing where it has not said so. */
   readonly heartbeatMs?: number;
-  /** How often the connection to that server was lost so far. */
+  /** How often a connection to a control server was lost, or could not be made, so far. */
   readonly losses?: number;
   /** The WebSocket implementation that the client uses. */
   readonly WebSocket: WebSocketConstructor;
@@ -51,11 +51,12 @@ export interface BrewerPair {
   readonly brewerId: string;
   /** 32 hex digits. */
   readonly patronId: string;
-  /** What the patron registered about this brew. */
+  /** What the patron registered about this brew. Comes from the network: check it. */
   readonly details: BrewDetails;
   /**
-   * Where the patron was served over another brew until now: what was brewed last, oldest first. It may have missed
-   * these frames, and knows again those that it has. To be given to it before anything else, if that can be done.
+   * What went over other brews last, oldest first: where the patron was served over one of them until now, or where the newest frame
+   * has not gone over this brew. The patron may have missed these frames, and leaves out those that it has. To be given to it
+   * before anything else, if that can be done.
    */
   readonly missed?: readonly Uint8Array<ArrayBuffer>[] | undefined;
   /** To be told what to wait for until those have been accepted, if that is not at once. A brewer that leaves waits for it. */
@@ -89,20 +90,21 @@ export interface Brew {
    */
   attach(host: BrewHost): void;
   /**
-   * What a brewer's registration says about this brew; undefined when it can only subscribe. A brew that listens
-   * starts to, and returns a promise.
+   * What a brewer's registration says about this brew; undefined when it can only subscribe. A brew that has to listen
+   * begins to here, and returns a promise. Called for each registration, also those after a reconnect.
    */
   brewerDetails(brewer: { readonly topic: string; readonly brewerId: string }): Awaitable<BrewDetails | undefined>;
   /** What a patron's registration says about this brew; undefined when it can only brew. */
   patronDetails(patron: { readonly topic: string; readonly patronId: string }): BrewDetails | undefined;
   /**
-   * Makes ready to carry data of this brewer to this patron. Returns what ends it.
-   * @throws {PubkeeperError} when the details make no sense
+   * Makes ready to carry data of this brewer to this patron. Returns what ends it, which may be called twice, and after `close()`.
+   * @throws {PubkeeperError} `BREW_CONFIG_INVALID` when the details make no sense; `BREW_FAILED` when it cannot carry data now
    */
   startBrewer(pair: BrewerPair): () => void;
   /**
-   * Receives the data of this brewer until the returned function is called. It may call `receive` before it returns.
-   * @throws {PubkeeperError} when the details make no sense
+   * Receives the data of this brewer until the returned function is called, which is done as with that of `startBrewer`. It may call
+   * `receive` before it returns.
+   * @throws {PubkeeperError} `BREW_CONFIG_INVALID` when the details make no sense
    */
   startPatron(pair: PatronPair): () => void;
   /**
@@ -125,7 +127,7 @@ export interface Brew {
    * answered for that long, so that a connection on which nothing came since is dead too.
    */
   wake?(silentMs?: number): void;
-  /** @internal A pair of whose state it was told has ended, over whichever brew: nobody waits for this one to come back for it. */
+  /** @internal A pair has ended for good, over whichever brew: where this brew has said that it is down for that pair, nobody waits for it to be up again. */
   forget?(scope: BrewScope): void;
   /** `failover` of `pubkeeper/brews/failover`, if this brew is made to stand beside others. Such a brew knows what to do with what a pair `missed`. */
   readonly failover?: Failover;

@@ -66,7 +66,7 @@ export class Brewer {
     this.cipher = crypto ? cipher : 'none';
   }
 
-  /** Calls `listener` at each event of that name; returns what undoes it. */
+  /** Calls `listener` at each event of that name; returns what undoes it. @throws {PubkeeperError} `OPTION_INVALID` when it is no function */
   on<Name extends keyof BrewerEvents>(name: Name, listener: (event: BrewerEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
@@ -81,7 +81,7 @@ export class Brewer {
     return new Map([...this.#readers].map(([id, { name }]) => [id, { brew: name }]));
   }
 
-  /** Called when connected to a server: a fresh key, and with it a new session. */
+  /** Called before it is registered with a server, at `connect()` and after an outage longer than `reconnect.graceMs`: a fresh key, and with it a new session. */
   configure(): void {
     const identity = identityOf(this.topic, this.brewerId);
     const outlet: Outlet = new Outlet(
@@ -100,8 +100,8 @@ export class Brewer {
   }
 
   /**
-   * Called with the patrons of a PATRON_NOTIFY; a patron that is known is removed first. A brew that the client does
-   * not have is an `error` event, and the others go on.
+   * Called with the patrons of a PATRON_NOTIFY; a patron that is known is removed first. What is wrong with one of them
+   * (`BREW_UNKNOWN`, `ID_INVALID`, …) is an `error` event, and the others go on.
    */
   newPatrons(patrons: readonly PatronInfo[]): void {
     const resets = this.#resets;
@@ -131,15 +131,15 @@ export class Brewer {
   }
 
   /**
-   * Sends `data` to every matched patron; resolves when the bytes were accepted by their brews, which is later than now
-   * only while a connection is being made, its buffer is full or, after a restart of the server, a patron is not back yet.
-   * Resolves at once when nobody is matched. What `data` holds when the call is made counts. Sealed messages that are brewed in
-   * one tick leave together: while nothing waits they count as accepted, and what then goes wrong (`BUFFER_FULL`,
-   * `BREW_FAILED`) is only an `error` event.
+   * Sends `data` to every matched patron; resolves when the bytes were accepted by their brews: usually at once, and later while a
+   * connection is being made or its buffer is full, while a patron is on its way (just matched, or after a restart of the server), and
+   * where a browser encrypts or an MQTT broker confirms (`qos: 1`). Resolves at once when nobody is matched. What `data` holds when the
+   * call is made counts. Sealed messages that are brewed in one tick leave together: while nothing waits they count as accepted, and
+   * what then goes wrong (`BUFFER_FULL`, `BREW_FAILED`) is only an `error` event.
    *
    * A rejection is also an `error` event, so that it is not lost on those who do not wait; it never is an unhandled one.
-   * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL` (more than 16 MiB wait), `BREW_FAILED` or `CONNECTION_CLOSED`, and
-   * over MQTT and NATS with what their brews name.
+   * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL` (more than 16 MiB wait), `BREW_FAILED`, or why the way to a relay or
+   * broker has come to its end: `CONNECTION_CLOSED`, or after what no retry helps (`SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`, …) its code.
    */
   brew(data: Uint8Array | ArrayBuffer): Promise<void> {
     const bytes = bytesOf(data);

@@ -10,9 +10,9 @@ import type { ReconnectOptions } from './reconnect.js';
 import type { TokenSource } from './session.js';
 
 /**
- * The states of a client. `disconnected`: not yet connected, or ended by `disconnect()`, a refusal or the last retry. `connecting`: the
- * first attempt, or one after `reconnect.graceMs`. `connected`: authenticated, and all registrations are answered. `reconnecting`: it was
- * connected, and matched pairs go on.
+ * The states of a client. `disconnected`: not yet connected, or ended by `disconnect()`, a refusal or the last retry; and for a moment
+ * when `reconnect.graceMs` is over, before `connecting`. `connecting`: the first attempt, or one after `reconnect.graceMs`. `connected`:
+ * authenticated, and all registrations are answered. `reconnecting`: it was connected, and matched pairs go on.
  */
 export type ClientState = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
 
@@ -20,7 +20,7 @@ export type ClientState = 'disconnected' | 'connecting' | 'connected' | 'reconne
 export interface ClientEvents {
   /** The new state. */
   state: ClientState;
-  /** What went wrong outside of any call: without a listener it goes to the logger. */
+  /** What went wrong outside of any call, and why a `brew()` was rejected: without a listener it goes to the logger. */
   error: PubkeeperError;
   /** A patron of this client was matched with a brewer (then `patronId` is ours), or a brewer with a patron. */
   matched: {
@@ -108,8 +108,8 @@ export function readOptions(options: ClientOptions): Settings {
 }
 
 /**
- * Whether a WebSocket can be opened by this address. None takes a fragment; browsers would be said to block it. A name and a password
- * would stand in messages, and be unknown to the relay beside the server.
+ * Whether a WebSocket can be opened by this address. One with a fragment is refused by its constructor, which would be told as if the
+ * browser had blocked it. A name and a password would stand in messages, and be unknown to the relay beside the server.
  */
 export function isServer(server: unknown): boolean {
   try {

@@ -48,7 +48,7 @@ export class PubkeeperClient {
     return this.#life.state;
   }
 
-  /** Calls `listener` at each event of that name (see {@link ClientEvents}); returns what undoes it. */
+  /** Calls `listener` at each event of that name (see {@link ClientEvents}); returns what undoes it. @throws {PubkeeperError} `OPTION_INVALID` when it is no function */
   on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
@@ -59,8 +59,9 @@ export class PubkeeperClient {
    *
    * Rejects with {@link PubkeeperError} `CONNECT_FAILED`, `CONNECT_BLOCKED`, `SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`,
    * `TOKEN_FAILED`, `TIMEOUT`, `CONNECTION_LOST`, what the server says before it closes (`SERVER_ERROR`, …), `CONNECTION_CLOSED`
-   * (by `disconnect()`), `ABORTED` (by `signal`) or `OPTION_INVALID` (a cipher or `lifecycle` threw), and is disconnected then. Where
-   * `signal` is aborted already or is no signal, rejects with `ABORTED` or `OPTION_INVALID`, and does nothing.
+   * (by `disconnect()`) or `OPTION_INVALID` (a cipher or `lifecycle` threw), and is disconnected then; or with `ABORTED` (by `signal`),
+   * and is disconnected unless it was connected before or another `connect()` waits. Where `signal` is aborted already or is no signal,
+   * rejects with `ABORTED` or `OPTION_INVALID`, and does nothing.
    */
   connect(options?: { readonly signal?: AbortSignalLike | undefined } | null): Promise<void> {
     return this.#life.connect(options?.signal);
@@ -151,7 +152,7 @@ export class PubkeeperClient {
     try {
       if (this.#life.isRunning) member.target.configure();
     } catch (error) {
-      // Its cipher is the application's. Nobody has it yet who could take it back.
+      // Its cipher is the application's. Whoever adds it gets this error, and nothing to remove it by: so it is taken back here.
       void member.target._release();
       member.undo.forEach((run) => run());
       throw asPubkeeperError(error, 'OPTION_INVALID', 'A cipher threw: see the cause.');

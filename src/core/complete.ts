@@ -1,2 +1,2 @@
-/** Options with each a value: `Required`, which leaves an `undefined` that may be given for the default. */
+/** Options that all have a value. `Required` would leave the `undefined` that may be given in the place of a default. */
 export type Complete<Options> = { readonly [Name in keyof Options]-?: Exclude<Options[Name], undefined> };

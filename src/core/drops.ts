@@ -14,7 +14,7 @@ export type DropReason =
   | 'too-weak'
   /** it cannot be opened with the key that its brewer announced */
   | 'undecryptable'
-  /** a sealed message that was delivered before, or one that is too old to tell; a last value of before what was delivered */
+  /** a sealed message that was delivered before, or one that is too old to tell; a last value that is older than what was delivered */
   | 'replayed'
   /** nobody read fast enough: a `for await` loop, or decryption, lags behind by more than its bound */
   | 'overflow'
@@ -25,9 +25,12 @@ export type DropReason =
 export interface Drop {
   /** Why. */
   readonly reason: DropReason;
-  /** How many frames (for `replayed`, `overflow` and the rest of a bundle: messages) since the last report of this reason. */
+  /**
+   * How many, since the last report of this reason: frames, or messages where they had been opened already (`replayed`, an `overflow` of
+   * a `for await` loop, the rest of a bundle).
+   */
   readonly count: number;
-  /** The brewer that the last of them was said to come from; undefined when that was no brewer's id. */
+  /** The brewer that the last of them was said to come from; undefined where that was no brewer's id, and for a `for await` loop. */
   readonly brewerId: string | undefined;
 }
 

@@ -8,13 +8,13 @@ export type ErrorCode =
   | 'PATTERN_INVALID'
   /** not a UUID */
   | 'ID_INVALID'
-  /** a brewer announces a key of a wrong length */
+  /** a brewer announces a key (or an epoch) of a wrong length, or one that is not in hex */
   | 'KEY_INVALID'
   /** a brewer announces a mode that this version cannot read */
   | 'CIPHER_UNKNOWN'
   /** what is brewed is neither bytes nor text nor JSON, as the method wants it; a message that is not JSON */
   | 'DATA_INVALID'
-  /** an option of a constructor or of the server */
+  /** an option or an argument that makes no sense */
   | 'OPTION_INVALID'
   /** not a control or relay packet */
   | 'PACKET_INVALID'
@@ -50,9 +50,9 @@ export type ErrorCode =
   | 'CONNECTION_CLOSED'
   /** who answers is no Pubkeeper server */
   | 'SUBPROTOCOL_REFUSED'
-  /** the token is refused */
+  /** the token is refused, or a broker refuses the name and password that its brew was given */
   | 'UNAUTHORIZED'
-  /** the token lacks the right for this topic */
+  /** the token lacks the right for this topic, or a broker does not grant it to its brew */
   | 'FORBIDDEN'
   /** a limit of the server was exceeded */
   | 'LIMIT_EXCEEDED'

@@ -101,7 +101,7 @@ export function bearsIdentity(frame: Uint8Array, identity: Uint8Array): boolean 
 /** The first four bytes of the brewer's id as a number: a cheap key for tables of brewers. */
 export const brewerKey = (frame: Uint8Array): number => readUint32(frame, ID_AT);
 
-// What each message is asked by itself: an object with a view in it for each question would cost as much as opening a short one.
+// What is asked of every message, in functions of their own: to make an object with views for it would cost as much as to open a short one.
 
 /** The `sequence` of a frame that `isFrame` (see {@link Seal}), or undefined where the frame is not sealed. */
 export const sequenceOf = (frame: Uint8Array): number | undefined =>

@@ -68,7 +68,7 @@ export const parseUrl = (url: string): ParsedUrl => new URL(url);
 /** A port as a number. As text it is what pages have from `location`: empty where it is the usual one. */
 export const portOf = (port: unknown, secure: unknown): number => (typeof port === 'string' ? Number(port || (secure ? 443 : 80)) : (port as number));
 
-/** What `setTimeout` can express, in ms: 24 days. It takes more, `Infinity` too, as none at all. */
+/** What `setTimeout` can express, in ms: 24 days. With more, as `Infinity`, it would call back at once. */
 const LONGEST = 0x7fffffff;
 
 /**

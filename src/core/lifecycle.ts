@@ -18,7 +18,7 @@ interface Run {
   session?: Session;
   /** Not connected yet: a failure is what `connect()` rejects with, and is not tried again. */
   first: boolean;
-  /** How many servers it has failed to reach until then. */
+  /** How many servers it has failed to reach while `first`. */
   failed: number;
   /** The server at which all is registered. */
   server?: string;

@@ -10,8 +10,8 @@ export class Message {
   /** What was brewed, decrypted. May be a view into a larger buffer, which others share: copy it before you change or transfer it. */
   readonly data: Uint8Array<ArrayBuffer>;
   /**
-   * Whether it is a last value: what was brewed last before this patron came. Always false where the transport does not say so: over
-   * relay protocol 1.0, and over a `LocalBrew`.
+   * Whether it is a last value: what was brewed last before this patron came. False where the transport does not say so: always over a
+   * `LocalBrew`, and over relay protocol 1.0 where it comes from the relay and not from another patron of this client.
    */
   readonly retained: boolean;
   /** Counts from 0 in sealed mode; undefined with the other ciphers, which number nothing. */

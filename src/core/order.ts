@@ -13,7 +13,7 @@ interface Slot {
  */
 export class OrderedQueue {
   #waiting: Slot[] = [];
-  /** Sum of the sizes of what waits, as given to `push`; who pushes adds what is to be pushed yet. */
+  /** Sum of the sizes of what waits, as given to `push`; whoever pushes adds, until then, the size of what it is going to push. */
   size = 0;
 
   /** How many results wait. */

@@ -18,7 +18,7 @@ import { assertTopicPattern } from './topic.js';
 
 export type { PatronCallback, PatronEvents, PatronHost, PatronOptions } from './patron-options.js';
 
-/** How long nothing must come of a brewer that has left, twice, before it is removed, in ms; and how often that is looked at. */
+/** How long nothing must come of a brewer that has left, twice, before it is removed, in ms; and how often that is looked at, at most. */
 const RETIRE_MS = 200;
 const RETIRE_LOOKS = 150;
 /** Of so many sealed sessions that have ended it is known what has come of them: a brewer may come back with the same one. */
@@ -81,7 +81,7 @@ export class Patron {
     };
   }
 
-  /** Calls `listener` at each event of that name; returns what undoes it. */
+  /** Calls `listener` at each event of that name; returns what undoes it. @throws {PubkeeperError} `OPTION_INVALID` when it is no function */
   on<Name extends keyof PatronEvents>(name: Name, listener: (event: PatronEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
@@ -101,7 +101,7 @@ export class Patron {
     return { ...this.#drops.counts };
   }
 
-  /** Called when connected to a server: prepares what decryption needs. */
+  /** Called before it is registered with a server, at `connect()` and after an outage longer than `reconnect.graceMs`: prepares what decryption needs. */
   configure(): void {
     this.#engine = this.#host?.engine ?? defaultEngine();
   }
@@ -162,7 +162,7 @@ export class Patron {
   /**
    * Called by a brew with what it received: a brew frame (protocol, section 3). Decrypts it as the brewer's
    * configuration says and passes it on in order. Never throws: what cannot be delivered is dropped and counted.
-   * @param retained whether it is a last value that a relay kept
+   * @param retained whether it is a last value: what was brewed last before this patron came
    */
   _handleCallback(brewerId: string, data: Uint8Array | ArrayBuffer, retained = false): void {
     const source = this.#sources.get(brewerId) ?? this.#sources.get(readId(brewerId)!);
@@ -171,8 +171,8 @@ export class Patron {
   }
 
   /**
-   * Messages from now on, until the patron is removed or its client disconnects. Holds up to 1,024 messages that were
-   * not read yet; then the oldest is dropped and counted (`overflow`).
+   * Messages from now on, until the patron is removed or reset: by `disconnect()`, a refused token, an outage that is longer than
+   * `reconnect.graceMs`. Holds up to 1,024 messages that were not read yet; then the oldest is dropped and counted (`overflow`).
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const stream: BoundedStream<Message> = new BoundedStream<Message>(

@@ -14,7 +14,7 @@ export interface ReconnectOptions {
   readonly stableMs?: number | undefined;
   /** How long matched pairs are kept without a control server. Default 30,000. */
   readonly graceMs?: number | undefined;
-  /** How often it is tried again in a row; each wait counts, `stableMs` ends the row. Then it is over. Default: for ever. */
+  /** How often in a row it is tried again before it is given up; a connection that lasts `stableMs` ends the row. Default: for ever. */
   readonly maxRetries?: number | undefined;
 }
 

@@ -21,7 +21,7 @@ export class Registration<Info> {
 
   /**
    * @param remove `now`: not when the data that is under way has come, but at once
-   * @param renew told of a pair that has not changed, unless it is by a fresh ticket for its relay
+   * @param renew told of a pair that is named again, and has not changed but for a fresh ticket for its relay
    */
   constructor(
     idOf: (info: Info) => string,

@@ -22,7 +22,7 @@ export class Registry {
   readonly #owner: RegistryOwner;
   readonly #members = new Map<string, Member>();
   readonly #awaited = new Set<Member>();
-  /** Whose registration has been sent in this session. Each has a set of its own, by which what a former one began is told from it. */
+  /** Whose registration has been sent over this connection. Each connection has a set of its own: so what was begun for a former one is told apart. */
   #sent = new Set<Member>();
   /** Brewers that were removed, and what they brewed before has not left yet. */
   readonly #parting = new Set<Promise<void> | undefined>();
@@ -60,7 +60,7 @@ export class Registry {
     this.#answered(member);
   }
 
-  /** What `configure()` is called for. */
+  /** Makes all ready for a new session: with fresh keys. */
   configure(): void {
     for (const { target } of this.#members.values()) target.configure();
   }
@@ -83,7 +83,7 @@ export class Registry {
     for (const { registration } of this.#members.values()) registration.expire(ms);
   }
 
-  /** The connection is new: registers all. `isOther`: what brewers have of a server, as its relay, is another one's now. */
+  /** The connection is new: registers all. `isOther`: it leads to another server than the one before, whose relay is another one too. */
   registerAll(isOther: boolean): void {
     this.#awaited.clear();
     this.#sent = new Set();

@@ -2,7 +2,7 @@
 const WINDOW = 1024;
 
 /**
- * Which sequences of one epoch were accepted: each at most once, and none that is more than 1,024 behind the highest.
+ * Which sequences of one epoch were accepted: each at most once, and none that is 1,024 or more behind the highest.
  * Fixed size, whatever comes.
  */
 export class ReplayWindow {

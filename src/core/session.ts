@@ -15,7 +15,7 @@ export interface SessionOptions {
   readonly token: TokenSource;
   readonly WebSocket: WebSocketConstructor;
   readonly reconnect: Complete<ReconnectOptions>;
-  /** How long it may take from dialling to being authenticated, in ms. */
+  /** How long dialling may take, and authentication after that, each, in ms. */
   readonly timeoutMs: number;
   /** The names of the brews, for BREWS_REGISTER. */
   readonly brews: readonly string[];
@@ -65,7 +65,7 @@ export class Session extends ReconnectingConnection {
    * @throws {PubkeeperError} `PACKET_TOO_LONG`
    */
   tell(packet: Packet): void {
-    // Servers of another kind have a meaning of their own for it; those of this project tell their heartbeat.
+    // Servers of another kind have a meaning of their own for BREW_STATE; those of this project tell their heartbeat.
     const isMeant = packet.type !== PacketType.BREW_STATE || !!this.#options.place.heartbeatMs;
     if (this.isReady && isMeant) this.send(encodePacket(packet, this.#version));
   }

@@ -28,7 +28,7 @@ export interface SourceOwner {
 /** How many bytes of one brewer may wait for decryption. Browsers cannot tell a socket to wait, so there must be an end. */
 const MAX_OPENING = 64 * 1024 * 1024;
 
-/** Of so many frames that come alone two wait for company, and as many have come before others do not. */
+/** When so many frames in a row have come alone in their tick, the next ones are opened at once; but of each so many two wait for company. */
 const LOOK_EVERY = 32;
 
 /** What was in a frame, or in frames that were opened together. */

@@ -479,6 +479,17 @@ describe('a patron', () => {
     expect(rig.errors).toHaveLength(1);
   });
 
+  it('waits a random time up to delayMs before it dials again, and up to twice as long after each further failure', async () => {
+    const random = vi.spyOn(Math, 'random').mockReturnValue(1);
+    const waits = vi.spyOn(globalThis, 'setTimeout');
+    clean.push(() => [random, waits].forEach((spy) => spy.mockRestore()));
+    const { brew, error } = local();
+    const details = { name: brew.name, sock: join(directory(), 'nobody.sock') };
+    clean.push(brew.startPatron({ topic: TOPIC, brewerId: newId(), patronId: newId(), details, receive: () => undefined }));
+    await error('CONNECT_FAILED'); // told of at the third
+    expect(waits.mock.calls.map(([, ms]) => ms)).toEqual([20, 40, 80]);
+  });
+
   it.each([
     [undefined],
     ['relative/path'],

@@ -26,8 +26,8 @@ export class BrewStates {
   }
 
   /**
-   * Something is about to be registered, perhaps at a new server: tells that one first, and that it may move a pair by a
-   * notification alone. Once in a tick.
+   * Something is about to be registered, perhaps at a new server: tells that one first what is down, and that it may move a pair by
+   * a notification alone. Once in a tick.
    */
   repeat(): void {
     if (this.#repeating) return;

@@ -54,13 +54,14 @@ export function readUrls(
     return plain(url);
   };
   const urls = given.map(clean);
+  const fromUrl = inUrl; // alternatives are for patrons, who are told none
   const all = [...new Set([...urls, ...alternatives.map(clean)])];
   const isWs = (url: string): boolean => WS.some((protocol) => url.startsWith(protocol));
   if (urls.some(isWs) && !urls.every(isWs)) {
     throw invalidOption(kind, 'url must be of one kind, TCP or WebSocket; the others are alternatives', urls.join(', '));
   }
   const credentials = {
-    ...inUrl,
+    ...fromUrl,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...(token !== undefined && { token }),

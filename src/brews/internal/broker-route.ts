@@ -80,12 +80,12 @@ interface Reader {
 /** One brewer as the patrons of this client read it: one subscription, however many they are. Each asks for itself. */
 export class BrokerRoute {
   readonly #options: BrokerRouteOptions;
-  /** And what ends each one's subscription to its answers. */
+  /** Its patrons, each with what ends the subscription to the answers that it gets. */
   readonly #readers = new Map<Reader, (() => void) | undefined>();
   #isConfirmed = false;
-  /** When it was last asked for. */
+  /** When the subscription was last asked for, as `performance.now()`. */
   #asked = 0;
-  /** How long the broker then took to confirm it, in ms. */
+  /** How long the broker then took to confirm that, in ms. */
   #took = 0;
   #leave: (() => void) | undefined;
 

@@ -15,7 +15,7 @@ export interface LocalReaderOptions {
   readonly host: BrewHost;
   /** The longest frame, in bytes. */
   readonly limit: number;
-  /** The `heard` of the pair's reader before. */
+  /** The `heard` of the reader that the pair had before this one. */
   readonly heard: Buffer | undefined;
   receive(frame: Uint8Array): void;
   /** Whether the brewer can be reached; told when that changes. */
@@ -31,7 +31,7 @@ export class LocalReader {
   #told = false;
   /** When the present connection was open. */
   #since: number | undefined;
-  /** The last connection was open, and of no use: that the next one opens says nothing. */
+  /** The last connection was open, and has ended: that the next one opens too says nothing, its first frame does. */
   #isSuspect = false;
   #stopped = false;
   #last: Uint8Array | undefined;
@@ -115,13 +115,13 @@ export class LocalReader {
     const { address, host, reachable } = this.#options;
     this.#isSuspect = this.#since !== undefined;
     if (performance.now() - (this.#since ?? Infinity) >= host.reconnect.stableMs) this.#attempts = 0;
-    this.#attempts++;
+    const waitMs = backoff(this.#attempts++, host.reconnect);
     if (!this.#told && (this.#attempts >= FAILURES || error?.code === 'FRAME_INVALID')) {
       this.#told = true;
       host.report(error ?? hungUp(address));
       reachable(false);
     }
-    this.#timer = wait(backoff(this.#attempts, host.reconnect), () => this.#dial());
+    this.#timer = wait(waitMs, () => this.#dial());
   }
 }
 

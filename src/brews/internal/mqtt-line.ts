@@ -7,9 +7,11 @@ import { type Credentials, type Line, type LineOwner, remedy, type Target } from
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
+/** How long opening may take, in ms. */
 const CONNECT_TIMEOUT = 10_000;
 /** Seconds of silence after which the broker is asked for a sign of life. */
 const KEEPALIVE = 10;
+/** How long closing may take, in ms. */
 const CLOSE_TIMEOUT = 1000;
 /** CONNACK codes of a broker that does not let us in, of MQTT 3.1.1 and 5. */
 const REFUSED = [4, 5, 0x86, 0x87, 0x8a, 0x8c];

@@ -5,9 +5,11 @@ import { type Line, type LineOwner, remedy, type Target } from './broker-line.js
 
 /** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
+/** How long opening may take, in ms. */
 const CONNECT_TIMEOUT = 10_000;
 /** How often the server is asked for a sign of life, in ms; after two without an answer it is given up. */
 const PING_INTERVAL = 5000;
+/** How long closing may take, in ms. */
 const CLOSE_TIMEOUT = 1000;
 /** So many refusals are remembered. */
 const MAX_TOLD = 1024;
@@ -57,7 +59,7 @@ class NatsLine implements Line {
   readonly #owner: LineOwner;
   /** Who waits for the server to have what was sent. */
   readonly #flushes = new Set<() => void>();
-  /** For all that is sent in this tick. */
+  /** One round trip for all that is sent in this tick. */
   #shared: Promise<void> | undefined;
   #unflushed = 0;
   #flushing: Promise<void> | undefined;
@@ -164,6 +166,7 @@ class NatsLine implements Line {
   }
 }
 
+/** Rejects with `BREW_DEPENDENCY` when a package is missing. */
 export async function loadNats(library: () => Promise<NatsConnect>, packages: readonly string[]): Promise<NatsConnect> {
   try {
     return await library();

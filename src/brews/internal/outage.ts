@@ -19,10 +19,12 @@ export class Outage {
     this.#tell = tell;
   }
 
+  /** Whether it was said to be down, and those for whom that was said have not heard since that it is up. */
   get isMissed(): boolean {
     return this.#told.size > 0;
   }
 
+  /** Somebody depends on the connection, until the returned function is called. */
   use(scope: BrewScope): () => void {
     const key = JSON.stringify(scope);
     const user = this.#users.get(key) ?? { scope, count: 0 };

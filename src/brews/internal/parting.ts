@@ -90,7 +90,7 @@ export class Parting {
     return heard;
   }
 
-  /** What was sent last, since this pair began, or with none the oldest of the brewer. */
+  /** What was sent last: since this pair began; without a `key`, since the oldest pair of the brewer did. */
   missed(brewerId: string, key?: string): readonly Uint8Array<ArrayBuffer>[] | undefined {
     const sent = this.#sent.get(brewerId)?.frames;
     const pairs = key ? [key] : [...this.#brewers].filter(([, id]) => id === brewerId).map(([other]) => other);

@@ -15,7 +15,7 @@ const MAX_EARLY = 1024;
  * again, so that what it gets once the match is known comes before what it holds.
  */
 const SOON = 900;
-/** Nobody asks any more who has begun to ask longer ago than this, in ms. */
+/** Who began to ask longer ago than this, in ms, has stopped by now, as a rule: where too many ask, the others have its place. */
 const GONE = 3000;
 
 /** What a patron is given that has just arrived. */

@@ -89,7 +89,7 @@ export class Relays {
   #relay(url: string): Relay {
     let relay = this.#relays.get(url);
     if (!relay) {
-      // That one was down its next pair is told at once, so it is remembered until others are used.
+      // One that is down is remembered until another one is used: its next pair is told at once.
       for (const [other, known] of this.#relays) this.#tidy(other, known);
       relay = { outage: new Outage((up, scope) => this.#tell(up, scope)), waiting: new Set(), socket: undefined, users: 0 };
       this.#relays.set(url, relay);

@@ -5,7 +5,7 @@ export const CIPHERS = ['none', 'aes-cbc', 'aes-gcm'] as const;
 /** The name of a cipher: plaintext, AES-CBC as deployed peers have it, or sealed (AES-256-GCM). */
 export type CipherName = (typeof CIPHERS)[number];
 
-/** The place of a cipher among them; below all where it is none. One of an application's own hides, and nobody here knows whether it does more. */
+/** The place of a cipher among {@link CIPHERS}; -1 where none is given. One of an application's own encrypts, and nobody here knows whether it does more: it counts as `'aes-cbc'`. */
 export const strength = (cipher: CipherName | 'custom' | undefined): number =>
   (CIPHERS as readonly unknown[]).indexOf(cipher === 'custom' ? 'aes-cbc' : cipher);
 
@@ -45,7 +45,7 @@ export interface Sealer {
     | undefined;
   /** A whole brew frame around `message`. What `message` holds when the call is made counts. */
   seal(message: Uint8Array): Awaitable<Uint8Array<ArrayBuffer>>;
-  /** A whole brew frame around `count` messages, each with its length (u32) before it; missing where frames hold one. */
+  /** A whole brew frame around `count` messages, each with its length (u32, little-endian) before it; missing where frames hold one. */
   readonly sealBundle?: ((bundle: Uint8Array, count: number) => Awaitable<Uint8Array<ArrayBuffer>>) | undefined;
   /** Counts a message that nobody was matched for: whoever had those before it is told of the gap if the match comes back. */
   skip?(): void;

@@ -15,7 +15,7 @@ let calibration: Promise<void> | undefined;
 /**
  * A call into WebCrypto costs 7 to 14 µs in Chromium, 50 and more in Firefox and 100 in WebKit, while plain JavaScript does
  * about 45 bytes a µs in the first and the last: so some calls are timed. They are many, since clocks of pages are coarse; and
- * the fastest hundred counts, since pages are busy when they begin. One that stays so has its say up to 8 KiB.
+ * the fastest hundred counts, since pages are busy when they begin. A page that stays busy raises the threshold to 8 KiB at most.
  */
 async function calibrate(seal: CbcKey['seal'], any: Uint8Array): Promise<void> {
   let least = Infinity;
@@ -41,7 +41,7 @@ export function defaultEngine(): CryptoEngine {
   if (!api) return nobleEngine;
   const web = webCryptoEngine(api);
   return {
-    // GCM as well: in plain JavaScript it takes longer than a call from some hundred bytes on, its header being 88 of them.
+    // GCM at any length: in plain JavaScript it takes longer than a call from some hundred bytes on, of which the header is 88.
     ...web,
     cbc(key) {
       const small = nobleEngine.cbc(key);

@@ -24,7 +24,8 @@ export interface GcmKey {
 
 /**
  * What computes AES. Keys are 16, 24 or 32 bytes, and prepared once per brewer session. The inputs of a call may be
- * views into larger buffers; they are not changed, and no longer looked at once the call has returned.
+ * views into larger buffers; they are not changed, and no longer looked at once the call has returned (those of `openAll`: once its
+ * promise has settled).
  */
 export interface CryptoEngine {
   /** For people: nothing depends on it. */
@@ -64,7 +65,7 @@ export function unpad(bytes: Uint8Array, start = 0, end = bytes.length): Uint8Ar
 /** Payloads are opened together up to this many bytes. */
 const BURST = 128 * 1024;
 
-/** `frames` in groups that are worth one call each. */
+/** `frames` in their order, in groups for one call each. */
 export function bursts(frames: readonly Uint8Array[]): readonly Uint8Array[][] {
   const groups: Uint8Array[][] = [];
   let size = BURST;
@@ -120,7 +121,7 @@ export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer
 export const mapped = <T>(bytes: Awaitable<Uint8Array>, map: (bytes: Uint8Array) => T): Awaitable<T> =>
   bytes instanceof Uint8Array ? map(bytes) : bytes.then(map);
 
-/** The bytes of all together. */
+/** How many bytes all have together. */
 export const sizeOf = (pieces: readonly Uint8Array[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
 
 /** Pieces laid end to end, in memory of their own. */
