@@ -193,6 +193,18 @@ describe('an id that another connection holds', () => {
     expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
   });
 
+  it('is refused while that one is alive, though the server stands still until its time to answer is over', async () => {
+    const server = await start({ heartbeatMs: 200 });
+    const [one, two] = [await connect(server), await connect(server)];
+    const id = newId();
+    one.send(10, register(id));
+    await one.expect(22);
+    // The answer has left by then, and is read when this process goes on: after its timers.
+    one.socket.on('ping', (mark: Buffer) => mark.length && Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250));
+    two.send(10, register(id));
+    expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
+  });
+
   it('is given to the newcomer when that one is dead', async () => {
     const server = await start({ heartbeatMs: 200 });
     const id = newId();
@@ -250,6 +262,7 @@ describe('the ready barrier', () => {
     b.send(10, { topic: 'a', brewer_id, brewer_config: {}, brews: [relayOf(server)] });
     expect(await b.expect(22)).toMatchObject({ patrons: [{ patron_id }] });
     expect(performance.now() - started).toBeGreaterThan(200);
+    expect(server.stats().drops).toEqual({ 'late-join': 1 });
   });
 });
 
