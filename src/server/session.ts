@@ -110,7 +110,7 @@ export class ControlSession implements Beating {
     if (this.#throttle.isResting) return Promise.resolve(true);
     return (this.#probe ??= new Promise((resolve) => {
       this.#isHeard = false;
-      const cancel = patience(this.#plane.probeMs, () => this.#sign?.(this.#isHeard || this.isPaused));
+      const cancel = patience(this.#plane.probeMs, () => this.#sign?.(this.#open && (this.#isHeard || this.isPaused)));
       this.#sign = (alive) => {
         cancel();
         this.#sign = this.#probe = undefined;
