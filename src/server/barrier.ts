@@ -1,9 +1,9 @@
 import { topicHash } from '../core/frame.js';
-import { after, cancel } from '../core/host.js';
-import type { Timer } from '../core/host.js';
 import { PacketType } from '../core/packet.js';
 import { patronNotify } from './match.js';
 import type { Match, Outgoing, PatronNews, RegisteredBrewer } from './match.js';
+import { patience } from './patience.js';
+import type { PatienceClock } from './patience.js';
 import { hashKey } from './relay.js';
 
 // A fresh pair that meets over this server's own relay runs a race: the brewer may publish before the patron's JOIN has
@@ -18,8 +18,10 @@ export interface BarrierOptions<C> {
   own(match: Match<C>): boolean;
   /** How long a packet is held at most, in milliseconds; default 250. */
   holdMs?: number;
+  /** Told of each packet that is not held any longer although somebody has not joined: what is brewed until then does not reach them. */
+  late?(): void;
   /** The clock; default: `setTimeout` and `clearTimeout`. */
-  clock?: { after(ms: number, run: () => void): Timer; cancel(timer: Timer): void };
+  clock?: PatienceClock;
 }
 
 /** A topic over which pairs meet by the own relay. */
@@ -38,7 +40,7 @@ interface Held<C> {
   readonly matches: Set<Match<C>>;
   /** How many BREWER_REGISTERs it answers; 0 for a later match. */
   readonly answers: number;
-  readonly timer: Timer;
+  readonly cancel: () => void;
 }
 
 /**
@@ -52,7 +54,6 @@ interface Held<C> {
 export class Barrier<C> {
   readonly #options: BarrierOptions<C>;
   readonly #holdMs: number;
-  readonly #clock: NonNullable<BarrierOptions<C>['clock']>;
   readonly #own = new Set<Match<C>>();
   readonly #topics = new Map<string, Topic<C>>();
   readonly #byKey = new Map<string, Topic<C>>();
@@ -68,7 +69,6 @@ export class Barrier<C> {
   constructor(options: BarrierOptions<C>) {
     this.#options = options;
     this.#holdMs = options.holdMs ?? 250;
-    this.#clock = options.clock ?? { after, cancel };
   }
 
   /** How many packets are held. */
@@ -173,8 +173,12 @@ export class Barrier<C> {
   }
 
   #hold(brewer: RegisteredBrewer<C>, topic: Topic<C>, matches: readonly Match<C>[], answers: number): void {
-    const timer = this.#clock.after(this.#holdMs, () => this.#let(held));
-    const held: Held<C> = { brewer, topic, matches: new Set(), answers, timer };
+    const { late, clock } = this.#options;
+    const over = (): void => {
+      late?.();
+      this.#let(held);
+    };
+    const held: Held<C> = { brewer, topic, matches: new Set(), answers, cancel: patience(this.#holdMs, over, clock) };
     for (const match of matches) this.#file(held, match);
     topic.held.add(held);
     if (answers) this.#owed.set(brewer, held);
@@ -208,7 +212,7 @@ export class Barrier<C> {
   }
 
   #forget(held: Held<C>): void {
-    this.#clock.cancel(held.timer);
+    held.cancel();
     for (const match of held.matches) this.#byMatch.delete(match);
     held.topic.held.delete(held);
     if (this.#owed.get(held.brewer) === held) this.#owed.delete(held.brewer);

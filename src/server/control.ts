@@ -103,6 +103,7 @@ export class ControlPlane {
       joined,
       holdMs,
       own,
+      late: () => this.drops.add('late-join'),
     });
     this.#barrier = barrier;
     const directory = (): Directory<ControlSession> | undefined => this.#directory;

@@ -38,7 +38,7 @@ const NO_DROPS: Readonly<Record<DropReason, 0>> = {
   'control-packet': 0, 'control-text': 0, 'control-unknown': 0, 'relay-packet': 0, 'relay-frame': 0, 'relay-topic': 0, 'relay-text': 0,
   'too-long': 0, websocket: 0, unauthorized: 0, expired: 0, 'auth-timeout': 0, handshake: 0, silent: 0, 'slow-reader': 0, 'slow-reader-frame': 0,
   'cluster-frame': 0, 'cluster-message': 0, 'cluster-record': 0, 'no-ticket': 0, 'before-auth': 0, connections: 0, registrations: 0,
-  'registered-bytes': 0, pairs: 0, brews: 0, nesting: 0, 'joined-topics': 0, 'topic-length': 0, 'topic-segments': 0, 'double-wildcards': 0, 'packet-rate': 0,
+  'registered-bytes': 0, pairs: 0, brews: 0, nesting: 0, 'joined-topics': 0, 'late-join': 0, 'topic-length': 0, 'topic-segments': 0, 'double-wildcards': 0, 'packet-rate': 0,
   'relay-rate': 0,
 };
 

@@ -1,6 +1,5 @@
 import { WebSocket } from 'ws';
 import { PubkeeperError, type ErrorCode } from '../core/errors.js';
-import { after, cancel, type Timer } from '../core/host.js';
 import { show } from '../core/id.js';
 import { PING, PacketType, decodePacket, type Packet, type UnknownPacket } from '../core/packet.js';
 import type { Authenticator, Rights } from './auth.js';
@@ -14,6 +13,7 @@ import { excessOf, MOST_BEFORE_AUTH, type Excess } from './limits.js';
 import { logFault } from './log.js';
 import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
+import { patience } from './patience.js';
 import { Throttle } from './throttle.js';
 import { Turns } from './turns.js';
 import { encodeMessages, nameOf, pong } from './wire.js';
@@ -29,7 +29,7 @@ export class ControlSession implements Beating {
   readonly #socket: WebSocket;
   #authenticated = false;
   #credential: Credential | undefined;
-  #authTimer: Timer | undefined;
+  readonly #inTime: () => void;
   readonly #throttle: Throttle;
   readonly #turns: Turns;
   #probe: Promise<boolean> | undefined;
@@ -47,7 +47,7 @@ export class ControlSession implements Beating {
       resume: () => void (this.#throttle.isResting || socket.resume()),
       crash: (error) => this.#crash(error),
     });
-    this.#authTimer = after(plane.authMs, () => this.#tooLate());
+    this.#inTime = patience(plane.authMs, () => this.#tooLate());
     socket.on('error', (error) => countFault(error, plane.drops));
     socket.on('ping', (data) => {
       this.#alive();
@@ -66,7 +66,7 @@ export class ControlSession implements Beating {
       this.#guard(() => this.#message(bytesOf(data), isBinary));
     });
     socket.on('close', () => {
-      cancel(this.#authTimer);
+      this.#inTime();
       this.#throttle.end();
       this.#credential?.end();
       this.#sign?.(false);
@@ -110,9 +110,9 @@ export class ControlSession implements Beating {
     if (this.#throttle.isResting) return Promise.resolve(true);
     return (this.#probe ??= new Promise((resolve) => {
       this.#isHeard = false;
-      const timer = after(this.#plane.probeMs, () => this.#sign?.(this.#isHeard || this.isPaused));
+      const cancel = patience(this.#plane.probeMs, () => this.#sign?.(this.#open && (this.#isHeard || this.isPaused)));
       this.#sign = (alive) => {
-        cancel(timer);
+        cancel();
         this.#sign = this.#probe = undefined;
         resolve(alive);
       };
@@ -169,7 +169,7 @@ export class ControlSession implements Beating {
 
   #admit(rights: Rights | undefined, token: string, by: Authenticator): void {
     if (!this.#open) return;
-    cancel(this.#authTimer);
+    this.#inTime();
     if (!rights) return this.#refuse();
     this.#credential = new Credential(token, checkRights(rights), by, () => this.#expire('The token has expired: connect again with a new one.'));
     this.#authenticated = true;

@@ -58,6 +58,8 @@ export type DropReason =
   | 'nesting'
   /** more topics joined than a relay connection may */
   | 'joined-topics'
+  /** a notification that did not wait any longer for a patron to join the relay, which misses what is brewed until it does */
+  | 'late-join'
   /** a topic that is too long */
   | 'topic-length'
   /** a topic of too many segments */

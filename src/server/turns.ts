@@ -38,7 +38,8 @@ export class Turns {
   take(work: () => Promise<void> | undefined): void {
     if (this.#later) return void this.#later.push(() => this.take(work));
     const began = performance.now();
-    const pending = work() ?? this.#rest(performance.now() - began);
+    const used = process.cpuUsage();
+    const pending = work() ?? this.#rest(began, used);
     if (!pending) return;
     this.#later = [];
     this.#hooks.pause();
@@ -53,7 +54,10 @@ export class Turns {
       .catch((error: unknown) => this.#hooks.crash(error));
   }
 
-  #rest(ms: number): Promise<void> | undefined {
+  /** What this process stood still for, while others had the machine, was no work. */
+  #rest(began: number, used: NodeJS.CpuUsage): Promise<void> | undefined {
+    const { user, system } = process.cpuUsage(used);
+    const ms = Math.min(performance.now() - began, (user + system) / 1000);
     this.#spentMs += ms;
     if (this.#spentMs < TURN_MS) return undefined;
     this.#spentMs = 0;

@@ -239,6 +239,53 @@ describe('a pair that moves', () => {
     expect([two.starts[0]!.missed?.length, got]).toEqual([2, ['1', '2', '3']]);
   });
 
+  it('over a relay, which sends to all, does not give a patron that has just come what was brewed before', async () => {
+    const readers = new Set<PatronPair['receive']>();
+    const relay: Partial<Brew> = {
+      name: 'websocket',
+      attach: () => undefined,
+      brewerDetails: () => ({ name: 'websocket', hostname: 'relay', port: 1 }),
+      startBrewer: () => () => undefined,
+      startPatron: ({ receive }) => (readers.add(receive), () => void readers.delete(receive)),
+      brew: (_id, frame) => readers.forEach((receive) => receive(frame, false)),
+    };
+    const one = new Wire('one');
+    const host = { server: 'ws://server' } as BrewHost;
+    const brews = failover(host, [one, relay] as Partial<Brew>[] as Brew[], () => undefined);
+    brews[1]!.attach(host);
+    const lent = { brew: (name: string) => brews.find((brew) => brew.name === name), engine: nobleEngine };
+    const brewer = new Brewer('a.b');
+    brewer._lend(lent);
+    const got: string[] = [];
+    const info = { topic: 'a.b', brewer_id: brewer.brewerId, brewer_config: brewer.getConfig() };
+    const over = { one: { name: 'one' }, relay: { name: 'websocket', hostname: 'relay', port: 1 } };
+    const patronIn = (name: string): Patron => {
+      const patron = new Patron('a.*', (_data, message) => got.push(`${name} ${message.text()}`));
+      patron._lend(lent);
+      return patron;
+    };
+    const [old, fresh] = [patronIn('old'), patronIn('fresh')];
+    const match = (patron: Patron, brew: (typeof over)['one']): void => {
+      patron.newBrewers([{ ...info, brew }]);
+      brewer.newPatrons([{ topic: 'a.b', patron_id: patron.patronId, brew }]);
+    };
+    match(old, over.one);
+    one.connected = false;
+    const say = async (text: string): Promise<void> => {
+      await brewer.brewText(text);
+      await settle();
+    };
+    await say('1');
+    await say('2');
+    match(fresh, over.relay);
+    await say('3');
+    // It has lost its server, and reads on; so for the brewer nobody is at the relay when the other one moves there.
+    brewer.removePatron(fresh.patronId);
+    match(old, over.relay);
+    await settle();
+    expect(got).toEqual(['fresh 2', 'fresh 3', 'old 1', 'old 2', 'old 3']);
+  });
+
   it('starts anew with a new session: another epoch, and the sequence from 0', async () => {
     const { two, brewer, over, say } = moving();
     over('one');
@@ -291,6 +338,21 @@ describe('Heard', () => {
     expect(news(heard, 562, 563)).toEqual([562, 563]);
     heard.move();
     expect(news(heard, ...numbers.slice(52), 562, 563)).toEqual([]);
+  });
+
+  it('of a pair that began over a relay leaves out what was brewed before the first message of a session, which others may have missed', () => {
+    const heard = new Heard(true);
+    heard.move();
+    expect(news(heard, 5, 4, 7, 6, 3)).toEqual([5, 7, 6]);
+    heard.move(true);
+    expect(news(heard, 4, 7, 8)).toEqual([8]);
+  });
+
+  it('leaves out nothing that comes late of a session that began after a move', () => {
+    const heard = new Heard(true);
+    heard.move();
+    heard.move(true);
+    expect(news(heard, 5, 4, 5000 - 1025)).toEqual([5, 4, 5000 - 1025]);
   });
 
   it('leaves out nothing before a move, and no more than a window for a first message that is forged', () => {

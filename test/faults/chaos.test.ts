@@ -15,7 +15,8 @@ import { FaultProxy } from './proxy.js';
 import { dice, LONG, report, scale } from './kit.js';
 
 // Clients of all kinds that do this and that, while links break and the server is started anew, in an order that a number decides.
-// Whatever happened, in the end each patron hears each brewer that it matches; no sealed message came twice, and none after a newer one.
+// Whatever happened, in the end each patron hears each brewer that it matches; no sealed message came twice, and none after a newer one
+// unless that is told, or older than all that a patron which has moved has had (docs/brews.md). PUBKEEPER_SEED is the first number, if not 7.
 
 const TOKEN = 'chaos';
 const TOPICS = ['a.b', 'a.c', 'a.b.c', 'x.y.z'];
@@ -33,6 +34,10 @@ interface Reader {
   readonly last: Map<string, number>;
   /** How many messages of each brewer are expected to come late: a `gap` of -1 announces each. */
   readonly late: Map<string, number>;
+  /** The number that came first of each session of a brewer, by that and by how far it is from its sequence, which is the same for all of one. */
+  readonly first: Map<string, number>;
+  /** The brews over which it was matched with each brewer. */
+  readonly over: Map<string, Set<string | undefined>>;
   readonly finals: Set<string>;
 }
 
@@ -96,7 +101,12 @@ class Chaos {
     client.on('error', ({ code, message }) => code === 'CALLBACK_FAILED' && this.problems.push(message));
     later(() => client.disconnect());
     await client.connect();
-    const member = { client, proxies, readers: [], writers: [] };
+    const member: Member = { client, proxies, readers: [], writers: [] };
+    // By a step, or since control was gone for too long: all begins anew.
+    client.on('state', (state) => {
+      if (state !== 'disconnected') return;
+      for (const reader of member.readers) for (const map of [reader.heard, reader.last, reader.first, reader.over]) map.clear();
+    });
     this.#members.push(member);
     this.#read(member);
     this.#write(member);
@@ -166,7 +176,6 @@ class Chaos {
       if (writer) client.addBrewer(writer.brewer);
     } else if (kind < 994) {
       await client.disconnect();
-      for (const reader of readers) for (const map of [reader.heard, reader.last]) map.clear();
       await client.connect();
     } else {
       await this.#server.close();
@@ -181,6 +190,7 @@ class Chaos {
   #read({ client, readers }: Member): void {
     const pattern = this.#pick(PATTERNS)!;
     const [heard, last, late, finals] = [new Map<string, Set<number>>(), new Map<string, number>(), new Map<string, number>(), new Set<string>()];
+    const [first, over] = [new Map<string, number>(), new Map<string, Set<string | undefined>>()];
     const patron = client.addPatron(pattern, (_, message) => {
       const { number, final } = message.json() as { number: number; final: boolean };
       const id = message.brewerId;
@@ -192,13 +202,17 @@ class Chaos {
       heard.set(id, all);
       if (all.has(number)) this.problems.push(`${pattern} heard ${number} of the brewer of ${message.topic} twice`);
       all.add(number);
+      const session = `${id} ${number - message.sequence!}`;
+      const began = first.get(session) ?? number;
+      first.set(session, began);
       if (number > before) last.set(id, number);
-      else if (!this.#ordered) return;
+      else if (!this.#ordered || (number < began && over.get(id)!.size > 1)) return;
       else if (expected) late.set(id, expected - 1);
       else this.problems.push(`${pattern} heard ${number} after ${before} of the brewer of ${message.topic}`);
     });
     patron.on('gap', ({ brewerId, missing }) => missing < 0 && late.set(brewerId, (late.get(brewerId) ?? 0) - missing));
-    readers.push({ pattern, patron, heard, last, late, finals });
+    patron.on('added', ({ brewerId, brew }) => void over.set(brewerId, (over.get(brewerId) ?? new Set()).add(brew)));
+    readers.push({ pattern, patron, heard, last, late, first, over, finals });
   }
 
   #write({ client, writers }: Member): void {
@@ -230,7 +244,7 @@ function sockets(): string {
 }
 
 const relay = async (): Promise<Brew> => new WebSocketBrew();
-const seeds = Array.from({ length: scale(1, 5) }, (_, index) => 7 + index);
+const seeds = Array.from({ length: scale(1, 5) }, (_, index) => Number(process.env['PUBKEEPER_SEED'] ?? 7) + index);
 
 const runs = seeds.flatMap((seed) => [[seed, 'open'] as const, [seed, 'secured'] as const]);
 

@@ -77,12 +77,15 @@ export class World {
   }
 
   disconnect(member: Member): void {
+    this.proxy.letGo();
     member.wanted = false;
     this.#settles('disconnect', member.client.disconnect());
   }
 
   rest(member: Member): void {
     if (!member.life) return;
+    // What this connection still brings must not come after what the next one does.
+    this.proxy.letGo();
     member.troubles++;
     member.life.rest();
   }

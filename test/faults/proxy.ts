@@ -27,6 +27,7 @@ export class FaultProxy {
   /** Which new connections are not taken, by what is asked for. */
   refuses: (path: string) => boolean = () => false;
   readonly #pairs = new Set<Pair>();
+  readonly #holds = new Set<() => void>();
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
   readonly #target: () => number;
@@ -73,11 +74,18 @@ export class FaultProxy {
     }
   }
 
-  /** What comes from the server waits until the function that is returned is called. `isMeant`: as with `reset`. */
-  hold(isMeant: (path: string) => boolean): () => void {
-    const held = [...this.#pairs].filter(({ path }) => isMeant(path));
-    for (const { far } of held) far.pause();
-    return () => held.forEach(({ far }) => far.resume());
+  /** What comes from the server, or goes to it, waits until the function that is returned is called. `isMeant`: as with `reset`. */
+  hold(isMeant: (path: string) => boolean, way: 'up' | 'down' = 'down'): () => void {
+    const held = [...this.#pairs].filter(({ path }) => isMeant(path)).map(({ near, far }) => (way === 'up' ? near : far));
+    for (const socket of held) socket.pause();
+    const release = (): void => void (this.#holds.delete(release), held.forEach((socket) => socket.resume()));
+    this.#holds.add(release);
+    return release;
+  }
+
+  /** Nothing waits any longer. */
+  letGo(): void {
+    for (const release of this.#holds) release();
   }
 
   async close(): Promise<void> {

@@ -30,8 +30,18 @@ class Clock {
   }
 
   advance(ms: number): void {
+    const end = this.now + ms;
+    for (;;) {
+      const next = Math.min(end, ...[...this.#timers.values()].map(({ at }) => at));
+      this.pause(Math.max(0, next - this.now));
+      if (this.now === end && [...this.#timers.values()].every(({ at }) => at > end)) return;
+    }
+  }
+
+  /** The process has stood still: what is due by now runs, and nothing of what that begins. */
+  pause(ms: number): void {
     this.now += ms;
-    for (const [id, { at, run }] of this.#timers) {
+    for (const [id, { at, run }] of [...this.#timers]) {
       if (at > this.now || !this.#timers.delete(id)) continue;
       run();
     }
@@ -43,6 +53,8 @@ class Bench {
   readonly clock = new Clock();
   readonly joins = new Map<string, number>();
   readonly live = new Set<Match<string>>();
+  /** PATRON_NOTIFYs that were not held any longer. */
+  late = 0;
   /** PATRON_NOTIFYs that the matchmaker gave out: answers, and later matches. */
   answers = 0;
   later = 0;
@@ -55,6 +67,7 @@ class Bench {
       send: ({ client, packet }) => void this.sent.push([client, packet]),
       joined: (key) => this.joins.get(key) ?? 0,
       own: ({ brew }) => brew['hostname'] === 'own',
+      late: () => this.late++,
       clock: this.clock,
     });
     this.matchmaker = new Matchmaker({
@@ -154,7 +167,20 @@ describe('Barrier', () => {
     bench.clock.advance(249);
     expect(bench.take()).toEqual([]);
     bench.clock.advance(1);
-    expect(bench.take()).toEqual(['B +p1']);
+    expect([bench.take(), bench.late]).toEqual([['B +p1'], 1]);
+    bench.join('a');
+    expect([bench.take(), bench.late]).toEqual([[], 1]);
+  });
+
+  it('waits for a JOIN that has arrived while the process stood still, and is read after its timers', () => {
+    const bench = new Bench();
+    bench.brewer('b1', 'a');
+    bench.patron('p1', '*');
+    bench.take();
+    bench.clock.pause(10_000);
+    expect(bench.take()).toEqual([]);
+    bench.join('a');
+    expect([bench.take(), bench.late, bench.clock.waiting]).toEqual([['B +p1'], 0, 0]);
   });
 
   it('holds the answer to a BREWER_REGISTER, and lets a later match join it', () => {

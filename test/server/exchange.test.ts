@@ -211,6 +211,34 @@ describe('an id that another connection holds', () => {
     expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
   });
 
+  it('is refused while that one is alive, though the server stands still until its time to answer is over', async () => {
+    const server = await start({ heartbeatMs: 200 });
+    const [one, two] = [await connect(server), await connect(server)];
+    const id = newId();
+    one.send(10, register(id));
+    await one.expect(22);
+    // The answer has left by then, and is read when this process goes on: after its timers.
+    one.socket.on('ping', (mark: Buffer) => mark.length && Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250));
+    two.send(10, register(id));
+    expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
+  });
+
+  it('is given to the newcomer when that one is being closed, though something came of it before and its end takes its time', async () => {
+    const server = await start({ heartbeatMs: 200 });
+    const [one, two] = [await connect(server, { autoPong: false }), await connect(server)];
+    const id = newId();
+    one.send(10, register(id));
+    await one.expect(22);
+    two.send(10, register(id));
+    await once(one.socket, 'ping');
+    one.send(20, { topic: 'x', patron_id: newId(), brews: WEB });
+    one.socket.close(4000);
+    // The server's answer to that is not read, so that its end of the connection lasts.
+    one.socket.pause();
+    expect(await two.expect(22)).toEqual({ brewer_id: id, patrons: [] });
+    expect(server.stats()).toMatchObject({ clients: 1, brewers: 1, patrons: 0 });
+  });
+
   it('is given to the newcomer when that one is dead', async () => {
     const server = await start({ heartbeatMs: 200 });
     const id = newId();
@@ -268,6 +296,7 @@ describe('the ready barrier', () => {
     b.send(10, { topic: 'a', brewer_id, brewer_config: {}, brews: [relayOf(server)] });
     expect(await b.expect(22)).toMatchObject({ patrons: [{ patron_id }] });
     expect(performance.now() - started).toBeGreaterThan(200);
+    expect(server.stats().drops).toEqual({ 'late-join': 1 });
   });
 });
 

@@ -2,8 +2,17 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Turns } from '../../src/server/turns.js';
 import { deferred, settle } from '../helpers.js';
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
-afterEach(() => void vi.useRealTimers());
+/** For how long this process has stood still, in ms. */
+let stoodMs = 0;
+beforeEach(() => {
+  stoodMs = 0;
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  vi.spyOn(process, 'cpuUsage').mockImplementation((before) => ({ user: (performance.now() - stoodMs) * 1000 - (before?.user ?? 0), system: 0 }));
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
 
 function kit() {
   const log: string[] = [];
@@ -51,6 +60,15 @@ describe('the work of one connection', () => {
     first.resolve();
     await settle();
     expect(log).toContain('crash x');
+  });
+
+  it('does not rest for what the process stood still', () => {
+    const { log, turns, work } = kit();
+    turns.take(() => void (log.push('1'), (stoodMs = 2000), vi.advanceTimersByTime(2004)));
+    work('2', 4);
+    expect([log, turns.isBusy]).toEqual([['1', '2'], false]);
+    work('3', 3);
+    expect([log, turns.isBusy]).toEqual([['1', '2', '3', 'pause'], true]);
   });
 
   it('rests after each 10 ms, for as long as the last of it took', async () => {

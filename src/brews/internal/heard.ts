@@ -23,12 +23,21 @@ export class Heard {
   #tags = new Map<number, string>();
   #isMixed = false;
   #again = -1;
+  /** Nothing of before the first one is meant for it. */
+  #isBounded = false;
+  #isNew: boolean;
   /** The last frame without a sequence. */
   #last: Uint8Array | undefined;
 
-  /** The pair begins, here or over another brew: what comes next may have come before. */
-  move(): void {
+  /** @param isNew the pair begins over a relay, where others may have missed what was brewed before; until it moves nothing comes late */
+  constructor(isNew = false) {
+    this.#isNew = isNew;
+  }
+
+  /** The pair begins, here or over another brew (`hasMoved`): what comes next may have come before. */
+  move(hasMoved = false): void {
     this.#again = this.#highest;
+    if (hasMoved) this.#isNew = false;
   }
 
   /** The pair has ended. What is kept until it begins anew is little. */
@@ -48,9 +57,13 @@ export class Heard {
     }
     if (retained && sequence < this.#highest) return false;
     const tag = String.fromCharCode(...frame.subarray(-TAG));
-    if (sequence <= this.#again && (this.#tags.get(sequence) === tag || this.#isBefore(sequence))) return false;
+    if (this.#highest >= 0 && (this.#isBounded || sequence <= this.#again) && this.#isBefore(sequence)) return false;
+    if (sequence <= this.#again && this.#tags.get(sequence) === tag) return false;
     this.#keep(sequence, tag);
-    if (this.#highest < 0) this.#first = sequence;
+    if (this.#highest < 0) {
+      this.#first = sequence;
+      this.#isBounded = this.#isNew;
+    }
     this.#highest = Math.max(this.#highest, sequence);
     return true;
   }

@@ -91,9 +91,8 @@ export class MovingBrew implements Brew {
     const { brewerId, patronId, details } = pair;
     const key = `< ${brewerId} ${patronId}`;
     let isHere = true;
-    const heard = parting.heard(key);
-    parting.begin(key, this.name);
-    heard.move();
+    const heard = parting.heard(key, !!relays);
+    heard.move(!!parting.begin(key, this.name));
     const receive: PatronPair['receive'] = (frame, retained) => {
       if (isHere && heard.isNews(frame, retained)) pair.receive(frame, retained);
     };

@@ -82,9 +82,12 @@ export class Parting {
     sent.frames.add(frame);
   }
 
-  /** Where a patron's end is told of its frames. A pair that has ended not long ago, as where control was lost, is known again. */
-  heard(key: string): Heard {
-    const heard = this.#heard.get(key) ?? this.#past.get(key) ?? new Heard();
+  /**
+   * Where a patron's end is told of its frames. A pair that has ended not long ago, as where control was lost, is known again.
+   * @param isRelay whether it begins over a relay
+   */
+  heard(key: string, isRelay: boolean): Heard {
+    const heard = this.#heard.get(key) ?? this.#past.get(key) ?? new Heard(isRelay);
     this.#past.delete(key);
     this.#heard.set(key, heard);
     return heard;
