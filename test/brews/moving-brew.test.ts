@@ -180,6 +180,34 @@ describe('a relay that goes', () => {
     for (const stop of elsewhere) stop();
   });
 
+  it('is given a pair back before what that had left there ends: the connection stays; and keeps nothing of one that ends elsewhere', async () => {
+    const { relay, moving, beside, dial, pair, reading } = bench();
+    const socket = dial();
+    socket.is('open');
+    const begin = (brew: Brew): (() => void)[] => [brew.startBrewer(pair), brew.startPatron(reading)];
+    const end = (stops: (() => void)[]): void => stops.forEach((stop) => stop());
+    let here = begin(moving);
+    outage(socket);
+    end(here);
+    const there = begin(beside);
+    await settle();
+    relay.take();
+    end(there);
+    here = begin(moving);
+    expect(relay.take()).toEqual(['brewer starts', 'brewer stops', 'patron starts', 'patron stops']);
+    await settle();
+    end(here);
+    const last = begin(beside);
+    await settle();
+    expect(relay.take()).toEqual([]);
+    end(last);
+    await settle();
+    expect(relay.take()).toEqual(['brewer stops', 'patron stops']);
+    end(begin(moving));
+    await settle();
+    expect(relay.take()).toEqual(['brewer starts', 'patron starts', 'brewer stops', 'patron stops']);
+  });
+
   it('is not missed by a brewer that has ended, nor while its connections rest', async () => {
     const { moving, told, dial, pair } = bench();
     const socket = dial();

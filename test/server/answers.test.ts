@@ -1,7 +1,6 @@
 // What plain HTTP is answered with beside its words: headers, and when the connection ends.
 import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
-import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { later, start } from './harness.js';
 
@@ -16,13 +15,15 @@ function open(port: number): Socket {
 async function ask(port: number, request: string, body = ''): Promise<{ tcp: Socket; status: string; headers: Record<string, string>; body: string }> {
   const tcp = open(port);
   tcp.write(`${request}\r\nHost: x\r\n\r\n${body}`);
-  let text = '';
-  let rest = -1;
-  while (rest < 0 || text.length < rest) {
-    text += String(((await once(tcp, 'data')) as [Buffer])[0]);
-    const length = /content-length: (\d+)/i.exec(text);
-    if (length && text.includes('\r\n\r\n')) rest = text.indexOf('\r\n\r\n') + 4 + Number(length[1]);
-  }
+  const text = await new Promise<string>((resolve) => {
+    let come = '';
+    tcp.on('data', (part) => {
+      come += String(part);
+      const length = /content-length: (\d+)/i.exec(come);
+      const end = come.indexOf('\r\n\r\n') + 4;
+      if (length && end > 3 && come.length >= end + Number(length[1])) resolve(come);
+    });
+  });
   const [head, ...bodies] = text.split('\r\n\r\n');
   const [status, ...lines] = head!.split('\r\n');
   return { tcp, status: status!, headers: Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 2)])), body: bodies.join() };
