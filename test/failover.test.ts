@@ -221,7 +221,8 @@ describe('failing over', () => {
     const writer = client(server.url, brews(), { WebSocket: Counted as unknown as WebSocketConstructor });
     const reader = client(server.url, brews());
     await Promise.all([writer.connect(), reader.connect()]);
-    for (let i = 0; i < 3; i++) {
+    // Until it was the writer that has found its relay down, which is as often the reader.
+    for (let i = 0; i < 3 || !down; i++) {
       const brewer = writer.addBrewer(`demo.${i}`);
       const patron = reader.addPatron(`demo.${i}`);
       await until(() => [...patron.brewers.values()].some(({ brew }) => brew.startsWith('local-')), (run) => patron.on('added', run));
@@ -229,7 +230,6 @@ describe('failing over', () => {
       await until(() => !patron.isMatched, (run) => patron.on('removed', run));
       reader.removePatron(patron);
     }
-    expect(down).toBeGreaterThan(0);
     // What is down is said again with each registration, to a server that may be another one.
     down = 0;
     writer.addBrewer('demo.last');

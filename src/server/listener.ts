@@ -74,7 +74,6 @@ export class Listener {
     this.#relay = this.#webSockets(hooks.maxPayload.relay);
     const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answerInTurn(request, response);
     this.#http = hooks.tls ? createHttps({ ...pem(hooks.tls), ...HTTP }, answer) : createHttp(HTTP, answer);
-    this.#http.on('tlsClientError', (_error, socket: Duplex) => socket.destroy());
     this.#http.on('connection', (socket) => {
       const { addresses } = hooks;
       const address = socket.remoteAddress ?? '';

@@ -57,8 +57,6 @@ class RelayConnection implements Beating, RelayMember, Paced {
   }
 
   release(): void {
-    // It was not silent meanwhile, it was not heard.
-    this.silence = 0;
     if (this.mayRead()) this.socket.resume();
   }
 
@@ -224,7 +222,7 @@ export class RelayPlane {
     const { relayMessagesPerSecond: messages, relayBytesPerSecond: bytes } = limits;
     const budgets = [new Bucket(messages, 2 * messages), new Bucket(bytes, bytes)];
     const connection = new RelayConnection(socket, tcp, version, drops, this.#write);
-    const throttle = new Throttle(socket, budgets, () => (connection.silence = 0), () => !this.#pacer.isHeld(connection));
+    const throttle = new Throttle(socket, budgets, () => !this.#pacer.isHeld(connection));
     connection.mayRead = () => !throttle.isResting;
     socket.on('error', (error) => countFault(error, drops));
     socket.on('ping', (data) => {

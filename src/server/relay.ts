@@ -124,7 +124,7 @@ export class Relay<C extends RelayMember> {
     this.#missed.delete(connection);
     for (const [key, retained] of missed) {
       const last = this.#lastValues.get(key);
-      if (last && this.#memberships.of(connection).has(key)) this.#give(connection, key, [last], retained);
+      if (last) this.#give(connection, key, [last], retained);
     }
   }
 
@@ -289,7 +289,7 @@ export class Relay<C extends RelayMember> {
   }
 
   #hand(member: C, key: string, frames: readonly Uint8Array[], bytes: Buffer | boolean, stamp = this.#lastValues.stamp(key)): boolean {
-    if (member.take) return member.take(key, frames, stamp ?? this.#bridge?.stamp() ?? 0);
+    if (member.take) return member.take(key, frames, stamp ?? 0);
     const message = typeof bytes === 'boolean' ? format(frames, member.version, bytes) : bytes;
     if (!this.#options.write(member, message)) return false;
     this.#delivered += frames.length;

@@ -41,7 +41,7 @@ export class ControlSession implements Beating {
     this.#socket = socket;
     this.handshake = handshake;
     const { packetsPerSecond, packetBurst } = plane.limits;
-    this.#throttle = new Throttle(socket, [new Bucket(packetsPerSecond, packetBurst)], () => (this.silence = 0), () => !this.#turns.isBusy);
+    this.#throttle = new Throttle(socket, [new Bucket(packetsPerSecond, packetBurst)], () => !this.#turns.isBusy);
     this.#turns = new Turns({
       pause: () => socket.pause(),
       resume: () => void (this.#throttle.isResting || socket.resume()),
@@ -106,10 +106,9 @@ export class ControlSession implements Beating {
    */
   answers(): Promise<boolean> {
     if (!this.#open) return Promise.resolve(false);
-    // It sends, more than is read: what it answers would not be heard.
-    if (this.#throttle.isResting) return Promise.resolve(true);
     return (this.#probe ??= new Promise((resolve) => {
       this.#isHeard = false;
+      // One that is not read from is not heard: it sends more than is read, or waits itself.
       const cancel = patience(this.#plane.probeMs, () => this.#sign?.(this.#open && (this.#isHeard || this.isPaused)));
       this.#sign = (alive) => {
         cancel();

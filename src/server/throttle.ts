@@ -11,17 +11,12 @@ export class Throttle {
   readonly #socket: WebSocket;
   readonly #budgets: readonly Bucket[];
   readonly #mayRead: () => boolean;
-  readonly #resumed: () => void;
   #timer: Timer | undefined;
 
-  /**
-   * @param resumed called when it is read again: it was not silent meanwhile, it was not heard
-   * @param mayRead whether nobody else wants it paused
-   */
-  constructor(socket: WebSocket, budgets: readonly Bucket[], resumed: () => void, mayRead = (): boolean => true) {
+  /** @param mayRead whether nobody else wants it paused */
+  constructor(socket: WebSocket, budgets: readonly Bucket[], mayRead: () => boolean) {
     this.#socket = socket;
     this.#budgets = budgets;
-    this.#resumed = resumed;
     this.#mayRead = mayRead;
   }
 
@@ -38,7 +33,6 @@ export class Throttle {
     this.#socket.pause();
     this.#timer = after(wait, () => {
       this.#timer = undefined;
-      this.#resumed();
       if (this.#mayRead()) this.#socket.resume();
     });
     return true;

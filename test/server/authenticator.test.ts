@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { CloseCode } from '../../src/server/index.js';
 import type { Authenticator, Rights } from '../../src/server/index.js';
-import { start } from './harness.js';
+import { start, until } from './harness.js';
 import { RawControl } from './raw-client.js';
 
 const ALL: Rights = { mayRead: () => true, mayWrite: () => true };
@@ -41,6 +41,30 @@ describe('an authenticator of one\u2019s own', () => {
     expect(server.stats().clients).toBe(0);
     expect(told).toEqual([expect.stringContaining('authenticate() must return { mayRead(topic), mayWrite(topic)')]);
   });
+});
+
+it('lets nobody in who has gone while the token was checked', async () => {
+  let admit: ((rights: Rights) => void) | undefined;
+  const checked = new Promise<Rights>((resolve) => (admit = resolve));
+  const server = await start({ tokens: { authenticate: () => checked } });
+  const client = await RawControl.open(server.url, '1.1');
+  client.send(1, { token: 'x' });
+  await until(() => admit !== undefined);
+  client.socket.terminate();
+  await until(() => server.stats().controlConnections === 0);
+  admit!(ALL);
+  await checked;
+  await until(() => true);
+  expect(server.stats()).toMatchObject({ controlConnections: 0, clients: 0 });
+});
+
+it.each([undefined, null, 'down'])('costs one connection where it fails by %s, which is no error', async (why) => {
+  const told: unknown[] = [];
+  const server = await start({ tokens: { authenticate: () => Promise.reject(why) }, logger: { warn: () => undefined, error: (...data: unknown[]) => void told.push(data[0]) } });
+  const client = await RawControl.open(server.url, '1.1');
+  client.send(1, { token: 'x' });
+  expect((await client.closed).code).toBe(CloseCode.SERVER_FAULT);
+  expect(told).toEqual([expect.stringContaining('A control connection ended by a fault of the server')]);
 });
 
 it('closes when the token is not checked in time, and says that it came', async () => {

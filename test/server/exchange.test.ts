@@ -126,6 +126,7 @@ describe('connections', () => {
     expect(await deaf.closed).toMatchObject({ code: 1006 });
     await alive.settled();
     await relay.settled();
+    expect(relay.inbox.waiting).toEqual([]); // signs of life are of protocol 2
     expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 1, drops: { silent: 1 } });
   });
 });

@@ -53,7 +53,7 @@ it('answers who offers another upgrade than WebSocket as if nothing had been off
     const headers = { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABkAAQAoAAAAAIAAAAA' };
     const request = httpGet(new URL('/healthz', url.replace('ws:', 'http:')), { headers });
     const [answer] = (await once(request, 'response')) as [IncomingMessage];
-    expect(answer.statusCode).toBe(status);
+    expect([answer.statusCode, answer.headers.connection]).toEqual([status, status === 200 ? 'close' : 'Upgrade']);
     expect(await text(answer)).toMatch(status === 200 ? /^ok\n$/ : /^This port is for WebSockets/);
   }
 });

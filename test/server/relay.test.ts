@@ -9,7 +9,7 @@ import { unhex } from '../helpers.js';
 import { sealedFrame } from '../sealed-frame.js';
 import { vectors } from '../vectors.js';
 
-const { JOIN, LEAVE, PUBLISH } = RelayPacketType;
+const { JOIN, LEAVE, PUBLISH, GRANT, PING } = RelayPacketType;
 const ID = unhex('0123456789abcdef0123456789abcdef');
 const frame = (topic: string, text: string, id = ID): Uint8Array =>
   encodeFrame(frameIdentity(topicHash(topic), id), Buffer.from(text));
@@ -59,7 +59,7 @@ class Bench {
   corks = 0;
   readonly #members = new Map<string, Member>();
   readonly #relay: Relay<Member>;
-  readonly relay: Omit<Relay<Member>, 'receive' | 'gone' | 'drained' | 'age' | 'expire' | 'inject' | 'refresh' | 'welcome' | 'last' | 'unbridge'> & { drained(name: string): void; receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
+  readonly relay: Omit<Relay<Member>, 'receive' | 'gone' | 'drained' | 'expire' | 'inject' | 'refresh' | 'welcome' | 'last' | 'unbridge'> & { drained(name: string): void; receive(name: string, bytes: Uint8Array): void; gone(name: string): void };
 
   constructor(options: Partial<RelayOptions<Member>> = {}) {
     const relay = new Relay<Member>({
@@ -75,6 +75,7 @@ class Bench {
       gone: (name) => relay.gone(this.member(name)),
       drained: (name) => relay.drained(this.member(name)),
       flush: () => relay.flush(),
+      age: () => relay.age(),
       joined: (key) => relay.joined(key),
       get topics() {
         return relay.topics;
@@ -330,6 +331,48 @@ describe('Relay', () => {
     expect(bench.take()).toEqual(['2 missed on b']);
   });
 
+  it('gives a reader that is behind nothing until it has drained, and then only what is kept still', () => {
+    let isFull = true;
+    const bench: Bench = new Bench({ write: (to, bytes) => !isFull && bench.written.push({ to, bytes }) > 0, maxRetained: 1 });
+    for (const topic of ['a', 'b']) {
+      bench.relay.receive('2', packet(JOIN, topic));
+      bench.publish('1', topic, `missed on ${topic}`);
+      bench.take();
+    }
+    isFull = false;
+    bench.publish('1', 'b', 'newest');
+    expect(bench.take()).toEqual([]);
+    bench.relay.drained('2');
+    expect(bench.take()).toEqual(['2 newest']);
+    isFull = true;
+    bench.publish('1', 'a', 'missed');
+    bench.take();
+    bench.relay.gone('2');
+    isFull = false;
+    bench.relay.receive('2', packet(JOIN, 'b'));
+    bench.publish('1', 'b', 'x');
+    expect(bench.take()).toEqual(['2 x']);
+  });
+
+  it('keeps of what is published in a tick the last', () => {
+    const bench = new Bench();
+    bench.relay.receive('2', packet(JOIN, 'a'));
+    for (const text of ['x', 'y', 'z']) bench.publish('1', 'a', text);
+    bench.take();
+    bench.relay.receive('3', packet(JOIN, 'a'));
+    expect(bench.take()).toEqual(['3 z*']);
+  });
+
+  it('gives signs of life to who speaks protocol 2, and takes no offence at tickets where none are asked for', () => {
+    const pinged: string[] = [];
+    const bench = new Bench({ pinged: ({ name }) => void pinged.push(name) });
+    for (const name of ['1', 'old']) {
+      bench.relay.receive(name, encodeRelayPacket(PING, new Uint8Array(0)));
+      bench.relay.receive(name, packet(GRANT, 'a', new Uint8Array(56)));
+    }
+    expect([pinged, bench.faults]).toEqual([['1'], ['old relay-packet']]);
+  });
+
   it('tells of a full reader who publishes for it, and whether somebody else reads that', () => {
     const told: unknown[] = [];
     const bench: Bench = new Bench({
@@ -344,7 +387,15 @@ describe('Relay', () => {
     bench.publish('1', 'a', 'x');
     bench.publish('4', 'a', 'x');
     bench.take();
-    expect(told).toEqual([['2', [['1', false]]], ['2', [['1', true], ['4', false]]]]);
+    expect(told.splice(0)).toEqual([['2', [['1', false]]], ['2', [['1', true], ['4', false]]]]);
+    const publish = (): unknown => (bench.publish('1', 'a', 'x'), bench.take(), told.pop());
+    Object.assign(bench.member('3'), { isFull: true });
+    expect(publish()).toEqual(['2', [['1', false]]]);
+    Object.assign(bench.member('3'), { isFull: false });
+    bench.relay.age();
+    expect(publish()).toEqual(['2', [['1', true]]]);
+    bench.relay.age(); // nothing was published on b since the call before
+    expect(publish()).toEqual(['2', [['1', false]]]);
   });
 
   it('sends at once what fills a message, so that a full reader is noticed', () => {
@@ -354,6 +405,8 @@ describe('Relay', () => {
     expect(bench.written.length).toBe(0);
     bench.publish('1', 'a', 'x'.repeat(65_448));
     expect(bench.written.length).toBe(2);
+    for (let i = 0; i < 3; i++) bench.publish('1', 'a', 'x'.repeat(25_000));
+    expect(bench.written.length).toBe(3);
   });
 
   it('takes no frame that is longer than allowed, but a bundle of short ones as long as a batch', () => {
@@ -361,9 +414,12 @@ describe('Relay', () => {
     bench.relay.receive('2', packet(JOIN, 'a'));
     const sealed = (length: number, flags: number): Uint8Array =>
       sealedFrame(Buffer.alloc(length), { topic: 'a', brewerId: Buffer.from(ID).toString('hex'), key: Buffer.alloc(32), epoch: '0'.repeat(16), sequence: 0, flags });
-    const frames = [frame('a', 'x'.repeat(1032)), sealed(1000, 0), sealed(64 * 1024, 1), frame('a', 'x'.repeat(1033)), sealed(1017, 0), sealed(64 * 1024 + 17, 1)];
+    // Only what is sealed can be a bundle.
+    const unsealed = frame('a', 'x'.repeat(1033));
+    unsealed[51] = 1;
+    const frames = [frame('a', 'x'.repeat(1032)), sealed(1000, 0), sealed(64 * 1024 + 16, 1), frame('a', 'x'.repeat(1033)), sealed(1017, 0), sealed(64 * 1024 + 17, 1), unsealed];
     for (const one of frames) bench.relay.receive('1', packet(PUBLISH, 'a', one));
-    expect([bench.relay.published, bench.faults]).toEqual([3, ['1 too-long', '1 too-long', '1 too-long']]);
+    expect([bench.relay.published, bench.faults]).toEqual([3, Array(4).fill('1 too-long')]);
   });
 
   it('leaves out of what it gathers only what the connection itself has published', () => {

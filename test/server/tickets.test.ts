@@ -130,6 +130,49 @@ describe('Permits', () => {
     permits.gone('c');
     expect(may()).toEqual([false, false, false]);
   });
+
+  it('forget what has expired, which is in the way of nothing, and all of who has gone', () => {
+    let now = 0;
+    const tickets = new Tickets();
+    const permits = new Permits<string>(tickets, 2, () => now);
+    const id = (n: number): Buffer => Buffer.alloc(16, n);
+    const grant = (n: number, expires: number): boolean =>
+      permits.grant('c', JOIN_HASH, tickets.issue({ operation: 'publish', topicHash: JOIN_HASH, brewerId: id(n) }, expires));
+    const may = (): boolean[] => [1, 2, 3].map((n) => permits.publish('c', encodeFrame('a', id(n).toString('hex'), 'x')));
+    permits.join('c', JOIN_HASH, tickets.issue(JOIN, 100));
+    expect([grant(1, 300), grant(2, 100)]).toEqual([true, true]);
+    now = 100;
+    permits.expire(() => undefined);
+    expect([grant(3, 300), may()]).toEqual([true, [true, false, true]]);
+    permits.gone('c');
+    permits.expire(() => expect.unreachable());
+  });
+
+  it('of a connection end with it at the relay; a ticket for what is joined already gives the last value to nobody again', () => {
+    const tickets = new Tickets();
+    const permits = new Permits<RelayMember>(tickets, 10, () => 0);
+    const [log, reader, writer]: [string[], RelayMember, RelayMember] = [[], { version: 2 }, { version: 2 }];
+    const relay = new Relay<RelayMember>({
+      permits,
+      write: () => log.push('frame') > 0,
+      cork: () => undefined,
+      dropped: (fault) => void log.push(fault),
+      joined: () => void log.push('joined'),
+    });
+    const send = (from: RelayMember, type: RelayPacketType, payload: Uint8Array): string[] => {
+      relay.receive(from, encodeRelay(type, 'a', payload));
+      relay.flush();
+      return log.splice(0);
+    };
+    const frame = encodeFrame('a', ID.toString('hex'), 'x');
+    expect(send(writer, RelayPacketType.GRANT, tickets.issue(PUBLISH, 100))).toEqual([]);
+    expect(send(writer, RelayPacketType.PUBLISH, frame)).toEqual([]);
+    expect(send(reader, RelayPacketType.JOIN, tickets.issue(JOIN, 100))).toEqual(['frame', 'joined']);
+    expect(send(reader, RelayPacketType.JOIN, tickets.issue(JOIN, 200))).toEqual([]);
+    expect(send(writer, RelayPacketType.PUBLISH, frame)).toEqual(['frame']);
+    relay.gone(writer);
+    expect(send(writer, RelayPacketType.PUBLISH, frame)).toEqual(['no-ticket']);
+  });
 });
 
 describe('a secured relay', () => {

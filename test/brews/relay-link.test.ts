@@ -1,0 +1,94 @@
+// What one connection to a relay does not lose or leave behind. The relay is a socket of this process.
+import { expect, it, vi } from 'vitest';
+import { WebSocketBrew } from '../../src/brews/websocket.js';
+import type { BrewHost } from '../../src/core/brew.js';
+import { fakeTime, pass } from '../core/fake-time.js';
+import { id, rawFrame } from '../helpers.js';
+import { Network, type PairSocket } from '../socket-pair.js';
+
+fakeTime();
+const TOPIC = 'a.b';
+const RELAY_2 = 'pubkeeper-relay-2';
+const FULL = 2 * 1024 * 1024;
+
+function kit() {
+  const network = new Network();
+  const host = {
+    server: 'ws://one/ws',
+    losses: 0,
+    WebSocket: network.WebSocket,
+    reconnect: { delayMs: 100, maxDelayMs: 100, stableMs: 5000, graceMs: 30_000, maxRetries: Infinity },
+    logger: undefined,
+    report: () => undefined,
+    dropped: () => undefined,
+  } satisfies BrewHost;
+  const brew = new WebSocketBrew();
+  brew.attach(host);
+  const start = () => brew.startBrewer({ topic: TOPIC, brewerId: id(1), patronId: id(2), details: { name: 'websocket' } });
+  /** Brews, and returns whether that is accepted. */
+  const say = (text: string): (() => boolean) => {
+    let isAccepted = false;
+    void Promise.resolve(brew.brew(id(1), rawFrame(TOPIC, id(1), text))).then(() => (isAccepted = true));
+    return () => isAccepted;
+  };
+  return { network, host, brew, start, say };
+}
+
+/** What was published to a relay, as the texts in it. */
+const published = ({ sent }: PairSocket): string[] => sent.flatMap((message) => Buffer.from(message).toString('latin1').match(/said \w+/g) ?? []);
+
+it('what waits for word of its pairs leaves when those have ended: no such word comes, and its brewer waits for it', async () => {
+  const { network, host, start, say } = kit();
+  const stop = start();
+  network.last.open(RELAY_2);
+  host.losses = 1;
+  network.last.end();
+  await pass(100);
+  network.last.open(RELAY_2);
+  const isAccepted = say('said held');
+  await pass(0);
+  expect([isAccepted(), published(network.last)]).toEqual([false, []]);
+  stop();
+  await pass(0);
+  expect([isAccepted(), published(network.last)]).toEqual([true, ['said held']]);
+});
+
+it.each(['rest', 'close'] as const)('what was brewed in the tick leaves before a %s', async (how) => {
+  const { network, brew, start, say } = kit();
+  start();
+  network.last.open(RELAY_2);
+  say('said x');
+  say('said y');
+  void brew[how]();
+  await pass(0);
+  expect(published(network.sockets[0]!)).toEqual(['said x', 'said y']);
+});
+
+it('each time that the socket is full, who brews waits', async () => {
+  const { network, start, say } = kit();
+  start();
+  const socket = network.last;
+  socket.open(RELAY_2);
+  for (let time = 0; time < 2; time++) {
+    socket.bufferedAmount = FULL;
+    const isAccepted = say('said x');
+    await pass(20);
+    expect(isAccepted()).toBe(false);
+    socket.bufferedAmount = 0;
+    await pass(5);
+    expect(isAccepted()).toBe(true);
+  }
+});
+
+it('one that is closed leaves no timer behind, whether it was idle or full', async () => {
+  const { network, brew, start, say } = kit();
+  const stop = start();
+  network.last.open(RELAY_2);
+  network.last.bufferedAmount = FULL;
+  say('said x');
+  stop();
+  await pass(0);
+  await brew.close();
+  await pass(0);
+  expect(vi.getTimerCount()).toBe(0);
+});
