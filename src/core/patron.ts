@@ -50,8 +50,9 @@ export class Patron {
   readonly #streams = new Set<BoundedStream<Message>>();
   readonly #drops = new Drops((drop) => this.#events.emit('dropped', drop));
   readonly #owner: SourceOwner;
-  #host: PatronHost | undefined;
-  #leave: (() => void) | undefined;
+  /** Null when it was removed from its client. */
+  #host: PatronHost | null | undefined;
+  #leave: (() => void) | null | undefined;
   #engine: CryptoEngine | undefined;
   #resets = 0;
 
@@ -171,7 +172,7 @@ export class Patron {
   }
 
   /**
-   * Messages from now on, until the patron is removed or its client disconnects. Holds up to 1,024 messages that were
+   * Messages from now on, until the patron is removed or its client disconnects; none of one that was removed before. Holds up to 1,024 messages that were
    * not read yet; then the oldest is dropped and counted (`overflow`).
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
@@ -179,7 +180,8 @@ export class Patron {
       () => this.#drops.add('overflow', undefined),
       () => this.#streams.delete(stream),
     );
-    this.#streams.add(stream);
+    if (this.#host === null) stream.end();
+    else this.#streams.add(stream);
     return stream;
   }
 
@@ -220,7 +222,7 @@ export class Patron {
   /** @internal Called when it is removed. */
   _release(): undefined {
     this.reset();
-    this.#host = this.#leave = undefined;
+    this.#host = this.#leave = null;
   }
 
   /** @internal Whether its match with this brewer was told, and has not ended. */
@@ -280,7 +282,7 @@ export class Patron {
   }
 
   #callbackFailed(cause: unknown, { topic, brewerId }: Message): void {
-    this.#events.report(new PubkeeperError('CALLBACK_FAILED', `The callback of the patron for ${this.topic} threw at a message on ${topic}.`, { topic, brewerId }, cause));
+    this.#events.report(new PubkeeperError('CALLBACK_FAILED', `The callback for ${this.topic} threw at a message on ${topic}.`, { topic, brewerId }, cause));
   }
 
   #try(run: () => void, undo?: () => void): void {
