@@ -8,7 +8,7 @@ export { isTopic, isTopicPattern, matchTopic } from './core/topic.js';
 export type { AbortSignalLike } from './core/attempt.js';
 export type { Brew, BrewHost, BrewScope, BrewerPair, Failover, PatronPair } from './core/brew.js';
 export type { CipherName } from './core/ciphers/cipher.js';
-export type { ClientEvents, ClientState } from './core/client-options.js';
+export type { ClientEvents, ClientState, UrlLike } from './core/client-options.js';
 export type { Drop, DropReason } from './core/drops.js';
 export type { Logger } from './core/host.js';
 export type { Message } from './core/message.js';

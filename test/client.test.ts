@@ -25,7 +25,7 @@ async function serve(port = 0, tls?: { cert: Buffer; key: Buffer }): Promise<Pub
   return server;
 }
 
-function client(server: string, options: Partial<ClientOptions> = {}): PubkeeperClient {
+function client(server: ClientOptions['server'], options: Partial<ClientOptions> = {}): PubkeeperClient {
   const made = new PubkeeperClient({ server, token: 'secret', reconnect: QUICK, ...options });
   clean.push(() => made.disconnect());
   return made;
@@ -382,11 +382,21 @@ describe('options and registrations', () => {
   });
 
   it('takes no name and no password in an address, and does not show them; an @ behind the host is none', () => {
-    for (const [server, shown] of [['ws://me:secret@127.0.0.1/ws', '(use token)@127.0.0.1/ws'], ['me:secret@a', '(use token)@a'], ['ws://me:\nsecret@a', '(use token)@a'], [['ws://a', 'ws://:secret@a/@/b'], '(use token)@/b']] as const) {
+    for (const [server, shown] of [['ws://me:secret@127.0.0.1/ws', '(use token)@127.0.0.1/ws'], ['me:secret@a', '(use token)@a'], ['ws://me:\nsecret@a', '(use token)@a'], [['ws://a', 'ws://:secret@a/@/b'], '(use token)@/b'], [[], ''], [undefined as never, 'undefined']] as const) {
       const message = `server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not "${shown}".`;
       expect(() => client('', { server })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message }) as Error);
     }
     expect(() => client('', { server: ['ws://a/@b?c=d@e', 'wss://a?b@c'] })).not.toThrow();
+  });
+
+  it('takes a URL as well, as it was then', async () => {
+    const server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true }] } });
+    clean.push(() => server.close());
+    const url = new URL(server.url);
+    const made = client(url);
+    url.port = '1';
+    await made.connect();
+    expect(() => client(new URL('http://127.0.0.1/ws'))).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringContaining('not "http://127.0.0.1/ws"') as string }) as Error);
   });
 
   it.each<[string, Brew[]]>([

@@ -42,7 +42,21 @@ it('what is neither a patron nor a brewer is told to be no topic', () => {
 it('a callback for a patron that has its own already is refused, since nobody would call it', () => {
   const client = new PubkeeperClient({ server: 'ws://127.0.0.1:1/ws', token: TOKEN });
   const patron = new Patron('a');
+  // @ts-expect-error It has a callback of its own, or none.
   expect(thrown(() => client.addPatron(patron, () => undefined)).code).toBe('OPTION_INVALID');
   // And it can still be added.
   expect(client.addPatron(patron)).toBe(patron);
+});
+
+it('the options of a patron or brewer that is there already are its own: others do not compile', () => {
+  const client = new PubkeeperClient({ server: 'ws://127.0.0.1:1/ws', token: TOKEN });
+  // @ts-expect-error Its minCipher is that of new Patron().
+  expect(client.addPatron(new Patron('a'), undefined, { minCipher: 'aes-gcm' }).minCipher).toBe('aes-cbc');
+  // @ts-expect-error Its cipher is that of new Brewer().
+  expect(client.addBrewer(new Brewer('a'), { cipher: 'none' }).cipher).toBe('aes-gcm');
+  const { signal } = new AbortController();
+  client.addPatron(new Patron('a'), undefined, { signal });
+  // What may be either compiles as it did.
+  for (const either of ['a', new Patron('a')]) client.addPatron(either, undefined, { signal });
+  for (const either of ['a', new Brewer('a')]) client.addBrewer(either, null);
 });

@@ -71,6 +71,37 @@ it('does not add a patron whose signal is aborted already', async () => {
   expect(client.addPatron(patron)).toBe(patron); // it belongs to nobody yet
 });
 
+it('a loop over a patron that was removed, or whose signal was aborted before, ends at once; one over a patron that nobody has yet waits', async () => {
+  const { client } = await connected();
+  const read = async (patron: Patron): Promise<string[]> => {
+    const texts: string[] = [];
+    for await (const message of patron) texts.push(message.text());
+    return texts;
+  };
+  expect(await read(client.addPatron('leave.*', undefined, { signal: AbortSignal.abort() }))).toEqual([]);
+  const heard: string[] = [];
+  const patron = new Patron('leave.*', (_data, message) => heard.push(message.text()));
+  const early = read(patron);
+  client.addPatron(patron);
+  // What a client has is not taken from it by a signal that was given too late.
+  client.addPatron(patron, undefined, { signal: AbortSignal.abort() });
+  const brewer = client.addBrewer('leave.x');
+  await expect.poll(() => brewer.isMatched && patron.isMatched).toBe(true);
+  await brewer.brewText('first');
+  await expect.poll(() => heard).toEqual(['first']);
+  client.removePatron(patron);
+  expect(await early).toEqual(['first']);
+  expect(await read(patron)).toEqual([]);
+  // Added again it has another life, which begins with the last value.
+  client.addPatron(patron);
+  const late = read(patron);
+  await expect.poll(() => brewer.isMatched && patron.isMatched).toBe(true);
+  await brewer.brewText('second');
+  await expect.poll(() => heard).toEqual(['first', 'first', 'second']);
+  await client.disconnect();
+  expect(await late).toEqual(['first', 'second']);
+});
+
 it('removes patrons and brewers at the end of the block that uses them', async () => {
   const { client, counts } = await connected();
   {

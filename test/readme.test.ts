@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
 import { expect, it } from 'vitest';
 import { createServer } from '../src/server/index.js';
 
@@ -20,6 +21,32 @@ it('the first example of the README prints what it brews', { timeout: 30_000 }, 
   try {
     const [printed] = (await once(child.stdout, 'data')) as [Buffer];
     expect(printed.toString()).toBe("demo.hello { hello: 'world' }\n");
+  } finally {
+    child.kill();
+    await exited;
+    await server.close();
+  }
+});
+
+it('the example of requests and replies in docs/coming-from.md answers, and gives up where nobody does', { timeout: 30_000 }, async () => {
+  const [, example = ''] = /## Requests and replies\n.*?```ts\n(.*?)```/s.exec(readFileSync(`${root}docs/coming-from.md`, 'utf8')) ?? [];
+  expect(example).toContain('timeout(5000)');
+  const server = await createServer({ port: 0 });
+  const code = `
+    import { PubkeeperClient } from 'pubkeeper';
+    const client = new PubkeeperClient({ server: '${server.url}', token: '${server.token}' });
+    ${example.replace('timeout(5000)', 'timeout(value === 21 ? 20_000 : 1)')}
+    const matched = new Promise((resolve) => requests.on('matched', resolve));
+    await client.connect();
+    await matched;
+    console.log(await ask(21), await ask(0).catch(({ message }) => message));
+    process.exit();`;
+  const { outputText } = ts.transpileModule(code, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext } });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', outputText], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  try {
+    const [printed] = (await once(child.stdout, 'data')) as [Buffer];
+    expect(printed.toString()).toBe('42 Nobody answered within 5 s.\n');
   } finally {
     child.kill();
     await exited;

@@ -108,11 +108,11 @@ export class WebSocketBrew implements Brew {
   }
 
   rest(): void {
-    for (const link of this.#links.values()) link.rest();
+    this.#links.forEach((link) => link.rest());
   }
 
   wake(silentMs?: number): void {
-    for (const link of this.#links.values()) link.wake(silentMs);
+    this.#links.forEach((link) => link.wake(silentMs));
   }
 
   async close(): Promise<void> {

@@ -108,11 +108,16 @@ const client = (command: Command): Command => clientOptions().reduce((it, option
 const quiet = (): Option => new Option('-q, --quiet', 'no notes on stderr, only errors');
 const verbose = (): Option => new Option('--verbose', 'more on stderr: details, and the stacks of errors');
 
+/** What other publish/subscribe tools call our commands. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([['sub', 'patron'], ['subscribe', 'patron'], ['pub', 'brew'], ['publish', 'brew']]);
+
 /** Commander's error as a sentence of ours. What stands behind a `=` is left out: it may be a token. */
 function sentenceOf({ message, code }: CommanderError, args: readonly string[], program: Command): string {
   const text = message.replace(/^error: /, '').replace(/('-[^'=]*)=[^']*'/, "$1'").replace(/\s*\n\s*/g, ' ').replace(/\.$/, '');
+  const meant = code === 'commander.unknownCommand' ? ELSEWHERE.get(args.find((arg) => !arg.startsWith('-')) ?? '') : undefined;
+  const hint = meant ? ` (Did you mean ${meant}?)` : '';
   const dash = code === 'commander.unknownOption' && args.includes('brew') ? ' (a text that begins with a dash goes behind --)' : '';
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${dash}; see ${calledBy(args, program)} --help.`;
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${hint}${dash}; see ${calledBy(args, program)} --help.`;
 }
 
 /** The command that was called, as far as there is one: its help has the flags. */

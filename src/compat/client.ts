@@ -132,7 +132,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
    * @throws {PubkeeperError} `OPTION_INVALID`
    */
   disconnect(code = 1000): Promise<void> {
-    if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code < 5000)) throw invalid('A close code must be 1000, or from 3000 to 4999.');
+    if (code !== 1000 && !(code >= 3000 && code < 5000 && Number.isInteger(code))) throw invalid('A close code must be 1000 or from 3000 to 4999.');
     this.#closeCode = code;
     return this.#stop();
   }
@@ -180,7 +180,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   }
 
   protected override fail(cause: unknown): void {
-    const error = asPubkeeperError(cause, 'CALLBACK_FAILED', 'A listener or a callback of the application failed.');
+    const error = asPubkeeperError(cause, 'CALLBACK_FAILED', 'A listener or callback of the application failed.');
     if (!this.emit('error', error)) defaultLogger().error(error);
   }
 

@@ -22,11 +22,11 @@ export class BrewSet extends Map<string, Brew> {
   }
 
   rest(): void {
-    for (const brew of this.values()) brew.rest?.();
+    this.forEach((brew) => brew.rest?.());
   }
 
   wake(silentMs?: number): void {
-    for (const brew of this.values()) brew.wake?.(silentMs);
+    this.forEach((brew) => brew.wake?.(silentMs));
   }
 
   /** Resolves when all have closed. A brew that fails to is reported. */

@@ -59,7 +59,7 @@ export class Brewer {
   constructor(topic: string, options?: BrewerOptions | BrewerOptions['crypto'] | null) {
     assertTopic(topic);
     const { crypto = true, brewerId, cipher = 'aes-gcm' } = optionsOf<BrewerOptions>(options);
-    if (typeof crypto !== 'boolean') throw new PubkeeperError('OPTION_INVALID', `A brewer's crypto must be true or false, not ${show(crypto)}.`);
+    if (typeof crypto !== 'boolean') throw new PubkeeperError('OPTION_INVALID', `crypto must be true or false, not ${show(crypto)}.`);
     if (typeof cipher !== 'function' && !CIPHERS.includes(cipher)) throw new PubkeeperError('OPTION_INVALID', `cipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(cipher)}.`);
     this.topic = topic;
     this.brewerId = brewerId == null ? newId() : parseId(brewerId);

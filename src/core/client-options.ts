@@ -40,13 +40,19 @@ export interface ClientEvents {
   };
 }
 
+/** What a client needs of a `URL`: those of browsers and Node fit. */
+export interface UrlLike {
+  /** The whole address. */
+  readonly href: string;
+}
+
 /** The options of a client. */
 export interface ClientOptions {
   /**
    * The URL of the control server: `ws://host:9898/ws`, or `wss://…`, without a name and a password. Of several, which must be one network, the next one is
-   * tried when one is lost or cannot be reached; the first `connect()` rejects when all have been tried.
+   * tried when one is lost or cannot be reached; the first `connect()` rejects when all have been tried. An object `URL` does too.
    */
-  readonly server: string | readonly string[];
+  readonly server: string | UrlLike | readonly (string | UrlLike)[];
   /** What the server knows this client by; a function is called for each connection. */
   readonly token: TokenSource;
   /** The transports that both ends must share, in order of preference. At least one. */
@@ -55,8 +61,8 @@ export interface ClientOptions {
   readonly WebSocket: WebSocketConstructor;
   /** Called by `connect()`, which dials when it has settled: to load what `WebSocket` needs. */
   readonly prepare?: (() => Promise<void>) | undefined;
-  /** How the client comes back after a loss; times in ms. */
-  readonly reconnect?: ReconnectOptions | undefined;
+  /** How the client comes back after a loss; times in ms. `false`: not at all, as with `maxRetries: 0`. */
+  readonly reconnect?: ReconnectOptions | false | undefined;
   /**
    * Whether `connect()` also tries again, and rejects only when that is over; each failure is an `error` event. Default
    * `false`: a first attempt that fails is final.
@@ -82,12 +88,12 @@ export interface Settings extends ClientOptions {
 /** @throws {PubkeeperError} `OPTION_INVALID` or `BREW_DUPLICATE` */
 export function readOptions(options: ClientOptions): Settings {
   const { server, token, brews, reconnect, connectTimeoutMs = 10_000 } = options ?? {};
-  const servers = [server].flat() as string[];
-  for (const one of servers.length ? servers : [server]) {
+  const servers = [server].flat().map(String);
+  for (const one of servers.length ? servers : ['']) {
     if (!isServer(one)) throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${showServer(one)}`);
   }
   if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
-    throw invalid("token must be a text that is not empty, or a function that gets it");
+    throw invalid("token must be a text, not empty, or a function that gets it");
   }
   const names = new Set<string>();
   // What is no list, or an empty one, lists nothing that is a brew.
@@ -99,7 +105,7 @@ export function readOptions(options: ClientOptions): Settings {
     }
     names.add(name);
   }
-  const settings: Settings['reconnect'] & Record<string, unknown> = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, maxRetries: Infinity };
+  const settings: Settings['reconnect'] & Record<string, unknown> = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, maxRetries: reconnect === false ? 0 : Infinity };
   for (const [name, given] of Object.entries(reconnect ?? {})) settings[name] = given ?? settings[name];
   for (const [name, ms] of Object.entries({ ...settings, connectTimeoutMs })) {
     if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number from 0 on, not ${show(ms)}`);
@@ -111,9 +117,9 @@ export function readOptions(options: ClientOptions): Settings {
  * Whether a WebSocket can be opened by this address. One with a fragment is refused by its constructor, which would be told as if the
  * browser had blocked it. A name and a password would stand in messages, and be unknown to the relay beside the server.
  */
-export function isServer(server: unknown): boolean {
+export function isServer(server: string): boolean {
   try {
-    return typeof server === 'string' && /^wss?:..[^@/]+\/[^#]*$/.test(parseUrl(server).href);
+    return /^wss?:..[^@/]+\/[^#]*$/.test(parseUrl(server).href);
   } catch {
     return false;
   }
@@ -122,4 +128,4 @@ export function isServer(server: unknown): boolean {
 const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `${why}.`);
 
 /** What was given as an address, without what may be a password in it. */
-export const showServer = (server: unknown): string => show(typeof server === 'string' ? server.replace(/.*@/s, '(use token)@') : server);
+export const showServer = (server: string): string => show(server.replace(/.*@/s, '(use token)@'));

@@ -86,10 +86,10 @@ export class PubkeeperClient {
    * is not even added.
    * @throws {PubkeeperError} `PATTERN_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
-  addPatron(
-    patron: Patron | string,
-    callback?: PatronCallback,
-    options?: (PatronOptions & { readonly signal?: AbortSignalLike | undefined }) | null,
+  addPatron<Given extends Patron | string>(
+    patron: Given,
+    callback?: Given extends string ? PatronCallback : undefined,
+    options?: ((Given extends string ? PatronOptions : { readonly [Name in keyof PatronOptions]?: undefined }) & { readonly signal?: AbortSignalLike | undefined }) | null,
   ): Patron {
     // Not `instanceof`: a page may hold this package twice, as a script's and as an application's own.
     const target = (patron as Patron | null)?._retire ? (patron as Patron) : new Patron(patron as string, callback, options);
@@ -98,7 +98,11 @@ export class PubkeeperClient {
     const signal = options?.signal;
     const fault = signalFault(signal);
     if (fault) throw fault;
-    if (signal?.aborted) return target;
+    if (signal?.aborted) {
+      // Removed at once, so that a loop over it ends; unless it is somebody's.
+      if (target._lend(this.#lent)) target._release();
+      return target;
+    }
     const leave = (): void => this.removePatron(target);
     this.#lend('patron', patronId, target, leave);
     signal?.addEventListener('abort', leave);
@@ -118,10 +122,10 @@ export class PubkeeperClient {
   }
 
   /**
-   * Registers a brewer, now if connected, else at `connect()`. A topic makes a new one of the other argument.
+   * Registers a brewer, now if connected, else at `connect()`. A topic makes a new one of the other argument; a brewer has its options already.
    * @throws {PubkeeperError} `TOPIC_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
-  addBrewer(brewer: Brewer | string, options?: BrewerOptions | null): Brewer {
+  addBrewer<Given extends Brewer | string>(brewer: Given, options?: (Given extends string ? BrewerOptions : undefined) | null): Brewer {
     const target = (brewer as Brewer | null)?._flush ? (brewer as Brewer) : new Brewer(brewer as string, options);
     const { brewerId } = target;
     const key = 'brewer' + brewerId;

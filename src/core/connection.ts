@@ -57,7 +57,7 @@ export const wrongProtocol = (url: string, offered: readonly string[], chosen: s
 export const blocked = (url: string, cause?: unknown): PubkeeperError =>
   new PubkeeperError(
     'CONNECT_BLOCKED',
-    `${url} may not be opened from here: an https page reaches wss:// servers only, and a page's policy must allow it.`,
+    `${url} may not be opened from here: an https page reaches wss:// only, and a page's policy must allow it.`,
     { url },
     cause,
   );

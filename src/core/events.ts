@@ -8,36 +8,35 @@ type Listener<T> = (event: T) => void;
  * from being called; its exception surfaces as an uncaught one, as that of a DOM event listener does.
  */
 export class Events<Map extends object> {
-  readonly #listeners: { [Name in keyof Map]?: { readonly listener: Listener<Map[Name]> }[] } = Object.create(null) as object;
+  #listeners: readonly { readonly name: keyof Map; readonly listener: Listener<never> }[] = [];
 
   on<Name extends keyof Map>(name: Name, listener: Listener<Map[Name]>): () => void {
     if (typeof listener !== 'function') throw new PubkeeperError('OPTION_INVALID', 'on() takes a function.');
-    // Lists are replaced and never changed, so that a listener may add or remove listeners while it is called.
-    const entry = { listener };
-    this.#listeners[name] = [...(this.#listeners[name] ?? []), entry];
+    const entry = { name, listener };
+    this.#listeners = [...this.#listeners, entry];
     return () => {
-      this.#listeners[name] = this.#listeners[name]!.filter((other) => other !== entry);
+      this.#listeners = this.#listeners.filter((other) => other !== entry);
     };
   }
 
   /** Calls every listener of `name`; false when there is none. */
   emit<Name extends keyof Map>(name: Name, event: Map[Name]): boolean {
-    const list = this.#listeners[name];
-    if (!list?.length) return false;
+    // A list of its own: a listener may add or remove listeners while it is called.
+    const list = this.#listeners.filter((entry) => entry.name === name);
     for (const { listener } of list) {
       try {
-        listener(event);
+        listener(event as never);
       } catch (error) {
         microtask(() => {
           throw error;
         });
       }
     }
-    return true;
+    return !!list.length;
   }
 
-  /** As `emit` of `error`, which not every map has; one that nobody listens to is logged. */
+  /** As `emit` of `error`, which not every map has; one that nobody listens to is logged, to the console where `logger` is none. */
   report(error: PubkeeperError, logger?: Logger | null): void {
-    if (!this.emit('error' as keyof Map, error as never)) (logger ?? defaultLogger()).error(error);
+    if (!this.emit('error' as keyof Map, error as never)) (logger?.error ? logger : defaultLogger()).error(error);
   }
 }

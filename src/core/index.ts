@@ -33,4 +33,4 @@ export type { ReconnectOptions } from './reconnect.js';
 export type { TokenSource } from './session.js';
 export type { Logger } from './host.js';
 export { PubkeeperClient } from './client.js';
-export type { ClientEvents, ClientOptions, ClientState } from './client-options.js';
+export type { ClientEvents, ClientOptions, ClientState, UrlLike } from './client-options.js';

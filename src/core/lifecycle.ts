@@ -224,7 +224,7 @@ export class Lifecycle {
     this.#attempt = undefined;
     this.#setState('disconnected');
     this.#reset();
-    if (attempt) for (const { reject } of attempt.values()) reject(error);
+    if (attempt) attempt.forEach(({ reject }) => reject(error));
     else if (error.code !== 'CONNECTION_CLOSED') this.report(error);
   }
 
@@ -253,7 +253,7 @@ export class Lifecycle {
     run.first = false;
     this.#setState('connected');
     if (this.#run !== run) return;
-    for (const { resolve } of this.#attempt?.values() ?? []) resolve();
+    this.#attempt?.forEach(({ resolve }) => resolve());
     this.#attempt = undefined;
     // Peers that the server did not name may be on their way back too.
     this.#grace = after(this.#settings.reconnect.graceMs, () => this.registry.expire(-Infinity)); // also when the clock was set back

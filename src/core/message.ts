@@ -40,7 +40,7 @@ export class Message {
     } catch (cause) {
       throw new PubkeeperError(
         'DATA_INVALID',
-        `A message on ${this.topic} is not JSON: read it with text() or data.`,
+        `A message on ${this.topic} is not JSON: read text() or data.`,
         { topic: this.topic, brewerId: this.brewerId },
         cause,
       );

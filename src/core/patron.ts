@@ -50,8 +50,9 @@ export class Patron {
   readonly #streams = new Set<BoundedStream<Message>>();
   readonly #drops = new Drops((drop) => this.#events.emit('dropped', drop));
   readonly #owner: SourceOwner;
-  #host: PatronHost | undefined;
-  #leave: (() => void) | undefined;
+  /** Null when it was removed from its client. */
+  #host: PatronHost | null | undefined;
+  #leave: (() => void) | null | undefined;
   #engine: CryptoEngine | undefined;
   #resets = 0;
 
@@ -172,14 +173,16 @@ export class Patron {
 
   /**
    * Messages from now on, until the patron is removed or reset: by `disconnect()`, a refused token, an outage that is longer than
-   * `reconnect.graceMs`. Holds up to 1,024 messages that were not read yet; then the oldest is dropped and counted (`overflow`).
+   * `reconnect.graceMs`; none of one that was removed before. Holds up to 1,024 messages that were not read yet; then the oldest is
+   * dropped and counted (`overflow`).
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const stream: BoundedStream<Message> = new BoundedStream<Message>(
       () => this.#drops.add('overflow', undefined),
       () => this.#streams.delete(stream),
     );
-    this.#streams.add(stream);
+    if (this.#host === null) stream.end();
+    else this.#streams.add(stream);
     return stream;
   }
 
@@ -220,7 +223,7 @@ export class Patron {
   /** @internal Called when it is removed. */
   _release(): undefined {
     this.reset();
-    this.#host = this.#leave = undefined;
+    this.#host = this.#leave = null;
   }
 
   /** @internal Whether its match with this brewer was told, and has not ended. */
@@ -280,7 +283,7 @@ export class Patron {
   }
 
   #callbackFailed(cause: unknown, { topic, brewerId }: Message): void {
-    this.#events.report(new PubkeeperError('CALLBACK_FAILED', `The callback of the patron for ${this.topic} threw at a message on ${topic}.`, { topic, brewerId }, cause));
+    this.#events.report(new PubkeeperError('CALLBACK_FAILED', `The callback for ${this.topic} threw at a message on ${topic}.`, { topic, brewerId }, cause));
   }
 
   #try(run: () => void, undo?: () => void): void {

@@ -37,10 +37,10 @@ export class Registration<Info> {
 
   /** The next notification is the answer to a registration, and lists all peers. `isOther`: by another server, so that they begin anew. */
   expectAnswer(isOther?: boolean): void {
-    for (const peer of this.#peers.values()) {
+    this.#peers.forEach((peer) => {
       peer.missing ??= Date.now();
       if (isOther) peer.key = '';
-    }
+    });
   }
 
   /** Takes a notification. */
@@ -67,7 +67,7 @@ export class Registration<Info> {
 
   /** The server refuses the registration: what a former one led to ends with it. */
   refused(): void {
-    for (const id of this.#peers.keys()) this.removed(id, true);
+    this.#peers.forEach((_peer, id) => this.removed(id, true));
   }
 
   /** Removes the peers that have not come back for so long, in ms. */

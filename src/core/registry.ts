@@ -62,14 +62,14 @@ export class Registry {
 
   /** Makes all ready for a new session: with fresh keys. */
   configure(): void {
-    for (const { target } of this.#members.values()) target.configure();
+    this.#members.forEach(({ target }) => target.configure());
   }
 
   reset(): void {
-    for (const { target, registration } of this.#members.values()) {
+    this.#members.forEach(({ target, registration }) => {
       registration.clear();
       target.reset();
-    }
+    });
   }
 
   /** Sends what brewers hold; resolves when it is accepted. Nothing when it is. */
@@ -80,7 +80,7 @@ export class Registry {
 
   /** Gives up on the peers that have not come back for so long, in ms. */
   expire(ms: number): void {
-    for (const { registration } of this.#members.values()) registration.expire(ms);
+    this.#members.forEach(({ registration }) => registration.expire(ms));
   }
 
   /** The connection is new: registers all. `isOther`: it leads to another server than the one before, whose relay is another one too. */

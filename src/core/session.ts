@@ -66,7 +66,7 @@ export class Session extends ReconnectingConnection {
    */
   tell(packet: Packet): void {
     // Servers of another kind have a meaning of their own for BREW_STATE; those of this project tell their heartbeat.
-    const isMeant = packet.type !== PacketType.BREW_STATE || !!this.#options.place.heartbeatMs;
+    const isMeant = packet.type !== PacketType.BREW_STATE || this.#options.place.heartbeatMs;
     if (this.isReady && isMeant) this.send(encodePacket(packet, this.#version));
   }
 
@@ -102,7 +102,7 @@ export class Session extends ReconnectingConnection {
       else if (packet.type === PacketType.ERROR) this.#refusal = serverError(packet.payload);
       else throw unexpected(packet.type);
     } catch (error) {
-      onFault(asPubkeeperError(error, 'PROTOCOL_ERROR', 'A packet from the server could not be handled.'));
+      onFault(asPubkeeperError(error, 'PROTOCOL_ERROR', 'A packet of the server could not be handled.'));
     }
   }
 

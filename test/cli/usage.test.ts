@@ -26,7 +26,10 @@ const TOKEN = ['--token', 'T'];
 
 describe('the command line that is wrong', () => {
   it.each<[string[], RegExp]>([
-    [['frobnicate'], /Unknown command 'frobnicate'/],
+    [['frobnicate'], /Unknown command 'frobnicate'; see/],
+    [['sub', 'demo.**'], /Unknown command 'sub' \(Did you mean patron\?\); see pubkeeper --help/],
+    [['publish', 'demo.x', 'hello'], /Unknown command 'publish' \(Did you mean brew\?\); see pubkeeper --help/],
+    [['server'], /Unknown command 'server' \(Did you mean serve\?\); see pubkeeper --help/],
     [['patron'], /Missing required argument 'pattern'/],
     [['patron', 'a', 'b', ...TOKEN], /Too many arguments/],
     [['patron', 'a', '--frob', ...TOKEN], /Unknown option '--frob'/],

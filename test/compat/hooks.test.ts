@@ -64,6 +64,20 @@ describe('reconnect.maxRetries', () => {
     expect(lost.state).toBe('disconnected');
   });
 
+  it('is 0 where reconnect is false: a connection that was lost is the last one, and no attempt to connect is repeated', async () => {
+    const server = await serve();
+    const lost = client(server.url, { reconnect: false, retryFirst: true });
+    const errors: string[] = [];
+    lost.on('error', ({ code }) => errors.push(code));
+    const states = new Inbox<string>();
+    lost.on('state', (state) => states.put(state));
+    await lost.connect();
+    await server.close();
+    expect([await states.next(), await states.next(), await states.next()]).toEqual(['connecting', 'connected', 'disconnected']);
+    await expect(lost.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+    expect(errors).toEqual(['CONNECTION_LOST']);
+  });
+
   it('must be a number from 0 on', () => {
     expect(() => client('ws://127.0.0.1:9', { reconnect: { maxRetries: -1 } })).toThrow(/maxRetries must be a number/);
   });

@@ -288,10 +288,10 @@ it('what has no listener is told to the logger', async () => {
   expect(told).toMatchObject([{ code: 'SERVER_ERROR', message: 'without' }]);
 });
 
-it('or to the console, where that is null', async () => {
+it.each([null, false, true, {}, { warn: () => undefined }, 'debug'])('or to the console, where that is %j', async (logger) => {
   const error = vi.spyOn(console, 'error').mockImplementation(() => undefined);
   onTestFinished(() => error.mockRestore());
-  const { client, control, unlisten } = controlKit({ logger: null as never });
+  const { client, control, unlisten } = controlKit({ logger: logger as never });
   unlisten();
   await client.connect();
   control.send({ type: 99, payload: { message: 'without' } });

@@ -204,7 +204,7 @@ export class RelayLink {
       this.#send(encodeRelayPacket(RelayPacketType.GRANT, outlet.hash, ticket));
       if (!outlet.pairs) this.#grants.delete(outlet); // it only has to send what waits
     }
-    for (const joined of this.#joined.values()) this.#join(joined);
+    this.#joined.forEach((joined) => this.#join(joined));
     this.#watch();
     this.#release();
   }
