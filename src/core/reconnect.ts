@@ -73,7 +73,8 @@ export class ReconnectingConnection {
   #stable: Timer | undefined;
   /** What the other side answers by a sign of life; missing where the present connection is not watched. */
   #ping: Uint8Array<ArrayBuffer> | undefined;
-  #beatMs = 0;
+  /** How long it may be silent before it is asked, and then before it is given up, in ms: together less than 2.5 heartbeats. */
+  #quietMs = 0;
   #pulse: Timer | undefined;
   #attempts = 0;
   #closed = false;
@@ -105,7 +106,7 @@ export class ReconnectingConnection {
     if (!beatMs || this.#ping || !this.isOpen) return;
     if (now) this.send(ping);
     this.#ping = ping;
-    this.#beatMs = beatMs;
+    this.#quietMs = 1.2 * beatMs;
     this.#listen();
   }
 
@@ -161,13 +162,11 @@ export class ReconnectingConnection {
     socket.close(1000);
   }
 
-  /** Asks for a sign of life after a heartbeat of silence. */
+  /** Asks for a sign of life after so much silence. */
   #listen(): void {
-    const beatMs = this.#beatMs;
-    this.#pulse = after(beatMs / 2, () => {
-      if (Math.abs(Date.now() - this.heardAt) >= beatMs) this.#ask(1.5 * beatMs);
-      else this.#listen();
-    });
+    const leftMs = this.#quietMs - Math.abs(Date.now() - this.heardAt);
+    if (leftMs > 0) this.#pulse = after(leftMs, () => this.#listen());
+    else this.#ask(this.#quietMs);
   }
 
   /**
@@ -184,7 +183,7 @@ export class ReconnectingConnection {
       // What was heard "later" was heard before the clock was set back.
       if (heardAt >= asked && heardAt <= now) return this.#listen();
       const silentMs = now - asked;
-      this.abandon(new PubkeeperError('CONNECTION_LOST', `${this.#options.url} has not answered for ${Math.round(silentMs)} ms.`, { silentMs }));
+      this.abandon(new PubkeeperError('CONNECTION_LOST', `${this.#options.url} has not answered for ${silentMs} ms.`, { silentMs }));
     });
   }
 

@@ -10,8 +10,8 @@ export interface Beating {
   cut(): void;
 }
 
-// More than five halves: cut after 2.5 intervals of silence, at the latest after 3.
-const LIMIT = 5;
+// More than four halves: cut after 2 intervals of silence, at the latest after 2.5.
+const LIMIT = 4;
 
 /** Pings every connection once an interval and cuts those that are silent. One timer for all; it is not here. */
 export class Heartbeat {
