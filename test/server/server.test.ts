@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { connect as connectTcp, createServer as createTcpServer } from 'node:net';
@@ -206,15 +206,18 @@ describe('plain HTTP', () => {
   });
 
   it('serves files, and nothing outside of their directory', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'pubkeeper-http-'));
-    later(() => rm(directory, { recursive: true }));
+    const outside = await mkdtemp(join(tmpdir(), 'pubkeeper-http-'));
+    later(() => rm(outside, { recursive: true }));
+    await writeFile(join(outside, 'outside.html'), 'outside');
+    const directory = join(outside, 'public');
+    await mkdir(directory);
     await writeFile(join(directory, 'index.html'), '<h1>hello</h1>');
     const server = await start({ http: serveFiles(directory) });
     const page = await get(server.port, '/');
     expect(page).toMatchObject({ status: 200, body: '<h1>hello</h1>' });
     expect(page.headers['content-type']).toMatch('text/html');
     expect(page.headers['content-security-policy']).toBeDefined();
-    for (const path of ['/none', '/../index.html/x', '/%2e%2e/%2e%2e/etc/passwd', '/%', '/\\..\\x']) {
+    for (const path of ['/none', '/../outside.html', '/%2e%2e/outside.html', '/..%2foutside', '/%2e%2e/%2e%2e/%2e%2e/etc/passwd', '/%', '/\\..\\outside.html']) {
       expect((await get(server.port, path)).status).toBe(404);
     }
     expect(() => serveFiles(join(directory, 'none'))).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
