@@ -118,7 +118,7 @@ describe('createServer', () => {
 });
 
 describe('close', () => {
-  it('closes everything with 1001, frees the port, and may be called twice', async () => {
+  it('closes everything with 1001, frees its ports, and may be called twice', async () => {
     const server = await createServer({ port: 0, relayPort: 0 });
     const [control, fresh, relay] = [await connect(server), await RawControl.open(server.url), await joinRelay(server)];
     await Promise.all([server.close(), server.close()]);
@@ -126,7 +126,7 @@ describe('close', () => {
     expect((await fresh.closed).code).toBe(1001);
     expect((await relay.closed).code).toBe(1001);
     await server.close();
-    await (await createServer({ port: server.port })).close();
+    await (await createServer({ port: server.port, relayPort: Number(new URL(server.relayUrl).port) })).close();
     expect(server.stats()).toMatchObject({ controlConnections: 0, clients: 0, relayConnections: 0 });
   });
 
