@@ -333,7 +333,7 @@ describe('the relay', () => {
       await writer.settled();
     }
     deaf.socket.resume();
-    expect((await deaf.closed).code).toBe(CloseCode.SLOW_READER);
+    expect(await deaf.closed).toEqual({ code: CloseCode.SLOW_READER, reason: 'Too much waits to be read: read faster or join less.' });
   });
 });
 
