@@ -131,7 +131,7 @@ describe('help', () => {
     const helpOf = async (...args: string[]): Promise<{ command: Command; stdout: string }> => {
       const shown = vi.spyOn(Command.prototype, 'outputHelp');
       const { stdout } = await run([...args, '--help']);
-      return { command: shown.mock.contexts[0]!, stdout };
+      return { command: shown.mock.contexts[0] as Command, stdout };
     };
     const names: string[] = [];
     for (const args of [['serve'], ['patron'], ['brew'], ['bench'], ['token', 'create'], ['token', 'verify']]) {

@@ -61,6 +61,8 @@ describe('a link', () => {
     const all = Array.from({ length: clients }, () => join(proxy, server.token!));
     for (const client of all) client.addPatron('a', () => undefined);
     await Promise.all(all.map((client) => client.connect()));
+    // On a busy machine one may have been found silent before that, and be on its way back: its new connection would be well.
+    await until(() => all.every(({ state }) => state === 'connected') && server.stats().matches === clients);
     const found = all.map((client) => stateOf(client, 'reconnecting'));
     const begun = watch.now();
     const gone = left(server, clients).then(() => watch.now() - begun);
@@ -157,6 +159,7 @@ describe('a link', () => {
     await until(() => brewer.isMatched);
     await brewer.brewText('before');
     await until(() => heard.includes('before'));
+    await until(() => [reading, writing].every(({ state }) => state === 'connected') && server.stats().controlConnections === 2 && server.stats().relayConnections === 2);
     proxy.blackhole('both');
     // Both links are dead; what is brewed once they are back is delivered.
     await Promise.all([stateOf(reading, 'connected'), stateOf(writing, 'connected')]);
