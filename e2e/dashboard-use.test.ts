@@ -155,6 +155,9 @@ describeInChromium('the dashboard is for everybody', () => {
       await page.setViewportSize({ width, height: 900 });
       await dashboard.settled();
       const boxes = await page.locator('.topics, .message, .card').evaluateAll((elements) => elements.map((element) => element.getBoundingClientRect().toJSON() as DOMRect));
+      // All of them are there, and the first two stand in a row.
+      expect(boxes.filter(({ width, height }) => width > 100 && height > 100)).toHaveLength(5);
+      expect([boxes[1]!.top, Math.round(boxes[1]!.left)]).toEqual([boxes[0]!.top, Math.round(boxes[0]!.right)]);
       const overlaps = boxes.flatMap((a, index) => boxes.slice(index + 1).filter((b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1));
       expect({ width, overlaps, scroll: await page.evaluate(() => document.documentElement.scrollWidth) }).toEqual({ width, overlaps: [], scroll: width });
     }

@@ -120,10 +120,16 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await page.click('#encrypt');
     await page.locator('#own', { hasText: 'matched' }).waitFor();
     const before = registered();
+    const told: string[] = [];
+    for (const event of ['matched', 'unmatched'] as const) server.on(event, ({ topic }) => void (topic === 'react.own' && told.push(event)));
     // What is above it renders, and with it this one.
-    for (const button of ['#fewer', '#more']) await page.click(button);
+    for (const button of ['#fewer', '#more', '#other']) await page.click(button);
     expect(await page.locator('#own').textContent()).toBe('matched');
-    expect(registered()).toEqual(before);
+    // The server answers in order: once it knows of the other pattern it has had its word of all before.
+    const b = node.addBrewer('react.b.x');
+    await expect.poll(() => b.patrons.size).toBe(2);
+    expect(told).toEqual([]);
+    expect(registered()).toEqual({ ...before, brewers: before.brewers + 1 });
   });
 
   it('renders a message also where onMessage fails, which is an error event', async () => {

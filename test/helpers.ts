@@ -62,3 +62,9 @@ export function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => voi
   });
   return { promise, resolve, reject };
 }
+
+/** The milliseconds of work that this process has done: others on the machine, and being made to wait, do not count. */
+export const worked = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};

@@ -133,8 +133,8 @@ describe('the heartbeat', () => {
     await client.connect();
     await vi.advanceTimersByTimeAsync(60 * HEARTBEAT);
     const [control] = network.open('control');
-    // Each question is looked at again after one and a half heartbeats, and half a one later the next is asked.
-    expect(control?.received.filter((type) => type === 'unknown')).toHaveLength(30);
+    // A question after 1.2 heartbeats of silence, each time.
+    expect(control?.received.filter((type) => type === 'unknown')).toHaveLength(50);
     expect(network.sockets).toHaveLength(1);
     expect(errors).toEqual([]);
   });
@@ -162,11 +162,11 @@ describe('the heartbeat', () => {
     expect(client.state).toBe('connected');
   });
 
-  it('gives a server up that does not answer, within three heartbeats', async () => {
+  it('gives a server up that does not answer, within 2.5 heartbeats', async () => {
     await client.connect();
     network.isUp = false;
-    await vi.advanceTimersByTimeAsync(3 * HEARTBEAT);
-    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', details: { silentMs: 1.5 * HEARTBEAT } }]);
+    await vi.advanceTimersByTimeAsync(2.5 * HEARTBEAT);
+    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', details: { silentMs: 1.2 * HEARTBEAT } }]);
     expect(client.state).toBe('reconnecting');
     network.isUp = true;
     await vi.advanceTimersByTimeAsync(30_000);
@@ -186,15 +186,15 @@ describe('the heartbeat of the control server’s own relay', () => {
     const [relay] = network.open('relay');
     expect(relay!.pings).toBe(1);
     await vi.advanceTimersByTimeAsync(60 * HEARTBEAT);
-    expect(relay!.pings).toBe(31);
+    expect(relay!.pings).toBe(51);
     expect(network.sockets).toHaveLength(2);
     expect(errors).toEqual([]);
   });
 
-  it('gives the relay up that does not answer, within three heartbeats, and the relay alone', async () => {
+  it('gives the relay up that does not answer, within 2.5 heartbeats, and the relay alone', async () => {
     network.isRelayUp = false;
-    await vi.advanceTimersByTimeAsync(3 * HEARTBEAT);
-    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', message: 'ws://server:80 has not answered for 1500 ms.' }]);
+    await vi.advanceTimersByTimeAsync(2.5 * HEARTBEAT);
+    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', message: 'ws://server:80 has not answered for 1200 ms.' }]);
     expect(states).toEqual(['connecting', 'connected']);
     network.isRelayUp = true;
     await vi.advanceTimersByTimeAsync(1);
@@ -207,7 +207,7 @@ describe('the heartbeat of the control server’s own relay', () => {
     network.relay = { hostname: 'relay', port: 1 };
     client.addPatron('other.*', () => undefined);
     await vi.advanceTimersByTimeAsync(60 * HEARTBEAT);
-    expect(network.open('relay').map(({ pings }) => pings)).toEqual([31, 0]);
+    expect(network.open('relay').map(({ pings }) => pings)).toEqual([51, 0]);
   });
 });
 

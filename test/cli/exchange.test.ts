@@ -101,10 +101,11 @@ describe.concurrent('what is brewed is printed', () => {
       listen('strict', ['--lines', '-n', '2', '--cipher', 'aes-cbc'], server),
       listen('strict', ['--lines', '-n', '1', '--cipher', 'aes-gcm'], server),
     ]);
-    await allSent(...['none', 'aes-cbc', 'aes-gcm'].map((cipher) => brew(['strict', cipher, '--cipher', cipher])));
+    // The weakest first: who takes it has had enough before the others come.
+    for (const cipher of ['none', 'aes-cbc', 'aes-gcm']) await allSent(brew(['strict', cipher, '--cipher', cipher]));
     expect(await Promise.all([any.exit, encrypted.exit, sealed.exit])).toEqual([0, 0, 0]);
-    expect(any.stdout.lines.sort()).toEqual(['aes-cbc', 'aes-gcm', 'none']);
-    expect(encrypted.stdout.lines.sort()).toEqual(['aes-cbc', 'aes-gcm']);
+    expect(any.stdout.lines).toEqual(['none', 'aes-cbc', 'aes-gcm']);
+    expect(encrypted.stdout.lines).toEqual(['aes-cbc', 'aes-gcm']);
     expect(sealed.stdout.lines).toEqual(['aes-gcm']);
   });
 });

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Tickets } from '../../src/server/tickets.js';
+import { encodeRelay, RawRelay, sha256 } from '../server/raw-client.js';
 import { listen, pubkeeper, result, type Cli } from './harness.js';
 
 let directory: string;
@@ -32,6 +34,9 @@ describe.concurrent('SIGHUP', () => {
     server.kill('SIGHUP');
     await server.says(/What is in use stays, because not all could be read again: [^\n]+is not JSON\.\n/);
     expect(await result(['token', 'verify', '--tokens', tokens], { input: 'stays' })).toMatchObject({ code: 1 });
+    // Who comes now is let in by what is in use.
+    expect(await result(['patron', 'b', '--timeout', '0.2'], env('goes'))).toMatchObject({ code: 124, stdout: '' });
+    expect(goes.stderr.lines).toHaveLength(1);
 
     file('tokens.json', { stays: ALL, comes: ALL });
     server.kill('SIGHUP');
@@ -71,6 +76,21 @@ describe.concurrent('SIGHUP', () => {
     expect(await result(['brew', 'a', 'two'], { env })).toMatchObject({ code: 0 });
     expect(await patron.exit).toBe(0);
     expect(patron.stdout.lines).toEqual(['one', 'two']);
+    /** Whether the relay takes a ticket that another one has made by this key: then it gives the last value. */
+    const takes = async (key: string): Promise<boolean> => {
+      const relay = await RawRelay.open(url.replace(/ws$/, 'brew'));
+      const ticket = new Tickets([Buffer.from(key, 'hex')]).issue({ operation: 'join', topicHash: sha256('a') }, Date.now() / 1000 + 60);
+      relay.socket.send(encodeRelay(0, 'a', ticket));
+      await relay.settled();
+      const has = relay.inbox.waiting.length > 0;
+      await relay.close();
+      return has;
+    };
+    expect(await Promise.all([next, old, randomBytes(32).toString('hex')].map(takes))).toEqual([true, true, false]);
+    file('keys', `${next}\n`);
+    server.kill('SIGHUP');
+    await server.says(/were read again\.\n[^]*were read again\.\n/);
+    expect(await Promise.all([next, old].map(takes))).toEqual([true, false]);
     file('keys', 'SECRET-KEY\n');
     server.kill('SIGHUP');
     await server.says(/must hold one or two lines of 64 hex digits/);

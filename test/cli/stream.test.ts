@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { listen, pubkeeper, serve, TOKEN, type Served } from './harness.js';
+import { listen, pubkeeper, result, serve, TOKEN, type Served } from './harness.js';
 
 let server: Served;
 
@@ -33,7 +33,10 @@ describe.concurrent('brew --lines', () => {
     brewing.child.stdin!.write('not finished');
     brewing.kill('SIGINT');
     expect(await brewing.exit).toBe(0);
-    expect(patron.stdout.all).toBe('one\ntwo\nthree\n');
+    // What had been sent before is there before this.
+    expect(await result(['brew', 'endless', 'four'], { env: server.env })).toMatchObject({ code: 0 });
+    await patron.prints(/^four\n/m);
+    expect(patron.stdout.all).toBe('one\ntwo\nthree\nfour\n');
   });
 
   it('loses nothing to a patron that is slow, though the brewer has long left', async () => {

@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream';
+import { Command } from 'commander';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { runCommandLine } from '../../src/cli/program.js';
 import { Tell } from '../../src/cli/tell.js';
@@ -129,6 +130,24 @@ describe('help', () => {
   });
 
   it('names every flag of every command', async () => {
+    /** The command whose help is asked for, and that help. */
+    const helpOf = async (...args: string[]): Promise<{ command: Command; stdout: string }> => {
+      const shown = vi.spyOn(Command.prototype, 'outputHelp');
+      const { stdout } = await run([...args, '--help']);
+      return { command: shown.mock.contexts[0] as Command, stdout };
+    };
+    const names: string[] = [];
+    for (const args of [['serve'], ['patron'], ['brew'], ['bench'], ['token', 'create'], ['token', 'verify']]) {
+      const { command, stdout } = await helpOf(...args);
+      expect([command.name(), command.options.length > 1]).toEqual([args.at(-1), true]);
+      for (const { long } of command.options) expect(stdout, args.join(' ')).toMatch(new RegExp(`^ +(-\\w, )?${long}\\b`, 'm'));
+      names.push(args[0]!);
+    }
+    // There are no other commands.
+    expect((await helpOf()).command.commands.map((command) => command.name())).toEqual([...new Set(names)]);
+  });
+
+  it('names limits, defaults and variables', async () => {
     const { stdout } = await run(['serve', '--help']);
     for (const name of [...Object.keys(LIMITS), 'maxMessageBytes', 'authMs', 'heartbeatMs', 'holdMs', 'ticketSeconds', 'slowReader']) {
       expect(stdout).toContain(`  --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} `);

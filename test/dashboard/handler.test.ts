@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,7 +9,10 @@ import { dashboardHandler } from '../../src/dashboard/handler.js';
 import { PubkeeperError } from '../../src/index.js';
 
 describe('dashboardHandler', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-dashboard-'));
+  const outside = mkdtempSync(join(tmpdir(), 'pubkeeper-dashboard-'));
+  writeFileSync(join(outside, 'outside.js'), 'outside');
+  const directory = join(outside, 'public');
+  mkdirSync(directory);
   writeFileSync(join(directory, 'index.html'), '<!doctype html><title>page</title>');
   let token: string | undefined = 'made-up';
   let server: Server;
@@ -23,7 +26,7 @@ describe('dashboardHandler', () => {
   });
   afterAll(() => {
     server.close();
-    rmSync(directory, { recursive: true });
+    rmSync(outside, { recursive: true });
   });
 
   const get = async (path: string, headers: Record<string, string> = {}, method = 'GET') => {
@@ -46,7 +49,7 @@ describe('dashboardHandler', () => {
   });
 
   it('answers 404 for what is not there, also with tricks', async () => {
-    for (const path of ['/nothing', '/../handler.js', '/%2e%2e/handler.js', '/constructor', '/__proto__']) {
+    for (const path of ['/nothing', '/../outside.js', '/%2e%2e/outside.js', '/%2e%2e%2foutside.js', '/constructor', '/__proto__']) {
       expect((await get(path)).status, path).toBe(404);
     }
   });

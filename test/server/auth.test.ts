@@ -28,7 +28,7 @@ describe('Tokens', () => {
 
   it('allows nothing that is no topic', () => {
     const rights = rightsOf([{ topic: '**', read: true, write: true }]);
-    expect(['a', 'a.b', '*', 'a.**', '', 'a..b'].map((topic) => rights.mayRead(topic))).toEqual([true, true, false, false, false, false]);
+    for (const may of [rights.mayRead, rights.mayWrite]) expect(['a', 'a.b', '*', 'a.**', '', 'a..b'].map((topic) => may(topic))).toEqual([true, true, false, false, false, false]);
   });
 
   it('is not harmed by names that objects have', () => {

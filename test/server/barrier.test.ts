@@ -200,6 +200,10 @@ describe('Barrier', () => {
     bench.patron('p1', '*');
     bench.brewer('b1', 'a', FOREIGN);
     expect(bench.take()).toEqual(['P +', 'P +b1', 'B +p1']);
+    bench.pass('B', { type: 10, payload: { topic: 'x.y', brewer_id: 'b2', brewer_config: {}, brews: [{ name: 'mqtt' }, OWN] } });
+    bench.pass('P', { type: 20, payload: { topic: 'x.y', patron_id: 'p2', brews: [{ name: 'websocket' }, { name: 'mqtt' }] } });
+    expect(bench.take()).toEqual(['B +', 'P +b2', 'B +p2']);
+    expect(bench.barrier.held).toBe(0);
   });
 
   it('never tells of a patron that goes while its notification is held', () => {

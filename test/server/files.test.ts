@@ -19,9 +19,11 @@ let server: PubkeeperServer;
 
 beforeEach(async () => {
   faults.length = 0;
-  directory = await mkdtemp(join(tmpdir(), 'pubkeeper-files-'));
-  later(() => rm(directory, { recursive: true, force: true }));
-  await mkdir(join(directory, 'sub'));
+  const outside = await mkdtemp(join(tmpdir(), 'pubkeeper-files-'));
+  later(() => rm(outside, { recursive: true }));
+  await writeFile(join(outside, 'outside.txt'), 'outside');
+  directory = join(outside, 'public');
+  await mkdir(join(directory, 'sub'), { recursive: true });
   await writeFile(join(directory, 'index.html'), '<p>0123456789</p>');
   await writeFile(join(directory, 'sub', 'index.html'), 'sub');
   await writeFile(join(directory, 'sub', 'code.js'), 'code');
@@ -55,8 +57,8 @@ describe('serveFiles', () => {
     ['/%zz', 404, 'There is nothing at this address.\n', 'text/plain; charset=utf-8'],
     ['/.secret', 404, 'There is nothing at this address.\n', 'text/plain; charset=utf-8'],
     ['/broken', 404, 'There is nothing at this address.\n', 'text/plain; charset=utf-8'],
-    ['/%2e%2e%2fpackage.json', 404, 'There is nothing at this address.\n', 'text/plain; charset=utf-8'],
-  ])('%s: %i', async (path, status, text, type) => {
+    ...['/../outside.txt', '/%2e%2e/outside.txt', '/%2e%2e%2foutside.txt', '/sub/../../outside.txt'].map((path) => [path, 404, 'There is nothing at this address.\n', 'text/plain; charset=utf-8'] as const),
+  ] as const)('%s: %i', async (path, status, text, type) => {
     const answer = await ask(path);
     expect([answer.status, answer.text, answer.headers['content-type']]).toEqual([status, text, type]);
     expect(answer.headers['cache-control']).toBe(status === 200 ? 'no-cache' : 'no-store');

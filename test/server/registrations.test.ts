@@ -33,8 +33,13 @@ describe('registrations', () => {
     }
     client.send(20, { topic: Array(9).fill('**').join('.'), patron_id: newId(), brews: WEB });
     expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
-    client.send(10, { topic: 'x'.repeat(255), brewer_id, brewer_config: {}, brews: WEB });
-    await client.expect(22);
+    for (const topic of ['x'.repeat(255), Array(32).fill('a').join('.')]) {
+      client.send(10, { topic, brewer_id, brewer_config: {}, brews: WEB });
+      expect(await client.expect(22)).toEqual({ brewer_id, patrons: [] });
+    }
+    const patron_id = newId();
+    client.send(20, { topic: Array(8).fill('**').join('.'), patron_id, brews: WEB });
+    expect(await client.expect(12)).toMatchObject({ patron_id, brewers: [{ brewer_id }] });
   });
 
   it('takes no more than a connection may have, but the same ones again', async () => {

@@ -216,7 +216,7 @@ describe('Relay', () => {
     bench.relay.receive('2', packet(JOIN, 'weather.denver.temperature'));
     for (const { hex } of vectors<{ hex: string }[]>('relay-packets')) bench.relay.receive('1', Buffer.from(hex, 'hex'));
     // Two of them publish; what they bear is random and no brew frame.
-    expect(new Set(bench.faults)).toEqual(new Set(['1 relay-frame']));
+    expect(bench.faults).toEqual(['1 relay-frame', '1 relay-frame']);
   });
 
   it('bounds the last values by number: the one not used for the longest time goes first', () => {

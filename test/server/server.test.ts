@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { connect as connectTcp, createServer as createTcpServer } from 'node:net';
@@ -118,7 +118,7 @@ describe('createServer', () => {
 });
 
 describe('close', () => {
-  it('closes everything with 1001, frees the port, and may be called twice', async () => {
+  it('closes everything with 1001, frees its ports, and may be called twice', async () => {
     const server = await createServer({ port: 0, relayPort: 0 });
     const [control, fresh, relay] = [await connect(server), await RawControl.open(server.url), await joinRelay(server)];
     await Promise.all([server.close(), server.close()]);
@@ -126,7 +126,7 @@ describe('close', () => {
     expect((await fresh.closed).code).toBe(1001);
     expect((await relay.closed).code).toBe(1001);
     await server.close();
-    await (await createServer({ port: server.port })).close();
+    await (await createServer({ port: server.port, relayPort: Number(new URL(server.relayUrl).port) })).close();
     expect(server.stats()).toMatchObject({ controlConnections: 0, clients: 0, relayConnections: 0 });
   });
 
@@ -206,15 +206,18 @@ describe('plain HTTP', () => {
   });
 
   it('serves files, and nothing outside of their directory', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'pubkeeper-http-'));
-    later(() => rm(directory, { recursive: true }));
+    const outside = await mkdtemp(join(tmpdir(), 'pubkeeper-http-'));
+    later(() => rm(outside, { recursive: true }));
+    await writeFile(join(outside, 'outside.html'), 'outside');
+    const directory = join(outside, 'public');
+    await mkdir(directory);
     await writeFile(join(directory, 'index.html'), '<h1>hello</h1>');
     const server = await start({ http: serveFiles(directory) });
     const page = await get(server.port, '/');
     expect(page).toMatchObject({ status: 200, body: '<h1>hello</h1>' });
     expect(page.headers['content-type']).toMatch('text/html');
     expect(page.headers['content-security-policy']).toBeDefined();
-    for (const path of ['/none', '/../index.html/x', '/%2e%2e/%2e%2e/etc/passwd', '/%', '/\\..\\x']) {
+    for (const path of ['/none', '/../outside.html', '/%2e%2e/outside.html', '/..%2foutside', '/%2e%2e/%2e%2e/%2e%2e/etc/passwd', '/%', '/\\..\\outside.html']) {
       expect((await get(server.port, path)).status).toBe(404);
     }
     expect(() => serveFiles(join(directory, 'none'))).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));

@@ -5,7 +5,7 @@ import { PubkeeperClient, WebSocketBrew } from '../../src/index.js';
 import { RelayPacketType } from '../../src/core/relay.js';
 import { Permits } from '../../src/server/permits.js';
 import { hashKey, Relay, type RelayMember } from '../../src/server/relay.js';
-import { Tickets } from '../../src/server/tickets.js';
+import { Tickets, type Grant } from '../../src/server/tickets.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { connect, joinRelay, later, start, until } from './harness.js';
 import { encodeFrame, encodeRelay, newId, sha256 } from './raw-client.js';
@@ -242,8 +242,10 @@ describe('a secured relay', () => {
   });
 
   it('gives tickets for its own relay only, join to patrons and publish to brewers', async () => {
-    const server = await start({ profile: 'secured' });
+    const keys = [randomBytes(32)];
+    const server = await start({ profile: 'secured', ticketKeys: keys });
     const [b, p] = [await connect(server), await connect(server)];
+    const granted = ({ ticket }: { ticket?: string }, grant: Grant): boolean => new Tickets(keys).check(Buffer.from(ticket ?? '', 'hex'), grant, Date.now() / 1000) !== undefined;
     const own = { name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false };
     for (const [brew, given] of [[own, true], [{ ...own, port: 1 }, false]] as const) {
       const [brewer_id, patron_id] = [newId(), newId()];
@@ -251,8 +253,14 @@ describe('a secured relay', () => {
       await b.expect(22);
       p.send(20, { topic: 'a', patron_id, brews: [{ name: 'websocket' }] });
       const { brewers } = (await p.expect(12)) as { brewers: { brewer_id: string; brew: { ticket?: string } }[] };
-      const told = brewers.find((info) => info.brewer_id === brewer_id)!;
-      expect(told.brew.ticket?.length).toBe(given ? 176 : undefined);
+      const { patrons } = (await b.expect(22)) as { patrons: { brew: { ticket?: string } }[] };
+      const [reader, writer] = [brewers.find((info) => info.brewer_id === brewer_id)!.brew, patrons[0]!.brew];
+      const publish = { ...PUBLISH, brewerId: Buffer.from(brewer_id, 'hex') };
+      expect([granted(reader, JOIN), granted(reader, publish), granted(writer, publish), granted(writer, JOIN)]).toEqual([given, false, given, false]);
+      expect(['ticket' in reader, 'ticket' in writer]).toEqual([given, given]);
+      p.send(21, { topic: 'a', patron_id });
+      expect(await b.expect(23)).toMatchObject({ brewer_id, patron_id });
+      b.send(11, { topic: 'a', brewer_id });
     }
   });
 

@@ -2,6 +2,7 @@ import fc from '../fast-check.js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { matchTopic } from '../../src/core/topic.js';
 import { TopicIndex } from '../../src/server/topic-index.js';
+import { worked } from '../helpers.js';
 import { vectors } from '../vectors.js';
 
 const segment = fc.constantFrom('a', 'b', 'c', 'constructor', '__proto__');
@@ -9,12 +10,6 @@ const topic = fc.array(segment, { minLength: 1, maxLength: 5 }).map((segments) =
 const pattern = fc
   .array(fc.oneof(segment, fc.constantFrom('*', '**')), { minLength: 1, maxLength: 6 })
   .map((segments) => segments.join('.'));
-
-/** The milliseconds of work that this process has done: others on the machine, and being made to wait, do not count. */
-const worked = (): number => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
 
 describe('TopicIndex', () => {
   it('finds what matchTopic matches, whatever was added and deleted', () => {

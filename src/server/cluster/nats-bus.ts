@@ -159,6 +159,8 @@ export class NatsBus implements Bus {
         logger.warn(`The connection to NATS at ${status.server} was lost; it is tried again.`);
         changed(false);
       } else if (status.type === 'reconnect') {
+        // Told as many times as NATS has refused it before.
+        if (this.#isUp) continue;
         this.#isUp = true;
         this.#said.clear();
         logger.warn(`Connected to NATS at ${status.server} again.`);

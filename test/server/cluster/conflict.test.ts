@@ -45,6 +45,8 @@ describe.skipIf(!NATS)('an id that is registered at two servers of a cluster', {
         await until(() => patron.isMatched && second.stats().brewers === 1 && first.stats().brewers === 0, 'the match with the later one');
         await Promise.all([before.disconnect(), after.disconnect(), reader.disconnect()]);
         await until(() => second.stats().brewers === 0 && first.stats().cluster!.registrations === 0, 'the end of both');
+        // By then nobody else was told anything.
+        expect(errors).toHaveLength(1);
       }
     },
   );

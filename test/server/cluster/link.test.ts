@@ -72,12 +72,16 @@ describe.skipIf(!NATS)('the connections of a cluster to NATS', { timeout: 60_000
     const logger = { ...QUIET, warn: (text: unknown) => void told.push(String(text)) };
     const server = await stage.server('', { cluster: { servers: nats.url, username: 'u', password: 'right' }, logger });
     await until(() => server.stats().cluster!.ready, 'readiness');
+    const { resyncs } = server.stats().cluster!;
     let attempts = 0;
     await nats.restart(user('other'));
     nats.child.stderr!.on('data', (text) => (attempts += String(text).split('authentication error').length - 1));
     await until(() => attempts >= 6, 'refusals');
     await nats.restart(user('right'));
-    await until(() => server.stats().cluster!.ready, 'readiness again');
-    expect(told.filter((text) => text.includes('Authorization Violation')).length).toBeLessThanOrEqual(2);
+    await until(() => server.stats().cluster!.ready && told.filter((text) => text.endsWith('again.')).length >= 2, 'readiness again');
+    // Both of its connections.
+    const each = [`The connection to NATS at 127.0.0.1:${nats.port} was lost; it is tried again.`, 'NATS says: Authorization Violation', `Connected to NATS at 127.0.0.1:${nats.port} again.`];
+    expect(told.sort()).toEqual([...each, ...each].sort());
+    expect(server.stats().cluster!.resyncs).toBe(resyncs + 1);
   });
 });

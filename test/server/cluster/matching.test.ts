@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest';
+import type { Brewer } from '../../../src/index.js';
 import { Tokens } from '../../../src/server/index.js';
 import { TOKEN, inbox, scene, until } from './kit.js';
 import { NATS, startNats } from './nats.js';
@@ -35,11 +36,13 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const reader = stage.client(a);
     const box = inbox();
-    reader.addPatron('plant.**.heat', box.callback);
+    const patron = reader.addPatron('plant.**.heat', box.callback);
     await reader.connect();
+    const brewers: Brewer[] = [];
     for (const [server, name] of [[a, 'near'], [b, 'far']] as const) {
       const writer = stage.client(server);
       const brewer = writer.addBrewer(`plant.${name}.x.heat`);
+      brewers.push(brewer);
       const silent = writer.addBrewer(`plant.${name}.cold`);
       await writer.connect();
       await until(() => brewer.isMatched, 'the match');
@@ -47,7 +50,12 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
       await brewer.brewText(name);
       expect(await box.next()).toBe(name);
     }
-    expect(box.texts).toEqual(['near', 'far']);
+    // What comes twice comes before what comes next.
+    for (const brewer of brewers) {
+      await brewer.brewText(`${brewer.topic} again`);
+      expect(await box.next()).toBe(`${brewer.topic} again`);
+    }
+    expect([box.texts.length, patron.dropped]).toEqual([4, {}]);
   });
 
   it('deliver to both what two brewers of one topic say at both', async () => {
@@ -313,12 +321,16 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     const patron = reader.addPatron('**');
     writer.addBrewer('apart.x');
     await Promise.all([reader.connect(), writer.connect()]);
+    // By when one of its own network knows it, this one would.
+    const c = await stage.server(nats.url, { cluster: { servers: nats.url, name: 'other' } });
+    await until(() => c.stats().cluster!.registrations === 1, 'the registration in its own network');
     const near = stage.client(a);
     near.addBrewer('apart.y');
     await near.connect();
     await until(() => patron.isMatched, 'the match at one server');
     expect(a.stats().matches).toBe(1);
-    expect([a.stats().cluster!.servers, b.stats().cluster!.servers]).toEqual([0, 0]);
+    await until(() => b.stats().cluster!.servers === 1, 'the servers of one name');
+    expect([a.stats().cluster!.servers, a.stats().cluster!.registrations]).toEqual([0, 0]);
   });
 
   it('count and tell what it does at /metrics and /readyz', async () => {

@@ -94,12 +94,14 @@ describe('records', () => {
     for (const key of ['', 'x', pulseKey('abc'), 's.q.' + id(1), 's.b.nonsense', 's.b.' + id(1) + '.x']) expect(readKey(key)).toBeUndefined();
     const name = { server: 's', kind: 'brewer', id: id(1) } as const;
     const good = JSON.parse(encodeRecord(brewer(1, 1))) as Record<string, unknown>;
+    expect(decodeRecord(name, JSON.stringify(good))).toEqual(brewer(1, 1));
     for (const bad of [{ topic: 'a.*' }, { topic: 1 }, { brews: [{}] }, { brews: 'x' }, { at: 'x' }, { config: null }, { down: [[1]] }]) {
       expect(decodeRecord(name, JSON.stringify({ ...good, ...bad }))).toBeUndefined();
     }
     expect(decodeRecord(name, '{')).toBeUndefined();
     expect(decodeRecord(name, '[]')).toBeUndefined();
     expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify(good))).toBeUndefined();
+    expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify({ ...good, reads: ['a.*'] }))).toMatchObject({ kind: 'patron', reads: ['a.*'] });
     for (const reads of [['a..b'], [''], 'a.b', [1]]) expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify({ ...good, reads }))).toBeUndefined();
   });
 });
@@ -248,12 +250,21 @@ describe('Writer', () => {
   it('writes nothing until it knows what is there, then only what differs', async () => {
     const { writer, keys, calls, name } = made();
     for (const n of [1, 2, 3]) writer.set(name(n), `v${n}`);
-    expect(calls).toEqual([]);
-    keys.set(keyOf(name(4)), 'stale');
-    writer.reconcile(new Map([[keyOf(name(1)), 'v1'], [keyOf(name(4)), 'stale'], [keyOf(name(2)), 'old']]));
+    expect(calls.splice(0)).toEqual([]);
+    writer.reconcile(new Map());
     await settle();
-    expect(calls).toEqual(expect.arrayContaining([`put ${keyOf(name(2))}`, `put ${keyOf(name(3))}`, `delete ${keyOf(name(4))}`]));
-    expect(keys.get(keyOf(name(3)))).toBe('v3');
+    expect(calls.splice(0)).toEqual([1, 2, 3].map((n) => `put ${keyOf(name(n))}`));
+    // One was lost, one is changed, and one has come that nobody wants.
+    writer.pause();
+    keys.delete(keyOf(name(3)));
+    keys.set(keyOf(name(4)), 'stale');
+    writer.set(name(2), 'new');
+    await settle();
+    expect(calls).toEqual([]);
+    writer.reconcile(new Map(keys));
+    await settle();
+    expect(calls.sort()).toEqual([`delete ${keyOf(name(4))}`, `put ${keyOf(name(2))}`, `put ${keyOf(name(3))}`]);
+    expect(keys).toEqual(new Map([[keyOf(name(1)), 'v1'], [keyOf(name(2)), 'new'], [keyOf(name(3)), 'v3']]));
     expect(writer.pending).toBe(0);
   });
 
