@@ -159,7 +159,7 @@ export async function isRefused(wrong: Rig, reader: Rig, sentence: RegExp): Prom
  * Returns what was said.
  */
 export async function isDialledOn(rig: Rig, port: number, clean: (() => unknown)[]): Promise<PubkeeperError> {
-  rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+  await rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
   const error = await rig.error('CONNECT_FAILED');
   await rig.state(false);
   const other = createServer((socket) => socket.on('error', () => undefined).destroy()).listen(port, '127.0.0.1');
