@@ -208,7 +208,15 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       });
 
       it('of a brewer that was not started does nothing', async () => {
-        await (await prepare())().brew.brew(idOf(9), frameOf(TOPIC, idOf(9), Buffer.from('x')));
+        const side = await prepare();
+        const [from, to] = [side(), side()];
+        await from.brew.brew(idOf(8), frameOf(TOPIC, idOf(8), Buffer.from('of nobody')));
+        const reading = await listen(from, to, { brewer: 9 });
+        const fence = await connect(from, to, { brewer: 2 });
+        await from.brew.brew(idOf(9), frameOf(TOPIC, idOf(9), Buffer.from('to nobody')));
+        await fence.writing.send('fence');
+        await eventually(() => expect(fence.reading.texts()).toContain('fence'));
+        expect([reading.frames, from.errors]).toEqual([[], []]);
       });
 
       it('settles every promise, and throws nothing but BUFFER_FULL, when more is brewed than can leave', async () => {

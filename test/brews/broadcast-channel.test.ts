@@ -152,13 +152,12 @@ describe('BroadcastChannelBrew', () => {
     expect(box.all).toHaveLength(1);
     writer.brew.endBrewer(box.brewerId);
     expect(other.say('nobody hears')).toBeUndefined();
-    const again = receiver();
     writer.brew.close();
     reader.brew.close();
     const third = await pair(writer.brew, reader.brew, box.brewerId);
-    await third.say('three');
-    expect(await third.next()).toBe('three');
-    expect(again.all).toEqual([]);
+    for (const text of ['three', 'four']) await third.say(text);
+    expect(await third.take(2)).toEqual(['three', 'four']);
+    expect([box, other, third].map(({ all }) => all.map(({ text }) => text))).toEqual([['one'], ['one', 'two'], ['three', 'four']]);
   });
 
   it('refuses a scope that is no word, and a second client', () => {

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { afterEach, expect } from 'vitest';
-import { newId, type Brew } from '../../src/core/index.js';
+import { newId, type Brew, type PubkeeperError } from '../../src/core/index.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { sealedFrame } from '../sealed-frame.js';
@@ -150,6 +152,21 @@ export async function isRefused(wrong: Rig, reader: Rig, sentence: RegExp): Prom
   expect(JSON.stringify([error.message, error.details])).not.toContain('wrong');
   expect(await wrong.state(false)).toMatchObject({ up: false, scope: {} });
   await rejected(Promise.resolve().then(() => box.say('x')), 'UNAUTHORIZED');
+}
+
+/**
+ * There is no broker at this port: that is said once, and it is dialled again and again. Whoever listens there later ends each connection.
+ * Returns what was said.
+ */
+export async function isDialledOn(rig: Rig, port: number, clean: (() => unknown)[]): Promise<PubkeeperError> {
+  await rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+  const error = await rig.error('CONNECT_FAILED');
+  await rig.state(false);
+  const other = createServer((socket) => socket.on('error', () => undefined).destroy()).listen(port, '127.0.0.1');
+  clean.push(() => other.close());
+  for (let dials = 0; dials < 3; dials++) await once(other, 'connection');
+  expect(rig.errors).toEqual([error]);
+  return error;
 }
 
 /** The right credentials, `me` and `right`, are taken, and told to nobody. */

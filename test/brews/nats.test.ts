@@ -8,7 +8,7 @@ import { newId, PubkeeperError } from '../../src/core/index.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
 import { certificate, findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -88,10 +88,26 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
 
   it('comes back when the server does, tells its state, and sends then what was brewed meanwhile', async () => {
     const server = await serve();
-    const [writer, reader] = [brew({ url: server.tcp }), brew({ url: server.tcp })];
-    const box = await comesBack('nats', writer, reader, server, () => serve({ tcp: server.ports[0] }));
+    // The server keeps nothing for those who come later. So the patron is back first: the brewer's way leads to silence until then.
+    const silent = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    let isSilent = false;
+    const proxy = await FaultProxy.listen(() => (isSilent ? (silent.address() as AddressInfo).port : server.ports[0]));
+    clean.push(() => silent.close(), () => proxy.close());
+    const writer = brew({ url: `nats://127.0.0.1:${proxy.port}`, alternatives: [server.tcp] });
+    const reader = brew({ url: server.tcp });
+    const kill = async (): Promise<void> => {
+      isSilent = true;
+      await server.kill();
+    };
+    const box = await comesBack('nats', writer, reader, { kill }, async () => {
+      await serve({ tcp: server.ports[0] });
+      await reader.state(true);
+      isSilent = false;
+      proxy.reset();
+    });
     await box.say('after');
-    expect(['after', 'meanwhile']).toContain((await box.take(1))[0]);
+    expect(await box.take(2)).toEqual(['meanwhile', 'after']);
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   });
 
@@ -134,10 +150,15 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
 
   it('says that credentials are refused, does not try again, and refuses what is brewed', async () => {
     const server = await serve({ user: { name: 'me', password: 'right' } });
-    const wrong = brew({ url: server.tcp, username: 'me', password: 'wrong' });
+    const proxy = await FaultProxy.listen(() => server.ports[0]);
+    clean.push(() => proxy.close());
+    const wrong = brew({ url: `nats://127.0.0.1:${proxy.port}`, username: 'me', password: 'wrong' });
     await isRefused(wrong, brew({}), /^NATS at nats:\/\/127\.0\.0\.1:\d+ refuses this client .*: check the brew's username, password or token\.$/);
     const right = brew({ url: server.tcp.replace('//', '//me:right@') });
     await isLetIn(right, brew({ url: server.tcp, username: 'me', password: 'right' }));
+    const port = await freePort();
+    await isDialledOn(brew({ url: `nats://127.0.0.1:${port}` }), port, clean);
+    expect(proxy.dials).toHaveLength(2); // the other one is the patron's
   });
 
   it('tries again when it was too slow to send its credentials', async () => {
@@ -245,11 +266,8 @@ describe('NatsBrew', () => {
   it('says that there is no server at an address, once, and goes on trying', async () => {
     const port = await freePort();
     const rig = brew({ url: `nats://127.0.0.1:${port}` });
-    rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
-    const error = await rig.error('CONNECT_FAILED');
+    const error = await isDialledOn(rig, port, clean);
     expect(error.message).toMatch(/^Cannot connect to NATS at nats:\/\/127\.0\.0\.1:\d+ \(.*\): check that it runs there, and that the address begins with what it speaks at that port\.$/);
-    await rig.state(false);
-    expect(rig.errors).toHaveLength(1);
   });
 
   it.each([

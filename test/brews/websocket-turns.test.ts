@@ -209,6 +209,7 @@ it('a connection that has come to its end does not take its successor along', as
   read();
   network.last.open(RELAY_2);
   await pass(6000);
+  expect(network.last.readyState).toBe(1);
   await brew.close();
   await pass(0);
   expect(network.sockets.map(({ readyState }) => readyState)).not.toContain(1);

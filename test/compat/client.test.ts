@@ -3,6 +3,7 @@ import { WebSocket } from 'ws';
 import { describe, expect, it, vi } from 'vitest';
 import { PubkeeperClient, WebSocketBrew, type Brewer, type Status } from '../../src/compat/index.js';
 import { PubkeeperError } from '../../src/index.js';
+import { settle } from '../helpers.js';
 import { compat, deferred, Gateway, Inbox, JWT, later, native, relayOf, serve, status, text } from './helpers.js';
 
 /** A URL where nothing listens. */
@@ -55,10 +56,11 @@ describe('the constructor', () => {
     expect([CONNECTING, CONNECTED, RECONNECTING, DISCONNECTED, DEAD]).toEqual(names);
   });
 
-  it('does nothing by itself', () => {
+  it('does nothing by itself', async () => {
     const { WebSocket, urls } = counting();
-    expect(compat('ws://127.0.0.1:9', { WebSocket }).status).toBe(PubkeeperClient.DISCONNECTED);
-    expect(urls).toEqual([]);
+    const client = compat('ws://127.0.0.1:9', { WebSocket });
+    await settle();
+    expect([client.status, urls]).toEqual([PubkeeperClient.DISCONNECTED, []]);
   });
 });
 
@@ -500,8 +502,13 @@ describe('the other options', () => {
   });
 
   it('jwt may be a function, called for each connection', async () => {
-    const client = compat(await serve(), { jwt: () => Promise.resolve(JWT) });
-    expect(await client.connect()).toBe(client);
+    let calls = 0;
+    const client = compat(await serve(), { jwt: () => (calls++, Promise.resolve(JWT)) });
+    for (const connection of [1, 2]) {
+      expect(await client.connect()).toBe(client);
+      expect(calls).toBe(connection);
+      await client.disconnect();
+    }
   });
 
   it('maxTimeout bounds the waits, which are random so that clients do not come back together', async () => {
@@ -529,10 +536,20 @@ describe('the other options', () => {
 
   it('one WebSocketBrew may serve two clients', async () => {
     const server = await serve();
-    const brew = new WebSocketBrew();
+    const brew = new WebSocketBrew({ brewerConfig: relayOf(server) });
     const clients = [compat(server, { brews: [brew] }), compat(server, { brews: [brew] })];
+    const texts = new Inbox<string>();
+    for (const [index, client] of clients.entries()) {
+      client.addPatron(`serves.${1 - index}`, (patron) => patron.on('message', (data) => texts.put(text(data))));
+      client.addBrewer(`serves.${index}`, { waitForBrews: 10_000 }, (brewer) => void brewer.brewText(`of ${index}`));
+    }
     await Promise.all(clients.map((client) => client.connect()));
-    expect(clients.map((client) => client.status)).toEqual(['connected', 'connected']);
+    expect([await texts.next(), await texts.next()].sort()).toEqual(['of 0', 'of 1']);
+    // The one that leaves takes nothing of the other's along.
+    await clients[0]!.disconnect();
+    const alone = deferred<string>();
+    clients[1]!.addPatron('serves.1', (patron) => patron.on('message', (data) => alone.resolve(text(data))));
+    expect(await alone.promise).toBe('of 1');
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Brewer, Patron, PubkeeperClient, type ClientOptions } from '../../src/index.js';
+import { WebSocket } from 'ws';
+import { Brewer, Patron, PubkeeperClient, type ClientOptions, type WebSocketConstructor } from '../../src/index.js';
 import { encodeFrame, FRAME_HEADER, type MakeSealer, type Opener } from '../../src/core/index.js';
 import { Inbox, JWT, later, native, serve } from './helpers.js';
 
@@ -22,10 +23,24 @@ const QUICK = { delayMs: 5, maxDelayMs: 5 };
 describe('retryFirst', () => {
   it('is off by default: a first attempt that fails is final', async () => {
     const errors: string[] = [];
-    const impatient = client(await nowhere(), { reconnect: QUICK });
+    const url = await nowhere();
+    let dialled = 0;
+    class Counting extends WebSocket {
+      constructor(...where: ConstructorParameters<typeof WebSocket>) {
+        super(...where);
+        dialled++;
+      }
+    }
+    const impatient = client(url, { reconnect: QUICK, WebSocket: Counting as unknown as WebSocketConstructor });
     impatient.on('error', ({ code }) => errors.push(code));
     await expect(impatient.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
-    expect(errors).toEqual([]);
+    // In the time in which another one tries again and again.
+    const patient = client(url, { reconnect: QUICK, retryFirst: true });
+    const failures = new Inbox<string>();
+    patient.on('error', ({ code }) => failures.put(code));
+    patient.connect().catch(() => undefined);
+    for (let i = 0; i < 5; i++) await failures.next();
+    expect([dialled, errors, impatient.state]).toEqual([1, [], 'disconnected']);
   });
 
   it('tries again, tells of each failure, and connects when the server is there', async () => {

@@ -139,7 +139,7 @@ describe('newPatrons() and removePatron()', () => {
     brewer.on('added', ({ patronId }) => brewer.removePatron(patronId));
     brewer.newPatrons([patron(1)]);
     expect(brewer.isMatched).toBe(false);
-    expect(x.stopped.length).toBe(x.started.length);
+    expect([x.started.length, x.stopped]).toEqual([1, [id(1)]]);
   });
 
   it('reset() ends all, tells so, and a second one does nothing', () => {

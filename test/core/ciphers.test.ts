@@ -17,6 +17,9 @@ import { vectors, wycheproof } from '../vectors.js';
 
 vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
 
+/** The engines that open what comes together in one call. */
+const TOGETHER = ['WebCrypto', 'node', 'default'];
+
 /** What the build leaves of noble. */
 const { nobleEngine: leanEngine } = (await import(new URL('../../dist/core/ciphers/noble.js', import.meta.url).href)) as { nobleEngine: CryptoEngine };
 const engines: [string, CryptoEngine][] = [
@@ -54,44 +57,6 @@ describe.each(engines)('AES-CBC by %s', (_, engine) => {
     await expect(open(cbc(key), engine, rawFrame('a.b', id(1), unhex(payload)))).rejects.toThrow();
   });
 
-  it('opens payloads that come together as it opens them one by one', async () => {
-    const key = engine.cbc(new Uint8Array(16).fill(3));
-    await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(fc.oneof(fc.nat(40), fc.nat(40_000)), fc.constantFrom('whole', 'flipped', 'cut')), { maxLength: 12 }), fc.nat(100), async (parts, skip) => {
-        const payloads = await Promise.all(parts.map(async ([size, fate], index) => {
-          const payload = (await key.seal(new Uint8Array(size).fill(index))).slice();
-          if (fate === 'flipped') payload[payload.length - 17]! ^= 0x55; // in the padding, or in the IV of an empty message
-          return fate === 'cut' && payload.length > 32 ? payload.slice(0, -16) : payload;
-        }));
-        const one = async (payload: Uint8Array) => key.open(payload);
-        const each = await Promise.all(payloads.map((payload) => one(payload).then(hex, () => undefined)));
-        // As payloads of frames: each with a head that is not looked at.
-        const frames = payloads.map((payload, index) => new Uint8Array([...new Uint8Array(skip).fill(index), ...payload]));
-        const together = key.openAll ? await key.openAll(frames, skip) : undefined;
-        if (together) expect(together.map((opened) => opened && hex(opened))).toEqual(each);
-      }),
-      { numRuns: 30 },
-    );
-  });
-
-  it('opens bursts at the same time, whether or not its key is ready, and looks at none once its call has returned', async () => {
-    const key = engine.cbc(new Uint8Array(16).fill(4));
-    if (!key.openAll) return;
-    const burst = async (fill: number) => Promise.all([20, 3000, 1].map((size) => key.seal(new Uint8Array(size).fill(fill))));
-    const [first, second] = [await burst(1), await burst(2)];
-    const expected = [1, 2].map((fill) => [20, 3000, 1].map((size) => hex(new Uint8Array(size).fill(fill))));
-    for (const isReady of [true, false]) {
-      const { openAll } = isReady ? key : engine.cbc(new Uint8Array(16).fill(4));
-      const frames = [first, second].map((burst) => burst.map((payload) => payload.slice()));
-      const opened = frames.map((burst) => {
-        const opening = openAll!(burst, 0);
-        for (const frame of burst) frame.fill(0);
-        return opening;
-      });
-      expect((await Promise.all(opened)).map((burst) => burst.map((plain) => plain && hex(plain)))).toEqual(expected);
-    }
-  });
-
   it('seals what node:crypto opens: a random IV, then the padded ciphertext', async () => {
     const sealer = sealerFor('aes-cbc', engine, identity);
     expect(sealer.config).toEqual({ mode: 2, key: expect.stringMatching(/^[\da-f]{32}$/) as string });
@@ -110,6 +75,44 @@ describe.each(engines)('AES-CBC by %s', (_, engine) => {
     const payload = Buffer.concat([Buffer.alloc(16, 5), cipher.update('hello'), cipher.final()]);
     const opened = await open(cbc(key.toString('hex').toUpperCase()), engine, rawFrame('a', id(1), payload));
     expect(Buffer.from(opened as Uint8Array).toString()).toBe('hello');
+  });
+});
+
+describe.each(engines.filter(([name]) => TOGETHER.includes(name)))('frames that come together, by %s', (_, engine) => {
+  it('opens payloads that come together as it opens them one by one', async () => {
+    const key = engine.cbc(new Uint8Array(16).fill(3));
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(fc.oneof(fc.nat(40), fc.nat(40_000)), fc.constantFrom('whole', 'flipped', 'cut')), { maxLength: 12 }), fc.nat(100), async (parts, skip) => {
+        const payloads = await Promise.all(parts.map(async ([size, fate], index) => {
+          const payload = (await key.seal(new Uint8Array(size).fill(index))).slice();
+          if (fate === 'flipped') payload[payload.length - 17]! ^= 0x55; // in the padding, or in the IV of an empty message
+          return fate === 'cut' && payload.length > 32 ? payload.slice(0, -16) : payload;
+        }));
+        const one = async (payload: Uint8Array) => key.open(payload);
+        const each = await Promise.all(payloads.map((payload) => one(payload).then(hex, () => undefined)));
+        // As payloads of frames: each with a head that is not looked at.
+        const frames = payloads.map((payload, index) => new Uint8Array([...new Uint8Array(skip).fill(index), ...payload]));
+        expect((await key.openAll!(frames, skip)).map((opened) => opened && hex(opened))).toEqual(each);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('opens bursts at the same time, whether or not its key is ready, and looks at none once its call has returned', async () => {
+    const key = engine.cbc(new Uint8Array(16).fill(4));
+    const burst = async (fill: number) => Promise.all([20, 3000, 1].map((size) => key.seal(new Uint8Array(size).fill(fill))));
+    const [first, second] = [await burst(1), await burst(2)];
+    const expected = [1, 2].map((fill) => [20, 3000, 1].map((size) => hex(new Uint8Array(size).fill(fill))));
+    for (const isReady of [true, false]) {
+      const { openAll } = isReady ? key : engine.cbc(new Uint8Array(16).fill(4));
+      const frames = [first, second].map((burst) => burst.map((payload) => payload.slice()));
+      const opened = frames.map((burst) => {
+        const opening = openAll!(burst, 0);
+        for (const frame of burst) frame.fill(0);
+        return opening;
+      });
+      expect((await Promise.all(opened)).map((burst) => burst.map((plain) => plain && hex(plain)))).toEqual(expected);
+    }
   });
 });
 

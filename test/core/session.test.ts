@@ -114,12 +114,14 @@ describe('the handshake', () => {
       held.push(() => socket.send(strictEncode({ type: 22, payload: { brewer_id: packet.payload['brewer_id'], patrons: [] } })));
       return [];
     };
-    const { client } = kit();
+    const { client, errors } = kit();
     client.addBrewer('a');
     client.addBrewer('b');
     const connecting = client.connect();
     await server.until(() => held.length === 2);
     held[0]!();
+    server.send({ type: 99, payload: { message: 'comes behind the answer' } });
+    await vi.waitFor(() => expect(errors.length).toBe(1));
     expect(client.state).toBe('connecting');
     held[1]!();
     await connecting;
@@ -127,7 +129,7 @@ describe('the handshake', () => {
   });
 
   it('is refused for a wrong token: UNAUTHORIZED, and it is not tried again', async () => {
-    const { client, errors } = kit({ token: 'wrong' });
+    const { client, errors } = kit({ token: 'wrong', retryFirst: true });
     const error = await rejected(client.connect(), 'UNAUTHORIZED');
     expect([error.message, errors]).toEqual([expect.stringContaining('Give a valid one'), []]);
     expect(error.message + JSON.stringify(error.details)).not.toContain('wrong');
@@ -169,9 +171,9 @@ describe('the handshake', () => {
 
   it.each(['', 'pubkeeper-2.0', 'mqtt'])('is refused for the subprotocol %j: SUBPROTOCOL_REFUSED, and it is not tried again', async (subprotocol) => {
     server.options.subprotocol = subprotocol;
-    const { client } = kit();
+    const { client } = kit({ retryFirst: true });
     await rejected(client.connect(), 'SUBPROTOCOL_REFUSED');
-    expect(client.state).toBe('disconnected');
+    expect([client.state, server.offers.length]).toEqual(['disconnected', 1]);
     expect(server.packets).toEqual([]);
   });
 
@@ -369,9 +371,11 @@ describe('the heartbeat', () => {
     expect(server.faults).toEqual([]);
   });
 
-  it('sends nothing to a server that announces none', async () => {
-    const { client } = kit();
+  it('sends nothing to a server that announces none, nor when the page wakes up', async () => {
+    let wake!: () => void;
+    const { client } = kit({ lifecycle: (run) => ((wake = run), () => undefined) });
     await client.connect();
+    wake();
     const before = server.packets.length;
     client.addPatron('a', () => undefined);
     await server.until(() => server.packets.length > before);

@@ -206,7 +206,8 @@ describe('a listener that ends what its list is about', () => {
     brewer.on('added', () => (how === 'disconnect' ? void client.disconnect() : client.removeBrewer(brewer)));
     client.connect().catch(() => undefined);
     await pass(2000);
-    expect([brewer.patrons.size, brew.running.size, told]).toEqual([0, 0, []]);
+    const pair = `${id(2)}/${id(21)}`;
+    expect([brewer.patrons.size, brew.log, told]).toEqual([0, [`+${pair}`, `-${pair}`], []]);
   });
 
   it('disconnect at removed: the pair that comes in its place is not started', async () => {
@@ -217,7 +218,8 @@ describe('a listener that ends what its list is about', () => {
     await client.connect();
     control.send({ type: 22, payload: { brewer_id: id(2), patrons: [patronInfo(id(21), 'changed'), patronInfo(id(22))] } });
     await pass(2000);
-    expect(brew.running.size).toBe(0);
+    const pair = `${id(2)}/${id(21)}`;
+    expect([brew.running.size, brew.log]).toEqual([0, [`+${pair}`, `-${pair}`]]);
   });
 
   it.each(['disconnect', 'removePatron'])('%s at the error of one brewer: none of the others is stored', async (how) => {
