@@ -200,13 +200,32 @@ describe('a reconnecting connection', () => {
     const { network, log, connection } = kit();
     network.last.open();
     connection.watch(1000, bytes('ping'));
-    vi.advanceTimersByTime(1000);
+    vi.advanceTimersByTime(1200);
     expect(network.last.sent.map((data) => Buffer.from(data).toString())).toEqual(['ping']);
     network.last.end();
-    vi.advanceTimersByTime(1000);
+    vi.advanceTimersByTime(1200);
     network.last.open();
     vi.advanceTimersByTime(60_000);
     expect([log, network.last.sent, vi.getTimerCount()]).toEqual([['open', 'down CONNECTION_LOST', 'open'], [], 0]);
+  });
+
+  it('is found dead in 2.5 heartbeats at most, whenever it dies', () => {
+    const found: number[] = [];
+    for (let lives = 0; lives < 5000; lives += 125) {
+      const { network, log, connection } = kit();
+      network.last.open();
+      network.received = (socket) => socket.deliver(bytes('pong'));
+      connection.watch(1000, bytes('ping'));
+      vi.advanceTimersByTime(lives);
+      network.received = () => undefined;
+      let ms = 0;
+      for (; log.at(-1) !== 'down CONNECTION_LOST'; ms += 25) vi.advanceTimersByTime(25);
+      found.push(ms);
+      connection.close(closed);
+    }
+    expect(Math.max(...found)).toBeLessThanOrEqual(2500);
+    // And not sooner than an answer may take.
+    expect(Math.min(...found)).toBeGreaterThanOrEqual(1200);
   });
 
   it('rest() is no failure: it counts for nothing in maxRetries', () => {

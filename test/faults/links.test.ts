@@ -9,8 +9,8 @@ import { LONG, report, scale, stopwatch } from './kit.js';
 // A link that breaks in the ways in which links break, between real clients and a real server.
 
 const HEARTBEAT = 200;
-/** 2.5 heartbeats and the half one by which they are looked at; and what it takes to tell. */
-const FOUND = 3 * HEARTBEAT;
+/** 2.5 heartbeats; and what it takes to tell. */
+const FOUND = 2.5 * HEARTBEAT;
 const TOLD = 200;
 
 const watch = stopwatch();
