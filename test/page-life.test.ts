@@ -194,7 +194,7 @@ describe('the heartbeat of the control server’s own relay', () => {
   it('gives the relay up that does not answer, within 2.5 heartbeats, and the relay alone', async () => {
     network.isRelayUp = false;
     await vi.advanceTimersByTimeAsync(2.5 * HEARTBEAT);
-    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', message: 'ws://server:80 has not answered for 1200 ms.' }]);
+    expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', message: 'ws://server:80 did not answer within 1200 ms.' }]);
     expect(states).toEqual(['connecting', 'connected']);
     network.isRelayUp = true;
     await vi.advanceTimersByTimeAsync(1);

@@ -104,10 +104,9 @@ export class ReconnectingConnection {
    */
   watch(beatMs: number, ping: Uint8Array<ArrayBuffer>, now?: boolean): void {
     if (!beatMs || this.#ping || !this.isOpen) return;
-    if (now) this.send(ping);
     this.#ping = ping;
     this.#quietMs = 1.2 * beatMs;
-    this.#listen();
+    this.#listen(now);
   }
 
   /** Ends the present connection at once, whether or not the other side is still there to agree; unless the error is fatal, tries again. */
@@ -162,10 +161,10 @@ export class ReconnectingConnection {
     socket.close(1000);
   }
 
-  /** Asks for a sign of life after so much silence. */
-  #listen(): void {
+  /** Asks for a sign of life after so much silence, or `now`. */
+  #listen(now?: boolean): void {
     const leftMs = this.#quietMs - Math.abs(Date.now() - this.heardAt);
-    if (leftMs > 0) this.#pulse = after(leftMs, () => this.#listen());
+    if (!now && leftMs > 0) this.#pulse = after(leftMs, () => this.#listen());
     else this.#ask(this.#quietMs);
   }
 
@@ -179,11 +178,10 @@ export class ReconnectingConnection {
     this.send(this.#ping!);
     this.#pulse = after(timeoutMs, () => {
       const now = Date.now();
-      const { heardAt } = this;
       // What was heard "later" was heard before the clock was set back.
-      if (heardAt >= asked && heardAt <= now) return this.#listen();
+      if (asked <= this.heardAt && this.heardAt <= now) return this.#listen();
       const silentMs = now - asked;
-      this.abandon(new PubkeeperError('CONNECTION_LOST', `${this.#options.url} has not answered for ${silentMs} ms.`, { silentMs }));
+      this.abandon(new PubkeeperError('CONNECTION_LOST', `${this.#options.url} did not answer within ${silentMs} ms.`, { silentMs }));
     });
   }
 

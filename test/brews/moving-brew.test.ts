@@ -24,13 +24,16 @@ class Socket extends EventTarget {
 
 /** A brew that notes what is asked of it. */
 class Noted implements Brew {
+  readonly failover?: Failover;
   readonly log: string[] = [];
   receive: PatronPair['receive'] = () => undefined;
   accepted: Promise<void> | undefined;
   attach(): void {
     this.log.push('attach');
   }
-  constructor(readonly name: string, readonly failover: Failover | undefined) {}
+  constructor(readonly name: string, failover?: Failover) {
+    if (failover) this.failover = failover;
+  }
   brewerDetails = () => ({ ...RELAY, name: this.name });
   patronDetails = () => ({ name: this.name });
   startBrewer({ missed, accepting }: BrewerPair): () => void {

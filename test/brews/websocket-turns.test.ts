@@ -187,7 +187,7 @@ it('a relay that was reached while the client tried another server is watched as
   await pass(0);
   expect(packets(network.last).filter(({ type }) => type === 60)).toHaveLength(1);
   await pass(1000);
-  expect(errors.map(({ message }) => message)).toEqual([expect.stringMatching(/^ws:\/\/one:80 has not answered for/)]);
+  expect(errors.map(({ message }) => message)).toEqual([expect.stringMatching(/^ws:\/\/one:80 did not answer within/)]);
 });
 
 it('brew() rejects where the callback of a patron of the same client has closed the brew', async () => {

@@ -367,7 +367,7 @@ describe('the heartbeat', () => {
     const { client, errors } = kit();
     await client.connect();
     await server.until(() => server.connections === 2 && server.ofType(40).length === 2);
-    expect(errors.some(({ code, message }) => code === 'CONNECTION_LOST' && /has not answered/.test(message))).toBe(true);
+    expect(errors.some(({ code, message }) => code === 'CONNECTION_LOST' && /did not answer/.test(message))).toBe(true);
     expect(server.faults).toEqual([]);
   });
 
