@@ -25,6 +25,12 @@ function alternating(name: string, problems: string[]) {
 /** Brewers that encrypt and authenticate nothing: what was brewed under a former key of theirs may be opened, to nonsense, once in 256 times. */
 const guessable = new Set<string>();
 
+/**
+ * Brewers that have come to another client since all was calm. What they had sent may be on its way still when the patrons of their new
+ * client, which have that at once, hear what they brew there; only those that are sealed have it dropped.
+ */
+export const moved = new Set<string>();
+
 /** What came of one session of a brewer. */
 interface Heard {
   readonly sequences: Set<number>;
@@ -112,7 +118,7 @@ export function newReader(pattern: string, home: Member, problems: string[]): Re
     // Ciphers that number nothing cannot tell a last value that comes once more when their brewer does. The relay's may be older than that:
     // it has not got what was lost on the link of a client, whose own patrons had it.
     const isAgain = retained && !epoch && had.again && (number === had.last || reader.home.troubles > 0);
-    if (number <= had.last && !isAgain) problems.push(`${what} came after ${had.last}`);
+    if (number <= had.last && !isAgain && (epoch || !moved.has(id))) problems.push(`${what} came${retained ? ' as last value' : ''} after ${had.last}`);
     if (had.epoch !== epoch) had.first = number;
     had.all.add(number);
     had.last = number;

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, vi } from 'vitest';
 import { type CipherName, matchTopic, PubkeeperError } from '../../src/index.js';
 import { createServer, type PubkeeperServer } from '../../src/server/index.js';
-import { Member, newReader, newWriter, quiet, type Reader, TOKEN, type Writer } from './lives-cast.js';
+import { Member, moved, newReader, newWriter, quiet, type Reader, TOKEN, type Writer } from './lives-cast.js';
 import { FaultProxy } from './proxy.js';
 
 /** A message that was brewed while its brewer knew that patron. */
@@ -192,6 +192,7 @@ export class World {
     this.#owed = [];
     this.#parting.clear();
     this.#moves = 0;
+    moved.clear();
     for (const member of members) member.troubles = 0;
     for (const reader of readers) reader.drops = 0;
   }
@@ -251,6 +252,7 @@ export class World {
     const away = [...this.#spare, ...this.members.filter(({ wanted }) => !wanted).flatMap(({ readers, writers }) => [...readers, ...writers])];
     const isBack = one.home === member && this.#parting.delete(one);
     if (one.home !== member) this.#moves++;
+    if (one.home !== member && 'brewer' in one) moved.add(one.brewer.brewerId);
     one.ghosts = new Set(isBack ? away.map((other) => ('patron' in other ? other.patron.patronId : other.brewer.brewerId)) : []);
     one.home = member;
   }
