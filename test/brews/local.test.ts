@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { once } from 'node:events';
 import fc from '../fast-check.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -350,6 +350,23 @@ describe('socket files', () => {
     await vi.waitFor(() => expect(readdirSync(dir)).toEqual([`${two}.sock`]));
     await brew.close();
     expect(readdirSync(dir)).toEqual([]);
+  });
+
+  it.each([
+    ['XDG_RUNTIME_DIR', (dir: string) => join(dir, 'pubkeeper')],
+    ['TMPDIR', (dir: string) => join(dir, `pubkeeper-${process.getuid!()}`)],
+  ])('lie at an absolute path, also where %s is relative', async (name, expected) => {
+    const dir = dirname(directory());
+    const env = { XDG_RUNTIME_DIR: '', TMPDIR: dir };
+    for (const [key, value] of Object.entries({ ...env, [name]: dir })) vi.stubEnv(key, value);
+    clean.push(() => vi.unstubAllEnvs());
+    const path = async (): Promise<string> => {
+      const details = (await local().brew.brewerDetails({ topic: TOPIC, brewerId: newId() }))!;
+      return dirname(details.sock as string);
+    };
+    expect(await path()).toBe(expected(dir));
+    vi.stubEnv(name, relative(process.cwd(), dir));
+    expect(await path()).toBe(join(dir, `pubkeeper-${process.getuid!()}`));
   });
 
   it('are made private again when the directory was open to others', async () => {

@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { queryObjects } from 'node:v8';
 import { NatsConnectionImpl } from '@nats-io/nats-core/internal';
 import { connect as connectNats } from '@nats-io/transport-node';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
 import { FaultProxy } from '../faults/proxy.js';
@@ -123,6 +123,21 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     }
     // The last one may have a timer for a moment.
     await expect.poll(() => queryObjects(NatsConnectionImpl, { format: 'count' }), { timeout: 20_000 }).toBeLessThan(2);
+  });
+
+  it('has no timer left when it is closed: it would keep the process alive', async () => {
+    const server = await serve();
+    const { brew: both } = brew({ url: server.tcp });
+    const box = await pair(both, both);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    const [begun, ended] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')];
+    clean.push(() => [begun, ended].forEach((spy) => spy.mockRestore()));
+    await both.close();
+    const timers = begun.mock.results.map(({ value }) => value as NodeJS.Timeout);
+    const over = ended.mock.calls.map(([timer]) => timer as NodeJS.Timeout);
+    expect(timers.length).toBeGreaterThan(0);
+    expect(timers.filter((timer) => timer.hasRef() && !over.includes(timer))).toEqual([]);
   });
 
   it('goes on in a cluster of three when the server dies that both ends use', async () => {

@@ -1,6 +1,7 @@
 import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/nats-core';
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
-import { wait } from '../../core/host.js';
+import { deferred } from '../../core/deferred.js';
+import { cancel, wait } from '../../core/host.js';
 import { type Line, type LineOwner, remedy, type Target } from './broker-line.js';
 
 /** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
@@ -116,10 +117,12 @@ class NatsLine implements Line {
 
   async close(): Promise<void> {
     this.#closing = true;
-    const late = new Promise<void>((resolve) => wait(CLOSE_TIMEOUT, resolve));
-    await Promise.race([this.#flushed(), late]);
+    const late = deferred();
+    const timer = wait(CLOSE_TIMEOUT, late.resolve);
+    await Promise.race([this.#flushed(), late.promise]);
     // A WebSocket waits for the other side to agree, which may have stopped answering.
-    await Promise.race([this.#connection.close(), late]);
+    await Promise.race([this.#connection.close(), late.promise]);
+    cancel(timer);
   }
 
   #end(cause: unknown): void {
