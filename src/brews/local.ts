@@ -189,9 +189,12 @@ export function localName(): string {
 const hostNumber = (): bigint =>
   BigInt(`0x${createHash('sha256').update(hostname()).digest('hex').slice(0, 12)}`) | (1n << 40n);
 
+/** On Windows a pipe of this host: other absolute paths lead to other hosts too, to which Windows would give the name and password of its user. */
+const isOwnPath = (path: string): boolean => (process.platform === 'win32' ? /^\\\\[.?]\\pipe\\[^\\/]+$/.test(path) : isAbsolute(path));
+
 /** Comes from the network: nothing but a path, or a port of this very host, may be connected to. */
 function readAddress(sock: unknown): LocalAddress {
-  if (typeof sock === 'string' && isAbsolute(sock) && !sock.includes('\0') && Buffer.byteLength(sock) <= 107) return sock;
+  if (typeof sock === 'string' && isOwnPath(sock) && !sock.includes('\0') && Buffer.byteLength(sock) <= 107) return sock;
   if (Array.isArray(sock) && sock.length === 2) {
     const [host, port] = sock as unknown[];
     const loopback = typeof host === 'string' && /^(127(\.\d{1,3}){3}|::1|localhost)$/.test(host);

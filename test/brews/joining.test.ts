@@ -41,6 +41,36 @@ it('delivers in its order what is sealed, also where the broker has dropped the 
   expect(delivered).toEqual([1, 2, 3, 4, 5]);
 });
 
+it.each([
+  ['of which the last has come live, too', ['on', 'off', 'on'], ['on'], ['on', 'off', 'on']],
+  ['of which two have', ['on', 'on', 'on'], ['on', 'on'], ['on', 'on', 'on']],
+  ['all of which have, behind others', ['on', 'off'], ['off', 'on', 'off'], ['off', 'on', 'off']],
+  ['of which the last but one was dropped live', ['a', 'b', 'c', 'd'], ['b', 'd'], ['a', 'c', 'b', 'd']],
+])('tells equal messages without a sequence apart, in an answer %s', (_, answer, live, delivered) => {
+  const texts: string[] = [];
+  const frameOf = (text: string): Uint8Array => rawFrame('a', id(1), text);
+  const deliver = (frame: Uint8Array): void => void texts.push(Buffer.from(frame.subarray(88)).toString());
+  const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver, last: undefined });
+  joining.begin();
+  for (const text of live) joining.live(frameOf(text), false);
+  joining.answer({ frames: answer.map(frameOf), retained: false, more: false, unasked: false });
+  expect(texts).toEqual(delivered);
+});
+
+it('does not hold back more than 16 MiB of an answer that has no end', () => {
+  let delivered = 0;
+  const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver: () => void delivered++, last: undefined });
+  joining.begin();
+  const frame = rawFrame('a', id(1), Buffer.alloc(1024 * 1024));
+  const more = (): void => joining.answer({ frames: [frame], retained: false, more: true, unasked: false });
+  for (let i = 0; i < 15; i++) more();
+  expect(delivered).toBe(0);
+  more();
+  expect(delivered).toBe(16);
+  more();
+  expect(delivered).toBe(16);
+});
+
 describe('the question', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(() => void vi.useRealTimers());

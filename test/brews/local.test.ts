@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync } from 'node:fs';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { once } from 'node:events';
 import fc from '../fast-check.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -352,6 +352,23 @@ describe('socket files', () => {
     expect(readdirSync(dir)).toEqual([]);
   });
 
+  it.each([
+    ['XDG_RUNTIME_DIR', (dir: string) => join(dir, 'pubkeeper')],
+    ['TMPDIR', (dir: string) => join(dir, `pubkeeper-${process.getuid!()}`)],
+  ])('lie at an absolute path, also where %s is relative', async (name, expected) => {
+    const dir = dirname(directory());
+    const env = { XDG_RUNTIME_DIR: '', TMPDIR: dir };
+    for (const [key, value] of Object.entries({ ...env, [name]: dir })) vi.stubEnv(key, value);
+    clean.push(() => vi.unstubAllEnvs());
+    const path = async (): Promise<string> => {
+      const details = (await local().brew.brewerDetails({ topic: TOPIC, brewerId: newId() }))!;
+      return dirname(details.sock as string);
+    };
+    expect(await path()).toBe(expected(dir));
+    vi.stubEnv(name, relative(process.cwd(), dir));
+    expect(await path()).toBe(join(dir, `pubkeeper-${process.getuid!()}`));
+  });
+
   it('are made private again when the directory was open to others', async () => {
     const dir = directory();
     await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
@@ -508,6 +525,106 @@ describe('a patron', () => {
     const details = { name: brew.name, sock };
     const start = () => brew.startPatron({ topic: TOPIC, brewerId: newId(), patronId: newId(), details, receive: () => undefined });
     thrown(start, 'BREW_CONFIG_INVALID');
+  });
+
+  it.each(['//evil.example/pipe/name', '\\\\evil.example\\pipe\\name', '\\\\.\\pipe\\..\\UNC\\evil.example\\x', 'C:\\x.sock', '/x.sock'])(
+    'refuses on Windows, which would log in to other hosts, to connect to %s',
+    (sock) => {
+      vi.spyOn(process, 'platform', 'get').mockReturnValue('win32');
+      clean.push(() => vi.restoreAllMocks());
+      const { brew } = local();
+      const details = { name: brew.name, sock };
+      thrown(() => brew.startPatron({ topic: TOPIC, brewerId: newId(), patronId: newId(), details, receive: () => undefined }), 'BREW_CONFIG_INVALID');
+    },
+  );
+});
+
+it('two workers of a cluster of Node have a port each', () => {
+  const script = `
+    import cluster from 'node:cluster';
+    import { LocalBrew } from ${JSON.stringify(new URL('../../dist/brews/local.js', import.meta.url).href)};
+    if (cluster.isPrimary) {
+      const ports = [];
+      cluster.on('message', (_, port) => {
+        if (ports.push(port) < 2) return;
+        process.stdout.write(JSON.stringify(ports));
+        process.exit(0);
+      });
+      cluster.setupPrimary({ exec: process.argv[1] });
+      for (let i = 0; i < 2; i++) cluster.fork();
+    } else {
+      const brew = new LocalBrew({ transport: 'tcp' });
+      brew.attach({ report: console.error });
+      const { sock } = await brew.brewerDetails({ topic: 'demo.one', brewerId: '0'.repeat(32) });
+      process.send(sock[1]);
+    }`;
+  const file = join(dirname(directory()), 'cluster.mjs');
+  writeFileSync(file, script);
+  const { stdout, stderr } = spawnSync(process.execPath, [file], { encoding: 'utf8' });
+  const [one, other] = JSON.parse(stdout || '[]') as number[];
+  expect([one, other], stderr).toEqual([expect.any(Number), expect.any(Number)]);
+  expect(one).not.toBe(other);
+});
+
+describe('a reader that lags behind', () => {
+  /** A brewer for which 4 MiB wait, of which the reader takes a part with each call of `take`. */
+  async function lagging() {
+    const rig = local({ directory: directory() });
+    const brewerId = newId();
+    const details = await rig.brew.brewerDetails({ topic: TOPIC, brewerId });
+    rig.brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: { name: rig.brew.name } });
+    const socket = connect(details!.sock as string);
+    clean.push(() => socket.destroy());
+    await rig.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'hello'));
+    await once(socket, 'data');
+    socket.pause();
+    const accepted = Array.from({ length: 4 }, () => rig.brew.brew(brewerId, rawFrame(TOPIC, brewerId, Buffer.alloc(1024 * 1024))));
+    const take = async (): Promise<void> => {
+      socket.resume();
+      await once(socket, 'data');
+      socket.pause();
+    };
+    return { ...rig, socket, take, accepted: Promise.all(accepted) };
+  }
+  /** Node's timers of sockets cannot be faked: they run so many times as fast. */
+  function hurried(times: number): void {
+    const { setTimeout: own } = Socket.prototype;
+    vi.spyOn(Socket.prototype, 'setTimeout').mockImplementation(function (this: Socket, ms, run) {
+      return own.call(this, ms / times, run);
+    });
+    clean.push(() => vi.restoreAllMocks());
+  }
+
+  it('is not cut off while it takes something, and the others wait for it', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    clean.push(() => void vi.useRealTimers());
+    const { take, accepted, errors, socket } = await lagging();
+    for (let i = 0; i < 10; i++) {
+      await take();
+      await vi.advanceTimersByTimeAsync(5000);
+    }
+    socket.resume();
+    await accepted;
+    expect(errors).toEqual([]);
+    await vi.advanceTimersByTimeAsync(60_000); // it has caught up
+    expect([errors, socket.destroyed]).toEqual([[], false]);
+  });
+
+  it('is cut off when it takes nothing', async () => {
+    hurried(50);
+    const { accepted, error } = await lagging();
+    expect((await error('BUFFER_FULL')).message).toMatch(/was cut off: it did not read for 5000 ms while \d+ bytes waited/);
+    await accepted;
+  });
+
+  it('is cut off when it has not caught up for a minute, whatever it takes', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    clean.push(() => void vi.useRealTimers());
+    const { take, accepted, error } = await lagging();
+    await take();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect((await error('BUFFER_FULL')).message).toMatch(/was cut off: it has not caught up for 60000 ms/);
+    await accepted;
   });
 });
 

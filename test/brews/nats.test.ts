@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { queryObjects } from 'node:v8';
 import { NatsConnectionImpl } from '@nats-io/nats-core/internal';
-import { describe, expect, it } from 'vitest';
+import { connect as connectNats } from '@nats-io/transport-node';
+import { describe, expect, it, vi } from 'vitest';
 import { NatsBrew, type NatsBrewOptions } from '../../src/brews/nats.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
 import { FaultProxy } from '../faults/proxy.js';
@@ -124,6 +125,21 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await expect.poll(() => queryObjects(NatsConnectionImpl, { format: 'count' }), { timeout: 20_000 }).toBeLessThan(2);
   });
 
+  it('has no timer left when it is closed: it would keep the process alive', async () => {
+    const server = await serve();
+    const { brew: both } = brew({ url: server.tcp });
+    const box = await pair(both, both);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    const [begun, ended] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')];
+    clean.push(() => [begun, ended].forEach((spy) => spy.mockRestore()));
+    await both.close();
+    const timers = begun.mock.results.map(({ value }) => value as NodeJS.Timeout);
+    const over = ended.mock.calls.map(([timer]) => timer as NodeJS.Timeout);
+    expect(timers.length).toBeGreaterThan(0);
+    expect(timers.filter((timer) => timer.hasRef() && !over.includes(timer))).toEqual([]);
+  });
+
   it('goes on in a cluster of three when the server dies that both ends use', async () => {
     const [a, b, c] = [await freePort(), await freePort(), await freePort()];
     const routes = [a, b, c];
@@ -147,6 +163,40 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     for (;;) if ((await late.next()) === 'and on') break;
     expect([...writer.errors, ...reader.errors].every(({ code }) => code === 'CONNECTION_LOST')).toBe(true);
   }, 20_000);
+
+  it('goes on at a server that has joined the cluster since, when the only one of before dies', async () => {
+    const [a, b] = [await freePort(), await freePort()];
+    const routes = [a, b];
+    const first = await serve({ cluster: { port: a, routes } });
+    const [writer, reader] = [brew({ url: first.tcp }), brew({ url: first.tcp })];
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('before');
+    expect(await box.next()).toBe('before');
+    const watcher = await connectNats({ servers: first.tcp, reconnect: false });
+    clean.push(() => watcher.close());
+    const told = (async () => {
+      for await (const { type } of watcher.status()) if (type === 'update') return;
+    })();
+    await serve({ cluster: { port: b, routes } });
+    await told; // as all are; and what comes by the same connections after that has been read after that
+    await box.say('told');
+    expect(await box.next()).toBe('told');
+    await first.kill();
+    await Promise.all([writer.error('CONNECTION_LOST'), reader.error('CONNECTION_LOST')]);
+    await box.say('after');
+    for (;;) if ((await box.next()) === 'after') break;
+  }, 20_000);
+
+  it('registers a brewer without this brew whose topic would end the connection, and the others go on', async () => {
+    const server = await serve();
+    const writer = brew({ url: server.tcp });
+    const box = await pair(writer.brew, brew({ url: server.tcp }).brew);
+    expect(await writer.brew.brewerDetails({ topic: 'x'.repeat(4096), brewerId: newId() })).toBeUndefined();
+    expect(writer.errors.map(({ code, message }) => [code, message])).toEqual([['BREW_FAILED', expect.stringContaining('Brew to a shorter topic')]]);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    expect(writer.errors).toHaveLength(1);
+  });
 
   it('says that credentials are refused, does not try again, and refuses what is brewed', async () => {
     const server = await serve({ user: { name: 'me', password: 'right' } });

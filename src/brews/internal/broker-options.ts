@@ -70,6 +70,20 @@ export function readUrls(
   return { urls, credentials, advertised: { ...(ofTcp.length && { tcp: ofTcp }), ...(ofWs.length && { ws: ofWs }) } };
 }
 
+/** Whether a broker would end the connection over this address. */
+const isTooLong = (address: string, separator: string): boolean =>
+  utf8(address).length > MAX_BYTES || address.split(separator).length > MAX_LEVELS;
+
+/** Why an own brewer cannot publish at this address, if it cannot. */
+export const tooLong = (kind: string, address: string, separator: string): PubkeeperError | undefined =>
+  isTooLong(address, separator)
+    ? new PubkeeperError(
+        'BREW_FAILED',
+        `A brewer is registered without this ${kind}: ${show(address)} is more than brokers take, which is ${MAX_BYTES} bytes and ${MAX_LEVELS} levels. Brew to a shorter topic.`,
+        { address },
+      )
+    : undefined;
+
 /**
  * Where a brewer says that its frames are.
  * @throws {PubkeeperError} `BREW_CONFIG_INVALID`
@@ -77,7 +91,7 @@ export function readUrls(
 export function readPlace(details: BrewDetails, address: unknown, brewerId: string, tcp: readonly string[], separator: string): Omit<Place, 'kept'> {
   // A patron publishes beside this address with its own rights: it must be the brewer's, and nobody else's.
   const own = typeof address === 'string' && address.endsWith(separator + brewerId);
-  if (!own || utf8(address).length > MAX_BYTES || address.split(separator).length > MAX_LEVELS || !/^[\p{L}\p{M}\p{N}_./-]+$/u.test(address)) {
+  if (!own || isTooLong(address, separator) || !/^[\p{L}\p{M}\p{N}_./-]+$/u.test(address)) {
     throw new PubkeeperError('BREW_CONFIG_INVALID', `A brewer publishes where it should not: ${show(address)}.`, { address });
   }
   const read = (list: unknown, protocols: readonly string[]): string[] =>

@@ -97,8 +97,12 @@ export class Joining {
       if (unasked) this.#catchUp(frames, more);
       return;
     }
-    for (const frame of frames) this.#answer.push({ frame, retained });
-    if (!more) this.#finish(true);
+    for (const frame of frames) {
+      this.#answer.push({ frame, retained });
+      this.#bytes += frame.length;
+    }
+    // No brewer has so much to say, but others may be let write there.
+    if (!more || this.#bytes > MAX_HELD) this.#finish(true);
   }
 
   /** The brewer has begun the pair anew, and waits for a patron that has been here all the time. */
@@ -138,7 +142,7 @@ export class Joining {
     if (this.#over || this.#flows) return;
     cancel(this.#timer);
     const live = this.#held.filter(({ retained }) => !retained);
-    const answer = this.#answer.filter(({ frame }) => !live.some((other) => sameBytes(other.frame, frame)));
+    const answer = missing(this.#answer, live);
     // What the broker has kept may be newer than live frames that are still to come; so it counts only if it is all there is.
     const all = live.length || answer.length ? [...answer, ...live].sort(bySequence) : this.#held;
     this.#held = [];
@@ -162,6 +166,23 @@ export class Joining {
     this.#last = frame;
     this.#options.deliver(frame, retained);
   }
+}
+
+const isSame = ({ frame: a }: Held, { frame: b }: Held): boolean => sameBytes(a, b);
+
+/**
+ * What of an answer has not come live, too. Equal messages may follow each other where they have no sequence; both end at the same
+ * moment, as a rule, so it is told by their places. Where a broker has dropped some, what is equal counts as the same.
+ */
+function missing(answer: readonly Held[], live: readonly Held[]): readonly Held[] {
+  /** Whether all of the answer from there on stands among the live ones from `at` on. */
+  const isAt = (at: number, from: number): boolean => {
+    for (let i = from; i < answer.length; i++) if (!isSame(answer[i]!, live[at + i - from]!)) return false;
+    return true;
+  };
+  for (let at = live.length - answer.length; at >= 0; at--) if (isAt(at, 0)) return [];
+  for (let from = Math.max(0, answer.length - live.length); from < answer.length; from++) if (isAt(0, from)) return answer.slice(0, from);
+  return answer.filter((held) => !live.some((other) => isSame(other, held)));
 }
 
 const bySequence = ({ frame: a }: Held, { frame: b }: Held): number => {

@@ -14,6 +14,8 @@ const HIGH_WATER = 1024 * 1024;
 const MAX_BUFFERED = 16 * HIGH_WATER;
 /** A reader that has taken nothing for so long, in ms, while the high-water mark is passed, is cut off. */
 const STALLED = 5000;
+/** So is one that has not caught up for so long, in ms, whatever it takes: `brew` makes all wait for it. */
+const LAGGED = 60_000;
 /** Who came longer ago than this, in ms, before a match was known here, was not on its way for that match. */
 const EARLY = 10_000;
 /**
@@ -37,7 +39,7 @@ interface Held {
 
 interface Reader {
   readonly drained: Deferred;
-  readonly stalled: Timer;
+  readonly lagged: Timer;
 }
 
 /** The socket at which one brewer gives its frames to whoever connects. */
@@ -75,8 +77,8 @@ export class LocalOutlet {
   static async listen(path: string | undefined, lastValue: boolean, report: (error: PubkeeperError) => void): Promise<LocalOutlet> {
     const server = createServer({ noDelay: true });
     try {
-      if (path === undefined) server.listen(0, '127.0.0.1');
-      else server.listen(path);
+      // Exclusive: all workers of a cluster of Node would share the first free port, and patrons would find the brewer of another one there.
+      server.listen({ ...(path === undefined ? { port: 0, host: '127.0.0.1' } : { path }), exclusive: true });
       await event(server, 'listening');
     } catch (cause) {
       const where = path ?? 'a port of 127.0.0.1';
@@ -149,6 +151,7 @@ export class LocalOutlet {
     socket.on('error', () => socket.destroy());
     socket.on('end', () => socket.destroy());
     socket.on('drain', () => this.#drained(socket));
+    socket.on('timeout', () => this.#cut(socket, `it did not read for ${STALLED} ms`));
     socket.on('close', () => {
       this.#sockets.delete(socket);
       this.#early.delete(socket);
@@ -188,27 +191,28 @@ export class LocalOutlet {
   #send(socket: Socket, bytes: Uint8Array): void {
     socket.write(bytes);
     if (socket.writableLength <= HIGH_WATER || this.#slow.has(socket)) return;
-    const stalled = wait(STALLED, () => {
-      this.#report(slow(socket.writableLength));
-      socket.destroy();
-    });
-    this.#slow.set(socket, { drained: deferred(), stalled });
+    // Node's own timer: it knows whether the other end has taken a part of what waits, and begins anew then.
+    socket.setTimeout(STALLED);
+    const lagged = wait(LAGGED, () => this.#cut(socket, `it has not caught up for ${LAGGED} ms`));
+    this.#slow.set(socket, { drained: deferred(), lagged });
+  }
+
+  #cut(socket: Socket, why: string): void {
+    this.#report(slow(socket.writableLength, why));
+    socket.destroy();
   }
 
   #drained(socket: Socket): void {
     const reader = this.#slow.get(socket);
     if (!reader) return;
     this.#slow.delete(socket);
-    cancel(reader.stalled);
+    socket.setTimeout(0);
+    cancel(reader.lagged);
     reader.drained.resolve();
   }
 }
 
 const full = (): PubkeeperError => bufferFull('a local patron', { limit: MAX_BUFFERED });
 
-const slow = (waiting: number): PubkeeperError =>
-  new PubkeeperError(
-    'BUFFER_FULL',
-    `A local patron was cut off: it did not read for ${STALLED} ms while ${waiting} bytes waited for it.`,
-    { waiting },
-  );
+const slow = (waiting: number, why: string): PubkeeperError =>
+  new PubkeeperError('BUFFER_FULL', `A local patron was cut off: ${why} while ${waiting} bytes waited for it.`, { waiting });

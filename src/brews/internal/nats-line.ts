@@ -1,6 +1,7 @@
 import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/nats-core';
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
-import { wait } from '../../core/host.js';
+import { deferred } from '../../core/deferred.js';
+import { cancel, wait } from '../../core/host.js';
 import { type Line, type LineOwner, remedy, type Target } from './broker-line.js';
 
 /** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
@@ -19,7 +20,7 @@ export type NatsConnect = (options: ConnectionOptions) => Promise<NatsConnection
 
 /**
  * Opens a connection by the library of NATS, with everything off that would come back by itself: that is the link's business.
- * @param known servers that were told of; grows
+ * @param known servers that were told of last; kept up to date
  */
 export async function openNats(
   library: () => Promise<NatsConnect>,
@@ -49,8 +50,15 @@ export async function openNats(
   } catch (cause) {
     throw refused(urls, cause);
   }
-  if (credentials) for (const server of connection.info?.connect_urls ?? []) known.add(server);
-  return new NatsLine(connection, owner, host);
+  const learn = (): void => {
+    const told = credentials && connection.info?.connect_urls;
+    if (!told?.length) return;
+    // In place of those of before: where servers come and go, most of them would be gone.
+    known.clear();
+    for (const server of told) known.add(server);
+  };
+  learn();
+  return new NatsLine(connection, owner, host, learn);
 }
 
 class NatsLine implements Line {
@@ -67,12 +75,13 @@ class NatsLine implements Line {
   /** It is being closed, or has ended. */
   #closing = false;
 
-  constructor(connection: NatsConnection, owner: LineOwner, host: BrewHost) {
+  /** @param learn to be called when the server has told of others */
+  constructor(connection: NatsConnection, owner: LineOwner, host: BrewHost, learn: () => void) {
     this.#connection = connection;
     this.#owner = owner;
     this.#server = connection.getServer();
     void connection.closed().then((cause) => this.#end(cause));
-    void this.#watch(host);
+    void this.#watch(host, learn);
   }
 
   get most(): number | undefined {
@@ -108,10 +117,12 @@ class NatsLine implements Line {
 
   async close(): Promise<void> {
     this.#closing = true;
-    const late = new Promise<void>((resolve) => wait(CLOSE_TIMEOUT, resolve));
-    await Promise.race([this.#flushed(), late]);
+    const late = deferred();
+    const timer = wait(CLOSE_TIMEOUT, late.resolve);
+    await Promise.race([this.#flushed(), late.promise]);
     // A WebSocket waits for the other side to agree, which may have stopped answering.
-    await Promise.race([this.#connection.close(), late]);
+    await Promise.race([this.#connection.close(), late.promise]);
+    cancel(timer);
   }
 
   #end(cause: unknown): void {
@@ -148,12 +159,13 @@ class NatsLine implements Line {
     });
   }
 
-  /** Reports what the server refuses: it says so at each message, and here it is told once of each subject. */
-  async #watch(host: BrewHost): Promise<void> {
+  /** Reports what the server refuses: it says so at each message, and here it is told once of each subject. Hears of servers that come and go. */
+  async #watch(host: BrewHost, learn: () => void): Promise<void> {
     const told = new Set<string>();
     for await (const status of this.#connection.status()) {
       // A WebSocket to a server that has gone silent does not end for a minute or more: nobody waits for that.
       if (status.type === 'staleConnection') this.#end(undefined);
+      if (status.type === 'update') learn();
       if (status.type !== 'error') continue;
       const { message, name } = status.error;
       if (told.has(message)) continue;

@@ -2,7 +2,7 @@ import { unlinkSync } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { PubkeeperError } from '../../core/index.js';
 import { show } from '../../core/id.js';
 
@@ -14,8 +14,11 @@ const STALE = 10_000;
 const STICKY = 0o1000;
 
 /** `$XDG_RUNTIME_DIR/pubkeeper`, or `pubkeeper-<uid>` in the directory for temporary files. */
-export const defaultDirectory = (): string =>
-  process.env.XDG_RUNTIME_DIR ? join(process.env.XDG_RUNTIME_DIR, 'pubkeeper') : join(tmpdir(), `pubkeeper-${uid()}`);
+export function defaultDirectory(): string {
+  const { XDG_RUNTIME_DIR: runtime = '' } = process.env;
+  // One that is relative does not count, by its standard; patrons with another working directory would not find it.
+  return isAbsolute(runtime) ? join(runtime, 'pubkeeper') : join(resolve(tmpdir()), `pubkeeper-${uid()}`);
+}
 
 const uid = (): number => process.getuid?.() ?? 0;
 
