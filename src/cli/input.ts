@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { show } from '../core/id.js';
 import { failure, systemCode } from './exit.js';
@@ -9,9 +9,15 @@ export const MAX_MESSAGE = 16 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
-/** The bytes of a file, or of stdin for `undefined` and `-`. */
-export const openInput = (path: string | undefined): Readable =>
-  path === undefined || path === '-' ? process.stdin : createReadStream(path);
+/** The bytes of a file, or of stdin for `undefined` and `-`. Rejects at once where there is nothing to read: who reads may be long in coming. */
+export async function openInput(path: string | undefined): Promise<Readable> {
+  if (path === undefined || path === '-') return process.stdin;
+  const file = await open(path);
+  // A directory can be opened: only its first read fails.
+  if (!(await file.stat()).isDirectory()) return file.createReadStream();
+  await file.close();
+  throw isDirectory(path);
+}
 
 /**
  * All of it, as one message.
@@ -57,13 +63,16 @@ export async function* readLines(chunks: AsyncIterable<Uint8Array>, limit = MAX_
   if (length) yield take(new Uint8Array(0));
 }
 
+const nameOf = (path: string | undefined): string => (path === undefined || path === '-' ? 'Standard input' : `The file ${show(path)}`);
+const isDirectory = (path: string | undefined, cause?: unknown): Error => failure(`${nameOf(path)} is a directory: name a file.`, cause);
+
 /** What the failure to read `path` means to the person who named it. */
 export function inputError(error: unknown, path: string | undefined): unknown {
   const code = systemCode(error);
   if (!code) return error;
-  const name = path === undefined || path === '-' ? 'Standard input' : `The file ${show(path)}`;
+  const name = nameOf(path);
   if (code === 'ENOENT') return failure(`${name} does not exist.`, error);
-  if (code === 'EISDIR') return failure(`${name} is a directory: name a file.`, error);
+  if (code === 'EISDIR') return isDirectory(path, error);
   return failure(`${name} cannot be read (${code}).`, error);
 }
 
