@@ -102,6 +102,8 @@ describe('what brew reads', () => {
     const long = JSON.stringify('x\\" '.repeat(300_000));
     expect(compact(` ${long} `) === long).toBe(true);
     expect(() => compact('{')).toThrow(/^not JSON \(/);
+    const escapes = 4_000_000;
+    expect(compactJson(bytes(`[ "${'\\"'.repeat(escapes)}" ]`), (why) => new Error(why))).toHaveLength(2 * escapes + 4);
     expect(() => compactJson(Uint8Array.of(0x22, 0xff, 0x22), (why) => new Error(why))).toThrow('not UTF-8');
   });
 });
