@@ -4,6 +4,7 @@ import { formatBytes, formatDuration, formatLimit, formatRate } from '../../demo
 import { FrameLoop } from '../../demo/public/js/frame-loop.js';
 import { Arrivals } from '../../demo/public/js/pairs.js';
 import { Series } from '../../demo/public/js/series.js';
+import { Sockets } from '../../demo/public/js/sockets.js';
 import { LIMITS, Store } from '../../demo/public/js/store.js';
 import { isTopicPattern } from '../../src/index.js';
 import { bytes, entry } from './kit.js';
@@ -211,6 +212,20 @@ describe('when the clock is set back', () => {
       store.add('a', entry(bytes('x')), back + second * 1000);
       expect(store.sample(back + second * 1000)).toBe(true);
       expect(store.root.rate).toBeCloseTo(1);
+    }
+  });
+
+  it('a connection that was cut for a time is not cut for longer', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: 10_000_000 });
+    try {
+      const sockets = new Sockets(() => undefined);
+      sockets.cut('relay', 10_000);
+      vi.setSystemTime(10_009_999);
+      expect([sockets.isCut('relay'), sockets.isCut('control')]).toEqual([true, false]);
+      vi.setSystemTime(6_400_000);
+      expect(sockets.isCut('relay')).toBe(false);
+    } finally {
+      vi.useRealTimers();
     }
   });
 
