@@ -258,6 +258,7 @@ describe('explanations', () => {
     expect(check({ server: 'ws://' })?.field).toBe('server');
     expect(check({ server: 'ftp://host/ws' })?.title).toContain('ftp:');
     expect(check({ server: 'ws://host/#a' })?.field).toBe('server');
+    expect(check({ server: 'ws://host/ws#' })?.field).toBe('server');
     expect(check({ server: 'ws://me:secret@host/ws' })?.title).toContain('password');
     expect(check({ server: 'ws://host/a@b' })).toBeUndefined();
     expect(check({ token: '' })?.field).toBe('token');
