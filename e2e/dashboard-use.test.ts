@@ -37,6 +37,24 @@ describeInChromium('the dashboard is for everybody', () => {
     await page.keyboard.press('Enter');
     await expect.poll(() => page.locator('#topic').textContent()).toMatch(/\.uptime$/);
     expect(await page.locator('#tree').getAttribute('aria-activedescendant')).toBe(await page.locator('.row.active').getAttribute('id'));
+    // From a closed row of the first level the arrow leads nowhere, as there is nothing above.
+    const client = await dashboard.connect();
+    const brewer = client.addBrewer('zone.last');
+    await new Promise<void>((resolve) => brewer.on('matched', () => resolve()));
+    await brewer.brewText('x');
+    await dashboard.row('zone.last').waitFor();
+    await page.keyboard.press('End');
+    const isOpen = () => dashboard.row('zone').getAttribute('aria-expanded');
+    await page.keyboard.press('ArrowLeft');
+    await expect.poll(active).toBe('zone');
+    await page.keyboard.press('ArrowLeft');
+    await expect.poll(isOpen).toBe('false');
+    await page.keyboard.press('ArrowLeft');
+    // The next key finds out where that has led.
+    await page.keyboard.press('ArrowRight');
+    await expect.poll(isOpen).toBe('true');
+    expect(await active()).toBe('zone');
+    await page.locator('#tree').press('Home');
     // On from the tree: every stop shows where it is.
     const stops: string[] = [];
     for (let i = 0; i < 14; i++) {

@@ -172,6 +172,13 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await page.click('#more');
     await brewer.brewText('5');
     await expect.poll(texts).toEqual(['2', '3', '4', '5']);
+    await page.click('#part');
+    await expect.poll(texts).toEqual([]);
+    await brewer.brewText('6');
+    await expect.poll(() => page.evaluate(() => app.heard())).toBe(6);
+    await page.click('#more');
+    await brewer.brewText('7');
+    await expect.poll(texts).toEqual(['3', '4', '5', '7']);
     expect(registered().patrons).toBe(patrons);
   });
 

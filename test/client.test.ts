@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import WebSocket from 'ws';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Patron, PubkeeperClient, WebSocketBrew, type Brew, type Brewer, type ClientOptions, type PubkeeperError } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { BroadcastChannelBrew } from '../src/brews/broadcast-channel.js';
@@ -9,6 +9,7 @@ import { MemoryBrew } from '../src/brews/memory.js';
 import { MqttBrew } from '../src/brews/mqtt.js';
 import { NatsBrew } from '../src/brews/nats.js';
 import { certificate } from './brews/processes.js';
+import { deferred } from './helpers.js';
 
 // The whole way on real sockets: client, server and relay of this project, and what happens when parts of it die.
 
@@ -426,6 +427,33 @@ describe('options and registrations', () => {
     expect(() => other.addBrewer(brewer)).toThrow(refused('another'));
     first.removePatron(patron);
     expect(other.addPatron(patron)).toBe(patron);
+  });
+
+  it('waits for all brews to close, though one fails to', async () => {
+    const { url } = await serve();
+    const closing = deferred<undefined>();
+    class Failing extends MemoryBrew {
+      override get name(): string {
+        return 'failing';
+      }
+
+      override close(): never {
+        throw new Error('no');
+      }
+    }
+    const slow: Brew = new MemoryBrew();
+    slow.close = () => closing.promise;
+    const both = client(url, { brews: [new Failing(), slow] });
+    const errors: string[] = [];
+    both.on('error', ({ code }) => errors.push(code));
+    await both.connect();
+    let isOver = false;
+    const ending = both.disconnect().then(() => (isOver = true));
+    await vi.waitFor(() => expect(errors).toEqual(['BREW_FAILED']));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isOver).toBe(false);
+    closing.resolve(undefined);
+    await ending;
   });
 
   it('fetches a token for each connection', async () => {

@@ -57,6 +57,7 @@ export function App({ client, heard, rendered }: AppProps): ReactElement {
       h(Latest, { topic: 'react.**' }),
       h('button', { id: 'other', onClick: () => setPattern('react.b.*') }, 'Read another'),
       h('button', { id: 'fewer', onClick: () => setKeep(2) }, 'Keep fewer'),
+      h('button', { id: 'part', onClick: () => setKeep(0.5) }, 'Keep a part of one'),
       h('button', { id: 'more', onClick: () => setKeep(4) }, 'Keep more'),
       h('button', { id: 'hide', onClick: () => setHidden(!isHidden) }, 'Hide or show'),
       h('button', { id: 'encrypt', onClick: () => setOwn(true) }, 'Encrypt by a cipher of its own'),

@@ -26,7 +26,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   // Ctrl-C is how one ends lines that come without end; it is a failure for what nobody has got.
   const run = new Run(tell, (code) => (lines && !waiting ? ExitCode.OK : code));
   const client = makeClient(flags, await makeBrews(flags.brew, true), run);
-  const input = text === undefined ? openInput(file) : undefined;
+  let input: Readable | undefined;
   let isLost = false;
   client.on('error', ({ code }) => (isLost ||= LOST.includes(code)));
 
@@ -47,6 +47,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
 
   const send = async (): Promise<void> => {
     // Read before it connects: what cannot be read or is not JSON must not bother anybody.
+    input = text === undefined ? await openInput(file) : undefined;
     const message = lines ? undefined : await messageOf(text, input, flags, tell);
     if (run.isOver) return;
     limit();
@@ -87,7 +88,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   send().then(
     // What was lost has been told.
     () => run.end(isLost ? ExitCode.FAILURE : ExitCode.OK),
-    (error: unknown) => run.fail(input ? inputError(error, file) : error),
+    (error: unknown) => run.fail(text === undefined ? inputError(error, file) : error),
   );
   const code = await run.ended;
   input?.destroy();

@@ -35,7 +35,8 @@ export function showTime(time: Date): string {
 export function formatter(format: Format, colour: boolean): (message: Message, time: Date) => string | Uint8Array {
   if (format === 'raw') return ({ data }) => data;
   if (format === 'lines') return ({ data }) => Buffer.concat([data, Buffer.from('\n')]);
-  if (format === 'json') return (message, time) => `${JSON.stringify(record(message, time))}\n`;
+  // Escaped it is the same JSON; what has no escape of its own there would else reach a terminal.
+  if (format === 'json') return (message, time) => `${escapeUnprintable(JSON.stringify(record(message, time)))}\n`;
   const [cyan, dim, plain] = colour ? ['\u001b[36m', '\u001b[2m', '\u001b[0m'] : ['', '', ''];
   return ({ topic, data }, time) => `${cyan}${topic}${plain}  ${dim}${showTime(time)}${plain}  ${showData(data)}\n`;
 }

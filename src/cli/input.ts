@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { show } from '../core/id.js';
 import { failure, systemCode } from './exit.js';
@@ -9,9 +9,15 @@ export const MAX_MESSAGE = 16 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
-/** The bytes of a file, or of stdin for `undefined` and `-`. */
-export const openInput = (path: string | undefined): Readable =>
-  path === undefined || path === '-' ? process.stdin : createReadStream(path);
+/** The bytes of a file, or of stdin for `undefined` and `-`. Rejects at once where there is nothing to read: who reads may be long in coming. */
+export async function openInput(path: string | undefined): Promise<Readable> {
+  if (path === undefined || path === '-') return process.stdin;
+  const file = await open(path);
+  // A directory can be opened: only its first read fails.
+  if (!(await file.stat()).isDirectory()) return file.createReadStream();
+  await file.close();
+  throw isDirectory(path);
+}
 
 /**
  * All of it, as one message.
@@ -57,13 +63,16 @@ export async function* readLines(chunks: AsyncIterable<Uint8Array>, limit = MAX_
   if (length) yield take(new Uint8Array(0));
 }
 
+const nameOf = (path: string | undefined): string => (path === undefined || path === '-' ? 'Standard input' : `The file ${show(path)}`);
+const isDirectory = (path: string | undefined, cause?: unknown): Error => failure(`${nameOf(path)} is a directory: name a file.`, cause);
+
 /** What the failure to read `path` means to the person who named it. */
 export function inputError(error: unknown, path: string | undefined): unknown {
   const code = systemCode(error);
   if (!code) return error;
-  const name = path === undefined || path === '-' ? 'Standard input' : `The file ${show(path)}`;
+  const name = nameOf(path);
   if (code === 'ENOENT') return failure(`${name} does not exist.`, error);
-  if (code === 'EISDIR') return failure(`${name} is a directory: name a file.`, error);
+  if (code === 'EISDIR') return isDirectory(path, error);
   return failure(`${name} cannot be read (${code}).`, error);
 }
 
@@ -80,5 +89,21 @@ export function compactJson(bytes: Uint8Array, refuse: (why: string) => Error): 
   } catch (error) {
     throw refuse(`not JSON (${error instanceof SyntaxError ? error.message : 'it is not UTF-8'})`);
   }
-  return Buffer.from(text.replace(/("[^"\\]*(?:\\.[^"\\]*)*")|\s+/g, (_blank, literal?: string) => literal ?? ''));
+  // No regular expression: one that reads strings whole runs out of stack at some million escapes.
+  const json = Buffer.from(text);
+  let length = 0;
+  let isString = false;
+  for (let at = 0; at < json.length; at++) {
+    const byte = json[at]!;
+    if (!isString && BLANKS.includes(byte)) continue;
+    json[length++] = byte;
+    if (byte === QUOTE) isString = !isString;
+    // What it escapes ends no string.
+    else if (byte === BACKSLASH) json[length++] = json[++at]!;
+  }
+  return json.subarray(0, length);
 }
+
+const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+/** The only bytes that JSON may have between its tokens: blank, tab and line breaks. */
+const BLANKS: readonly number[] = [0x20, 0x09, NEWLINE, RETURN];

@@ -32,6 +32,8 @@ export interface VerifyFlags extends TokenFlags {
 const HOUR = 3600;
 /** More is not read from stdin, in bytes. */
 const MAX_TOKEN = 64 * 1024;
+/** No date is later, in ms since 1970. A token may be: then this is near enough. */
+const LAST_DATE = 8.64e15;
 const TOO_LONG = `Standard input is longer than a token can be (${MAX_TOKEN} bytes): give it the token alone.`;
 
 /** `pubkeeper token create` */
@@ -79,7 +81,7 @@ export async function verifyToken(flags: VerifyFlags): Promise<number> {
 
 function claimsOf(token: string): Record<string, unknown> {
   const { rights, exp, sub } = decodeJwt(token);
-  return { rights: readRights(rights), expires: new Date((exp ?? 0) * 1000).toISOString(), ...(sub !== undefined && { subject: sub }) };
+  return { rights: readRights(rights), expires: new Date(Math.min((exp ?? 0) * 1000, LAST_DATE)).toISOString(), ...(sub !== undefined && { subject: sub }) };
 }
 
 function rightsOf({ read = [], write = [], all }: CreateFlags): readonly Right[] {

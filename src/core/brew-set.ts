@@ -18,7 +18,7 @@ export class BrewSet extends Map<string, Brew> {
       brew.attach(host);
       this.set(brew.name, brew);
     }
-    for (const brew of brews) attached.add(brew);
+    brews.forEach((brew) => attached.add(brew));
   }
 
   rest(): void {
@@ -32,8 +32,12 @@ export class BrewSet extends Map<string, Brew> {
   /** Resolves when all have closed. A brew that fails to is reported. */
   close(): Promise<unknown> {
     // In an async function, since one that throws must not keep the others open, nor the client from its end.
-    return Promise.all([...this.values()].map(async (brew) => brew.close())).catch((cause: unknown) =>
-      this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', 'A brew failed to close.')),
+    const closing = Array.from(this.values(), async (brew) => brew.close());
+    // Each by itself: the others are waited for all the same.
+    return Promise.all(
+      closing.map((closed) =>
+        closed.catch((cause: unknown) => this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', 'A brew failed to close.'))),
+      ),
     );
   }
 }

@@ -32,13 +32,15 @@ const NOTHING: PatronView = { messages: [], isMatched: false };
 export function usePatron(pattern: string, { keep = 100, onMessage, crypto = true, minCipher }: UsePatronOptions = {}): PatronView {
   const { client } = useProvided('usePatron');
   if (!(keep >= 0)) throw new PubkeeperError('OPTION_INVALID', `keep must be a number of messages, 0 or more, not ${String(keep)}.`);
+  // What was computed, as from a height, may be no whole number. Of less than one message nothing could be taken away.
+  const most = Math.floor(keep);
   const latest = useRef(onMessage);
   useEffect(() => {
     latest.current = onMessage;
   });
-  const size = useRef(keep);
+  const size = useRef(most);
   useEffect(() => {
-    size.current = keep;
+    size.current = most;
   });
   const store = useMemo(
     () => patronStore(client, pattern, { crypto, ...(minCipher && { minCipher }) }, () => size.current, (message) => latest.current?.(message)),
@@ -46,7 +48,7 @@ export function usePatron(pattern: string, { keep = 100, onMessage, crypto = tru
   );
   const view = useSyncExternalStore(store.subscribe, store.read, nothing);
   // What was gathered before fewer were wanted.
-  return useMemo(() => (view.messages.length > keep ? { ...view, messages: newest(view.messages, keep) } : view), [view, keep]);
+  return useMemo(() => (view.messages.length > most ? { ...view, messages: newest(view.messages, most) } : view), [view, most]);
 }
 
 /**

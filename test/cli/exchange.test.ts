@@ -147,6 +147,8 @@ describe.concurrent('brew refuses', () => {
   it.each([
     ['a file that is missing', () => ['--file', join(directory, 'none')], '', 1, /none" does not exist/],
     ['a directory', () => ['--file', directory], '', 1, /is a directory/],
+    ['lines of a file that is missing', () => ['--lines', '--file', join(directory, 'none')], '', 1, /none" does not exist/],
+    ['lines of a directory', () => ['--lines', '--file', directory], '', 1, /is a directory/],
     ['a text that is not JSON', () => ['{', '--json'], '', 2, /The text is not JSON/],
     ['an input that is not JSON', () => ['--json'], '{', 1, /The input is not JSON/],
   ] as const)('%s, before it waits for anybody', async (_what, args, input, code, sentence) => {

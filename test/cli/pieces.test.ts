@@ -38,6 +38,10 @@ describe('what a patron prints', () => {
   it('never lets a control character through to a terminal', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 20 }), (data) => !/\p{Cc}/u.test(showData(data))));
     fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 12 }), (text) => !/\p{Cc}/u.test(showData(bytes(text)))));
+    // U+009B begins an escape sequence as ESC [ does; JSON itself lets it, DEL and what turns a line through.
+    const line = String(formatter('json', false)(message(bytes('\u009b2J\u007f\u202e\u2028')), time));
+    expect(line.slice(0, -1)).toMatch(/^[ -~]+$/);
+    expect(JSON.parse(line)).toMatchObject({ data: '\u009b2J\u007f\u202e\u2028' });
   });
 
   it('has a line for each format', () => {
@@ -98,6 +102,8 @@ describe('what brew reads', () => {
     const long = JSON.stringify('x\\" '.repeat(300_000));
     expect(compact(` ${long} `) === long).toBe(true);
     expect(() => compact('{')).toThrow(/^not JSON \(/);
+    const escapes = 4_000_000;
+    expect(compactJson(bytes(`[ "${'\\"'.repeat(escapes)}" ]`), (why) => new Error(why))).toHaveLength(2 * escapes + 4);
     expect(() => compactJson(Uint8Array.of(0x22, 0xff, 0x22), (why) => new Error(why))).toThrow('not UTF-8');
   });
 });

@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listen, pubkeeper, result } from './harness.js';
 
@@ -90,6 +91,15 @@ describe.concurrent('pubkeeper token, signed', () => {
     expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env, input: stdout })).toMatchObject({ code: 0, stderr: '' });
     const wrong = { PUBKEEPER_JWT_KEY: 'another secret of more than thirty-two bytes' };
     expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env: wrong, input: stdout })).toMatchObject({ code: 1, stdout: '' });
+  });
+
+  it('may hold for longer than there are dates', async () => {
+    const key = 'a secret of more than thirty-two bytes';
+    const token = new SignJWT({ rights: [{ topic: 'a', read: true }] }).setProtectedHeader({ alg: 'HS256' }).setIssuer('me').setAudience('them').setExpirationTime(1e16);
+    const env = { PUBKEEPER_JWT_KEY: key, PUBKEEPER_TOKEN: await token.sign(Buffer.from(key)) };
+    const checked = await result(['token', 'verify', ...CLAIMS, 'HS256'], { env });
+    expect(checked).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(checked.stdout)).toMatchObject({ expires: '+275760-09-13T00:00:00.000Z' });
   });
 
   it('wants a key that fits, and never repeats one', async () => {

@@ -4,6 +4,7 @@ import { formatBytes, formatDuration, formatLimit, formatRate } from '../../demo
 import { FrameLoop } from '../../demo/public/js/frame-loop.js';
 import { Arrivals } from '../../demo/public/js/pairs.js';
 import { Series } from '../../demo/public/js/series.js';
+import { Sockets } from '../../demo/public/js/sockets.js';
 import { LIMITS, Store } from '../../demo/public/js/store.js';
 import { isTopicPattern } from '../../src/index.js';
 import { bytes, entry } from './kit.js';
@@ -198,6 +199,46 @@ describe('a chart', () => {
   });
 });
 
+describe('when the clock is set back', () => {
+  it('rates go on', () => {
+    const store = new Store();
+    const now = Date.now();
+    expect(store.sample(now)).toBe(true);
+    expect(store.sample(now + 999)).toBe(false);
+    const back = now - 3_600_000;
+    expect(store.sample(back)).toBe(true);
+    expect(store.sample(back + 999)).toBe(false);
+    for (let second = 1; second <= 6; second++) {
+      store.add('a', entry(bytes('x')), back + second * 1000);
+      expect(store.sample(back + second * 1000)).toBe(true);
+      expect(store.root.rate).toBeCloseTo(1);
+    }
+  });
+
+  it('a connection that was cut for a time is not cut for longer', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: 10_000_000 });
+    try {
+      const sockets = new Sockets(() => undefined);
+      sockets.cut('relay', 10_000);
+      vi.setSystemTime(10_009_999);
+      expect([sockets.isCut('relay'), sockets.isCut('control')]).toEqual([true, false]);
+      vi.setSystemTime(6_400_000);
+      expect(sockets.isCut('relay')).toBe(false);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('a chart begins anew, and goes on', () => {
+    const series = new Series();
+    for (const time of [5000, 5001, 5000.5]) series.add(time, 9);
+    expect(series.times).toEqual([5000, 5001]);
+    for (const time of [100, 101, 102]) series.add(time, 1);
+    expect(series).toMatchObject({ times: [100, 101, 102], values: [1, 1, 1] });
+    expect(series.range(0)).toEqual({ min: 1, max: 1 });
+  });
+});
+
 describe('explanations', () => {
   it.each([
     ['127.0.0.1:9898', 'ws://127.0.0.1:9898/ws'],
@@ -217,6 +258,9 @@ describe('explanations', () => {
     expect(check({ server: 'ws://' })?.field).toBe('server');
     expect(check({ server: 'ftp://host/ws' })?.title).toContain('ftp:');
     expect(check({ server: 'ws://host/#a' })?.field).toBe('server');
+    expect(check({ server: 'ws://host/ws#' })?.field).toBe('server');
+    expect(check({ server: 'ws://me:secret@host/ws' })?.title).toContain('password');
+    expect(check({ server: 'ws://host/a@b' })).toBeUndefined();
     expect(check({ token: '' })?.field).toBe('token');
     expect(check({ pattern: 'a..b' })?.field).toBe('pattern');
     expect(check({}, 'https:')?.text).toContain('wss://');

@@ -33,6 +33,8 @@ describe('payloads', () => {
     expect(preview(entry(bytes('')))).toBe('(empty)');
     expect(preview(entry(bytes('   ')))).toBe('(blank)');
     expect(preview(entry(bytes('x'.repeat(500))), 10)).toHaveLength(10);
+    // Of a character that takes two places no half is left.
+    expect(preview(entry(bytes('😀'.repeat(500))), 10)).toBe('😀😀😀😀…');
     // Hebrew between numbers would turn their order.
     expect(preview(entry(bytes('{"a":"\u05d0\u202e","b":1}')))).toBe('a \u2068\u05d0\u2069 · b 1');
   });
@@ -111,6 +113,11 @@ describe('diff', () => {
     const long = (end: string) => JSON.stringify({ s: 'x'.repeat(500) + end });
     expect(of(long('old'), long('new')).changes).toMatchObject([{ where: 's', before: expect.stringMatching(/^…x+old"$/), after: expect.stringMatching(/^…x+new"$/) }]);
     expect(of('x'.repeat(500) + 'old', 'x'.repeat(500) + 'new').changes).toMatchObject([{ before: expect.stringMatching(/old$/), after: expect.stringMatching(/new$/) }]);
+    for (const start of ['', 'x']) {
+      const smile = start + '😀'.repeat(200);
+      for (const { before, after } of of(smile + 'a', smile + 'b').changes) expect(before + after).not.toMatch(/\p{Cs}/u);
+      for (const { before } of of(smile, 'y').changes) expect(before).not.toMatch(/\p{Cs}/u);
+    }
     expect(of('52.520008', '52.520011').changes).toMatchObject([{ before: '52.520008', after: '52.520011', delta: '+0.000003' }]);
     expect(of('1234567890123456789', '1234567890123456788').note).toBe('The same values, as far as numbers here can tell, in another text.');
     expect(of('{"a":1}', '{"a":1}').note).toBe('The same as the one before.');

@@ -1,6 +1,6 @@
 // What differs between two payloads. Free of elements, so that it can be tested anywhere.
 import { formatExactly, formatNumber } from './format.js';
-import { isRecord, nameOf, quoted, read } from './payload.js';
+import { cut, isRecord, nameOf, quoted, read } from './payload.js';
 
 /** @typedef {{ kind: 'changed' | 'added' | 'removed', where: string, before: string, after: string, delta: string }} Change */
 /** @typedef {{ changes: Change[], more: boolean, note: string }} Diff */
@@ -114,13 +114,14 @@ function written(value) {
 const ROOM = 120;
 
 /** @param {string} text */
-const short = (text) => (text.length > ROOM ? `${text.slice(0, ROOM - 1)}…` : text);
+const short = (text) => cut(text, ROOM);
 
 /** Two texts that differ, from a little before where they do. @param {string} before @param {string} after @returns {[string, string]} */
 function shortBoth(before, after) {
   let same = 0;
   while (same < before.length && before[same] === after[same]) same++;
   if (same < ROOM - 20) return [short(before), short(after)];
-  const from = same - 20;
+  // Not between the halves of a character.
+  const from = same - 20 - Number(/[\udc00-\udfff]/.test(before.charAt(same - 20)));
   return [`…${short(before.slice(from))}`, `…${short(after.slice(from))}`];
 }

@@ -42,7 +42,10 @@ export function checkInput({ server, token, pattern }, { pageProtocol, isPattern
   if (url.protocol !== 'ws:' && url.protocol !== 'wss:') {
     return { field: 'server', title: `A server is not reached by ${url.protocol}//.`, text: 'Its address begins with ws:// or wss://.' };
   }
-  if (url.hash) return { field: 'server', title: 'A server’s address has no “#”.', text: 'Leave out that part.' };
+  // A client refuses it: it would stand in messages, and servers go by tokens.
+  if (url.username || url.password) return { field: 'server', title: 'A server’s address has no name and password.', text: 'Leave out what stands before the “@”: a server knows you by your token.' };
+  // Also one with nothing behind it, which `hash` does not show.
+  if (url.href.includes('#')) return { field: 'server', title: 'A server’s address has no “#”.', text: 'Leave out that part.' };
   if (pageProtocol === 'https:' && url.protocol === 'ws:' && !isLoopback(url.hostname)) {
     return {
       field: 'server',

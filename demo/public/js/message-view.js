@@ -5,7 +5,7 @@ import { formatBytes, formatCount, formatExactTime, formatRate, plural, shortId 
 import { HistoryView } from './history-view.js';
 import { JsonView } from './json-view.js';
 import { HEX_LIMIT, noteOn, TEXT_LIMIT } from './payload-note.js';
-import { hexDump, isRecord, read } from './payload.js';
+import { beginning, hexDump, isRecord, read } from './payload.js';
 import { frameParts } from './tap.js';
 
 /** @typedef {import('./store.js').Entry} Entry */
@@ -144,7 +144,7 @@ export class MessageView {
       setText(this.#text, hexDump(entry.data, HEX_LIMIT, this.#dumpWidth));
     } else {
       this.#show(this.#text);
-      setText(this.#text, text.slice(0, TEXT_LIMIT) || ' ');
+      setText(this.#text, beginning(text, TEXT_LIMIT) || ' ');
     }
     const note = noteOn(entry, reading, format, { hasNumbers, isCompared: before !== undefined });
     setHidden(byId('payload-note'), !note);

@@ -68,7 +68,10 @@ function brief(value) {
 }
 
 /** @param {string} text @param {number} length */
-const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+export const cut = (text, length) => (text.length > length ? `${beginning(text, length - 1)}…` : text);
+
+/** No half of a character that takes two places, which is shown as one that cannot be read. @param {string} text @param {number} length */
+export const beginning = (text, length) => text.slice(0, length).replace(/[\ud800-\udbff]$/, '');
 
 /** @param {unknown} value @returns {value is Record<string, unknown>} */
 export const isRecord = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);

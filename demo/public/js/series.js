@@ -2,6 +2,8 @@
 
 /** The least time between two points, in seconds: more would be less than a pixel. */
 const STEP = 0.1;
+/** A clock that is corrected by less makes no chart begin anew, in seconds: it is soon as late as it was. */
+const SET_BACK = 1;
 
 /** One number over time, in points that stand for all values of a moment: the last of them, and the least and the largest. */
 export class Series {
@@ -18,6 +20,8 @@ export class Series {
 
   /** @param {number} time @param {number | null} value null: a message without this number */
   add(time, value) {
+    // The clock was set back: what came by the time of before cannot stand beside this.
+    if (time < (this.times.at(-1) ?? time) - SET_BACK) this.forget(Infinity);
     const last = this.times.length - 1;
     const begun = this.times[last];
     if (begun === undefined || time - begun >= STEP) {

@@ -15,6 +15,8 @@ export class Sockets {
   /** @type {Record<Kind, number>} */
   #cutUntil = { control: 0, relay: 0 };
   /** @type {Record<Kind, number>} */
+  #cutMs = { control: 0, relay: 0 };
+  /** @type {Record<Kind, number>} */
   #since = { control: Date.now(), relay: Date.now() };
   #changed;
 
@@ -47,18 +49,21 @@ export class Sockets {
       dialling: all.length - open.length,
       since: this.#since[kind],
       url: (open[0] ?? all[0])?.url ?? '',
-      cutUntil: this.#cutUntil[kind],
+      cutUntil: this.isCut(kind) ? this.#cutUntil[kind] : 0,
     };
   }
 
   /** @param {Kind} kind */
   isCut(kind) {
-    return Date.now() < this.#cutUntil[kind];
+    const left = this.#cutUntil[kind] - Date.now();
+    // More than there was at the beginning: the clock was set back, and nobody has asked for a cut of an hour.
+    return left > 0 && left <= this.#cutMs[kind];
   }
 
   /** Ends the connections of a kind, and lets none be made for a time. @param {Kind} kind @param {number} ms */
   cut(kind, ms) {
     this.#cutUntil[kind] = Date.now() + ms;
+    this.#cutMs[kind] = ms;
     for (const socket of this.#sockets[kind]) socket.close(4001, REASON);
   }
 

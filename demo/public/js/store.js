@@ -87,6 +87,8 @@ export class TopicNode {
 
   /** @param {number} now */
   sample(now) {
+    // The clock was set back: by the time of before, nothing can be said of now.
+    if (now < (this.#samples.at(-1)?.at ?? now)) this.#samples = [{ live: this.live, at: now }];
     const oldest = /** @type {{ live: number, at: number }} */ (this.#samples[0]);
     this.rate = (this.live - oldest.live) / Math.max(1, (now - oldest.at) / 1000);
     this.#samples.push({ live: this.live, at: now });
@@ -152,7 +154,8 @@ export class Store {
 
   /** Takes rates, once a second at most. @param {number} [now] @returns {boolean} whether it did */
   sample(now = Date.now()) {
-    if (now - this.#sampledAt < 1000) return false;
+    // Below 0 the clock was set back, which must not stop the rates until it is as late as it was.
+    if (now >= this.#sampledAt && now - this.#sampledAt < 1000) return false;
     this.#sampledAt = now;
     for (const node of this.#nodes) node.sample(now);
     return true;

@@ -182,7 +182,8 @@ export class TreeView {
       else this.#expand(node, true);
     } else if (event.key === 'ArrowLeft') {
       if (isBranch && this.#isOpen(node) && !this.#isFiltered) this.#expand(node, false);
-      else to = rows.findIndex((row) => row.node === node.parent);
+      // On the first level there is nothing above.
+      else if (node.depth > 0) to = rows.findIndex((row) => row.node === node.parent);
     } else if (event.key === '*') for (const child of node.parent?.children.values() ?? []) this.#expand(child, true);
     else if (event.key === 'Enter' || event.key === ' ') {
       if (node.isTopic) this.#select(node);

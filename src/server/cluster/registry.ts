@@ -265,7 +265,8 @@ export class Registry {
       this.#absent.delete(server);
       this.#work();
       const { store, purged } = this.#options;
-      void store.purge(server).then(() => purged(server), () => undefined);
+      // Nobody tells of them again: where it fails they would be there for ever.
+      void store.purge(server).then(() => purged(server), () => void this.#absent.set(server, 0));
     }
   }
 }

@@ -15,6 +15,7 @@ function made() {
   const timers: { ms: number; run: () => void }[] = [];
   const purged: string[] = [];
   const alive = new Set<string>();
+  const fails = { purge: false };
   const nothing = (): void => undefined;
   const options: RegistryOptions = {
     server: 'me',
@@ -29,6 +30,7 @@ function made() {
       delete: (key) => (keys.delete(key), Promise.resolve()),
       erase: () => Promise.resolve(),
       purge(server) {
+        if (fails.purge) return Promise.reject(new Error('NATS does not answer'));
         for (const key of keys.keys()) if (key.startsWith(`${server}.`)) keys.delete(key);
         return Promise.resolve();
       },
@@ -50,7 +52,7 @@ function made() {
   };
   const registry = new Registry(options);
   return {
-    registry, keys, watchers, purged, alive,
+    registry, keys, watchers, purged, alive, fails,
     complete(): void {
       told = watchers.at(-1);
       told!.complete();
@@ -132,6 +134,26 @@ describe('Registry', () => {
     expect([purged, keys.has(pulseKey('other'))]).toEqual([[], true]);
     alive.clear();
     ticks(120);
+    await settle();
+    expect([purged, keys.has(pulseKey('other'))]).toEqual([['other'], false]);
+  });
+
+  it('removes them later where it cannot now', async () => {
+    const { registry, keys, watchers, complete, purged, fails, ticks } = made();
+    const start = registry.start();
+    await settle();
+    keys.set(pulseKey('other'), '1');
+    watchers[0]!.key(pulseKey('other'), '1');
+    complete();
+    await start;
+    fails.purge = true;
+    ticks(120);
+    await settle();
+    fails.purge = false;
+    ticks(119);
+    await settle();
+    expect([purged, keys.has(pulseKey('other'))]).toEqual([[], true]);
+    ticks(1);
     await settle();
     expect([purged, keys.has(pulseKey('other'))]).toEqual([['other'], false]);
   });
