@@ -188,8 +188,8 @@ export class Lifecycle {
     if (!away) this.#place.server = servers[++this.#turn % servers.length]!;
     if (this.#run?.first && !away) return retryFirst || ++this.#run.failed < servers.length ? this.report(error) : this.#end(error);
     if (this.#state !== 'connected') {
-      // Another loss says nothing new. A token function that fails is the application's, and else nobody would hear of it.
-      if (error.code === 'TOKEN_FAILED') this.report(error);
+      // Another loss says nothing new. A token function that fails, or does not answer, is the application's, and else nobody would hear of it.
+      if (error.code === 'TOKEN_FAILED' || (error.code === 'TIMEOUT' && !error.details.url)) this.report(error);
       return;
     }
     const run = this.#run;

@@ -37,6 +37,18 @@ describe('while the control server is away', () => {
     expect([states, control.network.sockets.length]).toEqual([['connecting', 'connected', 'reconnecting', 'connected'], 3]);
   });
 
+  it('a token function that does not answer is told, each time', async () => {
+    const answers: (string | Promise<string>)[] = ['secret'];
+    const { client, control, errors } = controlKit({ token: () => answers.shift() ?? 'secret', connectTimeoutMs: 1000 });
+    await client.connect();
+    const never = new Promise<string>(() => undefined);
+    answers.push(never, never);
+    control.cut();
+    await pass(20_000);
+    expect([errors.map(({ code }) => code), client.state]).toEqual([['CONNECTION_LOST', 'TIMEOUT', 'TIMEOUT'], 'connected']);
+    expect(errors[1]!.message).toBe('The token function did not answer within 1000 ms.');
+  });
+
   it('a token function that fails is called again, and each failure is told; one that throws UNAUTHORIZED ends it', async () => {
     const answers: (() => string)[] = [() => 'secret'];
     const fail = (error: Error) => (): string => {
