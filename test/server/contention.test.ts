@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { beforeEach, expect, it, vi } from 'vitest';
+import type { PubkeeperServer } from '../../src/server/index.js';
 import { connect, joinRelay, start, until } from './harness.js';
 import { RawControl, newId } from './raw-client.js';
 import type { RawRelay } from './raw-client.js';
@@ -60,14 +61,20 @@ it('the holder is asked anew by each newcomer, and has all the time for each ans
   expect(await holder.closed).toMatchObject({ code: 1006 });
 });
 
-it('all who want the id at once are answered: one gets it', async () => {
-  const server = await start();
-  const [holder, one, two, other] = [await connect(server, { autoPong: false }), await connect(server), await connect(server), await connect(server)];
+/** A holder that answers no ping, and one who wants its id: it has been asked by now, with `mark`. */
+async function contended(server: PubkeeperServer) {
+  const [holder, one] = [await connect(server, { autoPong: false }), await connect(server)];
   const id = newId();
   await hold(holder, id);
-  const mark = asked(holder);
+  const asking = asked(holder);
   register(one, id);
-  await mark;
+  return { holder, one, id, mark: await asking };
+}
+
+it('all who want the id at once are answered: one gets it', async () => {
+  const server = await start();
+  const [two, other] = [await connect(server), await connect(server)];
+  const { one, id } = await contended(server);
   register(two, id);
   await rounds(other);
   vi.advanceTimersByTime(PROBE_MS);
@@ -78,12 +85,7 @@ it('all who want the id at once are answered: one gets it', async () => {
 
 it('a holder that pings is there, though it answers none', async () => {
   const server = await start();
-  const [holder, one] = [await connect(server, { autoPong: false }), await connect(server)];
-  const id = newId();
-  await hold(holder, id);
-  const mark = asked(holder);
-  register(one, id);
-  await mark;
+  const { holder, one, id } = await contended(server);
   await holder.settled();
   vi.advanceTimersByTime(PROBE_MS);
   await isTold(one, id);
@@ -91,12 +93,7 @@ it('a holder that pings is there, though it answers none', async () => {
 
 it('a holder that goes while it is asked is not waited for', async () => {
   const server = await start();
-  const [holder, one] = [await connect(server, { autoPong: false }), await connect(server)];
-  const id = newId();
-  await hold(holder, id);
-  const mark = asked(holder);
-  register(one, id);
-  await mark;
+  const { holder, one, id } = await contended(server);
   holder.socket.terminate();
   expect(await one.expect(12)).toEqual({ patron_id: id, brewers: [] });
 });
@@ -170,16 +167,11 @@ it('what came at once with what waits is done in its order, a ping too; and not 
 
 it('who waits is not read from', async () => {
   const server = await start();
-  const [holder, one] = [await connect(server, { autoPong: false }), await connect(server)];
-  const id = newId();
-  await hold(holder, id);
-  const mark = asked(holder);
-  register(one, id);
-  const asking = await mark;
+  const { holder, one, id, mark } = await contended(server);
   one.socket.send('text');
   await rounds(holder);
   expect(server.stats().drops).toEqual({});
-  holder.socket.pong(asking);
+  holder.socket.pong(mark);
   await isTold(one, id);
   expect(await one.expect(99)).toMatchObject({ code: 'PACKET_INVALID' });
 });
@@ -206,7 +198,6 @@ it('who has sent too much, and waits, is read when both are over', async () => {
   expect(await one.expect(12)).toEqual({ patron_id: late, brewers: [] });
   vi.advanceTimersByTime(1_000);
 });
-
 
 it('a connection that has gone leaves no timer behind, whatever it was waiting for', async () => {
   const rights = { mayRead: () => true, mayWrite: () => true, expiresAt: Date.now() + 3_600_000 };

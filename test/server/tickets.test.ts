@@ -66,6 +66,18 @@ describe('Tickets', () => {
   });
 });
 
+/** Room for two permits, a clock, and how 'c' is let publish as the brewers 1 to 3, and may. */
+function granted() {
+  const clock = { now: 0 };
+  const tickets = new Tickets();
+  const permits = new Permits<string>(tickets, 2, () => clock.now);
+  const id = (n: number): Buffer => Buffer.alloc(16, n);
+  const grant = (n: number, expires: number): boolean =>
+    permits.grant('c', JOIN_HASH, tickets.issue({ operation: 'publish', topicHash: JOIN_HASH, brewerId: id(n) }, expires));
+  const may = (): boolean[] => [1, 2, 3].map((n) => permits.publish('c', encodeFrame('a', id(n).toString('hex'), 'x')));
+  return { clock, tickets, permits, grant, may };
+}
+
 describe('Permits', () => {
   it('end what tickets have expired for, unless it has ended before or goes on by a later one', () => {
     let now = 0;
@@ -116,32 +128,20 @@ describe('Permits', () => {
   });
 
   it('keep the grants to publish that were renewed last, and each for its time', () => {
-    let now = 0;
-    const tickets = new Tickets();
-    const permits = new Permits<string>(tickets, 2, () => now);
-    const id = (n: number): Buffer => Buffer.alloc(16, n);
-    const grant = (n: number, expires: number): boolean =>
-      permits.grant('c', JOIN_HASH, tickets.issue({ operation: 'publish', topicHash: JOIN_HASH, brewerId: id(n) }, expires));
-    const may = (): boolean[] => [1, 2, 3].map((n) => permits.publish('c', encodeFrame('a', id(n).toString('hex'), 'x')));
+    const { clock, permits, grant, may } = granted();
     expect([grant(1, 100), grant(2, 100), grant(1, 200), may()]).toEqual([true, true, true, [true, true, false]]);
     expect([grant(3, 300), may()]).toEqual([true, [true, false, true]]);
-    now = 200;
+    clock.now = 200;
     expect(may()).toEqual([false, false, true]);
     permits.gone('c');
     expect(may()).toEqual([false, false, false]);
   });
 
   it('forget what has expired, which is in the way of nothing, and all of who has gone', () => {
-    let now = 0;
-    const tickets = new Tickets();
-    const permits = new Permits<string>(tickets, 2, () => now);
-    const id = (n: number): Buffer => Buffer.alloc(16, n);
-    const grant = (n: number, expires: number): boolean =>
-      permits.grant('c', JOIN_HASH, tickets.issue({ operation: 'publish', topicHash: JOIN_HASH, brewerId: id(n) }, expires));
-    const may = (): boolean[] => [1, 2, 3].map((n) => permits.publish('c', encodeFrame('a', id(n).toString('hex'), 'x')));
+    const { clock, tickets, permits, grant, may } = granted();
     permits.join('c', JOIN_HASH, tickets.issue(JOIN, 100));
     expect([grant(1, 300), grant(2, 100)]).toEqual([true, true]);
-    now = 100;
+    clock.now = 100;
     permits.expire(() => undefined);
     expect([grant(3, 300), may()]).toEqual([true, [true, false, true]]);
     permits.gone('c');

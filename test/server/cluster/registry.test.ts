@@ -73,6 +73,18 @@ function made() {
 
 const record = (n: number): RegistryRecord => ({ kind: 'patron', id: id(n), topic: 'a.b', brews: [], reads: ['**'], down: [], at: n });
 
+/** One that has started, and found keys of the server `other` there. */
+async function besideOther() {
+  const one = made();
+  const start = one.registry.start();
+  await settle();
+  one.keys.set(pulseKey('other'), '1');
+  one.watchers[0]!.key(pulseKey('other'), '1');
+  one.complete();
+  await start;
+  return one;
+}
+
 describe('Registry', () => {
   it('reads all once, however long that takes', async () => {
     const { registry, complete, ticks } = made();
@@ -121,13 +133,7 @@ describe('Registry', () => {
   });
 
   it('says whose keys it has removed, once they are', async () => {
-    const { registry, keys, watchers, complete, purged, alive, ticks } = made();
-    const start = registry.start();
-    await settle();
-    keys.set(pulseKey('other'), '1');
-    watchers[0]!.key(pulseKey('other'), '1');
-    complete();
-    await start;
+    const { keys, purged, alive, ticks } = await besideOther();
     alive.add('other');
     ticks(200);
     await settle();
@@ -139,13 +145,7 @@ describe('Registry', () => {
   });
 
   it('removes them later where it cannot now', async () => {
-    const { registry, keys, watchers, complete, purged, fails, ticks } = made();
-    const start = registry.start();
-    await settle();
-    keys.set(pulseKey('other'), '1');
-    watchers[0]!.key(pulseKey('other'), '1');
-    complete();
-    await start;
+    const { keys, purged, fails, ticks } = await besideOther();
     fails.purge = true;
     ticks(120);
     await settle();
