@@ -177,7 +177,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     clean.push(() => https.close());
     const { sdk } = await openTab(`${https.url}/`);
     await sdk.open({ server: `ws://${INSECURE_NAME}:9898/ws`, token: TOKEN });
-    expect(await sdk.connect()).toMatchObject({ code: 'CONNECT_BLOCKED', message: expect.stringContaining('an https page reaches wss:// servers only') as string });
+    expect(await sdk.connect()).toMatchObject({ code: 'CONNECT_BLOCKED', message: expect.stringContaining('an https page reaches wss:// only') as string });
   });
 
   test('patron with wildcards', async () => {
