@@ -8,22 +8,26 @@ import { createServer } from '../src/server/index.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** What a program prints first; it is ended then. */
+async function printedBy(code: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { cwd: root, env: { ...process.env, NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  try {
+    const [printed] = (await once(child.stdout, 'data')) as [Buffer];
+    return printed.toString();
+  } finally {
+    child.kill();
+    await exited;
+  }
+}
+
 it('the first example of the README prints what it brews', { timeout: 30_000 }, async () => {
   const [, code = ''] = /In Node, or in anything with a bundler:\s+```js\n(.*?)```/s.exec(readFileSync(`${root}README.md`, 'utf8')) ?? [];
   expect(code).toContain("from 'pubkeeper'");
   const server = await createServer({ port: 0 });
-  const child = spawn(process.execPath, ['--input-type=module', '-e', code.replace('ws://127.0.0.1:9898/ws', server.url)], {
-    cwd: root,
-    env: { ...process.env, PUBKEEPER_TOKEN: server.token, NO_COLOR: '1' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const exited = once(child, 'exit');
   try {
-    const [printed] = (await once(child.stdout, 'data')) as [Buffer];
-    expect(printed.toString()).toBe("demo.hello { hello: 'world' }\n");
+    expect(await printedBy(code.replace('ws://127.0.0.1:9898/ws', server.url), { PUBKEEPER_TOKEN: server.token })).toBe("demo.hello { hello: 'world' }\n");
   } finally {
-    child.kill();
-    await exited;
     await server.close();
   }
 });
@@ -42,14 +46,9 @@ it('the example of requests and replies in docs/coming-from.md answers, and give
     console.log(await ask(21), await ask(0).catch(({ message }) => message));
     process.exit();`;
   const { outputText } = ts.transpileModule(code, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext } });
-  const child = spawn(process.execPath, ['--input-type=module', '-e', outputText], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
-  const exited = once(child, 'exit');
   try {
-    const [printed] = (await once(child.stdout, 'data')) as [Buffer];
-    expect(printed.toString()).toBe('42 Nobody answered within 5 s.\n');
+    expect(await printedBy(outputText)).toBe('42 Nobody answered within 5 s.\n');
   } finally {
-    child.kill();
-    await exited;
     await server.close();
   }
 });

@@ -12,6 +12,9 @@ import { Lifecycle, type Place } from './lifecycle.js';
 import { brewerMember, type Member, patronMember } from './member.js';
 import { Patron, type PatronCallback, type PatronOptions } from './patron.js';
 
+/** The options of what is made of a topic; a patron or a brewer that is there already takes none. */
+type OptionsOf<Given, Options> = Given extends string ? Options : { readonly [Name in keyof Options]?: undefined };
+
 /**
  * A client of a Pubkeeper server: registers patrons and brewers, and lets their data flow over the brews that it was
  * given. Comes back by itself when the server was lost; matched pairs go on meanwhile.
@@ -89,7 +92,7 @@ export class PubkeeperClient {
   addPatron<Given extends Patron | string>(
     patron: Given,
     callback?: Given extends string ? PatronCallback : undefined,
-    options?: ((Given extends string ? PatronOptions : { readonly [Name in keyof PatronOptions]?: undefined }) & { readonly signal?: AbortSignalLike | undefined }) | null,
+    options?: (OptionsOf<Given, PatronOptions> & { readonly signal?: AbortSignalLike | undefined }) | null,
   ): Patron {
     // Not `instanceof`: a page may hold this package twice, as a script's and as an application's own.
     const target = (patron as Patron | null)?._retire ? (patron as Patron) : new Patron(patron as string, callback, options);
@@ -125,7 +128,7 @@ export class PubkeeperClient {
    * Registers a brewer, now if connected, else at `connect()`. A topic makes a new one of the other argument; a brewer has its options already.
    * @throws {PubkeeperError} `TOPIC_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
-  addBrewer<Given extends Brewer | string>(brewer: Given, options?: (Given extends string ? BrewerOptions : undefined) | null): Brewer {
+  addBrewer<Given extends Brewer | string>(brewer: Given, options?: OptionsOf<Given, BrewerOptions> | null): Brewer {
     const target = (brewer as Brewer | null)?._flush ? (brewer as Brewer) : new Brewer(brewer as string, options);
     const { brewerId } = target;
     const key = 'brewer' + brewerId;

@@ -1,6 +1,7 @@
 import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
 
+/** What timers are made by. */
 export interface PatienceClock {
   after(ms: number, run: () => void): Timer;
   cancel(timer: Timer): void;

@@ -29,7 +29,8 @@ export class ControlSession implements Beating {
   readonly #socket: WebSocket;
   #authenticated = false;
   #credential: Credential | undefined;
-  readonly #inTime: () => void;
+  /** Authenticated in time, or gone: the wait for that ends. */
+  readonly #endWait: () => void;
   readonly #throttle: Throttle;
   readonly #turns: Turns;
   #probe: Promise<boolean> | undefined;
@@ -47,7 +48,7 @@ export class ControlSession implements Beating {
       resume: () => void (this.#throttle.isResting || socket.resume()),
       crash: (error) => this.#crash(error),
     });
-    this.#inTime = patience(plane.authMs, () => this.#tooLate());
+    this.#endWait = patience(plane.authMs, () => this.#tooLate());
     socket.on('error', (error) => countFault(error, plane.drops));
     socket.on('ping', (data) => {
       this.#alive();
@@ -66,7 +67,7 @@ export class ControlSession implements Beating {
       this.#guard(() => this.#message(bytesOf(data), isBinary));
     });
     socket.on('close', () => {
-      this.#inTime();
+      this.#endWait();
       this.#throttle.end();
       this.#credential?.end();
       this.#sign?.(false);
@@ -168,7 +169,7 @@ export class ControlSession implements Beating {
 
   #admit(rights: Rights | undefined, token: string, by: Authenticator): void {
     if (!this.#open) return;
-    this.#inTime();
+    this.#endWait();
     if (!rights) return this.#refuse();
     this.#credential = new Credential(token, checkRights(rights), by, () => this.#expire('The token has expired: connect again with a new one.'));
     this.#authenticated = true;

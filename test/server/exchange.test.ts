@@ -136,6 +136,18 @@ describe('connections', () => {
 
 describe('an id that another connection holds', () => {
   const register = (brewer_id: string) => ({ topic: 'a', brewer_id, brewer_config: {}, brews: WEB });
+  /** One holds an id and answers no ping; the other wants it, and is being waited for: the one sends something meanwhile. */
+  const contended = async () => {
+    const server = await start({ heartbeatMs: 200 });
+    const [one, two] = [await connect(server, { autoPong: false }), await connect(server)];
+    const id = newId();
+    one.send(10, register(id));
+    await one.expect(22);
+    two.send(10, register(id));
+    await once(one.socket, 'ping');
+    one.send(20, { topic: 'x', patron_id: newId(), brews: WEB });
+    return { server, one, two, id };
+  };
 
   it('is refused while that one is alive', async () => {
     const server = await start();
@@ -204,14 +216,7 @@ describe('an id that another connection holds', () => {
   });
 
   it('is refused while that one sends something, though it answers no ping', async () => {
-    const server = await start({ heartbeatMs: 200 });
-    const [one, two] = [await connect(server, { autoPong: false }), await connect(server)];
-    const id = newId();
-    one.send(10, register(id));
-    await one.expect(22);
-    two.send(10, register(id));
-    await once(one.socket, 'ping');
-    one.send(20, { topic: 'x', patron_id: newId(), brews: WEB });
+    const { two, id } = await contended();
     expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
   });
 
@@ -228,14 +233,7 @@ describe('an id that another connection holds', () => {
   });
 
   it('is given to the newcomer when that one is being closed, though something came of it before and its end takes its time', async () => {
-    const server = await start({ heartbeatMs: 200 });
-    const [one, two] = [await connect(server, { autoPong: false }), await connect(server)];
-    const id = newId();
-    one.send(10, register(id));
-    await one.expect(22);
-    two.send(10, register(id));
-    await once(one.socket, 'ping');
-    one.send(20, { topic: 'x', patron_id: newId(), brews: WEB });
+    const { server, one, two, id } = await contended();
     one.socket.close(4000);
     // The server's answer to that is not read, so that its end of the connection lasts.
     one.socket.pause();

@@ -11,7 +11,7 @@ const STATES = /** @type {const} */ ({
   reconnecting: ['Reconnecting', 'warn'],
   disconnected: ['Disconnected', 'bad'],
 });
-const NO_SOCKET = { open: 0, dialling: 0, since: 0, cutUntil: 0 };
+const NO_SOCKET = { open: 0, dialling: 0, since: 0, cutLeft: 0 };
 
 /** State and history of the connections, and what cuts them. */
 export class ConnectionView {
@@ -47,7 +47,7 @@ export class ConnectionView {
     const click = () => {
       const session = this.#session();
       if (!session || button.getAttribute('aria-disabled') === 'true') return;
-      if (session.socket(kind).cutUntil > Date.now()) session.restore(kind);
+      if (session.socket(kind).cutLeft > 0) session.restore(kind);
       else session.cut(kind, CUT_MS);
       this.view.now();
     };
@@ -85,15 +85,14 @@ export class ConnectionView {
 
   /** @param {Session | undefined} session @param {Kind} kind */
   #drawSocket(session, kind) {
-    const { open, dialling, since, cutUntil } = session?.socket(kind) ?? NO_SOCKET;
+    const { open, dialling, since, cutLeft } = session?.socket(kind) ?? NO_SOCKET;
     const isOver = !session || session.state === 'disconnected';
     const { state, dot, button, label } = this.#rows[kind];
-    const left = cutUntil - Date.now();
-    const cut = left > 0 && !isOver;
+    const cut = cutLeft > 0 && !isOver;
     const seconds = Math.floor((Date.now() - since) / 1000);
     const lasted = seconds < 60 ? `${seconds} s` : formatDuration(seconds * 1000);
     let text = 'closed';
-    if (cut) text = `cut, back in ${Math.ceil(left / 1000)} s`;
+    if (cut) text = `cut, back in ${Math.ceil(cutLeft / 1000)} s`;
     else if (open > 0) text = `open${seconds > 0 ? ` for ${lasted}` : ''}${open > 1 ? `, ${open} relays` : ''}`;
     else if (dialling > 0) text = 'dialling';
     else if (!isOver) text = kind === 'relay' && session.state === 'connected' ? 'not needed yet' : 'waiting to dial';

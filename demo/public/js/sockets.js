@@ -2,7 +2,7 @@
 // the relay connections apart by the subprotocols that they offer, and can cut either.
 
 /** @typedef {'control' | 'relay'} Kind */
-/** @typedef {{ open: number, dialling: number, since: number, url: string, cutUntil: number }} SocketState */
+/** @typedef {{ open: number, dialling: number, since: number, url: string, cutLeft: number }} SocketState `cutLeft`: for how many ms more it is cut */
 
 const REASON = 'cut by this page';
 /** RFC 6455, section 7.4.1. Our server gives a reason with it, which other relays may leave out. */
@@ -14,8 +14,6 @@ export class Sockets {
   #sockets = { control: new Set(), relay: new Set() };
   /** @type {Record<Kind, number>} */
   #cutUntil = { control: 0, relay: 0 };
-  /** @type {Record<Kind, number>} */
-  #cutMs = { control: 0, relay: 0 };
   /** @type {Record<Kind, number>} */
   #since = { control: Date.now(), relay: Date.now() };
   #changed;
@@ -49,21 +47,23 @@ export class Sockets {
       dialling: all.length - open.length,
       since: this.#since[kind],
       url: (open[0] ?? all[0])?.url ?? '',
-      cutUntil: this.isCut(kind) ? this.#cutUntil[kind] : 0,
+      cutLeft: this.#cutLeft(kind),
     };
   }
 
   /** @param {Kind} kind */
   isCut(kind) {
-    const left = this.#cutUntil[kind] - Date.now();
-    // More than there was at the beginning: the clock was set back, and nobody has asked for a cut of an hour.
-    return left > 0 && left <= this.#cutMs[kind];
+    return this.#cutLeft(kind) > 0;
+  }
+
+  /** By the time that nobody sets back: a cut would else last as much longer. @param {Kind} kind */
+  #cutLeft(kind) {
+    return Math.max(0, this.#cutUntil[kind] - performance.now());
   }
 
   /** Ends the connections of a kind, and lets none be made for a time. @param {Kind} kind @param {number} ms */
   cut(kind, ms) {
-    this.#cutUntil[kind] = Date.now() + ms;
-    this.#cutMs[kind] = ms;
+    this.#cutUntil[kind] = performance.now() + ms;
     for (const socket of this.#sockets[kind]) socket.close(4001, REASON);
   }
 
