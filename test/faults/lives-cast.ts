@@ -31,6 +31,9 @@ const guessable = new Set<string>();
  */
 export const moved = new Set<string>();
 
+/** Brewers whose client has closed its connections since: the next ones may overtake them. Those that are sealed tell that something was missing. */
+export const overtaken = new Set<string>();
+
 /** What came of one session of a brewer. */
 interface Heard {
   readonly sequences: Set<number>;
@@ -118,7 +121,8 @@ export function newReader(pattern: string, home: Member, problems: string[]): Re
     // Ciphers that number nothing cannot tell a last value that comes once more when their brewer does. The relay's may be older than that:
     // it has not got what was lost on the link of a client, whose own patrons had it.
     const isAgain = retained && !epoch && had.again && (number === had.last || reader.home.troubles > 0);
-    if (number <= had.last && !isAgain && (epoch || !moved.has(id))) problems.push(`${what} came${retained ? ' as last value' : ''} after ${had.last}`);
+    const isLate = (overtaken.has(id) && (!epoch || gap < 0)) || (moved.has(id) && !epoch);
+    if (number <= had.last && !isAgain && !isLate) problems.push(`${what} came${retained ? ' as last value' : ''} after ${had.last}`);
     if (had.epoch !== epoch) had.first = number;
     had.all.add(number);
     had.last = number;

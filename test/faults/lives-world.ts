@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, vi } from 'vitest';
 import { type CipherName, matchTopic, PubkeeperError } from '../../src/index.js';
 import { createServer, type PubkeeperServer } from '../../src/server/index.js';
-import { Member, moved, newReader, newWriter, quiet, type Reader, TOKEN, type Writer } from './lives-cast.js';
+import { Member, moved, newReader, newWriter, overtaken, quiet, type Reader, TOKEN, type Writer } from './lives-cast.js';
 import { FaultProxy } from './proxy.js';
 
 /** A message that was brewed while its brewer knew that patron. */
@@ -77,17 +77,22 @@ export class World {
   }
 
   disconnect(member: Member): void {
-    this.proxy.letGo();
+    this.#parts(member);
     member.wanted = false;
     this.#settles('disconnect', member.client.disconnect());
   }
 
   rest(member: Member): void {
     if (!member.life) return;
-    // What this connection still brings must not come after what the next one does.
-    this.proxy.letGo();
+    this.#parts(member);
     member.troubles++;
     member.life.rest();
+  }
+
+  /** Its connections are closed, and what they still bring may come after what the next ones do. */
+  #parts({ writers }: Member): void {
+    this.proxy.letGo();
+    for (const { brewer } of writers) overtaken.add(brewer.brewerId);
   }
 
   read(member: Member, pattern: string): void {
@@ -193,6 +198,7 @@ export class World {
     this.#parting.clear();
     this.#moves = 0;
     moved.clear();
+    overtaken.clear();
     for (const member of members) member.troubles = 0;
     for (const reader of readers) reader.drops = 0;
   }

@@ -14,7 +14,7 @@ import { World } from './lives-world.js';
 // What nobody promises is in lives-cast.ts and lives-world.ts, each with its reason. Of brewers that number nothing a last value may come
 // again when a match begins anew (`isAgain`), and what was brewed under a former AES-CBC key may be opened to nonsense (`guessable`). Peers
 // stay that went while a client took back what it had just removed (`ghosts`). What a brewer had sent may come behind what it brews in
-// another client (`moved`). Two clients that move ids to and fro at once may be refused them (`#retry`).
+// another client (`moved`), and over another connection (`overtaken`). Two clients that move ids to and fro at once may be refused them (`#retry`).
 
 const { PUBKEEPER_RUNS: RUNS = 300, PUBKEEPER_SEED: SEED, PUBKEEPER_PATH: PATH } = process.env;
 
