@@ -5,7 +5,8 @@ import { PubkeeperError } from '../core/errors.js';
 // Grants of the control server for the relay (design, "Relay tickets"). No sockets here, and times are arguments.
 //
 // A ticket is 88 bytes: u8 version = 1, u8 operation (0 join, 1 publish), u16 zero, u32 expiry in seconds, 16 bytes brewer id
-// (zero for join), the 32 bytes of the topic's hash, and 32 bytes HMAC-SHA-256 over all of that. In JSON it is hex, which our clients read anyway.
+// (zero for join), the 32 bytes of the topic's hash, and 32 bytes HMAC-SHA-256 over all of that. In JSON it is hex, which our clients read anyway;
+// a client that sends that text as it stands is understood too.
 
 /** What a ticket is for. */
 export type Grant =
@@ -43,8 +44,10 @@ export class Tickets {
 
   /** Until when a ticket grants this, in seconds; undefined when it does not at `now`. */
   check(ticket: Uint8Array, grant: Grant, now: number): number | undefined {
-    if (ticket.length !== TICKET_BYTES) return undefined;
-    const bytes = Buffer.from(ticket.buffer, ticket.byteOffset, ticket.length);
+    let bytes = Buffer.from(ticket.buffer, ticket.byteOffset, ticket.length);
+    // What is no hex ends where it stops being that.
+    if (bytes.length === 2 * TICKET_BYTES) bytes = Buffer.from(bytes.toString('latin1'), 'hex');
+    if (bytes.length !== TICKET_BYTES) return undefined;
     const expires = bytes.readUInt32LE(4);
     // The cheap look first: most that are wrong cost no signature.
     if (expires <= now || !bytes.subarray(0, SIGNED).equals(body(grant, expires))) return undefined;

@@ -33,6 +33,18 @@ describe('Tickets', () => {
     expect(tickets.check(tickets.issue(zero, 1000), JOIN, 0)).toBeUndefined();
   });
 
+  it('are read as the bytes, and as the text that a NOTIFY bears', () => {
+    const tickets = new Tickets();
+    const ticket = tickets.issue(PUBLISH, 1000);
+    const text = ticket.toString('hex');
+    for (const given of [text, text.toUpperCase()]) expect(tickets.check(Buffer.from(given), PUBLISH, 999)).toBe(1000);
+    for (const given of [`${text.slice(1)}g`, `${text.slice(0, -1)}g`, `${text}00`, text.slice(2), `0x${text.slice(2)}`]) {
+      expect(tickets.check(Buffer.from(given), PUBLISH, 999)).toBeUndefined();
+    }
+    expect(tickets.check(Buffer.from(text), PUBLISH, 1000)).toBeUndefined();
+    expect(tickets.check(Buffer.from(text), { ...PUBLISH, brewerId: OTHER_ID }, 999)).toBeUndefined();
+  });
+
   it('are worth nothing when any bit of them is another', () => {
     const tickets = new Tickets();
     const ticket = tickets.issue(PUBLISH, 1000);
