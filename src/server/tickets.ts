@@ -44,10 +44,8 @@ export class Tickets {
 
   /** Until when a ticket grants this, in seconds; undefined when it does not at `now`. */
   check(ticket: Uint8Array, grant: Grant, now: number): number | undefined {
-    let bytes = Buffer.from(ticket.buffer, ticket.byteOffset, ticket.length);
-    // What is no hex ends where it stops being that.
-    if (bytes.length === 2 * TICKET_BYTES) bytes = Buffer.from(bytes.toString('latin1'), 'hex');
-    if (bytes.length !== TICKET_BYTES) return undefined;
+    if (ticket.length !== TICKET_BYTES) return undefined;
+    const bytes = Buffer.from(ticket.buffer, ticket.byteOffset, ticket.length);
     const expires = bytes.readUInt32LE(4);
     // The cheap look first: most that are wrong cost no signature.
     if (expires <= now || !bytes.subarray(0, SIGNED).equals(body(grant, expires))) return undefined;
@@ -62,6 +60,11 @@ export class Tickets {
     return createHmac('sha256', key).update(bytes).digest();
   }
 }
+
+/** A ticket as a client has sent it: the bytes, or the text that it was given. */
+export const readTicket = (sent: Uint8Array): Uint8Array =>
+  // What is no hex ends where it stops being that, and is too short then.
+  sent.length === 2 * TICKET_BYTES ? Buffer.from(Buffer.from(sent).toString('latin1'), 'hex') : sent;
 
 function body(grant: Grant, expires: number): Buffer {
   const bytes = Buffer.alloc(BODY);
