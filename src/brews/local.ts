@@ -54,6 +54,7 @@ export class LocalBrew implements Brew {
   /** @throws {PubkeeperError} `OPTION_INVALID` */
   constructor(given?: LocalBrewOptions | null) {
     const options = given ?? {};
+    if (typeof options !== 'object' || Array.isArray(options)) throw invalid("the options must be an object, as { directory: '/run/me' }", options);
     const { name, directory, transport, maxPayload = 1024 * 1024 } = options;
     if (name !== undefined && (typeof name !== 'string' || !name)) throw invalid('name must be a text', name);
     if (directory !== undefined && (typeof directory !== 'string' || !isAbsolute(directory))) {

@@ -1,5 +1,5 @@
 import { hashKey } from './relay-format.js';
-import type { Grant, Tickets } from './tickets.js';
+import { type Grant, readTicket, type Tickets } from './tickets.js';
 
 /** Where the topic's hash and the brewer's id stand in a brew frame, end to end (protocol, section 3). */
 const IDENTITY_AT = 2;
@@ -29,15 +29,16 @@ export class Permits<C> {
   }
 
   /** Whether a JOIN with this ticket is allowed. */
-  join(connection: C, topicHash: Uint8Array, ticket: Uint8Array): boolean {
-    const until = this.#check(ticket, { operation: 'join', topicHash });
+  join(connection: C, topicHash: Uint8Array, sent: Uint8Array): boolean {
+    const until = this.#check(readTicket(sent), { operation: 'join', topicHash });
     if (until === undefined) return false;
     note(this.#joins, connection, hashKey(topicHash), until);
     return true;
   }
 
   /** Takes a GRANT; false when it is none. */
-  grant(connection: C, topicHash: Uint8Array, ticket: Uint8Array): boolean {
+  grant(connection: C, topicHash: Uint8Array, sent: Uint8Array): boolean {
+    const ticket = readTicket(sent);
     const brewerId = ticket.subarray(8, 24);
     const until = this.#check(ticket, { operation: 'publish', topicHash, brewerId });
     if (until === undefined) return false;

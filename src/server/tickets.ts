@@ -5,7 +5,8 @@ import { PubkeeperError } from '../core/errors.js';
 // Grants of the control server for the relay (design, "Relay tickets"). No sockets here, and times are arguments.
 //
 // A ticket is 88 bytes: u8 version = 1, u8 operation (0 join, 1 publish), u16 zero, u32 expiry in seconds, 16 bytes brewer id
-// (zero for join), the 32 bytes of the topic's hash, and 32 bytes HMAC-SHA-256 over all of that. In JSON it is hex, which our clients read anyway.
+// (zero for join), the 32 bytes of the topic's hash, and 32 bytes HMAC-SHA-256 over all of that. In JSON it is hex, which our clients read anyway;
+// a client that sends that text as it stands is understood too.
 
 /** What a ticket is for. */
 export type Grant =
@@ -59,6 +60,11 @@ export class Tickets {
     return createHmac('sha256', key).update(bytes).digest();
   }
 }
+
+/** A ticket as a client has sent it: the bytes, or the text that it was given. */
+export const readTicket = (sent: Uint8Array): Uint8Array =>
+  // What is no hex ends where it stops being that, and is too short then.
+  sent.length === 2 * TICKET_BYTES ? Buffer.from(Buffer.from(sent).toString('latin1'), 'hex') : sent;
 
 function body(grant: Grant, expires: number): Buffer {
   const bytes = Buffer.alloc(BODY);

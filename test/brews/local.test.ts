@@ -678,6 +678,11 @@ describe('options', () => {
     expect(thrown(() => new LocalBrew(options), 'OPTION_INVALID')).toBeInstanceOf(PubkeeperError);
   });
 
+  it.each([['/run/me'], [7], [['/run/me']]])('%j in the place of them is refused', (options) => {
+    const { message } = thrown(() => new LocalBrew(options as never), 'OPTION_INVALID');
+    expect(message).toMatch(/^LocalBrew: the options must be an object, as \{ directory: '\/run\/me' \}, not /);
+  });
+
   it('one brew serves one client', () => {
     const { brew, host } = local();
     thrown(() => brew.attach(host), 'BREW_IN_USE');

@@ -346,6 +346,11 @@ describe('MqttBrew', () => {
     thrown(() => new MqttBrew(options), 'OPTION_INVALID');
   });
 
+  it('says where an address belongs that is given in the place of the options, and does not show it', () => {
+    const { message, details } = thrown(() => new MqttBrew('mqtt://me:secret@a' as never), 'OPTION_INVALID');
+    expect([message, details]).toEqual(['MqttBrew: the options must be an object, in which an address is the url.', {}]);
+  });
+
   it('names the option that is no list, and shows no password', () => {
     const { message } = thrown(() => new MqttBrew({ url: 'mqtt://me:secret@a', alternatives: 'ws://me:secret@a' as never }), 'OPTION_INVALID');
     expect(message).toBe('MqttBrew: alternatives must be a list of addresses.');

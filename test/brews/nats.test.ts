@@ -331,6 +331,11 @@ describe('NatsBrew', () => {
     thrown(() => new NatsBrew(options), 'OPTION_INVALID');
   });
 
+  it.each([['nats://a'], [7], [true], [['nats://a']]])('refuses %j in the place of the options', (options) => {
+    const { message } = thrown(() => new NatsBrew(options as never), 'OPTION_INVALID');
+    expect(message).toBe('NatsBrew: the options must be an object, in which an address is the url.');
+  });
+
   it('refuses a token that is no text, and does not show it', () => {
     expect(thrown(() => new NatsBrew({ url: 'nats://a', token: 1234 as never }), 'OPTION_INVALID').message).toBe('NatsBrew: token must be a text.');
   });

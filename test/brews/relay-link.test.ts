@@ -53,6 +53,28 @@ it('what waits for word of its pairs leaves when those have ended: no such word 
   expect([isAccepted(), published(network.last)]).toEqual([true, ['said held']]);
 });
 
+it('what is brewed right after the match leaves once the relay is there, also where control is lost before that', async () => {
+  const { network, host, start, say } = kit();
+  start();
+  const isAccepted = say('said first');
+  host.losses = 1;
+  network.last.open(RELAY_2);
+  await pass(0);
+  expect([isAccepted(), published(network.last)]).toEqual([true, ['said first']]);
+});
+
+it('where the relay was not there at first, and control is lost, that waits for word of its pairs: it may be one started anew', async () => {
+  const { network, host, start, say } = kit();
+  start();
+  const isAccepted = say('said held');
+  network.last.end();
+  host.losses = 1;
+  await pass(100);
+  network.last.open(RELAY_2);
+  await pass(0);
+  expect([isAccepted(), published(network.last)]).toEqual([false, []]);
+});
+
 it.each(['rest', 'close'] as const)('what was brewed in the tick leaves before a %s', async (how) => {
   const { network, brew, start, say } = kit();
   start();

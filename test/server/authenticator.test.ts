@@ -20,6 +20,7 @@ describe('an authenticator of one\u2019s own', () => {
     const [good, bad] = [await RawControl.open(server.url, '1.1'), await RawControl.open(server.url, '1.1')];
     expect(await good.authenticate('good')).toMatchObject({ authenticated: true });
     bad.send(1, { token: 'bad' });
+    expect(await bad.expect(2)).toEqual({ authenticated: false });
     expect(await bad.expect(99)).toMatchObject({ code: 'UNAUTHORIZED' });
     expect((await bad.closed).code).toBe(CloseCode.UNAUTHORIZED);
     expect(server.stats().clients).toBe(1);

@@ -27,15 +27,15 @@ const MALFORMED: readonly (readonly [what: string, bytes: Buffer])[] = [
 ];
 
 describe('before authentication', () => {
-  it('refuses a wrong token: ERROR, AUTHENTICATED(false), close', async () => {
+  it('refuses a wrong token: AUTHENTICATED(false), which is the answer, then ERROR, which says why, then close', async () => {
     const server = await start();
     for (const token of ['wrong', '', '__proto__', server.token!.slice(1)]) {
       const client = await RawControl.open(server.url);
       client.send(1, { token });
+      expect(await client.expect(2)).toEqual({ authenticated: false });
       const error = await client.expect(99);
       expect(error).toMatchObject({ code: 'UNAUTHORIZED' });
       if (token) expect(error['message']).not.toContain(token);
-      expect(await client.expect(2)).toEqual({ authenticated: false });
       expect((await client.closed).code).toBe(CloseCode.UNAUTHORIZED);
     }
     expect(server.stats().drops).toEqual({ unauthorized: 4 });

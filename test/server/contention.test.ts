@@ -156,6 +156,7 @@ it('what came at once with what waits is done in its order, a ping too; and not 
   await rounds(other);
   expect(isAnswered).toBe(false);
   server.reload({ tokens: { kept: all } });
+  expect(await two.expect(2)).toEqual({ authenticated: false });
   expect(await two.expect(99)).toMatchObject({ code: 'UNAUTHORIZED' });
   holder.socket.pong(asking);
   await isTold(one, id);

@@ -108,6 +108,7 @@ describe('reload', () => {
     clients['kept']!.send(20, { topic: 'a', patron_id, brews: [] });
     await clients['kept']!.expect(12);
     server.reload({ tokens: { kept: ALL, changed: [{ topic: 'a', read: true }], fresh: ALL } });
+    expect(await clients['revoked']!.expect(2)).toEqual({ authenticated: false });
     const told = await clients['revoked']!.expect(99);
     expect(told).toMatchObject({ code: 'UNAUTHORIZED' });
     expect((await clients['revoked']!.closed).code).toBe(CloseCode.UNAUTHORIZED);
@@ -119,7 +120,7 @@ describe('reload', () => {
     await until(() => server.stats().clients === 1);
     expect(server.stats()).toMatchObject({ patrons: 1, drops: { unauthorized: 1, expired: 1 } });
     const there = [clients['kept']!, await connect(server, { token: 'fresh' }), await connect(server, { token: 'changed' })];
-    await expect(connect(server, { token: 'revoked' })).rejects.toThrow('99');
+    await expect(connect(server, { token: 'revoked' })).rejects.toThrow('refused the token');
     // A second time nothing has changed.
     server.reload({ tokens: { kept: ALL, changed: [{ topic: 'a', read: true }], fresh: ALL } });
     for (const client of there) {

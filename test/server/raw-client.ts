@@ -167,6 +167,7 @@ export class RawControl extends RawSocket<RawPacket> {
   async authenticate(token: string): Promise<Record<string, unknown>> {
     this.send(1, { token });
     const payload = await this.expect(2);
+    if (payload['authenticated'] !== true) throw new Error('the server refused the token');
     this.send(40, { brews: ['websocket'], bridge_mode: false });
     return payload;
   }

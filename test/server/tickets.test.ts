@@ -264,6 +264,32 @@ describe('a secured relay', () => {
     }
   });
 
+  it.each([
+    ['the bytes', (ticket: string) => Buffer.from(ticket, 'hex'), true],
+    ['the text of NOTIFY', (ticket: string) => Buffer.from(ticket), true],
+    ['that text in upper case', (ticket: string) => Buffer.from(ticket.toUpperCase()), true],
+    ['a text that goes on', (ticket: string) => Buffer.from(`${ticket}00`), false],
+    ['a text whose last digit is none', (ticket: string) => Buffer.from(`${ticket.slice(0, -1)}g`), false],
+    ['a text of another ticket', (ticket: string) => Buffer.from(`${ticket.slice(0, -1)}${ticket.endsWith('0') ? '1' : '0'}`), false],
+  ])('reads tickets as %s', async (_form, read, isGood) => {
+    const server = await start({ profile: 'secured' });
+    const [b, p] = [await connect(server), await connect(server)];
+    const [reader, writer] = [await joinRelay(server), await joinRelay(server)];
+    const [brewer_id, brews] = [newId(), [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }]];
+    b.send(10, { topic: 'a', brewer_id, brewer_config: {}, brews });
+    await b.expect(22);
+    p.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'websocket' }] });
+    const { brewers } = (await p.expect(12)) as { brewers: { brew: { ticket: string } }[] };
+    const { patrons } = (await b.expect(22)) as { patrons: { brew: { ticket: string } }[] };
+    writer.socket.send(encodeRelay(RelayPacketType.GRANT, 'a', read(patrons[0]!.brew.ticket)));
+    writer.publish('a', brewer_id, 'hello');
+    await until(() => server.stats().published + (server.stats().drops['no-ticket'] ?? 0) >= (isGood ? 1 : 2));
+    reader.socket.send(encodeRelay(RelayPacketType.JOIN, 'a', read(brewers[0]!.brew.ticket)));
+    if (isGood) expect(await reader.text()).toBe('hello');
+    else await until(() => server.stats().drops['no-ticket'] === 3);
+    expect(server.stats().drops['no-ticket'] ?? 0).toBe(isGood ? 0 : 3);
+  });
+
   it.each([true, false])('behind a mapped port gives them when it is told of that address, and else says so once: %s', async (isTold) => {
     let relay = '';
     const mapped = await FaultProxy.listen(() => Number(new URL(relay).port));

@@ -117,8 +117,13 @@ export function readCommon(
   kind: string,
   separator: '/' | '.',
   defaultName: string,
-  { name = defaultName, prefix = 'pubkeeper', lastValue = true, username, password, token }: Common,
+  options: Common,
 ): Complete<Omit<Common, keyof Secrets>> {
+  // An address in their place would be a brew without one, which nobody brews over. It is not shown: a password may be in it.
+  if (typeof options !== 'object' || Array.isArray(options)) {
+    throw new PubkeeperError('OPTION_INVALID', `${kind}: the options must be an object, in which an address is the url.`);
+  }
+  const { name = defaultName, prefix = 'pubkeeper', lastValue = true, username, password, token } = options;
   if (typeof name !== 'string' || !name) throw invalidOption(kind, 'name must be a text', name);
   if (typeof prefix !== 'string' || !prefix.split(separator).every((part) => /^[\w-]+$/.test(part))) {
     throw invalidOption(kind, `prefix must be letters, digits, _ and -, divided by ${separator === '/' ? 'slashes' : 'dots'}`, prefix);

@@ -44,13 +44,14 @@ export class RelayLink {
   #batch: Uint8Array<ArrayBuffer>[] = [];
   #batchBytes = 0;
   readonly #cork = new Cork(() => this.#flush());
-  /** How often control had been lost when the connection was made. */
+  /** How often control had been lost when the connection was made; 0 for one that was made at the first attempt. */
   #losses = 0;
   /** What was brewed while there was no connection, or for patrons that are not back yet. */
   #queue: Queued[] = [];
   #queuedBytes = 0;
   #draining: Deferred | undefined;
   #poll: Timer | undefined;
+  /** Whether the present outage was told of; undefined before the first connection, or failure to make one. */
   #reported: boolean | undefined;
   /** Why it has come to its end. */
   #over: PubkeeperError | undefined;
@@ -166,12 +167,12 @@ export class RelayLink {
   close(): Promise<void> {
     cancel(this.idle);
     this.#flush();
-    this.#connection.close(new PubkeeperError('CONNECTION_CLOSED', `The connection to the relay ${this.url} was closed.`, { url: this.url }));
+    this.#connection.close(new PubkeeperError('CONNECTION_CLOSED', `The connection to ${this.url} was closed.`, { url: this.url }));
     return this.ended;
   }
 
   #assertAlive(): void {
-    if (this.#over) throw new PubkeeperError('BREW_FAILED', `${this.url} is not connected any more.`, { url: this.url }, this.#over);
+    if (this.#over) throw new PubkeeperError('BREW_FAILED', `The connection to ${this.url} has ended.`, { url: this.url }, this.#over);
   }
 
   #join(joined: Joined, ticket = joined.ticket): void {
@@ -198,7 +199,8 @@ export class RelayLink {
 
   #opened(batches: boolean): void {
     this.#batches = batches;
-    this.#losses = this.#host.losses ?? 0;
+    // The first attempt began when the server told of a pair: no loss after that sends anybody elsewhere.
+    if (this.#reported !== undefined) this.#losses = this.#host.losses ?? 0;
     this.#reported = false;
     for (const [outlet, ticket] of this.#grants) {
       this.#send(encodeRelayPacket(RelayPacketType.GRANT, outlet.hash, ticket));
@@ -210,7 +212,7 @@ export class RelayLink {
   }
 
   /**
-   * Whether what a brewer publishes now leaves at once. A connection that was made after control was lost leads to a relay that may
+   * Whether what a brewer publishes now leaves at once. A connection that was made again after control was lost leads to a relay that may
    * have been started anew, as part of a server: then it knows neither the tickets of before nor the patrons. So a brewer waits
    * until the server tells of its pairs.
    */

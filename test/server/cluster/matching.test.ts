@@ -213,7 +213,10 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
       return [brewers[0]!.brew.ticket, patrons[0]!.brew.ticket];
     };
     const first = await tickets();
-    for (const [index, ticket] of (await tickets()).entries()) expect(ticket).not.toBe(first[index]);
+    // They say in whole seconds when they end: one that is made anew within the same second is the same.
+    let fresh = await tickets();
+    while (fresh.some((ticket, index) => ticket === first[index])) fresh = await tickets();
+    for (const [index, ticket] of fresh.entries()) expect(ticket).not.toBe(first[index]);
   });
 
   it('tell a patron the relay that it reaches its own server by, also by another name', async () => {
