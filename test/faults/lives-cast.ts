@@ -45,8 +45,8 @@ export interface Reader {
   readonly pairs: ReturnType<typeof alternating>;
   /** By brewer and epoch. */
   heard: Map<string, Heard>;
-  /** By brewer: its numbers, the last of them, its epoch, and the first number of that. */
-  numbers: Map<string, { readonly all: Set<number>; last: number; epoch: string; first: number; again: boolean }>;
+  /** By brewer: its numbers, the last of them, its epoch, the first number of that, whether it has left, and whether the relay may lack the last. */
+  numbers: Map<string, { readonly all: Set<number>; last: number; epoch: string; first: number; again: boolean; lacked: boolean }>;
   drops: number;
   aborter: AbortController;
   home: Member;
@@ -116,18 +116,18 @@ export function newReader(pattern: string, home: Member, problems: string[]): Re
     const what = `${pattern}: ${number} of ${topic}`;
     if (!matchTopic(pattern, topic) || !reader.pairs.there.has(id)) problems.push(`${what} came, and is not matched`);
     if (pad !== 'x'.repeat(pad.length) || (sequence === undefined) !== !epoch) problems.push(`${what} came otherwise than it was brewed`);
-    const had = reader.numbers.get(id) ?? { all: new Set<number>(), last: -1, epoch, first: number, again: false };
+    const had = reader.numbers.get(id) ?? { all: new Set<number>(), last: -1, epoch, first: number, again: false, lacked: false };
     reader.numbers.set(id, had);
     // Ciphers that number nothing cannot tell a last value that comes once more when their brewer does. The relay's may be older than that:
     // it has not got what was lost on the link of a client, whose own patrons had it.
-    const isAgain = retained && !epoch && had.again && (number === had.last || reader.home.troubles > 0);
+    const isAgain = retained && !epoch && had.again && (number === had.last || had.lacked || reader.home.troubles > 0);
     const isLate = (overtaken.has(id) && (!epoch || gap < 0)) || (moved.has(id) && !epoch);
     if (number <= had.last && !isAgain && !isLate) problems.push(`${what} came${retained ? ' as last value' : ''} after ${had.last}`);
     if (had.epoch !== epoch) had.first = number;
     had.all.add(number);
     had.last = number;
     had.epoch = epoch;
-    had.again = false;
+    had.again = had.lacked = false;
     if (sequence === undefined) return;
     const heard = reader.heard.get(id + epoch) ?? { sequences: new Set(), missing: 0 };
     reader.heard.set(id + epoch, heard);

@@ -199,8 +199,12 @@ export class World {
     this.#moves = 0;
     moved.clear();
     overtaken.clear();
+    for (const reader of readers) {
+      // Nothing newer has come since of who has left before.
+      if (reader.home.troubles) for (const had of reader.numbers.values()) had.lacked ||= had.again;
+      reader.drops = 0;
+    }
     for (const member of members) member.troubles = 0;
-    for (const reader of readers) reader.drops = 0;
   }
 
   /** All applications end, and the server does. */
