@@ -152,6 +152,37 @@ describe('the modules for bundlers', () => {
     expect(warnings).toEqual([]);
   });
 
+  describe('where a bundle cannot load ws, as one for Node that esbuild makes as an ES module', () => {
+    beforeAll(async () => {
+      const input = join(project.directory, 'entry.mjs');
+      writeFileSync(input, `export { PubkeeperClient } from 'pubkeeper';`);
+      const withoutRequire = {
+        name: 'without-require',
+        resolveId: (id: string) => (id === 'isomorphic-ws' ? `\0${id}` : null),
+        load: (id: string) => (id === '\0isomorphic-ws' ? `export default (() => { throw new Error('Dynamic require of "events" is not supported'); })();` : null),
+      };
+      const bundle = await rollup({ input, plugins: [withoutRequire, nodeResolve({ exportConditions: ['node'] })] });
+      await bundle.write({ format: 'es', dir: join(project.directory, 'without-ws') });
+      await bundle.close();
+    });
+
+    it('the runtime\'s own WebSocket does', () => {
+      const imports = `import { WebSocket } from 'ws';\nimport { PubkeeperClient } from './without-ws/entry.js';\nimport { createServer } from 'pubkeeper/server';`;
+      expect(runFile('own-socket.mjs', `${imports}\nglobalThis.WebSocket ??= WebSocket;${EXCHANGE}`)).toBe('hello');
+    }, 30_000);
+
+    it('and without one, as in Node 20, connect() tells why', () => {
+      const code = `
+        import { PubkeeperClient } from './without-ws/entry.js';
+        delete globalThis.WebSocket;
+        const client = new PubkeeperClient({ server: 'ws://127.0.0.1:9/ws', token: 'secret' });
+        await client.connect().catch(({ code, message }) => console.log(code, message));`;
+      const printed = runFile('no-socket.mjs', code);
+      expect(printed).toMatch(/^CONNECT_FAILED /);
+      expect(printed).toContain('ws could not be loaded: Dynamic require of "events" is not supported');
+    });
+  });
+
   it.each(['nats://127.0.0.1:1', 'ws://127.0.0.1:1'])('NatsBrew dials %s where a bundler gives the default of a CommonJS module alone', (url) => {
     const names = ['@nats-io/nats-core', '@nats-io/transport-node'];
     for (const name of names) {

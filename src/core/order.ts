@@ -27,8 +27,8 @@ export class OrderedQueue {
    * @param count how many there are in this result: what `clear` tells
    */
   push<T>(result: Awaitable<T>, size: number, pass: (result: T) => void, fail: (cause: unknown) => void, count = 1): void {
-    const later = result instanceof Promise;
-    if (!later && !this.#waiting.length) return pass(result);
+    const later = (result as Partial<Promise<T>> | undefined)?.then;
+    if (!later && !this.#waiting.length) return pass(result as T);
     const slot: Slot = { size, count };
     this.#waiting.push(slot);
     this.size += size;
@@ -37,11 +37,11 @@ export class OrderedQueue {
       this.#drain();
     };
     if (later) {
-      result.then(
+      (result as Promise<T>).then(
         (value) => settle(() => pass(value)),
         (cause: unknown) => settle(() => fail(cause)),
       );
-    } else slot.run = () => pass(result);
+    } else slot.run = () => pass(result as T);
   }
 
   /** Forgets what waits; returns how many that were. */

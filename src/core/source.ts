@@ -140,13 +140,13 @@ export class Source {
     const lost = (): void => this.#owner.drops.add('undecryptable', this.brewerId, length);
     try {
       const opened = length > 1 ? this.#opener.openAll!(burst) : this.#opener.open(burst[0]!);
-      if (length > 1 && opened instanceof Promise) {
+      if ((opened as Partial<Promise<Opened>>).then && length > 1) {
         this.#opening++;
         const done = (): void => {
           if (!--this.#opening) this.flush();
         };
         // Before it is in line: the next burst is being opened while callbacks have this one.
-        opened.then(done, done);
+        (opened as Promise<Opened>).then(done, done);
       }
       const sequence = this.replays && sequenceOf(burst[0]!);
       this.queue.push<Opened>(opened, sizeOf(burst), (messages) => this.#pass(messages, sequence, retained), lost, length);

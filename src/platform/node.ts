@@ -6,7 +6,29 @@ import { nodeEngine } from './node-engine.js';
 type Dialling = Pick<ClientOptions, 'WebSocket' | 'prepare'>;
 
 let Loaded: WebSocketConstructor | undefined;
-let failure: unknown = new Error('ws is loaded by connect()');
+let failure: unknown;
+
+/**
+ * Where there is no socket: it tells why, as one that reaches nobody does. What a constructor throws would be told as the doing of a page's
+ * policy.
+ */
+class Missing {
+  readonly readyState = 0;
+  onerror: ((event: { readonly message: string }) => void) | undefined;
+
+  constructor() {
+    const message = `ws could not be loaded: ${failure instanceof Error ? failure.message : String(failure)}; esbuild makes bundles for Node that load it with --format=cjs`;
+    queueMicrotask(() => this.onerror?.({ message }));
+  }
+
+  close(): void {}
+}
+
+/**
+ * What is dialled with where `ws` cannot be loaded, as in a bundle of esbuild's for Node that is an ES module: Node's own, from 22 on, which
+ * compresses and masks.
+ */
+const instead = (): WebSocketConstructor => (globalThis.WebSocket as WebSocketConstructor | undefined) ?? (Missing as unknown as WebSocketConstructor);
 
 /** Loading `ws` takes longer than loading all else: who imports this to render pages on a server need not wait for it. */
 async function prepare(): Promise<void> {
@@ -19,8 +41,7 @@ async function prepare(): Promise<void> {
 
 const WebSocket = class {
   constructor(url: string, protocols?: string | string[]) {
-    if (!Loaded) throw failure;
-    return new Loaded(url, protocols);
+    return new (Loaded ?? instead())(url, protocols);
   }
 } as WebSocketConstructor;
 

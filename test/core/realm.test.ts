@@ -1,8 +1,9 @@
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it, vi } from 'vitest';
 import { ReconnectingConnection } from '../../src/core/reconnect.js';
+import type { Opener } from '../../src/core/ciphers/cipher.js';
 import { Patron } from '../../src/core/patron.js';
-import { bytes, id, rawFrame } from '../helpers.js';
+import { bytes, id, rawFrame, settle } from '../helpers.js';
 import { Network } from '../socket-pair.js';
 import { brewerKit, patron as matched } from './brewer-kit.js';
 
@@ -66,5 +67,23 @@ describe('bytes of another realm', () => {
     patron.newBrewers([{ topic: 'a.b', brewer_id: id(1), brewer_config: {}, brew: { name: 'x' } }]);
     patron._handleCallback(id(1), data as never);
     expect(patron.dropped).toEqual({ malformed: 1 });
+  });
+});
+
+// Where the page of a test has borrowed Node's WebCrypto, and in the sandbox in which Next runs code for the edge.
+describe('promises of another realm', () => {
+  const later = runInNewContext('(value) => Promise.resolve(value)') as <T>(value: T) => Promise<T>;
+
+  it.each<[string, Opener]>([
+    ['one by one', { cipher: 'custom', isWhole: () => true, open: (frame) => later(frame.subarray(88)) }],
+    ['in bursts', { cipher: 'custom', isWhole: () => true, open: (frame) => later(frame.subarray(88)), openAll: (frames) => later(frames.map((frame) => frame.subarray(88))) }],
+  ])('are waited for by a patron, %s', async (_, opener) => {
+    expect(later(1) instanceof Promise).toBe(false);
+    const got: string[] = [];
+    const patron = new Patron('a.*', (_data, message) => got.push(message.text()), { opener: () => opener });
+    patron.newBrewers([{ topic: 'a.b', brewer_id: id(1), brewer_config: {}, brew: { name: 'x' } }]);
+    for (const text of ['one', 'two', 'three']) patron._handleCallback(id(1), rawFrame('a.b', id(1), text));
+    await settle();
+    expect([got, patron.dropped]).toEqual([['one', 'two', 'three'], {}]);
   });
 });

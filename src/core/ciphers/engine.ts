@@ -117,9 +117,12 @@ export function divide(plain: Uint8Array, frames: readonly Uint8Array[], skip: n
 /** The same bytes, to read numbers of. */
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-/** What `map` makes of bytes, at once where they are there. */
+/**
+ * What `map` makes of bytes, at once where they are there. What is still to come is never told by its class: in a sandbox that has borrowed
+ * its WebCrypto, promises are of another realm.
+ */
 export const mapped = <T>(bytes: Awaitable<Uint8Array>, map: (bytes: Uint8Array) => T): Awaitable<T> =>
-  bytes instanceof Uint8Array ? map(bytes) : bytes.then(map);
+  (bytes as Partial<Promise<Uint8Array>>).then?.(map) ?? map(bytes as Uint8Array);
 
 /** How many bytes all have together. */
 export const sizeOf = (pieces: readonly Uint8Array[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
