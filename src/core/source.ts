@@ -140,7 +140,7 @@ export class Source {
     const lost = (): void => this.#owner.drops.add('undecryptable', this.brewerId, length);
     try {
       const opened = length > 1 ? this.#opener.openAll!(burst) : this.#opener.open(burst[0]!);
-      if ((opened as Partial<Promise<Opened>>).then && length > 1) {
+      if (length > 1 && (opened as Partial<Promise<Opened>>).then) {
         this.#opening++;
         const done = (): void => {
           if (!--this.#opening) this.flush();
