@@ -288,6 +288,24 @@ describe('the ready barrier', () => {
     }
   });
 
+  it('does not wait for a patron that has gone without joining', async () => {
+    const server = await start({ holdMs: 60_000 });
+    const [b, p, late] = [await connect(server), await connect(server), await connect(server)];
+    const brewer_id = newId();
+    b.send(10, { topic: 'a', brewer_id, brewer_config: {}, brews: [relayOf(server)] });
+    await b.expect(22);
+    p.send(20, { topic: 'a', patron_id: newId(), brews: WEB });
+    await p.expect(12);
+    await p.close();
+    const patron_id = newId();
+    late.send(20, { topic: 'a', patron_id, brews: WEB });
+    await late.expect(12);
+    (await joinRelay(server)).join('a');
+    // Of the one that has gone it never hears.
+    expect(await b.expect(22)).toMatchObject({ brewer_id, patrons: [{ patron_id }] });
+    expect(server.stats().heldNotifications).toBe(0);
+  });
+
   it('gives up on a patron that does not join', async () => {
     const server = await start();
     const [b, p] = [await connect(server), await connect(server)];
