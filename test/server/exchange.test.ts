@@ -127,8 +127,10 @@ describe('connections', () => {
       expect(await deaf.closed).toMatchObject({ code: 1006 });
       expect(server.stats().drops).toEqual({ silent: cut });
     }
-    await until(() => server.stats().controlConnections === 1);
-    expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 1, drops: { silent: 2 } });
+    const deaf = new RawRelay(await dial(server.relayUrl, ['pubkeeper-1.0.0'], { autoPong: false }));
+    expect(await deaf.closed).toMatchObject({ code: 1006 });
+    await until(() => server.stats().controlConnections + server.stats().relayConnections === 2);
+    expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 1, drops: { silent: 3 } });
     await Promise.all([alive.settled(), relay.settled()]);
     expect(relay.inbox.waiting).toEqual([]); // signs of life are of protocol 2
   });

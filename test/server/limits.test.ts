@@ -231,6 +231,22 @@ describe('rates', () => {
     expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 2 });
     expect(server.stats().drops).not.toHaveProperty('silent');
   });
+
+  it('give who is read later the signs of life that it has asked for: else a page would take its relay for dead', async () => {
+    const server = await start({ heartbeatMs: 100, limits: { relayBytesPerSecond: 20_000 } });
+    const writer = await RawRelay.open(server.relayUrl, ['pubkeeper-relay-2']);
+    const ping = Buffer.alloc(40);
+    ping.writeUInt16LE(60, 0);
+    writer.socket.send(ping);
+    const sign = Buffer.from([60, 0, 0, 0, 0, 0, 0, 0]);
+    expect(await writer.next()).toEqual(sign);
+    // It rests for about a second.
+    writer.publish('a', newId(), 'x'.repeat(40_000));
+    await until(() => server.stats().drops['relay-rate'] === 1);
+    const rested = writer.settled();
+    for (let i = 0; i < 3; i++) expect(await Promise.race([writer.next(), rested])).toEqual(sign);
+    await rested;
+  });
 });
 
 describe('the relay', () => {
