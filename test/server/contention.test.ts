@@ -223,12 +223,15 @@ it('who waits is not read from when it has rested meanwhile', async () => {
 
 it('a connection that has gone leaves no timer behind, whatever it was waiting for', async () => {
   const rights = { mayRead: () => true, mayWrite: () => true, expiresAt: Date.now() + 3_600_000 };
-  const server = await start({ tokens: { authenticate: () => rights }, limits: { packetsPerSecond: 1, packetBurst: 2 } });
-  const [stranger, client] = [await RawControl.open(server.url), await connect(server, { token: 'x' })];
+  const server = await start({ tokens: { authenticate: () => rights }, limits: { packetsPerSecond: 1, packetBurst: 2, relayMessagesPerSecond: 1 } });
+  const [stranger, client, relay] = [await RawControl.open(server.url), await connect(server, { token: 'x' }), await joinRelay(server)];
+  for (let i = 0; i < 3; i++) relay.leave('a');
+  await until(() => server.stats().drops['relay-rate'] === 1);
   register(client, newId());
   expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
   client.socket.terminate();
   stranger.socket.terminate();
-  await until(() => server.stats().controlConnections === 0);
+  relay.socket.terminate();
+  await until(() => server.stats().controlConnections + server.stats().relayConnections === 0);
   expect(vi.getTimerCount()).toBe(0);
 });

@@ -121,6 +121,8 @@ describe('connections', () => {
   it('that are silent are cut, those that answer pings are not', async () => {
     const server = await start({ heartbeatMs: 40 });
     const [alive, relay] = [await connect(server), await joinRelay(server)];
+    // Who has said goodbye is not missed.
+    await (await joinRelay(server)).close();
     // One after the other: those that only answer have been there for twice as long as silence may last, and have said nothing else.
     for (let cut = 1; cut <= 2; cut++) {
       const deaf = await connect(server, { autoPong: false });

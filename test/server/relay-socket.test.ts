@@ -43,22 +43,17 @@ it('a reader gets the newest once it reads again, also where less may wait for i
 });
 
 it('a reader that was full, and has read all, gets the sign of life that it asks for', async () => {
-  const server = await start();
+  const server = await start({ maxMessageBytes: 32 * MiB });
   const [reader, writer] = [await RawRelay.open(server.relayUrl, ['pubkeeper-relay-2']), await joinRelay(server)];
   reader.join('a');
   await reader.settled();
   reader.socket.pause();
-  const [id, frame] = [newId(), 'x'.repeat(60_000)];
-  let sent = 0;
-  await until(() => {
-    const isFull = server.stats().bufferedBytes > 300_000;
-    if (!isFull) writer.publish('a', id, `${sent++} ${frame}`);
-    return isFull;
-  });
+  // More than the network takes for who does not read.
+  writer.publish('a', newId(), 'x'.repeat(24 * MiB));
+  await until(() => server.stats().bufferedBytes > MiB);
   reader.socket.resume();
-  const last = `${sent - 1} x`;
-  while (!(await reader.next()).includes(last));
-  await until(() => !server.stats().bufferedBytes);
+  await reader.next();
+  await until(() => server.stats().bufferedBytes === 0);
   const ping = Buffer.alloc(40);
   ping.writeUInt16LE(60, 0);
   reader.socket.send(ping);
@@ -97,4 +92,38 @@ it.each(['the reader is ready', 'its rest is over'])('who has sent too much, and
   await until(isRead);
   // That was too many once more: who rests does not see the end.
   await rest();
+});
+
+it('who waits for a reader is read at once when that one goes', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const server = await start({ maxMessageBytes: 32 * MiB });
+  const [reader, writer, other] = [await joinRelay(server), await joinRelay(server), await connect(server)];
+  reader.join('a');
+  await reader.settled();
+  reader.socket.pause();
+  writer.publish('a', newId(), 'x'.repeat(24 * MiB));
+  await until(() => server.stats().bufferedBytes > MiB);
+  writer.socket.send('late');
+  for (let i = 0; i < 5; i++) await other.settled();
+  expect(server.stats().drops).toEqual({});
+  reader.socket.terminate();
+  await until(() => server.stats().drops['relay-text'] === 1);
+});
+
+it('nobody waits for a reader whose socket will not say that it has drained', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const server = await start({ limits: { bufferedBytes: 1024 } });
+  const [reader, writer] = [await joinRelay(server), await joinRelay(server)];
+  reader.join('a');
+  await reader.settled();
+  reader.socket.pause();
+  const id = newId();
+  // More than a quarter of the limit waits then, and less than sockets have room for.
+  for (; server.stats().bufferedBytes < 256; await writer.settled()) writer.publish('a', id, 'x'.repeat(2_000));
+  expect(server.stats().bufferedBytes).toBeLessThan(16_384);
+  // That one came with what it was about; this one is read by itself.
+  await writer.settled();
+  reader.socket.terminate();
 });
