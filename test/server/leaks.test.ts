@@ -41,7 +41,9 @@ it('a server that was closed leaves no timer behind, not even for what it held b
   await client.settled();
   expect(server.stats().heldNotifications).toBe(1);
   vi.advanceTimersByTime(30_000);
+  const drained = server.close({ drainMs: 60_000 });
   await server.close();
+  await drained;
   await client.closed;
   expect(vi.getTimerCount()).toBe(0);
 });

@@ -374,6 +374,28 @@ describe('the relay', () => {
   });
 });
 
+it('a control client may let 16 MiB wait, where nothing can be left out; it is cut for more, and told why', async () => {
+  const server = await start();
+  const [brewing, deaf] = [await connect(server), await connect(server)];
+  const brews = [{ name: 'b' }];
+  brewing.send(10, { topic: 'a', brewer_id: newId(), brewer_config: { filling: 'x'.repeat(500_000) }, brews });
+  await brewing.expect(22);
+  deaf.socket.pause();
+  // Each answer has half a megabyte.
+  const register = (count: number): void => {
+    for (let i = 0; i < count; i++) deaf.send(20, { topic: 'a', patron_id: newId(), brews });
+  };
+  register(24);
+  await until(() => server.stats().patrons === 24);
+  expect(server.stats().drops).toEqual({});
+  register(76);
+  await until(() => server.stats().drops['slow-reader'] === 1);
+  deaf.socket.resume();
+  expect(await deaf.closed).toEqual({ code: CloseCode.SLOW_READER, reason: 'Too much waits to be read: read faster or join less.' });
+  await until(() => server.stats().clients === 1);
+  expect(server.stats()).toMatchObject({ patrons: 0, drops: { 'slow-reader': 1 } });
+});
+
 it('nothing may be kept, and no `**` allowed', async () => {
   const server = await start({ limits: { retainedValues: 0, retainedBytes: 0, doubleWildcards: 0 } });
   const [client, relay] = [await connect(server), await joinRelay(server)];
