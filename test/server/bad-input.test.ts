@@ -273,6 +273,26 @@ describe('handshakes', () => {
     expect(server.stats().drops).toEqual({ handshake: 4 });
   });
 
+  it('may write the name of what they want as they like', async () => {
+    const server = await start();
+    const tcp = connectTcp(server.port, '127.0.0.1').on('error', () => undefined);
+    tcp.write('GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n');
+    expect(String((await once(tcp, 'data'))[0])).toMatch(/^HTTP\/1\.1 101 /);
+    tcp.destroy();
+  });
+
+  it('of who is gone when they are refused harm nobody', async () => {
+    const server = await start();
+    const handshake = 'GET /none HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n';
+    for (let i = 1; i <= 20; i++) {
+      const rude = connectTcp(server.port, '127.0.0.1').on('error', () => undefined);
+      await once(rude, 'connect');
+      rude.write(handshake, () => rude.resetAndDestroy());
+      await until(() => server.stats().drops['handshake'] === i);
+    }
+    await connect(server);
+  });
+
   it('let an own rule decide on origins', async () => {
     const server = await start({ allowOrigin: (origin) => origin === 'https://good.example' });
     expect(await refusal(server.url, ['pubkeeper-1.1'], { origin: 'http://localhost' })).toMatchObject({ status: 403 });

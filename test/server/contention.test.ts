@@ -200,14 +200,39 @@ it('who has sent too much, and waits, is read when both are over', async () => {
   vi.advanceTimersByTime(1_000);
 });
 
+it('who waits is not read from when it has rested meanwhile', async () => {
+  const server = await start({ limits: { packetsPerSecond: 1, packetBurst: 4 } });
+  const holder = await connect(server, { autoPong: false });
+  const id = newId();
+  await hold(holder, id);
+  const one = await connect(server);
+  await hold(one, newId());
+  await hold(one, newId());
+  const mark = asked(holder);
+  register(one, id);
+  expect(await one.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  const asking = await mark;
+  one.socket.send('text');
+  vi.advanceTimersByTime(1_000);
+  await rounds(await joinRelay(server));
+  expect(server.stats().drops).not.toHaveProperty('control-text');
+  holder.socket.pong(asking);
+  await isTold(one, id);
+  await until(() => server.stats().drops['control-text'] === 1);
+  vi.advanceTimersByTime(1_000);
+});
+
 it('a connection that has gone leaves no timer behind, whatever it was waiting for', async () => {
   const rights = { mayRead: () => true, mayWrite: () => true, expiresAt: Date.now() + 3_600_000 };
-  const server = await start({ tokens: { authenticate: () => rights }, limits: { packetsPerSecond: 1, packetBurst: 2 } });
-  const [stranger, client] = [await RawControl.open(server.url), await connect(server, { token: 'x' })];
+  const server = await start({ tokens: { authenticate: () => rights }, limits: { packetsPerSecond: 1, packetBurst: 2, relayMessagesPerSecond: 1 } });
+  const [stranger, client, relay] = [await RawControl.open(server.url), await connect(server, { token: 'x' }), await joinRelay(server)];
+  for (let i = 0; i < 3; i++) relay.leave('a');
+  await until(() => server.stats().drops['relay-rate'] === 1);
   register(client, newId());
   expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
   client.socket.terminate();
   stranger.socket.terminate();
-  await until(() => server.stats().controlConnections === 0);
+  relay.socket.terminate();
+  await until(() => server.stats().controlConnections + server.stats().relayConnections === 0);
   expect(vi.getTimerCount()).toBe(0);
 });

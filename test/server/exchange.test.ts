@@ -121,14 +121,18 @@ describe('connections', () => {
   it('that are silent are cut, those that answer pings are not', async () => {
     const server = await start({ heartbeatMs: 40 });
     const [alive, relay] = [await connect(server), await joinRelay(server)];
+    // Who has said goodbye is not missed.
+    await (await joinRelay(server)).close();
     // One after the other: those that only answer have been there for twice as long as silence may last, and have said nothing else.
     for (let cut = 1; cut <= 2; cut++) {
       const deaf = await connect(server, { autoPong: false });
       expect(await deaf.closed).toMatchObject({ code: 1006 });
       expect(server.stats().drops).toEqual({ silent: cut });
     }
-    await until(() => server.stats().controlConnections === 1);
-    expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 1, drops: { silent: 2 } });
+    const deaf = new RawRelay(await dial(server.relayUrl, ['pubkeeper-1.0.0'], { autoPong: false }));
+    expect(await deaf.closed).toMatchObject({ code: 1006 });
+    await until(() => server.stats().controlConnections + server.stats().relayConnections === 2);
+    expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 1, drops: { silent: 3 } });
     await Promise.all([alive.settled(), relay.settled()]);
     expect(relay.inbox.waiting).toEqual([]); // signs of life are of protocol 2
   });
@@ -286,6 +290,24 @@ describe('the ready barrier', () => {
       expect(await reader.text()).toBe('first');
       await Promise.all([b.close(), p.close()]);
     }
+  });
+
+  it('does not wait for a patron that has gone without joining', async () => {
+    const server = await start({ holdMs: 60_000 });
+    const [b, p, late] = [await connect(server), await connect(server), await connect(server)];
+    const brewer_id = newId();
+    b.send(10, { topic: 'a', brewer_id, brewer_config: {}, brews: [relayOf(server)] });
+    await b.expect(22);
+    p.send(20, { topic: 'a', patron_id: newId(), brews: WEB });
+    await p.expect(12);
+    await p.close();
+    const patron_id = newId();
+    late.send(20, { topic: 'a', patron_id, brews: WEB });
+    await late.expect(12);
+    (await joinRelay(server)).join('a');
+    // Of the one that has gone it never hears.
+    expect(await b.expect(22)).toMatchObject({ brewer_id, patrons: [{ patron_id }] });
+    expect(server.stats().heldNotifications).toBe(0);
   });
 
   it('gives up on a patron that does not join', async () => {

@@ -4,8 +4,11 @@ import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { LateRequest } from '../../src/server/late-request.js';
 
+/** Node's types do not have what its parser looks at. */
+type Upgradable = LateRequest & { upgrade: boolean };
+
 /** Makes one where the class that it extends keeps the arguments as well, and makes a request of the last of them, as that of Bun does. */
-function ofRuntime(...args: readonly unknown[]): { request: LateRequest; taken: readonly unknown[] } {
+function ofRuntime(...args: readonly unknown[]): { request: Upgradable; taken: readonly unknown[] } {
   let taken: readonly unknown[] = [];
   class OfBun extends IncomingMessage {
     constructor(...given: readonly unknown[]) {
@@ -15,7 +18,7 @@ function ofRuntime(...args: readonly unknown[]): { request: LateRequest; taken: 
   }
   Object.setPrototypeOf(LateRequest, OfBun);
   try {
-    return { request: Reflect.construct(LateRequest, args) as LateRequest, taken };
+    return { request: Reflect.construct(LateRequest, args) as Upgradable, taken };
   } finally {
     Object.setPrototypeOf(LateRequest, IncomingMessage);
   }

@@ -1,10 +1,12 @@
-// What is left of connections that have gone: nothing.
+// What is left of connections and servers that have gone: nothing.
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { queryObjects } from 'node:v8';
-import { it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { createServer } from '../../src/server/index.js';
 import { ControlSession } from '../../src/server/session.js';
 import { connect, start, until } from './harness.js';
+import { newId } from './raw-client.js';
 
 // A count collects what can be collected first.
 const isCollected = (one: WeakRef<object>): boolean => (queryObjects(WeakRef, { format: 'count' }), one.deref() === undefined);
@@ -25,4 +27,23 @@ it('a server keeps no connection that has gone', async () => {
   }
   await until(() => server.stats().controlConnections === 0);
   await until(() => isCollected(sockets[0]!) && queryObjects(ControlSession, { format: 'count' }) === 0);
+});
+
+it('a server that was closed leaves no timer behind, not even for what it held back and for tickets that it renews', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const server = await createServer({ port: 0, profile: 'secured', ticketSeconds: 60, holdMs: 60_000 });
+  const client = await connect(server);
+  client.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'websocket' }] });
+  await client.expect(12);
+  client.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }] });
+  await client.expect(12);
+  await client.settled();
+  expect(server.stats().heldNotifications).toBe(1);
+  vi.advanceTimersByTime(30_000);
+  const drained = server.close({ drainMs: 60_000 });
+  await server.close();
+  await drained;
+  await client.closed;
+  expect(vi.getTimerCount()).toBe(0);
 });

@@ -1,8 +1,8 @@
 // A limit on the length of a message that is shorter than what clients put together.
 import { expect, it } from 'vitest';
 import { PubkeeperClient } from '../../src/index.js';
-import { joinRelay, later, start, until } from './harness.js';
-import { RawRelay, encodeFrame, encodeRelay, newId } from './raw-client.js';
+import { connect, joinRelay, later, start, until } from './harness.js';
+import { RawRelay, encodeFrame, encodeJson, encodeRelay, newId } from './raw-client.js';
 
 it('takes what clients put together up to 64 KiB, whatever the length of a message is', async () => {
   const server = await start({ maxMessageBytes: 4096 });
@@ -39,6 +39,34 @@ it('tells a client that brews more than it takes what is wrong, and takes what i
   await brewer.brew(new Uint8Array(7));
   await until(() => lengths.includes(7));
   expect(lengths).not.toContain(80_000);
+});
+
+it('takes a message of just that length, whatever the cipher adds to it, and a control packet too', async () => {
+  const maxMessageBytes = 100_000;
+  const server = await start({ maxMessageBytes });
+  const options = { server: server.url, token: server.token! };
+  const [reader, writer] = [new PubkeeperClient(options), new PubkeeperClient(options)];
+  for (const client of [reader, writer]) later(() => client.disconnect());
+  const lengths: number[] = [];
+  reader.addPatron('*', ({ length }) => void lengths.push(length));
+  const brewers = (['aes-gcm', 'aes-cbc', 'none'] as const).map((cipher, i) => writer.addBrewer(`t${i}`, { cipher }));
+  await Promise.all([reader.connect(), writer.connect()]);
+  await until(() => brewers.every(({ isMatched }) => isMatched));
+  for (const brewer of brewers) await brewer.brew(new Uint8Array(maxMessageBytes));
+  await until(() => lengths.length === 3);
+  expect(lengths).toEqual(brewers.map(() => maxMessageBytes));
+
+  const client = await connect(server);
+  const send = (length: number): void => {
+    const text = JSON.stringify({ topic: 'a', patron_id: newId(), brews: [{ name: 'b' }], filling: '' });
+    client.socket.send(encodeJson(20, text.replace('""', `"${'x'.repeat(length - text.length)}"`)));
+  };
+  send(maxMessageBytes);
+  expect(await client.expect(12)).toMatchObject({ brewers: [] });
+  expect(server.stats().drops).toEqual({});
+  send(maxMessageBytes + 1);
+  expect((await client.closed).code).toBe(1009);
+  expect(server.stats().drops).toEqual({ 'too-long': 1 });
 });
 
 it.each(['pubkeeper-1.0.0', 'pubkeeper-relay-2'])('refuses one message that is too long with 1009, be it in a batch (%s)', async (protocol) => {

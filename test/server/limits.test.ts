@@ -1,5 +1,6 @@
 // Every limit, on a real server: what is beyond it is refused with a word where there is one, and counted; the rest goes on.
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -7,6 +8,7 @@ import { AddressBook } from '../../src/server/address-book.js';
 import { Bucket } from '../../src/server/bucket.js';
 import { CloseCode, createServer } from '../../src/server/index.js';
 import type { PubkeeperServer } from '../../src/server/index.js';
+import { LIMITS } from '../../src/server/limits.js';
 import { connect, joinRelay, later, start, until } from './harness.js';
 import { RawControl, RawRelay, dial, encodeRelay, newId, refusal } from './raw-client.js';
 
@@ -88,6 +90,15 @@ describe('connections', () => {
     expect([book.count('2001:db8::1:0:0:0:5'), book.count('2001:db8:0:2::1')]).toEqual([2, 0]);
     expect([book.limit('127.0.0.1'), book.limit('::1'), book.limit('192.0.2.1')]).toEqual([Infinity, Infinity, 256]);
     expect(new AddressBook(5).limit('127.0.0.1')).toBe(5);
+  });
+
+  it('of this machine are as many as there may be, where nothing is said: a proxy makes everybody come from there', async () => {
+    const server = await start();
+    const idle = Array.from({ length: 300 }, () => connectTcp(server.port, '127.0.0.1'));
+    later(async () => idle.forEach((socket) => void socket.destroy()));
+    await Promise.all(idle.map((socket) => once(socket, 'connect')));
+    await connect(server);
+    expect(server.stats().drops).toEqual({});
   });
 });
 
@@ -220,6 +231,22 @@ describe('rates', () => {
     expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 2 });
     expect(server.stats().drops).not.toHaveProperty('silent');
   });
+
+  it('give who is read later the signs of life that it has asked for: else a page would take its relay for dead', async () => {
+    const server = await start({ heartbeatMs: 100, limits: { relayBytesPerSecond: 20_000 } });
+    const writer = await RawRelay.open(server.relayUrl, ['pubkeeper-relay-2']);
+    const ping = Buffer.alloc(40);
+    ping.writeUInt16LE(60, 0);
+    writer.socket.send(ping);
+    const sign = Buffer.from([60, 0, 0, 0, 0, 0, 0, 0]);
+    expect(await writer.next()).toEqual(sign);
+    // It rests for about a second.
+    writer.publish('a', newId(), 'x'.repeat(40_000));
+    await until(() => server.stats().drops['relay-rate'] === 1);
+    const rested = writer.settled();
+    for (let i = 0; i < 3; i++) expect(await Promise.race([writer.next(), rested])).toEqual(sign);
+    await rested;
+  });
 });
 
 describe('the relay', () => {
@@ -345,6 +372,60 @@ describe('the relay', () => {
     deaf.socket.resume();
     expect(await deaf.closed).toEqual({ code: CloseCode.SLOW_READER, reason: 'Too much waits to be read: read faster or join less.' });
   });
+});
+
+it('a control client may let 16 MiB wait, where nothing can be left out; it is cut for more, and told why', async () => {
+  const server = await start();
+  const [brewing, deaf] = [await connect(server), await connect(server)];
+  const brews = [{ name: 'b' }];
+  brewing.send(10, { topic: 'a', brewer_id: newId(), brewer_config: { filling: 'x'.repeat(500_000) }, brews });
+  await brewing.expect(22);
+  deaf.socket.pause();
+  // Each answer has half a megabyte.
+  const register = (count: number): void => {
+    for (let i = 0; i < count; i++) deaf.send(20, { topic: 'a', patron_id: newId(), brews });
+  };
+  register(24);
+  await until(() => server.stats().patrons === 24);
+  expect(server.stats().drops).toEqual({});
+  register(76);
+  await until(() => server.stats().drops['slow-reader'] === 1);
+  deaf.socket.resume();
+  expect(await deaf.closed).toEqual({ code: CloseCode.SLOW_READER, reason: 'Too much waits to be read: read faster or join less.' });
+  await until(() => server.stats().clients === 1);
+  expect(server.stats()).toMatchObject({ patrons: 0, drops: { 'slow-reader': 1 } });
+});
+
+it('nothing may be kept, and no `**` allowed', async () => {
+  const server = await start({ limits: { retainedValues: 0, retainedBytes: 0, doubleWildcards: 0 } });
+  const [client, relay] = [await connect(server), await joinRelay(server)];
+  relay.publish('a', newId(), 'x');
+  await relay.settled();
+  expect(server.stats()).toMatchObject({ published: 1, retained: 0, retainedBytes: 0 });
+  const patron_id = newId();
+  client.send(20, { topic: 'a.**', patron_id, brews: WEB });
+  expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
+  client.send(20, { topic: 'a.*', patron_id, brews: WEB });
+  expect(await client.expect(12)).toEqual({ patron_id, brewers: [] });
+});
+
+it('the defaults are those of docs/operations.md', async () => {
+  const docs = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+  const of = (name: keyof typeof LIMITS): string => LIMITS[name][0].toLocaleString('en');
+  const mebibytes = (name: keyof typeof LIMITS): string => `${LIMITS[name][0] / 1024 ** 2} MiB`;
+  for (const row of [
+    `| time to authenticate, packets until then | 5 s (\`authMs\`), ${of('packetsBeforeAuth')} of`,
+    `| connections per address | ${of('connectionsPerAddress')}; loopback: no limit.`,
+    `| registrations, joined topics per connection | ${of('registrations')} each;`,
+    `| registrations, joined topics per connection | ${of('joinedTopics')} each;`,
+    `| pairs that a connection's registrations make | ${of('pairs')} `,
+    `| bytes of a connection's registrations, brews of one | ${mebibytes('registeredBytes')} (\`registeredBytes\`), ${of('brewsPerRegistration')} `,
+    `| a topic: characters, segments, \`**\` | ${of('topicLength')}, ${of('topicSegments')}, ${of('doubleWildcards')} |`,
+    `| control packets and pings per second | ${of('packetsPerSecond')} and bursts of ${of('packetBurst')};`,
+    `| relay messages and pings, bytes per second | ${of('relayMessagesPerSecond')}, ${mebibytes('relayBytesPerSecond')};`,
+    `| last values: number, bytes | ${of('retainedValues')}, ${mebibytes('retainedBytes')} |`,
+    `| bytes that wait for a reader of the relay | ${mebibytes('bufferedBytes')}, or one longer message;`,
+  ]) expect(docs).toContain(`\n${row}`);
 });
 
 it('limits that make no sense are refused', async () => {

@@ -175,6 +175,18 @@ describe('Matchmaker', () => {
     expect(used(brewer('b2', 'a'))).toEqual([0, 0]);
   });
 
+  it('counts what is of this server: of others only the pairs', () => {
+    const matchmaker = pair();
+    for (const far of ['X', 'Y']) matchmaker.add(far, rightsOf(ALL), true);
+    matchmaker.receive('X', brewer('b1', 'a'));
+    matchmaker.receive('Y', patron('p1', 'a'));
+    matchmaker.receive('P', patron('p2', 'a'));
+    matchmaker.receive('B', brewer('b2', 'a'));
+    // Those two of others are matched there.
+    expect([matchmaker.clients, matchmaker.brewers, matchmaker.patrons, matchmaker.matches]).toEqual([2, 1, 1, 3]);
+    expect([matchmaker.allBrewers.size, matchmaker.allPatrons.size]).toEqual([2, 2]);
+  });
+
   it('refuses what is malformed or not allowed by an ERROR that says so, and keeps the old registration', () => {
     const matchmaker = new Matchmaker<string>();
     matchmaker.add('B', rightsOf([{ topic: 'plant.*', write: true }]));

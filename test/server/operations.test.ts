@@ -1,14 +1,18 @@
-import { randomBytes } from 'node:crypto';
+import { X509Certificate, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { get as httpGet } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { connect as connectTls } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, createServer, jsonLogger } from '../../src/server/index.js';
 import type { ReloadOptions, ServerOptions, TokenTable } from '../../src/server/index.js';
 import { PubkeeperError } from '../../src/core/errors.js';
+import type { TlsFiles } from '../../src/server/listener.js';
 import { Tickets } from '../../src/server/tickets.js';
+import { certificate } from '../brews/processes.js';
 import { connect, joinRelay, later, start, until } from './harness.js';
 import { sparing } from '../../src/server/log.js';
 import { RawControl, encodeRelay, newId, refusal, sha256 } from './raw-client.js';
@@ -166,6 +170,28 @@ describe('reload', () => {
     const open = await start();
     expect(() => open.reload({ ticketKeys: [old] })).toThrow(/profile "open"/);
     expect(() => open.reload({ tls: { cert: '', key: '' } })).toThrow(/does not speak TLS/);
+  });
+
+  it('takes another certificate for each port, wherever in its memory that stands; one with the key of another changes nothing', async () => {
+    const made = [certificate(), certificate()];
+    for (const { remove } of made) later(async () => remove());
+    const read = (path: string): Uint8Array => Buffer.concat([Buffer.from('nonsense'), readFileSync(path)]).subarray(8);
+    const [first, second] = made.map(({ cert, key }) => ({ cert: read(cert), key: read(key) })) as [TlsFiles, TlsFiles];
+    const server = await start({ relayPort: 0, tls: first });
+    const shown = async (url: string): Promise<string> => {
+      const socket = connectTls({ port: Number(new URL(url).port), host: '127.0.0.1', rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      const { fingerprint256 } = socket.getPeerCertificate();
+      socket.destroy();
+      return fingerprint256;
+    };
+    const all = (): Promise<string[]> => Promise.all([server.url, server.relayUrl].map(shown));
+    const [one, two] = [first, second].map(({ cert }) => new X509Certificate(cert).fingerprint256) as [string, string];
+    expect(await all()).toEqual([one, one]);
+    expect(() => server.reload({ tls: { cert: second.cert, key: first.key } })).toThrow(/not that of another one/);
+    expect(await all()).toEqual([one, one]);
+    server.reload({ tls: second });
+    expect(await all()).toEqual([two, two]);
   });
 
   it('holds for a token that is being checked', async () => {

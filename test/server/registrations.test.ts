@@ -40,6 +40,10 @@ describe('registrations', () => {
     const patron_id = newId();
     client.send(20, { topic: Array(8).fill('**').join('.'), patron_id, brews: WEB });
     expect(await client.expect(12)).toMatchObject({ patron_id, brewers: [{ brewer_id }] });
+    await client.expect(22);
+    // A `*` is none of those.
+    client.send(20, { topic: Array(32).fill('*').join('.'), patron_id, brews: WEB });
+    expect(await client.expect(12)).toMatchObject({ patron_id, brewers: [{ brewer_id }] });
   });
 
   it('takes no more than a connection may have, but the same ones again', async () => {

@@ -1,8 +1,10 @@
 // What the relay writes to its sockets, and when.
 import type { Socket } from 'node:net';
-import { expect, it } from 'vitest';
-import { joinRelay, start } from './harness.js';
-import { newId } from './raw-client.js';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { connect, joinRelay, start, until } from './harness.js';
+import { RawRelay, newId } from './raw-client.js';
+
+const MiB = 1024 * 1024;
 
 it('what comes for a connection in one tick reaches it all, of however many topics', async () => {
   const server = await start();
@@ -27,7 +29,101 @@ it('a reader gets the newest once it reads again, also where less may wait for i
   let sent = 0;
   // One by one: together they would be a message that is longer.
   for (; !server.stats().drops['slow-reader']; await writer.settled()) writer.publish('a', id, String(sent++).padEnd(4_000));
+  // Each counts, also of those that come together.
+  const missed = Number(server.stats().drops['slow-reader-frame']);
+  expect(missed).toBeGreaterThan(0);
+  const tcp = (writer.socket as unknown as { _socket: Socket })._socket;
+  tcp.cork();
+  for (let i = 0; i < 5; i++) writer.publish('a', id, String(sent++));
+  tcp.uncork();
+  await writer.settled();
+  expect(server.stats().drops['slow-reader-frame']).toBe(missed + 5);
   reader.socket.resume();
   while (Number(await reader.text()) < sent - 1);
-  expect(server.stats().drops['slow-reader-frame']).toBeGreaterThan(0);
+});
+
+it('a reader that was full, and has read all, gets the sign of life that it asks for', async () => {
+  const server = await start({ maxMessageBytes: 32 * MiB });
+  const [reader, writer] = [await RawRelay.open(server.relayUrl, ['pubkeeper-relay-2']), await joinRelay(server)];
+  reader.join('a');
+  await reader.settled();
+  reader.socket.pause();
+  // More than the network takes for who does not read.
+  writer.publish('a', newId(), 'x'.repeat(24 * MiB));
+  await until(() => server.stats().bufferedBytes > MiB);
+  reader.socket.resume();
+  await reader.next();
+  await until(() => server.stats().bufferedBytes === 0);
+  const ping = Buffer.alloc(40);
+  ping.writeUInt16LE(60, 0);
+  reader.socket.send(ping);
+  expect(await reader.next()).toEqual(Buffer.from([60, 0, 0, 0, 0, 0, 0, 0]));
+});
+
+it.each(['the reader is ready', 'its rest is over'])('who has sent too much, and waits for a reader, is read when both are over, also where %s first', async (first) => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const server = await start({ maxMessageBytes: 32 * MiB, limits: { relayMessagesPerSecond: 1 } });
+  const [reader, writer, other] = [await joinRelay(server), await joinRelay(server), await connect(server)];
+  const rounds = async (): Promise<void> => {
+    for (let i = 0; i < 5; i++) await other.settled();
+  };
+  const isRead = (): boolean => server.stats().drops['relay-text'] === 1;
+  reader.join('a');
+  await reader.settled();
+  reader.socket.pause();
+  // Two may come at once; the third is too many, and more than the network takes for a reader that does not read.
+  writer.socket.ping();
+  writer.socket.ping();
+  writer.publish('a', newId(), 'x'.repeat(24 * MiB));
+  await until(() => server.stats().drops['relay-rate'] === 1);
+  writer.socket.send('late');
+  const drain = async (): Promise<void> => {
+    reader.socket.resume();
+    await reader.next();
+    await until(() => server.stats().bufferedBytes === 0);
+  };
+  const rest = async (): Promise<void> => void vi.advanceTimersByTime(1_000);
+  const [one, two] = first === 'its rest is over' ? [rest, drain] : [drain, rest];
+  await one();
+  await rounds();
+  expect(isRead()).toBe(false);
+  await two();
+  await until(isRead);
+  // That was too many once more: who rests does not see the end.
+  await rest();
+});
+
+it('who waits for a reader is read at once when that one goes', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const server = await start({ maxMessageBytes: 32 * MiB });
+  const [reader, writer, other] = [await joinRelay(server), await joinRelay(server), await connect(server)];
+  reader.join('a');
+  await reader.settled();
+  reader.socket.pause();
+  writer.publish('a', newId(), 'x'.repeat(24 * MiB));
+  await until(() => server.stats().bufferedBytes > MiB);
+  writer.socket.send('late');
+  for (let i = 0; i < 5; i++) await other.settled();
+  expect(server.stats().drops).toEqual({});
+  reader.socket.terminate();
+  await until(() => server.stats().drops['relay-text'] === 1);
+});
+
+it('nobody waits for a reader whose socket will not say that it has drained', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const server = await start({ limits: { bufferedBytes: 1024 } });
+  const [reader, writer] = [await joinRelay(server), await joinRelay(server)];
+  reader.join('a');
+  await reader.settled();
+  reader.socket.pause();
+  const id = newId();
+  // More than a quarter of the limit waits then, and less than sockets have room for.
+  for (; server.stats().bufferedBytes < 256; await writer.settled()) writer.publish('a', id, 'x'.repeat(2_000));
+  expect(server.stats().bufferedBytes).toBeLessThan(16_384);
+  // That one came with what it was about; this one is read by itself.
+  await writer.settled();
+  reader.socket.terminate();
 });

@@ -8,7 +8,7 @@ import { hashKey, Relay, type RelayMember } from '../../src/server/relay.js';
 import { Tickets, type Grant } from '../../src/server/tickets.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { connect, joinRelay, later, start, until } from './harness.js';
-import { encodeFrame, encodeRelay, newId, sha256 } from './raw-client.js';
+import { RawControl, encodeFrame, encodeRelay, newId, sha256 } from './raw-client.js';
 
 const [JOIN_HASH, OTHER_HASH] = [sha256('a'), sha256('b')];
 const [ID, OTHER_ID] = [randomBytes(16), randomBytes(16)];
@@ -288,6 +288,52 @@ describe('a secured relay', () => {
     if (isGood) expect(await reader.text()).toBe('hello');
     else await until(() => server.stats().drops['no-ticket'] === 3);
     expect(server.stats().drops['no-ticket'] ?? 0).toBe(isGood ? 0 : 3);
+  });
+
+  it('gives them for the relay at the address by which the brewer reaches it, whatever that is', async () => {
+    const server = await start({ profile: 'secured' });
+    const brewer = await RawControl.open(server.url, '1.1', { headers: { host: 'relay.example' } });
+    await brewer.authenticate(server.token!);
+    for (const [port, given] of [[80, true], [81, false]] as const) {
+      const [reader, topic] = [await connect(server), newId()];
+      reader.send(20, { topic, patron_id: newId(), brews: [{ name: 'websocket' }] });
+      await reader.expect(12);
+      brewer.send(10, { topic, brewer_id: newId(), brewer_config: {}, brews: [{ name: 'websocket', hostname: 'relay.example', port, secure: false }] });
+      const { brewers } = (await reader.expect(12)) as { brewers: { brew: object }[] };
+      expect('ticket' in brewers[0]!.brew).toBe(given);
+    }
+  });
+
+  it('gives everybody tickets by the new key, once there is one', async () => {
+    const [old, next] = [randomBytes(32), randomBytes(32)];
+    // By themselves they would come in two minutes.
+    const server = await start({ profile: 'secured', ticketKeys: [old], ticketSeconds: 240 });
+    const [b, p] = [await connect(server), await connect(server)];
+    b.send(10, { topic: 'a', brewer_id: ID.toString('hex'), brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }] });
+    await b.expect(22);
+    const signedBy = async (): Promise<unknown[]> => {
+      const { brewers } = (await p.expect(12)) as { brewers: { brew: { ticket: string } }[] };
+      const { patrons } = (await b.expect(22)) as { patrons: { brew: { ticket: string } }[] };
+      const is = (key: Uint8Array, ticket: string, grant: Grant): boolean => new Tickets([key]).check(Buffer.from(ticket, 'hex'), grant, Date.now() / 1000) !== undefined;
+      return [old, next].map((key) => [is(key, brewers[0]!.brew.ticket, JOIN), is(key, patrons[0]!.brew.ticket, PUBLISH)]);
+    };
+    p.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'websocket' }] });
+    expect(await signedBy()).toEqual([[true, true], [false, false]]);
+    server.reload({ ticketKeys: [next, old] });
+    expect(await signedBy()).toEqual([[false, false], [true, true]]);
+  });
+
+  it('tells a brewer nothing of a patron that has not joined when it renews', async () => {
+    const server = await start({ profile: 'secured', ticketSeconds: 1, holdMs: 60_000 });
+    const [b, p] = [await connect(server), await connect(server)];
+    b.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }] });
+    await b.expect(22);
+    p.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'websocket' }] });
+    // The answer, and a renewal twice: between these it was the brewer's turn.
+    for (let i = 0; i < 3; i++) await p.expect(12);
+    await b.settled();
+    expect(b.inbox.waiting).toEqual([]);
+    expect(server.stats()).toMatchObject({ heldNotifications: 1, drops: {} });
   });
 
   it.each([true, false])('behind a mapped port gives them when it is told of that address, and else says so once: %s', async (isTold) => {
