@@ -148,16 +148,6 @@ export class Lifecycle {
     void this.#closed.then(() => prepare?.()).then(open, open);
   }
 
-  /** Makes all ready for a new session. Ciphers and page life may be the application's: what throws there ends the run. */
-  #configure(bind?: () => void): void {
-    try {
-      this.registry.configure();
-      bind?.();
-    } catch (error) {
-      this.#end(asPubkeeperError(error, 'OPTION_INVALID', 'lifecycle or a cipher threw: see the cause.'));
-    }
-  }
-
   #open(run: Run): void {
     const closed = deferred();
     this.#closed = closed.promise;
@@ -176,6 +166,16 @@ export class Lifecycle {
         void this.brews.close().then(() => closed.resolve());
       },
     });
+  }
+
+  /** Makes all ready for a new session. Ciphers and page life may be the application's: what throws there ends the run. */
+  #configure(bind?: () => void): void {
+    try {
+      this.registry.configure();
+      bind?.();
+    } catch (error) {
+      this.#end(asPubkeeperError(error, 'OPTION_INVALID', 'lifecycle or a cipher threw: see the cause.'));
+    }
   }
 
   /** The connection was lost, and is tried again: matched pairs go on for `graceMs`. */

@@ -243,8 +243,7 @@ export class ReconnectingConnection {
     const { reconnect, onClose, onDown } = this.#options;
     if (this.#closed || isFatal(error) || this.#attempts >= reconnect.maxRetries) {
       this.#closed = true;
-      onClose(error);
-      return;
+      return onClose(error);
     }
     const retryMs = backoff(this.#attempts++, reconnect);
     this.#retry = wait(retryMs, () => this.#dial());

@@ -20,10 +20,7 @@ export class BoundedStream<T> implements AsyncIterableIterator<T> {
   /** Takes a value; not to be called after the end. */
   push(value: T): void {
     const reader = this.#readers.shift();
-    if (reader) {
-      reader({ value, done: false });
-      return;
-    }
+    if (reader) return reader({ value, done: false });
     if (this.#values.length >= LIMIT) {
       this.#values.shift();
       this.#lost();
