@@ -177,7 +177,8 @@ it('who waits is not read from', async () => {
   expect(await one.expect(99)).toMatchObject({ code: 'PACKET_INVALID' });
 });
 
-it('who has sent too much, and waits, is read when both are over', async () => {
+/** One that waits for an id, and has sent too much. */
+async function resting() {
   const server = await start({ limits: { packetsPerSecond: 1, packetBurst: 4 } });
   const holder = await connect(server, { autoPong: false });
   const id = newId();
@@ -188,7 +189,12 @@ it('who has sent too much, and waits, is read when both are over', async () => {
   const mark = asked(holder);
   register(one, id);
   expect(await one.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
-  holder.socket.pong(await mark);
+  return { server, holder, one, id, mark: await mark };
+}
+
+it('who has sent too much, and waits, is read when both are over', async () => {
+  const { server, holder, one, id, mark } = await resting();
+  holder.socket.pong(mark);
   await isTold(one, id);
   const late = newId();
   register(one, late);
@@ -201,22 +207,12 @@ it('who has sent too much, and waits, is read when both are over', async () => {
 });
 
 it('who waits is not read from when it has rested meanwhile', async () => {
-  const server = await start({ limits: { packetsPerSecond: 1, packetBurst: 4 } });
-  const holder = await connect(server, { autoPong: false });
-  const id = newId();
-  await hold(holder, id);
-  const one = await connect(server);
-  await hold(one, newId());
-  await hold(one, newId());
-  const mark = asked(holder);
-  register(one, id);
-  expect(await one.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
-  const asking = await mark;
+  const { server, holder, one, id, mark } = await resting();
   one.socket.send('text');
   vi.advanceTimersByTime(1_000);
   await rounds(await joinRelay(server));
   expect(server.stats().drops).not.toHaveProperty('control-text');
-  holder.socket.pong(asking);
+  holder.socket.pong(mark);
   await isTold(one, id);
   await until(() => server.stats().drops['control-text'] === 1);
   vi.advanceTimersByTime(1_000);
