@@ -29,7 +29,7 @@ export interface SourceOwner {
 const MAX_OPENING = 64 * 1024 * 1024;
 
 /** When so many frames in a row have come alone in their tick, the next ones are opened at once; but of each so many two wait for company. */
-const LOOK_EVERY = 64;
+const LOOK_EVERY = 32;
 
 /** What was in a frame, or in frames that were opened together. */
 type Opened = Uint8Array | readonly (Uint8Array | undefined)[];
