@@ -1,4 +1,4 @@
-import type { ClientOptions, CryptoEngine, WebSocketConstructor } from '../core/index.js';
+import type { ClientOptions, CryptoEngine, WebSocketConstructor, WebSocketLike } from '../core/index.js';
 import { nodeEngine } from './node-engine.js';
 
 // What differs in Node; `browser.ts` beside this file has the same names. package.json chooses by export condition.
@@ -12,14 +12,22 @@ let failure: unknown;
  * Where there is no socket: it tells why, as one that reaches nobody does. What a constructor throws would be told as the doing of a page's
  * policy.
  */
-class Missing {
+class Missing implements WebSocketLike {
+  binaryType = '';
+  readonly protocol = '';
   readonly readyState = 0;
-  onerror: ((event: { readonly message: string }) => void) | undefined;
+  readonly bufferedAmount = 0;
+  onopen = null;
+  onmessage = null;
+  onerror: ((event: { readonly message: string }) => void) | null = null;
+  onclose = null;
 
   constructor() {
     const message = `ws could not be loaded: ${failure instanceof Error ? failure.message : String(failure)}; esbuild makes bundles for Node that load it with --format=cjs`;
     queueMicrotask(() => this.onerror?.({ message }));
   }
+
+  send(): void {}
 
   close(): void {}
 }
@@ -28,7 +36,7 @@ class Missing {
  * What is dialled with where `ws` cannot be loaded, as in a bundle of esbuild's for Node that is an ES module: Node's own, from 22 on, which
  * compresses and masks.
  */
-const instead = (): WebSocketConstructor => (globalThis.WebSocket as WebSocketConstructor | undefined) ?? (Missing as unknown as WebSocketConstructor);
+const instead = (): WebSocketConstructor => (globalThis.WebSocket as WebSocketConstructor | undefined) ?? Missing;
 
 /** Loading `ws` takes longer than loading all else: who imports this to render pages on a server need not wait for it. */
 async function prepare(): Promise<void> {

@@ -199,8 +199,7 @@ export class ControlSession implements Beating {
   #refuse(): void {
     this.#plane.drops.add('unauthorized');
     this.#plane.logger.warn(`A token from ${this.handshake.address} was refused.`);
-    // The answer first: a client may take what comes first for it.
-    this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload: { authenticated: false } });
+    this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload: { authenticated: false } }); // before the reason: what comes first may be taken for it
     this.deliver(errorPacket('UNAUTHORIZED', 'The server does not know this token: check it, or ask for one.'));
     end(this.#socket, CloseCode.UNAUTHORIZED, 'The token was refused.');
   }

@@ -214,9 +214,8 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     };
     const first = await tickets();
     // They say in whole seconds when they end: one that is made anew within the same second is the same.
-    let fresh = await tickets();
+    let fresh = first;
     while (fresh.some((ticket, index) => ticket === first[index])) fresh = await tickets();
-    for (const [index, ticket] of fresh.entries()) expect(ticket).not.toBe(first[index]);
   });
 
   it('tell a patron the relay that it reaches its own server by, also by another name', async () => {
