@@ -106,19 +106,20 @@ describe('serveFiles', () => {
       import { createServer, serveFiles } from ${JSON.stringify(new URL('../../dist/node/server/index.js', import.meta.url).href)};
       const server = await createServer({ port: 0, tokens: { any: [] }, http: serveFiles(${JSON.stringify(directory)}) });
       const agent = new Agent({ keepAlive: true });
-      const ask = () => new Promise((resolve, reject) => {
-        get({ port: server.port, host: '127.0.0.1', agent }, (response) => response.resume().on('end', () => resolve(response.statusCode))).on('error', reject);
+      const ask = (path) => new Promise((resolve, reject) => {
+        get({ port: server.port, host: '127.0.0.1', path, agent }, (response) => response.resume().on('end', () => resolve(response.statusCode))).on('error', reject);
       });
-      const answers = [await ask()];
+      // What has a file open closes it only after the answer, and would leave one descriptor to the next: this one has none.
+      const answers = [await ask('/none')];
       const open = [];
       try { for (;;) open.push(openSync('/dev/null')); } catch (error) { answers.push(error.code); }
-      answers.push(await ask());
+      answers.push(await ask('/'));
       open.forEach((one) => closeSync(one));
-      answers.push(await ask());
+      answers.push(await ask('/'));
       console.log(answers.join());
       process.exit();`;
     const { stdout, stderr } = spawnSync('sh', ['-c', 'ulimit -n 80; exec "$0" --input-type=module -e "$1"', process.execPath, script], { encoding: 'utf8' });
-    expect([stdout.trim(), stderr]).toEqual(['200,EMFILE,503,200', '']);
+    expect([stdout.trim(), stderr]).toEqual(['404,EMFILE,503,200', '']);
   });
 
   it.skipIf(process.platform === 'win32')('says in its log that no descriptor is left: who connects then is let go below Node', () => {
