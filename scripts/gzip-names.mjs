@@ -6,10 +6,10 @@ import { bindingsOf } from './bindings.mjs';
 const NAMES = 'etnriaoscludfpmhgvybxwkCSTED';
 
 /** The lengths of text that are counted, and how often all names are looked at. Tried: shorter and longer ones, weights, more rounds. */
-const LENGTHS = [2, 3, 4, 5, 6, 8];
+const LENGTHS = [2, 3, 4, 5, 7, 9];
 const ROUNDS = 4;
 
-const WORTH = Float64Array.from({ length: 4096 }, (_, count) => count && 1 + Math.log2(count) / 10);
+const WORTH = Float64Array.from({ length: 4096 }, (_, count) => count && 1 + Math.log2(count) / 6);
 const LONGEST = Math.max(...LENGTHS);
 const BITS = 20;
 
@@ -17,7 +17,7 @@ const BITS = 20;
  * Gives the variables and private names of minified code names by which gzip finds more of what it has seen already. A minifier gives the names
  * that are shortest, and which of those it gives to what it does not care; but `e.length` ten times is less for gzip than `e.length`
  * five times and `t.length` five times. So each variable in turn takes, of all names of one letter that are free where it is seen,
- * that which makes the text around it most like the rest: by how often each piece of two to eight characters is there. Where another
+ * that which makes the text around it most like the rest: by how often each piece of two to nine characters is there. Where another
  * variable has that name, the two may swap. 2.4 %.
  *
  * Nothing but letters changes, each for one other, so the source map holds for the result. It depends on nothing but the code: no
