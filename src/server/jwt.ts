@@ -96,7 +96,7 @@ export class JwtAuthenticator implements Authenticator {
    */
   async check(token: string): Promise<Rights | string> {
     const { issuer, audience } = this.#options;
-    if (!isCompact(token)) return 'it is no JWT';
+    if (!isCompact(token)) return 'it is not a JWT';
     try {
       const { payload } = await jwtVerify(token, getter(this.#keys), {
         algorithms: this.#algorithms,
@@ -178,7 +178,7 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
     } catch (cause) {
       const fault = cause instanceof errors.JOSEError ? cause.code : '';
       if (isStale && fault === 'ERR_JWKS_NO_MATCHING_KEY') {
-        throw new PubkeeperError('UNAUTHORIZED', 'The key of a token is not known. Keys were fetched less than 30 s ago and will be again: its client may come back.', { jwksUrl }, cause);
+        throw new PubkeeperError('UNAUTHORIZED', 'The key of a token is not known. The keys were fetched less than 30 s ago and will be fetched again: the client may retry.', { jwksUrl }, cause);
       }
       if (['ERR_JWKS_NO_MATCHING_KEY', 'ERR_JWKS_MULTIPLE_MATCHING_KEYS', 'ERR_JOSE_NOT_SUPPORTED'].includes(fault)) throw cause;
       // Not the token's fault: its client may come back with it.
@@ -190,7 +190,7 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
 async function parseKey(text: string, algorithms: readonly JwtAlgorithm[], source: string): Promise<Keys> {
   const symmetric = algorithms.includes('HS256');
   // A public key is no secret: who could have it taken for one could sign tokens.
-  if (symmetric && algorithms.length > 1) throw invalid('HS256 has a secret, the others have public keys: take one kind');
+  if (symmetric && algorithms.length > 1) throw invalid('HS256 uses a secret, the others use public keys: choose one kind');
   if (text.startsWith('{')) {
     const parsed = parseJson(text, source);
     if (isPrivate(parsed)) throw invalid(`${source} holds a private key: give the public one, by which tokens are only checked`);

@@ -102,7 +102,7 @@ export function readLimits(limits: Limits, count: Count): LimitSettings {
   const unknown = Object.keys(limits).find((key) => key !== 'slowReader' && !Object.hasOwn(LIMITS, key));
   if (unknown !== undefined) {
     const known = [...Object.keys(LIMITS), 'slowReader'].join(', ');
-    throw new PubkeeperError('OPTION_INVALID', `There is no "limits.${unknown}": there are ${known}.`, { option: `limits.${unknown}` });
+    throw new PubkeeperError('OPTION_INVALID', `There is no option "limits.${unknown}": the limits are ${known}.`, { option: `limits.${unknown}` });
   }
   const { connectionsPerAddress, slowReader = 'drop' } = limits;
   return { ...read, connectionsPerAddress: connectionsPerAddress === undefined ? undefined : read.connectionsPerAddress, slowReader };
@@ -155,7 +155,7 @@ export function excessOf(packet: Packet, length: number, limits: LimitSettings, 
     return excess('brews', `A patron or brewer has at most ${limits.brewsPerRegistration} brews here, not ${brews.length}: name fewer.`);
   }
   if (isDeep(payload)) {
-    return excess('nesting', `What is registered has at most ${MAX_DEPTH} levels of lists and objects: nest less.`);
+    return excess('nesting', `A registration has at most ${MAX_DEPTH} levels of lists and objects: nest them less deeply.`);
   }
   const { count, bytes, pairs } = usage();
   if (count >= limits.registrations) {

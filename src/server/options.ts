@@ -124,7 +124,7 @@ export function checkNames(caller: string, options: unknown, names: Readonly<Rec
   }
   const option = Object.keys(options).find((name) => !Object.hasOwn(names, name));
   if (option === undefined) return;
-  throw new PubkeeperError('OPTION_INVALID', `There is no option "${option}" of ${caller}: there are ${Object.keys(names).join(', ')}.`, { option });
+  throw new PubkeeperError('OPTION_INVALID', `There is no option "${option}" of ${caller}: the options are ${Object.keys(names).join(', ')}.`, { option });
 }
 
 /**

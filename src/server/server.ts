@@ -47,7 +47,7 @@ const CLUSTER_BUFFER = 16;
 /** How long a join outlives its ticket at most, in milliseconds, or half of the ticket's life where that is less. */
 const EXPIRY_MS = 5_000;
 
-const DRAINING = 'The server shuts down: it takes no more connections.';
+const DRAINING = 'The server is shutting down: it accepts no more connections.';
 
 /** How long a connection has to give a sign of life when another one wants its id, in milliseconds, at most. */
 const PROBE_MS = 2_000;
@@ -82,7 +82,7 @@ export class PubkeeperServer {
       () => [this.#ports.main, this.#ports.relay],
       [settings.host, ...localAddresses()],
       settings.relayAddresses,
-      (address) => tickets && logger.warn(`A brewer names the relay ${show(address)}, for which this server gives no tickets: it is not known as its own. If it is, let the proxy before it pass Host on, or say so in relayAddresses (--relay-address).`),
+      (address) => tickets && logger.warn(`A brewer names the relay ${show(address)}, for which this server gives no tickets: it does not know it as its own. If it is, let the proxy in front of it pass on Host, or list it in relayAddresses (--relay-address).`),
     );
     this.#relay = new RelayPlane({ maxMessageBytes: settings.maxMessageBytes, drops, outbox, limits, tickets, heartbeat: this.#heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
     this.#control = new ControlPlane({

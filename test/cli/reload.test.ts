@@ -118,7 +118,7 @@ describe.concurrent('SIGHUP', () => {
     expect(await shown(port)).toBe('after.example');
     file('key.pem', 'nonsense');
     server.kill('SIGHUP');
-    await server.says(/Nothing has changed[^\n]+certificate and its private key/);
+    await server.says(/Nothing has changed[^\n]+certificate and the private key that belongs to it/);
     expect(await shown(port)).toBe('after.example');
   });
 });

@@ -274,7 +274,7 @@ export class Cluster {
   }
 
   #lost(server: string, why: string): void {
-    this.#hooks.logger.warn(`Server ${server} of the cluster ${why}: what is registered there counts no more.`);
+    this.#hooks.logger.warn(`Server ${server} of the cluster ${why}: its registrations no longer count.`);
     this.#registry.setAlive(server, false);
     this.bridge.gone(server);
   }

@@ -39,7 +39,7 @@ export function readClusterOptions(options: ClusterOptions | undefined): Cluster
   const { servers, name = 'pubkeeper', replicas, credentials } = options;
   // What is given is not shown: it may be a secret.
   const unknown = Object.keys(options).find((option) => !NAMES.includes(option));
-  if (unknown !== undefined) throw new PubkeeperError('OPTION_INVALID', `The option "cluster.${unknown}" is not known: there are ${NAMES.join(', ')}.`, { option: `cluster.${unknown}` });
+  if (unknown !== undefined) throw new PubkeeperError('OPTION_INVALID', `The option "cluster.${unknown}" is not known: the options are ${NAMES.join(', ')}.`, { option: `cluster.${unknown}` });
   if (credentials !== undefined && typeof credentials !== 'string' && !ArrayBuffer.isView(credentials)) {
     throw new PubkeeperError('OPTION_INVALID', 'The option "cluster.credentials" must be the text of a credentials file, or its bytes.', { option: 'cluster.credentials' });
   }
