@@ -71,7 +71,7 @@ export type DropReason =
   /** a relay connection that had to wait, because it sent too much */
   | 'relay-rate';
 
-/** What a server counts. Numbers of things that are there now, unless it says otherwise. */
+/** What a server counts: the present numbers, unless it says "since the start". */
 export interface ServerStats {
   /** Control connections, authenticated or not. */
   readonly controlConnections: number;
@@ -93,15 +93,15 @@ export interface ServerStats {
   readonly topics: number;
   /** Last values that the relay keeps. */
   readonly retained: number;
-  /** The bytes of those. */
+  /** The bytes of these last values. */
   readonly retainedBytes: number;
-  /** Frames that the relay took of its connections, since the start. */
+  /** Frames that the relay received from its connections, since the start. */
   readonly published: number;
-  /** Frames that it gave, since the start: each once for every connection that got it. */
+  /** Frames that the relay sent, since the start: each counts once for every connection that got it. */
   readonly delivered: number;
   /** What was dropped since the start, by reason. A reason that never occurred is missing. */
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;
-  /** In a cluster: its side of things. */
+  /** In a cluster: its state. */
   readonly cluster?: ClusterStats;
 }
 
