@@ -49,15 +49,15 @@ describeInChromium('the dashboard in trouble', () => {
       await page.locator('#brew-submit').click();
     };
     await brew();
-    await says('brew-status').toBe('Not sent: this server takes messages up to 1 MiB.');
+    await says('brew-status').toBe('Not sent: this server accepts messages up to 1 MiB.');
     const { server, token } = dashboard.demo;
     await page.route('**/dashboard.json', (route) => route.fulfill({ json: { server, token } }));
     await page.reload();
     await dashboard.expectState('Connected');
     await brew();
-    await says('brew-status').toContain('Not delivered: the message is longer than what this server takes');
+    await says('brew-status').toContain('Not delivered: the message is longer than this server accepts');
     expect(await page.locator('#brew-status').getAttribute('data-tone')).toBe('bad');
-    await says('log').toContain('Relay connection closed (A message is longer than this server takes (maxMessageBytes): send less at once.)');
+    await says('log').toContain('Relay connection closed (A message is longer than this server accepts (maxMessageBytes): send it in parts.)');
     await dashboard.expectState('Connected');
     expect(dashboard.complaints).toEqual([]);
   });
@@ -148,7 +148,7 @@ describeInChromium('the dashboard in trouble', () => {
     expect(await page.locator('#pill').getAttribute('data-tone')).toBe('warn');
     await page.locator('#brew-payload').fill('second');
     await page.locator('#brew-submit').click();
-    await says('brew-status').toContain('wait for it, and leave when it is back.');
+    await says('brew-status').toContain('will be sent when it is back.');
     await page.locator('#cut-relay').click();
     await dashboard.expectState('Connected');
     await says('brew-status').toBe('Brewed 6 B for 2 patrons.');
@@ -158,7 +158,7 @@ describeInChromium('the dashboard in trouble', () => {
 
   it('is whole without a session, and tells why it has none', async () => {
     const page = (dashboard.page = await dashboard.browser.newPage());
-    const reason = 'The server tells its token only on its own machine.';
+    const reason = 'The server shows its token only on its own machine.';
     await page.route('**/dashboard.json', (route) => route.fulfill({ json: { server: dashboard.demo.server, reason } }));
     await page.goto(dashboard.demo.page);
     await page.locator('#connect').waitFor();

@@ -11,12 +11,12 @@ import { inUse } from './internal/small.js';
 /** The options of a {@link BroadcastChannelBrew}. */
 export interface BroadcastChannelBrewOptions {
   /**
-   * What exactly those share who can reach each other by a BroadcastChannel. Default: in a page, a random id kept in the
-   * origin's localStorage; in Node, one of this process. A worker of a browser has no localStorage: hand it the `scope`
+   * Names the group of tabs, workers or threads that can reach each other by a BroadcastChannel. Default: in a page, a random id kept in
+   * the origin's localStorage; in Node, one of this process. A worker in a browser has no localStorage: pass it the `scope`
    * of its page's brew.
    */
   readonly scope?: string | undefined;
-  /** Whether a patron that comes later gets the brewer's last frame first. Default true. */
+  /** Whether a patron that comes later first gets the brewer's last frame. Default true. */
   readonly lastValue?: boolean | undefined;
 }
 
@@ -42,11 +42,11 @@ interface Outlet {
 }
 
 /**
- * Data between tabs and workers of one origin, or between threads of one Node process, without the network. Each brewer
- * has a channel, on which frames go as they are.
+ * Carries data between tabs and workers of one origin, or between threads of one Node process, without the network. Each brewer
+ * has its own channel.
  */
 export class BroadcastChannelBrew implements Brew {
-  /** Hand it to workers, as their `scope`. */
+  /** Pass it to workers, as their `scope`. */
   readonly scope: string;
   readonly name: string;
   readonly #lastValue: boolean;

@@ -14,11 +14,11 @@ import { defaultDirectory, isThere, makeRoom, prepareDirectory, socketPath } fro
 
 /** The options of a {@link LocalBrew}. */
 export interface LocalBrewOptions {
-  /** What only processes on this host share. Default: `local-` and the host's node id (see {@link localName}). */
+  /** The name of the brew: only processes with the same name are matched. Default: `local-` and the host's node id (see {@link localName}). */
   readonly name?: string | undefined;
   /**
-   * Where socket files are made; it is made for this user alone (0700). Default: `pubkeeper` in `$XDG_RUNTIME_DIR`, else
-   * `pubkeeper-<uid>` in the directory for temporary files. Patrons of other users cannot read it.
+   * The directory for socket files, as an absolute path; it is created for this user alone (0700), so patrons of other users cannot read
+   * from it. Default: `pubkeeper` in `$XDG_RUNTIME_DIR`, else `pubkeeper-<uid>` in the directory for temporary files.
    */
   readonly directory?: string | undefined;
   /** Default `'unix'`; on Windows `'tcp'`: a port of 127.0.0.1, which every user of this host can connect to. */
@@ -26,8 +26,8 @@ export interface LocalBrewOptions {
   /** The longest payload that a patron accepts, in bytes. Default 1 MiB. */
   readonly maxPayload?: number | undefined;
   /**
-   * Whether a patron that comes later gets the last frame first; like any other, since the protocol (section 5) has no mark for it:
-   * `message.retained` is false. Default true.
+   * Whether a patron that comes later first gets the brewer's last frame. Default true. `message.retained` is false for it, because the
+   * protocol (section 5) does not mark last values.
    */
   readonly lastValue?: boolean | undefined;
 }
@@ -37,7 +37,7 @@ const CIPHER_OVERHEAD = 32;
 /** Of so many pairs that have ended is kept what they heard last. */
 const MAX_HEARD = 1024;
 
-/** Data between processes of one host (protocol, section 5): each brewer has a socket, and patrons connect to it. Node only. */
+/** Carries data between processes of one host (protocol, section 5): each brewer has a socket, and patrons connect to it. Node only. */
 export class LocalBrew implements Brew {
   readonly name: string;
   readonly #options: LocalBrewOptions;

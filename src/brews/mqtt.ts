@@ -5,23 +5,23 @@ import { invalidOption, readCommon, readPlace, readUrls } from './internal/broke
 /** The options of an {@link MqttBrew}. */
 export interface MqttBrewOptions {
   /**
-   * The broker: `mqtt://host:1883`, `mqtts://…`, `ws://host:8083/path` or `wss://…`; pages of browsers reach the latter two
-   * only. Without it a client can subscribe, at the brokers that brewers name, and not brew.
+   * The broker: `mqtt://host:1883`, `mqtts://…`, `ws://host:8083/path` or `wss://…`; pages can use only the latter two.
+   * Without a `url`, a client cannot brew; it can subscribe at the brokers that brewers name.
    */
   readonly url?: string | undefined;
-  /** Other addresses of the same broker, told to patrons: that of its WebSocket, if `url` is not one. */
+  /** Other addresses of the same broker, which patrons are told: that of its WebSocket, if `url` is not one. */
   readonly alternatives?: readonly string[] | undefined;
-  /** For the broker. Default: the name in `url`, if there is one. */
+  /** The name for the broker. Default: that in `url`, if there is one. */
   readonly username?: string | undefined;
-  /** For the broker. Default: the password in `url`, if there is one. */
+  /** The password for the broker. Default: that in `url`, if there is one. */
   readonly password?: string | undefined;
-  /** `0` (the default): as fast as the connection. `1`: `brew()` resolves when the broker has the message. */
+  /** `0` (the default): `brew()` does not wait for the broker. `1`: `brew()` resolves when the broker has the message. */
   readonly qos?: 0 | 1 | undefined;
   /** Whether the broker keeps each brewer's last frame (a retained message) for patrons that come later. Default true. */
   readonly lastValue?: boolean | undefined;
-  /** What MQTT topics begin with. Default `pubkeeper`. */
+  /** The first part of all MQTT topics. Default `pubkeeper`. */
   readonly prefix?: string | undefined;
-  /** What the brew is called in registrations. Default `mqtt`. Another name keeps two brokers apart. */
+  /** The name of the brew in registrations. Default `mqtt`. Use another name to keep two brokers apart. */
   readonly name?: string | undefined;
 }
 
@@ -29,11 +29,11 @@ const TCP = ['mqtt:', 'mqtts:', 'tcp:', 'ssl:'];
 
 /**
  * Data over an MQTT broker, by MQTT.js (`npm install mqtt`): TCP in Node, WebSocket everywhere. Each brewer publishes to
- * `<prefix>/<topic>/<brewer id>`, with the topic's dots as slashes, so that a broker can grant topics. Credentials never
- * leave this client but to its own broker.
+ * `<prefix>/<topic>/<brewer id>`, with the topic's dots as slashes, so that a broker can grant rights by topic. Credentials
+ * are sent to this client's own broker only.
  *
- * Errors, by the client's `error` event: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`, `FORBIDDEN`, `BREW_FAILED`.
- * From `brew()`: `BUFFER_FULL`, `BREW_FAILED`, and of those above what ends it for good: `BREW_DEPENDENCY`, `UNAUTHORIZED`.
+ * Errors, as `error` events of the client: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`, `FORBIDDEN`, `BREW_FAILED`.
+ * From `brew()`: `BUFFER_FULL`, `BREW_FAILED`, and the two of those above that are final: `BREW_DEPENDENCY`, `UNAUTHORIZED`.
  */
 export class MqttBrew extends BrokerBrew {
   /** @throws {PubkeeperError} `OPTION_INVALID` */

@@ -5,24 +5,24 @@ import { readCommon, readPlace, readUrls } from './internal/broker-options.js';
 /** The options of a {@link NatsBrew}. */
 export interface NatsBrewOptions {
   /**
-   * A server of NATS, or several of one cluster: `nats://host:4222`, `tls://…`, `ws://host:8080` or `wss://…`; pages of
-   * browsers reach the latter two only. All of one kind. Servers that these tell of are used too. Without it a client can
-   * subscribe, at the servers that brewers name, and not brew.
+   * A NATS server, or several of one cluster: `nats://host:4222`, `tls://…`, `ws://host:8080` or `wss://…`, all of one kind; pages
+   * can use only the latter two. Servers that these announce are used too. Without a `url`, a client cannot brew; it can
+   * subscribe at the servers that brewers name.
    */
   readonly url?: string | readonly string[] | undefined;
-  /** Other addresses of the same network, told to patrons: those of its WebSockets, if `url` is none. */
+  /** Other addresses of the same network, which patrons are told: those of its WebSockets, if `url` is not one. */
   readonly alternatives?: readonly string[] | undefined;
-  /** For the servers. Default: the name in `url`, if there is one. */
+  /** The name for the servers. Default: that in `url`, if there is one. */
   readonly username?: string | undefined;
-  /** For the servers. Default: the password in `url`, if there is one. */
+  /** The password for the servers. Default: that in `url`, if there is one. */
   readonly password?: string | undefined;
-  /** Instead of name and password. */
+  /** A token, in place of name and password. */
   readonly token?: string | undefined;
-  /** Whether a patron that comes later gets the brewer's last frame first. Default true. */
+  /** Whether a patron that comes later first gets the brewer's last frame. Default true. */
   readonly lastValue?: boolean | undefined;
-  /** What subjects begin with. Default `pubkeeper`. */
+  /** The first part of all subjects. Default `pubkeeper`. */
   readonly prefix?: string | undefined;
-  /** What the brew is called in registrations. Default `nats`. Another name keeps two networks apart. */
+  /** The name of the brew in registrations. Default `nats`. Use another name to keep two networks apart. */
   readonly name?: string | undefined;
 }
 
@@ -31,11 +31,11 @@ const TCP = ['nats:', 'tls:'];
 /**
  * Data over NATS, by its own library (the packages `nats-core` and `transport-node` of `@nats-io`): TCP in Node, WebSocket
  * everywhere. Each brewer publishes to the subject `<prefix>.<topic>.<brewer id>`, so that NATS can grant topics. When the
- * server that it is connected to is lost, goes on with another of the cluster. Credentials never leave this client but
- * to its own servers.
+ * server that it is connected to is lost, goes on with another of the cluster. Credentials are sent to its own servers
+ * only.
  *
- * Errors, by the client's `error` event: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`, `FORBIDDEN`, `BREW_FAILED`.
- * From `brew()`: `BUFFER_FULL`, `BREW_FAILED`, and of those above what ends it for good: `BREW_DEPENDENCY`, `UNAUTHORIZED`.
+ * Errors, as `error` events of the client: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`, `FORBIDDEN`, `BREW_FAILED`.
+ * From `brew()`: `BUFFER_FULL`, `BREW_FAILED`, and the two of those above that are final: `BREW_DEPENDENCY`, `UNAUTHORIZED`.
  */
 export class NatsBrew extends BrokerBrew {
   /** @throws {PubkeeperError} `OPTION_INVALID` */

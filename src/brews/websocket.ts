@@ -14,7 +14,7 @@ import { RelayLink } from './internal/relay-link.js';
 import type { Outlet } from './internal/relay-outlet.js';
 import { inUse } from './internal/small.js';
 
-/** Where the relay is that this client's brewers use. Without it: on the control server's own host and port. */
+/** The relay that this client's brewers use. Default: that on the control server's own host and port. */
 export interface WebSocketBrewOptions {
   /** A host name or an IP address. Only together with `port`. */
   readonly hostname?: string | undefined;
@@ -31,8 +31,8 @@ const LINGER = 5000;
 type Place = Omit<WebSocketBrewOptions, 'port'> & { readonly port?: unknown; readonly protocol?: string };
 
 /**
- * Data through a WebSocket relay (protocol, section 4). One connection per relay, whatever the number of brewers and
- * patrons; a patron connects to the relay that its brewer names. Comes back by itself, and joins again.
+ * Carries data through a WebSocket relay (protocol, section 4), over one connection per relay, whatever the number of brewers and
+ * patrons. A patron connects to the relay that its brewer names. Reconnects by itself, and joins its topics again.
  */
 export class WebSocketBrew implements Brew {
   readonly name: string = 'websocket';

@@ -89,7 +89,7 @@ export interface ClientFlags {
 }
 
 export const clientOptions = (): Option[] => [
-  new Option('-s, --server <url>', 'the control server; may be repeated: the next one is tried when one is gone')
+  new Option('-s, --server <url>', 'the control server; may be repeated: if one is gone, the next is tried')
     .default(DEFAULT_SERVERS, DEFAULT_SERVER)
     .env('PUBKEEPER_SERVER')
     .argParser(parseServers),

@@ -65,7 +65,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
 
   // brew() resolves before, and disconnect() waits for a second only: less than a patron may need to come over a broker.
   const taken = async (brewer: Brewer): Promise<void> => {
-    run.after(ACCEPT, () => run.fail(failure(`What was sent on ${topic} was not taken within ${ACCEPT} s: nobody may have got it.`)));
+    run.after(ACCEPT, () => run.fail(failure(`What was sent on ${topic} was not accepted within ${ACCEPT} s: it may be lost.`)));
     await brewer._flush();
     run.after(undefined);
   };

@@ -28,7 +28,7 @@ export function parseBrew(text: string, before: readonly BrewFlag[] = []): reado
   const word = at < 0 ? text : text.slice(0, at);
   const name = NAMES.find((known) => known === word);
   if (!name) throw usage(`The brew must be one of ${NAMES.join(', ')}, perhaps with =ADDRESS, not ${show(word)}.`);
-  if (before.some((flag) => flag.name === name)) throw usage(`There are two --brew ${name}: give only one of them.`);
+  if (before.some((flag) => flag.name === name)) throw usage(`--brew ${name} is given twice: give it only once.`);
   return [...before, { name, address: at < 0 ? undefined : text.slice(at + 1) }];
 }
 

@@ -7,8 +7,8 @@ import type { Run } from './run.js';
 /** Drops that a person can do something about. The others happen in every network, and are details. */
 const TOLD: Partial<Record<DropReason, string>> = {
   'too-weak': 'are not encrypted as --cipher asks for',
-  malformed: 'are no brew frames',
-  'wrong-sender': 'bear the name of another brewer',
+  malformed: 'are not brew frames',
+  'wrong-sender': 'carry the id of another brewer',
   undecryptable: 'cannot be decrypted',
   replayed: 'came twice',
   overflow: 'came faster than they could be decrypted',
@@ -41,7 +41,7 @@ export function makeClient(flags: ClientFlags, brews: Brew[] | undefined, run: R
   });
   client.on('error', (error) => {
     if (run.isOver) return;
-    if (error.details['code'] === TOO_LONG) run.fail(failure('A message is longer than the server takes: brew less at once.', error));
+    if (error.details['code'] === TOO_LONG) run.fail(failure('A message is longer than the server accepts: send it in parts.', error));
     // Disconnected: it will not be tried again, or what was brewed last did not leave. That a brew was still dialling is no
     // such thing: what waited for it is told of by itself, or has taken another way.
     else if (isRefusal(error) || (client.state === 'disconnected' && error.code !== 'CONNECT_FAILED')) run.fail(error);

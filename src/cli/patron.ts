@@ -55,7 +55,7 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
   // Those that were counted are waited for, as `cat` does; a second Ctrl-C ends that.
   await Promise.all([client.disconnect(), output.flush(received >= count ? undefined : PATIENCE)]);
   unread += output.waiting;
-  if (unread && !output.isGone) tell.note(`Standard output was not read: ${unread} of the messages that came were not printed, or not wholly.`);
+  if (unread && !output.isGone) tell.note(`Standard output was not read: ${unread} of the received messages were not printed, or only in part.`);
   return code;
 }
 

@@ -40,7 +40,7 @@ export async function runCommandLine(args: readonly string[], tell: Tell): Promi
 
 function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
   const program = new Command('pubkeeper')
-    .description('Publish and subscribe, end-to-end encrypted: patrons listen to topics, brewers publish to them.')
+    .description('Publish and subscribe, end-to-end encrypted: brewers publish on topics, patrons subscribe to them.')
     .version(version(), '-V, --version')
     .exitOverride()
     // Told by `runCommandLine`, in the form that all errors have here.
@@ -61,45 +61,45 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
     .addOption(verbose())
     .action(async (flags: ServeFlags) => done(await (await import('./serve.js')).serve(flags, tell)));
 
-  client(command(program, 'patron', 'Listen to the topics that a pattern matches, and print what comes', PATRON))
+  client(command(program, 'patron', 'Subscribe to a topic or a pattern of topics, and print the messages', PATRON))
     .argument('<pattern>', "a topic, or a pattern such as 'demo.**'", parsePattern)
     .addOption(new Option('--cipher <name>', 'the weakest encryption to accept').default('none').argParser(parseCipher))
     .addOption(new Option('--json', 'print one JSON object a line').conflicts(['raw', 'lines']))
-    .addOption(new Option('--raw', 'print the data only, nothing added').conflicts('lines'))
-    .option('--lines', 'print the data only, each message on a line')
-    .addOption(new Option('-n, --count <count>', 'stop after so many messages').argParser(parseCount))
-    .addOption(new Option('--timeout <seconds>', 'stop after so many seconds').argParser(parseSeconds))
+    .addOption(new Option('--raw', 'print only the data, with nothing added').conflicts('lines'))
+    .option('--lines', 'print only the data, one message a line')
+    .addOption(new Option('-n, --count <count>', 'stop after this many messages').argParser(parseCount))
+    .addOption(new Option('--timeout <seconds>', 'stop after this many seconds').argParser(parseSeconds))
     .addOption(quiet())
     .addOption(verbose())
     .action(async (pattern: string, flags: PatronFlags) => done(await (await import('./patron.js')).patron(pattern, flags, tell)));
 
-  client(command(program, 'brew', 'Send messages on a topic', BREW))
+  client(command(program, 'brew', 'Publish messages on a topic', BREW))
     .argument('<topic>', 'a literal topic, such as demo.x', parseTopic)
     .argument('[text]', 'the message; without it, --file or stdin')
     .addOption(new Option('--cipher <name>', 'how to encrypt: aes-gcm, aes-cbc or none').default('aes-gcm').argParser(parseCipher))
-    .option('--json', 'check that the message is JSON, and send it without blanks')
-    .option('--file <path>', 'send what a file holds; - for stdin')
+    .option('--json', 'check that the message is JSON, and send it without whitespace')
+    .option('--file <path>', 'send the contents of a file; - for stdin')
     .option('--lines', 'send each line as a message')
-    .addOption(new Option('--timeout <seconds>', 'give up when nobody listens for so long (default: wait)').argParser(parseSeconds))
+    .addOption(new Option('--timeout <seconds>', 'give up if nobody subscribes within this time (default: keep waiting)').argParser(parseSeconds))
     .addOption(quiet())
     .addOption(verbose())
     .action(async (topic: string, text: string | undefined, flags: BrewFlags) => {
       if (text !== undefined && flags.file !== undefined) throw usage('There is a text and --file: give only one of them.');
-      if (text !== undefined && flags.lines) throw usage('There is a text and --lines: lines are read from stdin or from --file.');
+      if (text !== undefined && flags.lines) throw usage('There is a text and --lines: give only one of them. Lines are read from stdin or from --file.');
       done(await (await import('./brew.js')).brew(topic, text, flags, tell));
     });
 
-  client(command(program, 'bench', 'Measure a server or a broker: how many messages a second, and how late they come', BENCH))
-    .addOption(new Option('--topic <topic>', 'on which topic (default: bench. and a new id)').argParser(parseTopic))
-    .addOption(new Option('--size <bytes>', 'how long a message is').default(100).argParser(parseSize))
-    .addOption(new Option('--seconds <seconds>', 'how long each of the two measures takes').default(3).argParser(parseSeconds))
+  client(command(program, 'bench', 'Measure the throughput and latency of a server or a broker', BENCH))
+    .addOption(new Option('--topic <topic>', 'the topic to use (default: bench. and a new id)').argParser(parseTopic))
+    .addOption(new Option('--size <bytes>', 'the length of a message').default(100).argParser(parseSize))
+    .addOption(new Option('--seconds <seconds>', 'how long each of the two measurements takes').default(3).argParser(parseSeconds))
     .addOption(new Option('--cipher <name>', 'how to encrypt: aes-gcm, aes-cbc or none').default('aes-gcm').argParser(parseCipher))
     .option('--json', 'print one JSON object a line')
-    .addOption(new Option('--timeout <seconds>', 'give up when the two ends do not meet for so long').default(15).argParser(parseSeconds))
+    .addOption(new Option('--timeout <seconds>', 'give up if the two ends are not matched within this time').default(15).argParser(parseSeconds))
     .addOption(quiet())
     .addOption(verbose())
     .action(async (flags: BenchFlags) => done(await (await import('./bench.js')).bench(flags, tell)));
-  addTokenCommands(command(program, 'token', 'Make and check the tokens that let clients in', TOKEN), command, done, tell);
+  addTokenCommands(command(program, 'token', 'Make and check the tokens of clients', TOKEN), command, done, tell);
   return program;
 }
 
@@ -116,7 +116,7 @@ function sentenceOf({ message, code }: CommanderError, args: readonly string[], 
   const text = message.replace(/^error: /, '').replace(/('-[^'=]*)=[^']*'/, "$1'").replace(/\s*\n\s*/g, ' ').replace(/\.$/, '');
   const meant = code === 'commander.unknownCommand' ? ELSEWHERE.get(args.find((arg) => !arg.startsWith('-')) ?? '') : undefined;
   const hint = meant ? ` (Did you mean ${meant}?)` : '';
-  const dash = code === 'commander.unknownOption' && args.includes('brew') ? ' (a text that begins with a dash goes behind --)' : '';
+  const dash = code === 'commander.unknownOption' && args.includes('brew') ? ' (put -- before a text that starts with a dash)' : '';
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${hint}${dash}; see ${calledBy(args, program)} --help.`;
 }
 

@@ -51,7 +51,7 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
   const code = await run.ended;
   // A person has pressed a key, and knows; who reads a log does not.
   const logged = flags.logFormat === 'json' ? logger : undefined;
-  logged?.info(drainMs ? `Shutting down: takes no more connections, and closes those that are left after ${drainMs} ms.` : 'Shutting down.');
+  logged?.info(drainMs ? `Shutting down: new connections are refused, and those that are left are closed after ${drainMs} ms.` : 'Shutting down.');
   await Promise.all([server.close({ drainMs }), output.flush()]);
   logged?.info('Shut down.');
   return code;
@@ -66,9 +66,9 @@ function check({ host, json, logFormat, profile, ticketKeyFile, verbose, logLeve
     throw usage('--ticket-key-file is for --profile secured: in the profile open there are no tickets.');
   }
   if (logFormat === 'json' && !hasTokens && !json) {
-    throw usage('A token that is made here must not stand in a log: give --token, --tokens or --jwt-key-file, or add --json to read it on stdout.');
+    throw usage('A generated token must not appear in a log: give --token, --tokens or --jwt-key-file, or add --json to print it on stdout.');
   }
-  if (verbose && logLevel !== undefined && logLevel !== 'debug') throw usage('--verbose is --log-level debug: leave one of them out.');
+  if (verbose && logLevel !== undefined && logLevel !== 'debug') throw usage('--verbose means --log-level debug: leave one of them out.');
 }
 
 function loggerOf({ logFormat, logLevel, verbose }: ServeFlags, tell: Tell): ServeLogger {
@@ -101,7 +101,7 @@ function reloadOnHangup(server: PubkeeperServer, flags: ServeFlags, logger: Serv
         logger.info('Tokens, keys and certificates were read again.');
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
-        logger.error(`What is in use stays, because not all could be read again: ${why}`);
+        logger.error(`Nothing has changed, because not all files could be read again: ${why}`);
       }
     });
   });

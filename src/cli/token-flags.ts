@@ -7,9 +7,9 @@ import type { Tell } from './tell.js';
 const collectPatterns = (text: string, before: readonly string[] = []): string[] => [...before, parsePattern(text)];
 
 const CREATE = `
-A static token is random; a server keeps only its hash. A signed one (JWT) carries its rights and its expiry, and the
-server needs just the key that checks it. The token goes to stdout; without --tokens a second line holds the entry for a
-token file.
+A static token is random, and a server keeps only its hash. A signed token (JWT) carries its rights and its expiry, and
+the server needs only the key that verifies it. The token is printed to stdout; without --tokens, a second line holds the
+entry for a token file.
 
 Examples:
   $ pubkeeper token create --read 'plant.**' --write plant.1.valve --tokens tokens.json
@@ -18,8 +18,8 @@ Examples:
 `;
 
 const VERIFY = `
-Reads the token from PUBKEEPER_TOKEN, or where that is not set from stdin. Prints what it may do as a line of JSON;
-exit code 1 when it is not good.
+Reads the token from PUBKEEPER_TOKEN, or from stdin if that is not set. Prints what the token may do as a line of JSON;
+exit code 1 if it is not valid.
 
 Examples:
   $ pubkeeper token verify --tokens tokens.json < token.txt
@@ -38,9 +38,9 @@ export function addTokenCommands(
     .addOption(new Option('--read <pattern>', 'topics that it may read; may be repeated').argParser(collectPatterns))
     .addOption(new Option('--write <pattern>', 'topics that it may write; may be repeated').argParser(collectPatterns))
     .option('--all', 'it may read and write every topic')
-    .option('--tokens <file>', 'add its hash to this token file, which is made where there is none')
-    .addOption(new Option('--expires <seconds>', 'a signed token: how long it holds (default: 3600)').argParser((text) => wholeNumber(text, '--expires', 1, 1e9)))
-    .option('--subject <text>', 'a signed token: whom it is for')
+    .option('--tokens <file>', 'add its hash to this token file, which is created if there is none')
+    .addOption(new Option('--expires <seconds>', 'for a signed token: how long it is valid (default: 3600)').argParser((text) => wholeNumber(text, '--expires', 1, 1e9)))
+    .option('--subject <text>', 'for a signed token: whom it is for, the claim "sub"')
     .option('-q, --quiet', 'no notes on stderr, only errors');
   for (const option of jwtOptions('the private key, as PEM or JWK, or the HS256 secret that signs')) create.addOption(option);
   create.action(async (flags: CreateFlags) => done(await (await import('./token.js')).createToken(flags, tell)));
@@ -48,6 +48,6 @@ export function addTokenCommands(
   const verify = command(parent, 'verify', 'Check a token, and print what it may do', VERIFY)
     .option('--tokens <file>', 'the token file of the server')
     .addOption(new Option('-t, --token <token>', 'the token; better on stdin').env('PUBKEEPER_TOKEN').argParser(parseToken));
-  for (const option of jwtOptions('what checks signed tokens, as for pubkeeper serve')) verify.addOption(option);
+  for (const option of jwtOptions('the key that verifies signed tokens, as for pubkeeper serve')) verify.addOption(option);
   verify.action(async (flags: VerifyFlags) => done(await (await import('./token.js')).verifyToken(flags)));
 }

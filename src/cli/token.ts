@@ -34,16 +34,16 @@ const HOUR = 3600;
 const MAX_TOKEN = 64 * 1024;
 /** No date is later, in ms since 1970. A token may be: then this is near enough. */
 const LAST_DATE = 8.64e15;
-const TOO_LONG = `Standard input is longer than a token can be (${MAX_TOKEN} bytes): give it the token alone.`;
+const TOO_LONG = `Standard input is longer than a token can be (${MAX_TOKEN} bytes): give it only the token.`;
 
 /** `pubkeeper token create` */
 export async function createToken(flags: CreateFlags, tell: Tell): Promise<number> {
   const rights = rightsOf(flags);
   if (flags.jwtJwksUrl !== undefined) throw usage('--jwt-jwks-url has public keys: a token is signed by --jwt-key-file or PUBKEEPER_JWT_KEY.');
-  if (flags.jwtLeeway !== undefined) throw usage('--jwt-leeway is for those who check tokens: leave it out here.');
+  if (flags.jwtLeeway !== undefined) throw usage('--jwt-leeway is only for checking tokens: leave it out here.');
   const isSigned = [flags.jwtKeyFile, flags.jwtIssuer, flags.jwtAudience, flags.jwtAlgorithms].some((flag) => flag !== undefined);
   if (isSigned) {
-    if (flags.tokens !== undefined) throw usage('A signed token stands in no file: leave out --tokens, or the flags that begin with --jwt.');
+    if (flags.tokens !== undefined) throw usage('A signed token is not kept in a file: leave out --tokens, or the flags that begin with --jwt.');
     await print(`${await sign(rights, flags)}\n`);
     return ExitCode.OK;
   }
@@ -51,13 +51,13 @@ export async function createToken(flags: CreateFlags, tell: Tell): Promise<numbe
   const token = randomBytes(32).toString('base64url');
   const entry = { [`sha256:${Buffer.from(hashToken(token), 'base64').toString('hex')}`]: rights };
   if (flags.tokens === undefined) {
-    tell.note('The token is told only now; the second line is what a token file holds of it.');
+    tell.note('The token is shown only this once; the second line is its entry for a token file.');
     await print(`${token}\n${JSON.stringify(entry)}\n`);
     return ExitCode.OK;
   }
   // The file must not hold a hash whose token nobody has seen.
   await addTo(flags.tokens, entry, () => print(`${token}\n`));
-  tell.note(`Added to ${flags.tokens}; a server that runs reads it at SIGHUP. The token is told only now.`);
+  tell.note(`Added to ${flags.tokens}; a running server reads it on SIGHUP. The token is shown only this once.`);
   return ExitCode.OK;
 }
 
@@ -65,14 +65,14 @@ export async function createToken(flags: CreateFlags, tell: Tell): Promise<numbe
 export async function verifyToken(flags: VerifyFlags): Promise<number> {
   const { tokens: path } = flags;
   const jwt = await jwtAuthenticator(flags);
-  if (path === undefined && !jwt) throw usage('Nothing says what the token must be: give --tokens, or --jwt-key-file or --jwt-jwks-url.');
+  if (path === undefined && !jwt) throw usage('There is nothing to check the token against: give --tokens, or --jwt-key-file or --jwt-jwks-url.');
   const token = flags.token ?? (await readAll(process.stdin, MAX_TOKEN, TOO_LONG).then((bytes) => Buffer.from(bytes).toString().trim()));
   if (!token) throw usage('There is no token: give it on stdin, or set PUBKEEPER_TOKEN.');
   const listed = path === undefined ? undefined : (await readTokens(path)).list(token);
   const signed = listed ? undefined : await jwt?.check(token);
   if (!listed && typeof signed !== 'object') {
     const why = [...(path === undefined ? [] : ['it is not in the file']), ...(signed === undefined ? [] : [signed])];
-    throw failure(`The token is not good: ${why.join('; ')}.`);
+    throw failure(`The token is not valid: ${why.join('; ')}.`);
   }
   const claims = listed ? { rights: listed } : claimsOf(token);
   process.stdout.write(`${JSON.stringify(claims)}\n`);
@@ -85,7 +85,7 @@ function claimsOf(token: string): Record<string, unknown> {
 }
 
 function rightsOf({ read = [], write = [], all }: CreateFlags): readonly Right[] {
-  if (all && (read.length || write.length)) throw usage('--all is every right: leave it out, or --read and --write.');
+  if (all && (read.length || write.length)) throw usage('--all includes every right: leave out --all, or --read and --write.');
   if (all) return EVERYTHING;
   if (!read.length && !write.length) throw usage('A token without rights is of no use: give --read or --write with a pattern, or --all.');
   const both = read.filter((topic) => write.includes(topic));
@@ -127,7 +127,7 @@ async function signingKey(text: string, algorithm: JwtAlgorithm): Promise<Signin
     if (algorithm !== 'HS256') return createPrivateKey(text);
   } catch {
     // What the parsers say is not passed on: it may quote the key.
-    throw failure(`The key is no private key for ${algorithm}: a PEM or a JWK is needed.`);
+    throw failure(`The key is not a private key for ${algorithm}: give a PEM or a JWK.`);
   }
   const secret = Buffer.from(text);
   if (secret.length < 32 || text.startsWith('-----BEGIN')) throw failure('HS256 needs a secret of at least 32 bytes, and no other kind of key.');

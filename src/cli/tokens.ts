@@ -26,7 +26,7 @@ export function parseTokenGrant(text: string): readonly [token: string, rights: 
 function parseRight(text: string): Right {
   const [, verb, topic] = /^(read|write):(.*)$/.exec(text) ?? [];
   if (verb === undefined) throw usage(`A token's rights must be read: or write: and a topic pattern: ${FORM}.`);
-  if (!isTopicPattern(topic)) throw usage(`A token's right has no valid topic pattern behind ${verb} and the colon: ${FORM}.`);
+  if (!isTopicPattern(topic)) throw usage(`A token's right has no valid topic pattern after "${verb}:": ${FORM}.`);
   return verb === 'read' ? { topic, read: true } : { topic, write: true };
 }
 

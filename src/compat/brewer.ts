@@ -11,7 +11,7 @@ export type BrewerEvents = TargetEvents;
 
 /** The options of `addBrewer`. */
 export interface BrewerOptions extends TargetOptions {
-  /** For each `brew()` that says nothing else. Default `true`. */
+  /** The default for each `brew()`. Default `true`. */
   readonly waitForBrews?: WaitForBrews | undefined;
   /** Default 2: AES-CBC. */
   readonly cipher?: CipherOption | undefined;
@@ -19,7 +19,7 @@ export interface BrewerOptions extends TargetOptions {
 
 /** The options of `brew` and `brewText`. */
 export interface BrewOptions {
-  /** Default: what the brewer was added with. */
+  /** Default: that of the brewer. */
   readonly waitForBrews?: WaitForBrews | undefined;
 }
 
@@ -47,7 +47,7 @@ interface Held {
   readonly waits: boolean;
 }
 
-/** What publishes: given to `matched` at its first match. */
+/** A publisher: passed to `matched` at its first match. */
 export class Brewer extends Target<BrewerEvents> {
   readonly #core: CoreBrewer;
   readonly #host: BrewerHost;
@@ -64,8 +64,8 @@ export class Brewer extends Target<BrewerEvents> {
   }
 
   /**
-   * Sends `data` to every matched patron. Resolves at once when nobody is matched; rejects with `all brews are not
-   * ready` (`TIMEOUT`) when one that is in use has not connected within the wait, else as `brew` of the SDK (`DATA_INVALID`,
+   * Sends `data` to every matched patron. Resolves at once when nobody is matched. Rejects with `all brews are not
+   * ready` (`TIMEOUT`) if a brew in use has not connected within the wait, else like `brew` of the SDK (`DATA_INVALID`,
    * `BUFFER_FULL`, `BREW_FAILED`, …). Every rejection is also an `error` event of the client, and never an unhandled one.
    */
   brew(data: Uint8Array | ArrayBuffer, options?: BrewOptions | null): Promise<void> {
@@ -74,12 +74,12 @@ export class Brewer extends Target<BrewerEvents> {
     return this.#send(() => this.#core.brew(bytes), options);
   }
 
-  /** As {@link brew}, with text as UTF-8. */
+  /** Like {@link brew}, with text as UTF-8. */
   brewText(text: string, options?: BrewOptions | null): Promise<void> {
     return this.#send(() => this.#core.brewText(text), options);
   }
 
-  /** As {@link brew}, with what `JSON.stringify(value, replacer, space)` makes of `value`; `DATA_INVALID` when it makes nothing of it. */
+  /** Like {@link brew}, with `JSON.stringify(value, replacer, space)`. Rejects with `DATA_INVALID` if JSON cannot express the value. */
   brewJSON(value: unknown, options?: BrewJSONOptions | null): Promise<void> {
     // As with bytes that are none: nobody is there who could be told.
     if (!this.isMatched) return Promise.resolve();

@@ -4,9 +4,9 @@ import { fromHex, toHex } from '../core/id.js';
 
 /** A cipher of a third party: made for one brewer and one session of it. */
 export interface Cipher {
-  /** What goes into a brew frame instead of `data`. */
+  /** Encrypts: returns what goes into a brew frame instead of `data`. */
   encrypt(data: Uint8Array): Uint8Array | PromiseLike<Uint8Array>;
-  /** The other way. Whatever it throws, the frame is dropped and counted as undecryptable. */
+  /** Decrypts. If it throws, the frame is dropped and counted as undecryptable. */
   decrypt(data: Uint8Array): Uint8Array | PromiseLike<Uint8Array>;
 }
 

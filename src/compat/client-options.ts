@@ -5,8 +5,8 @@ import type { Matched, TargetOptions } from './target.js';
 import type { ListeningConstructor } from './websocket-brew.js';
 
 /**
- * The states of a client. `reconnecting`: it was connected, and tries to be again. `disconnected`: not yet connected, or
- * ended in peace. `dead`: it has given up, by itself.
+ * The states of a client. `reconnecting`: the connection was lost and is retried. `disconnected`: not connected yet, or
+ * closed cleanly. `dead`: the client has given up.
  */
 export type Status = 'connecting' | 'connected' | 'reconnecting' | 'disconnected' | 'dead';
 
@@ -15,12 +15,12 @@ export type Status = 'connecting' | 'connected' | 'reconnecting' | 'disconnected
  * resolve))` compile.
  */
 export interface ClientEvents<Client> {
-  /** The status is another one now. */
+  /** The status has changed. */
   statuschange: [
     change: {
       /** The client. */
       readonly target: Client;
-      /** What it is now. */
+      /** The new status. */
       readonly status: Status;
     },
   ];
@@ -28,7 +28,7 @@ export interface ClientEvents<Client> {
   connected: [nothing?: void];
   /** The connection is gone: reconnecting, disconnected or dead. */
   closed: [nothing?: void];
-  /** What went wrong outside of any call. Without a listener it is logged, and nothing is thrown. */
+  /** What went wrong outside of a call. Without a listener it is logged, and nothing is thrown. */
   error: [error: PubkeeperError];
 }
 
@@ -36,7 +36,7 @@ export interface ClientEvents<Client> {
 export interface ClientOptions {
   /** The URL of the control server: `ws://host:9898/ws`, or `wss://…`. */
   readonly server: string;
-  /** What the server knows this client by; a function is called for each connection. */
+  /** The token that the server knows this client by, or a function that returns it, which is called for each connection. */
   readonly jwt: TokenSource;
   /** The transports, in order of preference. Default: one `WebSocketBrew` that only subscribes. */
   readonly brews?: readonly CompatBrew[] | undefined;
@@ -44,9 +44,9 @@ export interface ClientOptions {
   readonly crypto?: CryptoMap | undefined;
   /** Which of the control protocols `pubkeeper-1.1` and `pubkeeper-1.0` to offer. Default: both. */
   readonly protocols?: string | readonly string[] | undefined;
-  /** How often in a row the server is tried again before the client is `dead`. Default `Infinity`. */
+  /** How many retries in a row may fail before the client is `dead`. Default `Infinity`. */
   readonly maxRetries?: number | undefined;
-  /** The longest wait before the server is tried again, in ms. Default 10,000. */
+  /** The longest wait before a retry, in ms. Default 10,000. */
   readonly maxTimeout?: number | undefined;
   /** The WebSocket implementation. Default: the browser's, or `ws` in Node. */
   readonly WebSocket?: ListeningConstructor | undefined;

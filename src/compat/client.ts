@@ -18,7 +18,7 @@ export type PatronToken = Token<'patron'>;
 /** What `addBrewer` returns. */
 export type BrewerToken = Token<'brewer'>;
 
-/** The client of the old API, on the client of the SDK. */
+/** The client of the old API, on top of the client of the SDK. */
 export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   /** A {@link Status}, as are the four below. */
   static readonly CONNECTING = 'connecting';
@@ -85,15 +85,15 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     });
   }
 
-  /** What the client is at present. */
+  /** The status of the client now. */
   get status(): Status {
     return this.#status;
   }
 
   /**
-   * Connects; resolves to the client once every registered brewer and patron has been answered, or with `wait: false`
-   * once the server has accepted the token. While it is connected already, resolves too. Rejects with `unable to connect`
-   * (and the reason as its `cause`) after a clean close, the last retry, or what no retry can help.
+   * Connects. Resolves to the client once every registered brewer and patron has been answered, or with `wait: false`
+   * once the server has accepted the token; at once if that is so already. Rejects with `unable to connect`
+   * (and the reason as its `cause`) after a clean close, the last retry, or an error that no retry can help.
    */
   connect(options?: ConnectOptions | null): Promise<this> {
     const wait = options?.wait ?? true;
@@ -169,12 +169,12 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     return this.#add('brewer', brewer.id, offer, () => this.#core.addBrewer(core), remove);
   }
 
-  /** Takes a patron back. Does nothing the second time. @throws {PubkeeperError} `OPTION_INVALID`: it was never added */
+  /** Removes a patron. Does nothing the second time. @throws {PubkeeperError} `OPTION_INVALID`: it was never added */
   removePatron(token: PatronToken): void {
     this.#remove('patron', token);
   }
 
-  /** Takes a brewer back. Does nothing the second time. @throws {PubkeeperError} `OPTION_INVALID`: it was never added */
+  /** Removes a brewer. Does nothing the second time. @throws {PubkeeperError} `OPTION_INVALID`: it was never added */
   removeBrewer(token: BrewerToken): void {
     this.#remove('brewer', token);
   }

@@ -21,27 +21,27 @@ export interface BrewMatch {
 export interface BrewerConnection {
   /** Carries a whole brew frame. A promise makes `brewer.brew()` wait for it. */
   brew(frame: Uint8Array): unknown;
-  /** Called when its last match has gone. */
+  /** Called when its last match has ended. */
   close(): unknown;
 }
 
 /** A patron's connection over a {@link CustomBrew}. */
 export interface PatronConnection {
-  /** Called when its match has gone. */
+  /** Called when its match has ended. */
   close(): unknown;
 }
 
 /** A brew of a third party. */
 export interface CustomBrew {
-  /** What it is called in registrations: both ends are matched by it. */
+  /** Its name in registrations: both ends are matched by it. */
   readonly name: string;
   /** What brewers register about it. `null`: they do not use it. */
   readonly brewerConfig?: Details | null | undefined;
   /** What patrons register about it. `null`: they do not use it. */
   readonly patronConfig?: Details | null | undefined;
   /**
-   * Called for each match of a brewer. Who returns the same connection for several matches gets each frame once, and
-   * `close` when the last of them has gone.
+   * Called for each match of a brewer. If it returns the same connection for several matches, that gets each frame once, and
+   * `close` when the last of these matches has ended.
    */
   connectBrewer?(match: BrewMatch): BrewerConnection | PromiseLike<BrewerConnection>;
   /** Called for each match of a patron; `receive` takes every brew frame of that brewer, in order. */

@@ -5,8 +5,8 @@ import { defaultLogger } from '../core/host.js';
 export type EventMap<Events> = { readonly [Name in keyof Events]: readonly unknown[] };
 
 /**
- * Called at an event, with the emitter as its `this`. What it returns matters only when it is a promise: its rejection is
- * not lost.
+ * Called at an event, with the emitter as its `this`. If it returns a promise, its rejection is reported
+ * as an error.
  */
 export type Listener<Args extends readonly unknown[], This = unknown> = (this: This, ...args: Args) => unknown;
 
@@ -18,14 +18,14 @@ interface Entry<Args extends readonly unknown[]> {
 }
 
 /**
- * The event emitter of the old API. Unlike Node's it never throws: what a listener throws, or rejects with, goes where
- * errors go, and the next listener is called as usual; an `error` that nobody listens to is logged.
+ * The event emitter of the old API. Unlike Node's it never throws: if a listener throws or rejects, that is reported as an
+ * error, and the next listener is called as usual. An `error` event without a listener is logged.
  */
 export class Emitter<Events extends EventMap<Events>> {
   // Lists are replaced and never changed, so that a listener may add or remove listeners while it is called.
   readonly #entries: { [Name in keyof Events]?: readonly Entry<Events[Name]>[] } = Object.create(null) as object;
 
-  /** Calls `listener` at each event of that name. @throws {PubkeeperError} `OPTION_INVALID` when it is no function */
+  /** Calls `listener` at each event of that name. @throws {PubkeeperError} `OPTION_INVALID` when it is not a function */
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name], this>): this {
     return this.#add(name, { listener, once: false });
   }
@@ -35,12 +35,12 @@ export class Emitter<Events extends EventMap<Events>> {
     return this.on(name, listener);
   }
 
-  /** Calls `listener` at the next event of that name, and not again. @throws {PubkeeperError} `OPTION_INVALID` when it is no function */
+  /** Calls `listener` at the next event of that name, and not again. @throws {PubkeeperError} `OPTION_INVALID` when it is not a function */
   once<Name extends keyof Events>(name: Name, listener: Listener<Events[Name], this>): this {
     return this.#add(name, { listener, once: true });
   }
 
-  /** Takes a listener back: the one that was added last, if it was added more than once. */
+  /** Removes a listener: if it was added more than once, the last one. */
   off<Name extends keyof Events>(name: Name, listener: Listener<Events[Name], this>): this {
     const list = this.#entries[name] ?? [];
     const at = list.map((entry) => entry.listener).lastIndexOf(listener);
@@ -53,7 +53,7 @@ export class Emitter<Events extends EventMap<Events>> {
     return this.off(name, listener);
   }
 
-  /** Takes all listeners of that name back; without a name, all there are. */
+  /** Removes all listeners of that name; without a name, all listeners. */
   removeAllListeners(name?: keyof Events): this {
     for (const key of Reflect.ownKeys(this.#entries)) if (name === undefined || name === key) delete this.#entries[key as keyof Events];
     return this;

@@ -28,15 +28,15 @@ interface Reader {
 }
 
 /**
- * Publishes on one literal topic, to the patrons that the server matches it with. While there is none it stays silent:
- * what is brewed then goes nowhere, as `isMatched` tells beforehand.
+ * A publisher: publishes on one literal topic, to the patrons (subscribers) that the server matches it with. While no patron is
+ * matched, what is brewed is not sent and not kept; `isMatched` says whether one is.
  */
 export class Brewer {
   /** The literal topic. */
   readonly topic: string;
   /** 32 hex digits. */
   readonly brewerId: string;
-  /** What it encrypts with; `'none'` where `crypto` is false. */
+  /** What it encrypts with; `'none'` if `crypto` is false. */
   readonly cipher: CipherName | MakeSealer;
   readonly #events = new Events<BrewerEvents>();
   readonly #readers = new Map<string, Reader>();
@@ -55,7 +55,7 @@ export class Brewer {
   /** Settles when what was brewed before the last match ended has left; nothing when it has. */
   #left: Promise<void> | undefined;
 
-  /** `options`: or `crypto` alone, as for a patron. @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
+  /** `options` may be `crypto` alone, as for a patron. @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
   constructor(topic: string, options?: BrewerOptions | BrewerOptions['crypto'] | null) {
     assertTopic(topic);
     const { crypto = true, brewerId, cipher = 'aes-gcm' } = optionsOf<BrewerOptions>(options);
@@ -66,22 +66,22 @@ export class Brewer {
     this.cipher = crypto ? cipher : 'none';
   }
 
-  /** Calls `listener` at each event of that name; returns what undoes it. @throws {PubkeeperError} `OPTION_INVALID` when it is no function */
+  /** Calls `listener` at each event of that name; returns a function that removes it. @throws {PubkeeperError} `OPTION_INVALID` when it is not a function */
   on<Name extends keyof BrewerEvents>(name: Name, listener: (event: BrewerEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
 
-  /** Whether anybody reads what is brewed. */
+  /** Whether a patron is matched: while none is, what is brewed is not sent. */
   get isMatched(): boolean {
     return this.#readers.size > 0;
   }
 
-  /** The patrons it is matched with: name of the brew, by patron id. A snapshot. */
+  /** The patrons it is matched with now: name of the brew, by patron id. A snapshot. */
   get patrons(): ReadonlyMap<string, Pick<BrewerEvents['added'], 'brew'>> {
     return new Map([...this.#readers].map(([id, { name }]) => [id, { brew: name }]));
   }
 
-  /** Called before it is registered with a server, at `connect()` and after an outage longer than `reconnect.graceMs`: a fresh key, and with it a new session. */
+  /** Called before it is registered with a server, at `connect()` and after an outage longer than `reconnect.graceMs`: makes a fresh key, and so a new session. */
   configure(): void {
     const identity = identityOf(this.topic, this.brewerId);
     const outlet: Outlet = new Outlet(
@@ -93,15 +93,15 @@ export class Brewer {
     this.#outlet = outlet;
   }
 
-  /** What patrons are told of this session (`brewer_config` in protocol, section 2). It bears the key. */
+  /** What patrons are told about this session (`brewer_config` in protocol, section 2). It holds the key. */
   getConfig(): BrewerConfig {
     const cipher = this.#configured().sealer.config;
     return cipher ? { cipher } : {};
   }
 
   /**
-   * Called with the patrons of a PATRON_NOTIFY; a patron that is known is removed first. What is wrong with one of them
-   * (`BREW_UNKNOWN`, `ID_INVALID`, …) is an `error` event, and the others go on.
+   * Called with the patrons of a PATRON_NOTIFY. A patron that is known already is removed first. If something is wrong with one
+   * of them (`BREW_UNKNOWN`, `ID_INVALID`, …), that is an `error` event, and the others go on.
    */
   newPatrons(patrons: readonly PatronInfo[]): void {
     const resets = this.#resets;
@@ -131,15 +131,15 @@ export class Brewer {
   }
 
   /**
-   * Sends `data` to every matched patron; resolves when the bytes were accepted by their brews: usually at once, and later while a
-   * connection is being made or its buffer is full, while a patron is on its way (just matched, or after a restart of the server), and
-   * where a browser encrypts or an MQTT broker confirms (`qos: 1`). Resolves at once when nobody is matched. What `data` holds when the
-   * call is made counts. Sealed messages that are brewed in one tick leave together: while nothing waits they count as accepted, and
-   * what then goes wrong (`BUFFER_FULL`, `BREW_FAILED`) is only an `error` event.
+   * Sends `data` to every matched patron. Resolves at once while nobody is matched: the message is then not sent. Else resolves when the
+   * brews have accepted the bytes. That is usually at once. It takes longer while a connection is being made or its buffer is full, while
+   * a patron is on its way (just matched, or after a restart of the server), and where a browser encrypts or an MQTT broker confirms
+   * (`qos: 1`). You may change `data` once the call has returned. Sealed messages that are brewed in one tick are sent together: while
+   * nothing waits they count as accepted, and what goes wrong then (`BUFFER_FULL`, `BREW_FAILED`) is only an `error` event.
    *
-   * A rejection is also an `error` event, so that it is not lost on those who do not wait; it never is an unhandled one.
-   * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL` (more than 16 MiB wait), `BREW_FAILED`, or why the way to a relay or
-   * broker has come to its end: `CONNECTION_CLOSED`, or after what no retry helps (`SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`, …) its code.
+   * A rejection is also an `error` event, and never an unhandled rejection, so you need not await the promise.
+   * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL` (more than 16 MiB wait), `BREW_FAILED`, `CONNECTION_CLOSED` (this side
+   * closed the connection), or the code of an error that no retry helps (`SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`, …).
    */
   brew(data: Uint8Array | ArrayBuffer): Promise<void> {
     const bytes = bytesOf(data);
@@ -153,13 +153,13 @@ export class Brewer {
     return Promise.resolve();
   }
 
-  /** As {@link brew}, with text as UTF-8. */
+  /** Like {@link brew}, with text as UTF-8. */
   brewText(text: string): Promise<void> {
     if (typeof text === 'string') return this.brew(utf8(text));
     return this.#reject(new PubkeeperError('DATA_INVALID', `brewText() takes a string, not ${typeof text}.`));
   }
 
-  /** As {@link brew}, with what `JSON.stringify` makes of `value`; `DATA_INVALID` when it makes nothing of it. */
+  /** Like {@link brew}, with `JSON.stringify(value)`. Rejects with `DATA_INVALID` if JSON cannot express the value. */
   brewJSON(value: unknown): Promise<void> {
     let json: string | undefined;
     let cause: unknown;
@@ -172,7 +172,7 @@ export class Brewer {
     return this.#reject(new PubkeeperError('DATA_INVALID', 'brewJSON() takes a value that JSON can express.', {}, cause));
   }
 
-  /** Removes it from its client: `using brewer = client.addBrewer(…)`. Does nothing when it has none. */
+  /** Removes it from its client, if it has one: `using brewer = client.addBrewer(…)`. */
   [Symbol.dispose](): void {
     this.#leave?.();
   }

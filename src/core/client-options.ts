@@ -10,9 +10,9 @@ import type { ReconnectOptions } from './reconnect.js';
 import type { TokenSource } from './session.js';
 
 /**
- * The states of a client. `disconnected`: not yet connected, or ended by `disconnect()`, a refusal or the last retry; and for a moment
+ * The states of a client. `disconnected`: not connected yet, or ended by `disconnect()`, a refusal or the last retry; also for a moment
  * when `reconnect.graceMs` is over, before `connecting`. `connecting`: the first attempt, or one after `reconnect.graceMs`. `connected`:
- * authenticated, and all registrations are answered. `reconnecting`: it was connected, and matched pairs go on.
+ * authenticated, and all registrations are answered. `reconnecting`: the connection was lost and is retried; matched pairs go on.
  */
 export type ClientState = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
 
@@ -20,9 +20,9 @@ export type ClientState = 'disconnected' | 'connecting' | 'connected' | 'reconne
 export interface ClientEvents {
   /** The new state. */
   state: ClientState;
-  /** What went wrong outside of any call, and why a `brew()` was rejected: without a listener it goes to the logger. */
+  /** What went wrong outside of a call, and why a `brew()` was rejected. Without a listener it goes to the logger. */
   error: PubkeeperError;
-  /** A patron of this client was matched with a brewer (then `patronId` is ours), or a brewer with a patron. */
+  /** A patron of this client was matched with a brewer (`patronId` is ours then), or a brewer of this client with a patron. */
   matched: {
     /** The brewer's literal topic. */
     readonly topic: string;
@@ -33,7 +33,7 @@ export interface ClientEvents {
     /** The name of the brew over which they meet. */
     readonly brew: string;
   };
-  /** Data was not passed on: one event per patron, reason and burst. `patronId` is missing when it was for no patron. */
+  /** Data was not delivered: one event per patron, reason and burst. `patronId` is missing if the data was for no patron. */
   dropped: Drop & {
     /** 32 hex digits. */
     readonly patronId?: string;
@@ -49,32 +49,32 @@ export interface UrlLike {
 /** The options of a client. */
 export interface ClientOptions {
   /**
-   * The URL of the control server: `ws://host:9898/ws`, or `wss://…`, without a name and a password. Of several, which must be one network, the next one is
-   * tried when one is lost or cannot be reached; the first `connect()` rejects when all have been tried. An object `URL` does too.
+   * The URL of the control server, as text or as a `URL`: `ws://host:9898/ws`, or `wss://…`, without a name and a password. Or a list of servers of one
+   * network: when one is lost or cannot be reached, the next is tried. The first `connect()` rejects when all have been tried.
    */
   readonly server: string | UrlLike | readonly (string | UrlLike)[];
-  /** What the server knows this client by; a function is called for each connection. */
+  /** The token that the server knows this client by, or a function that returns it, which is called for each connection. */
   readonly token: TokenSource;
   /** The transports that both ends must share, in order of preference. At least one. */
   readonly brews: readonly Brew[];
   /** The WebSocket implementation. */
   readonly WebSocket: WebSocketConstructor;
-  /** Called by `connect()`, which dials when it has settled: to load what `WebSocket` needs. */
+  /** Called by `connect()`, which waits for it before it opens a socket: to load what `WebSocket` needs. */
   readonly prepare?: (() => Promise<void>) | undefined;
-  /** How the client comes back after a loss; times in ms. `false`: not at all, as with `maxRetries: 0`. */
+  /** How the client reconnects; times in ms. `false`: not at all, as with `maxRetries: 0`. */
   readonly reconnect?: ReconnectOptions | false | undefined;
   /**
-   * Whether `connect()` also tries again, and rejects only when that is over; each failure is an `error` event. Default
-   * `false`: a first attempt that fails is final.
+   * Whether the first `connect()` retries too, and rejects only when the retries are over; each failure is an `error` event. Default
+   * `false`: it rejects at the first failure.
    */
   readonly retryFirst?: boolean | undefined;
-  /** Gets errors that have no listener. Default: `console`. */
+  /** Receives errors for which there is no `error` listener. Default: `console`. */
   readonly logger?: Logger | undefined;
-  /** How long dialling, authentication and the answers to all registrations may take each, in ms. Default 10,000. */
+  /** Timeout in ms for each of these: dialling, authentication, the answers to all registrations. Default 10,000. */
   readonly connectTimeoutMs?: number | undefined;
   /** What computes AES. Default: WebCrypto and plain JavaScript, by size. */
   readonly engine?: CryptoEngine | undefined;
-  /** Calls `wake` when the network or the page comes back, `rest` when the page is put away; returns what stops that. */
+  /** Calls `wake` when the network or the page comes back, and `rest` when the page is put away. Returns a function that stops it. */
   readonly lifecycle?: ((wake: () => void, rest: () => void) => () => void) | undefined;
 }
 

@@ -16,8 +16,8 @@ import { Patron, type PatronCallback, type PatronOptions } from './patron.js';
 type OptionsOf<Given, Options> = Given extends string ? Options : { readonly [Name in keyof Options]?: undefined };
 
 /**
- * A client of a Pubkeeper server: registers patrons and brewers, and lets their data flow over the brews that it was
- * given. Comes back by itself when the server was lost; matched pairs go on meanwhile.
+ * A client of a Pubkeeper server. Registers patrons (subscribers) and brewers (publishers), which exchange data over the brews
+ * (transports) of this client. Reconnects by itself; matched pairs go on meanwhile.
  */
 export class PubkeeperClient {
   readonly #settings: Settings;
@@ -46,47 +46,48 @@ export class PubkeeperClient {
     this.#lent = { brew: (name) => this.#life.brews.get(name), engine };
   }
 
-  /** What the client is at present; see {@link ClientState}. */
+  /** The state of the client now; see {@link ClientState}. */
   get state(): ClientState {
     return this.#life.state;
   }
 
-  /** Calls `listener` at each event of that name (see {@link ClientEvents}); returns what undoes it. @throws {PubkeeperError} `OPTION_INVALID` when it is no function */
+  /** Calls `listener` at each event of that name (see {@link ClientEvents}); returns a function that removes it. @throws {PubkeeperError} `OPTION_INVALID` when it is not a function */
   on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
 
   /**
-   * Connects; resolves when the server has accepted the token and answered every registration. While it is connecting
-   * or reconnecting, waits for that; when it is connected, resolves at once.
+   * Connects. Resolves when the server has accepted the token and answered every registration; at once if the client is connected
+   * already. If it is connecting or reconnecting, waits for that.
    *
-   * Rejects with {@link PubkeeperError} `CONNECT_FAILED`, `CONNECT_BLOCKED`, `SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`,
-   * `TOKEN_FAILED`, `TIMEOUT`, `CONNECTION_LOST`, what the server says before it closes (`SERVER_ERROR`, …), `CONNECTION_CLOSED`
-   * (by `disconnect()`) or `OPTION_INVALID` (a cipher or `lifecycle` threw), and is disconnected then; or with `ABORTED` (by `signal`),
-   * and is disconnected unless it was connected before or another `connect()` waits. Where `signal` is aborted already or is no signal,
-   * rejects with `ABORTED` or `OPTION_INVALID`, and does nothing.
+   * When it fails, rejects with a {@link PubkeeperError}, and the client is disconnected. The codes: `CONNECT_FAILED`, `CONNECT_BLOCKED`,
+   * `SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`, `TOKEN_FAILED`, `TIMEOUT`, `CONNECTION_LOST`, what the server says before it closes
+   * (`SERVER_ERROR`, …), `CONNECTION_CLOSED` (by `disconnect()`), `OPTION_INVALID` (a cipher or `lifecycle` threw).
+   *
+   * When `signal` is aborted, rejects with `ABORTED`. The client is then disconnected, unless it was connected before or another `connect()`
+   * waits. If `signal` was aborted before the call, or is not a signal, rejects with `ABORTED` or `OPTION_INVALID` and does nothing.
    */
   connect(options?: { readonly signal?: AbortSignalLike | undefined } | null): Promise<void> {
     return this.#life.connect(options?.signal);
   }
 
   /**
-   * Sends what was brewed (for up to a second; an `error` event, `BREW_FAILED`, tells that it was not enough), closes all connections,
-   * resets all patrons and brewers; they stay registered for the next `connect()`. Never rejects.
+   * Sends what was brewed, closes all connections, and resets all patrons and brewers. They stay added for the next `connect()`. Sending
+   * may take a second; what is not sent by then is an `error` event (`BREW_FAILED`). Never rejects.
    */
   disconnect(): Promise<void> {
     return this.#life.disconnect();
   }
 
-  /** As {@link disconnect}: `await using client = new PubkeeperClient(…)`. */
+  /** Like {@link disconnect}: `await using client = new PubkeeperClient(…)`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.disconnect();
   }
 
   /**
-   * Registers a patron, now if connected, else at `connect()`. A topic makes a new one of the other arguments; a patron has its callback
-   * and options already, and only `options.signal` counts. When that is aborted the patron is removed; when it is already, the patron
-   * is not even added.
+   * Registers a patron: now if connected, else at `connect()`. Given a topic, makes a new patron with `callback` and `options`. Given a
+   * patron, which has its callback and options already, uses only `options.signal`. When that signal is aborted, the patron is removed;
+   * if it was aborted before, the patron is not added.
    * @throws {PubkeeperError} `PATTERN_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
   addPatron<Given extends Patron | string>(
@@ -119,13 +120,13 @@ export class PubkeeperClient {
     return target;
   }
 
-  /** Takes a patron back: unregisters and resets it. Does nothing for one that was not added. */
+  /** Removes a patron: unregisters and resets it. Does nothing if it was not added. */
   removePatron(patron: Patron): void {
     this.#life.registry.remove('patron' + patron?.patronId, patron);
   }
 
   /**
-   * Registers a brewer, now if connected, else at `connect()`. A topic makes a new one of the other argument; a brewer has its options already.
+   * Registers a brewer: now if connected, else at `connect()`. Given a topic, makes a new brewer with `options`; a brewer has its options already.
    * @throws {PubkeeperError} `TOPIC_INVALID`, `OPTION_INVALID`, `ID_INVALID` or `REGISTERED_TWICE`
    */
   addBrewer<Given extends Brewer | string>(brewer: Given, options?: OptionsOf<Given, BrewerOptions> | null): Brewer {
@@ -143,7 +144,7 @@ export class PubkeeperClient {
     return target;
   }
 
-  /** Takes a brewer back: unregisters and resets it. What it has brewed still leaves. Does nothing for one that was not added. */
+  /** Removes a brewer: unregisters and resets it. What it has brewed is still sent. Does nothing if it was not added. */
   removeBrewer(brewer: Brewer): void {
     this.#life.registry.remove('brewer' + brewer?.brewerId, brewer);
   }

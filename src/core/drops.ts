@@ -1,12 +1,12 @@
 import { after, cancel, type Timer } from './host.js';
 
-/** Why a patron did not pass something on. */
+/** Why a patron did not deliver a frame or a message. */
 export type DropReason =
   /** of a brewer that the patron is not matched with (any more) */
   | 'unknown-brewer'
   /** not a brew frame: too short, another version, or a length that lies */
   | 'malformed'
-  /** a frame that bears another topic or another brewer's id */
+  /** a frame with another topic or another brewer's id in its header */
   | 'wrong-sender'
   /** encrypted, and `crypto` is false; or plaintext, and `crypto` is `'required'` */
   | 'not-accepted'
@@ -14,11 +14,11 @@ export type DropReason =
   | 'too-weak'
   /** it cannot be opened with the key that its brewer announced */
   | 'undecryptable'
-  /** a sealed message that was delivered before, or one that is too old to tell; a last value that is older than what was delivered */
+  /** a sealed message that was delivered before, or is too old to tell; a last value that is older than what was delivered */
   | 'replayed'
-  /** nobody read fast enough: a `for await` loop, or decryption, lags behind by more than its bound */
+  /** messages came faster than they were read: a `for await` loop or decryption lags behind by more than its bound */
   | 'overflow'
-  /** it was still being opened when the patron was reset */
+  /** it was still being decrypted when the patron was reset */
   | 'reset';
 
 /** Drops of one reason in one burst. */

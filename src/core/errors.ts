@@ -1,5 +1,5 @@
 /**
- * Every code a {@link PubkeeperError} can bear. Codes are stable: switch on them, never on messages.
+ * Every code that a {@link PubkeeperError} can have. Codes are stable: compare codes, never messages.
  */
 export type ErrorCode =
   /** a malformed topic, or a pattern where a topic belongs */
@@ -12,7 +12,7 @@ export type ErrorCode =
   | 'KEY_INVALID'
   /** a brewer announces a mode that this version cannot read */
   | 'CIPHER_UNKNOWN'
-  /** what is brewed is neither bytes nor text nor JSON, as the method wants it; a message that is not JSON */
+  /** a `brew` method got data that it cannot send; or a message is not JSON */
   | 'DATA_INVALID'
   /** an option or an argument that makes no sense */
   | 'OPTION_INVALID'
@@ -44,11 +44,11 @@ export type ErrorCode =
   | 'CONNECT_BLOCKED'
   /** nobody answers */
   | 'CONNECT_FAILED'
-  /** a connection ended that was open */
+  /** an open connection ended */
   | 'CONNECTION_LOST'
-  /** this side closed it */
+  /** this side closed the connection */
   | 'CONNECTION_CLOSED'
-  /** who answers is no Pubkeeper server */
+  /** the server that answers is not a Pubkeeper server */
   | 'SUBPROTOCOL_REFUSED'
   /** the token is refused, or a broker refuses the name and password that its brew was given */
   | 'UNAUTHORIZED'
@@ -66,16 +66,16 @@ export type ErrorCode =
   | 'CLUSTER_DEPENDENCY'
   /** a server of a cluster cannot open the registry */
   | 'CLUSTER_FAILED'
-  /** too slow */
+  /** something took longer than its timeout */
   | 'TIMEOUT'
-  /** the `token` function threw, or gave no text */
+  /** the `token` function threw, or did not return a text */
   | 'TOKEN_FAILED'
   /** a signal was aborted */
   | 'ABORTED';
 
 /**
- * The only error class of this SDK. `code` is stable, `message` is a sentence that says what to do, `details` holds the
- * values the sentence is about (never a token or a key), `cause` what was caught underneath.
+ * The only error class of this SDK. `code` is stable. `message` is a sentence that says what to do. `details` holds the
+ * values that the sentence is about (never a token or a key), and `cause` the error that caused it, if there is one.
  */
 export class PubkeeperError extends Error {
   /** What went wrong: one of a fixed list. */

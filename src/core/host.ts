@@ -29,15 +29,15 @@ declare const clearTimeout: (timer: Timer | undefined) => void;
 declare const queueMicrotask: (run: () => void) => void;
 declare const console: Logger;
 
-/** Where a client says what has no listener, and a server what it refuses. `console`, pino, winston, consola and loglevel fit. */
+/** Where a client reports errors that have no listener, and a server what it refuses. `console`, pino, winston, consola and loglevel fit. */
 export interface Logger {
-  /** Oddities that nobody need act on; only servers have such. */
+  /** Oddities that need no action; only servers log these. */
   debug?(...data: unknown[]): void;
-  /** Refusals, and what may need somebody; only servers have such. */
+  /** Refusals, and what may need attention; only servers log these. */
   warn(...data: unknown[]): void;
   /**
-   * Errors. A client passes on each that has no listener, by itself: a `PubkeeperError`. A server passes on a sentence that
-   * says what was thrown, and behind it that error: pino leaves the stack out unless it is given as `{ …, error: (text, error) => pino.error(error, text) }`.
+   * Errors. A client passes one argument: a `PubkeeperError` that has no listener. A server passes a sentence that
+   * says what was thrown, and the error as a second argument: pino leaves the stack out unless it is given as `{ …, error: (text, error) => pino.error(error, text) }`.
    */
   error(...data: unknown[]): void;
 }

@@ -1,20 +1,20 @@
 import { PubkeeperError } from './errors.js';
 import { fromUtf8 } from './host.js';
 
-/** One message, as a patron's callback and `for await` get it. */
+/** A message, as a patron's callback and `for await` receive it. */
 export class Message {
-  /** The literal topic it was brewed on, never the patron's pattern. */
+  /** The literal topic that it was brewed on, not the patron's pattern. */
   readonly topic: string;
   /** 32 hex digits. */
   readonly brewerId: string;
-  /** What was brewed, decrypted. May be a view into a larger buffer, which others share: copy it before you change or transfer it. */
+  /** The decrypted data. May be a view of a larger buffer that is shared: copy it before you change or transfer it. */
   readonly data: Uint8Array<ArrayBuffer>;
   /**
-   * Whether it is a last value: what was brewed last before this patron came. False where the transport does not say so: always over a
-   * `LocalBrew`, and over relay protocol 1.0 where it comes from the relay and not from another patron of this client.
+   * Whether it is a last value: what was brewed last before this patron came. Always false over transports that do not mark last
+   * values: a `LocalBrew`, and relay protocol 1.0, unless the value comes from another patron of this client.
    */
   readonly retained: boolean;
-  /** Counts from 0 in sealed mode; undefined with the other ciphers, which number nothing. */
+  /** The number of the message, from 0, if its brewer is sealed; else undefined. */
   readonly sequence: number | undefined;
 
   constructor(topic: string, brewerId: string, data: Uint8Array<ArrayBuffer>, retained: boolean, sequence: number | undefined) {
@@ -25,13 +25,13 @@ export class Message {
     this.sequence = sequence;
   }
 
-  /** The data read as UTF-8. What is not UTF-8 becomes U+FFFD. */
+  /** The data as text. Bytes that are not UTF-8 become U+FFFD. */
   text(): string {
     return fromUtf8(this.data);
   }
 
   /**
-   * The data read as JSON. Its type is whatever the brewer sent: check it.
+   * The data parsed as JSON. It may be anything that the brewer sent: check it.
    * @throws {PubkeeperError} `DATA_INVALID` when it is not JSON
    */
   json(): unknown {

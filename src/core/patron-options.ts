@@ -7,38 +7,38 @@ import { newId, parseId, show } from './id.js';
 import type { Message } from './message.js';
 import type { BrewerConfig } from './packet.js';
 
-/** What a patron calls for each message. What it returns is awaited only to catch a rejection. */
+/** Called with each message. A promise that it returns is not awaited; its rejection is an `error` event. */
 export type PatronCallback = (data: Uint8Array<ArrayBuffer>, message: Message) => unknown;
 
 /** The options of a {@link Patron}. */
 export interface PatronOptions {
   /**
    * `true` (the default): encrypted and plaintext brewers are both read. `false`: encrypted data is not accepted.
-   * `'required'`: plaintext is not accepted. What is not accepted is dropped and counted.
+   * `'required'`: plaintext is not accepted. Data that is not accepted is dropped and counted.
    */
   readonly crypto?: boolean | 'required' | undefined;
   /**
-   * The weakest cipher that is accepted; what is below is dropped and counted as `too-weak`. A `minCipher` that is given
-   * holds for all brewers: `'aes-cbc'` refuses plaintext, `'aes-gcm'` AES-CBC as well, `'none'` nothing. The default is
-   * `'aes-cbc'` for brewers that encrypt, and leaves it to `crypto` whether plaintext ones are read beside them. Where
-   * `crypto` and `minCipher` differ the stricter one holds. An application's own cipher counts as `'aes-cbc'`.
+   * The weakest cipher that is accepted. Weaker data is dropped and counted as `too-weak`. If given, `minCipher` applies to all
+   * brewers: `'aes-cbc'` refuses plaintext, `'aes-gcm'` refuses AES-CBC as well, `'none'` refuses nothing. If not given, brewers
+   * that encrypt need at least `'aes-cbc'`, and `crypto` decides whether plaintext ones are read too. If `crypto` and `minCipher`
+   * differ, the stricter one applies. A custom cipher counts as `'aes-cbc'`.
    */
   readonly minCipher?: CipherName | undefined;
   /** A UUID to use instead of a generated one, with or without dashes. */
   readonly patronId?: string | undefined;
-  /** What opens the frames of a brewer with this configuration; undefined for those that the patron can open itself. */
+  /** For custom ciphers: returns what opens the frames of a brewer with this configuration; undefined for the built-in ciphers. */
   readonly opener?: ((config: BrewerConfig) => Opener | undefined) | undefined;
 }
 
 /** What a patron emits: `patron.on(name, listener)`. */
 export interface PatronEvents {
-  /** A brewer was matched; its data may come from now on. */
+  /** A brewer was matched: its data may arrive from now on. */
   added: {
     /** The brewer's literal topic. */
     readonly topic: string;
     /** 32 hex digits. */
     readonly brewerId: string;
-    /** The name of the brew that its data comes over. */
+    /** The name of the brew that carries its data. */
     readonly brew: string;
   };
   /** A match ended. */
@@ -48,18 +48,18 @@ export interface PatronEvents {
     /** 32 hex digits. */
     readonly brewerId: string;
   };
-  /** Data was not passed on: one event per reason and burst. */
+  /** Data was not delivered: one event per reason and burst. */
   dropped: Drop;
-  /** Messages of a sealed brewer are missing, or one that was reported missing came late. */
+  /** Messages of a sealed brewer are missing, or one that was reported missing has arrived late. */
   gap: {
     /** The brewer's literal topic. */
     readonly topic: string;
     /** 32 hex digits. */
     readonly brewerId: string;
-    /** How many messages; -1 for one that came late. */
+    /** How many messages are missing; -1 for one that has arrived late. */
     readonly missing: number;
   };
-  /** An exception in the callback, a brewer that cannot be read, a brew that is not there. */
+  /** The callback threw, a brewer cannot be read, or the client lacks the brew of a match. */
   error: PubkeeperError;
 }
 

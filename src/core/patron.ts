@@ -25,10 +25,10 @@ const RETIRE_LOOKS = 150;
 const PAST_LIMIT = 1024;
 
 /**
- * Subscribes to a topic pattern (protocol, section 1) and decrypts what the matched brewers send.
+ * A subscriber: subscribes to a topic pattern and decrypts what the matched brewers (publishers) send.
  *
- * A client calls `configure`, `newBrewers`, `removeBrewer` and `reset` as it hears from the server, and brews call
- * `_handleCallback`; an application gives a callback, listens to events, or reads with `for await`:
+ * A client calls `configure`, `newBrewers`, `removeBrewer` and `reset` when the server tells it to, and brews (transports) call
+ * `_handleCallback`. An application passes a callback, listens to events, or reads with `for await`:
  *
  *     for await (const message of patron) console.log(message.topic, message.text());
  */
@@ -37,9 +37,9 @@ export class Patron {
   readonly topic: string;
   /** 32 hex digits. */
   readonly patronId: string;
-  /** Whether encrypted and plaintext brewers are read: see {@link PatronOptions}. */
+  /** Whether encrypted and plaintext brewers are read; see {@link PatronOptions}. */
   readonly crypto: boolean | 'required';
-  /** The weakest cipher that is accepted of brewers that encrypt; see {@link PatronOptions} for plaintext. */
+  /** The weakest cipher that is accepted from brewers that encrypt; see {@link PatronOptions} for plaintext. */
   readonly minCipher: CipherName;
   readonly #callback: PatronCallback | undefined;
   readonly #events = new Events<PatronEvents>();
@@ -58,8 +58,8 @@ export class Patron {
 
   /**
    * @param topic a literal topic or a pattern with `*` and `**`
-   * @param callback called with each message; may be left out by those who read with `for await`
-   * @param options or `crypto` alone, as in the Python original, with the `patronId` after it
+   * @param callback called with each message; not needed if you read with `for await`
+   * @param options the options; or, as in the Python original, `crypto` alone, followed by `patronId`
    * @throws {PubkeeperError} `PATTERN_INVALID`, `ID_INVALID` or `OPTION_INVALID`
    */
   constructor(topic: string, callback?: PatronCallback, options?: PatronOptions | PatronOptions['crypto'] | null, id?: string) {
@@ -82,12 +82,12 @@ export class Patron {
     };
   }
 
-  /** Calls `listener` at each event of that name; returns what undoes it. @throws {PubkeeperError} `OPTION_INVALID` when it is no function */
+  /** Calls `listener` at each event of that name; returns a function that removes it. @throws {PubkeeperError} `OPTION_INVALID` when it is not a function */
   on<Name extends keyof PatronEvents>(name: Name, listener: (event: PatronEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
 
-  /** The brewers it is matched with: literal topic and name of the brew, by brewer id. A snapshot. */
+  /** The brewers it is matched with now: literal topic and name of the brew, by brewer id. A snapshot. */
   get brewers(): ReadonlyMap<string, Pick<PatronEvents['added'], 'topic' | 'brew'>> {
     return new Map([...this.#sources].map(([id, { topic, brew }]) => [id, { topic, brew: brew?.name }]));
   }
@@ -97,7 +97,7 @@ export class Patron {
     return this.#sources.size > 0;
   }
 
-  /** How much was dropped so far, by reason. */
+  /** How many frames or messages were dropped so far, by reason; see {@link Drop}. */
   get dropped(): Readonly<Partial<Record<DropReason, number>>> {
     return { ...this.#drops.counts };
   }
@@ -109,8 +109,8 @@ export class Patron {
 
   /**
    * Called with the brewers of a BREWER_NOTIFY. Stores the configuration of all before it starts any, since a last
-   * value may arrive the moment one starts; a brewer that is known is removed first. What is wrong with one of them
-   * (`KEY_INVALID`, `CIPHER_UNKNOWN`, `BREW_UNKNOWN`, …) is an `error` event, and the others go on.
+   * value may arrive the moment one starts. A brewer that is known already is removed first. If something is wrong with one
+   * of them (`KEY_INVALID`, `CIPHER_UNKNOWN`, `BREW_UNKNOWN`, …), that is an `error` event, and the others go on.
    */
   newBrewers(brewers: readonly BrewerInfo[]): void {
     if (!this.#engine) this.configure();
@@ -144,7 +144,7 @@ export class Patron {
     if (source.told) this.#events.emit('removed', { topic, brewerId: id });
   }
 
-  /** Called when disconnected: releases all brewers, ends all `for await` loops. What is not delivered yet is dropped. */
+  /** Called when disconnected: releases all brewers and ends all `for await` loops. Messages not yet delivered are dropped. */
   reset(): void {
     this.#resets++;
     for (const id of [...this.#sources.keys()]) this.removeBrewer(id);
@@ -161,8 +161,8 @@ export class Patron {
   }
 
   /**
-   * Called by a brew with what it received: a brew frame (protocol, section 3). Decrypts it as the brewer's
-   * configuration says and passes it on in order. Never throws: what cannot be delivered is dropped and counted.
+   * Called by a brew with each brew frame that it received (protocol, section 3). Decrypts it as the brewer's
+   * configuration says and delivers it in order. Never throws: what cannot be delivered is dropped and counted.
    * @param retained whether it is a last value: what was brewed last before this patron came
    */
   _handleCallback(brewerId: string, data: Uint8Array | ArrayBuffer, retained = false): void {
@@ -172,8 +172,8 @@ export class Patron {
   }
 
   /**
-   * Messages from now on, until the patron is removed or reset: by `disconnect()`, a refused token, an outage that is longer than
-   * `reconnect.graceMs`; none of one that was removed before. Holds up to 1,024 messages that were not read yet; then the oldest is
+   * The messages from now on, until the patron is removed or reset (by `disconnect()`, a refused token, or an outage longer than
+   * `reconnect.graceMs`). Ends at once if it was removed before. Buffers up to 1,024 unread messages; then the oldest is
    * dropped and counted (`overflow`).
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
@@ -207,7 +207,7 @@ export class Patron {
     after(RETIRE_MS, look);
   }
 
-  /** Removes it from its client: `using patron = client.addPatron(…)`. Does nothing when it has none. */
+  /** Removes it from its client, if it has one: `using patron = client.addPatron(…)`. */
   [Symbol.dispose](): void {
     this.#leave?.();
   }

@@ -4,17 +4,17 @@ import { blocked, isRefusal, lost, unreachable, type WebSocketConstructor, type 
 import { PubkeeperError } from './errors.js';
 import { after, cancel, microtask, type Timer, wait } from './host.js';
 
-/** How a connection comes back: after random waits, whose limit doubles. Times in ms. */
+/** How a connection is retried: after random waits, whose limit doubles. Times in ms. */
 export interface ReconnectOptions {
-  /** The first wait is a random time up to this one; each further one may be twice as long. Default 1,500. */
+  /** The first wait is random, up to this limit; the limit doubles with each retry, up to `maxDelayMs`. Default 1,500. */
   readonly delayMs?: number | undefined;
-  /** No wait is longer. Default 5,000. */
+  /** The longest wait. Default 5,000. */
   readonly maxDelayMs?: number | undefined;
-  /** Only after a connection has lasted this long do waits start from `delayMs` again. Default 5,000. */
+  /** How long a connection must last before the waits start from `delayMs` again. Default 5,000. */
   readonly stableMs?: number | undefined;
   /** How long matched pairs are kept without a control server. Default 30,000. */
   readonly graceMs?: number | undefined;
-  /** How often in a row it is tried again before it is given up; a connection that lasts `stableMs` ends the row. Default: for ever. */
+  /** How many retries in a row may fail before the client gives up; a connection that lasts `stableMs` resets the count. Default: no limit. */
   readonly maxRetries?: number | undefined;
 }
 

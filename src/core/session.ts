@@ -5,7 +5,7 @@ import { after, cancel, type Timer } from './host.js';
 import { decodeServerPacket, encodePacket, type Packet, PacketType, PING, type PacketVersion } from './packet.js';
 import { isFatal, ReconnectingConnection, type ReconnectOptions } from './reconnect.js';
 
-/** A token, or what gets one: called for each connection, so that a short-lived one can be renewed. */
+/** A token, or a function that returns one. It is called for each connection, so that a short-lived token can be renewed. */
 export type TokenSource = string | (() => string | Promise<string>);
 
 /** What a session is made of, and whom it tells. */

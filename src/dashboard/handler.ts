@@ -85,9 +85,9 @@ function whyNoToken(request: IncomingMessage, host: string): string | undefined 
 /** Whether only a proxy sends this header. One that passes Host on may pass on a Host that its client has made up. */
 const isOfProxy = (header: string): boolean => header.startsWith('x-forwarded-') || ['forwarded', 'via', 'x-real-ip'].includes(header);
 
-const BY_PROXY = 'This page came through a proxy, and the server tells its token only on its own machine. Copy it from where the server was started.';
-const STRANGER = 'The server tells its token to its own page only.';
-const ELSEWHERE = 'The server tells its token only on its own machine. Copy it from where the server was started, or open the dashboard there, by';
+const BY_PROXY = 'This page came through a proxy, and the server shows its token only on its own machine. Copy it from where the server was started.';
+const STRANGER = 'The server shows its token only to its own page.';
+const ELSEWHERE = 'The server shows its token only on its own machine. Copy it from where the server was started, or open the dashboard there:';
 
 function parse(url: string): URL | undefined {
   try {

@@ -4,9 +4,9 @@ import { useProvided } from './provider.js';
 
 /** What {@link useBrewer} returns. */
 export interface BrewerView {
-  /** Whether anybody reads what is brewed. */
+  /** Whether a patron (subscriber) is matched. */
   readonly isMatched: boolean;
-  /** Sends bytes: as `brew` of a `Brewer`, and like the two below the same function as long as the brewer and `isMatched` are. */
+  /** Sends bytes, like `brew` of a `Brewer`. This and the two below stay the same functions as long as the brewer and `isMatched` do. */
   readonly brew: Brewer['brew'];
   /** Sends text as UTF-8. */
   readonly brewText: Brewer['brewText'];
@@ -17,7 +17,7 @@ export interface BrewerView {
 }
 
 /**
- * Brews on a topic while the component is mounted. Renders again when the first reader comes and when the last one goes. The options
+ * Publishes on a topic while the component is mounted. Re-renders when the first patron comes and when the last one leaves. The options
  * are those of a `Brewer`, with its defaults.
  * @throws {PubkeeperError} `OPTION_INVALID` without a provider above or for a wrong option, `TOPIC_INVALID`
  */

@@ -4,13 +4,13 @@ import { useProvided } from './provider.js';
 
 /** The options of {@link usePatron}. */
 export interface UsePatronOptions {
-  /** How many messages are kept for rendering, the newest last. Default 100; 0: none, for those that use `onMessage`. */
+  /** How many messages are kept for rendering, the newest last. Default 100; 0: none, if you only use `onMessage`. */
   readonly keep?: number | undefined;
-  /** Called with each message as it comes, also with those that are never rendered. May be a new function each time. What it throws, or its promise rejects with, is an `error` event (`CALLBACK_FAILED`) of the client. */
+  /** Called with each message as it comes, also with those that are never rendered. May be a new function at each render. If it throws or its promise rejects, that is an `error` event (`CALLBACK_FAILED`) of the client. */
   readonly onMessage?: ((message: Message) => unknown) | undefined;
   /** As for a `Patron`. Default `true`. */
   readonly crypto?: PatronOptions['crypto'];
-  /** As for a `Patron`: by default whatever is encrypted, and what `crypto` says of plaintext. */
+  /** As for a `Patron`. By default every encryption is accepted, and `crypto` decides about plaintext. */
   readonly minCipher?: PatronOptions['minCipher'];
 }
 
@@ -25,7 +25,7 @@ export interface PatronView {
 const NOTHING: PatronView = { messages: [], isMatched: false };
 
 /**
- * Reads a topic pattern while the component is mounted. However many messages come, the component renders at most once
+ * Subscribes to a topic pattern while the component is mounted. However many messages come, the component renders at most once
  * a frame.
  * @throws {PubkeeperError} `OPTION_INVALID` without a provider above or for a wrong option, `PATTERN_INVALID`
  */

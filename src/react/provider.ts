@@ -3,11 +3,11 @@ import { type ClientState, type PubkeeperClient, PubkeeperError } from '../index
 
 /** The props of {@link PubkeeperProvider}. */
 export interface PubkeeperProviderProps {
-  /** Made outside of any component, or kept in a state: a new client is a new connection. */
+  /** Make it outside of any component, or keep it in a state: a new client is a new connection. */
   readonly client: PubkeeperClient;
-  /** Why the client could not connect, or has given up since. Default: to the console. `usePubkeeper().error` has it too. */
+  /** Called with the reason why the client could not connect, or gave up later. Default: it goes to the console. `usePubkeeper().error` has it too. */
   readonly onError?: ((error: PubkeeperError) => void) | undefined;
-  /** Whose hooks use the client. */
+  /** The components whose hooks use the client. */
   readonly children?: ReactNode;
 }
 
@@ -22,8 +22,8 @@ const Context = createContext<Provided | undefined>(undefined);
 const mounted = /* @__PURE__ */ new WeakMap<PubkeeperClient, number>();
 
 /**
- * Lends a client to the hooks of all components below. Connects it when it is mounted, disconnects it when it is
- * unmounted, if no other provider lends it; on a server it does neither.
+ * Gives a client to the hooks of all components below. Connects it on mount and disconnects it on unmount, unless another
+ * provider still uses it. When rendering on a server, it does neither.
  * @throws {PubkeeperError} `OPTION_INVALID` without a `client`
  */
 export function PubkeeperProvider({ client, onError = report, children }: PubkeeperProviderProps): ReactElement {
@@ -87,12 +87,12 @@ export interface PubkeeperView {
   readonly client: PubkeeperClient;
   /** Its state; `'disconnected'` while a server renders. */
   readonly state: ClientState;
-  /** Why the client could not connect, or has given up since; undefined unless `state` is `'disconnected'`. */
+  /** Why the client could not connect, or gave up later; undefined unless `state` is `'disconnected'`. */
   readonly error: PubkeeperError | undefined;
 }
 
 /**
- * The client of the provider above and its state; renders again when that changes.
+ * The client of the provider above and its state; re-renders when the state changes.
  * @throws {PubkeeperError} `OPTION_INVALID` without a provider above
  */
 export function usePubkeeper(): PubkeeperView {

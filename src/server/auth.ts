@@ -7,32 +7,32 @@ import type { Rights } from './match.js';
 
 export type { Rights } from './match.js';
 
-/** One right of a token: what it may do with the topics that `topic`, a pattern, matches. */
+/** One right of a token: what it may do with the topics that the pattern `topic` matches. */
 export interface Right {
   /** A topic pattern. */
   readonly topic: string;
-  /** Whether its patrons are matched to these topics; default false. */
+  /** Whether its patrons are matched with these topics; default false. */
   readonly read?: boolean;
-  /** Whether its brewers may publish these topics; default false. */
+  /** Whether its brewers may publish on these topics; default false. */
   readonly write?: boolean;
 }
 
 /**
- * Tokens and their rights, as `createServer` and token files have them. Instead of a token may stand `sha256:` and the 64
- * hex digits of its hash, as `pubkeeper token create` makes it: then who reads the table cannot connect.
+ * Tokens and their rights, as in `createServer` and token files. A key may also be `sha256:` and the 64 hex digits of the token's
+ * hash, as `pubkeeper token create` makes it: then nobody who reads the table can connect.
  */
 export type TokenTable = Readonly<Record<string, readonly Right[]>>;
 
-/** Decides who is let in, and what they may do. */
+/** Decides which clients may connect, and what they may do. */
 export interface Authenticator {
   /**
-   * The rights of a token, or a promise of them; undefined when it is refused. Has as long as `authMs` says. What it throws or rejects with
-   * is logged, so it must not hold the token; the connection is closed with 4500, and its client may come back.
+   * Returns the rights of a token, or a promise of them, or undefined to refuse it. It has `authMs` to answer. If it throws or rejects, the
+   * error is logged, so it must not contain the token; the connection is closed with 4500, and the client may reconnect.
    */
   authenticate(token: string): Rights | undefined | Promise<Rights | undefined>;
   /**
-   * Whether the rights of a token that was let in by a former authenticator are the same here, for `server.reload()`. Answers at
-   * once, not by a promise. `tokenHash`: base64 of its SHA-256, since tokens are not kept. Without this method everybody has to come again.
+   * For `server.reload()`: whether a token that a former authenticator accepted has the same rights here. It must answer at
+   * once, not by a promise. `tokenHash`: base64 of its SHA-256, since tokens are not kept. Without this method all clients must reconnect.
    */
   compare?(tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown';
 }

@@ -37,4 +37,4 @@ export const CloseCode = {
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
 /** With which `TOO_LONG` comes: whoever has sent the message is told what to do. */
-export const TOO_LONG = 'A message is longer than this server takes (maxMessageBytes): send less at once.';
+export const TOO_LONG = 'A message is longer than this server accepts (maxMessageBytes): send it in parts.';

@@ -143,7 +143,7 @@ export class ControlPlane {
       },
       tooLong(session, kind, id) {
         // Without its id as the subject, by which clients take it for refused: here it counts.
-        session.deliver(errorPacket('LIMIT_EXCEEDED', `The ${kind} ${id} is too long for the registry of this cluster: it is matched at this server only. Shorten what it says.`));
+        session.deliver(errorPacket('LIMIT_EXCEEDED', `The ${kind} ${id} is too long for the registry of this cluster: it is matched at this server only. Shorten its details.`));
       },
     });
   }

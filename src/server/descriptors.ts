@@ -24,7 +24,7 @@ export class Descriptors {
       if (!error) close(descriptor, () => undefined);
       const isOut = error?.code === 'EMFILE' || error?.code === 'ENFILE';
       if (isOut && !this.#isOut) {
-        this.#logger.error('No file descriptor is left: whoever connects now is let go at once. Raise the limit of open files (LimitNOFILE in systemd, ulimit -n in a shell), or limit connections.');
+        this.#logger.error('No file descriptor is left: new connections are closed at once. Raise the limit of open files (LimitNOFILE in systemd, ulimit -n in a shell), or limit connections.');
       }
       this.#isOut = isOut;
     });

@@ -53,9 +53,9 @@ function refuse({ status, code, headers = {} }: Failure, response: ServerRespons
   if (response.headersSent) return void response.destroy();
   for (const name of OF_THE_FILE) response.removeHeader(name);
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  if (status === 416) say(response, status, 'There is no such part of this: ask for all of it.');
-  else if (status === 412) say(response, status, 'This has changed: ask for it without a condition.');
-  else if (code === 'EMFILE' || code === 'ENFILE') say(response, 503, 'The server has too much open to read this now: try again.');
+  if (status === 416) say(response, status, 'There is no such range: request the whole file.');
+  else if (status === 412) say(response, status, 'The file has changed: request it without a condition.');
+  else if (code === 'EMFILE' || code === 'ENFILE') say(response, 503, 'The server has too many open files to read this one now: try again later.');
   else if (status < 500) nothingHere(response);
-  else say(response, 500, 'This cannot be read here: see the permissions of its file.');
+  else say(response, 500, 'The server cannot read this file: check its permissions.');
 }

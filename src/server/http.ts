@@ -103,7 +103,7 @@ export const nothingHere = (response: ServerResponse): void => say(response, 404
 /** Refuses what would change something. */
 export function notAllowed(response: ServerResponse): void {
   response.setHeader('Allow', 'GET, HEAD');
-  say(response, 405, 'This can only be read.');
+  say(response, 405, 'Only GET and HEAD are allowed here.');
 }
 
 /** Nobody reads what a request brings here: its connection ends with the answer, or whoever sends without end would have it all looked through. */

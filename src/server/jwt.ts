@@ -12,24 +12,24 @@ export const JWT_ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
 /** One of {@link JWT_ALGORITHMS}. */
 export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
 
-/** What makes a token good. One of `key`, `keyFile` and `jwksUrl` must be given. */
+/** How tokens are checked. One of `key`, `keyFile` and `jwksUrl` must be given. */
 export interface JwtOptions {
   /** A PEM public key or certificate, a JWK, a JWKS, or for HS256 a secret of at least 32 bytes. */
   readonly key?: string | undefined;
-  /** A file that holds such a text. Read once: see `server.reload()`. */
+  /** A file with such a text. It is read once; see `server.reload()`. */
   readonly keyFile?: string | undefined;
   /**
-   * Where a JWKS is: an https URL, or an http one of this machine. Fetched when the first token comes, again after ten minutes, and when a
-   * token names a key that is not known, but not within 30 s.
+   * The URL of a JWKS: https, or http on this machine. It is fetched when the first token comes, again after ten minutes, and when a
+   * token names an unknown key, but not more often than every 30 s.
    */
   readonly jwksUrl?: string | undefined;
-  /** The signatures that are taken, whatever a token says of itself: one at least; HS256 stands alone. */
+  /** The signature algorithms that are accepted, whatever a token says of itself: at least one. HS256 cannot be combined with others. */
   readonly algorithms: readonly JwtAlgorithm[];
   /** What the claim `iss` must be. */
   readonly issuer: string;
-  /** What the claim `aud` must be or hold. */
+  /** What the claim `aud` must be or contain. */
   readonly audience: string;
-  /** How much clocks may differ, in seconds; default 60. So long after its expiry a token's connection ends. */
+  /** How much clocks may differ, in seconds; default 60. A connection ends this long after its token has expired. */
   readonly leewaySeconds?: number | undefined;
 }
 
@@ -42,7 +42,7 @@ function isCompact(token: string): boolean {
 type Keys = CryptoKey | JWK | Uint8Array | CompactVerifyGetKey;
 
 /**
- * Takes signed tokens (JWT). The claim `rights` says what each may do: `[{"topic": "plant.**", "read": true}]`. A token
+ * Accepts signed tokens (JWT). The claim `rights` says what each may do: `[{"topic": "plant.**", "read": true}]`. A token
  * must have an expiry (`exp`); `leewaySeconds` after it the connection ends. Made by {@link JwtAuthenticator.create}.
  */
 export class JwtAuthenticator implements Authenticator {
@@ -65,7 +65,7 @@ export class JwtAuthenticator implements Authenticator {
 
   /**
    * Reads the key, and makes what `createServer` takes as `tokens`.
-   * @throws {PubkeeperError} `OPTION_INVALID`; the key is not in its sentence
+   * @throws {PubkeeperError} `OPTION_INVALID`; its message does not contain the key
    */
   static async create(options: JwtOptions): Promise<JwtAuthenticator> {
     checkNames('JwtAuthenticator.create()', options, NAMES);
@@ -82,8 +82,8 @@ export class JwtAuthenticator implements Authenticator {
 
   /**
    * The rights of a token; undefined when anything is wrong with it.
-   * @throws {PubkeeperError} by a `jwksUrl`: `SERVER_ERROR` when the keys cannot be fetched; `UNAUTHORIZED` when the token's is not known,
-   * and they were fetched less than 30 s ago
+   * @throws {PubkeeperError} with a `jwksUrl`: `SERVER_ERROR` when the keys cannot be fetched; `UNAUTHORIZED` when the token's key is unknown
+   * and the keys were fetched less than 30 s ago
    */
   async authenticate(token: string): Promise<Rights | undefined> {
     const checked = await this.check(token);
@@ -91,12 +91,12 @@ export class JwtAuthenticator implements Authenticator {
   }
 
   /**
-   * As `authenticate`, but says what is wrong with a token, without quoting it: for who has made it, and not for who sends it.
+   * Like `authenticate`, but says what is wrong with a token, without quoting it. This is for whoever made the token; do not send it to clients.
    * @throws {PubkeeperError} as `authenticate`
    */
   async check(token: string): Promise<Rights | string> {
     const { issuer, audience } = this.#options;
-    if (!isCompact(token)) return 'it is no JWT';
+    if (!isCompact(token)) return 'it is not a JWT';
     try {
       const { payload } = await jwtVerify(token, getter(this.#keys), {
         algorithms: this.#algorithms,
@@ -178,7 +178,7 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
     } catch (cause) {
       const fault = cause instanceof errors.JOSEError ? cause.code : '';
       if (isStale && fault === 'ERR_JWKS_NO_MATCHING_KEY') {
-        throw new PubkeeperError('UNAUTHORIZED', 'The key of a token is not known. Keys were fetched less than 30 s ago and will be again: its client may come back.', { jwksUrl }, cause);
+        throw new PubkeeperError('UNAUTHORIZED', 'The key of a token is not known. The keys were fetched less than 30 s ago and will be fetched again: the client may retry.', { jwksUrl }, cause);
       }
       if (['ERR_JWKS_NO_MATCHING_KEY', 'ERR_JWKS_MULTIPLE_MATCHING_KEYS', 'ERR_JOSE_NOT_SUPPORTED'].includes(fault)) throw cause;
       // Not the token's fault: its client may come back with it.
@@ -190,7 +190,7 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
 async function parseKey(text: string, algorithms: readonly JwtAlgorithm[], source: string): Promise<Keys> {
   const symmetric = algorithms.includes('HS256');
   // A public key is no secret: who could have it taken for one could sign tokens.
-  if (symmetric && algorithms.length > 1) throw invalid('HS256 has a secret, the others have public keys: take one kind');
+  if (symmetric && algorithms.length > 1) throw invalid('HS256 uses a secret, the others use public keys: choose one kind');
   if (text.startsWith('{')) {
     const parsed = parseJson(text, source);
     if (isPrivate(parsed)) throw invalid(`${source} holds a private key: give the public one, by which tokens are only checked`);

@@ -7,26 +7,26 @@ import type { DropReason } from './stats.js';
 
 /** What one client may use of the server. Everything has a default; each refusal is counted in `stats().drops`. */
 export interface Limits {
-  /** Packets that a client may send before it is let in; default 1: its CLIENT_AUTHENTICATE. */
+  /** Packets that a client may send before it is authenticated; default 1: its CLIENT_AUTHENTICATE. */
   readonly packetsBeforeAuth?: number | undefined;
   /**
    * TCP connections from one address (IPv6: from one /64); default 256. Without this option loopback has no limit, since
-   * a proxy on this machine makes everybody come from there; a limit that is given holds for loopback too.
+   * all connections through a proxy on this machine come from there. If given, the limit holds for loopback too.
    */
   readonly connectionsPerAddress?: number | undefined;
   /** Patrons and brewers of one connection, and in `secured` brewers for which a relay connection publishes; default 10,000. */
   readonly registrations?: number | undefined;
-  /** Bytes of the packets that registered these, together; default 16 MiB. */
+  /** Bytes of all registrations of one connection together; default 16 MiB. */
   readonly registeredBytes?: number | undefined;
   /**
-   * Pairs that the patrons and brewers of one connection make; default 10,000,000, as of a gateway with a thousand topics that ten
-   * thousand dashboards read. Who has so many can register no more; the last registration may go beyond it, so that one brewer of
-   * any number of patrons never fails.
+   * Pairs that the patrons and brewers of one connection make; default 10,000,000: a gateway with a thousand topics that ten
+   * thousand dashboards read. A connection that has reached the limit can register no more. The last registration may exceed it, so
+   * that one brewer of any number of patrons is never refused.
    */
   readonly pairs?: number | undefined;
   /** Brews of one patron or brewer; default 32. */
   readonly brewsPerRegistration?: number | undefined;
-  /** Topics that one relay connection has joined; default 10,000. */
+  /** Topics that one relay connection may join; default 10,000. */
   readonly joinedTopics?: number | undefined;
   /** Characters of a topic or a pattern; default 255. */
   readonly topicLength?: number | undefined;
@@ -34,27 +34,27 @@ export interface Limits {
   readonly topicSegments?: number | undefined;
   /** `**` in a pattern; default 8. */
   readonly doubleWildcards?: number | undefined;
-  /** Control packets and pings a second of one connection; default 2,000. Who sends more is read later: nothing is lost. */
+  /** Control packets and pings of one connection per second; default 2,000. The rest is read later: nothing is lost. */
   readonly packetsPerSecond?: number | undefined;
-  /** Control packets that may come at once before that counts; default 40,000, so that a client can register all again. */
+  /** Control packets that one connection may send at once before that limit applies; default 40,000, so that a client can register everything again. */
   readonly packetBurst?: number | undefined;
-  /** WebSocket messages and pings a second of one relay connection, and twice as many at once; default 100,000. Who sends more is read later. */
+  /** WebSocket messages and pings of one relay connection per second, and twice as many at once; default 100,000. The rest is read later. */
   readonly relayMessagesPerSecond?: number | undefined;
-  /** Bytes a second of one relay connection, and as many at once; default 512 MiB. Who sends more is read later. */
+  /** Bytes of one relay connection per second, and as many at once; default 512 MiB. The rest is read later. */
   readonly relayBytesPerSecond?: number | undefined;
   /** Last values that the relay keeps; default 10,000. */
   readonly retainedValues?: number | undefined;
   /** Bytes of last values that the relay keeps; default 64 MiB. */
   readonly retainedBytes?: number | undefined;
   /**
-   * Bytes that may wait for one reader of the relay, unless a single message is longer; default 1 MiB. Where a quarter of
-   * them waits the publisher is read later, as long as the reader reads: a burst is not lost. In a cluster 16 times as many may
-   * wait, because publishers at other servers do not. Who lets 16 times as many wait on control, where nothing can be left out, is cut.
+   * Bytes that may wait for one reader of the relay, unless a single message is longer; default 1 MiB. When a quarter of
+   * them waits, the publisher is read later, as long as the reader reads, so that a burst is not lost. In a cluster 16 times as many may
+   * wait, because publishers at other servers do not slow down. A control connection is cut when 16 times as many wait for it.
    */
   readonly bufferedBytes?: number | undefined;
   /**
-   * What a relay connection gets that lets more wait. `'drop'` (default): once it has read what waits, the newest frame of
-   * each topic of which it missed any. `'cut'`: the close code 4413, and 2 s to take it.
+   * What happens to a relay connection for which more waits. `'drop'` (default): once it has read what waits, it gets the newest frame of
+   * each topic that it missed. `'cut'`: it is closed with 4413, and has 2 s to answer the close.
    */
   readonly slowReader?: 'drop' | 'cut' | undefined;
 }
@@ -102,7 +102,7 @@ export function readLimits(limits: Limits, count: Count): LimitSettings {
   const unknown = Object.keys(limits).find((key) => key !== 'slowReader' && !Object.hasOwn(LIMITS, key));
   if (unknown !== undefined) {
     const known = [...Object.keys(LIMITS), 'slowReader'].join(', ');
-    throw new PubkeeperError('OPTION_INVALID', `There is no "limits.${unknown}": there are ${known}.`, { option: `limits.${unknown}` });
+    throw new PubkeeperError('OPTION_INVALID', `There is no option "limits.${unknown}": the limits are ${known}.`, { option: `limits.${unknown}` });
   }
   const { connectionsPerAddress, slowReader = 'drop' } = limits;
   return { ...read, connectionsPerAddress: connectionsPerAddress === undefined ? undefined : read.connectionsPerAddress, slowReader };
@@ -155,7 +155,7 @@ export function excessOf(packet: Packet, length: number, limits: LimitSettings, 
     return excess('brews', `A patron or brewer has at most ${limits.brewsPerRegistration} brews here, not ${brews.length}: name fewer.`);
   }
   if (isDeep(payload)) {
-    return excess('nesting', `What is registered has at most ${MAX_DEPTH} levels of lists and objects: nest less.`);
+    return excess('nesting', `A registration has at most ${MAX_DEPTH} levels of lists and objects: nest them less deeply.`);
   }
   const { count, bytes, pairs } = usage();
   if (count >= limits.registrations) {

@@ -136,7 +136,7 @@ export class Listener {
       (part) => new Promise<void>((resolve) => void part.close(() => resolve())),
     );
     for (const sockets of [this.#control, this.#relay]) {
-      for (const socket of sockets.clients) end(socket, CloseCode.GOING_AWAY, 'The server shuts down.');
+      for (const socket of sockets.clients) end(socket, CloseCode.GOING_AWAY, 'The server is shutting down.');
     }
     const grace = after(GRACE_MS, () => {
       for (const socket of this.#sockets) socket.destroy();
@@ -235,13 +235,13 @@ export class Listener {
   }
 
   #route(upgrade: UpgradeRequest): Route {
-    if (this.#closing || this.isDraining) return { kind: 'refused', status: 503, sentence: 'The server shuts down: come back later.' };
+    if (this.#closing || this.isDraining) return { kind: 'refused', status: 503, sentence: 'The server is shutting down: try again later.' };
     try {
       return this.#hooks.route(upgrade);
     } catch (error) {
       // A rule of the user's on origins has failed.
       this.#hooks.fault(error);
-      return { kind: 'refused', status: 500, sentence: 'The server has made a mistake.' };
+      return { kind: 'refused', status: 500, sentence: 'Internal server error: its log says more.' };
     }
   }
 }
@@ -266,7 +266,7 @@ export function checkTls(tls: TlsFiles): void {
     createSecureContext(pem(tls));
   } catch {
     // What OpenSSL says is not passed on: it may quote the key.
-    throw new PubkeeperError('OPTION_INVALID', 'The option "tls" (--tls-cert, --tls-key) must hold a certificate and its private key, not that of another one, both in PEM, the key without a passphrase.');
+    throw new PubkeeperError('OPTION_INVALID', 'The option "tls" (--tls-cert, --tls-key) must hold a certificate and the private key that belongs to it, both in PEM, the key without a passphrase.');
   }
 }
 

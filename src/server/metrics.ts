@@ -17,17 +17,17 @@ const METRICS: Readonly<Record<Count, Metric>> = {
   topics: ['relay_topics', 'gauge', 'Topics that somebody has joined on the relay.'],
   retained: ['retained_values', 'gauge', 'Last values that the relay keeps.'],
   retainedBytes: ['retained_bytes', 'gauge', 'Bytes of last values that the relay keeps.'],
-  published: ['published_total', 'counter', 'Frames that the relay took.'],
-  delivered: ['delivered_total', 'counter', 'Frames that the relay gave.'],
+  published: ['published_total', 'counter', 'Frames that the relay received.'],
+  delivered: ['delivered_total', 'counter', 'Frames that the relay sent.'],
 };
 
 const CLUSTER_METRICS: Readonly<Record<keyof ClusterStats, Metric>> = {
-  ready: ['cluster_ready', 'gauge', 'Whether NATS is there and the registry works: 1 or 0.'],
-  servers: ['cluster_servers', 'gauge', 'Other servers that are there.'],
+  ready: ['cluster_ready', 'gauge', 'Whether NATS is connected and the registry works: 1 or 0.'],
+  servers: ['cluster_servers', 'gauge', 'Other servers that live.'],
   registrations: ['cluster_registrations', 'gauge', 'Patrons and brewers at other servers.'],
   pending: ['cluster_pending_writes', 'gauge', 'Changes that are not in the registry yet.'],
   resyncs: ['cluster_resyncs_total', 'counter', 'How often the whole registry was read.'],
-  topics: ['cluster_relay_topics', 'gauge', 'Topics whose frames are taken from other servers.'],
+  topics: ['cluster_relay_topics', 'gauge', 'Topics whose frames come from other servers.'],
   sent: ['cluster_frames_sent_total', 'counter', 'Frames sent to the relays of other servers.'],
   received: ['cluster_frames_received_total', 'counter', 'Frames that came from the relays of other servers.'],
   waitingBytes: ['cluster_waiting_bytes', 'gauge', 'Bytes that wait to be sent to NATS.'],

@@ -23,48 +23,48 @@ export interface ServerOptions {
   /** The address to bind to; default `127.0.0.1`. */
   readonly host?: string | undefined;
   /**
-   * Who may do what: a table of tokens, what `readTokens` read, or an authenticator of one's own. Without it the
-   * server makes one token at random that may do everything, and binds to loopback only.
+   * Who may do what: a table of tokens, what `readTokens` returned, or your own authenticator. Without it, the
+   * server makes a random token that may do everything, and binds to loopback only.
    */
   readonly tokens?: TokenTable | Authenticator | undefined;
-  /** Also opens a port for relay connections only, as deployed systems have; 0 for any that is free. Default: none. */
+  /** Also opens a port for relay connections only, as deployed systems have it; 0 for any that is free. Default: none. */
   readonly relayPort?: number | undefined;
   /**
-   * Further addresses of this server's relay, as `host:port`: those by which a proxy or a mapped port leads to it. The host by
-   * which a client reaches the server, this machine's own addresses and the server's ports are known. In the profile
-   * `secured` a relay that is not known gets no tickets, and so no data. Default: none.
+   * Further addresses of this server's relay, as `host:port`, such as those of a proxy or a mapped port. The server knows the host by
+   * which a client reaches it, this machine's own addresses and its own ports. In the profile
+   * `secured`, a relay at an unknown address gets no tickets, and so no data. Default: none.
    */
   readonly relayAddresses?: readonly string[] | undefined;
-  /** The longest payload of a message, in bytes, headers not counted; default 1 MiB. Several short ones may come together, up to 64 KiB. */
+  /** The longest payload of a message, in bytes, without headers; default 1 MiB. Several short messages may come together, up to 64 KiB. */
   readonly maxMessageBytes?: number | undefined;
   /**
-   * Where refusals (`warn`), oddities (`debug`) and faults (`error`) go; default: only faults, to the console. Of what clients bring about it gets
-   * 100 refusals and 100 faults at once, then one a second of each, and how many were left out.
+   * Receives refusals (`warn`), oddities (`debug`) and faults (`error`); default: only faults, to the console. Of those that clients cause, it gets
+   * 100 refusals and 100 faults at once, then one a second of each, which says how many were left out.
    */
   readonly logger?: Logger | undefined;
   /** Whether /metrics answers; default: only on loopback. */
   readonly metrics?: boolean | undefined;
   /** Answers plain HTTP requests except /healthz, /readyz, /ws, /brew and, where it answers, /metrics; see `serveFiles`. Default: 404. */
   readonly http?: RequestHandler | undefined;
-  /** The time between two pings, in milliseconds; default 15,000. Who is silent for 2.5 of them is cut. */
+  /** The time between two pings, in milliseconds; default 15,000. A connection that is silent for 2.5 of them is cut. */
   readonly heartbeatMs?: number | undefined;
   /** How long a connection may take to authenticate, in milliseconds; default 5,000. */
   readonly authMs?: number | undefined;
   /**
-   * How long a brewer that uses this server's relay is not told of a patron that has not joined there yet, in
-   * milliseconds; default 250. A fresh pair would else lose what is brewed before the patron has joined.
+   * How long the server waits for a patron to join its relay before it tells the brewer of the match, in
+   * milliseconds; default 250. Otherwise a new pair would lose what is brewed before the patron has joined.
    */
   readonly holdMs?: number | undefined;
   /**
-   * `'open'`: whoever reaches the relay may join and publish any topic there, as deployed clients do. `'secured'`: only with
+   * `'open'`: everybody who reaches the relay may join and publish on any topic, as deployed clients do. `'secured'`: only with
    * a ticket of the control server, which clients of this SDK send. Default: `'open'` on loopback, else `'secured'`.
    */
   readonly profile?: 'open' | 'secured' | undefined;
-  /** One or two keys for tickets, of 32 bytes or more: the first signs. Shared by relays that serve together. Default: random. */
+  /** One or two keys for tickets, of 32 bytes or more; the first one signs. Relays that serve together share them. Default: random. */
   readonly ticketKeys?: readonly Uint8Array[] | undefined;
-  /** How long a ticket holds, in seconds; default 600. It is renewed between half and three quarters of that. */
+  /** How long a ticket is valid, in seconds; default 600. It is renewed after half to three quarters of that. */
   readonly ticketSeconds?: number | undefined;
-  /** Makes this server one of several that are one network, over NATS. Default: it is alone. */
+  /** Makes this server form one network with others, over NATS. Default: it is alone. */
   readonly cluster?: ClusterOptions | undefined;
   /** What one client may use of the server; each limit has a default. */
   readonly limits?: Limits | undefined;
@@ -75,11 +75,11 @@ export interface ServerOptions {
     /** Its private key in PEM. */
     readonly key: string | Uint8Array;
   } | undefined;
-  /** The origins whose pages may connect, as `https://example.org`; nothing but these. Default: see `allowOrigin`. */
+  /** The only origins whose pages may connect, such as `https://example.org`. Default: see `allowOrigin`. */
   readonly origins?: readonly string[] | undefined;
   /**
-   * Whether pages of an origin may connect; default: the server's own; bound to loopback, those of this machine. Instead of `origins`. Not
-   * asked of who is no page. What it throws is logged, and the handshake is refused with 500.
+   * Decides whether pages of an origin may connect, in place of `origins`. Default: the server's own origin; if bound to loopback, those of this
+   * machine. Not called for clients that are not pages. If it throws, the error is logged and the handshake is refused with 500.
    */
   readonly allowOrigin?: ((origin: string, request: UpgradeRequest) => boolean) | undefined;
 }
@@ -124,7 +124,7 @@ export function checkNames(caller: string, options: unknown, names: Readonly<Rec
   }
   const option = Object.keys(options).find((name) => !Object.hasOwn(names, name));
   if (option === undefined) return;
-  throw new PubkeeperError('OPTION_INVALID', `There is no option "${option}" of ${caller}: there are ${Object.keys(names).join(', ')}.`, { option });
+  throw new PubkeeperError('OPTION_INVALID', `There is no option "${option}" of ${caller}: the options are ${Object.keys(names).join(', ')}.`, { option });
 }
 
 /**

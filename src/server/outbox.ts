@@ -47,7 +47,7 @@ export class Outbox {
   /** Tells a reader that is too slow so, and closes it. */
   cut(socket: WebSocket): void {
     this.#drops.add('slow-reader');
-    end(socket, CloseCode.SLOW_READER, 'Too much waits to be read: read faster or join less.');
+    end(socket, CloseCode.SLOW_READER, 'Too much data is waiting to be read: read faster, or join fewer topics.');
   }
 
   /** Whether `length` more bytes may wait for this reader. One message may, however long, where little else waits. */

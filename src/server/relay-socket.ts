@@ -180,7 +180,7 @@ export class RelayPlane {
     connection.isToldOf = true;
     const { limits, logger } = this.#options;
     const from = connection.tcp.remoteAddress ?? 'an unknown address';
-    logger.warn(`A relay connection from ${from} has joined ${limits.joinedTopics} topics and gets nothing of any other: raise limits.joinedTopics, or let its patrons ask for less.`);
+    logger.warn(`A relay connection from ${from} has joined ${limits.joinedTopics} topics and gets no data of others: raise limits.joinedTopics, or let its patrons subscribe to fewer.`);
   }
 
   /** Closes a connection for which there is no room; or where it may stay, sees to it that it gets what it missed once it has drained. */

@@ -47,14 +47,14 @@ const CLUSTER_BUFFER = 16;
 /** How long a join outlives its ticket at most, in milliseconds, or half of the ticket's life where that is less. */
 const EXPIRY_MS = 5_000;
 
-const DRAINING = 'The server shuts down: it takes no more connections.';
+const DRAINING = 'The server is shutting down: it accepts no more connections.';
 
 /** How long a connection has to give a sign of life when another one wants its id, in milliseconds, at most. */
 const PROBE_MS = 2_000;
 
 /** A running server: made by `createServer`, ended by `close()` or by `await using`. */
 export class PubkeeperServer {
-  /** The token that was made up because `tokens` was not given; else undefined. */
+  /** The token that the server made because `tokens` was not given; else undefined. */
   readonly token: string | undefined;
   readonly #settings: ServerSettings;
   readonly #drops: Drops;
@@ -82,7 +82,7 @@ export class PubkeeperServer {
       () => [this.#ports.main, this.#ports.relay],
       [settings.host, ...localAddresses()],
       settings.relayAddresses,
-      (address) => tickets && logger.warn(`A brewer names the relay ${show(address)}, for which this server gives no tickets: it is not known as its own. If it is, let the proxy before it pass Host on, or say so in relayAddresses (--relay-address).`),
+      (address) => tickets && logger.warn(`A brewer names the relay ${show(address)}, for which this server gives no tickets: it does not know it as its own. If it is, let the proxy in front of it pass on Host, or list it in relayAddresses (--relay-address).`),
     );
     this.#relay = new RelayPlane({ maxMessageBytes: settings.maxMessageBytes, drops, outbox, limits, tickets, heartbeat: this.#heartbeat, bridge: cluster?.bridge, joined: (key) => this.#control.arrived(key), logger });
     this.#control = new ControlPlane({
@@ -132,7 +132,7 @@ export class PubkeeperServer {
     return this.#ports.main;
   }
 
-  /** Where clients connect: `ws://127.0.0.1:9898/ws`. When bound to all addresses, the loopback one is named. */
+  /** Where clients connect: `ws://127.0.0.1:9898/ws`. If the server is bound to all addresses, this is the loopback one. */
   get url(): string {
     return this.#ports.url;
   }
@@ -165,15 +165,15 @@ export class PubkeeperServer {
     };
   }
 
-  /** Calls `listener` whenever a pair is matched (`'matched'`) or comes apart (`'unmatched'`); returns what undoes it. What it throws is an uncaught exception. */
+  /** Calls `listener` whenever a pair is matched (`'matched'`) or its match ends (`'unmatched'`); returns a function that removes it. What it throws is an uncaught exception. */
   on<Name extends keyof ServerEvents>(name: Name, listener: (event: ServerEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
 
   /**
-   * Closes every connection with 1001 and frees the ports. Resolves within about a second (in a cluster two) after `drainMs` (in ms, default 0), for which it
-   * only takes no more connections and says so at /readyz, so that whoever sends clients here stops. May be called twice:
-   * without `drainMs` that ends the wait.
+   * Closes every connection with 1001 and frees the ports. Before that, it refuses new connections and fails /readyz for `drainMs` (in ms, default 0),
+   * so that load balancers send no more clients. Resolves within about a second after that (in a cluster two). May be called twice:
+   * a call without `drainMs` ends the wait.
    */
   async close({ drainMs = 0 }: { readonly drainMs?: number | undefined } = {}): Promise<void> {
     if (drainMs > 0 && !this.#closing) {
@@ -189,12 +189,12 @@ export class PubkeeperServer {
   }
 
   /**
-   * Takes other tokens, ticket keys or certificates; what is left out stays. Data goes on meanwhile.
+   * Replaces tokens, ticket keys or certificates; what is left out stays. Data goes on meanwhile.
    *
-   * `tokens`: connections whose token is not known any more are closed with 4401; those with other rights, and all those of
-   * an authenticator that cannot tell, with 4403: their clients come back by themselves. `ticketKeys`: keep the former first
-   * one as the second until its tickets have expired (`ticketSeconds`). `tls`: for connections that come from now on.
-   * @throws {PubkeeperError} `OPTION_INVALID`: then everything stays as it was
+   * `tokens`: connections whose token is no longer known are closed with 4401. Those whose rights have changed, and all of
+   * an authenticator without `compare`, are closed with 4403: their clients reconnect by themselves. `ticketKeys`: keep the former first
+   * key as the second until its tickets have expired (`ticketSeconds`). `tls`: for new connections.
+   * @throws {PubkeeperError} `OPTION_INVALID`: then nothing changes
    */
   reload(options: ReloadOptions): void {
     checkNames('reload()', options, RELOADED);
@@ -214,7 +214,7 @@ export class PubkeeperServer {
     if (authenticator) this.#control.reload(authenticator);
   }
 
-  /** As {@link close}: `await using server = await createServer(…)`. */
+  /** Like {@link close}: `await using server = await createServer(…)`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -133,7 +133,7 @@ export class ControlSession implements Beating {
       this.#plane.drops.add('control-text');
       return this.#fault('PACKET_INVALID', 'A control packet is a binary message; this one was text.');
     }
-    if (!this.#authenticated && bytes.length > MOST_BEFORE_AUTH) return this.#tooSoon(`a packet may have ${MOST_BEFORE_AUTH} bytes, not ${bytes.length}: shorten the token`);
+    if (!this.#authenticated && bytes.length > MOST_BEFORE_AUTH) return this.#tooSoon(`a packet may have at most ${MOST_BEFORE_AUTH} bytes, not ${bytes.length}: shorten the token`);
     let packet: Packet | UnknownPacket;
     try {
       packet = decodePacket(bytes);
@@ -151,7 +151,7 @@ export class ControlSession implements Beating {
       return this.#authenticated ? this.#handle(arrived) : this.#authenticate(arrived.packet);
     });
     const { packetsBeforeAuth } = this.#plane.limits;
-    if (!this.#authenticated && this.#turns.waiting >= packetsBeforeAuth) this.#tooSoon(`at most ${packetsBeforeAuth} packet(s) may be sent: wait for it`);
+    if (!this.#authenticated && this.#turns.waiting >= packetsBeforeAuth) this.#tooSoon(`a client may send at most ${packetsBeforeAuth} packet(s): wait for CLIENT_AUTHENTICATED`);
   }
 
   #authenticate(packet: Packet | UnknownPacket): Promise<void> | undefined {
@@ -252,7 +252,7 @@ export class ControlSession implements Beating {
   /** Says what is wrong. The connection survives it if the client is authenticated. */
   #fault(code: ErrorCode, message: string): void {
     this.deliver(errorPacket(code, message));
-    if (!this.#authenticated) end(this.#socket, CloseCode.BAD_PACKET, 'The first packet, and the only one until it is answered, is CLIENT_AUTHENTICATE.');
+    if (!this.#authenticated) end(this.#socket, CloseCode.BAD_PACKET, 'Send CLIENT_AUTHENTICATE first, and nothing else until it is answered.');
   }
 
   #tooLate(): void {
@@ -266,7 +266,7 @@ export class ControlSession implements Beating {
 
   #tooSoon(what: string): void {
     this.#plane.drops.add('before-auth');
-    this.#fault('LIMIT_EXCEEDED', `Before CLIENT_AUTHENTICATED comes ${what}.`);
+    this.#fault('LIMIT_EXCEEDED', `Before authentication ${what}.`);
   }
 
   #refuseExcess({ reason, code, message, subject }: Excess): void {
@@ -276,7 +276,7 @@ export class ControlSession implements Beating {
 
   #tooFast(): void {
     this.#plane.drops.add('packet-rate');
-    this.deliver(errorPacket('LIMIT_EXCEEDED', `More than ${this.#plane.limits.packetsPerSecond} packets a second come from here: they are read later. Send fewer.`));
+    this.deliver(errorPacket('LIMIT_EXCEEDED', `This connection sends more than ${this.#plane.limits.packetsPerSecond} packets a second: the rest is read later. Send fewer.`));
   }
 
   #guard(run: () => void): void {
@@ -293,8 +293,8 @@ export class ControlSession implements Beating {
     // No verdict on a token is no fault: any stranger can bring it about, as often as it likes.
     if (error instanceof PubkeeperError && error.code === 'UNAUTHORIZED') {
       drops.add('unauthorized');
-      logger.warn(`A token from ${this.handshake.address} was not taken: ${error.message}`);
+      logger.warn(`A token from ${this.handshake.address} was not accepted: ${error.message}`);
     } else logFault(logger, 'A control connection ended by a fault of the server', error);
-    end(this.#socket, CloseCode.SERVER_FAULT, 'The server has made a mistake.');
+    end(this.#socket, CloseCode.SERVER_FAULT, 'Internal server error: its log says more.');
   }
 }

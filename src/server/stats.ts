@@ -2,17 +2,17 @@ import type { ClusterStats } from './cluster/cluster.js';
 
 /** Why the server dropped something, refused it or cut a connection. */
 export type DropReason =
-  /** not a control packet, or not one that a client may send */
+  /** a message that is not a control packet, or a packet that a client may not send */
   | 'control-packet'
   /** a text message on a control connection */
   | 'control-text'
-  /** a control packet of a type that is not known */
+  /** a control packet of an unknown type */
   | 'control-unknown'
-  /** not a relay packet */
+  /** a message that is not a relay packet */
   | 'relay-packet'
-  /** published, and no brew frame */
+  /** a PUBLISH that does not hold a brew frame */
   | 'relay-frame'
-  /** published under another topic than its frame says */
+  /** a PUBLISH under another topic than its frame says */
   | 'relay-topic'
   /** a text message on a relay connection */
   | 'relay-text'
@@ -20,49 +20,49 @@ export type DropReason =
   | 'too-long'
   /** bytes that break the WebSocket protocol */
   | 'websocket'
-  /** a token that is not known, or whose key is not (yet) */
+  /** a token that is not known, or whose key is not known (yet) */
   | 'unauthorized'
   /** a connection whose token has expired, or was given other rights */
   | 'expired'
-  /** no token in time, or none that was checked in time */
+  /** a connection without a token in time, or whose token was not checked in time */
   | 'auth-timeout'
-  /** a WebSocket that was refused: unknown subprotocol, path or origin */
+  /** a WebSocket handshake with an unknown subprotocol or path, or from an origin that may not connect */
   | 'handshake'
-  /** a connection without a sign of life for 2.5 heartbeats, or for 2 s when another one wants an id of its */
+  /** a connection without a sign of life for 2.5 heartbeats, or for 2 s when another one wants to register one of its ids */
   | 'silent'
-  /** a connection that does not take what is sent to it */
+  /** a connection that does not read what is sent to it */
   | 'slow-reader'
-  /** a frame that such a connection did not get */
+  /** a frame that a slow reader did not get */
   | 'slow-reader-frame'
-  /** a frame for or of another server of the cluster that did not get through */
+  /** a frame to or from another server of the cluster that did not get through */
   | 'cluster-frame'
-  /** a message of another server that is malformed */
+  /** a malformed message of another server */
   | 'cluster-message'
-  /** a registration of another server that is malformed, or one of this server that is too long */
+  /** a malformed registration of another server, or one of this server that is too long */
   | 'cluster-record'
   /** a JOIN, GRANT or PUBLISH without a valid ticket, in the profile `secured` */
   | 'no-ticket'
-  /** more packets, or a longer one, than one may send before being let in */
+  /** more packets, or a longer one, than a client may send before it is authenticated */
   | 'before-auth'
-  /** more connections from one address than it may have */
+  /** a connection from an address that has too many */
   | 'connections'
-  /** more patrons and brewers than a connection may have */
+  /** a patron or brewer of a connection that has too many */
   | 'registrations'
-  /** patrons and brewers that are too long together */
+  /** a patron or brewer of a connection whose registrations are too long together */
   | 'registered-bytes'
-  /** more pairs than the patrons and brewers of a connection may make */
+  /** a patron or brewer of a connection whose registrations make too many pairs */
   | 'pairs'
-  /** a patron or brewer of too many brews, or a brew with too long a name */
+  /** a patron or brewer with too many brews, or a brew with too long a name */
   | 'brews'
-  /** a patron or brewer whose details are nested too deep */
+  /** a patron or brewer whose details are nested too deeply */
   | 'nesting'
-  /** more topics joined than a relay connection may */
+  /** a topic joined by a relay connection that has joined too many */
   | 'joined-topics'
-  /** a notification that did not wait any longer for a patron to join the relay, which misses what is brewed until it does */
+  /** a brewer told of a patron that had not joined the relay in time (`holdMs`): the patron misses what is brewed until it does */
   | 'late-join'
   /** a topic that is too long */
   | 'topic-length'
-  /** a topic of too many segments */
+  /** a topic with too many segments */
   | 'topic-segments'
   /** a pattern with too many `**` */
   | 'double-wildcards'
@@ -71,7 +71,7 @@ export type DropReason =
   /** a relay connection that had to wait, because it sent too much */
   | 'relay-rate';
 
-/** What a server counts. Numbers of things that are there now, unless it says otherwise. */
+/** What a server counts: the present numbers, unless it says "since the start". */
 export interface ServerStats {
   /** Control connections, authenticated or not. */
   readonly controlConnections: number;
@@ -93,15 +93,15 @@ export interface ServerStats {
   readonly topics: number;
   /** Last values that the relay keeps. */
   readonly retained: number;
-  /** The bytes of those. */
+  /** The bytes of these last values. */
   readonly retainedBytes: number;
-  /** Frames that the relay took of its connections, since the start. */
+  /** Frames that the relay received from its connections, since the start. */
   readonly published: number;
-  /** Frames that it gave, since the start: each once for every connection that got it. */
+  /** Frames that the relay sent, since the start: each counts once for every connection that got it. */
   readonly delivered: number;
   /** What was dropped since the start, by reason. A reason that never occurred is missing. */
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;
-  /** In a cluster: its side of things. */
+  /** In a cluster: its state. */
   readonly cluster?: ClusterStats;
 }
 

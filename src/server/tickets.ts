@@ -80,7 +80,7 @@ function body(grant: Grant, expires: number): Buffer {
 export function checkKeys(keys: readonly Uint8Array[]): readonly Uint8Array[] {
   const good = Array.isArray(keys) ? keys.map(bytesOf).filter((key) => key && key.length >= 32) : [];
   if (good.length < 1 || keys.length > 2 || good.length < keys.length) {
-    throw new PubkeeperError('OPTION_INVALID', 'The ticket keys must be a list of one or two Uint8Arrays, of 32 random bytes or more each: where they are hex, Buffer.from(key, "hex").');
+    throw new PubkeeperError('OPTION_INVALID', 'The ticket keys must be a list of one or two Uint8Arrays, of 32 random bytes or more each: Buffer.from(key, "hex") makes one of hex digits.');
   }
   return good.map((key) => Uint8Array.from(key!));
 }

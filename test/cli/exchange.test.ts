@@ -166,11 +166,11 @@ describe.concurrent('brew refuses', () => {
     await patron.prints(/^\{"a":1\}\n\[2,3\]\n$/);
   });
 
-  it('a message that is longer than the server takes', async () => {
+  it('a message that is longer than the server accepts', async () => {
     await listen('long', [], server);
     const end = await brew(['long'], Buffer.alloc(3_000_000));
     expect(end).toMatchObject({ code: 1, stdout: '' });
-    expect(end.stderr).toMatch(/^pubkeeper: A message is longer than the server takes[^\n]*\n$/);
+    expect(end.stderr).toMatch(/^pubkeeper: A message is longer than the server accepts[^\n]*\n$/);
   });
 });
 

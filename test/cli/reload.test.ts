@@ -32,7 +32,7 @@ describe.concurrent('SIGHUP', () => {
 
     file('tokens.json', '{ broken');
     server.kill('SIGHUP');
-    await server.says(/What is in use stays, because not all could be read again: [^\n]+is not JSON\.\n/);
+    await server.says(/Nothing has changed, because not all files could be read again: [^\n]+is not JSON\.\n/);
     expect(await result(['token', 'verify', '--tokens', tokens], { input: 'stays' })).toMatchObject({ code: 1 });
     // Who comes now is let in by what is in use.
     expect(await result(['patron', 'b', '--timeout', '0.2'], env('goes'))).toMatchObject({ code: 124, stdout: '' });
@@ -118,7 +118,7 @@ describe.concurrent('SIGHUP', () => {
     expect(await shown(port)).toBe('after.example');
     file('key.pem', 'nonsense');
     server.kill('SIGHUP');
-    await server.says(/What is in use stays[^\n]+certificate and its private key/);
+    await server.says(/Nothing has changed[^\n]+certificate and the private key that belongs to it/);
     expect(await shown(port)).toBe('after.example');
   });
 });

@@ -48,7 +48,7 @@ it('a patron whose stdout nobody reads ends at a signal, and says what was not p
   patron.kill('SIGINT');
   const [code] = (await once(patron.child, 'exit')) as [number];
   expect(code).toBe(0);
-  await patron.says(/Standard output was not read: 1 of the messages that came were not printed/);
+  await patron.says(/Standard output was not read: 1 of the received messages were not printed/);
   stdout.removeAllListeners('readable').resume();
   await patron.exit;
 });

@@ -76,5 +76,5 @@ it('refuses flags of those who check tokens, instead of making another kind of t
 it('token verify says that its input is no token where that is too long', async () => {
   const { code, stderr } = await result(['token', 'verify', '--tokens', join(directory, 'none.json')], { input: 'x'.repeat(70_000) });
   expect(code).toBe(1);
-  expect(stderr).toBe('pubkeeper: Standard input is longer than a token can be (65536 bytes): give it the token alone.\n');
+  expect(stderr).toBe('pubkeeper: Standard input is longer than a token can be (65536 bytes): give it only the token.\n');
 });

@@ -22,7 +22,7 @@ describe.concurrent('pubkeeper token, static', () => {
   it('tells a token once, and of its hash an entry for the token file', async () => {
     const made = await result(['token', 'create', ...RIGHTS]);
     expect(made.code).toBe(0);
-    expect(made.stderr).toMatch(/^pubkeeper: The token is told only now[^\n]+\n$/);
+    expect(made.stderr).toMatch(/^pubkeeper: The token is shown only this once[^\n]+\n$/);
     const [token = '', entry = ''] = made.stdout.split('\n');
     expect(token).toMatch(/^[\w-]{43}$/);
     expect(entry).toMatch(/^\{"sha256:[0-9a-f]{64}":\[/);
@@ -81,7 +81,7 @@ describe.concurrent('pubkeeper token, signed', () => {
     // Of another audience: not good.
     const other = await result(['token', 'verify', '--jwt-key-file', open, '--jwt-issuer', 'me', '--jwt-audience', 'us', '--jwt-algorithms', 'ES256'], { env });
     expect(other).toMatchObject({ code: 1, stdout: '' });
-    expect(other.stderr).toBe('pubkeeper: The token is not good: unexpected "aud" claim value.\n');
+    expect(other.stderr).toBe('pubkeeper: The token is not valid: unexpected "aud" claim value.\n');
     expect(other.stderr).not.toContain(env.PUBKEEPER_TOKEN);
   });
 
@@ -105,10 +105,10 @@ describe.concurrent('pubkeeper token, signed', () => {
   it('wants a key that fits, and never repeats one', async () => {
     const [secret, open] = pem();
     const hopeless: [string[], RegExp][] = [
-      [['token', 'create', '--all', '--jwt-key-file', open, ...CLAIMS, 'ES256'], /no private key for ES256/],
+      [['token', 'create', '--all', '--jwt-key-file', open, ...CLAIMS, 'ES256'], /not a private key for ES256/],
       [['token', 'create', '--all', '--jwt-key-file', secret, ...CLAIMS, 'RS256'], /does not fit RS256/],
       [['token', 'create', '--all', '--jwt-key-file', secret, ...CLAIMS, 'HS256'], /HS256 needs a secret/],
-      [['token', 'create', '--all', '--jwt-key-file', file('json', '{"kty":"SECRET"}'), ...CLAIMS, 'ES256'], /no private key for ES256/],
+      [['token', 'create', '--all', '--jwt-key-file', file('json', '{"kty":"SECRET"}'), ...CLAIMS, 'ES256'], /not a private key for ES256/],
       [['serve', '--port', '0', '--jwt-key-file', secret, ...CLAIMS, 'ES256'], /is a private key: give the public one/],
       [['token', 'verify', '--jwt-key-file', secret, ...CLAIMS, 'ES256'], /is a private key: give the public one/],
     ];

@@ -65,7 +65,7 @@ describe('the command line that is wrong', () => {
     [['brew', 'a', 'x', '--file', 'f', ...TOKEN], /a text and --file/],
     [['brew', 'a', 'x', '--lines', ...TOKEN], /a text and --lines/],
     [['brew', 'a', '{', '--json', ...TOKEN], /The text is not JSON/],
-    [['brew', 'a', '--frob', ...TOKEN], /begins with a dash goes behind --/],
+    [['brew', 'a', '--frob', ...TOKEN], /put -- before a text that starts with a dash/],
     [['--frob', 'brew'], /; see pubkeeper --help\.$/m],
     [['brw', 'a'], /; see pubkeeper --help\.$/m],
     [['token', 'creat'], /; see pubkeeper token --help\.$/m],
@@ -86,7 +86,7 @@ describe('the command line that is wrong', () => {
     [['serve', '--slow-reader', 'wait'], /Allowed choices are drop, cut/],
     [['serve', '--log-format', 'xml'], /Allowed choices are text, json/],
     [['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn, error/],
-    [['serve', '--log-format', 'json'], /A token that is made here must not stand in a log/],
+    [['serve', '--log-format', 'json'], /A generated token must not appear in a log/],
     [['serve', '--drain-ms', 'long'], /--drain-ms must be a whole number/],
     [['serve', '--jwt-algorithms', 'none'], /--jwt-algorithms takes one or more of HS256, RS256, ES256, EdDSA/],
     [['serve', '--jwt-issuer', 'me'], /Signed tokens need a key: give --jwt-key-file/],
@@ -94,11 +94,11 @@ describe('the command line that is wrong', () => {
     [['serve', '--jwt-key-file', 'k', '--jwt-jwks-url', 'u'], /exclude each other/],
     [['token', 'create'], /A token without rights is of no use/],
     [['token', 'create', '--read', 'a..b'], /is not a topic pattern/],
-    [['token', 'create', '--all', '--read', 'a'], /--all is every right/],
+    [['token', 'create', '--all', '--read', 'a'], /--all includes every right/],
     [['token', 'create', '--all', '--expires', '60'], /--expires and --subject are for signed tokens/],
     [['token', 'create', '--all', '--jwt-key-file', 'k'], /A signed token needs --jwt-issuer/],
-    [['token', 'create', '--all', '--jwt-key-file', 'k', '--tokens', 'f'], /A signed token stands in no file/],
-    [['token', 'verify'], /Nothing says what the token must be/],
+    [['token', 'create', '--all', '--jwt-key-file', 'k', '--tokens', 'f'], /A signed token is not kept in a file/],
+    [['token', 'verify'], /There is nothing to check the token against/],
   ])('%j is told in one sentence, with exit code 2', async (args, sentence) => {
     const { code, stdout, stderr } = await run(args);
     expect(stderr).toMatch(sentence);
@@ -110,7 +110,7 @@ describe('the command line that is wrong', () => {
   it('tells that --verbose is a level of its own, with the stack that it asks for', async () => {
     const { code, stderr } = await run(['serve', '--verbose', '--log-level', 'error']);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/^pubkeeper: --verbose is --log-level debug: leave one of them out\.\n/);
+    expect(stderr).toMatch(/^pubkeeper: --verbose means --log-level debug: leave one of them out\.\n/);
   });
 
   it.each([[[]], [['token']]])('%j without a command shows the help on stderr', async (args) => {

@@ -78,7 +78,7 @@ describe('dashboardHandler', () => {
     for (const origin of ['http://evil.example', `http://localhost:${port + 1}`, `https://${host}`, 'null', 'garbage']) {
       const { status, text } = await ask({ host, origin });
       expect(status, origin).toBe(200);
-      expect(JSON.parse(text), origin).toEqual({ server: `ws://${host}/ws`, maxMessageBytes: 1_048_576, reason: expect.stringMatching(/its own page only\.$/) });
+      expect(JSON.parse(text), origin).toEqual({ server: `ws://${host}/ws`, maxMessageBytes: 1_048_576, reason: expect.stringMatching(/only to its own page\.$/) });
     }
   });
 
@@ -86,7 +86,7 @@ describe('dashboardHandler', () => {
     [{ host: 'evil.example' }, 'on its own machine'],
     [{ host: '127.0.0.1.evil.example' }, 'on its own machine'],
     [{ host: ':::' }, 'on its own machine'],
-    [{ host: 'localhost', 'sec-fetch-site': 'cross-site' }, 'its own page only'],
+    [{ host: 'localhost', 'sec-fetch-site': 'cross-site' }, 'only to its own page'],
     [{ host: 'localhost', 'x-forwarded-for': '203.0.113.9' }, 'through a proxy'],
     // By a Host that is made up, through the proxy of docs/operations.md.
     [{ host: 'localhost', 'x-forwarded-proto': 'https' }, 'through a proxy'],

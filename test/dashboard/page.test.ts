@@ -301,7 +301,7 @@ describe('explanations', () => {
 
   it('says of a page that came by https what it may reach, and not of others', () => {
     const textOf = (pageProtocol: string, server: string) => explain({ code: 'CONNECT_BLOCKED', message: '' }, { server, pageProtocol }).text;
-    expect(textOf('https:', 'ws://127.0.0.1:9898/ws')).toMatch(/only wss/);
+    expect(textOf('https:', 'ws://127.0.0.1:9898/ws')).toMatch(/only connect to wss/);
     // WebKit lets no page connect to some ports.
     for (const way of [textOf('http:', 'ws://host:6000/ws'), textOf('https:', 'wss://host:6000/ws')]) expect(way).toMatch(/ports.*policy/);
   });

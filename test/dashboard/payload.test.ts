@@ -76,7 +76,7 @@ describe('the note under a payload', () => {
   };
 
   it.each([
-    [note('{"a":1}', 'json'), 'Click a number to chart it. Bold is what changed.'],
+    [note('{"a":1}', 'json'), 'Click a number to chart it. Changes are bold.'],
     [note('{}', 'json', undefined, { hasNumbers: false, isCompared: false }), ''],
     [note('{"a":1e400}', 'json'), expect.stringContaining('too large are Infinity')],
     [note(`[${'1,'.repeat(32_000)}`, 'json', 349_184), 'Too long to be shown as JSON here. The first 16,384 characters of 341.0 KiB.'],
@@ -84,7 +84,7 @@ describe('the note under a payload', () => {
     [note('x'.repeat(20_000), 'json'), 'This is not JSON: shown as text. The first 16,384 characters of 20,000 characters.'],
     [note('hello', 'text'), ''],
     [note('', 'text'), 'The message is empty.'],
-    [note('   ', 'text'), 'There is nothing in it but blanks.'],
+    [note('   ', 'text'), 'The message is only whitespace.'],
     [note('\u0000'.repeat(3000), 'hex'), 'The first 2.0 KiB of 2.9 KiB.'],
     [note('\u0000', 'text'), 'This is not text: shown as hex.'],
   ])('%#: %s', (said, expected) => expect(said).toEqual(expected));

@@ -181,7 +181,7 @@ describe('after authentication', () => {
   });
 
   it('closes on a message that is too long, with 1009 and a sentence', async () => {
-    const tooLong = { code: 1009, reason: 'A message is longer than this server takes (maxMessageBytes): send less at once.' };
+    const tooLong = { code: 1009, reason: 'A message is longer than this server accepts (maxMessageBytes): send it in parts.' };
     const server = await start({ maxMessageBytes: 2000 });
     const client = await connect(server);
     client.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'x'.repeat(3000) }] });

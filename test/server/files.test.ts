@@ -71,8 +71,8 @@ describe('serveFiles', () => {
     ['bytes=12-', 206, '9</p>', 'bytes 12-16/17'],
     ['bytes=12-99999', 206, '9</p>', 'bytes 12-16/17'],
     ['bytes=-4', 206, '</p>', 'bytes 13-16/17'],
-    ['bytes=17-', 416, 'There is no such part of this: ask for all of it.\n', 'bytes */17'],
-    ['bytes=5-2', 416, 'There is no such part of this: ask for all of it.\n', 'bytes */17'],
+    ['bytes=17-', 416, 'There is no such range: request the whole file.\n', 'bytes */17'],
+    ['bytes=5-2', 416, 'There is no such range: request the whole file.\n', 'bytes */17'],
     // More than one part, and other units, may be answered by all of it.
     ['bytes=0-1,3-4', 200, '<p>0123456789</p>', undefined],
     ['lines=0-1', 200, '<p>0123456789</p>', undefined],

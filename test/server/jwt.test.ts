@@ -61,7 +61,7 @@ describe('JwtAuthenticator', () => {
   it('says what is wrong with a token, and nothing of what is in it', async () => {
     const authenticator = await hs256();
     const wrong: [string, string][] = [
-      ['nothing.of.it', 'it is no JWT'],
+      ['nothing.of.it', 'it is not a JWT'],
       [await sign(secret, 'HS256', { exp: undefined }), 'missing required "exp" claim'],
       [await sign(secret, 'HS256', { exp: 1000 }), '"exp" claim timestamp check failed'],
       [await sign(secret, 'HS256', { iss: 'else' }), 'unexpected "iss" claim value'],
@@ -189,7 +189,7 @@ describe('JwtAuthenticator', () => {
     const fresh = await make('new');
     expect((await (await attempt(fresh, 'new')).closed).code).toBe(CloseCode.SERVER_FAULT);
     // Nobody is to be woken by what strangers can do.
-    expect(told).toEqual([expect.stringMatching(/^warn: .* was refused/), expect.stringMatching(/^warn: A token from 127\.0\.0\.1 was not taken: .*Keys were fetched less than 30 s ago/)]);
+    expect(told).toEqual([expect.stringMatching(/^warn: .* was refused/), expect.stringMatching(/^warn: A token from 127\.0\.0\.1 was not accepted: .*keys were fetched less than 30 s ago/)]);
     expect(server.stats().drops).toEqual({ unauthorized: 2 });
     // Who starts now fetches the keys as they are now.
     server.reload({ tokens: await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'], leewaySeconds: 59 }) });
@@ -286,7 +286,7 @@ describe('origins and TLS', () => {
     const relay = await dial(server.relayUrl, ['pubkeeper-1.0.0'], { rejectUnauthorized: false });
     relay.close();
     const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' });
-    await expect(start({ tls: { cert: tls.cert, key: other } })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('not that of another one') as string });
+    await expect(start({ tls: { cert: tls.cert, key: other } })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('the private key that belongs to it') as string });
     await expect(start({ tls: { cert: 'x', key: 'secret' } })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.not.stringContaining('secret') as string });
   });
 });

@@ -258,7 +258,7 @@ describe('the relay', () => {
     await relay.settled();
     expect(server.stats()).toMatchObject({ topics: 2, drops: { 'joined-topics': 2 } });
     // Once: the relay's protocol has no word for it, so that only the log can say it.
-    expect(told).toEqual([expect.stringMatching(/^A relay connection from .*127\.0\.0\.1 has joined 2 topics and gets nothing of any other: raise limits\.joinedTopics/)]);
+    expect(told).toEqual([expect.stringMatching(/^A relay connection from .*127\.0\.0\.1 has joined 2 topics and gets no data of others: raise limits\.joinedTopics/)]);
     relay.leave('a');
     relay.join('c');
     await relay.settled();
@@ -370,7 +370,7 @@ describe('the relay', () => {
       await writer.settled();
     }
     deaf.socket.resume();
-    expect(await deaf.closed).toEqual({ code: CloseCode.SLOW_READER, reason: 'Too much waits to be read: read faster or join less.' });
+    expect(await deaf.closed).toEqual({ code: CloseCode.SLOW_READER, reason: 'Too much data is waiting to be read: read faster, or join fewer topics.' });
   });
 });
 
@@ -391,7 +391,7 @@ it('a control client may let 16 MiB wait, where nothing can be left out; it is c
   register(76);
   await until(() => server.stats().drops['slow-reader'] === 1);
   deaf.socket.resume();
-  expect(await deaf.closed).toEqual({ code: CloseCode.SLOW_READER, reason: 'Too much waits to be read: read faster or join less.' });
+  expect(await deaf.closed).toEqual({ code: CloseCode.SLOW_READER, reason: 'Too much data is waiting to be read: read faster, or join fewer topics.' });
   await until(() => server.stats().clients === 1);
   expect(server.stats()).toMatchObject({ patrons: 0, drops: { 'slow-reader': 1 } });
 });

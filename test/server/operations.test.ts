@@ -188,7 +188,7 @@ describe('reload', () => {
     const all = (): Promise<string[]> => Promise.all([server.url, server.relayUrl].map(shown));
     const [one, two] = [first, second].map(({ cert }) => new X509Certificate(cert).fingerprint256) as [string, string];
     expect(await all()).toEqual([one, one]);
-    expect(() => server.reload({ tls: { cert: second.cert, key: first.key } })).toThrow(/not that of another one/);
+    expect(() => server.reload({ tls: { cert: second.cert, key: first.key } })).toThrow(/the private key that belongs to it/);
     expect(await all()).toEqual([one, one]);
     server.reload({ tls: second });
     expect(await all()).toEqual([two, two]);

@@ -193,7 +193,7 @@ describe('a secured relay', () => {
     for (const brewer of brewers) await brewer.brewText(brewer.topic);
     await until(() => heard.length === 2 || Number(server.stats().drops['no-ticket']) >= 2);
     expect(heard).toEqual(isTold ? ['a', 'b'] : []);
-    const told = expect.stringMatching(`names the relay "127.0.0.1:${mapped.port}", for which.* pass Host on.*--relay-address`) as unknown;
+    const told = expect.stringMatching(`names the relay "127.0.0.1:${mapped.port}", for which.* pass on Host.*--relay-address`) as unknown;
     expect(warnings).toEqual(isTold ? [] : [told]);
     await Promise.all(clients.map((client) => client.disconnect()));
     await mapped.close();

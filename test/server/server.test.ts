@@ -54,7 +54,7 @@ describe('createServer', () => {
     ['no room for messages', { maxMessageBytes: 0 }, /"maxMessageBytes"/],
     ['a table without tokens', { tokens: {} }, /no token/],
     ['an address of somebody else', { host: '192.0.2.1', tokens: { t: [] } }, /cannot listen on "192\.0\.2\.1"/],
-    ['a misspelt option', { orgins: [] } as ServerOptions, /no option "orgins" of createServer\(\): there are .*origins/],
+    ['a misspelt option', { orgins: [] } as ServerOptions, /no option "orgins" of createServer\(\): the options are .*origins/],
     ['a relay without a port', { relayAddresses: ['relay.example'] }, /"relayAddresses" must be a list of host:port/],
     ['a relay at a port that is none', { relayAddresses: ['relay.example:65536'] }, /"relayAddresses" must be a list of host:port/],
     ['a relay as a URL', { relayAddresses: ['wss://relay.example:443'] }, /"relayAddresses" must be a list of host:port/],

@@ -4,7 +4,7 @@ import { parseHex } from './payload.js';
 
 /** How long a brewer waits for its first patron before it is said that nobody reads, in ms. */
 const PATIENCE = 4000;
-const REFUSED = 'Not delivered: the message is longer than what this server takes, and the relay has closed the connection.';
+const REFUSED = 'Not delivered: the message is longer than this server accepts, and the relay has closed the connection.';
 
 /** Brews what is typed. */
 export class BrewForm {
@@ -68,14 +68,14 @@ export class BrewForm {
     if (!session || session.state === 'disconnected' || session.state === 'connecting') return this.#say('Not connected: connect first.', 'bad');
     if (!Pubkeeper.isTopic(topic)) {
       this.#topic.focus();
-      return this.#say('A topic is letters, digits, _ and -, in segments with dots between. Wildcards are for patrons.', 'bad');
+      return this.#say('A topic is segments of letters, digits, _ and -, joined by dots. Wildcards are for patrons.', 'bad');
     }
     if (!bytes) {
       this.#payload.focus();
       return this.#say('Hex is digits 0–9 and a–f in pairs.', 'bad');
     }
     const most = this.#options.most();
-    if (bytes.length > most) return this.#say(`Not sent: this server takes messages up to ${formatLimit(most)}.`, 'bad');
+    if (bytes.length > most) return this.#say(`Not sent: this server accepts messages up to ${formatLimit(most)}.`, 'bad');
     const cipher = /** @type {import('pubkeeper').CipherName} */ (this.#cipher.value);
     try {
       const brewer = session.brewer(topic, cipher);
@@ -85,13 +85,13 @@ export class BrewForm {
         session.removeBrewer(brewer);
         return this.#say(refusal, 'bad');
       }
-      if (!brewer.isMatched && session.state !== 'connected') return this.#say('The control connection is lost, and without it no patron is found for a new topic. Try again when it is back.', 'bad');
-      if (!brewer.isMatched) return this.#say('Nobody reads this topic, so nothing was sent. A brewer is silent until a patron is matched.', 'bad');
+      if (!brewer.isMatched && session.state !== 'connected') return this.#say('The control connection is lost, so no patron can be found for a new topic. Try again when it is back.', 'bad');
+      if (!brewer.isMatched) return this.#say('Nobody subscribes to this topic, so nothing was sent: a brewer sends only while a patron is matched.', 'bad');
       const refused = this.#refused;
       const waits = () => session.isRelayLost;
       const what = `${formatBytes(bytes.length)} for ${plural(brewer.patrons.size, 'patron')}`;
       if (waits()) {
-        this.#say(`The relay is away: ${what} wait for it, and leave when it is back.`, 'warn');
+        this.#say(`The relay cannot be reached: ${what} will be sent when it is back.`, 'warn');
         this.#waiting = what;
       }
       await brewer.brew(bytes);

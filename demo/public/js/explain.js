@@ -43,14 +43,14 @@ export function checkInput({ server, token, pattern }, { pageProtocol, isPattern
     return { field: 'server', title: `A server is not reached by ${url.protocol}//.`, text: 'Its address begins with ws:// or wss://.' };
   }
   // A client refuses it: it would stand in messages, and servers go by tokens.
-  if (url.username || url.password) return { field: 'server', title: 'A server’s address has no name and password.', text: 'Leave out what stands before the “@”: a server knows you by your token.' };
+  if (url.username || url.password) return { field: 'server', title: 'A server’s address has no name and password.', text: 'Leave out the part before the “@”: a server knows you by your token.' };
   // Also one with nothing behind it, which `hash` does not show.
   if (url.href.includes('#')) return { field: 'server', title: 'A server’s address has no “#”.', text: 'Leave out that part.' };
   if (pageProtocol === 'https:' && url.protocol === 'ws:' && !isLoopback(url.hostname)) {
     return {
       field: 'server',
       title: 'The browser does not let this page use ws://.',
-      text: 'A page that came by https may only open wss:// servers. Use the server’s wss:// address, or open this page by http://.',
+      text: 'A page loaded over https can only connect to wss:// servers. Use the server’s wss:// address, or open this page over http://.',
     };
   }
   if (!token) return { field: 'token', title: 'A token is missing.', text: 'The server prints one when it starts, or its administrator gives you one.' };
@@ -58,7 +58,7 @@ export function checkInput({ server, token, pattern }, { pageProtocol, isPattern
     return {
       field: 'pattern',
       title: 'This is not a topic pattern.',
-      text: 'Segments of letters, digits, _ and - with dots between; * stands for one segment, ** for one or more.',
+      text: 'It is segments of letters, digits, _ and -, joined by dots; * matches one segment, ** one or more.',
     };
   }
   return undefined;
@@ -86,7 +86,7 @@ export function explain({ code, message, details = {} }, { server, pageProtocol 
   if (code === 'CONNECTION_LOST' && typeof details['code'] === 'number') {
     const reason = details['reason'] ? ` and the reason “${String(details['reason'])}”` : '';
     const how = `with code ${details['code']}${reason}`;
-    if (LATER.includes(details['code'])) return { field: 'server', title: `${where} closed the connection at once.`, text: `It did so ${how}. It may be starting or ending: try again in a moment.` };
+    if (LATER.includes(details['code'])) return { field: 'server', title: `${where} closed the connection at once.`, text: `It did so ${how}. It may be starting or stopping: try again in a moment.` };
     // Ours closes with codes of its own, from 4400.
     if (details['code'] < 4000) return { field: 'server', title: `${where} is not a Pubkeeper server.`, text: `It took the connection and closed it ${how}. Check the port and the path; both are usually :9898/ws.` };
     return { field: 'server', title: `${where} closed the connection at once.`, text: `It did so ${how}.` };
@@ -97,12 +97,12 @@ export function explain({ code, message, details = {} }, { server, pageProtocol 
   if (code === 'CONNECT_BLOCKED') {
     const isMixed = pageProtocol === 'https:' && parse(server)?.protocol === 'ws:';
     const text = isMixed
-      ? 'From an https page only wss:// servers can be reached. Use the wss:// address, or open this page by http://.'
-      : 'Browsers keep pages from some ports, such as 6000, and from what the policy of a page forbids. Use another port, or the page that the server itself serves.';
+      ? 'A page loaded over https can only connect to wss:// servers. Use the wss:// address, or open this page over http://.'
+      : 'Browsers do not let pages connect to some ports, such as 6000, nor to what the page’s security policy forbids. Use another port, or the page that the server itself serves.';
     return { field: 'server', title: 'The browser did not let this page connect.', text };
   }
   if (code === 'TIMEOUT') {
-    return { field: 'server', title: `${where} does not answer in time.`, text: 'Something accepts connections there but says nothing. Check that it is a Pubkeeper server, and any firewall between.' };
+    return { field: 'server', title: `${where} does not answer in time.`, text: 'Something accepts connections there but does not answer. Check that it is a Pubkeeper server, and check any firewall in between.' };
   }
   if (code === 'FORBIDDEN') return { title: 'This token may not do that.', text: message };
   return { title: 'Something went wrong.', text: message };

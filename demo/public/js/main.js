@@ -185,7 +185,7 @@ function tellGone(shown) {
   isGone = shown.isGone;
   if (!isGone) return banner.hide('gone');
   const { host } = new URL(shown.target.server);
-  banner.say('gone', 'warn', `No server answers at ${host}.`, 'This page connects by itself when it is back.', 'Disconnect', () => void shown.disconnect());
+  banner.say('gone', 'warn', `No server answers at ${host}.`, 'This page reconnects by itself when it is back.', 'Disconnect', () => void shown.disconnect());
 }
 
 /** What somebody looks at is not dropped for other topics. */
@@ -271,7 +271,7 @@ async function start() {
   for (const { view } of [tree, message, connection, matches]) view.now();
   own = await ask();
   const { server, token, reason } = own;
-  if (token === undefined) return dialog.open({ server }, reason === undefined ? undefined : { title: 'Here it needs a token.', text: reason });
+  if (token === undefined) return dialog.open({ server }, reason === undefined ? undefined : { title: 'A token is needed here.', text: reason });
   const target = { server, token, pattern: '**' };
   const problem = await connect(target);
   if (problem) dialog.open(target, problem);

@@ -175,7 +175,7 @@ export class MessageView {
     const notes = {
       'AES-GCM': `AES-GCM, sealed${bundle ? ' in one bundle with messages beside it' : ''}: ${size}. Epoch ${epoch ?? ''}, sequence ${sequence ?? ''}${bundle ? ' and on' : ''}. Only matched patrons have the key; the relay does not.`,
       'AES-CBC': `AES-CBC: ${size}, beginning with its IV. Only matched patrons have the key; the relay does not.`,
-      plaintext: `Not encrypted: ${size}. Whoever carries it can read it.`,
+      plaintext: `Not encrypted: ${size}. Everyone on its way can read it.`,
     };
     const part = entry.frameLength - 88 > HEX_LIMIT ? `The first ${formatBytes(HEX_LIMIT)} of it. ` : '';
     setText(byId('wire-note'), part + (notes[/** @type {keyof typeof notes} */ (entry.cipher)] ?? `${size}.`));

@@ -17,8 +17,8 @@ export function noteOn({ data, length }, { kind, text = '' }, format, { hasNumbe
   if (kind === 'json' && format === 'json') {
     return [
       hasNumbers && 'Click a number to chart it.',
-      isCompared && 'Bold is what changed.',
-      isRounded(text) && 'Long numbers are rounded here, and those that are too large are Infinity: Text shows them as they came.',
+      isCompared && 'Changes are bold.',
+      isRounded(text) && 'Long numbers are rounded here, and those that are too large are Infinity: the Text view shows them as they came.',
     ].filter(Boolean).join(' ');
   }
   if (format === 'hex' || kind === 'binary') {
@@ -30,5 +30,5 @@ export function noteOn({ data, length }, { kind, text = '' }, format, { hasNumbe
   if (format === 'json' && isPart && /^\s*[[{"]/.test(text)) return `Too long to be shown as JSON here. ${part}`;
   if (format === 'json') return ['This is not JSON: shown as text.', part].filter(Boolean).join(' ');
   if (!text) return 'The message is empty.';
-  return text.trim() ? part : 'There is nothing in it but blanks.';
+  return text.trim() ? part : 'The message is only whitespace.';
 }

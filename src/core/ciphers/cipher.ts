@@ -13,29 +13,29 @@ export const strength = (cipher: CipherName | 'custom' | undefined): number =>
 export const optionsOf = <Options extends { readonly crypto?: unknown }>(given: Options | Options['crypto'] | null): Partial<Options> =>
   (typeof given === 'object' ? (given ?? {}) : { crypto: given }) as Partial<Options>;
 
-/** What a patron does with one brewer's frames, for one session of that brewer. */
+/** Opens one brewer's frames for a patron, for one session of that brewer. */
 export interface Opener {
-  /** Which it is, for a patron's `minCipher`. */
+  /** The name of the cipher, for a patron's `minCipher`. */
   readonly cipher: CipherName | 'custom';
-  /** Whether a frame has a length that this cipher can make, and the marks of this session. */
+  /** Whether a frame has a length that this cipher can produce, and belongs to this session. */
   isWhole(frame: Uint8Array): boolean;
   /**
    * The messages in a frame that `isWhole`: one, or a bundle. Throws or rejects when it cannot be opened, whatever the
    * reason, so that whoever sent it learns nothing.
    */
   open(frame: Uint8Array): Awaitable<Uint8Array | readonly Uint8Array[]>;
-  /** As `open`, for frames that came together, where one call for all is cheaper. Undefined for one that is bad. */
+  /** Like `open`, for frames that came together, if one call for all is cheaper. Undefined in the place of one that cannot be opened. */
   readonly openAll?: ((frames: readonly Uint8Array[]) => Awaitable<readonly (Uint8Array | undefined)[]>) | undefined;
 }
 
-/** What a brewer does with its messages, for one session. */
+/** Encrypts a brewer's messages, for one session. */
 export interface Sealer {
-  /** Which it is. */
+  /** The name of the cipher. */
   readonly cipher: CipherName | 'custom';
   /** What patrons are told (`brewer_config.cipher`), so that they can open. */
   readonly config:
     | {
-        /** By what openers know it: 2, `'AES-GCM'`, or an application's own. */
+        /** How openers recognise it: 2, `'AES-GCM'`, or a custom mode. */
         readonly mode: number | string;
         /** In hex. */
         readonly key: string;
@@ -43,13 +43,13 @@ export interface Sealer {
         readonly epoch?: string;
       }
     | undefined;
-  /** A whole brew frame around `message`. What `message` holds when the call is made counts. */
+  /** Returns a whole brew frame around `message`, with what `message` holds when the call is made. */
   seal(message: Uint8Array): Awaitable<Uint8Array<ArrayBuffer>>;
-  /** A whole brew frame around `count` messages, each with its length (u32, little-endian) before it; missing where frames hold one. */
+  /** Returns a whole brew frame around `count` messages, each with its length (u32, little-endian) before it. Missing if a frame holds only one. */
   readonly sealBundle?: ((bundle: Uint8Array, count: number) => Awaitable<Uint8Array<ArrayBuffer>>) | undefined;
-  /** Counts a message that nobody was matched for: whoever had those before it is told of the gap if the match comes back. */
+  /** Counts a message that was brewed while nobody was matched: a patron that had the messages before it is then told of the gap. */
   skip?(): void;
 }
 
-/** A cipher of an application for a brewer: makes what seals one session. `identity`: see `frameIdentity`. */
+/** A custom cipher of a brewer: makes what seals one session. `identity`: see `frameIdentity`. */
 export type MakeSealer = (identity: Uint8Array) => Sealer;

@@ -3,9 +3,9 @@ export type Awaitable<T> = T | Promise<T>;
 
 /** AES-CBC with PKCS#7 padding under one key. A payload is the IV of 16 bytes and the ciphertext, end to end. */
 export interface CbcKey {
-  /** A payload of `plaintext`, under a fresh random IV. */
+  /** Encrypts `plaintext` with a fresh random IV; returns a payload. */
   seal(plaintext: Uint8Array): Awaitable<Uint8Array>;
-  /** Throws or rejects when the padding is wrong. `payload`: the IV and one or more whole blocks. */
+  /** Decrypts `payload`: the IV and one or more whole blocks. Throws or rejects when the padding is wrong. */
   open(payload: Uint8Array): Awaitable<Uint8Array>;
   /**
    * Opens payloads that came together, where that is cheaper than one by one; undefined in the place of one that
@@ -16,9 +16,9 @@ export interface CbcKey {
 
 /** AES-GCM with a 16-byte tag behind the ciphertext, under one key. */
 export interface GcmKey {
-  /** The ciphertext of `plaintext`, and the tag. `nonce`: 12 bytes, never twice under one key; `data` is authenticated besides. */
+  /** Returns the ciphertext of `plaintext`, and the tag. `nonce`: 12 bytes, never twice under one key; `data` is authenticated as well. */
   seal(nonce: Uint8Array, data: Uint8Array, plaintext: Uint8Array): Awaitable<Uint8Array>;
-  /** Throws or rejects when the tag is wrong. `data` is what was authenticated besides. */
+  /** Decrypts. Throws or rejects when the tag is wrong. `data` is what was authenticated as well. */
   open(nonce: Uint8Array, data: Uint8Array, sealed: Uint8Array): Awaitable<Uint8Array>;
 }
 
@@ -28,7 +28,7 @@ export interface GcmKey {
  * promise has settled).
  */
 export interface CryptoEngine {
-  /** For people: nothing depends on it. */
+  /** A name for people: nothing depends on it. */
   readonly name: string;
   /** AES-CBC under a key of 16, 24 or 32 bytes. */
   cbc(key: Uint8Array): CbcKey;

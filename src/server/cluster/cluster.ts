@@ -30,11 +30,11 @@ const CALM = 20;
 /** What a message has besides its value: the header of a deletion, and what JetStream adds. */
 const RECORD_OVERHEAD = 1024;
 
-/** What a cluster tells; part of `ServerStats`. */
+/** The state of the cluster as this server sees it; part of `ServerStats`. */
 export interface ClusterStats {
-  /** Whether all works: NATS is there, and what is written to the registry comes back. */
+  /** Whether everything works: NATS is connected, and what is written to the registry comes back. */
   readonly ready: boolean;
-  /** Other servers that are there. */
+  /** Other servers that live. */
   readonly servers: number;
   /** Patrons and brewers at other servers. */
   readonly registrations: number;
@@ -42,11 +42,11 @@ export interface ClusterStats {
   readonly pending: number;
   /** How often the whole registry was read, since the start. */
   readonly resyncs: number;
-  /** Topics that this server's relay takes frames of from others. */
+  /** Topics of which this server's relay receives frames from others. */
   readonly topics: number;
   /** Frames that were sent to the relays of other servers, since the start. */
   readonly sent: number;
-  /** Frames that came from there, since the start. */
+  /** Frames that came from the relays of other servers, since the start. */
   readonly received: number;
   /** Bytes that wait to be sent to NATS. */
   readonly waitingBytes: number;
@@ -274,7 +274,7 @@ export class Cluster {
   }
 
   #lost(server: string, why: string): void {
-    this.#hooks.logger.warn(`Server ${server} of the cluster ${why}: what is registered there counts no more.`);
+    this.#hooks.logger.warn(`Server ${server} of the cluster ${why}: its registrations no longer count.`);
     this.#registry.setAlive(server, false);
     this.bridge.gone(server);
   }

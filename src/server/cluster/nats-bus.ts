@@ -156,7 +156,7 @@ export class NatsBus implements Bus {
         this.#isUp = false;
         this.#epoch++;
         this.#waiting = this.#unasked = 0;
-        logger.warn(`The connection to NATS at ${status.server} was lost; it is tried again.`);
+        logger.warn(`The connection to NATS at ${status.server} was lost; reconnecting.`);
         changed(false);
       } else if (status.type === 'reconnect') {
         // Told as many times as NATS has refused it before.

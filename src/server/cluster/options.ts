@@ -1,21 +1,21 @@
 import { PubkeeperError } from '../../core/errors.js';
 import { show } from '../../core/id.js';
 
-/** Several servers that are one network, over a NATS that is there already. All of them are given the same. */
+/** Makes several servers form one network, over an existing NATS. Give all of them the same options. */
 export interface ClusterOptions {
-  /** The addresses of NATS servers, `nats://host:4222` or `tls://…`; a text may hold several, with commas between. */
+  /** The addresses of NATS servers, `nats://host:4222` or `tls://…`; a text may list several, with commas. */
   readonly servers: string | readonly string[];
-  /** The name of the network, for several on one NATS: 1 to 32 letters, digits, `-` and `_`. Default `pubkeeper`. */
+  /** The name of the network; different names separate networks on one NATS: 1 to 32 letters, digits, `-` and `_`. Default `pubkeeper`. */
   readonly name?: string | undefined;
-  /** For NATS. Default: the name in the first address, if there is one. */
+  /** The name for NATS. Default: that in the first address, if there is one. */
   readonly username?: string | undefined;
-  /** For NATS. Default: the password in the first address, if there is one. */
+  /** The password for NATS. Default: that in the first address, if there is one. */
   readonly password?: string | undefined;
-  /** For a NATS that goes by tokens. */
+  /** The token for NATS, if it uses tokens. */
   readonly token?: string | undefined;
-  /** The text of a credentials file, as `nsc` makes them. */
+  /** The text of a credentials file, as made by `nsc`. */
   readonly credentials?: string | Uint8Array | undefined;
-  /** How many NATS servers keep the registry, 1 to 5. Default: 3, or 1 where NATS is a single server. */
+  /** How many NATS servers keep the registry, 1 to 5. Default: 3, or 1 if NATS is a single server. */
   readonly replicas?: number | undefined;
 }
 
@@ -39,7 +39,7 @@ export function readClusterOptions(options: ClusterOptions | undefined): Cluster
   const { servers, name = 'pubkeeper', replicas, credentials } = options;
   // What is given is not shown: it may be a secret.
   const unknown = Object.keys(options).find((option) => !NAMES.includes(option));
-  if (unknown !== undefined) throw new PubkeeperError('OPTION_INVALID', `The option "cluster.${unknown}" is not known: there are ${NAMES.join(', ')}.`, { option: `cluster.${unknown}` });
+  if (unknown !== undefined) throw new PubkeeperError('OPTION_INVALID', `The option "cluster.${unknown}" is not known: the options are ${NAMES.join(', ')}.`, { option: `cluster.${unknown}` });
   if (credentials !== undefined && typeof credentials !== 'string' && !ArrayBuffer.isView(credentials)) {
     throw new PubkeeperError('OPTION_INVALID', 'The option "cluster.credentials" must be the text of a credentials file, or its bytes.', { option: 'cluster.credentials' });
   }

@@ -80,7 +80,7 @@ describe.skipIf(!NATS)('the connections of a cluster to NATS', { timeout: 60_000
     await nats.restart(user('right'));
     await until(() => server.stats().cluster!.ready && told.filter((text) => text.endsWith('again.')).length >= 2, 'readiness again');
     // Both of its connections.
-    const each = [`The connection to NATS at 127.0.0.1:${nats.port} was lost; it is tried again.`, 'NATS says: Authorization Violation', `Connected to NATS at 127.0.0.1:${nats.port} again.`];
+    const each = [`The connection to NATS at 127.0.0.1:${nats.port} was lost; reconnecting.`, 'NATS says: Authorization Violation', `Connected to NATS at 127.0.0.1:${nats.port} again.`];
     expect(told.sort()).toEqual([...each, ...each].sort());
     expect(server.stats().cluster!.resyncs).toBe(resyncs + 1);
   });
