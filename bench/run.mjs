@@ -75,8 +75,8 @@ for (const scene of planned) {
   const rows = names.map((name) => ({ name, label: scene.labels?.[name] ?? peers[name]?.name ?? name, ...spread(values.get(name)) }));
   const first = rows[0]?.median;
   for (const row of rows) row.ratio = scene.better === 'more' ? first / row.median : row.median / first;
-  const { title, unit, better, isOurs = false, brief = true } = scene;
-  results.push({ title, unit, better, isOurs, brief, rows });
+  const { title, unit, better, isOurs = false } = scene;
+  results.push({ title, unit, better, isOurs, rows });
   console.log(`\n${title} (${unit}, ${better} is better)`);
   for (const [index, { label, min, median, max, ratio }] of rows.entries()) {
     const beside = index && !isOurs ? `ours is ${ratio.toFixed(2)} ×` : '';

@@ -11,14 +11,14 @@ export function intoReadme(readme, report) {
 }
 
 function table({ date, machine, runs, results, skipped }) {
-  const rows = results.filter(({ brief }) => brief).map(({ title, unit, isOurs, rows: [first, ...others] }) => {
+  const rows = results.map(({ title, unit, isOurs, rows: [first, ...others] }) => {
     if (isOurs) return `| ${title.replace(/\*+/g, '`$&`')} | ${[first, ...others].map((row) => `${label(row)}: ${figure(row, unit)}`).join(' · ')} | |`;
     const beside = others.map((row) => `${label(row)} ${figure(row, unit)} (**${row.ratio.toFixed(2)} ×**)`).join(' · ');
     return `| ${title.replace(/\*+/g, '`$&`')} | ${first.label.replace('pubkeeper, ', '')} ${figure(first, unit)} | ${beside} |`;
   });
   const when = `${date.slice(0, 10)}, ${machine}, loopback; medians of ${runs} interleaved runs.`;
   const without = skipped.length ? ` Skipped: ${skipped.join('; ')}.` : '';
-  return `${when} In brackets: how many times better ours is.${without}\n\n| measure | pubkeeper | beside it |\n| --- | --- | --- |\n${rows.join('\n')}`;
+  return `${when} In brackets: how many times better Pubkeeper is; below 1 it is worse.${without}\n\n| measure | pubkeeper | beside it |\n| --- | --- | --- |\n${rows.join('\n')}`;
 }
 
 const figure = ({ median }, unit) => {

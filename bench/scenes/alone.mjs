@@ -54,7 +54,6 @@ export const patronSpaced = (place, size) => ({
   title: `patron alone in ${place}, AES-128-CBC, ${size} B, one by one`,
   unit: 'µs',
   better: 'less',
-  brief: size === 64 && place !== 'WebKit',
   names: ['ours', 'nobleKept', 'webCrypto', ...(place === 'Node' ? ['nodeKept'] : [])],
   labels: LABELS,
   missing: missing(place),

@@ -53,7 +53,7 @@ const all = () => [
     patronAlone(place, 'aes-cbc', 64, OTHERS),
     patronAlone(place, 'aes-cbc', 1024, OTHERS),
     patronAlone(place, 'aes-gcm', 64),
-    ...[64, 1024, 16_384].map((size) => patronSpaced(place, size)),
+    ...[64, 1024, 16_384, 65_536].map((size) => patronSpaced(place, size)),
   ]),
   lookups('fresh'),
   lookups('repeated'),
