@@ -31,8 +31,8 @@ export interface Authenticator {
    */
   authenticate(token: string): Rights | undefined | Promise<Rights | undefined>;
   /**
-   * Whether the rights of a token that was let in by a former authenticator are the same here, for `server.reload()`. Answers at
-   * once, not by a promise. `tokenHash`: base64 of its SHA-256, since tokens are not kept. Without this method everybody has to come again.
+   * Whether the rights of a token that was let in before, by this authenticator or by a former one, are the same now, for `server.reload()`. Answers
+   * at once, not by a promise. `tokenHash`: base64 of its SHA-256, since tokens are not kept. Without this method everybody has to come again.
    */
   compare?(tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown';
 }

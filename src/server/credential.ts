@@ -9,22 +9,18 @@ import type { Authenticator, Rights } from './auth.js';
 export class Credential {
   readonly #tokenHash: string;
   readonly #rights: Rights;
-  #by: Authenticator;
   #timer: Timer | undefined;
 
   /** @param expired called when the rights have ended */
-  constructor(token: string, rights: Rights, by: Authenticator, expired: () => void) {
+  constructor(token: string, rights: Rights, expired: () => void) {
     this.#tokenHash = hashToken(token);
     this.#rights = rights;
-    this.#by = by;
     if (rights.expiresAt !== undefined) this.#await(rights.expiresAt, expired);
   }
 
-  /** Whether another authenticator would give the same. */
+  /** Whether an authenticator would give the same now. */
   recheck(by: Authenticator): 'same' | 'changed' | 'unknown' {
-    if (by === this.#by) return 'same';
     const verdict = by.compare?.(this.#tokenHash, this.#rights);
-    if (verdict === 'same') this.#by = by;
     // What is no verdict, such as a promise of one, must let nobody stay.
     return verdict === 'same' || verdict === 'unknown' ? verdict : 'changed';
   }

@@ -192,8 +192,8 @@ export class PubkeeperServer {
    * Takes other tokens, ticket keys or certificates; what is left out stays. Data goes on meanwhile.
    *
    * `tokens`: connections whose token is not known any more are closed with 4401; those with other rights, and all those of
-   * an authenticator that cannot tell, with 4403: their clients come back by themselves. `ticketKeys`: keep the former first
-   * one as the second until its tickets have expired (`ticketSeconds`). `tls`: for connections that come from now on.
+   * an authenticator that cannot tell, with 4403: their clients come back by themselves. One that is the same as before is asked again. `ticketKeys`: keep
+   * the former first one as the second until its tickets have expired (`ticketSeconds`). `tls`: for connections that come from now on.
    * @throws {PubkeeperError} `OPTION_INVALID`: then everything stays as it was
    */
   reload(options: ReloadOptions): void {

@@ -1,6 +1,7 @@
 // Authenticators of one's own: what they answer late, in another way, or wrongly.
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { hashToken } from '../../src/server/auth.js';
 import { CloseCode } from '../../src/server/index.js';
 import type { Authenticator, Rights } from '../../src/server/index.js';
 import { start, until } from './harness.js';
@@ -94,6 +95,30 @@ describe('reload() with an authenticator', () => {
     server.reload({ tokens: { authenticate: () => undefined, compare } });
     return { codes: (await Promise.all(clients.map(({ closed }) => closed))).map(({ code }) => code), told };
   };
+
+  it('that is the same as before closes whom that does not know any more, also whose token it was still looking at', async () => {
+    const known = new Set(['kept', 'revoked', 'late']);
+    let admit!: () => void;
+    let isAsked!: () => void;
+    const asked = new Promise<void>((resolve) => (isAsked = resolve));
+    const tokens: Authenticator = {
+      authenticate: (token) => (token === 'late' ? (isAsked(), new Promise((resolve) => (admit = () => resolve(ALL)))) : ALL),
+      compare: (hash) => ([...known].map(hashToken).includes(hash) ? 'same' : 'unknown'),
+    };
+    const server = await start({ tokens });
+    const [kept, revoked, late] = [await RawControl.open(server.url, '1.1'), await RawControl.open(server.url, '1.1'), await RawControl.open(server.url, '1.1')];
+    await kept.authenticate('kept');
+    await revoked.authenticate('revoked');
+    late.send(1, { token: 'late' });
+    await asked;
+    known.delete('revoked');
+    known.delete('late');
+    server.reload({ tokens });
+    admit();
+    expect([(await revoked.closed).code, (await late.closed).code]).toEqual([CloseCode.UNAUTHORIZED, CloseCode.UNAUTHORIZED]);
+    await kept.settled();
+    expect(server.stats()).toMatchObject({ clients: 1, drops: { unauthorized: 2 } });
+  });
 
   it('that gives no verdict has everybody come again', async () => {
     const later = (() => Promise.resolve('same')) as unknown as () => 'same';
