@@ -31,8 +31,8 @@ export class Credential {
   }
 
   #await(expiresAt: number, expired: () => void): void {
-    // Timers have 31 bits.
-    this.#timer = after(Math.min(Math.max(expiresAt - Date.now(), 0), 2 ** 31 - 1), () => {
+    // A timer ends after 24 days at the latest.
+    this.#timer = after(expiresAt - Date.now(), () => {
       if (Date.now() < expiresAt) this.#await(expiresAt, expired);
       else expired();
     });

@@ -30,6 +30,7 @@ describe('an authenticator of one\u2019s own', () => {
   it.each([
     ['true', true],
     ['rights without functions', { mayRead: true, mayWrite: true }],
+    ['half of them', { mayRead: () => true }],
     ['an expiry that is no number', { ...ALL, expiresAt: '2030-01-01' }],
     ['readable topics that are no list', { ...ALL, reads: 'a.b' }],
     ['readable topics that are no patterns', { ...ALL, reads: ['a..b'] }],
@@ -83,6 +84,19 @@ it('closes when the token is not checked in time, and says that it came', async 
   expect(await client.expect(99)).toMatchObject({ code: 'TIMEOUT', message: 'The token was not checked within 50 ms.' });
   vi.advanceTimersByTime(2_000); // whose token is being checked is not read from, and its answer to the close not either: it is cut
   expect((await client.closed).code).toBe(CloseCode.AUTH_TIMEOUT);
+});
+
+it('lets a client stay as long as its rights say, also longer than a timer can last, and then no more', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const lasts = 2 ** 31 + 60_000;
+  const server = await start({ tokens: { authenticate: () => ({ ...ALL, expiresAt: Date.now() + lasts }) } });
+  const client = await RawControl.open(server.url, '1.1');
+  await client.authenticate('any');
+  vi.advanceTimersByTime(lasts - 1);
+  await client.settled();
+  vi.advanceTimersByTime(1);
+  expect((await client.closed).code).toBe(CloseCode.TOKEN_EXPIRED);
 });
 
 describe('reload() with an authenticator', () => {

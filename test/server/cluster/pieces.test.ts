@@ -95,15 +95,15 @@ describe('records', () => {
   });
 
   it('are refused when they make no sense', () => {
-    for (const key of ['', 'x', pulseKey('abc'), 's.q.' + id(1), 's.b.nonsense', 's.b.' + id(1) + '.x']) expect(readKey(key)).toBeUndefined();
+    for (const key of ['', 'x', pulseKey('abc'), 's.q.' + id(1), 's.b.nonsense', 's.b.' + id(1) + '.x', '.b.' + id(1)]) expect(readKey(key)).toBeUndefined();
     const name = { server: 's', kind: 'brewer', id: id(1) } as const;
     const good = JSON.parse(encodeRecord(brewer(1, 1))) as Record<string, unknown>;
     expect(decodeRecord(name, JSON.stringify(good))).toEqual(brewer(1, 1));
-    for (const bad of [{ topic: 'a.*' }, { topic: 1 }, { brews: [{}] }, { brews: 'x' }, { at: 'x' }, { config: null }, { down: [[1]] }]) {
+    for (const bad of [{ topic: 'a.*' }, { topic: 1 }, { brews: [{}] }, { brews: 'x' }, { at: 'x' }, { config: null }, { down: [[1]] }, { down: [[]] }, { down: [['a', 'b', 'c']] }]) {
       expect(decodeRecord(name, JSON.stringify({ ...good, ...bad }))).toBeUndefined();
     }
     expect(decodeRecord(name, '{')).toBeUndefined();
-    expect(decodeRecord(name, '[]')).toBeUndefined();
+    for (const none of ['[]', 'null', '1']) expect(decodeRecord(name, none)).toBeUndefined();
     expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify(good))).toBeUndefined();
     expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify({ ...good, reads: ['a.*'] }))).toMatchObject({ kind: 'patron', reads: ['a.*'] });
     for (const reads of [['a..b'], [''], 'a.b', [1]]) expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify({ ...good, reads }))).toBeUndefined();
