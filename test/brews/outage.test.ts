@@ -17,7 +17,7 @@ function made() {
 
 it('is told after half a second, to each who depends on the connection once, and its end to all who were told, also to who has left', () => {
   const { outage, told } = made();
-  const [leave, , leaveTwo] = [outage.use(ONE), outage.use({ ...ONE }), outage.use(TWO)];
+  const [, leave, leaveTwo] = [outage.use(ONE), outage.use({ ...ONE }), outage.use(TWO)];
   leave();
   outage.down();
   outage.down();

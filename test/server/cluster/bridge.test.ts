@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { encodeFrame, frameIdentity, topicHash } from '../../../src/core/frame.js';
 import { RelayPacketType, encodeRelayPacket } from '../../../src/core/relay.js';
-import { encodeFrames } from '../../../src/server/cluster/bridge-format.js';
+import { encodeFrames, encodeInterest } from '../../../src/server/cluster/bridge-format.js';
 import { Bridge } from '../../../src/server/cluster/bridge.js';
 import type { Bus, Receive } from '../../../src/server/cluster/bus.js';
 import { SharedClock } from '../../../src/server/cluster/clock.js';
@@ -218,7 +218,7 @@ it('ask for all that was missed when the bus is back, and are asked for it', () 
   settle();
   expect(a.bridge.joinedElsewhere(KEY)).toBe(1);
   sent();
-  b.bridge.tick();
+  for (const { bridge } of [b, a]) bridge.tick();
   settle();
   expect(sent()).toEqual([]);
 });
@@ -260,6 +260,12 @@ it('heed no message of their own, and count those that make no sense', () => {
   for (const from of [a.name, 'c'.repeat(12)]) for (const message of encodeFrames(from, 2000, [frame], 1024)) b.bus.publish(`net.t.${TOKEN}`, message);
   settle();
   expect([a.take(), a.bridge.received, a.state.malformed]).toEqual([['1 x'], 1, 0]);
+  expect(a.bridge.stamp()).toBeGreaterThan(2000);
+  b.bus.publish('net.join', encodeInterest(a.name, 0, [{ hash: HASH, count: 5, asks: false }]));
+  // That nobody wants something is for NATS to say.
+  b.bus.publish(`net.void.${a.name}.${TOKEN}`, new Uint8Array(0));
+  settle();
+  expect([a.bridge.joinedElsewhere(KEY), a.bridge.wants(KEY)]).toEqual([0, true]);
   for (const subject of [`net.t.${TOKEN}`, 'net.join', `net.last.${a.name}.${TOKEN}`, `net.done.${a.name}`]) b.bus.publish(subject, Uint8Array.of(9));
   settle();
   expect(a.state.malformed).toBe(4);
