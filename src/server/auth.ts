@@ -31,7 +31,7 @@ export interface Authenticator {
    */
   authenticate(token: string): Rights | undefined | Promise<Rights | undefined>;
   /**
-   * For `server.reload()`: whether a token that a former authenticator accepted has the same rights here. It must answer at
+   * For `server.reload()`: whether a token that this or a former authenticator accepted has the same rights now. It must answer at
    * once, not by a promise. `tokenHash`: base64 of its SHA-256, since tokens are not kept. Without this method all clients must reconnect.
    */
   compare?(tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown';

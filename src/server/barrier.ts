@@ -147,11 +147,6 @@ export class Barrier<C> {
     return this.#heard.has(match);
   }
 
-  /** Forgets everything that is held. */
-  close(): void {
-    for (const held of [...this.#byBrewer.values()].flatMap((set) => [...set])) this.#forget(held);
-  }
-
   #notify(item: Outgoing<C>, { brewer, matches, answer }: PatronNews<C>): void {
     const waiting = this.#byBrewer.get(brewer);
     let answers = answer ? 1 : 0;

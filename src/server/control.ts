@@ -58,7 +58,8 @@ export type Peer = ControlSession | RemotePeer;
 
 /** The control server: its connections, the matchmaker that they share and the barrier behind it. */
 export class ControlPlane {
-  authenticator: Authenticator;
+  /** Whom tokens are shown to. Another object after each reload, even of the same authenticator: what that knows may have changed. */
+  gate: { readonly by: Authenticator };
   readonly drops: Drops;
   readonly outbox: Outbox;
   readonly limits: LimitSettings;
@@ -78,7 +79,7 @@ export class ControlPlane {
   readonly #sessions = new Set<ControlSession>();
 
   constructor(options: ControlPlaneOptions) {
-    this.authenticator = options.authenticator;
+    this.gate = { by: options.authenticator };
     this.drops = options.drops;
     this.outbox = options.outbox;
     this.limits = options.limits;
@@ -192,7 +193,7 @@ export class ControlPlane {
 
   /** Takes another authenticator: those whom it does not know are closed, those with other rights have to come again. */
   reload(authenticator: Authenticator): void {
-    this.authenticator = authenticator;
+    this.gate = { by: authenticator };
     for (const session of this.#sessions) session.recheck();
   }
 
@@ -237,10 +238,9 @@ export class ControlPlane {
     this.#spread.unref();
   }
 
-  /** Stops all timers. */
+  /** Stops all timers. To be called when all connections have ended: then nothing is held for any of them. */
   close(): void {
     clearInterval(this.#renewal);
     clearInterval(this.#spread);
-    this.#barrier.close();
   }
 }

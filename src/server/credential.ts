@@ -9,22 +9,18 @@ import type { Authenticator, Rights } from './auth.js';
 export class Credential {
   readonly #tokenHash: string;
   readonly #rights: Rights;
-  #by: Authenticator;
   #timer: Timer | undefined;
 
   /** @param expired called when the rights have ended */
-  constructor(token: string, rights: Rights, by: Authenticator, expired: () => void) {
+  constructor(token: string, rights: Rights, expired: () => void) {
     this.#tokenHash = hashToken(token);
     this.#rights = rights;
-    this.#by = by;
     if (rights.expiresAt !== undefined) this.#await(rights.expiresAt, expired);
   }
 
-  /** Whether another authenticator would give the same. */
+  /** Whether an authenticator would give the same now. */
   recheck(by: Authenticator): 'same' | 'changed' | 'unknown' {
-    if (by === this.#by) return 'same';
     const verdict = by.compare?.(this.#tokenHash, this.#rights);
-    if (verdict === 'same') this.#by = by;
     // What is no verdict, such as a promise of one, must let nobody stay.
     return verdict === 'same' || verdict === 'unknown' ? verdict : 'changed';
   }
@@ -35,8 +31,8 @@ export class Credential {
   }
 
   #await(expiresAt: number, expired: () => void): void {
-    // Timers have 31 bits.
-    this.#timer = after(Math.min(Math.max(expiresAt - Date.now(), 0), 2 ** 31 - 1), () => {
+    // A timer ends after 24 days at the latest.
+    this.#timer = after(expiresAt - Date.now(), () => {
       if (Date.now() < expiresAt) this.#await(expiresAt, expired);
       else expired();
     });

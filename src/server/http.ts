@@ -109,7 +109,7 @@ export function notAllowed(response: ServerResponse): void {
 /** Nobody reads what a request brings here: its connection ends with the answer, or whoever sends without end would have it all looked through. */
 export function takeNothing(response: ServerResponse): void {
   const { 'transfer-encoding': coding, 'content-length': length } = response.req.headers;
-  if (coding !== undefined || Number(length ?? 0) > 0) response.setHeader('Connection', 'close');
+  if (coding !== undefined || Number(length) > 0) response.setHeader('Connection', 'close');
 }
 
 /** Answers with a sentence. */

@@ -80,6 +80,5 @@ export class LastValues {
     if (!last) return;
     this.#bytes -= last.bytes.length;
     this.#values.delete(key);
-    if (key === this.#newest) this.#newest = '';
   }
 }

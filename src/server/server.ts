@@ -192,8 +192,8 @@ export class PubkeeperServer {
    * Replaces tokens, ticket keys or certificates; what is left out stays. Data goes on meanwhile.
    *
    * `tokens`: connections whose token is no longer known are closed with 4401. Those whose rights have changed, and all of
-   * an authenticator without `compare`, are closed with 4403: their clients reconnect by themselves. `ticketKeys`: keep the former first
-   * key as the second until its tickets have expired (`ticketSeconds`). `tls`: for new connections.
+   * an authenticator without `compare`, are closed with 4403: their clients reconnect by themselves. The same authenticator, given again, is
+   * asked again. `ticketKeys`: keep the former first key as the second until its tickets have expired (`ticketSeconds`). `tls`: for new connections.
    * @throws {PubkeeperError} `OPTION_INVALID`: then nothing changes
    */
   reload(options: ReloadOptions): void {

@@ -2,7 +2,7 @@ import { WebSocket } from 'ws';
 import { PubkeeperError, type ErrorCode } from '../core/errors.js';
 import { show } from '../core/id.js';
 import { PING, PacketType, decodePacket, type Packet, type UnknownPacket } from '../core/packet.js';
-import type { Authenticator, Rights } from './auth.js';
+import type { Rights } from './auth.js';
 import { Bucket } from './bucket.js';
 import { CloseCode } from './close-codes.js';
 import type { ControlPlane } from './control.js';
@@ -161,30 +161,30 @@ export class ControlSession implements Beating {
       return undefined;
     }
     const { token } = packet.payload;
-    const by = this.#plane.authenticator;
-    const rights = by.authenticate(token);
-    if (isLater(rights)) return Promise.resolve(rights).then((known) => this.#admit(known, token, by));
-    return void this.#admit(rights, token, by);
+    const { gate } = this.#plane;
+    const rights = gate.by.authenticate(token);
+    if (isLater(rights)) return Promise.resolve(rights).then((known) => this.#admit(known, token, gate));
+    return void this.#admit(rights, token, gate);
   }
 
-  #admit(rights: Rights | undefined, token: string, by: Authenticator): void {
+  #admit(rights: Rights | undefined, token: string, gate: ControlPlane['gate']): void {
     if (!this.#open) return;
     this.#endWait();
     if (!rights) return this.#refuse();
-    this.#credential = new Credential(token, checkRights(rights), by, () => this.#expire('The token has expired: connect again with a new one.'));
+    this.#credential = new Credential(token, checkRights(rights), () => this.#expire('The token has expired: connect again with a new one.'));
     this.#authenticated = true;
     // Clients that do not know `heartbeat` ignore it.
     const payload = { authenticated: true, heartbeat: this.#plane.heartbeatMs };
     this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload });
     this.#plane.matchmaker.add(this, rights);
-    // There may have been a reload while the token was checked.
-    this.recheck();
+    // There was a reload while the token was checked.
+    if (gate !== this.#plane.gate) this.recheck();
   }
 
-  /** The authenticator has been replaced: whoever it does not know, or gives other rights, is closed. */
+  /** There was a reload: whoever the authenticator does not know, or gives other rights, is closed. */
   recheck(): void {
     this.#guard(() => {
-      const verdict = this.#open && this.#credential?.recheck(this.#plane.authenticator);
+      const verdict = this.#open && this.#credential?.recheck(this.#plane.gate.by);
       if (verdict === 'unknown') this.#refuse();
       if (verdict === 'changed') this.#expire('What this token may do has changed: connect again.');
     });

@@ -71,6 +71,32 @@ it('does not hold back more than 16 MiB of an answer that has no end', () => {
   expect(delivered).toBe(16);
 });
 
+it('goes on without an answer where more than 16 MiB are held back', () => {
+  const delivered: number[] = [];
+  const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver: (frame) => void delivered.push(frame.length), last: undefined });
+  joining.begin();
+  const half = new Uint8Array(8 * 1024 * 1024);
+  joining.live(half, false);
+  joining.live(half, false);
+  expect(delivered).toEqual([]);
+  joining.live(new Uint8Array(1), false);
+  expect(delivered).toEqual([half.length, half.length, 1]);
+});
+
+it('delivers what the broker has kept also when frames flow, unless that has just come; what is sent unasked is no last value', () => {
+  const texts: string[] = [];
+  const deliver = (frame: Uint8Array, retained: boolean): void => void texts.push(`${Buffer.from(frame.subarray(88)).toString()}${retained ? '*' : ''}`);
+  const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver, last: undefined });
+  const frameOf = (text: string): Uint8Array => rawFrame('a', id(1), text);
+  joining.flow();
+  joining.live(frameOf('one'), false);
+  joining.live(frameOf('one'), true);
+  joining.live(frameOf('two'), true);
+  expect(texts.splice(0)).toEqual(['one', 'two*']);
+  joining.answer({ frames: [frameOf('zero'), frameOf('one')], retained: false, more: false, unasked: true });
+  expect(texts).toEqual(['zero']);
+});
+
 describe('the question', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(() => void vi.useRealTimers());

@@ -1,6 +1,7 @@
 // Authenticators of one's own: what they answer late, in another way, or wrongly.
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { hashToken } from '../../src/server/auth.js';
 import { CloseCode } from '../../src/server/index.js';
 import type { Authenticator, Rights } from '../../src/server/index.js';
 import { start, until } from './harness.js';
@@ -29,6 +30,7 @@ describe('an authenticator of one\u2019s own', () => {
   it.each([
     ['true', true],
     ['rights without functions', { mayRead: true, mayWrite: true }],
+    ['half of them', { mayRead: () => true }],
     ['an expiry that is no number', { ...ALL, expiresAt: '2030-01-01' }],
     ['readable topics that are no list', { ...ALL, reads: 'a.b' }],
     ['readable topics that are no patterns', { ...ALL, reads: ['a..b'] }],
@@ -84,6 +86,19 @@ it('closes when the token is not checked in time, and says that it came', async 
   expect((await client.closed).code).toBe(CloseCode.AUTH_TIMEOUT);
 });
 
+it('lets a client stay as long as its rights say, also longer than a timer can last, and then no more', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const lasts = 2 ** 31 + 60_000;
+  const server = await start({ tokens: { authenticate: () => ({ ...ALL, expiresAt: Date.now() + lasts }) } });
+  const client = await RawControl.open(server.url, '1.1');
+  await client.authenticate('any');
+  vi.advanceTimersByTime(lasts - 1);
+  await client.settled();
+  vi.advanceTimersByTime(1);
+  expect((await client.closed).code).toBe(CloseCode.TOKEN_EXPIRED);
+});
+
 describe('reload() with an authenticator', () => {
   const reloaded = async (compare: NonNullable<Authenticator['compare']>) => {
     const told: string[] = [];
@@ -94,6 +109,30 @@ describe('reload() with an authenticator', () => {
     server.reload({ tokens: { authenticate: () => undefined, compare } });
     return { codes: (await Promise.all(clients.map(({ closed }) => closed))).map(({ code }) => code), told };
   };
+
+  it('that is the same as before closes whom that does not know any more, also whose token it was still looking at', async () => {
+    const known = new Set(['kept', 'revoked', 'late']);
+    let admit!: () => void;
+    let isAsked!: () => void;
+    const asked = new Promise<void>((resolve) => (isAsked = resolve));
+    const tokens: Authenticator = {
+      authenticate: (token) => (token === 'late' ? (isAsked(), new Promise((resolve) => (admit = () => resolve(ALL)))) : ALL),
+      compare: (hash) => ([...known].map(hashToken).includes(hash) ? 'same' : 'unknown'),
+    };
+    const server = await start({ tokens });
+    const [kept, revoked, late] = [await RawControl.open(server.url, '1.1'), await RawControl.open(server.url, '1.1'), await RawControl.open(server.url, '1.1')];
+    await kept.authenticate('kept');
+    await revoked.authenticate('revoked');
+    late.send(1, { token: 'late' });
+    await asked;
+    known.delete('revoked');
+    known.delete('late');
+    server.reload({ tokens });
+    admit();
+    expect([(await revoked.closed).code, (await late.closed).code]).toEqual([CloseCode.UNAUTHORIZED, CloseCode.UNAUTHORIZED]);
+    await kept.settled();
+    expect(server.stats()).toMatchObject({ clients: 1, drops: { unauthorized: 2 } });
+  });
 
   it('that gives no verdict has everybody come again', async () => {
     const later = (() => Promise.resolve('same')) as unknown as () => 'same';

@@ -138,6 +138,8 @@ describe('Barrier', () => {
     // A second patron of the same client: its connection has joined already.
     bench.patron('p2', 'a');
     expect(bench.take()).toEqual(['P +b1', 'B +p2']);
+    bench.patron('p3', 'a');
+    expect(bench.take()).toEqual(['P +b1', 'B +p3']);
     // One of another client: two connections are wanted.
     bench.patron('q1', 'a', 'Q');
     expect(bench.take()).toEqual(['Q +b1']);
@@ -248,6 +250,17 @@ describe('Barrier', () => {
     bench.gone('P');
     expect(bench.take()).toEqual(['B +']);
     expect([bench.barrier.held, bench.clock.waiting]).toEqual([0, 0]);
+  });
+
+  it('holds an answer on whose only patron comes apart from the brewer and is matched anew', () => {
+    const bench = new Bench();
+    bench.patron('p1', '*');
+    bench.brewer('b1', 'a');
+    bench.take();
+    bench.pass('P', { type: 20, payload: { topic: '**', patron_id: 'p1', brews: [{ name: 'websocket', other: true }] } });
+    expect(bench.take()).toEqual(['P +b1']);
+    bench.join('a');
+    expect(bench.take()).toEqual(['B +p1']);
   });
 
   it('answers a brewer that is unregistered while its answer is held at once, before it may come back', () => {

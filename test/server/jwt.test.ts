@@ -105,21 +105,45 @@ describe('JwtAuthenticator', () => {
     await expect(JwtAuthenticator.create({ ...BASE, key: JSON.stringify(await exportJWK(publicKey)), algorithms: ['HS256'] })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
   });
 
-  it.each<[string, Partial<JwtOptions>]>([
-    ['no algorithm', { algorithms: [] }],
-    ['an algorithm that is none', { algorithms: ['none' as JwtAlgorithm] }],
-    ['no issuer', { issuer: '' }],
-    ['a short secret', { key: 'short' }],
-    ['two sources', { keyFile: '/nowhere' }],
-    ['keys that anybody on the way can change', { jwksUrl: 'http://keys.example/', key: undefined as unknown as string }],
-    ['broken JSON', { key: '{secret' }],
-    ['bytes', { key: Buffer.from(SECRET) as unknown as string }],
-    ['a URL that is an object', { jwksUrl: new URL('https://keys.example/') as unknown as string, key: undefined as unknown as string }],
-    ['a name that is misspelt', { leeway: 5 } as Partial<JwtOptions>],
-  ])('refuses %s', async (_what, options) => {
+  it.each<[string, Partial<JwtOptions>, RegExp]>([
+    ['no algorithm', { algorithms: [] }, /"algorithms" must name at least one of HS256, RS256, ES256, EdDSA/],
+    ['an algorithm that is none', { algorithms: ['none' as JwtAlgorithm] }, /"algorithms" must name/],
+    ['no issuer', { issuer: '' }, /"issuer" must say/],
+    ['a negative leeway', { leewaySeconds: -1 }, /"leewaySeconds" must be a number, 0 or more/],
+    ['a leeway without an end', { leewaySeconds: Infinity }, /"leewaySeconds" must be a number, 0 or more/],
+    ['a short secret', { key: 'x'.repeat(31) }, /at least 32 bytes/],
+    ['a short secret as a JWK', { key: JSON.stringify({ kty: 'oct', k: Buffer.alloc(31).toString('base64url') }) }, /a secret of less than 32 bytes/],
+    ['a set of keys for a secret', { key: '{"keys": []}' }, /a set of public keys, and HS256 needs a secret/],
+    ['a secret for a key', { algorithms: ['ES256'] }, /must be a PEM public key, a JWK or a JWKS for ES256/],
+    ['two sources', { keyFile: '/nowhere' }, /give one of/],
+    ['keys that anybody on the way can change', { jwksUrl: 'http://keys.example/', key: undefined }, /must be an https URL/],
+    ['broken JSON', { key: '{secret' }, /is not JSON/],
+    ['bytes', { key: Buffer.from(SECRET) as unknown as string }, /"key" must be a string/],
+    ['a URL that is an object', { jwksUrl: new URL('https://keys.example/') as unknown as string, key: undefined }, /"jwksUrl" must be a string/],
+    ['a name that is misspelt', { leeway: 5 } as Partial<JwtOptions>, /leeway/],
+  ])('refuses %s', async (_what, options, why) => {
     const error = await hs256(options).then(() => undefined, (caught: unknown) => caught);
-    expect(error).toMatchObject({ code: 'OPTION_INVALID' });
+    expect(error).toMatchObject({ code: 'OPTION_INVALID', message: expect.stringMatching(why) as string });
     expect(String(error)).not.toContain('secret of more');
+  });
+
+  it('takes a secret of just 32 bytes, keys of an https URL, and a set of keys for several algorithms', async () => {
+    await hs256({ key: 'x'.repeat(32) });
+    await JwtAuthenticator.create({ ...BASE, jwksUrl: 'https://keys.example/', algorithms: ['ES256'] });
+    const made = [await generateKeyPair('ES256', { extractable: true }), await generateKeyPair('EdDSA', { extractable: true })];
+    const keys = await Promise.all(made.map(async ({ publicKey }) => ({ ...(await exportJWK(publicKey)), kid: 'k1' })));
+    const several = await JwtAuthenticator.create({ ...BASE, key: JSON.stringify({ keys }), algorithms: ['ES256', 'EdDSA'] });
+    for (const [index, alg] of (['ES256', 'EdDSA'] as const).entries()) expect(await several.check(await sign(made[index]!.privateKey, alg))).toMatchObject({ reads: ['plant.**'] });
+  });
+
+  it('gives rights that last for the leeway beyond their token, and knows them again by the same keys and options', async () => {
+    const [one, same, other] = [await hs256(), await hs256(), await hs256({ leewaySeconds: 61 })];
+    const exp = Math.floor(Date.now() / 1000) + 600;
+    const rights = (await one.authenticate(await sign(secret, 'HS256', { exp })))!;
+    expect(rights.expiresAt).toBe((exp + 60) * 1000);
+    expect([one, same, other].map((authenticator) => authenticator.compare('', rights))).toEqual(['same', 'same', 'changed']);
+    expect((await hs256({ key: `${SECRET}!` })).compare('', rights)).toBe('changed');
+    expect(one.compare('', { ...rights })).toBe('unknown');
   });
 
   it('refuses keys by which every token would be refused', async () => {

@@ -104,9 +104,12 @@ describe('connections', () => {
 
 describe('rates', () => {
   it('are kept by a bucket that saves up to its burst', () => {
-    let now = 0;
-    const bucket = new Bucket(10, 5, () => now);
-    expect(Array.from({ length: 6 }, () => bucket.take(1))).toEqual([0, 0, 0, 0, 0, 100]);
+    let [now, looks] = [0, 0];
+    const bucket = new Bucket(10, 5, () => (looks++, now));
+    expect(Array.from({ length: 5 }, () => bucket.take(1))).toEqual([0, 0, 0, 0, 0]);
+    // Who stays below costs nothing.
+    expect(looks).toBe(1);
+    expect(bucket.take(1)).toBe(100);
     now = 100;
     expect(bucket.take(1)).toBe(100);
     now = 100_000;

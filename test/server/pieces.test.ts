@@ -152,7 +152,15 @@ describe('Heartbeat', () => {
     heartbeat.add(held);
     for (let half = 1; half <= 20; half++) heartbeat.beat();
     expect(cuts).toBe(0);
+    // Nor does what it was silent for before count: what it said meanwhile is still to be read.
     held.isPaused = false;
+    for (let half = 1; half <= 4; half++) heartbeat.beat();
+    held.isPaused = true;
+    heartbeat.beat();
+    held.isPaused = false;
+    for (let half = 1; half <= 4; half++) heartbeat.beat();
+    expect(cuts).toBe(0);
+    held.silence = 0;
     for (let half = 1; half <= 5; half++) heartbeat.beat();
     expect(cuts).toBe(1);
   });

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { request as requestTls } from 'node:https';
 import { connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createServer, readTokens, serveFiles } from '../../src/server/index.js';
 import type { ServerOptions } from '../../src/server/index.js';
+import { certificate } from '../brews/processes.js';
 import { connect, joinRelay, later, start } from './harness.js';
 import { RawControl, dial, newId, refusal } from './raw-client.js';
 
@@ -203,6 +205,12 @@ describe('plain HTTP', () => {
     const server = await start();
     const told = async (host: string) => (await get(server.port, '/', { host })).headers['cross-origin-opener-policy'];
     expect(await Promise.all(['localhost:1', '127.0.0.1', '[::1]:9898', '192.168.0.7:9898', 'plant.example'].map(told))).toEqual(['same-origin', 'same-origin', 'same-origin', undefined, undefined]);
+    const { cert, key, remove } = certificate();
+    const { port } = await start({ tls: { cert: await readFile(cert), key: await readFile(key) } });
+    remove();
+    const sent = requestTls({ port, host: '127.0.0.1', headers: { host: 'plant.example' }, agent: false, rejectUnauthorized: false }).end();
+    const [{ headers }] = (await once(sent, 'response')) as [IncomingMessage];
+    expect(headers['cross-origin-opener-policy']).toBe('same-origin');
   });
 
   it('serves files, and nothing outside of their directory', async () => {

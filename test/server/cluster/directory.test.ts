@@ -13,6 +13,7 @@ class Client {}
 /** A client of a server with its directory: what it shares, and how often it has asked which brews of a registration are down. */
 function stage() {
   const shared = new Map<string, RegistryRecord>();
+  const log: string[] = [];
   let asked = 0;
   class Counting extends Matchmaker<Client | RemotePeer> {
     override downOf(...of: Parameters<Matchmaker<Client | RemotePeer>['downOf']>): ReturnType<Matchmaker<Client | RemotePeer>['downOf']> {
@@ -23,9 +24,9 @@ function stage() {
   const matchmaker = new Counting();
   const nothing = (): void => undefined;
   const share = (record: RegistryRecord): boolean => !!shared.set(record.id, record);
-  const directory = new Directory<Client>({ matchmaker, clock: new SharedClock(), pass: nothing, isOwn: () => false, share, claim: nothing, unshare: nothing, opaque: nothing, tell: nothing, tooLong: nothing, isThere: () => true });
+  const directory = new Directory<Client>({ matchmaker, clock: new SharedClock(), pass: nothing, isOwn: () => false, share, claim: nothing, unshare: (kind, of) => void log.push(`unshare ${kind} ${of}`), opaque: nothing, tell: (_to, kind, of) => void log.push(`tell ${kind} ${of}`), tooLong: nothing, isThere: () => true });
   const client = new Client();
-  matchmaker.add(client, rightsOf([{ topic: '**', read: true }]));
+  matchmaker.add(client, rightsOf([{ topic: '**', read: true, write: true }]));
   const send = (packet: Packet): void => {
     directory.before(client, packet);
     matchmaker.receive(client, packet);
@@ -33,7 +34,8 @@ function stage() {
   };
   const register = (n: number): void => send({ type: PacketType.PATRON_REGISTER, payload: { topic: 'a.*', patron_id: id(n), brews: [{ name: 'websocket' }] } });
   const state = (state: 'up' | 'down', ids: object = {}): void => send({ type: PacketType.BREW_STATE, payload: { brew: 'websocket', state, ...ids } });
-  return { shared, register, state, asked: () => asked };
+  const brewer = (n: number): void => send({ type: PacketType.BREWER_REGISTER, payload: { topic: 'a.b', brewer_id: id(n), brewer_config: {}, brews: [{ name: 'websocket' }] } });
+  return { shared, register, brewer, state, directory, matchmaker, log, asked: () => asked };
 }
 
 it('tells other servers of a brew that is down at a client where that changes something, and of nothing else', () => {
@@ -72,4 +74,17 @@ it('looks at what a state is about, and at all registrations only where it chang
     expect(looksOf(() => state('up', ids))).toBe(100);
     expect(downs()).toEqual(['[]']);
   }
+});
+
+it('takes back what another server has registered later, tells its client so, and says no more of it', () => {
+  const { register, brewer, directory, matchmaker, log } = stage();
+  register(1);
+  brewer(2);
+  directory.usurped('patron', id(1));
+  expect([matchmaker.patron(id(1)), log.splice(0)]).toEqual([undefined, [`tell patron ${id(1)}`, `unshare patron ${id(1)}`]]);
+  expect(matchmaker.brewer(id(2))).toBeDefined();
+  directory.usurped('brewer', id(2));
+  expect([matchmaker.brewer(id(2)), log.splice(0)]).toEqual([undefined, [`tell brewer ${id(2)}`, `unshare brewer ${id(2)}`]]);
+  directory.usurped('brewer', id(2));
+  expect(log).toEqual([]);
 });

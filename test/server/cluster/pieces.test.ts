@@ -1,8 +1,8 @@
 import fc from '../../fast-check.js';
 import { describe, expect, it } from 'vitest';
-import { FrameReader, decodeInterest, encodeFrames, encodeInterest } from '../../../src/server/cluster/bridge-format.js';
+import { readBeat } from '../../../src/server/cluster/beat-format.js';
+import { FrameReader, decodeInterest, encodeFrames, encodeInterest, interestsWithin } from '../../../src/server/cluster/bridge-format.js';
 import { SharedClock } from '../../../src/server/cluster/clock.js';
-import { Demand } from '../../../src/server/cluster/demand.js';
 import { Leases } from '../../../src/server/cluster/leases.js';
 import { readClusterOptions } from '../../../src/server/cluster/options.js';
 import { decodeRecord, encodeRecord, keyOf, pulseKey, readKey } from '../../../src/server/cluster/records.js';
@@ -24,8 +24,12 @@ describe('SharedClock', () => {
     expect(clock.next()).toBe(6000);
     // Two that are asked at once hardly ever say the same.
     expect(new SharedClock(() => now, 0.25).next()).toBe(6000.25);
-    for (const nonsense of [NaN, Infinity, 1e18]) clock.heard(nonsense);
+    for (const nonsense of [NaN, Infinity, 1e18, 2 ** 43]) clock.heard(nonsense);
     expect(clock.next()).toBeLessThan(6001);
+    // The last one that is believed is one from which the next step shows.
+    const last = 2 ** 43 - 2;
+    clock.heard(last);
+    expect(clock.next()).toBeGreaterThan(last);
   });
 });
 
@@ -91,15 +95,15 @@ describe('records', () => {
   });
 
   it('are refused when they make no sense', () => {
-    for (const key of ['', 'x', pulseKey('abc'), 's.q.' + id(1), 's.b.nonsense', 's.b.' + id(1) + '.x']) expect(readKey(key)).toBeUndefined();
+    for (const key of ['', 'x', pulseKey('abc'), 's.q.' + id(1), 's.b.nonsense', 's.b.' + id(1) + '.x', '.b.' + id(1)]) expect(readKey(key)).toBeUndefined();
     const name = { server: 's', kind: 'brewer', id: id(1) } as const;
     const good = JSON.parse(encodeRecord(brewer(1, 1))) as Record<string, unknown>;
     expect(decodeRecord(name, JSON.stringify(good))).toEqual(brewer(1, 1));
-    for (const bad of [{ topic: 'a.*' }, { topic: 1 }, { brews: [{}] }, { brews: 'x' }, { at: 'x' }, { config: null }, { down: [[1]] }]) {
+    for (const bad of [{ topic: 'a.*' }, { topic: 1 }, { brews: [{}] }, { brews: 'x' }, { at: 'x' }, { config: null }, { down: [[1]] }, { down: [[]] }, { down: [['a', 'b', 'c']] }]) {
       expect(decodeRecord(name, JSON.stringify({ ...good, ...bad }))).toBeUndefined();
     }
     expect(decodeRecord(name, '{')).toBeUndefined();
-    expect(decodeRecord(name, '[]')).toBeUndefined();
+    for (const none of ['[]', 'null', '1']) expect(decodeRecord(name, none)).toBeUndefined();
     expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify(good))).toBeUndefined();
     expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify({ ...good, reads: ['a.*'] }))).toMatchObject({ kind: 'patron', reads: ['a.*'] });
     for (const reads of [['a..b'], [''], 'a.b', [1]]) expect(decodeRecord({ ...name, kind: 'patron' }, JSON.stringify({ ...good, reads }))).toBeUndefined();
@@ -381,11 +385,44 @@ describe('messages between relays', () => {
     }));
   });
 
+  it('keep no more than 64 frames of which a part has come', () => {
+    const [first, second] = encodeFrames(SERVER, 1, [new Uint8Array(50)], 76);
+    const reader = new FrameReader(1000);
+    for (let topic = 0; topic < 65; topic++) reader.read(String(topic), first!);
+    expect(() => reader.read('0', second!)).toThrow(RangeError);
+    for (let topic = 1; topic < 65; topic++) expect(reader.read(String(topic), second!)?.frames).toEqual([new Uint8Array(50)]);
+  });
+
+  // Servers of one network may be of several versions.
+  it('have the bytes that they have always had', () => {
+    const hex = (messages: readonly Buffer[]): string[] => messages.map((message) => message.toString('hex'));
+    const begin = (kind: string): string => `${kind}6162636465666768696a6b6c0000000000002940`;
+    expect(hex(encodeFrames(SERVER, 12.5, [Uint8Array.of(1, 2), Uint8Array.of(3)], 100))).toEqual([`${begin('00000000')}0200000001020100000003`]);
+    expect(hex(encodeFrames(SERVER, 12.5, [new Uint8Array(9).fill(5)], 36))).toEqual([
+      `${begin('01000000')}090000000000000005050505`,
+      `${begin('01000000')}090000000400000005050505`,
+      `${begin('01000000')}090000000800000005`,
+    ]);
+    const interest = encodeInterest(SERVER, 9, [{ hash: Buffer.alloc(32, 0xab), count: 3, asks: true }, { hash: Buffer.alloc(32, 0xcd), count: 0, asks: false }]);
+    expect(hex([interest])).toEqual([`6162636465666768696a6b6c09000000${'ab'.repeat(32)}03000080${'cd'.repeat(32)}00000000`]);
+    expect([1024 * 1024, 16 + 36, 1].map(interestsWithin)).toEqual([1024, 1, 1]);
+  });
+
   it('tell of topics and questions', () => {
     const topics = [{ hash: Buffer.alloc(32, 1), count: 3, asks: true }, { hash: Buffer.alloc(32, 2), count: 0, asks: false }];
     expect(decodeInterest(encodeInterest(SERVER, 9, topics))).toEqual({ server: SERVER, question: 9, topics });
     expect(() => decodeInterest(new Uint8Array(5))).toThrow(RangeError);
     expect(() => decodeInterest(encodeInterest(SERVER, 9, topics).subarray(0, 40))).toThrow(RangeError);
+  });
+});
+
+describe('signs of life', () => {
+  it('are read where they say whose they are, and are none otherwise', () => {
+    const read = (value: unknown) => readBeat(Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
+    const beat = { server: 'abcdefghijkl', clock: 12.5, forgot: 'bcdefghijklm', later: true };
+    expect(read(beat)).toEqual(beat);
+    const wrong = ['', 'null', '[]', {}, { ...beat, server: 'abc' }, { ...beat, server: 12 }, { ...beat, server: Array(12).fill('a') }, { ...beat, clock: '12' }, { server: beat.server }];
+    expect(wrong.map(read)).toEqual(wrong.map(() => undefined));
   });
 });
 
@@ -428,18 +465,5 @@ describe('the own relay', () => {
     expect(isSecure({ ...plain, origin: 'https://a.example' })).toBe(true);
     expect(isSecure({ ...plain, origin: 'https://other.example' })).toBe(false);
     expect(isSecure({ ...plain, authority: 'a.example:443' })).toBe(true);
-  });
-});
-
-describe('what other relays want', () => {
-  it('is remembered of 100,000 topics, and each that is not any more is told, or it would be sent on for ever', () => {
-    const demand = new Demand();
-    for (let topic = 0; topic < 100_003; topic++) demand.used(String(topic));
-    demand.used('0');
-    const unused: string[] = [];
-    demand.tick((key) => unused.push(key));
-    expect(unused).toEqual(['1', '2', '3']);
-    for (let tick = 0; tick < 120; tick++) demand.tick((key) => unused.push(key));
-    expect(unused).toHaveLength(100_003);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RegistryRecord } from '../../../src/server/cluster/records.js';
-import { keyOf, pulseKey } from '../../../src/server/cluster/records.js';
+import { encodeRecord, keyOf, pulseKey } from '../../../src/server/cluster/records.js';
 import { Registry } from '../../../src/server/cluster/registry.js';
 import type { RegistryOptions, Watcher } from '../../../src/server/cluster/registry.js';
 import { id, settle } from '../../helpers.js';
@@ -15,13 +15,15 @@ function made() {
   const timers: { ms: number; run: () => void }[] = [];
   const purged: string[] = [];
   const alive = new Set<string>();
-  const fails = { purge: false };
+  const fails = { purge: false, open: false, put: false };
+  const log: string[] = [];
   const nothing = (): void => undefined;
   const options: RegistryOptions = {
     server: 'me',
     store: {
-      open: () => Promise.resolve(),
+      open: () => (fails.open ? Promise.reject(new Error('NATS does not answer')) : Promise.resolve()),
       put(key, value) {
+        if (fails.put) return Promise.reject(new Error('NATS takes nothing'));
         keys.set(key, value);
         // Changes are told after all that was there.
         if (watchers.at(-1) === told) told?.key(key, value);
@@ -36,14 +38,14 @@ function made() {
       },
       watch: (watcher) => (watchers.push(watcher), Promise.resolve(nothing)),
     },
-    set: nothing,
-    delete: nothing,
+    set: (one, server) => void log.push(`set ${one.at} ${server}`),
+    delete: (kind, name) => void log.push(`delete ${kind} ${name === id(1)}`),
     usurped: nothing,
     matchedAt: () => [],
     isAlive: (server) => alive.has(server),
     isCutOff: () => false,
-    failed: nothing,
-    malformed: nothing,
+    failed: (error) => void log.push(String(error)),
+    malformed: () => void log.push('malformed'),
     heard: nothing,
     later: (run) => run(),
     after: (ms, run) => void timers.push({ ms, run }),
@@ -52,7 +54,7 @@ function made() {
   };
   const registry = new Registry(options);
   return {
-    registry, keys, watchers, purged, alive, fails,
+    registry, keys, watchers, purged, alive, fails, take: () => log.splice(0),
     complete(): void {
       told = watchers.at(-1);
       told!.complete();
@@ -142,6 +144,9 @@ describe('Registry', () => {
     ticks(120);
     await settle();
     expect([purged, keys.has(pulseKey('other'))]).toEqual([['other'], false]);
+    ticks(240);
+    await settle();
+    expect(purged).toEqual(['other']);
   });
 
   it('removes them later where it cannot now', async () => {
@@ -156,6 +161,97 @@ describe('Registry', () => {
     ticks(1);
     await settle();
     expect([purged, keys.has(pulseKey('other'))]).toEqual([['other'], false]);
+  });
+
+  it('learns of registrations while their server is there, and of their end, also where that was missed', async () => {
+    const one = await besideOther();
+    const { registry, watchers, alive, complete, take } = one;
+    const key = keyOf({ server: 'other', kind: 'patron', id: id(1) });
+    watchers[0]!.key(key, encodeRecord(record(1)));
+    expect([take(), registry.size]).toEqual([[], 0]);
+    alive.add('other');
+    registry.setAlive('other', true);
+    expect([take(), registry.size]).toEqual([['set 1 other'], 1]);
+    watchers[0]!.key(key, '{}');
+    expect(take()).toEqual(['malformed', 'delete patron true']);
+    watchers[0]!.key(key, encodeRecord(record(2)));
+    expect(take()).toEqual(['set 2 other']);
+    const synced = registry.sync();
+    await settle();
+    complete();
+    await synced;
+    // What is still told by a former watch is out of date.
+    watchers[0]!.key(key, encodeRecord(record(3)));
+    expect([take(), registry.size]).toEqual([['delete patron true'], 0]);
+  });
+
+  it('reads all anew when its pulse does not come back, as when the watch has ended, and tells why where there is a reason', async () => {
+    const one = await besideOther();
+    const { registry, watchers, keys, complete, ticks, take } = one;
+    ticks(20);
+    await settle();
+    expect([registry.isWorking, registry.resyncs, keys.get(pulseKey('me'))]).toEqual([true, 1, '6']);
+    // Each pulse has come back.
+    ticks(4);
+    await settle();
+    expect(registry.resyncs).toBe(1);
+    one.fails.put = true;
+    ticks(20);
+    expect(registry.isWorking).toBe(true);
+    ticks(1);
+    expect([registry.isWorking, registry.resyncs]).toEqual([false, 2]);
+    await settle();
+    one.fails.put = false;
+    one.out(500);
+    await settle();
+    complete();
+    await settle();
+    expect([registry.isWorking, take()]).toEqual([true, ['Error: NATS takes nothing']]);
+    for (const [reason, said] of [[undefined, []], [new Error('gone'), ['Error: gone']]] as const) {
+      watchers.at(-1)!.ended(reason);
+      await settle();
+      complete();
+      await settle();
+      expect(take()).toEqual(said);
+    }
+  });
+
+  it('tries again in half a second what does not work, and no more once it is closed', async () => {
+    const one = await besideOther();
+    const { registry, keys, fails, complete, out, take } = one;
+    fails.open = true;
+    const synced = registry.sync();
+    await settle();
+    expect([take(), registry.resyncs]).toEqual([['Error: NATS does not answer'], 2]);
+    // Nothing is written until all is known.
+    registry.share(record(1));
+    await settle();
+    const key = keyOf({ server: 'me', kind: 'patron', id: id(1) });
+    expect([keys.has(key), registry.pending]).toEqual([false, 1]);
+    fails.open = false;
+    out(500);
+    await settle();
+    complete();
+    await synced;
+    expect([keys.has(key), registry.resyncs]).toEqual([true, 3]);
+    fails.put = true;
+    registry.share(record(2));
+    await settle();
+    expect(take()).toEqual(['Error: NATS takes nothing']);
+    fails.put = false;
+    out(500);
+    await settle();
+    expect(keys.has(keyOf({ server: 'me', kind: 'patron', id: id(2) }))).toBe(true);
+    registry.unshare('patron', id(1));
+    await settle();
+    expect(keys.has(key)).toBe(false);
+    fails.open = true;
+    void registry.sync();
+    await registry.close();
+    await settle();
+    out(500);
+    await settle();
+    expect([take(), registry.resyncs, [...keys.keys()]]).toEqual([[], 4, [pulseKey('other')]]);
   });
 
   it('writes what it has told anew where that has been removed', async () => {
@@ -173,5 +269,9 @@ describe('Registry', () => {
     complete();
     await synced;
     expect(keys.has(key)).toBe(true);
+    await registry.close();
+    registry.share(record(2));
+    await settle();
+    expect([...keys]).toEqual([]);
   });
 });

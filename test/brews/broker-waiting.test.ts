@@ -1,0 +1,169 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { Line, LineOwner } from '../../src/brews/internal/broker-line.js';
+import { BrokerLink } from '../../src/brews/internal/broker-link.js';
+import { PubkeeperError } from '../../src/core/index.js';
+import { deferred, settle, thrown } from '../helpers.js';
+import { host } from './rig.js';
+
+// What a client does with what its broker has not taken yet: lines begin, take and end when the test says so.
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+afterEach(() => void vi.useRealTimers());
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const lost = (): PubkeeperError => new PubkeeperError('CONNECTION_LOST', 'x');
+
+function made() {
+  const rig = host();
+  const said: string[] = [];
+  const dials: { owner: LineOwner; open: ReturnType<typeof deferred<Line>> }[] = [];
+  const taken: ReturnType<typeof deferred<void>>[] = [];
+  const confirmed: ReturnType<typeof deferred<void>>[] = [];
+  const link = new BrokerLink('test', { urls: ['own'], credentials: {} }, (_target, owner) => {
+    const open = deferred<Line>();
+    dials.push({ owner, open });
+    return open.promise;
+  }, rig.host);
+  const line: Line = {
+    publish(address, payload) {
+      said.push(`${address} ${payload.length > 9 ? payload.length : Buffer.from(payload).toString()}`);
+      taken.push(deferred());
+      return taken.at(-1)!.promise;
+    },
+    subscribe(address) {
+      said.push(`+${address}`);
+      confirmed.push(deferred());
+      return confirmed.at(-1)!.promise;
+    },
+    unsubscribe: (address) => void said.push(`-${address}`),
+    close: () => (said.push('closed'), Promise.resolve()),
+  };
+  const open = async (): Promise<void> => (dials.at(-1)!.open.resolve(line), settle());
+  /** The broker ends the line: what it had not confirmed is lost. */
+  const lose = async (meanwhile?: () => void): Promise<void> => {
+    dials.at(-1)!.owner.ended(lost());
+    meanwhile?.();
+    for (const one of taken.splice(0)) one.reject(lost());
+    await settle();
+  };
+  const redial = async (): Promise<void> => void (await vi.advanceTimersByTimeAsync(1000));
+  return { ...rig, link, dials, taken, confirmed, open, lose, redial, take: () => said.splice(0) };
+}
+
+it('what was on its way when a line ended leaves before what was brewed since, and 16 MiB wait at most', async () => {
+  const { link, open, lose, redial, take, taken } = made();
+  void link.publish('a', bytes('1'));
+  await open();
+  void link.publish('a', bytes('2'));
+  expect(take()).toEqual(['a 1', 'a 2']);
+  taken.shift()!.resolve();
+  await settle();
+  void link.publish('a', bytes('3'));
+  await lose(() => void link.publish('a', bytes('4')));
+  void link.publish('a', bytes('5'));
+  await redial();
+  await open();
+  expect(take()).toEqual(['a 3', 'a 2', 'a 3', 'a 4', 'a 5']);
+  void link.publish('a', new Uint8Array(16 * 1024 * 1024 - 5));
+  void link.publish('a', bytes('6'));
+  expect(thrown(() => link.publish('a', bytes('7')), 'BUFFER_FULL').details).toMatchObject({ limit: 16 * 1024 * 1024 });
+  for (const one of taken.splice(0)) one.resolve();
+  await settle();
+  expect(() => void link.publish('a', new Uint8Array(17 * 1024 * 1024))).not.toThrow();
+});
+
+it('what waits for an address that nobody reads any more is given up, and nothing else', async () => {
+  const { link, open, take } = made();
+  const given = link.publish('a', bytes('1'));
+  void link.publish('b', bytes('2'));
+  link.forget('a');
+  await given;
+  await open();
+  expect(take()).toEqual(['b 2']);
+});
+
+it('an address is subscribed on each line; who has left, and a line that has ended, say nothing', async () => {
+  const { link, open, lose, redial, take, dials, confirmed, errors } = made();
+  const heard: string[] = [];
+  const listener = (name: string) => ({ message: (payload: Uint8Array) => void heard.push(`${name} ${Buffer.from(payload).toString()}`), confirmed: () => void heard.push(`${name} there`), lost: () => void heard.push(`${name} lost`) });
+  link.listen('a', listener('one'));
+  await open();
+  link.listen('b', listener('two'));
+  const stop = link.listen('c', listener('three'));
+  const stopFour = link.listen('c', listener('four'));
+  stop();
+  expect(take()).toEqual(['+a', '+b', '+c', '+c']);
+  confirmed[0]!.resolve();
+  confirmed[2]!.resolve();
+  confirmed[3]!.reject(new Error('no'));
+  await settle();
+  expect([heard.splice(0), errors.splice(0).map(({ code }) => code)]).toEqual([['one there'], ['BREW_FAILED']]);
+  stopFour();
+  expect(take()).toEqual(['-c']);
+  dials[0]!.owner.message('a', bytes('x'), false);
+  dials[0]!.owner.message('c', bytes('x'), false);
+  expect(heard.splice(0)).toEqual(['one x']);
+  await lose();
+  confirmed[1]!.resolve();
+  await settle();
+  expect(heard.splice(0)).toEqual(['one lost', 'two lost']);
+  await redial();
+  await open();
+  expect(take()).toEqual(['+a', '+b']);
+});
+
+it('an outage is told once, and the next one again; its pairs move after half a second, and hear that it is over', async () => {
+  const { link, open, lose, redial, dials, errors, states } = made();
+  link.use({ brewerId: 'b' });
+  await open();
+  await lose();
+  await redial();
+  dials.at(-1)!.open.reject(new PubkeeperError('CONNECT_FAILED', 'x'));
+  await redial();
+  expect([errors.splice(0).map(({ code }) => code), states.splice(0).map(({ up }) => up)]).toEqual([['CONNECTION_LOST'], [false]]);
+  await open();
+  expect(states.splice(0).map(({ up }) => up)).toEqual([true]);
+  await lose();
+  expect([errors.map(({ code }) => code), states]).toEqual([['CONNECTION_LOST'], []]);
+});
+
+it('one that has not been there yet is not waited for', async () => {
+  const { link, dials, states } = made();
+  link.use({ brewerId: 'b' });
+  dials[0]!.open.reject(new PubkeeperError('CONNECT_FAILED', 'x'));
+  await settle();
+  expect(states.map(({ up }) => up)).toEqual([false]);
+});
+
+it('a message over which the broker ends three lines in a row is given up, and what is behind it leaves', async () => {
+  const { link, open, lose, redial, take, taken } = made();
+  await open();
+  const outcome = Promise.resolve(link.publish('a', bytes('bad'))).then(() => 'taken', (error: PubkeeperError) => error.code);
+  const behind = Promise.resolve(link.publish('a', bytes('good'))).then(() => 'taken');
+  for (let line = 1; line <= 3; line++) {
+    expect(take()).toEqual(['a bad', 'a good']);
+    await lose();
+    await redial();
+    await open();
+  }
+  expect([await outcome, take()]).toEqual(['BREW_FAILED', ['a good']]);
+  taken[0]!.resolve();
+  expect(await behind).toBe('taken');
+});
+
+it('one that is woken dials at once; one that is closed while it dials is closed as soon as it is open', async () => {
+  const { link, open, lose, redial, take, dials } = made();
+  await open();
+  link.wake();
+  expect(dials).toHaveLength(1);
+  await lose();
+  link.wake();
+  expect(dials).toHaveLength(2);
+  await redial();
+  expect(dials).toHaveLength(2);
+  link.listen('a', { message: () => undefined });
+  await link.close();
+  await open();
+  expect(take()).toEqual(['closed']);
+  expect(thrown(() => link.publish('a', bytes('1')), 'CONNECTION_CLOSED')).toBeDefined();
+});

@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { Relays } from '../../src/brews/internal/relays.js';
+import type { WebSocketConstructor } from '../../src/core/connection.js';
+
+// Which relays are there, by sockets that do what the test says.
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+afterEach(() => void vi.useRealTimers());
+
+const URL = 'ws://relay:1';
+
+class Socket extends EventTarget {
+  readyState = 0;
+
+  open(): void {
+    this.readyState = 1;
+    this.dispatchEvent(new Event('open'));
+  }
+
+  close(): void {
+    this.readyState = 3;
+    this.dispatchEvent(new Event('close'));
+  }
+}
+
+function made() {
+  const told: string[] = [];
+  const relays = new Relays(Socket as unknown as WebSocketConstructor, (up, { brewerId }) => void told.push(`${brewerId} ${up ? 'up' : 'down'}`));
+  const dial = (url = URL): Socket => new relays.WebSocket(url) as unknown as Socket;
+  const wait = (): string[] => (vi.advanceTimersByTime(500), told.splice(0));
+  return { relays, dial, wait, told: () => told.splice(0) };
+}
+
+it('a relay is down half a second after its connection has ended, and not while that is first being made', () => {
+  const { relays, dial, wait, told } = made();
+  relays.use(URL, { brewerId: 'b' });
+  const first = dial();
+  expect(wait()).toEqual([]);
+  first.open();
+  expect(wait()).toEqual([]);
+  first.close();
+  expect(told()).toEqual([]);
+  expect(wait()).toEqual(['b down']);
+  const second = dial();
+  expect(wait()).toEqual([]);
+  second.open();
+  expect(told()).toEqual(['b up']);
+});
+
+it('one whose end is not answered is over when the next one is dialled, and what comes of it then says nothing', () => {
+  const { relays, dial, wait, told } = made();
+  relays.use(URL, { brewerId: 'b' });
+  const first = dial();
+  first.open();
+  const second = dial();
+  expect(wait()).toEqual(['b down']);
+  first.dispatchEvent(new Event('open'));
+  expect(told()).toEqual([]);
+  second.open();
+  expect(told()).toEqual(['b up']);
+  first.close();
+  expect(wait()).toEqual([]);
+});
+
+it('one that is closed because the page is put away is not down', () => {
+  const { relays, dial, wait } = made();
+  relays.use(URL, { brewerId: 'b' });
+  const first = dial();
+  first.open();
+  relays.resting = true;
+  first.close();
+  expect(wait()).toEqual([]);
+});
+
+it('who watches one that is down is told once that it is back, unless that is not wanted any more', () => {
+  const { relays, dial, wait } = made();
+  relays.use(URL, { brewerId: 'b' });
+  const backs: string[] = [];
+  const first = dial();
+  first.open();
+  expect(relays.watch(URL, () => backs.push('too early'))).toBeUndefined();
+  first.close();
+  wait();
+  relays.watch(URL, () => backs.push('kept'));
+  relays.watch(URL, () => backs.push('left'))!();
+  const second = dial();
+  second.open();
+  second.close();
+  wait();
+  dial().open();
+  expect(backs).toEqual(['kept']);
+});
+
+it('one that is down is remembered until another one is used, also by who comes next; one that is not is forgotten with its last pair', () => {
+  const { relays, dial, wait, told } = made();
+  const leave = relays.use(URL, { brewerId: 'b' });
+  const first = dial();
+  first.open();
+  first.close();
+  expect(wait()).toEqual(['b down']);
+  leave();
+  relays.use(URL, { brewerId: 'c' })();
+  expect(told()).toEqual(['c down']);
+  for (const brewerId of ['b', 'c']) relays.forget({ brewerId });
+  relays.use('ws://other:1', { brewerId: 'd' });
+  relays.use(URL, { brewerId: 'e' });
+  expect(told()).toEqual([]);
+  relays.clear();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it('a connection of before the client was disconnected does not concern those of after', () => {
+  const { relays, dial, wait } = made();
+  const leave = relays.use(URL, { brewerId: 'b' });
+  const former = dial();
+  former.open();
+  relays.clear();
+  leave();
+  relays.use(URL, { brewerId: 'c' });
+  const next = dial();
+  next.open();
+  former.close();
+  expect(wait()).toEqual([]);
+  next.close();
+  expect(wait()).toEqual(['c down']);
+});
