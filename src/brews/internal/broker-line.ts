@@ -46,6 +46,8 @@ export type Dial = (target: Target, owner: LineOwner, host: BrewHost) => Promise
 
 /** What to do where a broker cannot be reached, for the reason that the library gives. */
 export const remedy = (why: string): string =>
-  /certificate/i.test(why)
+  /altname/i.test(why)
+    ? 'name it as its certificate does, and begin the address with the word for TLS'
+    : /certificate/i.test(why)
     ? 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'
     : 'check that it runs there, and that the address begins with what it speaks at that port';
