@@ -152,7 +152,7 @@ export class Directory<C extends object> {
 
   /** Tells other servers of a registration as it is now; with `at`, only where other brews of its are down. Whether there was something to tell. */
   #follow(client: C, { kind, id }: Name, at?: number): boolean {
-    const { share, tooLong, unshare } = this.#options;
+    const { matchmaker, pass, share, tooLong, unshare } = this.#options;
     const found = this.#find(kind, id);
     const record = found?.client === client ? this.#record(client, found, at) : undefined;
     if (record) {
@@ -160,7 +160,10 @@ export class Directory<C extends object> {
       const shared = this.#shared.get(client) ?? new Map<string, Shared>();
       if (at !== undefined && sameJson(shared.get(kind + id)?.down, down)) return false;
       this.#shared.set(client, shared.set(kind + id, { kind, id, at: record.at, down }));
-      if (!share(record)) tooLong(client, kind, id);
+      if (!share(record)) {
+        tooLong(client, kind, id);
+        pass(matchmaker.seclude(found!));
+      }
     } else if (found?.client !== client && found && !(found.client instanceof RemotePeer)) {
       // It belongs to another client of this server.
     } else {
