@@ -320,6 +320,21 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       await eventually(() => expect(another.texts()).toEqual(['last', 'live']));
     });
 
+    it.runIf(missed)('keeps all that is brewed at once before the patron comes, and gives it in its order', async () => {
+      const side = await prepare();
+      const [from, to] = [side(), side()];
+      await from.brew.brewerDetails({ topic: TOPIC, brewerId: idOf(1) });
+      const { send } = publish(from, to);
+      // No broker that was tried keeps more than 1,000 for a client, where it keeps any.
+      const sent = Array.from({ length: 1_200 }, (_, index) => `early ${index}`);
+      const accepted = sent.map(send);
+      const reading = await listen(from, to);
+      await Promise.all(accepted);
+      await eventually(() => expect(reading.frames.length).toBe(sent.length));
+      expect(reading.texts()).toEqual(sent);
+      expect([...from.errors, ...to.errors]).toEqual([]);
+    });
+
     describe('missed', () => {
       const BOTH = ['missed 1', 'missed 2'];
 

@@ -133,9 +133,7 @@ export class BroadcastChannelBrew implements Brew {
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     const outlet = this.#outlets.get(brewerId);
     if (!outlet?.pairs.size) return;
-    const waiting = outlet.recent.add(frame);
-    outlet.channel.postMessage(compact(frame));
-    return waiting;
+    return outlet.recent.add(frame, () => outlet.channel.postMessage(compact(frame)));
   }
 
   renew({ brewerId }: Pick<PatronPair, 'brewerId'>, brews: boolean): void {

@@ -41,7 +41,7 @@ export class MqttBrew extends BrokerBrew {
     const options = given ?? {};
     const { url, alternatives = [], qos = 0 } = options;
     if (qos !== 0 && qos !== 1) throw invalidOption('MqttBrew', 'qos must be 0 or 1', qos);
-    const { name, prefix, lastValue } = readCommon('MqttBrew', '/', 'mqtt', options);
+    const { name, prefix, lastValue } = readCommon('MqttBrew', '/', 'mqtt', 'qos', options);
     const { urls, credentials, advertised } = readUrls('MqttBrew', TCP, url === undefined ? [] : [url], alternatives, options);
     super({
       kind: 'MqttBrew',

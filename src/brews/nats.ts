@@ -1,6 +1,6 @@
 import { dial, load, reachable } from '#nats';
 import { BrokerBrew, type Place } from './internal/broker-brew.js';
-import { readCommon, readPlace, readUrls } from './internal/broker-options.js';
+import { invalidOption, readCommon, readPlace, readUrls } from './internal/broker-options.js';
 
 /** The options of a {@link NatsBrew}. */
 export interface NatsBrewOptions {
@@ -41,9 +41,10 @@ export class NatsBrew extends BrokerBrew {
   /** @throws {PubkeeperError} `OPTION_INVALID` */
   constructor(given?: NatsBrewOptions | null) {
     const options = given ?? {};
-    const { url = [], alternatives = [] } = options;
-    const { name, prefix, lastValue } = readCommon('NatsBrew', '.', 'nats', options);
-    const list = typeof url === 'string' ? [url] : url;
+    const { url, alternatives = [] } = options;
+    const { name, prefix, lastValue } = readCommon('NatsBrew', '.', 'nats', 'token', options);
+    if (Array.isArray(url) && !url.length) throw invalidOption('NatsBrew', 'url must be an address, or a list of them', url);
+    const list = typeof url === 'string' ? [url] : (url ?? []);
     const { urls, credentials, advertised } = readUrls('NatsBrew', TCP, list, alternatives, options);
     const known = new Set<string>();
     super({

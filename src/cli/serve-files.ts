@@ -62,7 +62,13 @@ async function certificate({ tlsCert, tlsKey }: ServeFlags): Promise<{ cert: str
 
 /** The cluster, and what it says to NATS: names, passwords and tokens come from the environment, where `ps` does not show them. */
 export async function clusterOf({ cluster, clusterName, clusterCredentials, clusterReplicas }: ServeFlags): Promise<ClusterOptions | undefined> {
-  if (cluster === undefined) return undefined;
+  if (cluster === undefined) {
+    // It would serve alone, and nobody would be told.
+    if ((clusterName && clusterName !== 'pubkeeper') || clusterCredentials || clusterReplicas !== undefined) {
+      throw usage('--cluster-name, --cluster-credentials and --cluster-replicas are for one of several servers: give --cluster too, or leave them out.');
+    }
+    return undefined;
+  }
   const env = (name: string): string | undefined => process.env[`PUBKEEPER_CLUSTER_${name}`] || undefined;
   const [username, password, token] = [env('USER'), env('PASSWORD'), env('TOKEN')];
   const options: ClusterOptions = {

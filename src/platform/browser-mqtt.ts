@@ -1,4 +1,4 @@
-import type { Line, LineOwner, Target } from '../brews/internal/broker-line.js';
+import { type Line, type LineOwner, needsWebSocket, type Target } from '../brews/internal/broker-line.js';
 import { loadMqtt, openMqtt } from '../brews/internal/mqtt-line.js';
 
 // MQTT in a browser; `node-mqtt.ts` beside this file has the same names. package.json chooses by export condition.
@@ -9,5 +9,7 @@ export const reachable = (_tcp: readonly string[], ws: readonly string[]): reado
 /** Rejects with `BREW_DEPENDENCY` when the package is missing. */
 export const load = async (): Promise<void> => void (await loadMqtt());
 
-export const dial = (target: Target, owner: LineOwner, _host: unknown, qos: 0 | 1): Promise<Line> =>
-  openMqtt(target, owner, qos, () => undefined);
+export async function dial(target: Target, owner: LineOwner, _host: unknown, qos: 0 | 1): Promise<Line> {
+  needsWebSocket('MqttBrew', target.urls);
+  return openMqtt(target, owner, qos, () => undefined);
+}

@@ -1,5 +1,5 @@
 import type { BrewHost } from '../core/index.js';
-import type { Line, LineOwner, Target } from '../brews/internal/broker-line.js';
+import { type Line, type LineOwner, needsWebSocket, type Target } from '../brews/internal/broker-line.js';
 import { loadNats, type NatsConnect, openNats } from '../brews/internal/nats-line.js';
 import { wholeModule } from './whole-module.js';
 
@@ -15,5 +15,7 @@ const library = async (): Promise<NatsConnect> => wholeModule(await import('@nat
 /** Rejects with `BREW_DEPENDENCY` when the package is missing. */
 export const load = async (_isWs: boolean): Promise<void> => void (await loadNats(library, PACKAGES));
 
-export const dial = (target: Target, owner: LineOwner, host: BrewHost, known: Set<string>): Promise<Line> =>
-  openNats(library, PACKAGES, target, owner, host, known);
+export async function dial(target: Target, owner: LineOwner, host: BrewHost, known: Set<string>): Promise<Line> {
+  needsWebSocket('NatsBrew', target.urls);
+  return openNats(library, PACKAGES, target, owner, host, known);
+}

@@ -1,6 +1,7 @@
 import type { BrewHost } from '../core/index.js';
 import type { Line, LineOwner, Target } from '../brews/internal/broker-line.js';
 import { loadNats, type NatsConnect, openNats } from '../brews/internal/nats-line.js';
+import { natsTls } from './nats-tls.js';
 import { wholeModule } from './whole-module.js';
 
 // NATS in Node; `browser-nats.ts` beside this file has the same names. package.json chooses by export condition.
@@ -22,7 +23,7 @@ const packagesFor = (isWs: boolean): string[] => ['@nats-io/nats-core', ...(isWs
 
 async function tcp(): Promise<NatsConnect> {
   const { connect } = wholeModule(await import('@nats-io/transport-node'));
-  return (options) => inTurn('tcp', () => connect(options));
+  return (options) => inTurn('tcp', () => connect({ ...options, ...(options.tls && { tls: natsTls([options.servers ?? []].flat()) }) }));
 }
 
 async function webSocket(host?: BrewHost): Promise<NatsConnect> {

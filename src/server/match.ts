@@ -28,6 +28,8 @@ export interface RegisteredBrewer<C> {
   brews: readonly BrewDetails[];
   /** The length of its registration. */
   bytes: number;
+  /** The other servers of a cluster do not learn of it: it meets clients of its own server only. */
+  isSecluded: boolean;
   readonly matches: Map<RegisteredPatron<C>, Match<C>>;
 }
 
@@ -39,6 +41,8 @@ export interface RegisteredPatron<C> {
   brews: ReadonlyMap<string, BrewDetails>;
   /** The length of its registration. */
   bytes: number;
+  /** The other servers of a cluster do not learn of it: it meets clients of its own server only. */
+  isSecluded: boolean;
   readonly matches: Map<RegisteredBrewer<C>, Match<C>>;
 }
 

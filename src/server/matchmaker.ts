@@ -3,15 +3,7 @@ import type { Packet } from '../core/packet.js';
 import { assertTopic, assertTopicPattern } from '../core/topic.js';
 import { affected, canMove, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
 import { newClient, resize, type Client, type Usage } from './known-client.js';
-import {
-  brewerNotify,
-  brewerRemoved,
-  brewsByName,
-  faultOf,
-  patronNotify,
-  patronRemoved,
-  sameJson,
-} from './match.js';
+import { brewerNotify, brewerRemoved, brewsByName, faultOf, patronNotify, patronRemoved, sameJson } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
 import { Pairs, type MatchListener } from './pairs.js';
 import { newPlaces, type Places } from './places.js';
@@ -151,6 +143,12 @@ export class Matchmaker<C> {
     }
   }
 
+  /** The other servers do not learn of this registration, until it is made anew: its pairs with clients of theirs end. */
+  seclude(end: RegisteredBrewer<C> | RegisteredPatron<C>): Outgoing<C>[] {
+    end.isSecluded = true;
+    return [...end.matches.values()].flatMap((match) => (this.#pairs.part(match) ? [patronRemoved(match), brewerRemoved(match)] : []));
+  }
+
   /** A client's connection has ended: everything of its is unregistered. */
   gone(client: C): Outgoing<C>[] {
     const known = this.#clients.get(client);
@@ -174,13 +172,14 @@ export class Matchmaker<C> {
     const before = this.#brewers.get(id);
     if (before && before.client !== client) return refusal(client, 'REGISTERED_TWICE', taken('brewer', id), subject);
 
-    const brewer = before ?? { id, client, topic, config, brews, bytes: 0, matches: new Map() };
+    const brewer = before ?? { id, client, topic, config, brews, bytes: 0, isSecluded: false, matches: new Map() };
     const told = { topic: brewer.topic, config: brewer.config };
     known.places.brewers.delete(told.topic, brewer);
     known.places.brewers.add(topic, brewer);
     brewer.topic = topic;
     brewer.config = config;
     brewer.brews = brews;
+    brewer.isSecluded = false;
     resize(known, brewer, length);
     if (!before) {
       this.#brewers.set(id, brewer);
@@ -228,11 +227,12 @@ export class Matchmaker<C> {
     const before = this.#patrons.get(id);
     if (before && before.client !== client) return refusal(client, 'REGISTERED_TWICE', taken('patron', id), subject);
 
-    const patron = before ?? { id, client, pattern, brews: new Map(), bytes: 0, matches: new Map() };
+    const patron = before ?? { id, client, pattern, brews: new Map(), bytes: 0, isSecluded: false, matches: new Map() };
     known.places.patrons.delete(patron.pattern, patron);
     known.places.patrons.add(pattern, patron);
     patron.pattern = pattern;
     patron.brews = brewsByName(brews);
+    patron.isSecluded = false;
     resize(known, patron, length);
     if (!before) {
       this.#patrons.set(id, patron);

@@ -30,7 +30,7 @@ const CLUSTER_METRICS: Readonly<Record<keyof ClusterStats, Metric>> = {
   topics: ['cluster_relay_topics', 'gauge', 'Topics whose frames come from other servers.'],
   sent: ['cluster_frames_sent_total', 'counter', 'Frames sent to the relays of other servers.'],
   received: ['cluster_frames_received_total', 'counter', 'Frames that came from the relays of other servers.'],
-  waitingBytes: ['cluster_waiting_bytes', 'gauge', 'Bytes that wait to be sent to NATS.'],
+  waitingBytes: ['cluster_waiting_bytes', 'gauge', 'Bytes that NATS has not confirmed; of the last 128 KiB it is not asked.'],
 };
 
 /** Every reason is told from the start: Prometheus sees no increase in a count that is there for the first time. */

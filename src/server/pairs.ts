@@ -50,6 +50,7 @@ export class Pairs<C> {
     }
     if (!rights || !mayRead) return undefined;
     const source = this.#party(brewer.client);
+    if ((brewer.isSecluded || patron.isSecluded) && this.#areApart(brewer, patron)) return undefined;
     // What the other server cannot know it does not match either; and one that has gone does nothing any more.
     if (source?.places.isFar && ((!rights.reads && patron.pattern.includes('*')) || !source.rights.mayWrite(brewer.topic))) return undefined;
     return chooseBrew(brewer, patron, (brew) => this.#isDown(brewer, patron, brew));
@@ -79,6 +80,19 @@ export class Pairs<C> {
     match.patronBrew = better.patronBrew;
     this.link(match);
     return true;
+  }
+
+  /** Whether one of them is at another server. */
+  #areApart(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): boolean {
+    const [one, other] = [brewer, patron].map(({ client }) => this.#party(client)?.places.isFar);
+    return one !== other;
+  }
+
+  /** Parts a pair of two servers, of which one does not know of it. Whether it was one. */
+  part(match: Match<C>): boolean {
+    const areApart = this.#areApart(match.brewer, match.patron);
+    if (areApart) this.unlink(match);
+    return areApart;
   }
 
   #count({ brewer, patron }: Match<C>, change: 1 | -1): void {

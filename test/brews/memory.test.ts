@@ -45,6 +45,45 @@ describe('MemoryBrew', () => {
     expect(frames).toHaveLength(1);
   });
 
+  it('gives a patron whose end begins last all that was brewed since the match, before what that leads to', () => {
+    const brew = new MemoryBrew();
+    const own = { ...pair, brewerId: id(11) };
+    const stop = brew.startBrewer(own);
+    for (const text of ['one', 'two']) brew.brew(id(11), rawFrame('a', id(11), text));
+    const got: [string, boolean | undefined][] = [];
+    const end = brew.startPatron({ ...own, receive: (frame, retained) => {
+      got.push([Buffer.from(frame.subarray(88)).toString(), retained]);
+      if (got.length === 1) brew.brew(id(11), rawFrame('a', id(11), 'three'));
+    } });
+    expect(got).toEqual([['one', false], ['two', false], ['three', false]]);
+    brew.brew(id(11), rawFrame('a', id(11), 'four'));
+    expect(got[3]).toEqual(['four', false]);
+    // Who comes back without another match has the last value, as ever.
+    end();
+    got.length = 0;
+    brew.startPatron({ ...own, receive: (frame, retained) => got.push([Buffer.from(frame.subarray(88)).toString(), retained]) });
+    expect(got).toEqual([['four', true]]);
+    stop();
+  });
+
+  it('keeps no more than 16 MiB for a patron that does not come, and nothing once the match has ended', () => {
+    const brew = new MemoryBrew();
+    const own = { ...pair, brewerId: id(12) };
+    const stop = brew.startBrewer(own);
+    for (let n = 0; n < 20; n++) brew.brew(id(12), rawFrame('a', id(12), new Uint8Array(1024 * 1024).fill(n)));
+    const got: number[] = [];
+    const receive = (frame: Uint8Array): void => void got.push(frame[88]!);
+    brew.startPatron({ ...own, receive })();
+    expect(got).toEqual(Array.from({ length: 15 }, (_, n) => n + 5));
+    stop();
+    const again = brew.startBrewer(own);
+    brew.brew(id(12), rawFrame('a', id(12), 'of a match that has ended'));
+    again();
+    got.length = 0;
+    brew.startPatron({ ...own, receive });
+    expect(got).toHaveLength(1); // the last value
+  });
+
   it('gives a patron that comes while a frame is delivered that frame once', () => {
     const brew = new MemoryBrew();
     const late: string[] = [];

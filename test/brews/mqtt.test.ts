@@ -342,6 +342,9 @@ describe('MqttBrew', () => {
     [{ url: 'mqtt://a', alternatives: ['b'] }],
     [{ url: 'mqtt://a', name: '' }],
     [{ url: 'mqtt://a', lastValue: 'no' as never }],
+    [{ urls: 'mqtt://a' } as never],
+    [{ url: 'mqtt://a', token: 'x' } as never],
+    [{ url: 'mqtt://a', password: 'x' }],
   ])('refuses the options %j', (options) => {
     thrown(() => new MqttBrew(options), 'OPTION_INVALID');
   });

@@ -327,6 +327,11 @@ describe('NatsBrew', () => {
     [{ url: 'nats://a', prefix: 'a b' }],
     [{ url: 7 as never }],
     [{ url: 'nats://a', name: 7 as never }],
+    [{ url: [] }],
+    [{ servers: 'nats://a' } as never],
+    [{ url: 'nats://a', qos: 1 } as never],
+    [{ url: 'nats://a', password: 'x' }],
+    [{ url: 'nats://:x@a' }],
   ])('refuses the options %j', (options) => {
     thrown(() => new NatsBrew(options), 'OPTION_INVALID');
   });

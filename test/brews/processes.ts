@@ -60,11 +60,11 @@ export function files(contents: Record<string, string>): { path: (name: string) 
   return { path, remove: () => rmSync(directory, { recursive: true, force: true }) };
 }
 
-/** The files of a certificate for 127.0.0.1 that nobody known has signed. */
-export function certificate(): { cert: string; key: string; remove: () => void } {
+/** The files of a certificate for an address that nobody known has signed. */
+export function certificate(address = '127.0.0.1'): { cert: string; key: string; remove: () => void } {
   const { path, remove } = files({});
   const [cert, key] = [path('cert.pem'), path('key.pem')];
-  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const subject = ['-subj', '/CN=broker', '-addext', `subjectAltName=IP:${address}`];
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
   return { cert, key, remove };
 }

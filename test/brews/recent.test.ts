@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Recent, type Reply } from '../../src/brews/internal/recent.js';
-import type { PubkeeperError } from '../../src/index.js';
+import { PubkeeperError } from '../../src/index.js';
 
 // The brewer's side of a patron's arrival, by an injected clock.
 
@@ -10,9 +10,15 @@ afterEach(() => void vi.useRealTimers());
 const PATRON = '1'.repeat(32);
 const frame = (byte: number): Uint8Array => Uint8Array.of(byte);
 
+class Kept extends Recent {
+  override add(one: Uint8Array, send: () => void | Promise<void> = () => undefined): void | Promise<void> {
+    return super.add(one, send);
+  }
+}
+
 function recent(keepLast = true) {
   const errors: PubkeeperError[] = [];
-  return { errors, it: new Recent(keepLast, (error) => errors.push(error)) };
+  return { errors, it: new Kept(keepLast, (error) => errors.push(error)) };
 }
 
 describe('a patron that was matched', () => {
@@ -33,6 +39,48 @@ describe('a patron that was matched', () => {
       }),
     ]);
     expect(it.add(frame(3))).toBeUndefined();
+  });
+
+  it('and comes after more than is kept for it: the rest waits, and leaves in its order', async () => {
+    const { errors, it } = recent();
+    const sent: number[] = [];
+    const brew = (n: number): void | Promise<void> => it.add(frame(n), () => void sent.push(n));
+    const numbers = Array.from({ length: 600 }, (_, n) => n);
+    void it.expect(PATRON);
+    const accepted = Promise.all(numbers.map(brew));
+    expect(sent).toEqual(numbers.slice(0, 512));
+    expect(it.asked(PATRON, true)?.frames).toHaveLength(512);
+    expect(sent).toHaveLength(512);
+    it.arrived(PATRON);
+    expect(sent).toEqual(numbers);
+    await accepted;
+    expect(brew(600)).toBeUndefined();
+    expect(errors).toEqual([]);
+  });
+
+  it('and does not come: what waits leaves all the same, and counts as missed; what cannot leave is told', async () => {
+    const { errors, it } = recent();
+    void it.expect(PATRON);
+    for (let n = 0; n < 512; n++) void it.add(frame(n));
+    const fault = new PubkeeperError('BREW_FAILED', 'of the test');
+    const refused = it.add(frame(1), () => {
+      throw fault;
+    });
+    const left = it.add(frame(2), () => Promise.resolve());
+    vi.advanceTimersByTime(10_000);
+    await expect(refused).rejects.toBe(fault);
+    await left;
+    expect(errors.map(({ details }) => details['frames'])).toEqual([514]);
+  });
+
+  it('and does not come: no more than 16 MiB wait', () => {
+    const { it } = recent();
+    void it.expect(PATRON);
+    const long = new Uint8Array(1024 * 1024);
+    for (let n = 0; n < 17; n++) void it.add(long);
+    expect(() => it.add(frame(1))).toThrow(expect.objectContaining({ code: 'BUFFER_FULL' }) as Error);
+    it.left(PATRON);
+    expect(it.add(frame(1))).toBeUndefined();
   });
 
   it('cannot be heard yet: the 10 s begin when it can', () => {

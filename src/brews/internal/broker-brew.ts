@@ -155,8 +155,8 @@ export class BrokerBrew implements Brew {
   brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
     const outlet = this.#outlets.get(brewerId);
     if (!outlet?.pairs.size) return;
-    const sent = outlet.pooled.link.publish(outlet.address, frame, this.#way.lastValue === 'broker');
-    return both(sent, outlet.recent.add(frame));
+    const { address, pooled, recent } = outlet;
+    return recent.add(frame, () => pooled.link.publish(address, frame, this.#way.lastValue === 'broker'));
   }
 
   renew({ brewerId, details }: Pick<PatronPair, 'brewerId' | 'details'>, brews: boolean): void {
@@ -211,9 +211,9 @@ export class BrokerBrew implements Brew {
       },
     });
     const end = once(() => {
+      recent.clear();
       // Its key goes with it: a last value of this brewer is of no use to anybody.
       if (lastValue === 'broker') link.say(address, utf8(''), true);
-      recent.clear();
       deaf();
       free();
       this.#release(pooled);

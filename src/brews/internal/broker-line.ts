@@ -1,4 +1,4 @@
-import type { BrewHost, PubkeeperError } from '../../core/index.js';
+import { type BrewHost, PubkeeperError } from '../../core/index.js';
 
 // What the brews over a broker ask of its client library. Drivers in `platform/` fill it; nothing of a library shows here.
 
@@ -46,6 +46,22 @@ export type Dial = (target: Target, owner: LineOwner, host: BrewHost) => Promise
 
 /** What to do where a broker cannot be reached, for the reason that the library gives. */
 export const remedy = (why: string): string =>
-  /certificate/i.test(why)
+  /altname/i.test(why)
+    ? 'name it as its certificate does, and begin the address with the word for TLS'
+    : /certificate/i.test(why)
     ? 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'
     : 'check that it runs there, and that the address begins with what it speaks at that port';
+
+/**
+ * For pages, which have no TCP.
+ * @throws {PubkeeperError} `CONNECT_FAILED`
+ */
+export function needsWebSocket(kind: string, urls: readonly string[]): void {
+  const other = urls.find((url) => !url.startsWith('ws'));
+  if (other === undefined) return;
+  throw new PubkeeperError(
+    'CONNECT_FAILED',
+    `A page cannot connect to ${other}, but to WebSockets only: give this ${kind} the ws:// or wss:// address of the broker as the url, and others as alternatives.`,
+    { url: other },
+  );
+}

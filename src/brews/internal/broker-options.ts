@@ -50,7 +50,7 @@ export function readUrls(
       throw new PubkeeperError('OPTION_INVALID', `${kind}: an address must be like ${tcp[0]}//host:port or wss://host/path.`);
     }
     if (url.search || url.hash) throw new PubkeeperError('OPTION_INVALID', `${kind}: an address ends with its path, and has no ? or #.`);
-    if (url.username) inUrl = { username: decoded(url.username), password: decoded(url.password) };
+    if (url.username || url.password) inUrl = { username: decoded(url.username), password: decoded(url.password) };
     return plain(url);
   };
   const urls = given.map(clean);
@@ -66,6 +66,7 @@ export function readUrls(
     ...(password !== undefined && { password }),
     ...(token !== undefined && { token }),
   };
+  if (credentials.password && !credentials.username) throw new PubkeeperError('OPTION_INVALID', `${kind}: a password needs a username.`);
   const [ofTcp, ofWs] = [all.filter((url) => !isWs(url)), all.filter(isWs)];
   return { urls, credentials, advertised: { ...(ofTcp.length && { tcp: ofTcp }), ...(ofWs.length && { ws: ofWs }) } };
 }
@@ -109,20 +110,26 @@ interface Common extends Secrets {
   readonly lastValue?: boolean | undefined;
 }
 
+const NAMES = ['url', 'alternatives', 'username', 'password', 'lastValue', 'prefix', 'name'];
+
 /**
- * Checks options, and gives those that have defaults. `separator`: what divides the parts of a prefix.
+ * Checks options, and gives those that have defaults. `separator`: what divides the parts of a prefix; `more`: an option that not all kinds have.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function readCommon(
   kind: string,
   separator: '/' | '.',
   defaultName: string,
+  more: string,
   options: Common,
 ): Complete<Omit<Common, keyof Secrets>> {
   // An address in their place would be a brew without one, which nobody brews over. It is not shown: a password may be in it.
   if (typeof options !== 'object' || Array.isArray(options)) {
     throw new PubkeeperError('OPTION_INVALID', `${kind}: the options must be an object, in which an address is the url.`);
   }
+  const names = [...NAMES, more];
+  const unknown = Object.keys(options).find((option) => !names.includes(option));
+  if (unknown !== undefined) throw new PubkeeperError('OPTION_INVALID', `${kind}: the option "${unknown}" is not known: there are ${names.join(', ')}.`);
   const { name = defaultName, prefix = 'pubkeeper', lastValue = true, username, password, token } = options;
   if (typeof name !== 'string' || !name) throw invalidOption(kind, 'name must be a text', name);
   if (typeof prefix !== 'string' || !prefix.split(separator).every((part) => /^[\w-]+$/.test(part))) {

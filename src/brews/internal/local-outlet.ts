@@ -5,7 +5,7 @@ import { type Deferred, deferred } from '../../core/deferred.js';
 import { after, cancel, type Timer, wait } from '../../core/host.js';
 import { prefixed } from './length-prefixed.js';
 import { Recent } from './recent.js';
-import { both, bufferFull, sameBytes } from './small.js';
+import { bufferFull, sameBytes } from './small.js';
 import { removeAtExit } from './socket-directory.js';
 
 /** From this many bytes on that wait for one reader, `brew` makes its caller wait. */
@@ -118,15 +118,17 @@ export class LocalOutlet {
     for (const socket of this.#slow.keys()) {
       if (socket.writableLength > MAX_BUFFERED) throw full();
     }
-    const waiting = this.#recent.add(frame);
+    return this.#recent.add(frame, () => this.#spread(frame));
+  }
+
+  #spread(frame: Uint8Array): void | Promise<void> {
     const bytes = prefixed(frame);
     for (const socket of this.#sockets) {
       const held = this.#held.get(socket);
       if (!held) this.#send(socket, bytes);
       else if (held.later.push(frame) && (held.bytes += frame.length) > MAX_HELD) this.#release(socket);
     }
-    if (!this.#slow.size) return waiting;
-    return both(waiting, Promise.all([...this.#slow.values()].map(({ drained }) => drained.promise)).then(() => undefined));
+    if (this.#slow.size) return Promise.all([...this.#slow.values()].map(({ drained }) => drained.promise)).then(() => undefined);
   }
 
   /** Ends all connections after what was written has left, or after a second. */
@@ -160,11 +162,12 @@ export class LocalOutlet {
       this.#drained(socket);
     });
     const { isExpecting } = this.#recent;
-    const { frames: first } = this.#recent.somebody();
     if (!isExpecting) this.#early.set(socket, performance.now());
-    // With fewer readers than pairs it is one of them that has come back.
-    if (isExpecting || this.#sockets.size <= this.#pairs.size) return first.forEach((frame) => this.#send(socket, prefixed(frame)));
-    this.#held.set(socket, { first, later: [], bytes: 0, timer: after(HELD, () => this.#release(socket)) });
+    this.#recent.somebody(({ frames: first }) => {
+      // With fewer readers than pairs it is one of them that has come back.
+      if (isExpecting || this.#sockets.size <= this.#pairs.size) return first.forEach((frame) => this.#send(socket, prefixed(frame)));
+      this.#held.set(socket, { first, later: [], bytes: 0, timer: after(HELD, () => this.#release(socket)) });
+    });
   }
 
   /** Gives a reader what it missed, or what it would have been given before, and what was kept for it since. */

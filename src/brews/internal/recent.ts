@@ -1,12 +1,14 @@
 import { type Deferred, deferred } from '../../core/deferred.js';
 import { PubkeeperError } from '../../core/errors.js';
 import { after, cancel, type Timer } from '../../core/host.js';
-import { both } from './small.js';
+import { both, bufferFull } from './small.js';
 
 /** How long a patron may take from being matched until it asks, in ms: it may have to dial first, for so long at most. */
 const ON_ITS_WAY = 10_000;
 const MAX_FRAMES = 512;
 const MAX_BYTES = 1024 * 1024;
+/** How much more may wait until the first patron has come, in bytes. */
+const MAX_WAITING = 16 * 1024 * 1024;
 /** So many are remembered that ask or say they have come; further ones only if they are expected. */
 const MAX_EARLY = 1024;
 
@@ -36,10 +38,18 @@ interface Expected {
   timer: Timer | undefined;
 }
 
+/** A frame that is not sent yet: there is no room to keep it for those who are on their way. */
+interface Waiting {
+  readonly frame: Uint8Array;
+  readonly send: () => void | Promise<void>;
+  readonly sent: Deferred;
+}
+
 /**
  * The brewer's side of a patron's arrival. The server tells both ends of a match at about the same time, so the brewer may
  * publish before the patron listens: this keeps what is brewed from the match on until the patron has asked for it
  * (512 frames, 1 MiB, 10 s at most from when it can be heard) and has said that it has got it, and the last value for those who come later.
+ * While nobody has come, what is brewed beyond that waits here. Beside somebody who has, a patron that is slow to come may miss the oldest of it.
  */
 export class Recent {
   readonly #keepLast: boolean;
@@ -54,6 +64,8 @@ export class Recent {
   /** The number of the first frame in `#frames`. */
   #first = 0;
   #somebody: Deferred | undefined;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
   #hears = true;
 
   /**
@@ -140,12 +152,11 @@ export class Recent {
     if (this.#expected.has(patronId) || this.#present.size < MAX_EARLY) this.#present.add(patronId);
   }
 
-  /** What to give somebody who does not say who it is: as to the one that is expected longest, who has arrived then. */
-  somebody(): Answer {
+  /** Gives somebody who does not say who it is what is for the one that is expected longest, who has arrived then. */
+  somebody(give: (answer: Answer) => void): void {
     const id = this.#expected.keys().next().value ?? '';
-    const answer = this.#answer(id);
+    give(this.#answer(id));
     if (id) this.arrived(id);
-    return answer;
   }
 
   /** The match ended. */
@@ -155,17 +166,31 @@ export class Recent {
     this.#forget(patronId);
   }
 
-  /** A frame leaves. Returns a promise while nobody who is expected has come yet: until one has, or 10 s are over. */
-  add(frame: Uint8Array): void | Promise<void> {
+  /**
+   * A frame leaves, by `send`. Returns a promise while nobody who is expected has come yet: until one has, or 10 s are over.
+   * @throws {PubkeeperError} `BUFFER_FULL`, and what `send` throws
+   */
+  add(frame: Uint8Array, send: () => void | Promise<void>): void | Promise<void> {
+    const isFull = this.#frames.length >= MAX_FRAMES || (this.#bytes + frame.length > MAX_BYTES && this.#frames.length > 0);
+    if (!this.#expected.size || this.#present.size || !(isFull || this.#waiting.length)) return this.#pass(frame, send);
+    if (this.#waitingBytes > 0 && this.#waitingBytes + frame.length > MAX_WAITING) throw bufferFull('a patron that is on its way', { limit: MAX_WAITING });
+    const sent = deferred();
+    this.#waiting.push({ frame, send, sent });
+    this.#waitingBytes += frame.length;
+    return sent.promise;
+  }
+
+  #pass(frame: Uint8Array, send: () => void | Promise<void>): void | Promise<void> {
+    const sent = send();
     if (this.#keepLast) this.#last = frame;
-    if (!this.#expected.size) return;
+    if (!this.#expected.size) return sent;
     this.#frames.push(frame);
     this.#bytes += frame.length;
     while (this.#frames.length > MAX_FRAMES || (this.#bytes > MAX_BYTES && this.#frames.length > 1)) {
       this.#bytes -= this.#frames.shift()!.length;
       this.#first++;
     }
-    if (!this.#present.size) return this.#wait();
+    return this.#present.size ? sent : both(sent, this.#wait());
   }
 
   clear(): void {
@@ -186,7 +211,7 @@ export class Recent {
   /** Those who wait are not told by a rejection each: it is one fault, however much was brewed. */
   #late(patronId: string): void {
     const { frames, retained } = this.#answer(patronId);
-    const count = retained ? 0 : frames.length;
+    const count = (retained ? 0 : frames.length) + this.#waiting.length;
     if (count) this.#report?.(late(patronId, count));
     this.#forget(patronId);
   }
@@ -203,6 +228,21 @@ export class Recent {
     if (!this.#expected.size || this.#present.size) {
       this.#somebody?.resolve();
       this.#somebody = undefined;
+      this.#flow();
+    }
+  }
+
+  /** Nobody has to be waited for any more. */
+  #flow(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    for (const { frame, send, sent } of waiting) {
+      try {
+        sent.resolve(this.#pass(frame, send) ?? undefined);
+      } catch (error) {
+        sent.reject(error);
+      }
     }
   }
 }

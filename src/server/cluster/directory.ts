@@ -4,7 +4,7 @@ import { isTopic, isTopicPattern } from '../../core/topic.js';
 import { rightsOf } from '../auth.js';
 import { readBrewState, type BrewState } from '../down-brews.js';
 import { file, unfile } from '../sets.js';
-import { sameJson } from '../match.js';
+import { brewerRemoved, patronRemoved, sameJson } from '../match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from '../match.js';
 import type { Matchmaker } from '../matchmaker.js';
 import type { Down, Kind, RegistryRecord } from './records.js';
@@ -127,10 +127,13 @@ export class Directory<C extends object> {
   /** Another server has a later registration of an id than a client here. */
   usurped(kind: Kind, id: string): void {
     const { matchmaker, pass, tell } = this.#options;
-    const client = this.#find(kind, id)?.client;
-    if (!client || client instanceof RemotePeer) return;
+    const end = this.#find(kind, id);
+    if (!end || end.client instanceof RemotePeer) return;
+    const { client } = end;
+    const ended = [...end.matches.values()].map(kind === 'brewer' ? patronRemoved<C | RemotePeer> : brewerRemoved<C | RemotePeer>);
     tell(client, kind, id);
-    pass(matchmaker.receive(client, unregister(kind, id)));
+    // It has not unregistered itself, and would go on with its pairs.
+    pass([...matchmaker.receive(client, unregister(kind, id)), ...ended]);
     this.#follow(client, { kind, id });
   }
 
@@ -149,7 +152,7 @@ export class Directory<C extends object> {
 
   /** Tells other servers of a registration as it is now; with `at`, only where other brews of its are down. Whether there was something to tell. */
   #follow(client: C, { kind, id }: Name, at?: number): boolean {
-    const { share, tooLong, unshare } = this.#options;
+    const { matchmaker, pass, share, tooLong, unshare } = this.#options;
     const found = this.#find(kind, id);
     const record = found?.client === client ? this.#record(client, found, at) : undefined;
     if (record) {
@@ -157,7 +160,10 @@ export class Directory<C extends object> {
       const shared = this.#shared.get(client) ?? new Map<string, Shared>();
       if (at !== undefined && sameJson(shared.get(kind + id)?.down, down)) return false;
       this.#shared.set(client, shared.set(kind + id, { kind, id, at: record.at, down }));
-      if (!share(record)) tooLong(client, kind, id);
+      if (!share(record)) {
+        tooLong(client, kind, id);
+        pass(matchmaker.seclude(found!));
+      }
     } else if (found?.client !== client && found && !(found.client instanceof RemotePeer)) {
       // It belongs to another client of this server.
     } else {

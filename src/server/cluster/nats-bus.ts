@@ -1,6 +1,7 @@
 import type { ConnectionOptions, NatsConnection } from '@nats-io/nats-core';
 import { PubkeeperError } from '../../core/errors.js';
 import type { Logger } from '../../core/host.js';
+import { natsTls } from '../../platform/nats-tls.js';
 import { wholeModule } from '../../platform/whole-module.js';
 import type { Bus, Receive } from './bus.js';
 import type { ClusterSettings } from './options.js';
@@ -69,7 +70,7 @@ export class NatsBus implements Bus {
       ...(password !== undefined && { pass: password }),
       ...(token !== undefined && { token }),
       ...(credentials && { authenticator: credsAuthenticator(credentials) }),
-      ...(servers.some((server) => server.startsWith('tls:')) && { tls: {} }),
+      ...(servers.some((server) => server.startsWith('tls:')) && { tls: natsTls(servers) }),
     };
     try {
       return new NatsBus(await connect(connectionOptions), options);
@@ -203,7 +204,9 @@ function refused(servers: readonly string[], cause: unknown): PubkeeperError {
     const message = `NATS at ${where} refuses this server (${why}): check the cluster's user and password, token or credentials file.`;
     return new PubkeeperError('UNAUTHORIZED', message, { servers }, cause);
   }
-  const hint = /certificate/i.test(why)
+  const hint = /altnames/.test(why)
+    ? 'name it as its certificate does, and begin the address with tls://'
+    : /certificate/i.test(why)
     ? 'where its certificate is signed by an authority of your own, start with NODE_EXTRA_CA_CERTS=<file in PEM>'
     : 'check that it runs there, and that the address begins with nats:// or tls://';
   const message = `Cannot connect to NATS at ${where} (${why || 'no answer'}): ${hint}.`;

@@ -49,6 +49,13 @@ export const keyOf = ({ server, kind, id }: RecordName): string => `${server}.${
 /** The key under which a server shows that the registry works for it. */
 export const pulseKey = (server: string): string => `${server}.s`;
 
+/** What stands there. `isWhole`: all that this server has registered is in the registry, as far as it was there before the registry was read last. */
+export const pulseOf = (count: number, isWhole: boolean): string => `${count}${isWhole ? WHOLE : ''}`;
+
+export const isWholePulse = (value: string | undefined): boolean => !!value?.endsWith(WHOLE);
+
+const WHOLE = '+';
+
 /** The server that a key belongs to. */
 export const serverOf = (key: string): string => key.slice(0, key.indexOf('.'));
 

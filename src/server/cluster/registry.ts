@@ -1,5 +1,5 @@
 import type { Kind, RegistryRecord } from './records.js';
-import { decodeRecord, encodeRecord, pulseKey, readKey, serverOf } from './records.js';
+import { decodeRecord, encodeRecord, isWholePulse, pulseKey, pulseOf, readKey, serverOf } from './records.js';
 import { Replica } from './replica.js';
 import type { ReplicaOwner } from './replica.js';
 import { Writer } from './writer.js';
@@ -75,7 +75,12 @@ export class Registry {
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#replica = new Replica(options.server, options);
-    this.#writer = new Writer(options.store, { failed: (error) => options.failed(error), after: (ms, run) => options.after(ms, run) });
+    this.#writer = new Writer(options.store, {
+      failed: (error) => options.failed(error),
+      after: (ms, run) => options.after(ms, run),
+      // Others need not wait for the next tick to learn what is gone.
+      caughtUp: () => void this.#beat().catch(() => undefined),
+    });
   }
 
   /** How many registrations at other servers count here. */
@@ -147,11 +152,15 @@ export class Registry {
     this.#tick++;
     this.#silent++;
     this.#writer.tick();
-    const { store, server } = this.#options;
-    if (this.#tick % PULSE_TICKS === 0 && this.#complete) void store.put(pulseKey(server), String(++this.#pulse)).catch(() => undefined);
+    if (this.#tick % PULSE_TICKS === 0 && this.#complete) void this.#beat().catch(() => undefined);
     // One that is under way may take longer than that where much is registered.
     if (this.#complete && !this.#syncing && this.#silent > STALL_TICKS) void this.sync();
     this.#sweep();
+  }
+
+  async #beat(): Promise<void> {
+    const { store, server } = this.#options;
+    await store.put(pulseKey(server), pulseOf(++this.#pulse, this.#writer.isCaughtUp));
   }
 
   /** Takes back what this server has told. */
@@ -185,7 +194,7 @@ export class Registry {
     this.#resyncs++;
     await store.open();
     // So that there is something to be told of: an empty registry says nothing.
-    await store.put(pulseKey(server), String(++this.#pulse));
+    await this.#beat();
     this.#replica.beginSnapshot();
     const present = new Map<string, string>();
     await new Promise<void>((resolve, reject) => {
@@ -236,7 +245,11 @@ export class Registry {
   #apply(key: string, value: string | undefined): void {
     const name = readKey(key);
     if (!this.#absent.has(serverOf(key))) this.#absent.set(serverOf(key), 0);
-    if (!name) return;
+    if (!name) {
+      if (key !== pulseKey(serverOf(key)) || !isWholePulse(value)) return;
+      this.#replica.whole(serverOf(key));
+      return this.#work();
+    }
     const record = value === undefined ? undefined : decodeRecord(name, value);
     if (value !== undefined && !record) this.#options.malformed();
     if (record) this.#options.heard(record.at);

@@ -51,6 +51,11 @@ export class Replica {
   /** How many of `#told` each server has. */
   readonly #counts = new Map<string, number>();
   #snapshot = 0;
+  #isReading = false;
+  /** Servers of which the present snapshot has shown, or the last one had, all that they have registered. */
+  readonly #whole = new Set<string>();
+  /** Servers that were writing when the last snapshot ended: what it did not have of theirs may still come. */
+  readonly #behind = new Set<string>();
 
   constructor(own: string, owner: ReplicaOwner) {
     this.#own = own;
@@ -82,13 +87,31 @@ export class Replica {
   /** All that is in the registry follows. */
   beginSnapshot(): void {
     this.#snapshot++;
+    this.#isReading = true;
+    this.#whole.clear();
+    this.#behind.clear();
   }
 
-  /** All that is in the registry has been told: what was not among it is gone. */
+  /**
+   * All that is in the registry has been told: what was not among it is gone. Where a server is there and has not written all of its yet, as
+   * after the registry was lost, that is known once it has.
+   */
   endSnapshot(): void {
-    for (const [server, entries] of this.#servers) {
-      for (const [name, { seen }] of entries) if (seen !== this.#snapshot) this.#drop(name, server);
+    this.#isReading = false;
+    for (const server of this.#servers.keys()) {
+      if (this.#alive.has(server) && !this.#whole.has(server)) this.#behind.add(server);
+      else this.#prune(server);
     }
+  }
+
+  /** All that a server has registered is in the registry, and has been told. */
+  whole(server: string): void {
+    this.#whole.add(server);
+    if (!this.#isReading && this.#behind.delete(server)) this.#prune(server);
+  }
+
+  #prune(server: string): void {
+    for (const [name, { seen }] of this.#servers.get(server) ?? []) if (seen !== this.#snapshot) this.#drop(name, server);
   }
 
   /** A server has come or gone. What is known of one that has gone is kept, in case that it comes back. */

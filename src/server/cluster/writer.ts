@@ -13,6 +13,8 @@ export interface KeyStore {
 export interface WriterOptions {
   /** Something could not be written; it is tried again in `retryMs`. */
   failed(error: unknown): void;
+  /** All is written that differed when `reconcile` was called. */
+  caughtUp?(): void;
   /** Calls `run` after so many milliseconds. */
   after(ms: number, run: () => void): void;
   /** How many writes are on the way at most; default 256. */
@@ -36,6 +38,8 @@ export class Writer {
   /** Keys that differ from what is wanted, or may. */
   readonly #dirty = new Set<string>();
   readonly #writing = new Set<string>();
+  /** What differed at the last comparison, and has not been written since. */
+  readonly #owed = new Set<string>();
   /** Marks to be removed, by the tick at which they may be. */
   readonly #marks = new Map<string, number>();
   #tick = 0;
@@ -58,6 +62,11 @@ export class Writer {
     return this.#dirty.size + this.#writing.size;
   }
 
+  /** Whether the registry has all that was wanted when it was compared last. */
+  get isCaughtUp(): boolean {
+    return !this.#paused && !this.#owed.size;
+  }
+
   set(name: RecordName, value: string): void {
     const key = keyOf(name);
     // What is wanted is written, or will be.
@@ -75,7 +84,10 @@ export class Writer {
   reconcile(present: ReadonlyMap<string, string>): void {
     for (const [key, value] of this.#wanted) if (present.get(key) !== value) this.#dirty.add(key);
     for (const key of present.keys()) if (!this.#wanted.has(key)) this.#dirty.add(key);
+    this.#owed.clear();
+    for (const key of this.#dirty) this.#owed.add(key);
     this.#paused = false;
+    if (!this.#owed.size) this.#options.caughtUp?.();
     this.#pump();
   }
 
@@ -135,6 +147,7 @@ export class Writer {
         await this.#store.put(key, value);
       }
       this.#writing.delete(key);
+      if (this.#owed.delete(key) && this.isCaughtUp) this.#options.caughtUp?.();
     } catch (error) {
       this.#writing.delete(key);
       this.#dirty.add(key);

@@ -51,6 +51,23 @@ describe.skipIf(!NATS)('an id that is registered at two servers of a cluster', {
     },
   );
 
+  it('is let go where it was registered before: its pairs end there', async () => {
+    const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
+    const [former, later, other] = [stage.client(a), stage.client(b), stage.client(b)];
+    const brewer = former.addBrewer('left.one');
+    const patron = former.addPatron('left.two');
+    other.addPatron('left.one');
+    other.addBrewer('left.two');
+    await Promise.all([former.connect(), later.connect(), other.connect()]);
+    await until(() => brewer.isMatched && patron.isMatched, 'the matches');
+    const codes: string[] = [];
+    former.on('error', ({ code }) => codes.push(code));
+    const [brewerThere, patronThere] = [later.addBrewer('left.one', { brewerId: brewer.brewerId }), later.addPatron('left.two', undefined, { patronId: patron.patronId })];
+    await until(() => brewerThere.isMatched && patronThere.isMatched, 'the matches of the later ones');
+    await until(() => !brewer.isMatched && !patron.isMatched, 'the end of the former ones');
+    expect(codes).toEqual(['REGISTERED_TWICE', 'REGISTERED_TWICE']);
+  });
+
   it('stays where it is when the other one is refused: nobody is told of an end', async () => {
     const tokens = { [TOKEN]: [{ topic: '**', read: true, write: true }], weak: [{ topic: '**', read: true }] };
     const [a, b] = [await stage.server(nats.url, { tokens }), await stage.server(nats.url, { tokens })];

@@ -81,19 +81,31 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     const [brewer_id, patron_id] = [newId(), newId()];
     const brews = [{ name: 'websocket' }];
     const register = (length: number): void => near.send(10, { topic: 'long.one', brewer_id, brewer_config: { x: 'x'.repeat(length) }, brews });
-    far.send(20, { topic: 'long.*', patron_id: newId(), brews });
+    const there = newId();
+    far.send(20, { topic: 'long.*', patron_id: there, brews });
     expect(await far.expect(12)).toMatchObject({ brewers: [] });
+    await until(() => a.stats().cluster!.registrations === 1, 'the patron of the other server');
     register(1024 * 1024 - 200);
     expect(await near.expect(22)).toMatchObject({ brewer_id });
     const told = await near.expect(99);
     expect(told).toMatchObject({ code: 'LIMIT_EXCEEDED', message: expect.stringContaining(`The brewer ${brewer_id} is too long`) as string });
     expect(told).not.toHaveProperty('brewer_id');
+    // The other server does not know of it: this one lets go of the pair.
+    expect(await near.expect(23)).toMatchObject({ brewer_id, patron_id: there });
+    expect(a.stats().matches).toBe(0);
+    // Nor does it meet who comes there later.
+    const late = newId();
+    far.send(20, { topic: 'long.one', patron_id: late, brews });
+    expect(await far.expect(12)).toMatchObject({ brewers: [] });
+    await until(() => a.stats().cluster!.registrations === 2, 'the later patron of the other server');
+    expect(a.stats().matches).toBe(0);
     expect(a.stats().drops).toEqual({ 'cluster-record': 1 });
     near.send(20, { topic: 'long.*', patron_id, brews });
     expect(await near.expect(12)).toMatchObject({ patron_id, brewers: [{ brewer_id }] });
     // Shorter, the other server learns of it.
     register(10);
-    expect(await far.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
+    for (let n = 0; n < 2; n++) expect(await far.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
+    await until(() => a.stats().matches === 3, 'all of them');
     await Promise.all([near.close(), far.close()]);
   });
 

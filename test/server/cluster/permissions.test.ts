@@ -1,11 +1,10 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Kvm } from '@nats-io/kv';
 import { connect } from '@nats-io/transport-node';
 import { afterEach, describe, expect, it } from 'vitest';
+import { certificate } from '../../brews/processes.js';
+import { pubkeeper } from '../../cli/harness.js';
 import { QUIET, scene, until } from './kit.js';
 import { NATS, startNats } from './nats.js';
 import { id } from '../../helpers.js';
@@ -93,17 +92,36 @@ describe.skipIf(!NATS)('a JetStream without memory', { timeout: 90_000 }, () => 
   });
 });
 
-describe.skipIf(!NATS)('a NATS server with TLS', () => {
-  it('whose certificate nobody known has signed: the error says how to name its authority', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'pk-nats-tls-'));
-    stage.own({ kill: async () => rmSync(directory, { recursive: true, force: true }) });
-    const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+describe.skipIf(!NATS)('a NATS server with TLS', { timeout: 90_000 }, () => {
+  const tls = async (address?: string) => {
+    const { cert, key, remove } = certificate(address);
+    stage.own({ kill: async () => remove() });
     const nats = stage.own(await startNats({ config: `tls { cert_file: "${cert}", key_file: "${key}" }` }));
-    await expect(stage.server(nats.url.replace('nats:', 'tls:'))).rejects.toMatchObject({
+    return { cert, url: nats.url.replace('nats:', 'tls:') };
+  };
+
+  it('whose certificate nobody known has signed: the error says how to name its authority', async () => {
+    await expect(stage.server((await tls()).url)).rejects.toMatchObject({
       code: 'CONNECT_FAILED',
       message: expect.stringMatching(/certificate.*NODE_EXTRA_CA_CERTS=<file in PEM>\.$/),
     });
+  });
+
+  it('whose certificate is for a number: is reached by that, by a cluster and by NatsBrew', async () => {
+    const { cert, url } = await tls();
+    const env = { NODE_EXTRA_CA_CERTS: cert, PUBKEEPER_TOKEN: 'numbers' };
+    const server = pubkeeper(['serve', '--json', '--port', '0', '--cluster', url], { env });
+    await server.prints(/\n/);
+    const way = ['--server', (JSON.parse(server.stdout.all) as { url: string }).url, '--brew', `nats=${url}`];
+    const patron = pubkeeper(['patron', 'numbers.*', '--lines', '--count', '1', ...way], { env });
+    const brewer = pubkeeper(['brew', 'numbers.one', 'by TLS', ...way], { env });
+    expect([await patron.exit, await brewer.exit, patron.stdout.all]).toEqual([0, 0, 'by TLS\n']);
+  });
+
+  it('whose certificate is for another address: the error says so', async () => {
+    const { cert, url } = await tls('192.0.2.1');
+    const server = pubkeeper(['serve', '--json', '--port', '0', '--cluster', url], { env: { NODE_EXTRA_CA_CERTS: cert } });
+    expect(await server.exit).toBe(1);
+    expect(server.stderr.all).toMatch(/certificate's altnames: IP: 127\.0\.0\.1 .*\): name it as its certificate does, and begin the address with tls:\/\/\.$/m);
   });
 });

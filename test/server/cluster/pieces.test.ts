@@ -186,11 +186,41 @@ describe('Replica', () => {
     log.length = 0;
     replica.beginSnapshot();
     put('a', 1, 1);
+    replica.whole('a');
     put('a', 3, 2, 'x');
     replica.endSnapshot();
     replica.work();
     expect([...seen.keys()].sort()).toEqual([id(1), id(3)]);
     expect(log.sort()).toEqual(['delete', 'set a']);
+  });
+
+  it('keeps what a snapshot does not have of a server that is there, until that has written all of its', () => {
+    const { replica, seen, log, put } = made();
+    for (const server of ['a', 'b', 'gone']) replica.setAlive(server, true);
+    for (const n of [1, 2, 3]) put('a', n, 1);
+    put('b', 4, 1);
+    put('gone', 5, 1);
+    replica.setAlive('gone', false);
+    replica.work();
+    log.length = 0;
+    // The registry was lost: `a` has begun to write anew, `b` is to.
+    replica.beginSnapshot();
+    put('a', 1, 1);
+    replica.endSnapshot();
+    replica.work();
+    expect([log, replica.known]).toEqual([[], 4]);
+    put('a', 3, 1);
+    replica.whole('a');
+    replica.work();
+    expect([log, [...seen.keys()].sort()]).toEqual([['delete'], [id(1), id(3), id(4)]]);
+    // A word of before the next snapshot says nothing of what that has not told yet.
+    replica.beginSnapshot();
+    replica.whole('b');
+    put('b', 4, 1);
+    put('a', 1, 1);
+    replica.endSnapshot();
+    replica.work();
+    expect([log, replica.known]).toEqual([['delete'], 3]);
   });
 
   it('does as much at a time as it is asked to', () => {
@@ -234,6 +264,7 @@ describe('Writer', () => {
     const calls: string[] = [];
     const timers: (() => void)[] = [];
     const failures: unknown[] = [];
+    const told: string[] = [];
     const state = { broken: false, gate: undefined as Promise<void> | undefined };
     const guard = async (): Promise<void> => {
       await state.gate;
@@ -245,10 +276,10 @@ describe('Writer', () => {
         delete: async (key) => (calls.push(`delete ${key}`), await guard(), void keys.delete(key)),
         erase: async (key) => (calls.push(`erase ${key}`), await guard(), void keys.delete(key)),
       },
-      { failed: (error) => failures.push(error), after: (_ms, run) => timers.push(run), window: 2 },
+      { failed: (error) => failures.push(error), after: (_ms, run) => timers.push(run), caughtUp: () => told.push('caught up'), window: 2 },
     );
     const name = (n: number) => ({ server: 'me', kind: 'brewer', id: id(n) }) as const;
-    return { writer, keys, calls, timers, failures, state, name };
+    return { writer, keys, calls, timers, failures, told, state, name };
   }
 
   it('writes nothing until it knows what is there, then only what differs', async () => {
@@ -270,6 +301,31 @@ describe('Writer', () => {
     expect(calls.sort()).toEqual([`delete ${keyOf(name(4))}`, `put ${keyOf(name(2))}`, `put ${keyOf(name(3))}`]);
     expect(keys).toEqual(new Map([[keyOf(name(1)), 'v1'], [keyOf(name(2)), 'new'], [keyOf(name(3)), 'v3']]));
     expect(writer.pending).toBe(0);
+  });
+
+  it('says when all is written that differed, and not what came after that', async () => {
+    const { writer, told, state, timers, name } = made();
+    for (const n of [1, 2, 3]) writer.set(name(n), 'v');
+    const gate = deferred<void>();
+    state.gate = gate.promise;
+    writer.reconcile(new Map());
+    writer.set(name(4), 'v');
+    expect([told, writer.isCaughtUp]).toEqual([[], false]);
+    state.broken = true;
+    gate.resolve();
+    await settle();
+    expect([told, writer.isCaughtUp]).toEqual([[], false]);
+    state.broken = false;
+    timers.splice(0).forEach((run) => run());
+    await settle();
+    expect([told, writer.isCaughtUp]).toEqual([['caught up'], true]);
+    writer.set(name(5), 'v');
+    expect(writer.isCaughtUp).toBe(true);
+    await settle();
+    writer.pause();
+    expect(writer.isCaughtUp).toBe(false);
+    writer.reconcile(new Map([1, 2, 3, 4, 5].map((n) => [keyOf(name(n)), 'v'])));
+    expect([told, writer.isCaughtUp]).toEqual([['caught up', 'caught up'], true]);
   });
 
   it('writes a key once, however often it changes meanwhile', async () => {
