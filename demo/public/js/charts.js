@@ -93,7 +93,8 @@ class Chart {
     setText(this.#value, typeof value === 'number' ? formatNumber(value) : '–');
     const at = pointed ? `${formatTime(Number(times[index]) * 1000)} · ` : '';
     const range = this.#series.range(from);
-    setText(this.#range, range ? `${at}min ${formatNumber(range.min)} · max ${formatNumber(range.max)}` : '');
+    const nothing = typeof value === 'number' && Math.abs(value) >= LARGEST ? 'Too large to be drawn.' : '';
+    setText(this.#range, range ? `${at}min ${formatNumber(range.min)} · max ${formatNumber(range.max)}` : nothing);
   }
 
   /** @returns {uPlot.Options} */
@@ -101,7 +102,7 @@ class Chart {
     const style = getComputedStyle(document.documentElement);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     const axis = { stroke: colour('--muted'), font: `11px ${colour('--sans')}`, grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
-    const points = { show: () => this.#series.times.length < 3 };
+    const points = { show: false, filter: () => this.#series.alone, size: 5, fill: colour('--accent') };
     // Without a line of their own, and with a wash between them: what a point stands for.
     const bound = { points: { show: false } };
     return {
