@@ -124,6 +124,19 @@ describeInChromium('the dashboard tells', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
+  it('the largest of all values in a chart, also where more come at once than a history keeps', async () => {
+    const { client, url } = await quiet();
+    const brewer = client.addBrewer('quiet.burst');
+    const page = await dashboard.open({}, url);
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    await brewer.brewText('{"v": 5}');
+    await page.getByTitle('Chart v').click();
+    await expect.poll(() => page.locator('.chart-range').textContent(), patient).toBe('min 5 · max 5');
+    await Promise.all(Array.from({ length: 1000 }, (_, i) => brewer.brewText(`{"v": ${i === 100 ? 99 : i === 300 ? -7 : 5}}`)));
+    await expect.poll(() => page.locator('#facts dd').first().textContent(), patient).toBe('1,001');
+    await expect.poll(() => page.locator('.chart-range').textContent()).toBe('min -7 · max 99');
+  });
+
   it('sizes on one line, and what is in its fields without a cut', async () => {
     const { client, url } = await quiet();
     const brewer = client.addBrewer('quiet.large');

@@ -2,6 +2,7 @@ import { byId, h, icon, setHidden, setText } from './dom.js';
 import { formatCompact, formatNumber, formatTime } from './format.js';
 import { nameOf, read, valueAt } from './payload.js';
 import { Series } from './series.js';
+import { LIMITS } from './store.js';
 
 /** @typedef {import('./payload.js').Path} Path */
 /** @typedef {import('./store.js').TopicNode} TopicNode */
@@ -71,6 +72,14 @@ class Chart {
     const from = Math.max(now - WINDOW, Math.min(times[0] ?? now, now - 20));
     this.#plot.setScale('x', { min: from, max: now });
     this.#describe(from);
+  }
+
+  /** Reads what the history would have lost by the next drawing, as of a burst or in a hidden tab. */
+  keepUp() {
+    if (this.node.messages - this.#seen < LIMITS.history) return;
+    this.#read();
+    // A hidden tab draws nothing, for days perhaps.
+    this.#series.forget(Date.now() / 1000 - WINDOW - 5);
   }
 
   #read() {
@@ -161,6 +170,12 @@ export class Charts {
   /** Whether there is any chart of a topic. @param {TopicNode} node */
   shows(node) {
     return [...this.#charts.values()].some((chart) => chart.node === node);
+  }
+
+  /** A message has come. @param {string} topic */
+  came(topic) {
+    for (const chart of this.#charts.values()) if (chart.node.path === topic) chart.keepUp();
+    this.view.changed();
   }
 
   /** @param {TopicNode} node @param {Path} path */

@@ -198,7 +198,7 @@ function messageCame(topic) {
   tree.view.changed();
   totals.changed();
   if (message.node?.path === topic) message.view.changed();
-  charts.view.changed();
+  charts.came(topic);
 }
 
 /** On a wide screen an empty middle would be a waste: shows the first topic, unless somebody has chosen one. */
