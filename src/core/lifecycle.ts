@@ -238,7 +238,7 @@ export class Lifecycle {
     const { timeoutMs: ms } = this.#settings;
     this.#answers = after(ms, () => {
       const topics = this.registry.unanswered;
-      const message = `The server did not answer the registration of ${topics.join(', ')} within ${ms} ms.`;
+      const message = `The server did not answer registrations within ${ms} ms, as of ${topics[0]}.`;
       this.#run?.session?.abandon(new PubkeeperError('TIMEOUT', message, { topics }));
     });
     this.registry.registerAll(run.server !== (run.server = this.#place.server));

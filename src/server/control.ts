@@ -72,6 +72,7 @@ export class ControlPlane {
   readonly #directory: Directory<ControlSession> | undefined;
   readonly #heartbeat: Heartbeat;
   readonly #stamp: Stamp<Peer> | undefined;
+  readonly #isOwn: (brewerId: string, patronId: string) => boolean;
   readonly #renewal: NodeJS.Timeout | undefined;
   readonly #tickets: Tickets | undefined;
   readonly #ticketSeconds: number;
@@ -94,6 +95,10 @@ export class ControlPlane {
     const isOwn = (brew: BrewDetails, client: Peer): boolean =>
       isNowhere(brew) || (client instanceof ControlSession && ownRelay(brew, client.handshake.authority));
     const own = ({ brew, brewer }: Match<Peer>): boolean => isOwn(brew, brewer.client);
+    this.#isOwn = (brewerId, patronId) => {
+      const match = this.matchmaker.pair(brewerId, patronId);
+      return match !== undefined && own(match);
+    };
     if (tickets) {
       this.#stamp = new Stamp(tickets, ticketSeconds, own);
       this.#renewal = setInterval(() => this.#renew(), ticketSeconds * 500);
@@ -208,7 +213,7 @@ export class ControlPlane {
   }
 
   #send({ client, packet }: Outgoing<Peer>): void {
-    if (client instanceof ControlSession) client.deliver(reachedBy(client.handshake, this.#stamp?.put(packet, this.matchmaker) ?? packet));
+    if (client instanceof ControlSession) client.deliver(reachedBy(client.handshake, this.#stamp?.put(packet, this.matchmaker) ?? packet, this.#isOwn));
   }
 
   /** Takes other ticket keys, and gives everybody tickets that are signed by the first of them. */

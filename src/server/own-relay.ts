@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { PacketType } from '../core/packet.js';
-import type { BrewDetails, Packet } from '../core/packet.js';
+import type { BrewDetails, BrewerInfo, Packet } from '../core/packet.js';
+import { isLoopback } from './upgrade.js';
 
 // Details of the WebSocket brew that name no host: "the relay of the server that you are connected to". The servers of a
 // cluster have them of each other's brewers; clients are told host and port.
@@ -15,11 +16,20 @@ export interface Reach {
 /** Whether details of a brew name the relay of whichever server one is connected to. */
 export const isNowhere = ({ name, hostname }: BrewDetails): boolean => name === 'websocket' && hostname === null;
 
-/** A packet with the relay that this client reaches its server by, wherever details name none. */
-export function reachedBy(reach: Reach, packet: Packet): Packet {
-  if (packet.type !== PacketType.BREWER_NOTIFY || !packet.payload.brewers.some(({ brew }) => isNowhere(brew))) return packet;
+/**
+ * A packet with the relay that this client reaches its server by, wherever details name none; and where they name the own one as
+ * a brewer on this machine reaches it, by loopback: for a client elsewhere that is another machine.
+ * @param isOwn whether a brewer's relay, by the details that the patron is told, is that of this server
+ */
+export function reachedBy(reach: Reach, packet: Packet, isOwn: (brewerId: string, patronId: string) => boolean): Packet {
+  if (packet.type !== PacketType.BREWER_NOTIFY) return packet;
   const { patron_id, brewers } = packet.payload;
-  const located = brewers.map((info) => (isNowhere(info.brew) ? { ...info, brew: { ...info.brew, ...locate(reach) } } : info));
+  const place = locate(reach);
+  const isElsewhere = place.hostname !== '' && !isLoopback(place.hostname);
+  const isHere = ({ brewer_id, brew }: BrewerInfo): boolean =>
+    isNowhere(brew) || (isElsewhere && typeof brew.hostname === 'string' && isLoopback(brew.hostname) && isOwn(brewer_id, patron_id));
+  if (!brewers.some(isHere)) return packet;
+  const located = brewers.map((info) => (isHere(info) ? { ...info, brew: { ...info.brew, ...place } } : info));
   return { type: packet.type, payload: { patron_id, brewers: located } };
 }
 

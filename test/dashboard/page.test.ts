@@ -192,6 +192,14 @@ describe('a chart', () => {
     expect(series.range(11)).toBeUndefined();
   });
 
+  it('knows the values that no line leads to: between messages without one nothing else would show them', () => {
+    const series = new Series();
+    for (const [second, value] of [null, 5, null, 6, 7, null, null, 8].entries()) series.add(second, value);
+    expect(series.alone).toEqual([1, 7]);
+    series.add(8, 9);
+    expect(series.alone).toEqual([1]);
+  });
+
   it('has a gap where nothing came for long', () => {
     const series = new Series();
     for (const time of [1, 2, 3, 20]) series.add(time, 1);
@@ -297,6 +305,12 @@ describe('explanations', () => {
       expect(explain({ code, message: 'Why.' }, { server: 'ws://host:9898/ws' }), code).toMatchObject({ title, text: expect.stringMatching(text) as string });
     }
     expect(explain({ code: 'CONNECT_FAILED', message: '' }, { server: 'ws://host:9898/ws', answersOtherwise: true }).title).toBe('host:9898 is not a Pubkeeper server.');
+  });
+
+  it('says of an address by wss:// what such a server needs: browsers do not tell why it failed', () => {
+    const textOf = (server: string) => explain({ code: 'CONNECT_FAILED', message: '' }, { server }).text;
+    expect(textOf('wss://host:9898/ws')).toMatch(/certificate .*ws:\/\//);
+    expect(textOf('ws://host:9898/ws')).not.toContain('certificate');
   });
 
   it('says of a page that came by https what it may reach, and not of others', () => {

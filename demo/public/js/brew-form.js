@@ -81,12 +81,14 @@ export class BrewForm {
       const brewer = session.brewer(topic, cipher);
       if (!brewer.isMatched) this.#say('Waiting for a patron…', 'plain');
       const refusal = await matched(session, brewer);
+      // What became of a connection says nothing about the one that the page has by now.
+      if (session !== this.#options.session()) return this.#say(`Nothing was sent on ${topic}: this page has connected anew meanwhile.`, 'bad');
       if (refusal) {
         session.removeBrewer(brewer);
         return this.#say(refusal, 'bad');
       }
-      if (!brewer.isMatched && session.state !== 'connected') return this.#say('The control connection is lost, so no patron can be found for a new topic. Try again when it is back.', 'bad');
-      if (!brewer.isMatched) return this.#say('Nobody subscribes to this topic, so nothing was sent: a brewer sends only while a patron is matched.', 'bad');
+      if (!brewer.isMatched && session.state !== 'connected') return this.#say(`Nothing was sent on ${topic}: the control connection is lost, so no patron can be found. Try again when it is back.`, 'bad');
+      if (!brewer.isMatched) return this.#say(`Nobody subscribes to ${topic}, so nothing was sent: a brewer sends only while a patron is matched.`, 'bad');
       const refused = this.#refused;
       const waits = () => session.isRelayLost;
       const what = `${formatBytes(bytes.length)} for ${plural(brewer.patrons.size, 'patron')}`;

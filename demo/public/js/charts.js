@@ -2,6 +2,7 @@ import { byId, h, icon, setHidden, setText } from './dom.js';
 import { formatCompact, formatNumber, formatTime } from './format.js';
 import { nameOf, read, valueAt } from './payload.js';
 import { Series } from './series.js';
+import { LIMITS } from './store.js';
 
 /** @typedef {import('./payload.js').Path} Path */
 /** @typedef {import('./store.js').TopicNode} TopicNode */
@@ -73,6 +74,14 @@ class Chart {
     this.#describe(from);
   }
 
+  /** Reads what the history would have lost by the next drawing, as of a burst or in a hidden tab. */
+  keepUp() {
+    if (this.node.messages - this.#seen < LIMITS.history) return;
+    this.#read();
+    // A hidden tab draws nothing, for days perhaps.
+    this.#series.forget(Date.now() / 1000 - WINDOW - 5);
+  }
+
   #read() {
     const { history, messages } = this.node;
     const fresh = Math.min(history.length, messages - this.#seen);
@@ -93,7 +102,8 @@ class Chart {
     setText(this.#value, typeof value === 'number' ? formatNumber(value) : '–');
     const at = pointed ? `${formatTime(Number(times[index]) * 1000)} · ` : '';
     const range = this.#series.range(from);
-    setText(this.#range, range ? `${at}min ${formatNumber(range.min)} · max ${formatNumber(range.max)}` : '');
+    const nothing = typeof value === 'number' && Math.abs(value) >= LARGEST ? 'Too large to be drawn.' : '';
+    setText(this.#range, range ? `${at}min ${formatNumber(range.min)} · max ${formatNumber(range.max)}` : nothing);
   }
 
   /** @returns {uPlot.Options} */
@@ -101,7 +111,7 @@ class Chart {
     const style = getComputedStyle(document.documentElement);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     const axis = { stroke: colour('--muted'), font: `11px ${colour('--sans')}`, grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
-    const points = { show: () => this.#series.times.length < 3 };
+    const points = { show: false, filter: () => this.#series.alone, size: 5, fill: colour('--accent') };
     // Without a line of their own, and with a wash between them: what a point stands for.
     const bound = { points: { show: false } };
     return {
@@ -160,6 +170,12 @@ export class Charts {
   /** Whether there is any chart of a topic. @param {TopicNode} node */
   shows(node) {
     return [...this.#charts.values()].some((chart) => chart.node === node);
+  }
+
+  /** A message has come. @param {string} topic */
+  came(topic) {
+    for (const chart of this.#charts.values()) if (chart.node.path === topic) chart.keepUp();
+    this.view.changed();
   }
 
   /** @param {TopicNode} node @param {Path} path */

@@ -92,7 +92,8 @@ export function explain({ code, message, details = {} }, { server, pageProtocol 
     return { field: 'server', title: `${where} closed the connection at once.`, text: `It did so ${how}.` };
   }
   if (code === 'CONNECT_FAILED') {
-    return { field: 'server', title: `No Pubkeeper server answers at ${where}.`, text: 'Check the host, the port and the path (usually /ws), and that the server runs: “pubkeeper serve” starts one.' };
+    const tls = parse(server)?.protocol === 'wss:' ? ' By wss:// it needs a certificate that this browser trusts; a server that has none is reached by ws://.' : '';
+    return { field: 'server', title: `No Pubkeeper server answers at ${where}.`, text: 'Check the host, the port and the path (usually /ws), and that the server runs: “pubkeeper serve” starts one.' + tls };
   }
   if (code === 'CONNECT_BLOCKED') {
     const isMixed = pageProtocol === 'https:' && parse(server)?.protocol === 'ws:';
@@ -104,6 +105,7 @@ export function explain({ code, message, details = {} }, { server, pageProtocol 
   if (code === 'TIMEOUT') {
     return { field: 'server', title: `${where} does not answer in time.`, text: 'Something accepts connections there but does not answer. Check that it is a Pubkeeper server, and check any firewall in between.' };
   }
+  if (details['patron_id'] !== undefined) return { field: 'pattern', title: 'The server does not take this pattern.', text: message };
   if (code === 'FORBIDDEN') return { title: 'This token may not do that.', text: message };
   return { title: 'Something went wrong.', text: message };
 }

@@ -198,7 +198,7 @@ function messageCame(topic) {
   tree.view.changed();
   totals.changed();
   if (message.node?.path === topic) message.view.changed();
-  charts.view.changed();
+  charts.came(topic);
 }
 
 /** On a wide screen an empty middle would be a waste: shows the first topic, unless somebody has chosen one. */
@@ -218,8 +218,9 @@ async function reconnect() {
 function waitingText() {
   if (!session || session.state === 'disconnected') return 'Connect to a server to see its topics.';
   if (session.state === 'connecting') return `Connecting to ${new URL(session.target.server).host}…`;
+  if (session.refusal) return session.refusal.message;
   if (session.matches > 0) return 'Brewers are matched. Their first messages will appear here.';
-  return `Nobody brews on ${session.target.pattern} yet. Brew a message on such a topic yourself, and it appears here.`;
+  return `Nobody brews on ${session.target.pattern} yet, as far as this token may read. Brew a message on such a topic yourself, and it appears here.`;
 }
 
 const isNarrow = () => matchMedia('(max-width: 760px)').matches;

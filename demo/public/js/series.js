@@ -54,6 +54,12 @@ export class Series {
     return min <= max ? { min, max } : undefined;
   }
 
+  /** Where values are that no line leads to: what came before and after each has none. */
+  get alone() {
+    const isNone = (/** @type {number} */ at) => (this.values[at] ?? null) === null;
+    return [...this.values.keys()].filter((at) => !isNone(at) && isNone(at - 1) && isNone(at + 1));
+  }
+
   /** Draws no line across a time in which nothing came: several times what passes between two messages otherwise. @param {number} time */
   #breakAt(time) {
     const last = this.times.at(-1);

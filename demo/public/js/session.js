@@ -34,6 +34,10 @@ export class Session {
   isStrange = false;
   #messageAt = 0;
   #relayLost = false;
+  /** Brewers of which more than a last value has come. @type {Set<string>} */
+  #live = new Set();
+  /** Why the server does not take the pattern. @type {import('pubkeeper').PubkeeperError | undefined} */
+  refusal;
   #arrivals = new Arrivals();
 
   /**
@@ -57,14 +61,19 @@ export class Session {
       const { frame, cipher } = this.#brew.take(message);
       this.#messageAt = Date.now();
       this.#arrivals.came(message.brewerId);
+      if (!message.retained) this.#live.add(message.brewerId);
       hooks.message(message, frame, cipher);
     });
     this.#listen();
   }
 
-  /** @param {AbortSignal} signal */
-  connect(signal) {
-    return this.#client.connect({ signal });
+  /** Rejects also when the server takes everything but the pattern. @param {AbortSignal} signal */
+  async connect(signal) {
+    await this.#client.connect({ signal });
+    const { refusal } = this;
+    if (!refusal) return;
+    await this.#client.disconnect();
+    throw refusal;
   }
 
   disconnect() {
@@ -152,9 +161,13 @@ export class Session {
     const client = this.#client;
     client.on('state', (state) => this.#setState(state));
     client.on('matched', () => this.#matched());
-    this.#patron.on('removed', () => this.#matched());
+    this.#patron.on('removed', ({ brewerId }) => {
+      this.#live.delete(brewerId);
+      this.#matched();
+    });
     this.#patron.on('added', ({ brewerId }) => this.#arrivals.came(brewerId));
     client.on('error', (error) => {
+      if (error.details['patron_id'] === this.#patron.patronId) this.refusal = error;
       if (!this.#wasConnected && /^(PROTOCOL_ERROR|PACKET_INVALID)$/.test(error.code)) this.isStrange = true;
       // Lost connections have their lines already, and one that is cut fails as it should.
       const isCut = this.#sockets.isCut('control') || this.#sockets.isCut('relay');
@@ -167,7 +180,9 @@ export class Session {
       else this.note('warn', `${plural(count, 'frame')} dropped: ${reason}`);
     });
     let missed = 0;
-    this.#patron.on('gap', ({ missing }) => {
+    this.#patron.on('gap', ({ brewerId, missing }) => {
+      // What was brewed between a last value and the first message was for nobody, and not for this page.
+      if (!this.#live.has(brewerId)) return;
       // Every brewer tells its own gap in the moment after an outage: one line for all.
       if (missed === 0) {
         setTimeout(() => {
@@ -184,6 +199,7 @@ export class Session {
     const before = this.state;
     const lasted = formatDuration(Date.now() - this.#stateSince);
     this.state = state;
+    if (state !== 'connected') this.refusal = undefined;
     this.#stateSince = Date.now();
     if (state === 'connected') {
       const again = this.#wasConnected && before !== 'connected';

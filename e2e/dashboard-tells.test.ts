@@ -1,0 +1,165 @@
+import { afterEach, expect, it } from 'vitest';
+import { dashboardHandler } from '../dist/dashboard/handler.js';
+import { PubkeeperClient } from '../src/index.js';
+import { createServer } from '../src/server/index.js';
+import { Dashboard, patient } from './dashboard-kit.js';
+import { describeInChromium } from './engines.js';
+
+describeInChromium('the dashboard tells', () => {
+  const dashboard = new Dashboard();
+  const says = (id: string) => expect.poll(() => dashboard.page.locator(`#${id}`).textContent(), patient);
+  const later: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const run of later.splice(0).reverse()) await run();
+  });
+
+  /** A server on which nobody else reads, with a dashboard and one client. */
+  async function quiet() {
+    const server = await createServer({ port: 0, http: dashboardHandler({ token: () => server.token }) });
+    later.push(() => server.close());
+    const client = new PubkeeperClient({ server: server.url, token: server.token! });
+    later.push(() => client.disconnect());
+    await client.connect();
+    return { client, url: `http://127.0.0.1:${server.port}/` };
+  }
+
+  const connectWith = async (pattern: string) => {
+    const { page } = dashboard;
+    if (!(await page.locator('#connect').isVisible())) await page.locator('#other-server').click();
+    await page.locator('#connect-pattern').fill(pattern);
+    await page.locator('#connect-submit').click();
+  };
+
+  it('that a server does not take a pattern, and not that nobody brews there', async () => {
+    const page = await dashboard.open();
+    await dashboard.select(dashboard.memory);
+    await connectWith(Array(9).fill('**').join('.'));
+    await says('connect-error').toContain('A pattern has at most 8 times "**" here, not 9: use fewer.');
+    expect(await page.locator('#connect-pattern').getAttribute('aria-invalid')).toBe('true');
+    await page.locator('#connect-cancel').click();
+    // What ran before goes on.
+    const before = await dashboard.messages();
+    await expect.poll(() => dashboard.messages(), patient).toBeGreaterThan(before);
+    expect(await page.locator('#state').textContent()).toBe('Connected');
+    expect(dashboard.complaints).toEqual([]);
+  });
+
+  it('what it missed, of which what was brewed before it came is nothing', async () => {
+    const { client, url } = await quiet();
+    const brewer = client.addBrewer('quiet.one');
+    const matched = () => expect.poll(() => brewer.isMatched, patient);
+    let page = await dashboard.open({}, url);
+    await matched().toBe(true);
+    await brewer.brewText('first');
+    await says('payload').toBe('first');
+    await page.close();
+    await matched().toBe(false);
+    for (let i = 0; i < 5; i++) await brewer.brewText('for nobody');
+
+    page = await dashboard.open({}, url);
+    await matched().toBe(true);
+    await says('history').toContain('last value: first');
+    await brewer.brewText('second');
+    await says('payload').toBe('second');
+    await page.locator('#cut-relay').click();
+    await expect.poll(() => page.locator('#sockets').textContent()).toContain('cut, back in');
+    // One by one: what is brewed in one tick travels together, and would all be the last value.
+    let heard = '';
+    client.addPatron('quiet.one', (_data, message) => void (heard = message.text()));
+    for (const text of ['second', 'lost', 'lost too', 'last']) {
+      if (text !== 'second') await brewer.brewText(text);
+      await expect.poll(() => heard, patient).toBe(text);
+    }
+    await page.locator('#cut-relay').click();
+    await says('payload').toBe('last');
+    await says('log').toContain('missed in between');
+    expect((await page.locator('#log li').allTextContents()).filter((line) => line.includes('missed'))).toEqual([expect.stringContaining('2 messages missed in between')]);
+  });
+
+  it('what became of a message by the name of its topic, and nothing of a connection that is another one by now', async () => {
+    const page = await dashboard.open();
+    await dashboard.expectState('Connected');
+    await connectWith('only.this');
+    await expect.poll(() => page.locator('#connect').isVisible()).toBe(false);
+    const brew = async (topic: string) => {
+      await page.locator('#brew-topic').fill(topic);
+      await page.locator('#brew-submit').click();
+    };
+    await brew('nobody.reads');
+    await says('brew-status').toBe('Waiting for a patron…');
+    await brew('only.this');
+    await says('brew-status').toMatch(/^Brewed .* for 1 patron\.$/);
+    await says('brew-status').toContain('Nobody subscribes to nobody.reads, so nothing was sent');
+    await brew('nobody.either');
+    await says('brew-status').toBe('Waiting for a patron…');
+    await connectWith('only.that');
+    await says('brew-status').toBe('Nothing was sent on nobody.either: this page has connected anew meanwhile.');
+    await dashboard.expectState('Connected');
+  });
+
+  it('of every value in a chart, also of one that stands between messages without it, and of one that is too large', async () => {
+    const { client, url } = await quiet();
+    const brewer = client.addBrewer('quiet.turns');
+    const page = await dashboard.open({}, url);
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    await brewer.brewText('{"v": 5, "large": 1e308}');
+    await page.getByTitle('Chart v').click();
+    await page.getByTitle('Chart large').click();
+    await expect.poll(() => page.locator('.chart-range').allTextContents()).toEqual(['min 5 · max 5', 'Too large to be drawn.']);
+    // Each on its own, so that each is a moment of its own.
+    for (let turn = 1; turn <= 3; turn++) {
+      await brewer.brewText(`{"w": ${turn}}`);
+      await expect.poll(() => page.locator('#payload').textContent(), patient).toContain(`"w": ${turn}`);
+    }
+    await expect.poll(() => page.locator('.chart-value').first().textContent(), patient).toBe('–');
+    // A string: vitest rewrites functions. How many dots of the screen have the colour of the line.
+    const coloured = `(() => {
+      const canvas = document.querySelector('.chart canvas');
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      let count = 0;
+      for (let at = 0; at < data.length; at += 4) count += Number(Math.hypot(data[at] - 0x55, data[at + 1] - 0x46, data[at + 2] - 0xd6) < 40 && data[at + 3] > 100);
+      return count;
+    })()`;
+    await expect.poll(() => page.evaluate(coloured), patient).toBeGreaterThan(8);
+    expect(dashboard.complaints).toEqual([]);
+  });
+
+  it('the largest of all values in a chart, also where more come at once than a history keeps', async () => {
+    const { client, url } = await quiet();
+    const brewer = client.addBrewer('quiet.burst');
+    const page = await dashboard.open({}, url);
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    await brewer.brewText('{"v": 5}');
+    await page.getByTitle('Chart v').click();
+    await expect.poll(() => page.locator('.chart-range').textContent(), patient).toBe('min 5 · max 5');
+    await Promise.all(Array.from({ length: 1000 }, (_, i) => brewer.brewText(`{"v": ${i === 100 ? 99 : i === 300 ? -7 : 5}}`)));
+    await expect.poll(() => page.locator('#facts dd').first().textContent(), patient).toBe('1,001');
+    await expect.poll(() => page.locator('.chart-range').textContent()).toBe('min -7 · max 99');
+  });
+
+  it('sizes on one line, and what is in its fields without a cut', async () => {
+    const { client, url } = await quiet();
+    const brewer = client.addBrewer('quiet.large');
+    const page = await dashboard.open({ viewport: { width: 820, height: 1180 } }, url);
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    await brewer.brew(new Uint8Array(1_048_000));
+    const size = page.locator('.entry .num').first();
+    await expect.poll(() => size.textContent(), patient).toBe('1,023.4 KiB');
+    const lines = `(() => { const num = document.querySelector('.entry .num'); return [num.offsetHeight < num.closest('.entry').offsetHeight, num.scrollWidth <= num.clientWidth]; })()`;
+    expect(await page.evaluate(lines)).toEqual([true, true]);
+    const cut = `[...document.querySelectorAll('select, #filter')].filter((field) => {
+      if (!field.offsetParent) return false;
+      const style = getComputedStyle(field);
+      const context = document.createElement('canvas').getContext('2d');
+      context.font = style.font;
+      const text = field.selectedOptions ? field.selectedOptions[0].textContent : field.placeholder;
+      return context.measureText(text).width > field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    }).map(({ id }) => id)`;
+    expect(await page.evaluate(cut)).toEqual([]);
+    await page.setViewportSize({ width: 360, height: 640 });
+    for (const panel of ['Topics', 'Brew']) {
+      await page.getByRole('button', { name: panel, exact: true }).and(page.locator('.tabs *')).click();
+      expect(await page.evaluate(cut)).toEqual([]);
+    }
+  });
+});
