@@ -238,7 +238,7 @@ export class Lifecycle {
     const { timeoutMs: ms } = this.#settings;
     this.#answers = after(ms, () => {
       const topics = this.registry.unanswered;
-      const message = `The server did not answer registrations within ${ms} ms, as of ${topics[0]}.`;
+      const message = `The server did not answer all registrations within ${ms} ms, such as that of ${topics[0]}.`;
       this.#run?.session?.abandon(new PubkeeperError('TIMEOUT', message, { topics }));
     });
     this.registry.registerAll(run.server !== (run.server = this.#place.server));

@@ -201,7 +201,7 @@ describe('the handshake', () => {
     vi.advanceTimersByTime(150);
     const refused = await refusal;
     // Who has many can read what is said all the same.
-    expect(refused.message).toBe('The server did not answer registrations within 150 ms, as of never.answered.');
+    expect(refused.message).toBe('The server did not answer all registrations within 150 ms, such as that of never.answered.');
     expect(refused.details['topics']).toHaveLength(1001);
     expect(client.state).toBe('disconnected');
   });

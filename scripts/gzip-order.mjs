@@ -1,0 +1,128 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { runInNewContext } from 'node:vm';
+import { parseAst } from 'rollup/parseAst';
+
+/** By bundle: the names of its declarations in their order, and those of each class's methods. Written by gzip-order-search.mjs. */
+export const ORDER = fileURLToPath(new URL('gzip-order.json', import.meta.url));
+
+const isMethod = ({ type }) => type === 'MethodDefinition';
+
+/** The statements that code consists of: those in the function that a UMD bundle calls, which is its largest. */
+export function bodyOf(code) {
+  let body = parseAst(code);
+  if (body.body.length > 1) return body;
+  const visit = (node) => {
+    if (!node || typeof node !== 'object') return;
+    if (Array.isArray(node)) return node.forEach(visit);
+    if (/^(?:Arrow)?Function/.test(node.type) && (node.body.body?.length ?? 0) > body.body.length) body = node.body;
+    Object.values(node).forEach(visit);
+  };
+  visit(body);
+  return body;
+}
+
+/**
+ * What code declares at its top: functions, classes with their methods, and constants one by one. `key`: its name. What is no
+ * declaration, which is what a bundle begins and ends with, is not among them.
+ */
+export function unitsOf(code) {
+  const { body } = bodyOf(code);
+  const isDeclaration = ({ type }) => type.endsWith('Declaration') && !/^(?:Ex|Im)port/.test(type);
+  const first = body.findIndex(isDeclaration);
+  const statements = body.slice(first, body.findLastIndex(isDeclaration) + 1);
+  const other = statements.find((statement) => !isDeclaration(statement));
+  if (other) throw new Error(`This stands between declarations, and what it depends on is not known: ${code.slice(other.start, other.end)}`);
+  return statements.flatMap(({ type, id, kind, body: inside, declarations, start, end }) => {
+    if (declarations) return declarations.map((one) => ({ type, kind, key: code.slice(one.id.start, one.id.end), start: one.start, end: one.end, statement: { start, end } }));
+    const members = type === 'ClassDeclaration' ? inside.body : [];
+    const methods = members.filter(isMethod).map((one) => ({ key: code.slice(one.start, one.value.start), start: one.start, end: one.end }));
+    const fields = members.filter((member) => !isMethod(member));
+    return [{ type, key: id.name, start, end, methods, fields, inside: inside.start }];
+  });
+}
+
+/**
+ * `units` in the order of these keys; what is not among the keys stays behind what it stands behind.
+ * @template {{ key: string }} Unit
+ * @param {readonly Unit[]} units
+ * @param {readonly string[]} [keys]
+ * @returns {Unit[]}
+ */
+export function arrange(units, keys = []) {
+  const places = new Map(keys.map((key, index) => [key, index]));
+  let place = -1;
+  return units
+    .map((unit) => ({ unit, place: (place = places.get(unit.key) ?? place) }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ unit }) => unit);
+}
+
+/** `code` with its declarations and methods in this order, as gzip-order.json has it, and a source map. */
+export function inOrder(code, order) {
+  const units = unitsOf(code);
+  const sorted = arrange(units, order.declarations);
+  const start = units[0].statement?.start ?? units[0].start;
+  const end = units.at(-1).statement?.end ?? units.at(-1).end;
+  return cutAndJoined(code, [[0, start], ...sorted.flatMap((unit, index) => piecesOf(unit, order.methods[unit.key], sorted[index - 1], sorted[index + 1])), [end, code.length]]);
+}
+
+/**
+ * A Rollup plugin, for what is minified but has its names still: puts declarations and methods into the order in which gzip finds more of what
+ * it has seen already, and finds it nearer. What they do does not depend on it, as long as nothing is used before it is there: the build looks.
+ */
+export const orderForGzip = {
+  name: 'order-for-gzip',
+  renderChunk(code, { fileName }) {
+    const orders = existsSync(ORDER) ? JSON.parse(readFileSync(ORDER, 'utf8')) : {};
+    const order = orders[fileName] ?? orders[fileName.replace('.esm.', '.umd.')];
+    if (!order) return null;
+    return inOrder(code, order);
+  },
+  generateBundle({ format }, bundle) {
+    if (format !== 'umd') return; // that of the ES module is the same
+    for (const { fileName, code } of Object.values(bundle)) {
+      try {
+        if (code) runInNewContext(code, {});
+      } catch (error) {
+        throw new Error(`${fileName} cannot be read in this order: ${error.message}. Run \`node scripts/gzip-order-search.mjs\`.`, { cause: error });
+      }
+    }
+  },
+};
+
+/** A declaration with its methods in the order of `keys`: what is a list is a part of the code, from here to there. Constants that stand together are declared together. */
+function piecesOf({ start, end, kind, methods, fields, inside }, keys, before, after) {
+  if (kind) return [before?.kind === kind ? ',' : `${kind} `, [start, end], after?.kind === kind ? '' : ';'];
+  if (!methods.length) return [[start, end]];
+  // Fields are set in their order, and stand first.
+  const parts = [...fields.map((field) => [field.start, field.end]), ...arrange(methods, keys).map((method) => [method.start, method.end])];
+  return [[start, inside + 1], ...parts.flatMap((part, index) => (index < fields.length ? [part, ';'] : [part])), '}'];
+}
+
+/** Code made of these pieces, and a source map that leads each character to where it was. */
+function cutAndJoined(code, pieces) {
+  const places = [];
+  let [line, column] = [0, 0];
+  for (const character of code) {
+    for (let i = 0; i < character.length; i++) places.push([line, column++]);
+    if (character === '\n') [line, column] = [line + 1, 0];
+  }
+  /** @type {number[][][]} */
+  const mappings = [[]];
+  let joined = '';
+  column = 0;
+  for (const piece of pieces) {
+    const isOwn = typeof piece === 'string';
+    const text = isOwn ? piece : code.slice(...piece);
+    for (let i = 0; i < text.length; i++) {
+      if (!isOwn) mappings.at(-1).push([column, 0, ...places[piece[0] + i]]);
+      column++;
+      if (text[i] !== '\n') continue;
+      mappings.push([]);
+      column = 0;
+    }
+    joined += text;
+  }
+  return { code: joined, map: { mappings, names: [], sources: [''], version: 3 } };
+}
