@@ -54,7 +54,7 @@ export async function keepsLast(writer: Rig, reader: Rig, guest: Rig): Promise<B
 }
 
 /** A patron that comes after a message gets nothing of before. */
-export async function keepsNothing(writer: Rig, reader: Rig, brewerId: string): Promise<void> {
+export async function keepsNothing(writer: Rig, reader: Rig, brewerId: string): Promise<string> {
   const late = await pair(writer.brew, reader.brew, brewerId);
   // It has come, and has had its answer, when one has that came after it on the same connection.
   const next = await pair(writer.brew, reader.brew);
@@ -63,6 +63,7 @@ export async function keepsNothing(writer: Rig, reader: Rig, brewerId: string): 
   const text = newId();
   await late.say(text);
   expect(await late.next()).toBe(text);
+  return text;
 }
 
 /**

@@ -138,7 +138,7 @@ describe('--brew', () => {
   it.each([
     [['--brew', 'carrier-pigeon'], /must be one of websocket, mqtt, nats, local/],
     [['--brew', 'mqtt'], /needs the address of a broker: give --brew mqtt=URL, or set PUBKEEPER_MQTT/],
-    [['--brew', 'local', '--brew', 'local'], /two --brew local/],
+    [['--brew', 'local', '--brew', 'local'], /--brew local is given twice/],
     [['--brew', 'websocket=http://x'], /must be a URL like ws:/],
   ])('%j is wrong', async (flags, words) => {
     const { code, stderr } = await run(['brew', 'demo.x', 'hello', ...flags]);

@@ -286,10 +286,10 @@ describe('the engine of a page', () => {
 
   it.each([
     [0, 1024], // the clock stands still
-    [1, 45],
-    [10, 450],
-    [30, 1350],
-    [100, 4500],
+    [1, 90],
+    [10, 900],
+    [30, 2700],
+    [80, 7200],
     [5000, 8192],
   ])('leaves payloads to plain JavaScript by what a call costs: %i µs, below %i bytes', async (cost, from) => {
     let now = 0;

@@ -88,7 +88,7 @@ describe('serveFiles', () => {
     expect(headers['content-length']).toBe('17');
     expect(await ask('/', { 'if-none-match': `"x", ${headers.etag!}` })).toMatchObject({ status: 304, text: '' });
     const changed = await ask('/', { 'if-match': '"x"' });
-    expect(changed).toMatchObject({ status: 412, text: 'This has changed: ask for it without a condition.\n' });
+    expect(changed).toMatchObject({ status: 412, text: 'The file has changed: request it without a condition.\n' });
     expect(Object.keys(changed.headers).filter((name) => ['accept-ranges', 'content-range', 'etag', 'last-modified'].includes(name))).toEqual([]);
     await writeFile(join(directory, 'index.html'), 'other');
     expect(await ask('/', { 'if-none-match': headers.etag! })).toMatchObject({ status: 200, text: 'other' });
