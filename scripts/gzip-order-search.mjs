@@ -1,6 +1,6 @@
 // Looks for an order of each bundle's declarations and methods that is shorter with gzip, and keeps it in gzip-order.json:
 //   node scripts/gzip-order-search.mjs [seconds for each bundle, default 300] [seed, default 1] [bundles, default both]
-// It goes on from the order that is there, and needs a build (`npm run build`).
+// It goes on from the order that is there, or from none where that one has put a constant where it is used; and needs a build (`npm run build`).
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
@@ -8,7 +8,7 @@ import { Script } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { rollup } from 'rollup';
 import { loadConfigFile } from 'rollup/loadConfigFile';
-import { ORDER, bodyOf, orderForGzip, unitsOf } from './gzip-order.mjs';
+import { ORDER, orderForGzip, piecesOf, unitsOf } from './gzip-order.mjs';
 import { root } from './setup.mjs';
 
 const BUNDLES = process.argv[4]?.split(',') ?? ['pubkeeper.umd.min.js', 'pubkeeper-compat.umd.min.js'];
@@ -70,13 +70,15 @@ const inWorker = (data) => new Promise((resolve, reject) => new Worker(new URL(i
 
 /** Moves declarations and methods about, and keeps what is not longer, as long as there is time. */
 function climb({ named, code, seconds, seed }) {
-  const [keys, units] = [unitsOf(named), unitsOf(code)];
-  const all = units.map((unit, index) => piece(unit, keys[index], code));
-  const { body } = bodyOf(code);
-  const head = code.slice(0, body.find(({ type }) => type.endsWith('Declaration')).start);
-  const tail = code.slice((units.at(-1).statement ?? units.at(-1)).end);
-  const classes = all.filter(({ methods }) => methods?.length > 1);
-  const textOf = (pieces) => head + pieces.map((one, index) => one.text(pieces[index - 1]?.kind, pieces[index + 1]?.kind)).join('') + tail;
+  const names = unitsOf(named);
+  const units = unitsOf(code).map((unit, index) => ({
+    ...unit,
+    key: names[index].key,
+    methods: unit.methods?.map((method, place) => ({ ...method, key: names[index].methods[place].key })),
+  }));
+  const [head, tail] = [code.slice(0, units[0].statement.start), code.slice(units.at(-1).statement.end)];
+  const classes = units.filter(({ methods }) => methods?.length > 1);
+  const textOf = (sorted) => head + piecesOf(sorted).map((piece) => (typeof piece === 'string' ? piece : code.slice(...piece))).join('') + tail;
   // A linear congruential generator: the same seed takes the same way.
   const random = (below) => ((seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff) >> 8) % below;
   const moved = (list, count) => {
@@ -85,7 +87,7 @@ function climb({ named, code, seconds, seed }) {
     next.splice(random(next.length + 1), 0, ...cut);
     return next;
   };
-  let order = all;
+  let order = units;
   let size = sizeOf(textOf(order));
   const end = Date.now() + seconds * 1000;
   while (Date.now() < end) {
@@ -104,20 +106,6 @@ function climb({ named, code, seconds, seed }) {
     }
   }
   return { size, order: { declarations: order.map(({ key }) => key), methods: Object.fromEntries(classes.map(({ key, methods }) => [key, methods.map((method) => method.key)])) } };
-}
-
-/** A declaration that can be written down with its methods in any order. */
-function piece(unit, { key, methods: names }, code) {
-  if (unit.statement) {
-    const { kind } = unit;
-    const text = code.slice(unit.start, unit.end);
-    return { key, kind, text: (before, after) => `${before === kind ? ',' : `${kind} `}${text}${after === kind ? '' : ';'}` };
-  }
-  if (!unit.methods?.length) return { key, text: () => code.slice(unit.start, unit.end) };
-  const one = { key, methods: unit.methods.map(({ start, end }, index) => ({ key: names[index].key, text: code.slice(start, end) })) };
-  const start = code.slice(unit.start, unit.inside + 1) + unit.fields.map((field) => `${code.slice(field.start, field.end).replace(/;$/, '')};`).join('');
-  one.text = () => `${start}${one.methods.map(({ text }) => text).join('')}}`;
-  return one;
 }
 
 function canBeRead(code) {

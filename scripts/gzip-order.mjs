@@ -9,7 +9,7 @@ export const ORDER = fileURLToPath(new URL('gzip-order.json', import.meta.url));
 const isMethod = ({ type }) => type === 'MethodDefinition';
 
 /** The statements that code consists of: those in the function that a UMD bundle calls, which is its largest. */
-export function bodyOf(code) {
+function bodyOf(code) {
   let body = parseAst(code);
   if (body.body.length > 1) return body;
   const visit = (node) => {
@@ -23,8 +23,8 @@ export function bodyOf(code) {
 }
 
 /**
- * What code declares at its top: functions, classes with their methods, and constants one by one. `key`: its name. What is no
- * declaration, which is what a bundle begins and ends with, is not among them.
+ * What code declares at its top: functions, classes with their methods, and constants one by one, which alone have a `kind`. `key`: its
+ * name. What is no declaration, which is what a bundle begins and ends with, is not among them.
  */
 export function unitsOf(code) {
   const { body } = bodyOf(code);
@@ -34,11 +34,12 @@ export function unitsOf(code) {
   const other = statements.find((statement) => !isDeclaration(statement));
   if (other) throw new Error(`This stands between declarations, and what it depends on is not known: ${code.slice(other.start, other.end)}`);
   return statements.flatMap(({ type, id, kind, body: inside, declarations, start, end }) => {
-    if (declarations) return declarations.map((one) => ({ type, kind, key: code.slice(one.id.start, one.id.end), start: one.start, end: one.end, statement: { start, end } }));
+    const statement = { start, end };
+    if (declarations) return declarations.map((one) => ({ kind, key: code.slice(one.id.start, one.id.end), start: one.start, end: one.end, statement }));
     const members = type === 'ClassDeclaration' ? inside.body : [];
     const methods = members.filter(isMethod).map((one) => ({ key: code.slice(one.start, one.value.start), start: one.start, end: one.end }));
-    const fields = members.filter((member) => !isMethod(member));
-    return [{ type, key: id.name, start, end, methods, fields, inside: inside.start }];
+    const fields = members.filter((member) => !isMethod(member)).map((one) => ({ start: one.start, end: one.end - (code[one.end - 1] === ';') }));
+    return [{ key: id.name, start, end, statement, methods, fields, inside: inside.start }];
   });
 }
 
@@ -61,10 +62,8 @@ export function arrange(units, keys = []) {
 /** `code` with its declarations and methods in this order, as gzip-order.json has it, and a source map. */
 export function inOrder(code, order) {
   const units = unitsOf(code);
-  const sorted = arrange(units, order.declarations);
-  const start = units[0].statement?.start ?? units[0].start;
-  const end = units.at(-1).statement?.end ?? units.at(-1).end;
-  return cutAndJoined(code, [[0, start], ...sorted.flatMap((unit, index) => piecesOf(unit, order.methods[unit.key], sorted[index - 1], sorted[index + 1])), [end, code.length]]);
+  const sorted = arrange(units, order.declarations).map((unit) => (unit.methods ? { ...unit, methods: arrange(unit.methods, order.methods[unit.key]) } : unit));
+  return cutAndJoined(code, [[0, units[0].statement.start], ...piecesOf(sorted), [units.at(-1).statement.end, code.length]]);
 }
 
 /**
@@ -91,14 +90,14 @@ export const orderForGzip = {
   },
 };
 
-/** A declaration with its methods in the order of `keys`: what is a list is a part of the code, from here to there. Constants that stand together are declared together. */
-function piecesOf({ start, end, kind, methods, fields, inside }, keys, before, after) {
-  if (kind) return [before?.kind === kind ? ',' : `${kind} `, [start, end], after?.kind === kind ? '' : ';'];
-  if (!methods.length) return [[start, end]];
-  // Fields are set in their order, and stand first.
-  const parts = [...fields.map((field) => [field.start, field.end]), ...arrange(methods, keys).map((method) => [method.start, method.end])];
-  return [[start, inside + 1], ...parts.flatMap((part, index) => (index < fields.length ? [part, ';'] : [part])), '}'];
-}
+/** What units are made of: a list is a part of the code, from here to there. Constants that stand together are declared together. */
+export const piecesOf = (units) =>
+  units.flatMap(({ start, end, kind, methods, fields, inside }, index) => {
+    if (kind) return [units[index - 1]?.kind === kind ? ',' : `${kind} `, [start, end], units[index + 1]?.kind === kind ? '' : ';'];
+    if (!methods.length) return [[start, end]];
+    // Fields are set in their order, and stand first.
+    return [[start, inside + 1], ...fields.flatMap((field) => [[field.start, field.end], ';']), ...methods.map((method) => [method.start, method.end]), '}'];
+  });
 
 /** Code made of these pieces, and a source map that leads each character to where it was. */
 function cutAndJoined(code, pieces) {
