@@ -1,7 +1,6 @@
 // An id that another connection holds: how that one is asked whether it is there, and what becomes of those who wait for it meanwhile.
 // The clock stands still but where it is moved: nobody is called dead because a machine is busy, and no work counts as long.
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
 import { beforeEach, expect, it, vi } from 'vitest';
 import type { PubkeeperServer } from '../../src/server/index.js';
 import { connect, joinRelay, start, until } from './harness.js';
@@ -25,13 +24,6 @@ const hold = async (client: RawControl, id: string): Promise<void> => {
 /** What the next ping to a client says. */
 const asked = async (client: RawControl): Promise<Buffer> => ((await once(client.socket, 'ping')) as [Buffer])[0];
 const isTold = async (client: RawControl, id: string): Promise<void> => expect(await client.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', patron_id: id });
-/** Sends in one piece. */
-const atOnce = ({ socket }: RawControl, send: () => void): void => {
-  const tcp = (socket as unknown as { _socket: Socket })._socket;
-  tcp.cork();
-  send();
-  tcp.uncork();
-};
 /** What was on its way to the server has come there. */
 const rounds = async (client: RawControl | RawRelay): Promise<void> => {
   for (let i = 0; i < 5; i++) await client.settled();
@@ -143,11 +135,11 @@ it('what came at once with what waits is done in its order, a ping too; and not 
   const mark = asked(holder);
   let isAnswered = false;
   one.socket.once('pong', () => (isAnswered = true));
-  atOnce(one, () => {
+  one.atOnce(() => {
     register(one, id);
     one.socket.ping();
   });
-  atOnce(two, () => {
+  two.atOnce(() => {
     register(two, id);
     register(two, newId());
   });

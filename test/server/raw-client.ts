@@ -2,6 +2,7 @@
 // and server share cannot hide. Everything awaits events; nothing sleeps.
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 
 export interface RawPacket {
@@ -65,6 +66,14 @@ class RawSocket<T> {
 
   next(): Promise<T> {
     return this.inbox.next();
+  }
+
+  /** What `send` sends leaves in one piece, so that the other side reads it at once however busy the machine is. */
+  atOnce(send: () => void): void {
+    const tcp = (this.socket as unknown as { _socket: Socket })._socket;
+    tcp.cork();
+    send();
+    tcp.uncork();
   }
 
   async close(): Promise<void> {
