@@ -1,7 +1,7 @@
 import { Bundle } from './bundle.js';
 import type { Sealer } from './ciphers/cipher.js';
 import type { Awaitable } from './ciphers/engine.js';
-import { Cork } from './cork.js';
+import { cork } from './cork.js';
 import { type Deferred, deferred } from './deferred.js';
 import { PubkeeperError } from './errors.js';
 import { OrderedQueue } from './order.js';
@@ -19,7 +19,7 @@ export class Outlet {
   readonly #carry: (frame: Frame) => void | Promise<void>;
   readonly #failed: (error: unknown) => void;
   readonly #bundle = new Bundle();
-  readonly #cork = new Cork(() => this.#leave());
+  readonly #touch = cork(() => this.#leave());
   readonly #queue = new OrderedQueue();
   /** Frames that wait to be accepted. */
   readonly #waiting = new Set<Promise<void>>();
@@ -43,7 +43,7 @@ export class Outlet {
     if (!this.sealer.sealBundle) return this.#handled(this.#pass(() => this.sealer.seal(message)));
     if (this.#bundle.hasRoomFor(message)) this.#bundle.add(message);
     else this.#leave(message);
-    this.#cork.touch();
+    this.#touch();
     // As long as nothing is in the way the bytes are accepted already: they leave at the end of the tick.
     if (!this.#waiting.size) return DONE;
     if (!this.#boarding) void this.#handled((this.#boarding = deferred()).promise);
