@@ -1,3 +1,4 @@
+import type { Brew } from './brew.js';
 import { Bundle } from './bundle.js';
 import type { Sealer } from './ciphers/cipher.js';
 import type { Awaitable } from './ciphers/engine.js';
@@ -16,6 +17,11 @@ const DONE = /* @__PURE__ */ Promise.resolve();
  */
 export class Outlet {
   readonly sealer: Sealer;
+  /**
+   * The brews of those who were matched in this session, each once, however many patrons read over it: what is still under way when it ends is
+   * for them, since nobody else has its key. Replaced, never changed, so that it can be walked safely.
+   */
+  brews: readonly Brew[] = [];
   readonly #carry: (frame: Frame) => void | Promise<void>;
   readonly #failed: (error: unknown) => void;
   readonly #bundle = new Bundle();
