@@ -7,6 +7,7 @@ import terser from '@rollup/plugin-terser';
 import { minify } from 'rolldown/utils';
 import { nameForGzip } from './scripts/gzip-names.mjs';
 import { orderForGzip } from './scripts/gzip-order.mjs';
+import { shortenProperties } from './scripts/gzip-properties.mjs';
 import { leanNoble } from './scripts/lean-noble.mjs';
 
 // At the end, so that no line of the source map moves.
@@ -47,7 +48,7 @@ const output = (format, file, options) => ({
   sourcemap: true,
   generatedCode: { preset: 'es2015', symbols: false },
   // What is shortest is not what gzip makes shortest: calls that are not inlined and plain statements repeat more.
-  plugins: [terser({ ecma: 2022, module: format === 'es', compress: { passes: 2, inline: 1, sequences: false }, mangle: false }), orderForGzip, oxc],
+  plugins: [terser({ ecma: 2022, module: format === 'es', compress: { passes: 2, inline: 1, sequences: false }, mangle: false }), orderForGzip, shortenProperties, oxc],
   ...options,
 });
 

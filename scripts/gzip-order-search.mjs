@@ -1,4 +1,4 @@
-// Looks for an order of each bundle's declarations and methods that is shorter with gzip, and keeps it in gzip-order.json:
+// Looks for an order of each bundle's declarations and methods, and for letters of its inner properties, that are shorter with gzip, and keeps them in gzip-order.json:
 //   node scripts/gzip-order-search.mjs [seconds for each bundle, default 300] [seed, default 1] [bundles, default both]
 // It goes on from the order that is there, or from none where that one has put a constant where it is used; and needs a build (`npm run build`).
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,9 @@ import { Script } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { rollup } from 'rollup';
 import { loadConfigFile } from 'rollup/loadConfigFile';
-import { ORDER, orderForGzip, piecesOf, unitsOf } from './gzip-order.mjs';
+import { parseAst } from 'rollup/parseAst';
+import { ORDER, orderForGzip, orderOf, piecesOf, unitsOf } from './gzip-order.mjs';
+import { lettersFor, propertiesOf } from './gzip-properties.mjs';
 import { root } from './setup.mjs';
 
 const BUNDLES = process.argv[4]?.split(',') ?? ['pubkeeper.umd.min.js', 'pubkeeper-compat.umd.min.js'];
@@ -63,22 +65,23 @@ async function make(options, file) {
   const bundle = await rollup(config);
   const { output: [chunk] } = await bundle.generate({ ...output, sourcemap: false, plugins: output.plugins.flatMap((plugin) => (plugin === orderForGzip ? [plugin, capture] : [plugin])) });
   await bundle.close();
-  return { named, code: chunk.code, size: sizeOf(chunk.code), isWhole: unitsOf(named).length === unitsOf(chunk.code).length };
+  return { named, code: chunk.code, properties: Object.fromEntries(lettersFor(named, orderOf(file)?.properties).letters), size: sizeOf(chunk.code), isWhole: unitsOf(named).length === unitsOf(chunk.code).length };
 }
 
 const inWorker = (data) => new Promise((resolve, reject) => new Worker(new URL(import.meta.url), { workerData: data }).once('message', resolve).once('error', reject));
 
-/** Moves declarations and methods about, and keeps what is not longer, as long as there is time. */
-function climb({ named, code, seconds, seed }) {
+/** Moves declarations and methods about, gives properties each other's letters, and keeps what is not longer, as long as there is time. */
+function climb({ named, code: made, properties, seconds, seed }) {
+  let code = made;
   const names = unitsOf(named);
   const units = unitsOf(code).map((unit, index) => ({
     ...unit,
     key: names[index].key,
     methods: unit.methods?.map((method, place) => ({ ...method, key: names[index].methods[place].key })),
   }));
-  const [head, tail] = [code.slice(0, units[0].statement.start), code.slice(units.at(-1).statement.end)];
   const classes = units.filter(({ methods }) => methods?.length > 1);
-  const textOf = (sorted) => head + piecesOf(sorted).map((piece) => (typeof piece === 'string' ? piece : code.slice(...piece))).join('') + tail;
+  const textOf = (sorted) =>
+    [[0, units[0].statement.start], ...piecesOf(sorted), [units.at(-1).statement.end]].map((piece) => (typeof piece === 'string' ? piece : code.slice(...piece))).join('');
   // A linear congruential generator: the same seed takes the same way.
   const random = (below) => ((seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff) >> 8) % below;
   const moved = (list, count) => {
@@ -87,11 +90,28 @@ function climb({ named, code, seconds, seed }) {
     next.splice(random(next.length + 1), 0, ...cut);
     return next;
   };
+  // Those of two letters stay as they are.
+  const shortest = Object.keys(properties).filter((name) => properties[name].length === 1);
+  const letters = shortest.map((name) => properties[name]);
+  const spots = propertiesOf(parseAst(code)).found.filter(({ name, shorthand }) => letters.includes(name) && !shorthand);
+  const swap = (a, b) => {
+    const text = [...code];
+    for (const { start } of spots) if (text[start] === a || text[start] === b) text[start] = text[start] === a ? b : a;
+    code = text.join('');
+  };
   let order = units;
   let size = sizeOf(textOf(order));
   const end = Date.now() + seconds * 1000;
   while (Date.now() < end) {
-    if (random(2)) {
+    const kind = random(5);
+    if (!kind) {
+      const [a, b] = [random(letters.length), random(letters.length)];
+      if (a === b) continue;
+      swap(letters[a], letters[b]);
+      const now = sizeOf(textOf(order));
+      if (now <= size) [size, letters[a], letters[b]] = [now, letters[b], letters[a]];
+      else swap(letters[a], letters[b]);
+    } else if (kind < 3) {
       const next = moved(order, 1 + random(3));
       const text = textOf(next);
       const now = sizeOf(text);
@@ -105,7 +125,7 @@ function climb({ named, code, seconds, seed }) {
       else one.methods = before;
     }
   }
-  return { size, order: { declarations: order.map(({ key }) => key), methods: Object.fromEntries(classes.map(({ key, methods }) => [key, methods.map((method) => method.key)])) } };
+  return { size, order: { declarations: order.map(({ key }) => key), methods: Object.fromEntries(classes.map(({ key, methods }) => [key, methods.map((method) => method.key)])), properties: { ...properties, ...Object.fromEntries(shortest.map((name, index) => [name, letters[index]])) } } };
 }
 
 function canBeRead(code) {

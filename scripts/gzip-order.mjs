@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { runInNewContext } from 'node:vm';
 import { parseAst } from 'rollup/parseAst';
 
-/** By bundle: the names of its declarations in their order, and those of each class's methods. Written by gzip-order-search.mjs. */
+/** By bundle: the names of its declarations in their order, and those of each class's methods; and the letters of its inner properties. Written by gzip-order-search.mjs. */
 export const ORDER = fileURLToPath(new URL('gzip-order.json', import.meta.url));
 
 const isMethod = ({ type }) => type === 'MethodDefinition';
@@ -66,6 +66,12 @@ export function inOrder(code, order) {
   return cutAndJoined(code, [[0, units[0].statement.start], ...piecesOf(sorted), [units.at(-1).statement.end, code.length]]);
 }
 
+/** What gzip-order.json says of a bundle. */
+export function orderOf(fileName) {
+  const orders = existsSync(ORDER) ? JSON.parse(readFileSync(ORDER, 'utf8')) : {};
+  return orders[fileName] ?? orders[fileName.replace('.esm.', '.umd.')];
+}
+
 /**
  * A Rollup plugin, for what is minified but has its names still: puts declarations and methods into the order in which gzip finds more of what
  * it has seen already, and finds it nearer. What they do does not depend on it, as long as nothing is used before it is there: the build looks.
@@ -73,10 +79,8 @@ export function inOrder(code, order) {
 export const orderForGzip = {
   name: 'order-for-gzip',
   renderChunk(code, { fileName }) {
-    const orders = existsSync(ORDER) ? JSON.parse(readFileSync(ORDER, 'utf8')) : {};
-    const order = orders[fileName] ?? orders[fileName.replace('.esm.', '.umd.')];
-    if (!order) return null;
-    return inOrder(code, order);
+    const order = orderOf(fileName);
+    return order ? inOrder(code, order) : null;
   },
   generateBundle({ format }, bundle) {
     if (format !== 'umd') return; // that of the ES module is the same
@@ -100,7 +104,7 @@ export const piecesOf = (units) =>
   });
 
 /** Code made of these pieces, and a source map that leads each character to where it was. */
-function cutAndJoined(code, pieces) {
+export function cutAndJoined(code, pieces) {
   const places = [];
   let [line, column] = [0, 0];
   for (const character of code) {

@@ -23,8 +23,8 @@ interface Reader {
   readonly name: string;
   readonly brew: Brew | undefined;
   readonly stop: (() => void) | undefined;
-  /** How often the brewer had been reset when it began. */
-  readonly resets: number;
+  /** The session in which it began. */
+  readonly outlet: Outlet;
 }
 
 /**
@@ -40,18 +40,13 @@ export class Brewer {
   readonly cipher: CipherName | MakeSealer;
   readonly #events = new Events<BrewerEvents>();
   readonly #readers = new Map<string, Reader>();
-  /** Each brew once, however many patrons read over it. Replaced, never changed, so that it can be walked safely. */
-  #brews: readonly Brew[] = [];
   #host: BrewerHost | undefined;
   #leave: (() => void) | undefined;
   /** The way out of the present session. */
   #outlet: Outlet | undefined;
   /** Who has left, but is to have what was brewed before: engines of browsers take their time to seal it. */
   readonly #leaving = new Set<Reader>();
-  /** The brews of the session that has ended last. */
-  #past: readonly Brew[] = [];
   #matched = false;
-  #resets = 0;
   /** Settles when what was brewed before the last match ended has left; nothing when it has. */
   #left: Promise<void> | undefined;
 
@@ -86,8 +81,7 @@ export class Brewer {
     const identity = identityOf(this.topic, this.brewerId);
     const outlet: Outlet = new Outlet(
       sealerFor(this.cipher, this.#host?.engine ?? defaultEngine(), identity),
-      // What is still under way when a session ends is for those who were matched then: nobody else has its key.
-      (frame) => this.#carry(frame, this.#outlet === outlet ? this.#brews : this.#past),
+      (frame) => this.#carry(frame, outlet.brews),
       (error) => this.#report(error),
     );
     this.#outlet = outlet;
@@ -104,12 +98,12 @@ export class Brewer {
    * of them (`BREW_UNKNOWN`, `ID_INVALID`, …), that is an `error` event, and the others go on.
    */
   newPatrons(patrons: readonly PatronInfo[]): void {
-    const resets = this.#resets;
+    const outlet = this.#configured();
     for (const info of patrons) {
       this.#try(() => {
         const patronId = parseId(info.patron_id);
         this.#end(patronId);
-        if (this.#resets === resets) this.#begin(patronId, info); // else a listener has ended what they were told with
+        if (this.#outlet === outlet) this.#begin(patronId, info, outlet); // else a listener has ended what they were told with
       });
     }
     this.#tell();
@@ -118,16 +112,15 @@ export class Brewer {
   /** Called on PATRON_REMOVED. Does nothing for a patron that is not known. */
   removePatron(patronId: string): void {
     const id = readId(patronId);
-    if (id && this.#readers.has(id)) this.#part([id]);
+    if (id && this.#readers.has(id)) this.#part([id], this.#outlet?.leave());
   }
 
   /** Called when disconnected: releases all patrons, after what was brewed for them has left, and forgets the key. */
   reset(): void {
-    this.#resets++;
-    this.#past = this.#brews;
-    // One that is being removed waits also for what brews hold.
-    this.#part(this.#readers.keys(), this.#leave ? undefined : this._flush());
+    const outlet = this.#outlet;
     this.#outlet = undefined;
+    // One that is being removed waits also for what brews hold.
+    this.#part(this.#readers.keys(), this.#leave ? outlet?.leave() : outlet?.flush());
   }
 
   /**
@@ -203,7 +196,7 @@ export class Brewer {
     return this.#outlet!;
   }
 
-  #begin(patronId: string, { brew: details }: PatronInfo): void {
+  #begin(patronId: string, { brew: details }: PatronInfo, outlet: Outlet): void {
     const { topic, brewerId } = this;
     const name = details?.name;
     const brew = this.#host?.brew(name);
@@ -218,14 +211,14 @@ export class Brewer {
     for (const reader of this.#leaving) if (reader.patronId === patronId) this.#stop(reader);
     // Without a client there are no brews.
     const stop = brew?.startBrewer({ topic, brewerId, patronId, details });
-    this.#readers.set(patronId, { patronId, name, brew, stop, resets: this.#resets });
-    this.#list();
+    this.#readers.set(patronId, { patronId, name, brew, stop, outlet });
+    this.#list(outlet);
     // Last: a listener may brew at once, or remove this very patron.
     this.#events.emit('added', { topic, patronId, brew: name });
   }
 
   /** Ends matches, though not before what was brewed until now has been handed to their brews, or `sending` is over; after a second at most. */
-  #part(ids: Iterable<string>, sending = this.#outlet?.leave()): void {
+  #part(ids: Iterable<string>, sending: Promise<void> | undefined): void {
     this.#left = sending && leaving(sending, (error) => this.#report(error));
     for (const id of ids) this.#end(id, this.#left);
     this.#tell();
@@ -243,7 +236,7 @@ export class Brewer {
 
   #stop(reader: Reader): void {
     if (!this.#leaving.delete(reader)) return;
-    this.#list();
+    this.#list(reader.outlet);
     this.#try(() => reader.stop?.());
   }
 
@@ -252,9 +245,8 @@ export class Brewer {
     if (this.#matched !== (this.#matched = isMatched)) this.#events.emit(isMatched ? 'matched' : 'unmatched', { topic });
   }
 
-  #list(): void {
-    // Those of a former session are given no more: they may be another client's, who has had this brewer before.
-    this.#brews = [...new Set([...this.#readers.values(), ...this.#leaving].flatMap(({ brew, resets }) => (this.#resets === resets && brew) || []))];
+  #list(outlet: Outlet): void {
+    outlet.brews = [...new Set([...this.#readers.values(), ...this.#leaving].flatMap((reader) => (reader.outlet === outlet && reader.brew) || []))];
   }
 
   /** Hands a frame to each brew; nothing is returned when all took it at once. */

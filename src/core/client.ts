@@ -39,10 +39,7 @@ export class PubkeeperClient {
       report: (error) => this.#report(error),
       dropped: (reason) => this.#drops.add(reason, undefined),
     };
-    this.#life = new Lifecycle(this.#settings, place, {
-      state: (state) => this.#events.emit('state', state),
-      reset: () => this.#drops.flush(),
-    });
+    this.#life = new Lifecycle(this.#settings, place, this.#events, this.#drops);
     this.#lent = { brew: (name) => this.#life.brews.get(name), engine };
   }
 

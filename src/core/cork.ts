@@ -5,31 +5,22 @@ import { soon } from './host.js';
 const QUIET = 4;
 
 /**
- * Gathers what is written in one tick, so that it can leave in one piece: `flush` is called once the tick brings nothing
- * more, and nothing is ever waited for.
+ * Gathers what is written in one tick, so that it can leave in one piece. What is returned is to be called at each write; `flush` is called
+ * once the tick brings nothing more, and nothing is ever waited for.
  */
-export class Cork {
-  readonly #flush: () => void;
-  #quiet = 0;
-  #looking = false;
-
-  constructor(flush: () => void) {
-    this.#flush = flush;
-  }
-
-  /** Something was written. */
-  touch(): void {
-    this.#quiet = 0;
-    if (this.#looking) return;
-    this.#looking = true;
-    this.#look();
-  }
-
-  #look(): void {
+export function cork(flush: () => void): () => void {
+  let quiet = 0;
+  let looking = false;
+  const look = (): void =>
     soon(() => {
-      if (this.#quiet++ < QUIET) return this.#look();
-      this.#looking = false;
-      this.#flush();
+      if (quiet++ < QUIET) return look();
+      looking = false;
+      flush();
     });
-  }
+  return () => {
+    quiet = 0;
+    if (looking) return;
+    looking = true;
+    look();
+  };
 }

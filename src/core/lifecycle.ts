@@ -1,9 +1,11 @@
 import { aborted, type AbortSignalLike, type Attempt, leaving, signalFault } from './attempt.js';
 import type { BrewHost } from './brew.js';
 import { BrewSet } from './brew-set.js';
-import type { ClientState, Settings } from './client-options.js';
+import type { ClientEvents, ClientState, Settings } from './client-options.js';
 import { deferred } from './deferred.js';
+import type { Drops } from './drops.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
+import type { Events } from './events.js';
 import { after, cancel, type Timer } from './host.js';
 import type { Packet } from './packet.js';
 import { Registry } from './registry.js';
@@ -16,10 +18,8 @@ export type Place = BrewHost & { server: string; heartbeatMs?: number; losses: n
 interface Run {
   /** Made when the brews of a former run have closed. */
   session?: Session;
-  /** Not connected yet: a failure is what `connect()` rejects with, and is not tried again. */
-  first: boolean;
-  /** How many servers it has failed to reach while `first`. */
-  failed: number;
+  /** How many servers are still to be tried: where none is, a failure is what `connect()` rejects with. 0 once it has been connected. */
+  untried: number;
   /** The server at which all is registered. */
   server?: string;
   /** Stops listening to the life of the page. */
@@ -31,7 +31,8 @@ export class Lifecycle {
   readonly brews: BrewSet;
   readonly registry: Registry;
   readonly #settings: Settings;
-  readonly #tell: { state(state: ClientState): void; reset(): void };
+  readonly #events: Events<ClientEvents>;
+  readonly #drops: Drops;
   #state: ClientState = 'disconnected';
   #run: Run | undefined;
   #closed: Promise<void> = Promise.resolve();
@@ -49,13 +50,13 @@ export class Lifecycle {
   #ends = 0;
 
   /**
-   * @param tell of a new state, and that all was reset
    * @throws {PubkeeperError} `BREW_IN_USE`
    */
-  constructor(settings: Settings, place: Place, tell: { state(state: ClientState): void; reset(): void }) {
+  constructor(settings: Settings, place: Place, events: Events<ClientEvents>, drops: Drops) {
     this.#settings = settings;
     this.#place = place;
-    this.#tell = tell;
+    this.#events = events;
+    this.#drops = drops;
     this.brews = new BrewSet(place, settings.brews, (packet) => this.send(packet));
     this.registry = new Registry(this);
   }
@@ -103,7 +104,7 @@ export class Lifecycle {
         attempt.delete(signal);
         // What was begun by a connect() ends with it, unless another one waits for it too; a client that only has to come back goes on
         // doing so; and one that has ended already ends no other.
-        if (!attempt.size && this.#attempt === attempt && this.#run?.first) this.#end(error);
+        if (!attempt.size && this.#attempt === attempt && this.#run?.untried) this.#end(error);
         caller.reject(error);
       };
       const over = (): void => signal?.removeEventListener('abort', abort);
@@ -127,8 +128,8 @@ export class Lifecycle {
   }
 
   #begin(): void {
-    const { lifecycle, prepare } = this.#settings;
-    const run: Run = (this.#run = { first: true, failed: 0 });
+    const { lifecycle, prepare, servers } = this.#settings;
+    const run: Run = (this.#run = { untried: servers.length });
     this.#setState('connecting');
     if (this.#run !== run) return; // a listener has disconnected; likewise below
     this.#configure(() => {
@@ -186,7 +187,7 @@ export class Lifecycle {
     if (silentMs) this.brews.wake(silentMs as number);
     const { retryFirst, servers } = this.#settings;
     if (!away) this.#place.server = servers[++this.#turn % servers.length]!;
-    if (this.#run?.first && !away) return retryFirst || ++this.#run.failed < servers.length ? this.report(error) : this.#end(error);
+    if (this.#run?.untried && !away) return retryFirst || --this.#run.untried ? this.report(error) : this.#end(error);
     if (this.#state !== 'connected') {
       // Another loss says nothing new. A token function that fails, or does not answer, is the application's, and else nobody would hear of it.
       if (error.code === 'TOKEN_FAILED' || (error.code === 'TIMEOUT' && !error.details.url)) this.report(error);
@@ -230,7 +231,7 @@ export class Lifecycle {
 
   #reset(): void {
     this.registry.reset();
-    this.#tell.reset();
+    this.#drops.flush();
   }
 
   #registerAll(): void {
@@ -250,7 +251,7 @@ export class Lifecycle {
     cancel(this.#answers);
     cancel(this.#grace);
     const run = this.#run!;
-    run.first = false;
+    run.untried = 0;
     this.#setState('connected');
     if (this.#run !== run) return;
     this.#attempt?.forEach(({ resolve }) => resolve());
@@ -264,6 +265,6 @@ export class Lifecycle {
     this.#state = state;
     // What a listener leads to is told when all have heard of this one.
     if (this.#told.push(state) > 1) return;
-    for (; this.#told.length; this.#told.shift()) this.#tell.state(this.#told[0]!);
+    for (; this.#told.length; this.#told.shift()) this.#events.emit('state', this.#told[0]!);
   }
 }

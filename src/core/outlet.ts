@@ -1,7 +1,8 @@
+import type { Brew } from './brew.js';
 import { Bundle } from './bundle.js';
 import type { Sealer } from './ciphers/cipher.js';
 import type { Awaitable } from './ciphers/engine.js';
-import { Cork } from './cork.js';
+import { cork } from './cork.js';
 import { type Deferred, deferred } from './deferred.js';
 import { PubkeeperError } from './errors.js';
 import { OrderedQueue } from './order.js';
@@ -16,10 +17,15 @@ const DONE = /* @__PURE__ */ Promise.resolve();
  */
 export class Outlet {
   readonly sealer: Sealer;
+  /**
+   * The brews of those who were matched in this session, each once, however many patrons read over it: what is still under way when it ends is
+   * for them, since nobody else has its key. Replaced, never changed, so that it can be walked safely.
+   */
+  brews: readonly Brew[] = [];
   readonly #carry: (frame: Frame) => void | Promise<void>;
   readonly #failed: (error: unknown) => void;
   readonly #bundle = new Bundle();
-  readonly #cork = new Cork(() => this.#leave());
+  readonly #touch = cork(() => this.#leave());
   readonly #queue = new OrderedQueue();
   /** Frames that wait to be accepted. */
   readonly #waiting = new Set<Promise<void>>();
@@ -43,7 +49,7 @@ export class Outlet {
     if (!this.sealer.sealBundle) return this.#handled(this.#pass(() => this.sealer.seal(message)));
     if (this.#bundle.hasRoomFor(message)) this.#bundle.add(message);
     else this.#leave(message);
-    this.#cork.touch();
+    this.#touch();
     // As long as nothing is in the way the bytes are accepted already: they leave at the end of the tick.
     if (!this.#waiting.size) return DONE;
     if (!this.#boarding) void this.#handled((this.#boarding = deferred()).promise);

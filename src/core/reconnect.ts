@@ -60,11 +60,10 @@ const WAKE_TIMEOUT = 3000;
  * jitter, so that thousands of clients that were thrown off together do not come back together. Never throws.
  */
 export class ReconnectingConnection {
-  /** When the last message came on the present connection, as `Date.now()`. */
+  /** When the last message came on the present connection, or that was opened, as `Date.now()`; 0 where none is open. */
   heardAt = 0;
   readonly #options: ReconnectingOptions;
   #socket: WebSocketLike | undefined;
-  #opened = false;
   /** Ends the present connection, or the attempt to make one; missing where there is none. */
   #end: ((error: PubkeeperError) => void) | undefined;
   /** Until the socket must have opened, or closed. */
@@ -77,7 +76,8 @@ export class ReconnectingConnection {
   #quietMs = 0;
   #pulse: Timer | undefined;
   #attempts = 0;
-  #closed = false;
+  /** Why it is over, or is being closed. */
+  #over: PubkeeperError | undefined;
 
   constructor(options: ReconnectingOptions) {
     this.#options = options;
@@ -85,7 +85,7 @@ export class ReconnectingConnection {
   }
 
   get isOpen(): boolean {
-    return this.#opened && this.#socket?.readyState === OPEN;
+    return !!this.heardAt && this.#socket?.readyState === OPEN;
   }
 
   /** Bytes that were given to `send` and have not left this process. */
@@ -112,7 +112,7 @@ export class ReconnectingConnection {
   /** Ends the present connection at once, whether or not the other side is still there to agree; unless the error is fatal, tries again. */
   abandon(error: PubkeeperError): void {
     const socket = this.#socket;
-    const opened = this.#opened;
+    const opened = this.heardAt;
     this.#end?.(error);
     // 4000: "abandoned"; browsers allow no protocol codes here. A socket that is not open yet is just closed.
     if (opened) socket?.close(4000, error.code);
@@ -145,18 +145,15 @@ export class ReconnectingConnection {
    * answers, or after a second. It is told `error`, or `CONNECTION_LOST` where the other side refuses what it got.
    */
   close(error: PubkeeperError): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#over) return;
+    this.#over = error;
     cancel(this.#retry);
     this.#retry = undefined;
     if (!this.#end) return this.#options.onClose(error);
-    if (!this.#opened) return this.abandon(error);
-    const { url } = this.#options;
+    if (!this.heardAt) return this.abandon(error);
     const socket = this.#socket!;
     this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(error));
     socket.onmessage = null;
-    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
-      this.#end!(isRefusal(code) ? lost(url, code, reason) : error);
     // The other side may have begun to close it: then this does nothing, and its reason is on the way.
     socket.close(1000);
   }
@@ -190,7 +187,6 @@ export class ReconnectingConnection {
     let socket: WebSocketLike | undefined;
     const end = (this.#end = (error) => {
       this.#end = this.#socket = this.#ping = undefined;
-      this.#opened = false;
       this.heardAt = 0;
       for (const timer of [this.#timer, this.#stable, this.#pulse]) cancel(timer);
       if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
@@ -220,7 +216,6 @@ export class ReconnectingConnection {
       const { protocol } = socket;
       if (!protocols.includes(protocol)) return this.abandon(wrongProtocol(url, protocols, protocol));
       cancel(this.#timer);
-      this.#opened = true;
       this.heardAt = Date.now();
       this.#stable = wait(reconnect.stableMs, () => (this.#attempts = 0));
       onOpen(protocol);
@@ -232,7 +227,7 @@ export class ReconnectingConnection {
       else onFault(new PubkeeperError('PROTOCOL_ERROR', `${url} sent a text message; only binary ones are read.`, { url }));
     };
     socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
-      end(this.#opened ? lost(url, code, reason) : unreachable(url, protocols, problem));
+      end((!isRefusal(code) && this.#over) || (this.heardAt ? lost(url, code, reason) : unreachable(url, protocols, problem)));
     // Chromium refuses so what a page's policy forbids, where other browsers throw: closed at once, and no `close` comes.
     if (socket.readyState > OPEN) microtask(() => fail(blocked(url)));
     const late = `${url} did not answer within ${timeoutMs} ms: check host, port and firewall.`;
@@ -241,8 +236,8 @@ export class ReconnectingConnection {
 
   #ended(error: PubkeeperError): void {
     const { reconnect, onClose, onDown } = this.#options;
-    if (this.#closed || isFatal(error) || this.#attempts >= reconnect.maxRetries) {
-      this.#closed = true;
+    if (this.#over || isFatal(error) || this.#attempts >= reconnect.maxRetries) {
+      this.#over = error;
       return onClose(error);
     }
     const retryMs = backoff(this.#attempts++, reconnect);

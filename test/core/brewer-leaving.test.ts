@@ -60,6 +60,14 @@ describe('a brewer whose engine takes its time', () => {
     expect([x.frames.length, y.frames.length]).toEqual([1, 0]);
   });
 
+  it('what is brewed in a former session is for its pairs also where the next one has ended too', async () => {
+    const { brewer, x, y, seal } = followed();
+    brewer.reset();
+    seal();
+    await settle();
+    expect([x.frames.length, y.frames.length, x.stopped, y.stopped]).toEqual([1, 0, [id(1)], [id(2)]]);
+  });
+
   it('nor is what is brewed in the next one for those pairs, while they still wait', async () => {
     const { brewer, x, y, seal } = followed();
     void brewer.brewText('new');

@@ -5,7 +5,7 @@ import { type Deferred, deferred } from '../../core/deferred.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
 import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
 import { join } from '../../core/ciphers/engine.js';
-import { Cork } from '../../core/cork.js';
+import { cork } from '../../core/cork.js';
 import type { Outlet, Queued } from './relay-outlet.js';
 import { Routes } from './routes.js';
 import { bufferFull } from './small.js';
@@ -43,7 +43,7 @@ export class RelayLink {
   /** Packets of this tick, which leave in one message. */
   #batch: Uint8Array<ArrayBuffer>[] = [];
   #batchBytes = 0;
-  readonly #cork = new Cork(() => this.#flush());
+  readonly #touch = cork(() => this.#flush());
   /** How often control had been lost when the connection was made; 0 for one that was made at the first attempt. */
   #losses = 0;
   /** What was brewed while there was no connection, or for patrons that are not back yet. */
@@ -186,7 +186,7 @@ export class RelayLink {
     if (this.#batchBytes + packet.length > RELAY_BATCH) this.#flush();
     this.#batch.push(packet);
     this.#batchBytes += packet.length;
-    this.#cork.touch();
+    this.#touch();
   }
 
   #flush(): void {
