@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -134,6 +134,27 @@ describe('--brew', () => {
       await broker.kill();
     }
   }, 20_000);
+
+  it.each(['mqtt=mqtt:', 'nats=nats:', 'websocket=ws:'])('%s, where nobody is: who brews says that its patron has left without it', async (flag) => {
+    const address = `${flag}//127.0.0.1:${await freePort()}`;
+    const read = run(['patron', 'demo.*', '--timeout', '4', '--brew', flag.split('=')[0]!]);
+    const { code, stderr } = await run(['brew', 'demo.x', 'hello', '--brew', address]);
+    expect(stderr).toMatch(/What was sent on demo\.x was not accepted before its last patron left: it may be lost\.\n$/);
+    expect([code, (await read).code]).toEqual([1, 124]);
+  });
+
+  it('local, in a directory that cannot be: ends at once, unless another brew is left', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pk-cli-'));
+    const file = join(directory, 'file');
+    writeFileSync(file, '');
+    try {
+      const { code, stderr } = await run(['brew', 'demo.x', 'hello', '--brew', `local=${file}`]);
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^pubkeeper: The directory [^\n]+ cannot hold the sockets of a LocalBrew[^\n]+\n$/)]);
+      expect(await exchange([], ['--brew', `local=${file}`, '--brew', 'websocket'])).toEqual(delivered);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
 
   it.each([
     [['--brew', 'carrier-pigeon'], /must be one of websocket, mqtt, nats, local/],
