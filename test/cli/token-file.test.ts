@@ -2,7 +2,7 @@ import { chownSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Cli, MAIN, result } from './harness.js';
+import { Cli, MAIN, pubkeeper, result } from './harness.js';
 
 let directory: string;
 beforeAll(() => void (directory = mkdtempSync(join(tmpdir(), 'pubkeeper-token-file-'))));
@@ -74,7 +74,15 @@ it('refuses flags of those who check tokens, instead of making another kind of t
 });
 
 it('token verify says that its input is no token where that is too long', async () => {
-  const { code, stderr } = await result(['token', 'verify', '--tokens', join(directory, 'none.json')], { input: 'x'.repeat(70_000) });
+  const tokens = join(directory, 'one.json');
+  writeFileSync(tokens, '{"t": []}');
+  const { code, stderr } = await result(['token', 'verify', '--tokens', tokens], { input: 'x'.repeat(70_000) });
   expect(code).toBe(1);
   expect(stderr).toBe('pubkeeper: Standard input is longer than a token can be (65536 bytes): give it only the token.\n');
+});
+
+it('token verify reads the file before the token, for which it may have to wait', async () => {
+  const verifying = pubkeeper(['token', 'verify', '--tokens', join(directory, 'none.json')]);
+  expect(await verifying.exit).toBe(1);
+  expect(verifying.stderr.all).toMatch(/none\.json" does not exist\.\n$/);
 });
