@@ -32,12 +32,18 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   client.on('error', ({ code }) => {
     if (!LOST.includes(code)) return;
     if (isSending) isLost = true;
-    // Its only brew cannot be used: nobody would ever be matched.
-    else if (flags.brew?.length === 1) run.end(ExitCode.FAILURE);
+    // Without a socket it is registered without its only brew: nobody would ever be matched.
+    else if (flags.brew?.every(({ name }) => name === 'local')) run.end(ExitCode.FAILURE);
     // A connection that nobody uses any more is closed, with what waits for it.
-    if (code === 'CONNECTION_CLOSED') run.fail(unread());
+    if (code === 'CONNECTION_CLOSED') unread();
   });
-  const unread = (): Error => failure(`What was sent on ${topic} was not accepted before its last patron left: it may be lost.`);
+  const unread = (): void => {
+    const error = failure(`What was sent on ${topic} was not accepted before its last patron left: it may be lost.`);
+    if (!lines) return run.fail(error);
+    // There are others for the next patron.
+    if (!run.isOver) tell.error(error);
+    isLost = true;
+  };
 
   const limit = (): void =>
     run.after(timeout, () => {
@@ -86,7 +92,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   const abandoned = (brewer: Brewer): void => {
     let isGivenUp = false;
     void brewer._flush()?.then(() => (isGivenUp = true));
-    setImmediate(() => isGivenUp && run.fail(unread()));
+    setImmediate(() => isGivenUp && unread());
   };
 
   const sendLines = async (brewer: Brewer): Promise<void> => {
@@ -114,7 +120,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   await client.disconnect();
   if (code !== ExitCode.OK || !isLost) return code;
   // Ctrl-C ends lines well only if those that were read have left.
-  tell.error(failure(`Not everything that was sent on ${topic} was accepted: the rest is lost.`));
+  tell.error(failure(`Not everything that was sent on ${topic} was accepted: some of it may be lost.`));
   return ExitCode.FAILURE;
 }
 

@@ -41,13 +41,17 @@ describe.concurrent('a token file', () => {
   it('stays where a link leads to, with its mode and its owner', async () => {
     const [tokens, link] = [join(directory, 'real.json'), join(directory, 'link.json')];
     writeFileSync(tokens, JSON.stringify({ old: [{ topic: 'a', read: true }] }), { mode: 0o640 });
-    if (process.getuid?.() === 0) chownSync(tokens, 1234, 1235);
     symlinkSync(tokens, link);
-    const { uid, gid, mode } = statSync(tokens);
-    expect(await create(link)).toMatchObject({ code: 0 });
-    expect(lstatSync(link).isSymbolicLink()).toBe(true);
-    expect(hashesOf(tokens)).toHaveLength(2);
-    expect(statSync(tokens)).toMatchObject({ uid, gid, mode });
+    const isRoot = process.getuid?.() === 0;
+    // Also where only the group is another one, as of a file that root writes and the server's group reads.
+    for (const [uid, gid] of isRoot ? [[1234, 1235], [0, 1235], [1234, 0]] as const : [[undefined, undefined]] as const) {
+      if (uid !== undefined) chownSync(tokens, uid, gid);
+      const before = statSync(tokens);
+      expect(await create(link)).toMatchObject({ code: 0 });
+      expect(lstatSync(link).isSymbolicLink()).toBe(true);
+      expect(statSync(tokens)).toMatchObject({ uid: before.uid, gid: before.gid, mode: before.mode });
+    }
+    expect(hashesOf(tokens)).toHaveLength(isRoot ? 4 : 2);
   });
 });
 
