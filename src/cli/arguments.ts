@@ -41,6 +41,13 @@ export function parseToken(text: string): string {
   throw usage('The token is empty: give the one that pubkeeper serve printed, or one of its token file.');
 }
 
+/** An option that names a file. An empty name is what `"$NAME"` leaves where the shell knows no such variable. */
+export const fileOption = (flags: string, help: string): Option =>
+  new Option(flags, help).argParser((path) => {
+    if (path) return path;
+    throw usage(`${flags.split(' ')[0]} needs the name of a file, and has got an empty one.`);
+  });
+
 export function parsePort(text: string): number {
   return wholeNumber(text, 'A port', 0, 65_535);
 }

@@ -17,7 +17,7 @@ export interface BrewFlags extends ClientFlags {
 /** How long the end waits for what was sent to be taken, in seconds: a patron that was matched may be 10 s on its way. */
 const ACCEPT = 15;
 /** Errors that mean that something did not leave, or did not arrive. */
-const LOST: readonly string[] = ['BREW_FAILED', 'BUFFER_FULL'];
+const LOST: readonly string[] = ['BREW_FAILED', 'BUFFER_FULL', 'CONNECTION_CLOSED'];
 
 /** `pubkeeper brew <topic> [text]` */
 export async function brew(topic: string, text: string | undefined, flags: BrewFlags, tell: Tell): Promise<number> {
@@ -27,8 +27,23 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   const run = new Run(tell, (code) => (lines && !waiting ? ExitCode.OK : code));
   const client = makeClient(flags, await makeBrews(flags.brew, true), run);
   let input: Readable | undefined;
+  let isSending = false;
   let isLost = false;
-  client.on('error', ({ code }) => (isLost ||= LOST.includes(code)));
+  client.on('error', ({ code }) => {
+    if (!LOST.includes(code)) return;
+    if (isSending) isLost = true;
+    // Without a socket it is registered without its only brew: nobody would ever be matched.
+    else if (flags.brew?.every(({ name }) => name === 'local')) run.end(ExitCode.FAILURE);
+    // A connection that nobody uses any more is closed, with what waits for it.
+    if (code === 'CONNECTION_CLOSED') unread();
+  });
+  const unread = (): void => {
+    const error = failure(`What was sent on ${topic} was not accepted before its last patron left: it may be lost.`);
+    if (!lines) return run.fail(error);
+    // There are others for the next patron.
+    if (!run.isOver) tell.error(error);
+    isLost = true;
+  };
 
   const limit = (): void =>
     run.after(timeout, () => {
@@ -47,14 +62,16 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
 
   const send = async (): Promise<void> => {
     // Read before it connects: what cannot be read or is not JSON must not bother anybody.
-    input = text === undefined ? await openInput(file) : undefined;
+    input = text === undefined ? openInput(file) : undefined;
     const message = lines ? undefined : await messageOf(text, input, flags, tell);
     if (run.isOver) return;
     limit();
     const brewer = client.addBrewer(topic, { cipher });
+    brewer.on('unmatched', () => abandoned(brewer));
     await client.connect();
     if (run.isOver) return;
     await patronOf(brewer);
+    isSending = true;
     if (message) await brewer.brew(message);
     else await sendLines(brewer);
     if (run.isOver) return;
@@ -68,6 +85,14 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
     run.after(ACCEPT, () => run.fail(failure(`What was sent on ${topic} was not accepted within ${ACCEPT} s: it may be lost.`)));
     await brewer._flush();
     run.after(undefined);
+  };
+
+  // What waits for a broker is given up without an error in the very moment in which its last patron leaves. What the broker
+  // has not confirmed yet waits on.
+  const abandoned = (brewer: Brewer): void => {
+    let isGivenUp = false;
+    void brewer._flush()?.then(() => (isGivenUp = true));
+    setImmediate(() => isGivenUp && unread());
   };
 
   const sendLines = async (brewer: Brewer): Promise<void> => {
@@ -93,7 +118,10 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   const code = await run.ended;
   input?.destroy();
   await client.disconnect();
-  return code;
+  if (code !== ExitCode.OK || !isLost) return code;
+  // Ctrl-C ends lines well only if those that were read have left.
+  tell.error(failure(`Not everything that was sent on ${topic} was accepted: some of it may be lost.`));
+  return ExitCode.FAILURE;
 }
 
 async function messageOf(text: string | undefined, input: Readable | undefined, { json }: BrewFlags, tell: Tell): Promise<Uint8Array> {

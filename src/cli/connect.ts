@@ -45,8 +45,8 @@ export function makeClient(flags: ClientFlags, brews: Brew[] | undefined, run: R
     // Disconnected: it will not be tried again, or what was brewed last did not leave. That a brew was still dialling is no
     // such thing: what waited for it is told of by itself, or has taken another way.
     else if (isRefusal(error) || (client.state === 'disconnected' && error.code !== 'CONNECT_FAILED')) run.fail(error);
-    // That it reconnects has been said.
-    else if (client.state === 'reconnecting') tell.detail(error.message);
+    // That it reconnects has been said; and whoever misses something says so when this side has closed a connection.
+    else if (client.state === 'reconnecting' || error.code === 'CONNECTION_CLOSED') tell.detail(error.message);
     else tell.error(error);
   });
   client.on('dropped', ({ reason, count }) => {

@@ -19,7 +19,7 @@ export const usage = (sentence: string): ExitError => new ExitError(ExitCode.USA
 
 /** Throws what an option was refused with: where that stands on the command line, it is the command line that is wrong. */
 export function refused(error: unknown): never {
-  throw error instanceof PubkeeperError && error.code === 'OPTION_INVALID' ? usage(error.message) : error;
+  throw error instanceof PubkeeperError && ['OPTION_INVALID', 'BREW_CONFIG_INVALID'].includes(error.code) ? usage(error.message) : error;
 }
 
 /** What was tried did not work. */

@@ -44,7 +44,8 @@ export function formatter(format: Format, colour: boolean): (message: Message, t
 function record({ topic, brewerId, data, retained, sequence }: Message, time: Date): Record<string, unknown> {
   const text = asText(data);
   const content = text === undefined ? { base64: base64(data) } : { data: text };
-  return { topic, time: time.toISOString(), brewerId, ...content, retained, ...(sequence !== undefined && { sequence }) };
+  // JSON leaves out what is undefined.
+  return { topic, time: time.toISOString(), brewerId, ...content, retained, sequence };
 }
 
 /** Whether to colour what goes to a stream: only on a terminal, and not where https://no-color.org says no. */

@@ -8,7 +8,7 @@ Start a server, subscribe, and publish, each in a shell of its own:
 
 Data goes to stdout, everything else to stderr. Exit codes:
   0    success, or Ctrl-C in a command that runs until it is stopped
-  1    failure: server unreachable, token refused, file missing, port in use
+  1    failure: server unreachable, token refused, message lost, file missing, port in use
   2    the command line is wrong
   124  --timeout expired
   130, 143  SIGINT or SIGTERM came before it was done
@@ -93,6 +93,7 @@ What is printed for each message:
 
 ${BREWS.trim()}
 
+A topic that the token may not read is no error: nothing comes from it.
 --timeout counts from the start. When it expires, the exit code is 0 if a message came and there is no --count, else 124.
 --cipher is the weakest encryption that is accepted: aes-gcm, aes-cbc (this or aes-gcm), or none (everything).
 
@@ -108,10 +109,11 @@ Waits until somebody subscribes, sends, and exits. Without a [text] it sends --f
 message, or with --lines each line as one message, without its line break, as soon as it comes.
 
 Exits once a patron, broker or relay has accepted everything. Exit code 1 if a message is lost, or not accepted within
-15 s after the last one was sent.
+15 s after the last one was sent, or before the last subscriber left.
 
 While nobody subscribes, --lines reads nothing, so that no line is lost; --timeout limits each such wait. Ctrl-C gives
-exit code 130. With --lines and a subscriber it gives 0, because that is the way to end an endless input.
+exit code 130. With --lines and a subscriber it gives 0, because that is the way to end an endless input, or 1 if a line
+that was read is not accepted.
 Put -- before a text that starts with a dash: brew demo.x -- --help
 
 ${BREWS.trim()}

@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { constants, createReadStream, fstatSync, openSync, statSync } from 'node:fs';
+import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { show } from '../core/id.js';
 import { failure, systemCode } from './exit.js';
@@ -9,14 +10,17 @@ export const MAX_MESSAGE = 16 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
-/** The bytes of a file, or of stdin for `undefined` and `-`. Rejects at once where there is nothing to read: who reads may be long in coming. */
-export async function openInput(path: string | undefined): Promise<Readable> {
-  if (path === undefined || path === '-') return process.stdin;
-  const file = await open(path);
-  // A directory can be opened: only its first read fails.
-  if (!(await file.stat()).isDirectory()) return file.createReadStream();
-  await file.close();
-  throw isDirectory(path);
+/** The bytes of a file, or of stdin for `undefined` and `-`. Throws at once where there is nothing to read: who reads may be long in coming. */
+export function openInput(path: string | undefined): Readable {
+  const isStdin = path === undefined || path === '-';
+  const stat = isStdin ? fstatSync(0) : statSync(path);
+  // A directory can be opened: only its first read fails, and as stdin Node takes it for an input that is empty.
+  if (stat.isDirectory()) throw isDirectory(path);
+  if (isStdin) return process.stdin;
+  // A thread that waits for a pipe's writer would keep the process from ending, also at Ctrl-C. Elsewhere such a pipe counts as ended.
+  const isPipe = stat.isFIFO() && process.platform === 'linux';
+  if (isPipe) return new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), readable: true, writable: false });
+  return createReadStream(path, { fd: openSync(path, 'r') });
 }
 
 /**

@@ -43,7 +43,7 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
 
   run.after(timeout, () => {
     const enough = count === Infinity && received > 0;
-    const came = `${received} of ${count === Infinity ? 'any number of' : count} messages came within ${timeout} s.`;
+    const came = `${count === Infinity ? 'No message' : `${received} of ${count} messages`} came within ${timeout} s.`;
     if (!enough) tell.note(received ? came : notInTime(client, flags, came));
     run.end(enough ? ExitCode.OK : ExitCode.TIMEOUT);
   });

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import {
   clientOptions,
+  fileOption,
   parseCipher,
   parseCount,
   parsePattern,
@@ -24,7 +25,7 @@ export async function runCommandLine(args: readonly string[], tell: Tell): Promi
   let exitCode: number = ExitCode.OK;
   const program = makeProgram(tell, (code) => (exitCode = code));
   try {
-    await program.parseAsync(args, { from: 'user' });
+    await program.parseAsync(isDeepHelp(args) ? [...args.slice(1), '--help'] : args, { from: 'user' });
     return exitCode;
   } catch (error) {
     if (!(error instanceof CommanderError)) {
@@ -78,7 +79,7 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
     .argument('[text]', 'the message; without it, --file or stdin')
     .addOption(new Option('--cipher <name>', 'how to encrypt: aes-gcm, aes-cbc or none').default('aes-gcm').argParser(parseCipher))
     .option('--json', 'check that the message is JSON, and send it without whitespace')
-    .option('--file <path>', 'send the contents of a file; - for stdin')
+    .addOption(fileOption('--file <path>', 'send the contents of a file; - for stdin'))
     .option('--lines', 'send each line as a message')
     .addOption(new Option('--timeout <seconds>', 'give up if nobody subscribes within this time (default: keep waiting)').argParser(parseSeconds))
     .addOption(quiet())
@@ -108,22 +109,35 @@ const client = (command: Command): Command => clientOptions().reduce((it, option
 const quiet = (): Option => new Option('-q, --quiet', 'no notes on stderr, only errors');
 const verbose = (): Option => new Option('--verbose', 'more on stderr: details, and the stacks of errors');
 
+/** `help token create`: of several words Commander's own command takes the first. */
+const isDeepHelp = ([word, ...names]: readonly string[]): boolean => word === 'help' && names.length > 1;
+
 /** What other publish/subscribe tools call our commands. */
 const ELSEWHERE: ReadonlyMap<string, string> = new Map([['sub', 'patron'], ['subscribe', 'patron'], ['pub', 'brew'], ['publish', 'brew']]);
 
 /** Commander's error as a sentence of ours. What stands behind a `=` is left out: it may be a token. */
 function sentenceOf({ message, code }: CommanderError, args: readonly string[], program: Command): string {
-  const text = message.replace(/^error: /, '').replace(/('-[^'=]*)=[^']*'/, "$1'").replace(/\s*\n\s*/g, ' ').replace(/\.$/, '');
+  const called = calledBy(args, program);
+  const [, name] = /'(-[^'=]*)=/.exec(message) ?? [];
+  const text = called.at(-1)!.options.some(({ long }) => long === name)
+    ? `option '${name}' takes no value`
+    : message.replace(/^error: /, '').replace(/('-[^'=]*)=[^']*'/, "$1'").replace(/\s*\n\s*/g, ' ').replace(/\.$/, '');
   const meant = code === 'commander.unknownCommand' ? ELSEWHERE.get(args.find((arg) => !arg.startsWith('-')) ?? '') : undefined;
   const hint = meant ? ` (Did you mean ${meant}?)` : '';
-  const dash = code === 'commander.unknownOption' && args.includes('brew') ? ' (put -- before a text that starts with a dash)' : '';
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${hint}${dash}; see ${calledBy(args, program)} --help.`;
+  const brewHint = args.includes('brew') ? (BREW_HINTS[code] ?? '') : '';
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${hint}${brewHint}; see ${called.map((command) => command.name()).join(' ')} --help.`;
 }
 
-/** The command that was called, as far as there is one: its help has the flags. */
-function calledBy([word, ...rest]: readonly string[], command: Command): string {
+/** What is often meant by what `brew` does not take. */
+const BREW_HINTS: Readonly<Record<string, string>> = {
+  'commander.unknownOption': ' (put -- before a text that starts with a dash)',
+  'commander.excessArguments': ' (put quotes around a text of several words)',
+};
+
+/** The command that was called, as far as there is one, last, behind those that it belongs to: its help has the flags. */
+function calledBy([word, ...rest]: readonly string[], command: Command): readonly Command[] {
   const next = command.commands.find((known) => known.name() === word);
-  return next ? `${command.name()} ${calledBy(rest, next)}` : command.name();
+  return next ? [command, ...calledBy(rest, next)] : [command];
 }
 
 const version = (): string =>

@@ -6,7 +6,7 @@ import { LIMITS } from '../server/limits.js';
 import { LOG_LEVELS } from '../server/log.js';
 import { isAddress } from '../server/own-address.js';
 import { isOrigin } from '../server/upgrade.js';
-import { parsePort, wholeNumber } from './arguments.js';
+import { fileOption, parsePort, wholeNumber } from './arguments.js';
 import { usage } from './exit.js';
 import { collectTokens } from './tokens.js';
 
@@ -107,7 +107,7 @@ function parseAlgorithms(text: string): JwtAlgorithm[] {
 
 /** The flags for signed tokens. `key`: what the key file is for. */
 export const jwtOptions = (key: string): Option[] => [
-  new Option('--jwt-key-file <file>', key),
+  fileOption('--jwt-key-file <file>', key),
   new Option('--jwt-jwks-url <url>', 'an https URL of a JWKS that verifies signed tokens'),
   new Option('--jwt-issuer <text>', 'what the claim "iss" must be'),
   new Option('--jwt-audience <text>', 'what the claim "aud" must be or contain'),
@@ -122,18 +122,18 @@ export function addServeFlags(command: Command): Command {
     new Option('--host <address>', 'the address to listen on; 0.0.0.0 for all').default('127.0.0.1'),
     new Option('--relay-port <port>', 'also open a port for the relay alone, as older clients expect').argParser(parsePort),
     new Option('--relay-address <host:port>', 'a further address of this relay, such as that of a proxy; may be repeated').argParser(collectAddresses),
-    new Option('--tokens <file>', 'a JSON file of tokens, or of their hashes, and their rights'),
+    fileOption('--tokens <file>', 'a JSON file of tokens, or of their hashes, and their rights'),
     new Option('-t, --token <token>', 'a token that may connect; may be repeated').argParser(collectTokens),
     ...jwtOptions('a PEM public key or certificate, a JWK, a JWKS or an HS256 secret that verifies signed tokens'),
     new Option('--profile <name>', 'secured: the relay requires tickets of the control server; open: it does not; default: open on loopback, else secured').choices(['open', 'secured']),
-    new Option('--ticket-key-file <file>', 'one or two keys for relay tickets, as lines of 64 hex digits; the first signs'),
+    fileOption('--ticket-key-file <file>', 'one or two keys for relay tickets, as lines of 64 hex digits; the first signs'),
     new Option('--cluster <urls>', 'form one network with other servers, over NATS at nats://host:port; several addresses with commas').env('PUBKEEPER_CLUSTER'),
     new Option('--cluster-name <name>', 'the name of that network; different names separate networks on one NATS').default('pubkeeper').env('PUBKEEPER_CLUSTER_NAME'),
-    new Option('--cluster-credentials <file>', 'a credentials file for NATS').env('PUBKEEPER_CLUSTER_CREDENTIALS'),
+    fileOption('--cluster-credentials <file>', 'a credentials file for NATS').env('PUBKEEPER_CLUSTER_CREDENTIALS'),
     new Option('--cluster-replicas <number>', 'how many NATS servers keep the registry (default: 3, or 1 where there is one)').argParser((text) => wholeNumber(text, '--cluster-replicas', 1, 5)),
     new Option('--origin <origin>', 'an origin whose pages may connect, and no others; may be repeated').argParser(collectOrigins),
-    new Option('--tls-cert <file>', 'the certificate chain, as PEM: the server speaks wss: and https:'),
-    new Option('--tls-key <file>', 'its private key, as PEM'),
+    fileOption('--tls-cert <file>', 'the certificate chain, as PEM: the server speaks wss: and https:'),
+    fileOption('--tls-key <file>', 'its private key, as PEM'),
     ...Object.entries(NUMBERS).map(([name, [help, ...bounds]]) => number(name, help, bounds)),
     ...Object.entries(LIMITS).map(([name, bounds]) => number(name, LIMIT_HELP[name as keyof typeof LIMITS], bounds)),
     new Option('--slow-reader <what>', 'what happens to a relay connection that stops reading: drop (it gets the newest frames later) or cut (closed with 4413); default drop').choices(['drop', 'cut']),

@@ -58,7 +58,8 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
 }
 
 /** What is wrong with flags only together. */
-function check({ host, json, logFormat, profile, ticketKeyFile, verbose, logLevel }: ServeFlags, hasTokens: boolean): void {
+function check({ port, relayPort, host, json, logFormat, profile, ticketKeyFile, verbose, logLevel }: ServeFlags, hasTokens: boolean): void {
+  if (port && port === relayPort) throw usage(`--relay-port must not be --port, where the relay is too: leave it out, or give it another number than ${port}.`);
   if (!hasTokens && !isLoopback(host)) {
     throw usage(`A server on ${show(host)} can be reached from outside: give --token or --tokens, or leave out --host.`);
   }

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { parsePattern, parseToken, wholeNumber } from './arguments.js';
+import { fileOption, parsePattern, parseToken, wholeNumber } from './arguments.js';
 import { jwtOptions } from './serve-flags.js';
 import type { CreateFlags, VerifyFlags } from './token.js';
 import type { Tell } from './tell.js';
@@ -38,7 +38,7 @@ export function addTokenCommands(
     .addOption(new Option('--read <pattern>', 'topics that it may read; may be repeated').argParser(collectPatterns))
     .addOption(new Option('--write <pattern>', 'topics that it may write; may be repeated').argParser(collectPatterns))
     .option('--all', 'it may read and write every topic')
-    .option('--tokens <file>', 'add its hash to this token file, which is created if there is none')
+    .addOption(fileOption('--tokens <file>', 'add its hash to this token file, which is created if there is none'))
     .addOption(new Option('--expires <seconds>', 'for a signed token: how long it is valid (default: 3600)').argParser((text) => wholeNumber(text, '--expires', 1, 1e9)))
     .option('--subject <text>', 'for a signed token: whom it is for, the claim "sub"')
     .option('-q, --quiet', 'no notes on stderr, only errors');
@@ -46,8 +46,8 @@ export function addTokenCommands(
   create.action(async (flags: CreateFlags) => done(await (await import('./token.js')).createToken(flags, tell)));
 
   const verify = command(parent, 'verify', 'Check a token, and print what it may do', VERIFY)
-    .option('--tokens <file>', 'the token file of the server')
+    .addOption(fileOption('--tokens <file>', 'the token file of the server'))
     .addOption(new Option('-t, --token <token>', 'the token; better on stdin').env('PUBKEEPER_TOKEN').argParser(parseToken));
   for (const option of jwtOptions('the key that verifies signed tokens, as for pubkeeper serve')) verify.addOption(option);
-  verify.action(async (flags: VerifyFlags) => done(await (await import('./token.js')).verifyToken(flags)));
+  verify.action(async (flags: VerifyFlags) => done(await (await import('./token.js')).verifyToken(flags, tell)));
 }

@@ -62,13 +62,17 @@ export async function createToken(flags: CreateFlags, tell: Tell): Promise<numbe
 }
 
 /** `pubkeeper token verify` */
-export async function verifyToken(flags: VerifyFlags): Promise<number> {
+export async function verifyToken(flags: VerifyFlags, tell: Tell): Promise<number> {
   const { tokens: path } = flags;
   const jwt = await jwtAuthenticator(flags);
+  // Before it waits for a person who types.
+  const known = path === undefined ? undefined : await readTokens(path);
   if (path === undefined && !jwt) throw usage('There is nothing to check the token against: give --tokens, or --jwt-key-file or --jwt-jwks-url.');
-  const token = flags.token ?? (await readAll(process.stdin, MAX_TOKEN, TOO_LONG).then((bytes) => Buffer.from(bytes).toString().trim()));
+  // Else who has that variable for other commands would take this for an answer about stdin.
+  if (flags.token !== undefined && flags.token === process.env['PUBKEEPER_TOKEN']) tell.note('Checking the token in PUBKEEPER_TOKEN: stdin is not read.');
+  const token = flags.token ?? (await readStdin(tell));
   if (!token) throw usage('There is no token: give it on stdin, or set PUBKEEPER_TOKEN.');
-  const listed = path === undefined ? undefined : (await readTokens(path)).list(token);
+  const listed = known?.list(token);
   const signed = listed ? undefined : await jwt?.check(token);
   if (!listed && typeof signed !== 'object') {
     const why = [...(path === undefined ? [] : ['it is not in the file']), ...(signed === undefined ? [] : [signed])];
@@ -77,6 +81,11 @@ export async function verifyToken(flags: VerifyFlags): Promise<number> {
   const claims = listed ? { rights: listed } : claimsOf(token);
   process.stdout.write(`${JSON.stringify(claims)}\n`);
   return ExitCode.OK;
+}
+
+async function readStdin(tell: Tell): Promise<string> {
+  if (process.stdin.isTTY) tell.note('Reading the token from the terminal; end it with Ctrl-D.');
+  return Buffer.from(await readAll(process.stdin, MAX_TOKEN, TOO_LONG)).toString().trim();
 }
 
 function claimsOf(token: string): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,8 @@ const mosquittoServer = findProgram('mosquitto');
 
 let server: PubkeeperServer;
 beforeAll(async () => {
-  server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
+  // A patron that takes longer to join the relay misses what a brewer has brewed that has left by then: a busy machine is slow.
+  server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true, write: true }] }, holdMs: 60_000 });
 });
 afterAll(() => server.close());
 
@@ -134,6 +135,32 @@ describe('--brew', () => {
       await broker.kill();
     }
   }, 20_000);
+
+  it.each([
+    ['mqtt=mqtt:', ['hello']],
+    ['nats=nats:', ['--lines', '--file', main]],
+    ['websocket=ws:', ['hello']],
+  ])('%s, where nobody is: who brews says that its patron has left without it', async (flag, input) => {
+    const topic = `left.${flag.split('=')[0]!}`;
+    const address = `${flag}//127.0.0.1:${await freePort()}`;
+    const read = run(['patron', topic, '--timeout', '10', '--brew', flag.split('=')[0]!]);
+    const { code, stderr } = await run(['brew', topic, ...input, '--brew', address, '--timeout', '30']);
+    expect(stderr).toMatch(new RegExp(`What was sent on ${topic} was not accepted before its last patron left: it may be lost\\.\n`));
+    expect([code, (await read).code]).toEqual([1, 124]);
+  });
+
+  it('local, in a directory that cannot be: ends at once, unless another brew is left', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pk-cli-'));
+    const file = join(directory, 'file');
+    writeFileSync(file, '');
+    try {
+      const { code, stderr } = await run(['brew', 'demo.x', 'hello', '--brew', `local=${file}`]);
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^pubkeeper: The directory [^\n]+ cannot hold the sockets of a LocalBrew[^\n]+\n$/)]);
+      expect(await exchange([], ['--brew', `local=${file}`, '--brew', 'websocket'])).toEqual(delivered);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
 
   it.each([
     [['--brew', 'carrier-pigeon'], /must be one of websocket, mqtt, nats, local/],

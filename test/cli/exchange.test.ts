@@ -158,6 +158,12 @@ describe.concurrent('brew refuses', () => {
     expect(end).toMatchObject({ code, stdout: '' });
   });
 
+  it('a directory as stdin, which is no empty message', async () => {
+    const shell = new Cli('sh', ['-c', '"$0" "$1" brew refused < /', process.execPath, MAIN], { env: server.env });
+    expect(await shell.exit).toBe(1);
+    expect(shell.stderr.all).toBe('pubkeeper: Standard input is a directory: name a file.\n');
+  });
+
   it('a line that is not JSON, after it has sent those before it', async () => {
     const patron = await listen('halfway', ['--lines'], server);
     const end = await brew(['halfway', '--lines', '--json'], '{"a": 1}\n[2, 3]\noops\n4\n');

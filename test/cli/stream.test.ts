@@ -1,5 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { createWriteStream, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../free-port.js';
 import { listen, pubkeeper, result, serve, TOKEN, type Served } from './harness.js';
 
 let server: Served;
@@ -37,6 +42,32 @@ describe.concurrent('brew --lines', () => {
     expect(await result(['brew', 'endless', 'four'], { env: server.env })).toMatchObject({ code: 0 });
     await patron.prints(/^four\n/m);
     expect(patron.stdout.all).toBe('one\ntwo\nthree\nfour\n');
+  });
+
+  it('says at Ctrl-C that lines were not accepted', async () => {
+    await listen('away', ['--lines'], server);
+    const brewing = pubkeeper(['brew', 'away', '--lines', '--brew', `websocket=ws://127.0.0.1:${await freePort()}`], { env: server.env });
+    brewing.child.stdin!.write('one\n');
+    await brewing.says(/Cannot connect/);
+    brewing.kill('SIGINT');
+    expect(await brewing.exit).toBe(1);
+    expect(brewing.stderr.all).toMatch(/\npubkeeper: Not everything that was sent on away was accepted: some of it may be lost\.\n$/);
+  });
+
+  it.skipIf(process.platform !== 'linux')('ends at Ctrl-C while it reads a pipe into which nobody writes', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-cli-'));
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const patron = await listen('piped', ['--lines'], server);
+    const brewing = pubkeeper(['brew', 'piped', '--lines', '--file', pipe], { env: server.env });
+    // Opens when somebody reads.
+    const writer = createWriteStream(pipe);
+    writer.write('one\n');
+    await patron.prints(/^one\n/);
+    brewing.kill('SIGINT');
+    expect(await brewing.exit).toBe(0);
+    writer.destroy();
+    rmSync(directory, { recursive: true });
   });
 
   it('loses nothing to a patron that is slow, though the brewer has long left', async () => {

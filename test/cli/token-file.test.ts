@@ -2,7 +2,7 @@ import { chownSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Cli, MAIN, result } from './harness.js';
+import { Cli, MAIN, pubkeeper, result } from './harness.js';
 
 let directory: string;
 beforeAll(() => void (directory = mkdtempSync(join(tmpdir(), 'pubkeeper-token-file-'))));
@@ -41,13 +41,17 @@ describe.concurrent('a token file', () => {
   it('stays where a link leads to, with its mode and its owner', async () => {
     const [tokens, link] = [join(directory, 'real.json'), join(directory, 'link.json')];
     writeFileSync(tokens, JSON.stringify({ old: [{ topic: 'a', read: true }] }), { mode: 0o640 });
-    if (process.getuid?.() === 0) chownSync(tokens, 1234, 1235);
     symlinkSync(tokens, link);
-    const { uid, gid, mode } = statSync(tokens);
-    expect(await create(link)).toMatchObject({ code: 0 });
-    expect(lstatSync(link).isSymbolicLink()).toBe(true);
-    expect(hashesOf(tokens)).toHaveLength(2);
-    expect(statSync(tokens)).toMatchObject({ uid, gid, mode });
+    const isRoot = process.getuid?.() === 0;
+    // Also where only the group is another one, as of a file that root writes and the server's group reads.
+    for (const [uid, gid] of isRoot ? [[1234, 1235], [0, 1235], [1234, 0]] as const : [[undefined, undefined]] as const) {
+      if (uid !== undefined) chownSync(tokens, uid, gid);
+      const before = statSync(tokens);
+      expect(await create(link)).toMatchObject({ code: 0 });
+      expect(lstatSync(link).isSymbolicLink()).toBe(true);
+      expect(statSync(tokens)).toMatchObject({ uid: before.uid, gid: before.gid, mode: before.mode });
+    }
+    expect(hashesOf(tokens)).toHaveLength(isRoot ? 4 : 2);
   });
 });
 
@@ -74,7 +78,15 @@ it('refuses flags of those who check tokens, instead of making another kind of t
 });
 
 it('token verify says that its input is no token where that is too long', async () => {
-  const { code, stderr } = await result(['token', 'verify', '--tokens', join(directory, 'none.json')], { input: 'x'.repeat(70_000) });
+  const tokens = join(directory, 'one.json');
+  writeFileSync(tokens, '{"t": []}');
+  const { code, stderr } = await result(['token', 'verify', '--tokens', tokens], { input: 'x'.repeat(70_000) });
   expect(code).toBe(1);
   expect(stderr).toBe('pubkeeper: Standard input is longer than a token can be (65536 bytes): give it only the token.\n');
+});
+
+it('token verify reads the file before the token, for which it may have to wait', async () => {
+  const verifying = pubkeeper(['token', 'verify', '--tokens', join(directory, 'none.json')]);
+  expect(await verifying.exit).toBe(1);
+  expect(verifying.stderr.all).toMatch(/none\.json" does not exist\.\n$/);
 });

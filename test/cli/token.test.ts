@@ -81,7 +81,9 @@ describe.concurrent('pubkeeper token, signed', () => {
     // Of another audience: not good.
     const other = await result(['token', 'verify', '--jwt-key-file', open, '--jwt-issuer', 'me', '--jwt-audience', 'us', '--jwt-algorithms', 'ES256'], { env });
     expect(other).toMatchObject({ code: 1, stdout: '' });
-    expect(other.stderr).toBe('pubkeeper: The token is not valid: unexpected "aud" claim value.\n');
+    // Whoever gives another one on stdin learns which was checked.
+    const which = 'Checking the token in PUBKEEPER_TOKEN: stdin is not read.';
+    expect(other.stderr).toBe(`pubkeeper: ${which}\npubkeeper: The token is not valid: unexpected "aud" claim value.\n`);
     expect(other.stderr).not.toContain(env.PUBKEEPER_TOKEN);
   });
 
@@ -96,8 +98,8 @@ describe.concurrent('pubkeeper token, signed', () => {
   it('may hold for longer than there are dates', async () => {
     const key = 'a secret of more than thirty-two bytes';
     const token = new SignJWT({ rights: [{ topic: 'a', read: true }] }).setProtectedHeader({ alg: 'HS256' }).setIssuer('me').setAudience('them').setExpirationTime(1e16);
-    const env = { PUBKEEPER_JWT_KEY: key, PUBKEEPER_TOKEN: await token.sign(Buffer.from(key)) };
-    const checked = await result(['token', 'verify', ...CLAIMS, 'HS256'], { env });
+    const env = { PUBKEEPER_JWT_KEY: key };
+    const checked = await result(['token', 'verify', ...CLAIMS, 'HS256'], { env, input: await token.sign(Buffer.from(key)) });
     expect(checked).toMatchObject({ code: 0, stderr: '' });
     expect(JSON.parse(checked.stdout)).toMatchObject({ expires: '+275760-09-13T00:00:00.000Z' });
   });

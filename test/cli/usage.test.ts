@@ -66,6 +66,13 @@ describe('the command line that is wrong', () => {
     [['brew', 'a', 'x', '--lines', ...TOKEN], /a text and --lines/],
     [['brew', 'a', '{', '--json', ...TOKEN], /The text is not JSON/],
     [['brew', 'a', '--frob', ...TOKEN], /put -- before a text that starts with a dash/],
+    [['brew', 'a', 'hello', 'world', ...TOKEN], /Too many arguments[^\n]+\(put quotes around a text of several words\)/],
+    [['brew', 'a', '--file', '', ...TOKEN], /--file needs the name of a file/],
+    [['brew', 'a', 'x', '--brew', 'websocket=ws://h:0', ...TOKEN], /a port from 1 to 65535, not "h" and 0/],
+    [['patron', 'a', '--json=SECRET', ...TOKEN], /Option '--json' takes no value; see pubkeeper patron --help/],
+    [['serve', '--tokens', ''], /--tokens needs the name of a file/],
+    [['serve', '--port', '9000', '--relay-port', '9000'], /--relay-port must not be --port/],
+    [['token', 'create', '--all', '--tokens', ''], /--tokens needs the name of a file/],
     [['--frob', 'brew'], /; see pubkeeper --help\.$/m],
     [['brw', 'a'], /; see pubkeeper --help\.$/m],
     [['token', 'creat'], /; see pubkeeper token --help\.$/m],
@@ -124,7 +131,7 @@ describe('the command line that is wrong', () => {
 });
 
 describe('help', () => {
-  it.each([[['--help']], [['help', 'serve']], [['serve', '--help']], [['patron', '--help']], [['brew', '-h']], [['token', '--help']], [['token', 'create', '--help']], [['token', 'verify', '--help']]])('%j is on stdout, with examples', async (args) => {
+  it.each([[['--help']], [['help', 'serve']], [['serve', '--help']], [['patron', '--help']], [['brew', '-h']], [['token', '--help']], [['help', 'token', 'create']], [['token', 'verify', '--help']]])('%j is on stdout, with examples', async (args) => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('Usage: pubkeeper');
