@@ -469,15 +469,19 @@ describe('socket files', () => {
   });
 
   it.each([
-    ['a link to elsewhere', (dir: string) => symlinkSync(tmpdir(), dir), 'is not a directory'],
-    ['too long a path', () => undefined, 'too long'],
-  ])('are not made in %s', async (what, make, words) => {
-    const dir = what === 'too long a path' ? join(directory(), 'x'.repeat(100)) : directory();
+    ['a link to elsewhere', () => directory(), (dir: string) => symlinkSync(tmpdir(), dir), 'is not a directory'],
+    ['a link to nothing', () => directory(), (dir: string) => symlinkSync(join(dir, 'nothing'), dir), 'is not a directory'],
+    ['a file', () => directory(), (dir: string) => writeFileSync(dir, ''), 'is not a directory'],
+    ['a directory below a file', () => join(directory(), 'below'), (dir: string) => writeFileSync(dirname(dir), ''), 'ENOTDIR'],
+    ['a file system without directories of users', () => (process.platform === 'linux' ? '/proc/pubkeeper/sockets' : '/dev/null/sockets'), () => undefined, /ENOENT|ENOTDIR/],
+    ['too long a path', () => join(directory(), 'x'.repeat(100)), () => undefined, 'too long'],
+  ])('are not made in %s', async (_, where, make, words) => {
+    const dir = where();
     make(dir);
     const { brew, errors } = local({ directory: dir });
     expect(await brew.brewerDetails({ topic: TOPIC, brewerId: newId() })).toBeUndefined();
     expect(errors[0]?.code).toBe('BREW_FAILED');
-    expect(errors[0]?.message).toContain(words);
+    expect(errors[0]?.message).toMatch(words);
   });
 });
 
