@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
@@ -8,7 +8,7 @@ import fc from '../fast-check.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LocalBrew, type LocalBrewOptions, localName } from '../../src/brews/local.js';
 import { LengthPrefixed } from '../../src/brews/internal/length-prefixed.js';
-import { newId, PubkeeperError } from '../../src/core/index.js';
+import { type BrewDetails, newId, PubkeeperError } from '../../src/core/index.js';
 import { rawFrame, settle, thrown } from '../helpers.js';
 import { attached, pair, receiver, TOPIC } from './rig.js';
 
@@ -413,6 +413,26 @@ describe('socket files', () => {
     const box = await pair(writer.brew, local({ directory: dir }).brew, mine);
     void box.say('alive');
     expect(await box.next()).toBe('alive');
+  });
+
+  it('are there when brewers are removed and added anew before they listen, where killed ones have left theirs', async () => {
+    const dir = directory();
+    const { brew, errors } = local({ directory: dir });
+    await brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const left = join(dirname(dir), 'left');
+    leaveStale(left);
+    const ids = Array.from({ length: 200 }, newId);
+    for (const id of ids) linkSync(left, join(dir, `${id}.sock`));
+    const all: (BrewDetails | undefined)[] = [];
+    for (const [index, brewerId] of ids.entries()) {
+      const removed = brew.brewerDetails({ topic: TOPIC, brewerId });
+      // The moment in which the two meet is short.
+      for (let steps = index % 20; steps; steps--) await Promise.resolve();
+      brew.endBrewer(brewerId);
+      all.push(...(await Promise.all([removed, brew.brewerDetails({ topic: TOPIC, brewerId })])));
+    }
+    expect(errors).toEqual([]);
+    expect(all.map((one) => existsSync(one!.sock as string))).not.toContain(false);
   });
 
   it('are left alone while their brewer lives: the second one is registered without this brew', async () => {
