@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Line, LineOwner } from '../../src/brews/internal/broker-line.js';
 import { BrokerLink } from '../../src/brews/internal/broker-link.js';
 import { PubkeeperError } from '../../src/core/index.js';
-import { deferred, settle, thrown } from '../helpers.js';
+import { deferred, rejected, settle, thrown } from '../helpers.js';
 import { host } from './rig.js';
 
 // What a client does with what its broker has not taken yet: lines begin, take and end when the test says so.
@@ -80,6 +80,17 @@ it('what waits for an address that nobody reads any more is given up, and nothin
   await given;
   await open();
   expect(take()).toEqual(['b 2']);
+});
+
+it('what was given up makes room for as much again', async () => {
+  const { link } = made();
+  for (let i = 0; i < 3; i++) {
+    void link.publish('a', new Uint8Array(16 * 1024 * 1024 - 1));
+    void link.publish('a', bytes('1'));
+    thrown(() => link.publish('b', bytes('2')), 'BUFFER_FULL');
+    link.forget('a');
+  }
+  await link.close();
 });
 
 it('an address is subscribed on each line; who has left, and a line that has ended, say nothing', async () => {
@@ -166,4 +177,15 @@ it('one that is woken dials at once; one that is closed while it dials is closed
   await open();
   expect(take()).toEqual(['closed']);
   expect(thrown(() => link.publish('a', bytes('1')), 'CONNECTION_CLOSED')).toBeDefined();
+});
+
+it('one that is closed while its broker is away gives up what waits, dials no more, and tells no state any more', async () => {
+  const { link, open, lose, redial, dials, states, errors } = made();
+  link.use({ brewerId: 'b' });
+  await open();
+  await lose();
+  const waiting = link.publish('a', bytes('1')) as Promise<void>;
+  await Promise.all([rejected(waiting, 'CONNECTION_CLOSED'), link.close()]);
+  await redial();
+  expect([dials.length, states, errors.map(({ code }) => code)]).toEqual([1, [], ['CONNECTION_LOST']]);
 });
