@@ -146,6 +146,18 @@ it('one that has not been there yet is not waited for', async () => {
   expect(states.map(({ up }) => up)).toEqual([false]);
 });
 
+it('one that ends before it is handed over is no line: it is told, and dialled anew', async () => {
+  const { link, open, redial, take, dials, errors } = made();
+  void link.publish('a', bytes('1'));
+  dials[0]!.owner.ended(lost());
+  await open();
+  expect([take(), errors.map(({ code }) => code)]).toEqual([[], ['CONNECTION_LOST']]);
+  await redial();
+  expect(dials).toHaveLength(2);
+  await open();
+  expect(take()).toEqual(['a 1']);
+});
+
 it('a message over which the broker ends three lines in a row is given up, and what is behind it leaves', async () => {
   const { link, open, lose, redial, take, taken } = made();
   await open();
@@ -172,6 +184,11 @@ it('one that is woken dials at once; one that is closed while it dials is closed
   expect(dials).toHaveLength(2);
   await redial();
   expect(dials).toHaveLength(2);
+  await open();
+  link.wake();
+  expect(dials).toHaveLength(2);
+  await lose();
+  await redial();
   link.listen('a', { message: () => undefined });
   await link.close();
   await open();
@@ -188,4 +205,15 @@ it('one that is closed while its broker is away gives up what waits, dials no mo
   await Promise.all([rejected(waiting, 'CONNECTION_CLOSED'), link.close()]);
   await redial();
   expect([dials.length, states, errors.map(({ code }) => code)]).toEqual([1, [], ['CONNECTION_LOST']]);
+});
+
+it('one that is closed while it dials in vain says nothing, and dials no more', async () => {
+  const { link, redial, dials, errors, states } = made();
+  link.use({ brewerId: 'b' });
+  expect(dials[0]!.owner.isGone()).toBe(false);
+  await link.close();
+  expect(dials[0]!.owner.isGone()).toBe(true);
+  dials[0]!.open.reject(new PubkeeperError('CONNECT_FAILED', 'x'));
+  await redial();
+  expect([dials.length, errors, states]).toEqual([1, [], []]);
 });
