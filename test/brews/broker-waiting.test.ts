@@ -8,7 +8,10 @@ import { host } from './rig.js';
 // What a client does with what its broker has not taken yet: lines begin, take and end when the test says so.
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const lost = (): PubkeeperError => new PubkeeperError('CONNECTION_LOST', 'x');
@@ -47,7 +50,7 @@ function made() {
     await settle();
   };
   const redial = async (): Promise<void> => void (await vi.advanceTimersByTimeAsync(1000));
-  return { ...rig, link, dials, taken, confirmed, open, lose, redial, take: () => said.splice(0) };
+  return { ...rig, link, line, dials, taken, confirmed, open, lose, redial, take: () => said.splice(0) };
 }
 
 it('what was on its way when a line ended leaves before what was brewed since, and 16 MiB wait at most', async () => {
@@ -216,4 +219,43 @@ it('one that is closed while it dials in vain says nothing, and dials no more', 
   dials[0]!.open.reject(new PubkeeperError('CONNECT_FAILED', 'x'));
   await redial();
   expect([dials.length, errors, states]).toEqual([1, [], []]);
+});
+
+it('waits longer before each dial in vain, and as little as at first after a line that has lasted', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(1);
+  const { link, open, lose, dials } = made();
+  /** How long it waits before it dials, in ms. */
+  const waits = async (): Promise<number> => {
+    const before = dials.length;
+    let ms = 0;
+    for (; dials.length === before && ms < 1000; ms += 10) await vi.advanceTimersByTimeAsync(10);
+    return ms;
+  };
+  const fail = async (): Promise<void> => (dials.at(-1)!.open.reject(lost()), settle());
+  const all: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    await fail();
+    all.push(await waits());
+  }
+  for (const lasts of [4999, 5000]) {
+    await open();
+    await vi.advanceTimersByTimeAsync(lasts);
+    await lose();
+    all.push(await waits());
+  }
+  expect(all).toEqual([20, 40, 80, 100, 20]);
+  await link.close();
+});
+
+it('is closed when its line is: that lets out what was published', async () => {
+  const { link, line, open } = made();
+  await open();
+  const closing = deferred<void>();
+  line.close = () => closing.promise;
+  let isClosed = false;
+  const closed = link.close().then(() => (isClosed = true));
+  await settle();
+  expect(isClosed).toBe(false);
+  closing.resolve();
+  await closed;
 });
