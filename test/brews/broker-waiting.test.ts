@@ -85,6 +85,40 @@ it('what waits for an address that nobody reads any more is given up, and nothin
   expect(take()).toEqual(['b 2']);
 });
 
+it('what a line had not confirmed when it ended counts once, however late that line says that it has it', async () => {
+  const { link, open, lose, dials, taken } = made();
+  const half = new Uint8Array(8 * 1024 * 1024);
+  await open();
+  void link.publish('a', half);
+  await lose();
+  void link.publish('a', half);
+  thrown(() => link.publish('a', bytes('1')), 'BUFFER_FULL');
+  await vi.advanceTimersByTimeAsync(1000);
+  await open();
+  const [first] = taken.splice(0);
+  dials.at(-1)!.owner.ended(lost());
+  first!.resolve();
+  await settle();
+  void link.publish('a', half);
+  void link.publish('a', half);
+  thrown(() => link.publish('a', bytes('1')), 'BUFFER_FULL');
+});
+
+it('what the next line refuses at once is told to who brewed it, and what a line had not confirmed at its end too', async () => {
+  const { link, line, open, taken } = made();
+  const publish = line.publish.bind(line);
+  line.publish = (address, payload, retain) => {
+    if (payload.length > 1) throw new PubkeeperError('BREW_FAILED', 'too long');
+    return publish(address, payload, retain);
+  };
+  const long = link.publish('a', bytes('long')) as Promise<void>;
+  const short = link.publish('a', bytes('s')) as Promise<void>;
+  await Promise.all([rejected(long, 'BREW_FAILED'), open()]);
+  const closed = link.close();
+  taken[0]!.reject(new Error('ended'));
+  await Promise.all([rejected(short, 'BREW_FAILED'), closed]);
+});
+
 it('what was given up makes room for as much again', async () => {
   const { link } = made();
   for (let i = 0; i < 3; i++) {
@@ -106,10 +140,12 @@ it('an address is subscribed on each line; who has left, and a line that has end
   const stop = link.listen('c', listener('three'));
   const stopFour = link.listen('c', listener('four'));
   stop();
-  expect(take()).toEqual(['+a', '+b', '+c', '+c']);
+  link.listen('d', listener('five'))();
+  expect(take()).toEqual(['+a', '+b', '+c', '+c', '+d', '-d']);
   confirmed[0]!.resolve();
   confirmed[2]!.resolve();
   confirmed[3]!.reject(new Error('no'));
+  confirmed[4]!.reject(new Error('no'));
   await settle();
   expect([heard.splice(0), errors.splice(0).map(({ code }) => code)]).toEqual([['one there'], ['BREW_FAILED']]);
   stopFour();
@@ -164,6 +200,10 @@ it('one that ends before it is handed over is no line: it is told, and dialled a
 it('a message over which the broker ends three lines in a row is given up, and what is behind it leaves', async () => {
   const { link, open, lose, redial, take, taken } = made();
   await open();
+  const before = link.publish('a', bytes('before'));
+  taken.shift()!.resolve();
+  await before;
+  take();
   const outcome = Promise.resolve(link.publish('a', bytes('bad'))).then(() => 'taken', (error: PubkeeperError) => error.code);
   const behind = Promise.resolve(link.publish('a', bytes('good'))).then(() => 'taken');
   for (let line = 1; line <= 3; line++) {
