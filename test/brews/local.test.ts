@@ -218,6 +218,34 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect([await box.take(2), await fresh.take(2)]).toEqual([['last', 'next'], ['last', 'next']]);
   });
 
+  it('that is on its way is not waited for any more when the brewer ends', async () => {
+    const { brew } = local({ transport, directory: directory() });
+    const brewerId = newId();
+    await brew.brewerDetails({ topic: TOPIC, brewerId });
+    brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: brew.patronDetails() });
+    let isSettled = false;
+    void (brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'one')) as Promise<void>).then(() => (isSettled = true));
+    await settle();
+    expect(isSettled).toBe(false);
+    brew.endBrewer(brewerId);
+    await settle();
+    expect(isSettled).toBe(true);
+  });
+
+  it('that stays while its match ends and is made anew is known at once: brew() waits for nobody', async () => {
+    const shared = { transport, directory: directory() };
+    const [writer, reader] = [local(shared), local(shared)];
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    const { brewerId, patronId } = box;
+    const again = (): (() => void) => writer.brew.startBrewer({ topic: TOPIC, brewerId, patronId, details: reader.brew.patronDetails() });
+    box.end();
+    again()();
+    again();
+    expect(box.say('two')).toBeUndefined();
+    expect(await box.take(2)).toEqual(['one', 'two']);
+  });
+
   it('is given the first frame of whoever listens there next, though it is the same as the last one', async () => {
     const rig = local();
     const brewerId = newId();
