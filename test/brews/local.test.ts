@@ -463,6 +463,18 @@ describe('socket files', () => {
     expect(all.map((one) => existsSync(one!.sock as string))).not.toContain(false);
   });
 
+  it('are not made where something else is, which stays and is named', async () => {
+    const dir = directory();
+    const { brew, errors } = local({ directory: dir });
+    await brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const brewerId = newId();
+    const path = join(dir, `${brewerId}.sock`);
+    mkdirSync(path);
+    expect(await brew.brewerDetails({ topic: TOPIC, brewerId })).toBeUndefined();
+    expect(errors.map(({ code, message }) => [code, message])).toEqual([['BREW_FAILED', `A LocalBrew cannot listen at "${path}" (EADDRINUSE): remove what is there.`]]);
+    expect(existsSync(path)).toBe(true);
+  });
+
   it('are left alone while their brewer lives: the second one is registered without this brew', async () => {
     const dir = directory();
     const brewerId = newId();
