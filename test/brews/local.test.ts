@@ -4,6 +4,7 @@ import { connect, createServer, type AddressInfo, type Server, Socket } from 'no
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { once } from 'node:events';
+import { buffer } from 'node:stream/consumers';
 import fc from '../fast-check.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LocalBrew, type LocalBrewOptions, localName } from '../../src/brews/local.js';
@@ -216,6 +217,20 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     void box.say('last'); // the same, but not the same message
     void box.say('next');
     expect([await box.take(2), await fresh.take(2)]).toEqual([['last', 'next'], ['last', 'next']]);
+  });
+
+  it('that does not read keeps no brewer from its end, and is cut off then', async () => {
+    const { brew } = local({ transport, directory: directory() });
+    const brewerId = newId();
+    const sock = (await brew.brewerDetails({ topic: TOPIC, brewerId }))!.sock as string | [string, number];
+    brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: brew.patronDetails() });
+    const socket = (typeof sock === 'string' ? connect(sock) : connect(sock[1], sock[0])).on('error', () => undefined);
+    clean.push(() => socket.destroy());
+    await once(socket, 'connect');
+    void brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'x'.repeat(15 * 1024 * 1024)));
+    await brew.close();
+    const { length } = await buffer(socket).catch(() => Buffer.alloc(0));
+    expect(length).toBeLessThan(15 * 1024 * 1024);
   });
 
   it('that is on its way is not waited for any more when the brewer ends', async () => {
