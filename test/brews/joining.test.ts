@@ -89,12 +89,44 @@ it('delivers what the broker has kept also when frames flow, unless that has jus
   const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver, last: undefined });
   const frameOf = (text: string): Uint8Array => rawFrame('a', id(1), text);
   joining.flow();
+  joining.live(frameOf('kept'), true);
   joining.live(frameOf('one'), false);
+  joining.live(frameOf('one'), false); // the same, but not the same message
   joining.live(frameOf('one'), true);
   joining.live(frameOf('two'), true);
-  expect(texts.splice(0)).toEqual(['one', 'two*']);
-  joining.answer({ frames: [frameOf('zero'), frameOf('one')], retained: false, more: false, unasked: true });
-  expect(texts).toEqual(['zero']);
+  expect(texts.splice(0)).toEqual(['kept*', 'one', 'one', 'two*']);
+  joining.answer({ frames: [frameOf('zero'), frameOf('one')], retained: false, more: false, unasked: false });
+  expect(texts).toEqual([]);
+  // It came with all that has come since the arrival.
+  joining.answer({ frames: [frameOf('before'), frameOf('kept'), frameOf('one')], retained: false, more: false, unasked: true });
+  expect(texts.splice(0)).toEqual(['before']);
+});
+
+it.each([
+  ['what has come since', 2, [1, 2, 3], [3, 4]],
+  ['nothing twice where that is all', 2, [2], [4]],
+  ['all where that is not among it', 9, [2, 3], [2, 3, 4]],
+])('delivers on a return %s, of what is answered', (_, last, answered, delivered) => {
+  const all = Array.from({ length: 10 }, (_unused, number) => plain(number));
+  const numbers: number[] = [];
+  const deliver = (frame: Uint8Array): void => void numbers.push(all.indexOf(frame as never));
+  const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver, last: all[last] });
+  joining.begin();
+  joining.answer({ frames: answered.map((number) => all[number]!), retained: answered.length === 1, more: false, unasked: false });
+  joining.live(all[4]!, false);
+  expect(numbers).toEqual(delivered);
+});
+
+it('says again that it has come to a brewer that has begun the pair anew, once it has its answer', () => {
+  let said = 0;
+  const joining = new Joining({ ask: () => undefined, got: () => void said++, deliver: () => undefined, last: undefined });
+  joining.begin();
+  joining.again();
+  expect(said).toBe(0);
+  joining.answer({ frames: [], retained: false, more: false, unasked: false });
+  expect(said).toBe(1);
+  joining.again();
+  expect(said).toBe(2);
 });
 
 describe('the question', () => {
