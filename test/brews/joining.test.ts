@@ -129,6 +129,24 @@ it('says again that it has come to a brewer that has begun the pair anew, once i
   expect(said).toBe(2);
 });
 
+it('gives a receiver nothing more that has stopped while it was given a frame, and tells nobody that it has come', () => {
+  const given: string[] = [];
+  const joining = new Joining({
+    ask: () => undefined,
+    got: () => given.push('got'),
+    deliver: (frame) => {
+      given.push(String(frame.at(-1)));
+      joining.stop();
+    },
+    last: undefined,
+  });
+  joining.begin();
+  joining.live(Uint8Array.of(2), false);
+  joining.answer({ frames: [Uint8Array.of(1)], retained: false, more: false, unasked: false });
+  joining.live(Uint8Array.of(3), false);
+  expect(given).toEqual(['1']);
+});
+
 describe('the question', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(() => void vi.useRealTimers());
