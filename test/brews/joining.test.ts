@@ -129,6 +129,29 @@ it('says again that it has come to a brewer that has begun the pair anew, once i
   expect(said).toBe(2);
 });
 
+it('takes what is sent unasked up to the first frame that has come since its arrival, in as many parts as it has, each time', () => {
+  const all = Array.from({ length: 10 }, (_, number) => plain(number));
+  const given: (number | string)[] = [];
+  const joining = new Joining({
+    ask: () => undefined,
+    got: () => given.push('got'),
+    deliver: (frame) => given.push(all.indexOf(frame as never)),
+    unanswered: () => given.push('unanswered'),
+    last: undefined,
+  });
+  const unasked = (more: boolean, ...numbers: number[]): void =>
+    joining.answer({ frames: numbers.map((number) => all[number]!), retained: false, more, unasked: true });
+  joining.begin();
+  joining.live(all[5]!, false);
+  joining.answer({ frames: [], retained: false, more: false, unasked: false });
+  joining.live(all[6]!, false);
+  unasked(true, 1, 2);
+  unasked(true, 5);
+  unasked(false, 6);
+  unasked(false, 3, 5, 6);
+  expect(given).toEqual([5, 'got', 6, 1, 2, 'got', 3, 'got']);
+});
+
 it('gives a receiver nothing more that has stopped while it was given a frame, and tells nobody that it has come', () => {
   const given: string[] = [];
   const joining = new Joining({

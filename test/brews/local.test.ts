@@ -577,6 +577,31 @@ describe('a patron', () => {
     expect(rig.errors).toHaveLength(1);
   });
 
+  it('that waits to dial again does so at once when it is woken, and has one connection when it is woken once more', async () => {
+    const rig = local();
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    clean.push(() => vi.restoreAllMocks());
+    Object.assign(rig.host, { reconnect: { ...rig.host.reconnect, delayMs: 3_600_000, maxDelayMs: 3_600_000 } });
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'one');
+    let connections = 0;
+    const sock = await foreign('unix', (socket) => {
+      if (++connections === 1) socket.end();
+      else socket.write(padded(frame.length, frame));
+    });
+    const box = receiver();
+    const details = { name: rig.brew.name, sock: sock.address };
+    clean.push(rig.brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details, receive: box.receive }));
+    for (; connections < 2; await settle()) rig.brew.wake();
+    expect(await box.next()).toBe('one');
+    rig.brew.wake();
+    // Connections are taken in the order in which they come.
+    const last = connect(sock.address as string);
+    clean.push(() => last.destroy());
+    await once(last, 'data');
+    expect([connections, box.all.length]).toEqual([3, 1]);
+  });
+
   it('waits a random time up to delayMs before it dials again, and up to twice as long after each further failure', async () => {
     const random = vi.spyOn(Math, 'random').mockReturnValue(1);
     const waits = vi.spyOn(globalThis, 'setTimeout');
