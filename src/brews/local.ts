@@ -43,6 +43,8 @@ export class LocalBrew implements Brew {
   readonly #options: LocalBrewOptions;
   readonly #limit: number;
   readonly #outlets = new Map<string, Promise<LocalOutlet>>();
+  /** Until brewers that have ended do not listen any more: another one with the same id, or the same one, listens at the same path. */
+  readonly #ending = new Map<string, Promise<void>>();
   /** Those of `#outlets` that listen already. */
   readonly #open = new Map<string, LocalOutlet>();
   readonly #readers = new Set<LocalReader>();
@@ -132,7 +134,12 @@ export class LocalBrew implements Brew {
     const outlet = this.#outlets.get(brewerId);
     this.#outlets.delete(brewerId);
     this.#open.delete(brewerId);
-    outlet?.then((listening) => listening.close()).catch(() => undefined);
+    if (!outlet) return;
+    // Its readers need not have gone.
+    const ended = outlet.then((listening) => void listening.close(), () => undefined).then(() => {
+      if (this.#ending.get(brewerId) === ended) this.#ending.delete(brewerId);
+    });
+    this.#ending.set(brewerId, ended);
   }
 
   wake(): void {
@@ -158,6 +165,7 @@ export class LocalBrew implements Brew {
   async #listen(brewerId: string): Promise<LocalOutlet> {
     const { transport = process.platform === 'win32' ? 'tcp' : 'unix', lastValue = true } = this.#options;
     const report = (error: PubkeeperError): void => this.#host!.report(error);
+    const former = this.#ending.get(brewerId);
     if (transport === 'tcp') return LocalOutlet.listen(undefined, lastValue, report);
     const { directory = defaultDirectory() } = this.#options;
     // It goes with the login session that it belongs to, or with what tidies up temporary files.
@@ -167,6 +175,7 @@ export class LocalBrew implements Brew {
       throw error;
     });
     const path = socketPath(directory, brewerId);
+    await former;
     await makeRoom(path);
     return LocalOutlet.listen(path, lastValue, report);
   }

@@ -2,13 +2,16 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Line, LineOwner } from '../../src/brews/internal/broker-line.js';
 import { BrokerLink } from '../../src/brews/internal/broker-link.js';
 import { PubkeeperError } from '../../src/core/index.js';
-import { deferred, settle, thrown } from '../helpers.js';
+import { deferred, rejected, settle, thrown } from '../helpers.js';
 import { host } from './rig.js';
 
 // What a client does with what its broker has not taken yet: lines begin, take and end when the test says so.
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const lost = (): PubkeeperError => new PubkeeperError('CONNECTION_LOST', 'x');
@@ -47,7 +50,7 @@ function made() {
     await settle();
   };
   const redial = async (): Promise<void> => void (await vi.advanceTimersByTimeAsync(1000));
-  return { ...rig, link, dials, taken, confirmed, open, lose, redial, take: () => said.splice(0) };
+  return { ...rig, link, line, dials, taken, confirmed, open, lose, redial, take: () => said.splice(0) };
 }
 
 it('what was on its way when a line ended leaves before what was brewed since, and 16 MiB wait at most', async () => {
@@ -82,6 +85,51 @@ it('what waits for an address that nobody reads any more is given up, and nothin
   expect(take()).toEqual(['b 2']);
 });
 
+it('what a line had not confirmed when it ended counts once, however late that line says that it has it', async () => {
+  const { link, open, lose, dials, taken } = made();
+  const half = new Uint8Array(8 * 1024 * 1024);
+  await open();
+  void link.publish('a', half);
+  await lose();
+  void link.publish('a', half);
+  thrown(() => link.publish('a', bytes('1')), 'BUFFER_FULL');
+  await vi.advanceTimersByTimeAsync(1000);
+  await open();
+  const [first] = taken.splice(0);
+  dials.at(-1)!.owner.ended(lost());
+  first!.resolve();
+  await settle();
+  void link.publish('a', half);
+  void link.publish('a', half);
+  thrown(() => link.publish('a', bytes('1')), 'BUFFER_FULL');
+});
+
+it('what the next line refuses at once is told to who brewed it, and what a line had not confirmed at its end too', async () => {
+  const { link, line, open, taken } = made();
+  const publish = line.publish.bind(line);
+  line.publish = (address, payload, retain) => {
+    if (payload.length > 1) throw new PubkeeperError('BREW_FAILED', 'too long');
+    return publish(address, payload, retain);
+  };
+  const long = link.publish('a', bytes('long')) as Promise<void>;
+  const short = link.publish('a', bytes('s')) as Promise<void>;
+  await Promise.all([rejected(long, 'BREW_FAILED'), open()]);
+  const closed = link.close();
+  taken[0]!.reject(new Error('ended'));
+  await Promise.all([rejected(short, 'BREW_FAILED'), closed]);
+});
+
+it('what was given up makes room for as much again', async () => {
+  const { link } = made();
+  for (let i = 0; i < 3; i++) {
+    void link.publish('a', new Uint8Array(16 * 1024 * 1024 - 1));
+    void link.publish('a', bytes('1'));
+    thrown(() => link.publish('b', bytes('2')), 'BUFFER_FULL');
+    link.forget('a');
+  }
+  await link.close();
+});
+
 it('an address is subscribed on each line; who has left, and a line that has ended, say nothing', async () => {
   const { link, open, lose, redial, take, dials, confirmed, errors } = made();
   const heard: string[] = [];
@@ -92,10 +140,12 @@ it('an address is subscribed on each line; who has left, and a line that has end
   const stop = link.listen('c', listener('three'));
   const stopFour = link.listen('c', listener('four'));
   stop();
-  expect(take()).toEqual(['+a', '+b', '+c', '+c']);
+  link.listen('d', listener('five'))();
+  expect(take()).toEqual(['+a', '+b', '+c', '+c', '+d', '-d']);
   confirmed[0]!.resolve();
   confirmed[2]!.resolve();
   confirmed[3]!.reject(new Error('no'));
+  confirmed[4]!.reject(new Error('no'));
   await settle();
   expect([heard.splice(0), errors.splice(0).map(({ code }) => code)]).toEqual([['one there'], ['BREW_FAILED']]);
   stopFour();
@@ -135,9 +185,25 @@ it('one that has not been there yet is not waited for', async () => {
   expect(states.map(({ up }) => up)).toEqual([false]);
 });
 
+it('one that ends before it is handed over is no line: it is told, and dialled anew', async () => {
+  const { link, open, redial, take, dials, errors } = made();
+  void link.publish('a', bytes('1'));
+  dials[0]!.owner.ended(lost());
+  await open();
+  expect([take(), errors.map(({ code }) => code)]).toEqual([[], ['CONNECTION_LOST']]);
+  await redial();
+  expect(dials).toHaveLength(2);
+  await open();
+  expect(take()).toEqual(['a 1']);
+});
+
 it('a message over which the broker ends three lines in a row is given up, and what is behind it leaves', async () => {
   const { link, open, lose, redial, take, taken } = made();
   await open();
+  const before = link.publish('a', bytes('before'));
+  taken.shift()!.resolve();
+  await before;
+  take();
   const outcome = Promise.resolve(link.publish('a', bytes('bad'))).then(() => 'taken', (error: PubkeeperError) => error.code);
   const behind = Promise.resolve(link.publish('a', bytes('good'))).then(() => 'taken');
   for (let line = 1; line <= 3; line++) {
@@ -161,9 +227,75 @@ it('one that is woken dials at once; one that is closed while it dials is closed
   expect(dials).toHaveLength(2);
   await redial();
   expect(dials).toHaveLength(2);
+  await open();
+  link.wake();
+  expect(dials).toHaveLength(2);
+  await lose();
+  await redial();
   link.listen('a', { message: () => undefined });
   await link.close();
   await open();
   expect(take()).toEqual(['closed']);
   expect(thrown(() => link.publish('a', bytes('1')), 'CONNECTION_CLOSED')).toBeDefined();
+});
+
+it('one that is closed while its broker is away gives up what waits, dials no more, and tells no state any more', async () => {
+  const { link, open, lose, redial, dials, states, errors } = made();
+  link.use({ brewerId: 'b' });
+  await open();
+  await lose();
+  const waiting = link.publish('a', bytes('1')) as Promise<void>;
+  await Promise.all([rejected(waiting, 'CONNECTION_CLOSED'), link.close()]);
+  await redial();
+  expect([dials.length, states, errors.map(({ code }) => code)]).toEqual([1, [], ['CONNECTION_LOST']]);
+});
+
+it('one that is closed while it dials in vain says nothing, and dials no more', async () => {
+  const { link, redial, dials, errors, states } = made();
+  link.use({ brewerId: 'b' });
+  expect(dials[0]!.owner.isGone()).toBe(false);
+  await link.close();
+  expect(dials[0]!.owner.isGone()).toBe(true);
+  dials[0]!.open.reject(new PubkeeperError('CONNECT_FAILED', 'x'));
+  await redial();
+  expect([dials.length, errors, states]).toEqual([1, [], []]);
+});
+
+it('waits longer before each dial in vain, and as little as at first after a line that has lasted', async () => {
+  vi.spyOn(Math, 'random').mockReturnValue(1);
+  const { link, open, lose, dials } = made();
+  /** How long it waits before it dials, in ms. */
+  const waits = async (): Promise<number> => {
+    const before = dials.length;
+    let ms = 0;
+    for (; dials.length === before && ms < 1000; ms += 10) await vi.advanceTimersByTimeAsync(10);
+    return ms;
+  };
+  const fail = async (): Promise<void> => (dials.at(-1)!.open.reject(lost()), settle());
+  const all: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    await fail();
+    all.push(await waits());
+  }
+  for (const lasts of [4999, 5000]) {
+    await open();
+    await vi.advanceTimersByTimeAsync(lasts);
+    await lose();
+    all.push(await waits());
+  }
+  expect(all).toEqual([20, 40, 80, 100, 20]);
+  await link.close();
+});
+
+it('is closed when its line is: that lets out what was published', async () => {
+  const { link, line, open } = made();
+  await open();
+  const closing = deferred<void>();
+  line.close = () => closing.promise;
+  let isClosed = false;
+  const closed = link.close().then(() => (isClosed = true));
+  await settle();
+  expect(isClosed).toBe(false);
+  closing.resolve();
+  await closed;
 });

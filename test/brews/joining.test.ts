@@ -89,12 +89,85 @@ it('delivers what the broker has kept also when frames flow, unless that has jus
   const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver, last: undefined });
   const frameOf = (text: string): Uint8Array => rawFrame('a', id(1), text);
   joining.flow();
+  joining.live(frameOf('kept'), true);
   joining.live(frameOf('one'), false);
+  joining.live(frameOf('one'), false); // the same, but not the same message
   joining.live(frameOf('one'), true);
   joining.live(frameOf('two'), true);
-  expect(texts.splice(0)).toEqual(['one', 'two*']);
-  joining.answer({ frames: [frameOf('zero'), frameOf('one')], retained: false, more: false, unasked: true });
-  expect(texts).toEqual(['zero']);
+  expect(texts.splice(0)).toEqual(['kept*', 'one', 'one', 'two*']);
+  joining.answer({ frames: [frameOf('zero'), frameOf('one')], retained: false, more: false, unasked: false });
+  expect(texts).toEqual([]);
+  // It came with all that has come since the arrival.
+  joining.answer({ frames: [frameOf('before'), frameOf('kept'), frameOf('one')], retained: false, more: false, unasked: true });
+  expect(texts.splice(0)).toEqual(['before']);
+});
+
+it.each([
+  ['what has come since', 2, [1, 2, 3], [3, 4]],
+  ['nothing twice where that is all', 2, [2], [4]],
+  ['all where that is not among it', 9, [2, 3], [2, 3, 4]],
+])('delivers on a return %s, of what is answered', (_, last, answered, delivered) => {
+  const all = Array.from({ length: 10 }, (_unused, number) => plain(number));
+  const numbers: number[] = [];
+  const deliver = (frame: Uint8Array): void => void numbers.push(all.indexOf(frame as never));
+  const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver, last: all[last] });
+  joining.begin();
+  joining.answer({ frames: answered.map((number) => all[number]!), retained: answered.length === 1, more: false, unasked: false });
+  joining.live(all[4]!, false);
+  expect(numbers).toEqual(delivered);
+});
+
+it('says again that it has come to a brewer that has begun the pair anew, once it has its answer', () => {
+  let said = 0;
+  const joining = new Joining({ ask: () => undefined, got: () => void said++, deliver: () => undefined, last: undefined });
+  joining.begin();
+  joining.again();
+  expect(said).toBe(0);
+  joining.answer({ frames: [], retained: false, more: false, unasked: false });
+  expect(said).toBe(1);
+  joining.again();
+  expect(said).toBe(2);
+});
+
+it('takes what is sent unasked up to the first frame that has come since its arrival, in as many parts as it has, each time', () => {
+  const all = Array.from({ length: 10 }, (_, number) => plain(number));
+  const given: (number | string)[] = [];
+  const joining = new Joining({
+    ask: () => undefined,
+    got: () => given.push('got'),
+    deliver: (frame) => given.push(all.indexOf(frame as never)),
+    unanswered: () => given.push('unanswered'),
+    last: undefined,
+  });
+  const unasked = (more: boolean, ...numbers: number[]): void =>
+    joining.answer({ frames: numbers.map((number) => all[number]!), retained: false, more, unasked: true });
+  joining.begin();
+  joining.live(all[5]!, false);
+  joining.answer({ frames: [], retained: false, more: false, unasked: false });
+  joining.live(all[6]!, false);
+  unasked(true, 1, 2);
+  unasked(true, 5);
+  unasked(false, 6);
+  unasked(false, 3, 5, 6);
+  expect(given).toEqual([5, 'got', 6, 1, 2, 'got', 3, 'got']);
+});
+
+it('gives a receiver nothing more that has stopped while it was given a frame, and tells nobody that it has come', () => {
+  const given: string[] = [];
+  const joining = new Joining({
+    ask: () => undefined,
+    got: () => given.push('got'),
+    deliver: (frame) => {
+      given.push(String(frame.at(-1)));
+      joining.stop();
+    },
+    last: undefined,
+  });
+  joining.begin();
+  joining.live(Uint8Array.of(2), false);
+  joining.answer({ frames: [Uint8Array.of(1)], retained: false, more: false, unasked: false });
+  joining.live(Uint8Array.of(3), false);
+  expect(given).toEqual(['1']);
 });
 
 describe('the question', () => {

@@ -1,14 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { once } from 'node:events';
+import { buffer } from 'node:stream/consumers';
 import fc from '../fast-check.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LocalBrew, type LocalBrewOptions, localName } from '../../src/brews/local.js';
 import { LengthPrefixed } from '../../src/brews/internal/length-prefixed.js';
-import { newId, PubkeeperError } from '../../src/core/index.js';
+import { type BrewDetails, newId, PubkeeperError } from '../../src/core/index.js';
 import { rawFrame, settle, thrown } from '../helpers.js';
 import { attached, pair, receiver, TOPIC } from './rig.js';
 
@@ -218,6 +219,48 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect([await box.take(2), await fresh.take(2)]).toEqual([['last', 'next'], ['last', 'next']]);
   });
 
+  it('that does not read keeps no brewer from its end, and is cut off then', async () => {
+    const { brew } = local({ transport, directory: directory() });
+    const brewerId = newId();
+    const sock = (await brew.brewerDetails({ topic: TOPIC, brewerId }))!.sock as string | [string, number];
+    brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: brew.patronDetails() });
+    const socket = (typeof sock === 'string' ? connect(sock) : connect(sock[1], sock[0])).on('error', () => undefined);
+    clean.push(() => socket.destroy());
+    await once(socket, 'connect');
+    void brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'x'.repeat(15 * 1024 * 1024)));
+    await brew.close();
+    const { length } = await buffer(socket).catch(() => Buffer.alloc(0));
+    expect(length).toBeLessThan(15 * 1024 * 1024);
+  });
+
+  it('that is on its way is not waited for any more when the brewer ends', async () => {
+    const { brew } = local({ transport, directory: directory() });
+    const brewerId = newId();
+    await brew.brewerDetails({ topic: TOPIC, brewerId });
+    brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: brew.patronDetails() });
+    let isSettled = false;
+    void (brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'one')) as Promise<void>).then(() => (isSettled = true));
+    await settle();
+    expect(isSettled).toBe(false);
+    brew.endBrewer(brewerId);
+    await settle();
+    expect(isSettled).toBe(true);
+  });
+
+  it('that stays while its match ends and is made anew is known at once: brew() waits for nobody', async () => {
+    const shared = { transport, directory: directory() };
+    const [writer, reader] = [local(shared), local(shared)];
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    const { brewerId, patronId } = box;
+    const again = (): (() => void) => writer.brew.startBrewer({ topic: TOPIC, brewerId, patronId, details: reader.brew.patronDetails() });
+    box.end();
+    again()();
+    again();
+    expect(box.say('two')).toBeUndefined();
+    expect(await box.take(2)).toEqual(['one', 'two']);
+  });
+
   it('is given the first frame of whoever listens there next, though it is the same as the last one', async () => {
     const rig = local();
     const brewerId = newId();
@@ -415,6 +458,38 @@ describe('socket files', () => {
     expect(await box.next()).toBe('alive');
   });
 
+  it('are there when brewers are removed and added anew before they listen, where killed ones have left theirs', async () => {
+    const dir = directory();
+    const { brew, errors } = local({ directory: dir });
+    await brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const left = join(dirname(dir), 'left');
+    leaveStale(left);
+    const ids = Array.from({ length: 200 }, newId);
+    for (const id of ids) linkSync(left, join(dir, `${id}.sock`));
+    const all: (BrewDetails | undefined)[] = [];
+    for (const [index, brewerId] of ids.entries()) {
+      const removed = brew.brewerDetails({ topic: TOPIC, brewerId });
+      // The moment in which the two meet is short.
+      for (let steps = index % 20; steps; steps--) await Promise.resolve();
+      brew.endBrewer(brewerId);
+      all.push(...(await Promise.all([removed, brew.brewerDetails({ topic: TOPIC, brewerId })])));
+    }
+    expect(errors).toEqual([]);
+    expect(all.map((one) => existsSync(one!.sock as string))).not.toContain(false);
+  });
+
+  it('are not made where something else is, which stays and is named', async () => {
+    const dir = directory();
+    const { brew, errors } = local({ directory: dir });
+    await brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    const brewerId = newId();
+    const path = join(dir, `${brewerId}.sock`);
+    mkdirSync(path);
+    expect(await brew.brewerDetails({ topic: TOPIC, brewerId })).toBeUndefined();
+    expect(errors.map(({ code, message }) => [code, message])).toEqual([['BREW_FAILED', `A LocalBrew cannot listen at "${path}" (EADDRINUSE): remove what is there.`]]);
+    expect(existsSync(path)).toBe(true);
+  });
+
   it('are left alone while their brewer lives: the second one is registered without this brew', async () => {
     const dir = directory();
     const brewerId = newId();
@@ -469,15 +544,19 @@ describe('socket files', () => {
   });
 
   it.each([
-    ['a link to elsewhere', (dir: string) => symlinkSync(tmpdir(), dir), 'is not a directory'],
-    ['too long a path', () => undefined, 'too long'],
-  ])('are not made in %s', async (what, make, words) => {
-    const dir = what === 'too long a path' ? join(directory(), 'x'.repeat(100)) : directory();
+    ['a link to elsewhere', () => directory(), (dir: string) => symlinkSync(tmpdir(), dir), 'is not a directory'],
+    ['a link to nothing', () => directory(), (dir: string) => symlinkSync(join(dir, 'nothing'), dir), 'is not a directory'],
+    ['a file', () => directory(), (dir: string) => writeFileSync(dir, ''), 'is not a directory'],
+    ['a directory below a file', () => join(directory(), 'below'), (dir: string) => writeFileSync(dirname(dir), ''), 'ENOTDIR'],
+    ['a file system without directories of users', () => (process.platform === 'linux' ? '/proc/pubkeeper/sockets' : '/dev/null/sockets'), () => undefined, /ENOENT|ENOTDIR/],
+    ['too long a path', () => join(directory(), 'x'.repeat(100)), () => undefined, 'too long'],
+  ])('are not made in %s', async (_, where, make, words) => {
+    const dir = where();
     make(dir);
     const { brew, errors } = local({ directory: dir });
     expect(await brew.brewerDetails({ topic: TOPIC, brewerId: newId() })).toBeUndefined();
     expect(errors[0]?.code).toBe('BREW_FAILED');
-    expect(errors[0]?.message).toContain(words);
+    expect(errors[0]?.message).toMatch(words);
   });
 });
 
@@ -496,6 +575,31 @@ describe('a patron', () => {
     await writer.brew.brewerDetails({ topic: TOPIC, brewerId });
     await rig.state(true);
     expect(rig.errors).toHaveLength(1);
+  });
+
+  it('that waits to dial again does so at once when it is woken, and has one connection when it is woken once more', async () => {
+    const rig = local();
+    vi.spyOn(Math, 'random').mockReturnValue(1);
+    clean.push(() => vi.restoreAllMocks());
+    Object.assign(rig.host, { reconnect: { ...rig.host.reconnect, delayMs: 3_600_000, maxDelayMs: 3_600_000 } });
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'one');
+    let connections = 0;
+    const sock = await foreign('unix', (socket) => {
+      if (++connections === 1) socket.end();
+      else socket.write(padded(frame.length, frame));
+    });
+    const box = receiver();
+    const details = { name: rig.brew.name, sock: sock.address };
+    clean.push(rig.brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details, receive: box.receive }));
+    for (; connections < 2; await settle()) rig.brew.wake();
+    expect(await box.next()).toBe('one');
+    rig.brew.wake();
+    // Connections are taken in the order in which they come.
+    const last = connect(sock.address as string);
+    clean.push(() => last.destroy());
+    await once(last, 'data');
+    expect([connections, box.all.length]).toEqual([3, 1]);
   });
 
   it('waits a random time up to delayMs before it dials again, and up to twice as long after each further failure', async () => {

@@ -37,7 +37,9 @@ it('is not told where the connection is back in time, and the next one has its h
   const { outage, told } = made();
   outage.use(ONE);
   outage.down();
-  vi.advanceTimersByTime(499);
+  vi.advanceTimersByTime(400);
+  outage.down();
+  vi.advanceTimersByTime(99);
   outage.up();
   outage.down();
   vi.advanceTimersByTime(499);
@@ -64,6 +66,10 @@ it('is over without a word where the connection was closed, and told at once whe
   outage.end(new PubkeeperError('CONNECTION_CLOSED', 'x'));
   expect(outage.isMissed).toBe(false);
   outage.up();
+  expect(told()).toEqual([]);
+  outage.down();
+  outage.end(new PubkeeperError('CONNECTION_CLOSED', 'x'));
+  vi.advanceTimersByTime(500);
   expect(told()).toEqual([]);
   outage.end(new PubkeeperError('UNAUTHORIZED', 'x'));
   expect(told()).toEqual(['b1 down']);

@@ -19,7 +19,7 @@ function kit() {
     WebSocket: network.WebSocket,
     reconnect: { delayMs: 100, maxDelayMs: 100, stableMs: 5000, graceMs: 30_000, maxRetries: Infinity },
     logger: undefined,
-    report: () => undefined,
+    report: (): void => undefined,
     dropped: () => undefined,
   } satisfies BrewHost;
   const brew = new WebSocketBrew();
@@ -113,4 +113,30 @@ it('one that is closed leaves no timer behind, whether it was idle or full', asy
   await brew.close();
   await pass(0);
   expect(vi.getTimerCount()).toBe(0);
+});
+
+it('a relay that shuts down is told of where somebody uses it, once, and one that is lost always; an end by this side is no fault', async () => {
+  const { network, host, brew, start } = kit();
+  const codes: string[] = [];
+  host.report = (error?: { readonly code: string }) => void codes.push(error!.code);
+  const stop = start();
+  network.last.open(RELAY_2);
+  network.last.end(1001);
+  await pass(100);
+  network.last.end();
+  expect(codes.splice(0)).toEqual(['CONNECTION_LOST']);
+  await pass(100);
+  network.last.open(RELAY_2);
+  stop();
+  await pass(0);
+  network.last.end(1001);
+  expect(codes).toEqual([]);
+  await pass(100);
+  network.last.open(RELAY_2);
+  network.last.end();
+  expect(codes.splice(0)).toEqual(['CONNECTION_LOST']);
+  await pass(100);
+  network.last.open(RELAY_2);
+  await brew.close();
+  expect(codes).toEqual([]);
 });

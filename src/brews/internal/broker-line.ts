@@ -6,7 +6,7 @@ import { type BrewHost, PubkeeperError } from '../../core/index.js';
 export interface Line {
   /** How long a message may be, in bytes, where the broker tells. */
   readonly most?: number | undefined;
-  /** Nothing when the broker or the socket took it at once, a promise when that takes time. Throws when it never will. */
+  /** Nothing when the broker or the socket took it at once, a promise when that takes time; it rejects when the line has ended before. Throws when it never will. */
   publish(address: string, payload: Uint8Array, retain: boolean): void | Promise<void>;
   /** Resolves when the broker has confirmed it: what is published to `address` from then on comes. */
   subscribe(address: string): Promise<void>;

@@ -211,10 +211,7 @@ export class BrokerLink {
         this.#waitingBytes -= payload.length;
       },
       (error: unknown) => {
-        if (this.ended || this.#line === line) {
-          this.#unconfirmed.delete(item);
-          throw asPubkeeperError(error, 'BREW_FAILED', `${this.#name} does not take a message.`);
-        }
+        if (this.ended) throw asPubkeeperError(error, 'BREW_FAILED', `${this.#name} does not take a message.`);
         if (item.refused >= MAX_REFUSED) throw refused(this.#name, payload.length);
         // The connection was lost before the broker had it: it goes out again with the next one.
         return this.#wait(item);

@@ -3,6 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { PubkeeperError } from '../../core/index.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
 import { after, cancel, type Timer, wait } from '../../core/host.js';
+import { show } from '../../core/id.js';
 import { prefixed } from './length-prefixed.js';
 import { Recent } from './recent.js';
 import { bufferFull, sameBytes } from './small.js';
@@ -81,8 +82,7 @@ export class LocalOutlet {
       server.listen({ ...(path === undefined ? { port: 0, host: '127.0.0.1' } : { path }), exclusive: true });
       await event(server, 'listening');
     } catch (cause) {
-      const where = path ?? 'a port of 127.0.0.1';
-      throw new PubkeeperError('BREW_FAILED', `A LocalBrew cannot listen at ${where}.`, { path }, cause);
+      throw deaf(path, cause as NodeJS.ErrnoException);
     }
     const address = path ?? (['127.0.0.1', (server.address() as AddressInfo).port] as const);
     return new LocalOutlet(server, address, lastValue, report);
@@ -216,6 +216,17 @@ export class LocalOutlet {
 }
 
 const full = (): PubkeeperError => bufferFull('a local patron', { limit: MAX_BUFFERED });
+
+function deaf(path: string | undefined, cause: NodeJS.ErrnoException): PubkeeperError {
+  const hint =
+    cause.code === 'EADDRINUSE'
+      ? 'remove what is there'
+      : cause.code === 'EMFILE'
+        ? 'let this process open more files'
+        : 'give it a directory in which this user can make sockets, which not every file system takes';
+  const where = path === undefined ? 'a port of 127.0.0.1' : show(path);
+  return new PubkeeperError('BREW_FAILED', `A LocalBrew cannot listen at ${where} (${cause.code ?? cause.message}): ${hint}.`, { path }, cause);
+}
 
 const slow = (waiting: number, why: string): PubkeeperError =>
   new PubkeeperError('BUFFER_FULL', `A local patron was cut off: ${why} while ${waiting} bytes waited for it.`, { waiting });

@@ -2,7 +2,7 @@ import { unlinkSync } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { PubkeeperError } from '../../core/index.js';
 import { show } from '../../core/id.js';
 
@@ -28,7 +28,7 @@ const uid = (): number => process.getuid?.() ?? 0;
  */
 export async function prepareDirectory(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await make(directory);
     // lstat: a link that somebody else has put there would lead elsewhere.
     const entry = await lstat(directory);
     if (!entry.isDirectory() || entry.uid !== uid()) throw new Error('it is not a directory of this user');
@@ -44,6 +44,19 @@ export async function prepareDirectory(directory: string): Promise<void> {
     );
   }
   await removeStale(directory);
+}
+
+/**
+ * Makes a directory and those above it. Not by `mkdir`'s own `recursive`: Node would try without end, at full load, where a file system
+ * says of what cannot be made that it is not there, as /proc does.
+ */
+async function make(directory: string): Promise<void> {
+  if (await isThere(directory)) return;
+  const above = dirname(directory);
+  if (above !== directory) await make(above);
+  await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error; // another process was faster
+  });
 }
 
 export const isThere = (path: string): Promise<boolean> => lstat(path).then(() => true, () => false);
