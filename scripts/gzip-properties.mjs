@@ -5,7 +5,7 @@ import { cutAndJoined, orderOf } from './gzip-order.mjs';
  * The properties that a bundle has for itself alone: of objects and classes of ours that no application, no server, no brew or cipher of somebody
  * else and no other copy of this package ever sees. Nothing of the public API belongs here, of what is sent, or of an error's details.
  */
-const INNER = [
+export const INNER = [
   // Connections, sessions, and what they are made of
   'abandon', 'heardAt', 'hurry', 'isOpen', 'isReady', 'onClose', 'onDown', 'onFault', 'onMessage', 'onOpen', 'onPacket', 'onReady', 'place', 'servers', 'tell', 'watch',
   // The lifecycle of a client, its registry, and who is in it

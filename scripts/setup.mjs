@@ -11,7 +11,7 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const installStamp = join(root, 'node_modules/.pubkeeper-lock');
 // Beside the dependencies, not in dist: what lies in dist is published.
 const buildStamp = join(root, 'node_modules/.pubkeeper-build');
-const buildScripts = ['bindings', 'build', 'dashboard', 'gzip-names', 'gzip-order', 'lean-noble'].map((name) => `scripts/${name}.mjs`);
+const buildScripts = ['bindings', 'build', 'dashboard', 'gzip-names', 'gzip-order', 'gzip-properties', 'lean-noble'].map((name) => `scripts/${name}.mjs`);
 const buildInputs = ['src', 'demo', ...buildScripts, 'scripts/gzip-order.json', 'rollup.config.mjs', 'tsconfig.json', 'package.json', 'package-lock.json'];
 
 /** A failure whose message is a whole sentence for the person at the terminal. */

@@ -1,6 +1,8 @@
+import { fileURLToPath } from 'node:url';
 import { runInNewContext } from 'node:vm';
+import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
-import { lettersFor, shortened } from '../scripts/gzip-properties.mjs';
+import { INNER, lettersFor, shortened } from '../scripts/gzip-properties.mjs';
 
 /** Properties wherever a program can name them; `e` is one already. */
 const CODE = `!function(){class A{inner=1;static own=2;#inner=3;get given(){return this.inner+this.#inner}"quoted"(){return this?.given}}
@@ -38,4 +40,48 @@ describe('inner properties by short names', () => {
   it.each([['length', 'a builtin'], ['quoted', 'a text']])('%s cannot be one: it is that of %s too', (name) => {
     expect(() => lettersFor(CODE, {}, [name])).toThrow(`${name} may be the name of something else`);
   });
+});
+
+/** Names of all properties that the types of these modules' exports have, and the types of those, as far as they are ours. */
+function publicProperties(entries: readonly string[]): Set<string> {
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const { config } = ts.readConfigFile(`${root}tsconfig.test.json`, ts.sys.readFile) as { config: object };
+  const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: entries }, ts.sys, root);
+  const program = ts.createProgram(entries.map((entry) => root + entry), options);
+  const checker = program.getTypeChecker();
+  const names = new Set<string>();
+  const seen = new Set<ts.Type>();
+  const isPublic = ({ declarations: [declaration] = [] }: ts.Symbol): boolean =>
+    declaration !== undefined &&
+    declaration.getSourceFile().fileName.startsWith(`${root}src/`) &&
+    !(ts.getCombinedModifierFlags(declaration) & ts.ModifierFlags.NonPublicAccessibilityModifier) &&
+    !('name' in declaration && ts.isPrivateIdentifier(declaration.name as ts.Node));
+  const look = (type: ts.Type): void => {
+    if (seen.has(type)) return;
+    seen.add(type);
+    if (type.isUnionOrIntersection()) type.types.forEach(look);
+    for (const inside of [...(type.aliasTypeArguments ?? []), ...checker.getTypeArguments(type as ts.TypeReference)]) look(inside);
+    for (const signature of [...type.getCallSignatures(), ...type.getConstructSignatures()]) {
+      for (const parameter of signature.parameters) look(checker.getTypeOfSymbol(parameter));
+      look(signature.getReturnType());
+    }
+    for (const property of checker.getPropertiesOfType(type).filter(isPublic)) {
+      names.add(property.name);
+      look(checker.getTypeOfSymbol(property));
+    }
+  };
+  for (const entry of entries) {
+    for (const exported of checker.getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(root + entry)!)!)) {
+      const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
+      if (symbol.flags & ts.SymbolFlags.Value) look(checker.getTypeOfSymbol(symbol));
+      if (symbol.flags & ts.SymbolFlags.Type) look(checker.getDeclaredTypeOfSymbol(symbol));
+    }
+  }
+  return names;
+}
+
+it('what an application, a brew or a cipher can see is none of them', () => {
+  const names = publicProperties(['src/index.ts', 'src/core/index.ts', 'src/compat/index.ts']);
+  expect([...names]).toEqual(expect.arrayContaining(['brewerId', 'details', 'sealBundle', 'startBrewer', 'waitForBrews', 'graceMs']));
+  expect(INNER.filter((name) => names.has(name))).toEqual([]);
 });
