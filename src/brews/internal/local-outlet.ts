@@ -219,11 +219,13 @@ const full = (): PubkeeperError => bufferFull('a local patron', { limit: MAX_BUF
 
 function deaf(path: string | undefined, cause: NodeJS.ErrnoException): PubkeeperError {
   const hint =
-    cause.code === 'EADDRINUSE'
-      ? 'remove what is there'
-      : cause.code === 'EMFILE'
-        ? 'let this process open more files'
-        : 'give it a directory in which this user can make sockets, which not every file system takes';
+    cause.code === 'EMFILE'
+      ? 'let this process open more files'
+      : path === undefined
+        ? 'check what this host lets a process listen at'
+        : cause.code === 'EADDRINUSE'
+          ? 'remove what is there'
+          : 'give it a directory in which this user can make sockets, which not every file system takes';
   const where = path === undefined ? 'a port of 127.0.0.1' : show(path);
   return new PubkeeperError('BREW_FAILED', `A LocalBrew cannot listen at ${where} (${cause.code ?? cause.message}): ${hint}.`, { path }, cause);
 }
