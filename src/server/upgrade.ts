@@ -56,9 +56,12 @@ export function routeMain({ path, protocols }: UpgradeRequest): Route {
   };
 }
 
-/** The connection on a port of its own for the relay: always the relay, whatever is offered. */
+/**
+ * The connection on a port of its own for the relay: always the relay, whatever is offered. A control protocol is not answered, so that a
+ * client which took this port for the control server's hears at once that it is not: it would wait for an answer to its token instead.
+ */
 export function routeRelay({ protocols }: UpgradeRequest): Route {
-  const protocol = protocols.find((offered) => RELAY.has(offered)) ?? protocols[0] ?? '';
+  const protocol = protocols.find((offered) => RELAY.has(offered)) ?? protocols.find((offered) => !CONTROL.has(offered)) ?? '';
   return { kind: 'relay', protocol, version: RELAY.get(protocol) ?? 1 };
 }
 

@@ -93,6 +93,12 @@ describe('connections', () => {
     expect((await RawRelay.open(server.relayUrl, ['x', 'y'])).socket.protocol).toBe('x');
   });
 
+  it('of a client that takes the relay’s own port for the control server’s are refused at once', async () => {
+    const server = await start({ relayPort: 0 });
+    const client = new PubkeeperClient({ server: server.relayUrl, token: server.token! });
+    await expect(client.connect()).rejects.toMatchObject({ code: 'SUBPROTOCOL_REFUSED', message: expect.stringContaining('speaks none of pubkeeper-1.1') as string });
+  });
+
   it('get the heartbeat announced, and a PING back', async () => {
     const server = await start();
     for (const version of ['1.0', '1.1'] as const) {

@@ -90,6 +90,8 @@ describe('routes', () => {
     expect(routeRelay(request(['x', 'pubkeeper-relay-2']))).toEqual({ kind: 'relay', protocol: 'pubkeeper-relay-2', version: 2 });
     expect(routeRelay(request(['x']))).toEqual({ kind: 'relay', protocol: 'x', version: 1 });
     expect(routeRelay(request([]))).toEqual({ kind: 'relay', protocol: '', version: 1 });
+    expect(routeRelay(request(['pubkeeper-1.1', 'pubkeeper-1.0']))).toEqual({ kind: 'relay', protocol: '', version: 1 });
+    expect(routeRelay(request(['pubkeeper-1.0', 'pubkeeper-1.0.0']))).toEqual({ kind: 'relay', protocol: 'pubkeeper-1.0.0', version: 1 });
   });
 
   it('reads headers', () => {
