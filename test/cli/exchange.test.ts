@@ -4,14 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PubkeeperClient } from '../../src/index.js';
-import { Cli, listen, MAIN, pubkeeper, result, serve, type Served } from './harness.js';
+import { Cli, listen, MAIN, pubkeeper, result, serve, TOKEN, type Served } from './harness.js';
 
 let directory: string;
 let server: Served;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'pubkeeper-cli-'));
-  server = await serve();
+  // As in `stream.test.ts`: what is brewed before a slow patron has joined the relay is lost, and its brewer does not wait for it.
+  server = await serve({ args: ['--token', TOKEN, '--hold-ms', '60000'] });
 });
 
 afterAll(() => rmSync(directory, { recursive: true }));
