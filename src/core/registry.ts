@@ -132,10 +132,14 @@ export class Registry {
     if (type === PacketType.PATRON_REMOVED) this.#members.get('brewer' + payload.brewer_id)?.registration.removed(payload.patron_id);
   }
 
-  /** One for a member that was just removed has crossed our word of it: nothing is wrong. */
+  /**
+   * One for a member that was just removed has crossed our word of it: nothing is wrong. Where that was added again at once, it is not for the
+   * one that has still to be registered: its brews may not be ready, and the answer, which says the same, would not start them any more.
+   */
   #notify(key: string, infos: readonly unknown[]): void {
-    const member = this.#members.get(key);
-    member?.registration.notify(infos as readonly never[]);
+    const member = this.#members.get(key)!;
+    if (!this.#sent.has(member)) return;
+    member.registration.notify(infos as readonly never[]);
     this.#answered(member);
   }
 

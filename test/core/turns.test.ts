@@ -276,3 +276,28 @@ it('a client that cannot have all of its brews takes none', async () => {
   controlKit({ brews: [fresh] });
   expect(vi.getTimerCount()).toBe(0);
 });
+
+it('a brewer that is removed and added again has the patrons that it is told when it is registered, not while its brew is getting ready', async () => {
+  const { client, control, brew, errors } = controlKit();
+  const brewer = client.addBrewer('own.topic');
+  const peers = control.peersOf(brewer.brewerId);
+  await client.connect();
+  let ready!: () => void;
+  let isReady = false;
+  const details = new Promise<{ name: string }>((resolve) => (ready = () => resolve({ name: 'x' })));
+  brew.brewerDetails = () => details as never;
+  const start = brew.startBrewer;
+  brew.startBrewer = (pair) => {
+    if (!isReady) throw new Error('it is not ready');
+    return start(pair);
+  };
+  client.removeBrewer(brewer);
+  client.addBrewer(brewer);
+  // This has crossed the word of its removal.
+  peers.set(id(21), patronInfo(id(21)));
+  control.send({ type: 22, payload: { brewer_id: brewer.brewerId, patrons: [...peers.values()] } });
+  isReady = true;
+  ready();
+  await pass(100);
+  expect([brewer.isMatched, [...brew.running.keys()], errors]).toEqual([true, [`${brewer.brewerId}/${id(21)}`], []]);
+});
