@@ -88,11 +88,11 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   };
 
   // What waits for a broker is given up without an error in the very moment in which its last patron leaves. What the broker
-  // has not confirmed yet waits on.
+  // has not confirmed yet waits on: its word may be the next that is read, which is looked for no more.
   const abandoned = (brewer: Brewer): void => {
     let isGivenUp = false;
     void brewer._flush()?.then(() => (isGivenUp = true));
-    setImmediate(() => isGivenUp && unread());
+    queueMicrotask(() => process.nextTick(() => isGivenUp && unread()));
   };
 
   const sendLines = async (brewer: Brewer): Promise<void> => {
