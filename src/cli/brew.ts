@@ -18,6 +18,8 @@ export interface BrewFlags extends ClientFlags {
 const ACCEPT = 15;
 /** Errors that mean that something did not leave, or did not arrive. */
 const LOST: readonly string[] = ['BREW_FAILED', 'BUFFER_FULL', 'CONNECTION_CLOSED'];
+/** Errors that mean that a connection is not there. */
+const AWAY: readonly string[] = ['CONNECT_FAILED', 'CONNECTION_LOST', 'TIMEOUT'];
 
 /** `pubkeeper brew <topic> [text]` */
 export async function brew(topic: string, text: string | undefined, flags: BrewFlags, tell: Tell): Promise<number> {
@@ -29,7 +31,10 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   let input: Readable | undefined;
   let isSending = false;
   let isLost = false;
-  client.on('error', ({ code }) => {
+  /** A broker or relay is or was not there, so that what is sent waits for it. */
+  let wasAway = false;
+  client.on('error', ({ code, details }) => {
+    wasAway ||= AWAY.includes(code) && !flags.server.includes(String(details['url']));
     if (!LOST.includes(code)) return;
     if (isSending) isLost = true;
     // Without a socket it is registered without its only brew: nobody would ever be matched.
@@ -88,8 +93,10 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   };
 
   // What waits for a broker is given up without an error in the very moment in which its last patron leaves. What the broker
-  // has not confirmed yet waits on: its word may be the next that is read, which is looked for no more.
+  // has not confirmed yet waits on: its word may be the next that is read, which is looked for no more. Where the broker is there
+  // and the patron's own word is waited for, it has left with what it wanted: that word is slower than the server's of its leave.
   const abandoned = (brewer: Brewer): void => {
+    if (!wasAway) return;
     let isGivenUp = false;
     void brewer._flush()?.then(() => (isGivenUp = true));
     queueMicrotask(() => process.nextTick(() => isGivenUp && unread()));
