@@ -6,8 +6,8 @@ import nodeResolve from '@rollup/plugin-node-resolve';
 import terser from '@rollup/plugin-terser';
 import { minify } from 'rolldown/utils';
 import { nameForGzip } from './scripts/gzip-names.mjs';
-import { noteNames, orderForGzip } from './scripts/gzip-order.mjs';
-import { exchangeLetters, shortenProperties } from './scripts/gzip-properties.mjs';
+import { orderForGzip } from './scripts/gzip-order.mjs';
+import { shortenProperties } from './scripts/gzip-properties.mjs';
 import { leanNoble } from './scripts/lean-noble.mjs';
 
 // At the end, so that no line of the source map moves.
@@ -17,32 +17,16 @@ const NOBLE = ['ciphers/noble.js', 'sha256.js'];
 
 const NOBLE_NOTICE = '// With parts of @noble/ciphers and @noble/hashes (MIT, Paul Miller), see THIRD-PARTY-LICENSES.txt.';
 
-/** What terser leaves, from which Oxc folds a bit more. */
-const fold = {
-  name: 'fold',
-  renderChunk: (code, { fileName }, { format }) => minified(fileName, code, { module: format === 'es', mangle: false, compress: { target: 'es2022' } }),
-};
-
-/** Gives it names that gzip likes better than those that terser would: 1 %. */
-const shorten = {
-  name: 'shorten',
+/** What terser leaves, to which Oxc gives names that gzip likes better, and from which it folds a bit more: 1 %. */
+const oxc = {
+  name: 'oxc',
   async renderChunk(code, { fileName }, { format }) {
     const module = format === 'es';
-    const { code: short, map } = await minified(fileName, code, { module, mangle: { toplevel: module }, compress: false });
-    return { code: await nameForGzip(short, fileName, module), map };
+    const { code: minified, map, errors } = await minify(fileName, code, { module, mangle: { toplevel: module }, compress: { target: 'es2022' }, sourcemap: true });
+    if (errors?.length) throw new Error(errors[0].message);
+    const named = await nameForGzip(minified, fileName, module);
+    return { code: `${module ? named : eager(named)}\n${NOTICE}`, map };
   },
-};
-
-async function minified(fileName, code, options) {
-  const { code: result, map, errors } = await minify(fileName, code, { ...options, sourcemap: true });
-  if (errors?.length) throw new Error(errors[0].message);
-  return { code: result, map };
-}
-
-const finish = {
-  name: 'finish',
-  // No column of what has a name in the source map moves.
-  renderChunk: (code, _chunk, { format }) => ({ code: `${format === 'es' ? code : eager(code)}\n${NOTICE}`, map: null }),
 };
 
 /**
@@ -64,7 +48,7 @@ const output = (format, file, options) => ({
   sourcemap: true,
   generatedCode: { preset: 'es2015', symbols: false },
   // What is shortest is not what gzip makes shortest: calls that are not inlined and plain statements repeat more.
-  plugins: [terser({ ecma: 2022, module: format === 'es', compress: { passes: 2, inline: 1, sequences: false }, mangle: false }), shortenProperties, fold, noteNames, shorten, exchangeLetters, orderForGzip, finish],
+  plugins: [terser({ ecma: 2022, module: format === 'es', compress: { passes: 2, inline: 1, sequences: false }, mangle: false }), orderForGzip, shortenProperties, oxc],
   ...options,
 });
 

@@ -1,6 +1,6 @@
 // Looks for an order of each bundle's declarations and methods, and for letters of its inner properties, that are shorter with gzip, and keeps them in gzip-order.json:
 //   node scripts/gzip-order-search.mjs [seconds for each bundle, default 300] [seed, default 1] [bundles, default both]
-// It goes on from the order that is there, or from none where that cannot be read any more; and needs a build (`npm run build`).
+// It goes on from the order that is there, or from none where that one has put a constant where it is used; and needs a build (`npm run build`).
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
@@ -9,12 +9,12 @@ import { gzipSync } from 'node:zlib';
 import { rollup } from 'rollup';
 import { loadConfigFile } from 'rollup/loadConfigFile';
 import { parseAst } from 'rollup/parseAst';
-import { ORDER, arrange, namesOf, orderForGzip, orderOf, piecesOf, unitsAs } from './gzip-order.mjs';
-import { lettersOf, propertiesOf } from './gzip-properties.mjs';
+import { ORDER, orderForGzip, orderOf, piecesOf, unitsOf } from './gzip-order.mjs';
+import { lettersFor, propertiesOf } from './gzip-properties.mjs';
 import { root } from './setup.mjs';
 
 const BUNDLES = process.argv[4]?.split(',') ?? ['pubkeeper.umd.min.js', 'pubkeeper-compat.umd.min.js'];
-/** After so many parts of the time all go on from where the best is. */
+/** After so many parts of the time the bundle is made anew: names follow the order, and the order the names. */
 const ROUNDS = 4;
 
 const sizeOf = (code) => gzipSync(code, { level: 9 }).length;
@@ -23,22 +23,27 @@ async function main(seconds, seed) {
   process.chdir(root);
   const { options } = await loadConfigFile(`${root}/rollup.config.mjs`, { silent: true });
   for (const file of BUNDLES) {
-    const before = await make(options, file).catch(() => {
-      keep(file, { declarations: [], methods: {} });
-      return make(options, file);
-    });
-    console.log(`${file}  ${before.size} B`);
-    let from = before;
-    for (let round = 0; round < ROUNDS; round++) {
-      const found = await Promise.all(Array.from({ length: availableParallelism() }, (_, index) => inWorker({ ...from, seconds: seconds / ROUNDS, seed: seed + 31 * round + 7 * index })));
-      found.sort((a, b) => a.found - b.found);
-      from = { ...from, ...found[0] };
-      console.log(`  ${from.found} B`);
+    let best = await make(options, file);
+    console.log(`${file}  ${best.size} B`);
+    let from = best;
+    if (!from.isWhole) {
+      const before = keep(file, { declarations: [], methods: {} });
+      from = await make(options, file);
+      writeFileSync(ORDER, before);
     }
-    const kept = keep(file, from.order);
-    const { size } = await make(options, file);
-    if (size > before.size) writeFileSync(ORDER, kept);
-    console.log(`${file}  ${Math.min(size, before.size)} B`);
+    for (let round = 0; round < ROUNDS; round++) {
+      // Each goes its own way from where the best is.
+      const found = await Promise.all(Array.from({ length: availableParallelism() }, (_, index) => inWorker({ ...from, seconds: seconds / ROUNDS, seed: seed + 31 * round + 7 * index })));
+      for (const { order, size } of found) {
+        const before = keep(file, order);
+        const made = await make(options, file);
+        console.log(`  ${size} B with the names of before, ${made.size} B made anew`);
+        if (made.isWhole && made.size < from.size) from = made;
+        if (made.size < best.size) best = made;
+        else writeFileSync(ORDER, before);
+      }
+    }
+    console.log(`${file}  ${best.size} B`);
   }
 }
 
@@ -48,26 +53,33 @@ function keep(file, order) {
   return before;
 }
 
-/** The bundle as the build makes it: `size` of it all, and `code` before it is put in order, with what that is done by. */
+/**
+ * The bundle as the build makes it: `named` before names are shortened, `code` after that. `isWhole`: both declare the same, so that the order
+ * of one is known by the names of the other; a constant may have been put where it is used.
+ */
 async function make(options, file) {
   const config = options.find(({ output }) => output.some(({ file: made }) => made?.endsWith(`/${file}`)));
   const output = config.output.find(({ file: made }) => made.endsWith(`/${file}`));
-  let code;
-  const capture = { name: 'capture', renderChunk: (text) => ((code = text), null) };
+  let named;
+  const capture = { name: 'capture', renderChunk: (code) => ((named = code), null) };
   const bundle = await rollup(config);
-  const { output: [chunk] } = await bundle.generate({ ...output, plugins: output.plugins.flatMap((plugin) => (plugin === orderForGzip ? [capture, plugin] : [plugin])) });
+  const { output: [chunk] } = await bundle.generate({ ...output, sourcemap: false, plugins: output.plugins.flatMap((plugin) => (plugin === orderForGzip ? [plugin, capture] : [plugin])) });
   await bundle.close();
-  const { declarations = [], methods = {} } = orderOf(file) ?? {};
-  return { code, named: namesOf.get(file), order: { declarations, methods, properties: Object.fromEntries(lettersOf.get(file).last) }, size: sizeOf(chunk.code) };
+  return { named, code: chunk.code, properties: Object.fromEntries(lettersFor(named, orderOf(file)?.properties).letters), size: sizeOf(chunk.code), isWhole: unitsOf(named).length === unitsOf(chunk.code).length };
 }
 
 const inWorker = (data) => new Promise((resolve, reject) => new Worker(new URL(import.meta.url), { workerData: data }).once('message', resolve).once('error', reject));
 
 /** Moves declarations and methods about, gives properties each other's letters, and keeps what is not longer, as long as there is time. */
-function climb({ named, code: made, order: { declarations, methods, properties }, seconds, seed }) {
+function climb({ named, code: made, properties, seconds, seed }) {
   let code = made;
-  const units = unitsAs(named, code).map((unit) => (unit.methods ? { ...unit, methods: arrange(unit.methods, methods[unit.key]) } : unit));
-  const classes = units.filter((unit) => unit.methods?.length > 1);
+  const names = unitsOf(named);
+  const units = unitsOf(code).map((unit, index) => ({
+    ...unit,
+    key: names[index].key,
+    methods: unit.methods?.map((method, place) => ({ ...method, key: names[index].methods[place].key })),
+  }));
+  const classes = units.filter(({ methods }) => methods?.length > 1);
   const textOf = (sorted) =>
     [[0, units[0].statement.start], ...piecesOf(sorted), [units.at(-1).statement.end]].map((piece) => (typeof piece === 'string' ? piece : code.slice(...piece))).join('');
   // A linear congruential generator: the same seed takes the same way.
@@ -78,19 +90,16 @@ function climb({ named, code: made, order: { declarations, methods, properties }
     next.splice(random(next.length + 1), 0, ...cut);
     return next;
   };
-  // Those of two letters stay as they are, and those that a variable is written with.
-  const { found } = propertiesOf(parseAst(code));
-  const fixed = found.filter(({ shorthand }) => shorthand).map(({ name }) => name);
-  const shortest = Object.keys(properties).filter((name) => properties[name].length === 1 && !fixed.includes(properties[name]));
+  // Those of two letters stay as they are.
+  const shortest = Object.keys(properties).filter((name) => properties[name].length === 1);
   const letters = shortest.map((name) => properties[name]);
-  const spots = found.filter(({ name }) => letters.includes(name));
+  const spots = propertiesOf(parseAst(code)).found.filter(({ name, shorthand }) => letters.includes(name) && !shorthand);
   const swap = (a, b) => {
     const text = [...code];
     for (const { start } of spots) if (text[start] === a || text[start] === b) text[start] = text[start] === a ? b : a;
     code = text.join('');
   };
-  let order = arrange(units, declarations);
-  if (!canBeRead(textOf(order))) order = units;
+  let order = units;
   let size = sizeOf(textOf(order));
   const end = Date.now() + seconds * 1000;
   while (Date.now() < end) {
@@ -116,15 +125,7 @@ function climb({ named, code: made, order: { declarations, methods, properties }
       else one.methods = before;
     }
   }
-  return {
-    found: size,
-    code,
-    order: {
-      declarations: order.map(({ key }) => key),
-      methods: Object.fromEntries(classes.map((one) => [one.key, one.methods.map(({ key }) => key)])),
-      properties: { ...properties, ...Object.fromEntries(shortest.map((name, index) => [name, letters[index]])) },
-    },
-  };
+  return { size, order: { declarations: order.map(({ key }) => key), methods: Object.fromEntries(classes.map(({ key, methods }) => [key, methods.map((method) => method.key)])), properties: { ...properties, ...Object.fromEntries(shortest.map((name, index) => [name, letters[index]])) } } };
 }
 
 function canBeRead(code) {

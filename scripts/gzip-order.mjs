@@ -59,27 +59,9 @@ export function arrange(units, keys = []) {
     .map(({ unit }) => unit);
 }
 
-/** The names that the units of a bundle have before they are shortened, by its file. */
-export const namesOf = new Map();
-
-/** A Rollup plugin, for what is minified but has its names still: notes them for `orderForGzip`. */
-export const noteNames = {
-  name: 'note-names',
-  renderChunk(code, { fileName }) {
-    namesOf.set(fileName, unitsOf(code));
-    return null;
-  },
-};
-
-/** The units of code by the names that they had before, `named`. */
-export function unitsAs(named, code) {
+/** `code` with its declarations and methods in this order, as gzip-order.json has it, and a source map. */
+export function inOrder(code, order) {
   const units = unitsOf(code);
-  if (units.length !== named.length) throw new Error(`There were ${named.length} declarations before their names were shortened, and there are ${units.length}.`);
-  return units.map((unit, at) => ({ ...unit, key: named[at].key, methods: unit.methods?.map((method, place) => ({ ...method, key: named[at].methods[place].key })) }));
-}
-
-/** `code` with its declarations and methods in this order, as gzip-order.json has it, and a source map. `units`: of that code. */
-export function inOrder(code, order, units = unitsOf(code)) {
   const sorted = arrange(units, order.declarations).map((unit) => (unit.methods ? { ...unit, methods: arrange(unit.methods, order.methods[unit.key]) } : unit));
   return cutAndJoined(code, [[0, units[0].statement.start], ...piecesOf(sorted), [units.at(-1).statement.end, code.length]]);
 }
@@ -91,15 +73,14 @@ export function orderOf(fileName) {
 }
 
 /**
- * A Rollup plugin, for what has its short names: puts declarations and methods into the order in which gzip finds more of what it has seen
- * already, and finds it nearer. What they do does not depend on it, as long as nothing is used before it is there: the build looks. Short
- * names come before, since which of them are best hardly depends on the order, and each other name makes another order the best.
+ * A Rollup plugin, for what is minified but has its names still: puts declarations and methods into the order in which gzip finds more of what
+ * it has seen already, and finds it nearer. What they do does not depend on it, as long as nothing is used before it is there: the build looks.
  */
 export const orderForGzip = {
   name: 'order-for-gzip',
   renderChunk(code, { fileName }) {
     const order = orderOf(fileName);
-    return order ? inOrder(code, order, unitsAs(namesOf.get(fileName), code)) : null;
+    return order ? inOrder(code, order) : null;
   },
   generateBundle({ format }, bundle) {
     if (format !== 'umd') return; // that of the ES module is the same

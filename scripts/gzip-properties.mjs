@@ -64,30 +64,13 @@ export function lettersFor(code, known = {}, inner = INNER) {
   return { found, letters };
 }
 
-/** By the file of a bundle: the letters that its inner properties have at first, and those that they are to have. */
-export const lettersOf = new Map();
-
 /**
  * A Rollup plugin, for what still has its names: gives the inner properties short names. Minifiers leave properties alone, since
- * they cannot know which of them are somebody else's.
+ * they cannot know which of them are somebody else's. Which of them has which letter is written by gzip-order-search.mjs.
  */
 export const shortenProperties = {
   name: 'shorten-properties',
-  renderChunk(code, { fileName }) {
-    const first = lettersFor(code);
-    lettersOf.set(fileName, { first: first.letters, last: lettersFor(code, orderOf(fileName)?.properties).letters });
-    return shortened(code, first);
-  },
-};
-
-/** A Rollup plugin, for what has its short names: gives the inner properties the letters that gzip-order-search.mjs has found to be best. */
-export const exchangeLetters = {
-  name: 'exchange-letters',
-  renderChunk(code, { fileName }) {
-    const { first, last } = lettersOf.get(fileName);
-    const letters = new Map([...first].map(([name, letter]) => [letter, last.get(name)]));
-    return shortened(code, { found: propertiesOf(parseAst(code)).found, letters });
-  },
+  renderChunk: (code, { fileName }) => shortened(code, lettersFor(code, orderOf(fileName)?.properties)),
 };
 
 /** `code` with these letters, and a source map. */
