@@ -12,7 +12,6 @@ const WORDS = [...'ABCDEFGH'];
 const CUTS = {
   'ciphers/aes': {
     bodies: {
-      validateKeyLength: "if (![16, 24, 32].includes(key.length)) throw RangeError('bad key');",
       // Tables of single bytes: those of pairs take 1.3 MB and some milliseconds to make, and in a page that does other things they are not at hand.
       // All four as one, of signed words, which is twice as fast in Firefox. From the 256th on the S-box has nothing, which counts as 0.
       genTtable: 'const T = new Int32Array(1024); for (let i = 0; i < 1024; i++) T[i] = factors.reduce((word, factor) => (word << 8) | mul(sbox[i], factor), 0) || rotl32_8(T[i - 256]); return { S: sbox, T };',
@@ -23,6 +22,7 @@ const CUTS = {
     },
     unchecked: { expandKeyLE: 1 },
     known: {
+      'const len = key.length;\n    validateKeyLength(key);': "const len = key.length; if (![16, 24, 32].includes(len)) throw RangeError('bad key');",
       'function genTtable(sbox, fn)': 'function genTtable(sbox, ...factors)',
       '(s) => (mul(s, 3) << 24) | (s << 16) | (s << 8) | mul(s, 2)': '3, 1, 1, 2',
       '(s) => (mul(s, 11) << 24) | (mul(s, 13) << 16) | (mul(s, 9) << 8) | mul(s, 14)': '11, 13, 9, 14',
@@ -45,11 +45,14 @@ const CUTS = {
     },
   },
   'hashes/sha2': {
-    // The state is a list of words, which are 32 bits wide by themselves.
-    bodies: { 'SHA2_32B.constructor': 'this.state = Uint32Array.from(IV);', 'SHA2_32B.get': 'return this.state;' },
+    // The state is a list of words, which are 32 bits wide by themselves. There is one class for all, since only SHA-256 is used.
+    bodies: { 'SHA2_32B.constructor': 'this.state = Uint32Array.from(SHA256_IV);', 'SHA2_32B.get': 'return this.state;' },
     without: [...WORDS, 'set', '_cloneInto', 'destroy', 'roundClean'].map((name) => `SHA2_32B.${name}`),
     known: {
       'class SHA2_32B extends HashMD': 'class SHA2_32B',
+      'constructor(outputLen, IV)': 'constructor()',
+      'export class _SHA256 extends SHA2_32B {\n    constructor() {\n        super(32, SHA256_IV);\n    }\n}': 'export { SHA2_32B as _SHA256 };',
+      'getUint32(offset, false)': 'getUint32(offset)',
       'let { A, B, C, D, E, F, G, H } = this;': 'let [A, B, C, D, E, F, G, H] = this.state;',
       'this.set(A, B, C, D, E, F, G, H);': '[A, B, C, D, E, F, G, H].forEach((word, i) => (this.state[i] += word));',
       ...Object.fromEntries(WORDS.map((word) => [`${word} = (${word} + this.${word}) | 0;`, ''])),

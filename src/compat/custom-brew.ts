@@ -1,5 +1,5 @@
 import { once } from '../brews/internal/once.js';
-import { bufferFull } from '../brews/internal/small.js';
+import { bufferFull } from '../core/errors.js';
 import { type BrewHost, PubkeeperError } from '../core/index.js';
 import type { Attached, BrewClient } from './attached.js';
 

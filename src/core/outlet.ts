@@ -4,10 +4,13 @@ import type { Sealer } from './ciphers/cipher.js';
 import type { Awaitable } from './ciphers/engine.js';
 import { cork } from './cork.js';
 import { type Deferred, deferred } from './deferred.js';
-import { PubkeeperError } from './errors.js';
+import { bufferFull, PubkeeperError } from './errors.js';
 import { OrderedQueue } from './order.js';
 
 type Frame = Uint8Array<ArrayBuffer>;
+
+/** How many bytes may wait for WebCrypto, which takes all that it is given. */
+const MAX_SEALING = 16 * 1024 * 1024;
 
 const DONE = /* @__PURE__ */ Promise.resolve();
 
@@ -46,7 +49,11 @@ export class Outlet {
 
   /** Sends a message; resolves when it was accepted. */
   send(message: Uint8Array): Promise<void> {
-    if (!this.sealer.sealBundle) return this.#handled(this.#pass(() => this.sealer.seal(message)));
+    if (this.#queue.size > MAX_SEALING) {
+      this.sealer.skip?.();
+      return this.#handled(Promise.reject(bufferFull('encryption', { limit: MAX_SEALING })));
+    }
+    if (!this.sealer.sealBundle) return this.#handled(this.#pass(() => this.sealer.seal(message), message.length));
     if (this.#bundle.hasRoomFor(message)) this.#bundle.add(message);
     else this.#leave(message);
     this.#touch();
@@ -82,13 +89,13 @@ export class Outlet {
       } finally {
         if (next) this.#bundle.add(next);
       }
-    });
+    }, plaintext.length);
     if (boarding) boarding.resolve(accepted);
     else void this.#handled(accepted);
   }
 
   /** Seals, and carries behind what was sealed before; nothing is returned when it was accepted at once. */
-  #pass(seal: () => Awaitable<Frame>): void | Promise<void> {
+  #pass(seal: () => Awaitable<Frame>, size: number): void | Promise<void> {
     let frame: Awaitable<Frame>;
     try {
       frame = seal();
@@ -101,7 +108,7 @@ export class Outlet {
       accepted = new Promise((resolve, reject) =>
         this.#queue.push(
           Promise.resolve(frame),
-          0,
+          size,
           (sealed) => resolve(this.#hand(sealed)),
           (cause) => reject(new PubkeeperError('BREW_FAILED', 'A message cannot be encrypted.', {}, cause)),
         ),

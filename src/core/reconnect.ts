@@ -152,6 +152,8 @@ export class ReconnectingConnection {
     if (!this.#end) return this.#options.onClose(error);
     if (!this.heardAt) return this.abandon(error);
     const socket = this.#socket!;
+    // Nothing is heard any more.
+    cancel(this.#pulse);
     this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(error));
     socket.onmessage = null;
     // The other side may have begun to close it: then this does nothing, and its reason is on the way.

@@ -1,9 +1,10 @@
-import { createDecipheriv } from 'node:crypto';
+import { createDecipheriv, webcrypto } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
 import type { Brew } from '../../src/core/brew.js';
 import { Brewer } from '../../src/core/brewer.js';
 import { CIPHERS } from '../../src/core/ciphers/cipher.js';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
+import { webCryptoEngine } from '../../src/core/ciphers/web-crypto.js';
 import { PubkeeperError } from '../../src/core/errors.js';
 import { Patron } from '../../src/core/patron.js';
 import { bytes, deferred, hex, id, rawFrame, rejected, settle, sha256 } from '../helpers.js';
@@ -36,6 +37,32 @@ describe('brew()', () => {
     expect(hex(frame.subarray(2, 34))).toBe(sha256('a.b').toString('hex'));
     const decipher = createDecipheriv('aes-128-cbc', Buffer.from(brewer.getConfig().cipher!.key as string, 'hex'), frame.subarray(88, 104));
     expect(Buffer.concat([decipher.update(frame.subarray(104)), decipher.final()]).toString()).toBe('secret');
+  });
+
+  it.each(['aes-gcm', 'aes-cbc'] as const)('%s: WebCrypto is given 16 MiB and a message at once; the rest rejects, and is a gap where there is a sequence', async (cipher) => {
+    const { brewer, x, errors } = kit({ crypto: true, cipher, engine: webCryptoEngine(webcrypto.subtle as never) });
+    const heard: number[] = [];
+    const gaps: number[] = [];
+    const reader = new Patron('**', (data) => heard.push(data[0]!));
+    reader.on('gap', ({ missing }) => gaps.push(missing));
+    brewer.newPatrons([patron(1)]);
+    reader.newBrewers([{ topic: 'a.b', brewer_id: id(0xb), brewer_config: brewer.getConfig(), brew: { name: 'x' } }]);
+    x.onBrew = () => reader._handleCallback(id(0xb), x.frames.at(-1)!);
+    const mebibyte = new Uint8Array(1024 * 1024);
+    const results = Array.from({ length: 20 }, (_, n) => {
+      mebibyte[0] = n;
+      return brewer.brew(mebibyte);
+    });
+    const refused = (await Promise.allSettled(results)).flatMap((result, n) => (result.status === 'rejected' ? [[n, result.reason as PubkeeperError] as const] : []));
+    const taken = 20 - refused.length;
+    expect(refused.map(([n]) => n)).toEqual(Array.from({ length: refused.length }, (_, n) => taken + n));
+    expect(refused[0]![1]).toMatchObject({ code: 'BUFFER_FULL', message: expect.stringMatching(/^More is brewed than encryption takes/) as string, details: { limit: 16 * 1024 * 1024 } });
+    expect(errors).toEqual(refused.map(([, error]) => error));
+    await brewer.brewText('!');
+    await brewer._flush();
+    expect(await vi.waitUntil(() => heard.length > taken && heard)).toEqual([...Array.from({ length: taken }, (_, n) => n), '!'.charCodeAt(0)]);
+    // The last one to be taken comes on top of sixteen; with bundles, one more is in a bundle.
+    expect([taken, gaps]).toEqual(cipher === 'aes-gcm' ? [18, [2]] : [17, []]);
   });
 
   it('resolves and does nothing while nobody is matched', async () => {

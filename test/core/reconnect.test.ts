@@ -195,6 +195,18 @@ describe('a reconnecting connection', () => {
     expect([log, network.sockets.length]).toEqual([['open', 'close CONNECTION_LOST'], 1]);
   });
 
+  it('close() is told as such also where a sign of life was asked for, and does not come any more', () => {
+    const { network, log, connection } = kit();
+    network.answersClose = false;
+    network.last.open();
+    connection.watch(1000, bytes('ping'));
+    vi.advanceTimersByTime(2300);
+    expect(network.last.sent.length).toBe(1);
+    connection.close(closed);
+    vi.advanceTimersByTime(1000);
+    expect([log, vi.getTimerCount()]).toEqual([['open', 'close CONNECTION_CLOSED'], 0]);
+  });
+
   it('is watched until it ends: the next one is not asked for it, and does not end for it', () => {
     vi.spyOn(Math, 'random').mockReturnValue(1);
     const { network, log, connection } = kit();

@@ -1,10 +1,9 @@
-import { asPubkeeperError } from '../../core/errors.js';
+import { asPubkeeperError, bufferFull } from '../../core/errors.js';
 import { cancel, type Timer, wait } from '../../core/host.js';
 import { type BrewHost, type BrewScope, PubkeeperError } from '../../core/index.js';
 import { backoff, isFatal } from '../../core/reconnect.js';
 import type { Dial, Line, Target } from './broker-line.js';
 import { Outage } from './outage.js';
-import { bufferFull } from './small.js';
 
 /** More does not wait for a connection, or for the broker to take it, in bytes. */
 const MAX_BUFFERED = 16 * 1024 * 1024;

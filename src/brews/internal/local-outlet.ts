@@ -2,11 +2,12 @@ import { once as event } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { PubkeeperError } from '../../core/index.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
+import { bufferFull } from '../../core/errors.js';
 import { after, cancel, type Timer, wait } from '../../core/host.js';
 import { show } from '../../core/id.js';
 import { prefixed } from './length-prefixed.js';
 import { Recent } from './recent.js';
-import { bufferFull, sameBytes } from './small.js';
+import { sameBytes } from './small.js';
 import { removeAtExit } from './socket-directory.js';
 
 /** From this many bytes on that wait for one reader, `brew` makes its caller wait. */

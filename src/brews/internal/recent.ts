@@ -1,7 +1,7 @@
 import { type Deferred, deferred } from '../../core/deferred.js';
-import { PubkeeperError } from '../../core/errors.js';
+import { bufferFull, PubkeeperError } from '../../core/errors.js';
 import { after, cancel, type Timer } from '../../core/host.js';
-import { both, bufferFull } from './small.js';
+import { both } from './small.js';
 
 /** How long a patron may take from being matched until it asks, in ms: it may have to dial first, for so long at most. */
 const ON_ITS_WAY = 10_000;

@@ -1,4 +1,5 @@
 import { type BrewHost, type PatronPair, PubkeeperError } from '../../core/index.js';
+import { bufferFull } from '../../core/errors.js';
 import { identityOf, isFrame, topicHash } from '../../core/frame.js';
 import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
@@ -8,7 +9,6 @@ import { join } from '../../core/ciphers/engine.js';
 import { cork } from '../../core/cork.js';
 import type { Outlet, Queued } from './relay-outlet.js';
 import { Routes } from './routes.js';
-import { bufferFull } from './small.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;

@@ -6,10 +6,6 @@ import { PubkeeperError } from '../../core/index.js';
 export const inUse = (kind: string): PubkeeperError =>
   new PubkeeperError('BREW_IN_USE', `This ${kind} belongs to another client: make one for each client.`);
 
-/** What `brew()` of a brew throws when too much waits already. */
-export const bufferFull = (where: string, details: Readonly<Record<string, unknown>>): PubkeeperError =>
-  new PubkeeperError('BUFFER_FULL', `More is brewed than ${where} takes: wait for the promises of brew(), or brew less.`, details);
-
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
