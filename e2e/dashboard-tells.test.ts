@@ -137,6 +137,31 @@ describeInChromium('the dashboard tells', () => {
     await expect.poll(() => page.locator('.chart-range').textContent()).toBe('min -7 · max 99');
   });
 
+  it('of a message beside its charts, however many, and never takes the bar away', async () => {
+    const { client, url } = await quiet();
+    const brewer = client.addBrewer('quiet.numbers');
+    const page = await dashboard.open({ viewport: { width: 1280, height: 800 } }, url);
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    // What is near the next in the last of many digits needs wide labels.
+    for (const a of [1_601_700_000, 1_601_720_000]) await brewer.brewJSON({ a, b: 2, c: 3, d: 4 });
+    for (const name of ['a', 'b', 'c', 'd']) await page.getByTitle(`Chart ${name}`, { exact: true }).click();
+    await expect.poll(() => page.locator('.chart canvas').count(), patient).toBe(4);
+    const axis = '[...document.querySelectorAll(".u-over")].map(({ offsetLeft }) => offsetLeft)';
+    await expect.poll(() => page.evaluate(axis)).toEqual([expect.toSatisfy((width: number) => width > 60), 46, 46, 46]);
+    for (const [width, height] of [[1280, 800], [768, 800], [360, 740], [320, 640], [1280, 300], [900, 300], [360, 300]] as const) {
+      await page.setViewportSize({ width, height });
+      if (width < 761) await page.locator('.tabs').getByRole('button', { name: 'Message' }).click();
+      await dashboard.settled();
+      await page.locator('.message, #layout').evaluateAll((panels) => panels.forEach((panel) => panel.scrollTo(0, 0)));
+      const top = await page.locator('#wire-toggle').evaluate((toggle) => toggle.getBoundingClientRect().top);
+      if (height > 300) expect(top, String(width)).toBeLessThan(height - 80);
+      await page.locator('#wire-toggle').focus();
+      const found = await page.evaluate(() => ({ bar: document.querySelector('.bar')!.getBoundingClientRect().top, scrolls: document.scrollingElement!.scrollHeight > innerHeight }));
+      expect(found, `${width} × ${height}`).toEqual({ bar: 0, scrolls: false });
+    }
+    expect(dashboard.complaints).toEqual([]);
+  });
+
   it('sizes on one line, and what is in its fields without a cut', async () => {
     const { client, url } = await quiet();
     const brewer = client.addBrewer('quiet.large');

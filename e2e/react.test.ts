@@ -199,6 +199,23 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await expect.poll(texts).toEqual(['before', 'after']);
   });
 
+  it('has the newest last, also where it comes later than others that have had the last values of several brewers', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const [first, second] = [node.addBrewer('react.b.shared'), node.addBrewer('react.b.shared')];
+    await Promise.all([matched(first), matched(second)]);
+    const latest = page.locator('#latest');
+    for (const [brewer, text] of [[second, 'older'], [first, 'newer']] as const) {
+      await brewer.brewText(text);
+      await latest.filter({ hasText: text }).waitFor();
+    }
+    await page.click('#other');
+    await expect.poll(texts).toEqual(['older', 'newer']);
+    // What nobody has had is new.
+    await second.brewText('newest');
+    await expect.poll(texts).toEqual(['older', 'newer', 'newest']);
+  });
+
   it('renders also where no frame comes, as in a hidden tab', async () => {
     await page.addInitScript(() => {
       globalThis.requestAnimationFrame = () => 0;
@@ -234,6 +251,9 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     const { port } = server;
     await open();
     const status = page.locator('#status');
+    await status.filter({ hasText: 'disconnected: CONNECT_FAILED' }).waitFor();
+    // Again by the application, which may show a button for it: why that failed is told as well.
+    expect(await page.evaluate(() => app.client.connect().catch(({ code }: { code: string }) => code))).toBe('CONNECT_FAILED');
     await status.filter({ hasText: 'disconnected: CONNECT_FAILED' }).waitFor();
     server = await serve({ port });
     await page.evaluate(() => app.client.connect());

@@ -60,7 +60,37 @@ export const useLatest = (topic: string, options: Pick<UsePatronOptions, 'crypto
 
 const nothing = (): PatronView => NOTHING;
 
-const newest = (messages: readonly Message[], count: number): readonly Message[] => (count ? messages.slice(-count) : []);
+const newest = <T>(items: readonly T[], count: number): readonly T[] => (count ? items.slice(-count) : []);
+
+/** What came of a brewer last, and its place in the order of all that came. */
+interface Arrival {
+  readonly sequence: number;
+  readonly at: number;
+}
+
+/** How many brewers are remembered of a client. */
+const MOST_ARRIVALS = 4096;
+
+/** Of each client, by brewer. Its first key is the brewer that has been silent longest. */
+const arrivals = new WeakMap<PubkeeperClient, Map<string, Arrival>>();
+
+let count = 0;
+
+/**
+ * The place of a message in the order in which all came. Last values are given to each patron anew, one of each brewer, in the order of its matches:
+ * what another component has had already is as old as it was then. Only sealed messages can be told from each other.
+ */
+function arrivalOf(client: PubkeeperClient, { brewerId, sequence, retained }: Message): number {
+  let known = arrivals.get(client);
+  if (!known) arrivals.set(client, (known = new Map<string, Arrival>()));
+  const last = known.get(brewerId);
+  if (retained && last && sequence !== undefined && sequence <= last.sequence) return last.at;
+  const at = ++count;
+  known.delete(brewerId);
+  if (sequence !== undefined) known.set(brewerId, { sequence, at });
+  if (known.size > MOST_ARRIVALS) known.delete(known.keys().next().value!);
+  return at;
+}
 
 /** Gathers what a patron gets, as `useSyncExternalStore` reads it: one value, replaced at most once a frame. */
 function patronStore(
@@ -71,28 +101,32 @@ function patronStore(
   passOn: (message: Message) => unknown,
 ): { subscribe: (changed: () => void) => () => void; read: () => PatronView } {
   let view = NOTHING;
-  const messages: Message[] = [];
+  /** The newest last. */
+  const kept: { readonly message: Message; readonly at: number }[] = [];
   let changed: (() => void) | undefined;
   let cancel: (() => void) | undefined;
   const publish = (): void => {
     cancel = undefined;
-    view = { messages: newest(messages, size()), isMatched: patron.isMatched };
+    view = { messages: newest(kept, size()).map(({ message }) => message), isMatched: patron.isMatched };
     changed?.();
   };
   /** Whether it is a last value that is given again to a component that was hidden and is shown again. */
   const isKnown = ({ brewerId, data, retained }: Message): boolean => {
-    const last = retained && [...messages].reverse().find((message) => message.brewerId === brewerId);
-    return !!last && String(last.data) === String(data);
+    const last = retained && [...kept].reverse().find(({ message }) => message.brewerId === brewerId);
+    return !!last && String(last.message.data) === String(data);
   };
   const later = (): void => void (cancel ??= nextFrame(publish));
   const patron = new Patron(
     pattern,
     (_, message) => {
       const keep = size();
+      const at = arrivalOf(client, message);
       if (keep && !isKnown(message)) {
-        messages.push(message);
+        let place = kept.length;
+        while (place && kept[place - 1]!.at > at) place--;
+        kept.splice(place, 0, { message, at });
         // In a hidden tab frames do not come, and messages do.
-        if (messages.length > 2 * keep) messages.splice(0, keep);
+        if (kept.length > 2 * keep) kept.splice(0, keep);
         later();
       }
       // Last, and returned: what it throws, or its promise rejects with, is an `error` event of the client.
@@ -101,7 +135,11 @@ function patronStore(
     options,
   );
   patron.on('added', later);
-  patron.on('removed', later);
+  patron.on('removed', ({ brewerId }) => {
+    // Its next session counts anew. Who only stops reading here has ended nothing.
+    if (changed) arrivals.get(client)?.delete(brewerId);
+    later();
+  });
   return {
     read: () => view,
     subscribe(listener) {

@@ -37,9 +37,12 @@ export function PubkeeperProvider({ client, onError = report, children }: Pubkee
   }
   useEffect(() => {
     let isMounted = true;
+    let last: PubkeeperError | undefined;
     const fail = (error: PubkeeperError): void => {
-      // Unmounted meanwhile, as StrictMode does on purpose: nobody waits for this connection any more.
-      if (!isMounted) return;
+      // Unmounted meanwhile, as StrictMode does on purpose: nobody waits for this connection any more. Nor does an application that has called
+      // disconnect() itself.
+      if (!isMounted || error.code === 'CONNECTION_CLOSED' || error === last) return;
+      last = error;
       setFailure({ client, error });
       told.current(error);
     };
@@ -61,17 +64,25 @@ export function PubkeeperProvider({ client, onError = report, children }: Pubkee
 }
 
 /**
- * Calls back with why a client that was connected has given up, as when its token is refused at a reconnect, and when it
- * is back. The reason comes right after the state. Listening to all errors, all the time, would keep them from the client's logger.
+ * Calls back with why a client that was connected has given up, as when its token is refused at a reconnect, or could not connect when
+ * the application called connect() again, and when it is back. The reason comes right after the state. Listening to all errors, all the time, would keep them from the client's logger.
  */
 function watchEnd(client: PubkeeperClient, ended: (error: PubkeeperError) => void, back: () => void): () => void {
   let deaf: (() => void) | undefined;
+  /** Whether it goes on by a connect() only: one that was connected says that it is disconnected, and tries again in the same breath. */
+  let isOver = false;
   const unwatch = client.on('state', (state) => {
     deaf?.();
     deaf = undefined;
+    // Waits for the one that the application has called: why it fails is no `error` event.
+    if (isOver && state === 'connecting') client.connect().catch(ended);
+    isOver = false;
     if (state !== 'disconnected') return back();
     const undo = (deaf = client.on('error', ended));
-    void Promise.resolve().then(undo);
+    void Promise.resolve().then(() => {
+      undo();
+      isOver = deaf === undo;
+    });
   });
   return () => {
     deaf?.();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { rangeOf } from '../../demo/public/js/charts.js';
 import { diff } from '../../demo/public/js/diff.js';
-import { formatNumber } from '../../demo/public/js/format.js';
+import { formatNumber, formatTicks } from '../../demo/public/js/format.js';
 import { hexDump, isRounded, jsonLines, parseHex, preview, readBytes, valueAt } from '../../demo/public/js/payload.js';
 import { noteOn } from '../../demo/public/js/payload-note.js';
 import { bytes, entry } from './kit.js';
@@ -146,6 +146,16 @@ describe('diff', () => {
 describe('numbers at the ends of what there are', () => {
   it('are written in a few characters', () => {
     expect([1e308, -5e-324, 1.5e20, Infinity, 1e-9, 123456.789].map(formatNumber)).toEqual(['1e308', '-5e-324', '1.5e20', '∞', '0.000000001', '123,457']);
+  });
+
+  it('stand at an axis in a few characters, and none twice', () => {
+    expect(formatTicks([-100_000, -50_000, 0, 50_000])).toEqual(['-100K', '-50K', '0', '50K']);
+    expect(formatTicks([1.6017e9, 1.60172e9])).toEqual(['1.6017B', '1.60172B']);
+    expect(formatTicks([9999, 10_000, 10_001])).toEqual(['9,999', '10,000', '10,001']);
+    expect(formatTicks([-5e-10, 0, 5e-10])).toEqual(['-5e-10', '0', '5e-10']);
+    expect(formatTicks([0, 0.1, 0.2, 0.1 + 0.2])).toEqual(['0', '0.1', '0.2', '0.3']);
+    expect(formatTicks([-1e300, -5.551115123125783e-17, 1e300])).toEqual(['-1e300', '0', '1e300']);
+    expect([formatTicks([]), formatTicks([0]), formatTicks([7])]).toEqual([[], ['0'], ['7']]);
   });
 
   it('are said to be rounded where they are', () => {

@@ -142,5 +142,5 @@
 
   // What becomes of it is told by the status and the errors.
   toggle.addEventListener('click', () => void (isIdle() ? client.connect() : client.disconnect()));
-  await client.connect();
+  await client.connect().catch(() => undefined);
 })();

@@ -1,5 +1,5 @@
 import { byId, h, icon, setHidden, setText } from './dom.js';
-import { formatCompact, formatNumber, formatTime } from './format.js';
+import { formatNumber, formatTicks, formatTime } from './format.js';
 import { nameOf, read, valueAt } from './payload.js';
 import { Series } from './series.js';
 import { LIMITS } from './store.js';
@@ -10,7 +10,6 @@ import { LIMITS } from './store.js';
 const MOST = 6;
 /** What a chart shows, in seconds. */
 const WINDOW = 120;
-const HEIGHT = 132;
 /** What is larger cannot be drawn: an axis around it would end beyond the largest number. */
 const LARGEST = 1e300;
 /** The least height of an axis, as a part of what it is at. Where ticks are as near as numbers are, uPlot counts them forever. */
@@ -28,6 +27,7 @@ class Chart {
   #range = h('span', { class: 'chart-range' });
   #body = h('div', { class: 'chart-body' });
   #width = 0;
+  #height = 0;
   #observer;
 
   /** @param {TopicNode} node @param {Path} path @param {() => void} close @param {() => void} sized asks for a draw: before it is known how wide it is, nothing is drawn */
@@ -41,7 +41,8 @@ class Chart {
     this.element = h('figure', { class: 'chart', 'aria-label': `Chart of ${name}` }, h('figcaption', {}, title, this.#value, button), this.#body, this.#range);
     this.#observer = new ResizeObserver(() => {
       this.#width = this.#body.clientWidth;
-      this.#plot?.setSize({ width: this.#width, height: HEIGHT });
+      this.#height = this.#body.clientHeight;
+      this.#plot?.setSize({ width: this.#width, height: this.#height });
       sized();
     });
     this.#observer.observe(this.#body);
@@ -116,7 +117,7 @@ class Chart {
     const bound = { points: { show: false } };
     return {
       width: this.#width,
-      height: HEIGHT,
+      height: this.#height,
       padding: [8, 4, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
@@ -125,14 +126,17 @@ class Chart {
       bands: [{ series: [3, 2], fill: colour('--accent-wash') }],
       axes: [
         { ...axis, size: 24, gap: 4, space: 70, values: timesOf },
-        { ...axis, size: 46, gap: 6, space: 30, values: (_plot, splits) => splits.map((value) => (Math.abs(value) >= 1e4 ? formatCompact(value) : formatNumber(value))) },
+        { ...axis, size: (_plot, labels) => widthOf(labels), gap: 6, space: 24, values: (_plot, splits) => formatTicks(splits) },
       ],
     };
   }
 }
 
+/** What an axis needs for its longest label, in pixels. The digits of this size are not much wider. @param {readonly string[] | null} labels */
+const widthOf = (labels) => Math.max(46, 14 + 6.8 * Math.max(0, ...(labels ?? []).map(({ length }) => length)));
+
 /** Labels of the time axis, but none that the edge would cut. @param {uPlot} plot @param {number[]} splits */
-const timesOf = (plot, splits) => splits.map((time) => (plot.width - 46 - plot.valToPos(time, 'x') < 30 ? '' : formatTime(time * 1000)));
+const timesOf = (plot, splits) => splits.map((time) => (plot.bbox.width / devicePixelRatio - plot.valToPos(time, 'x') < 30 ? '' : formatTime(time * 1000)));
 
 /** From zero where zero is near, so that small changes do not look large. @param {number | null} min @param {number | null} max @returns {[number, number]} */
 export function rangeOf(min, max) {

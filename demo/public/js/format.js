@@ -29,6 +29,30 @@ export function formatNumber(value) {
 /** Every digit: of two numbers that differ this never makes the same. @param {number} value */
 export const formatExactly = (value) => (Number.isInteger(value) && Math.abs(value) < 1e15 ? whole.format(value) : String(value));
 
+/** Formats of axes: making one takes longer than using it. @type {Map<string, Intl.NumberFormat>} */
+const ofTicks = new Map();
+
+/**
+ * The labels of an axis: short, and as different from each other as the ticks are.
+ * @param {readonly number[]} values with equal steps between them
+ */
+export function formatTicks(values) {
+  const step = Math.abs((values[1] ?? 0) - (values[0] ?? 0));
+  const largest = Math.max(...values.map(Math.abs));
+  return values.map((value) => {
+    const size = Math.abs(value);
+    // What is left of zero after so many steps of a fraction.
+    if (size <= step / 1e6) return '0';
+    const digits = step > 0 ? Math.floor(Math.log10(size)) - Math.floor(Math.log10(step)) + 2 : 6;
+    const notation = size >= 1e15 || size < 1e-3 ? 'scientific' : size >= 1e4 && (digits < 5 || largest >= 1e6) ? 'compact' : 'standard';
+    const maximumSignificantDigits = Math.min(15, Math.max(1, digits));
+    const key = `${notation} ${maximumSignificantDigits}`;
+    const format = ofTicks.get(key) ?? new Intl.NumberFormat('en', { notation, maximumSignificantDigits });
+    ofTicks.set(key, format);
+    return format.format(value).replace('E', 'e');
+  });
+}
+
 /** @param {number} bytes */
 export function formatBytes(bytes) {
   if (bytes < 1024) return `${bytes} B`;

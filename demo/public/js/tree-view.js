@@ -152,7 +152,7 @@ export class TreeView {
     setAttribute(row, 'aria-label', `${node.name}${text && `: ${text}`}, ${formatCount(node.count)} messages, ${formatRate(node.rate)} per second`);
     row.classList.toggle('active', node === this.#active);
     row.classList.toggle('is-topic', node.isTopic);
-    const indent = `${8 + Math.min(node.depth, 8) * 14}px`;
+    const indent = `${8 + Math.min(node.depth, 3) * 14 + Math.min(Math.max(0, node.depth - 3), 6) * 7}px`;
     if (row.style.paddingInlineStart !== indent) row.style.paddingInlineStart = indent;
     setText(name, node.name);
     if (row.title !== node.path) row.title = node.path;
