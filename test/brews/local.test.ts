@@ -202,6 +202,27 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(connections).toBe(2);
   });
 
+  it('is given what equals the last frame when it is back, of a brewer that keeps no last value, which says so', async () => {
+    const writer = local({ transport, directory: directory(), lastValue: false });
+    const { last } = (await writer.brew.brewerDetails({ topic: TOPIC, brewerId: newId() }))!;
+    expect([last, 'last' in (await local({ transport, directory: directory() }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() }))!]).toEqual([false, false]);
+    const { brew } = local();
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'same');
+    let connections = 0;
+    const sock = await foreign(transport, (socket) => {
+      socket.write(padded(frame.length, frame));
+      if (++connections === 1) socket.end();
+    });
+    const box = receiver();
+    const patron = { topic: TOPIC, brewerId, patronId: newId(), details: { name: brew.name, sock: sock.address, last }, receive: box.receive };
+    const stop = brew.startPatron(patron);
+    expect(await box.take(2)).toEqual(['same', 'same']); // once by each connection
+    stop(); // as where control is lost for a moment
+    clean.push(brew.startPatron(patron));
+    expect(await box.next()).toBe('same');
+  });
+
   it('is not given its last frame again where its pair ends for a moment, as where control is lost; a new patron is', async () => {
     const shared = { transport, directory: directory() };
     const [writer, reader] = [local(shared), local(shared)];
@@ -259,6 +280,37 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     again();
     expect(box.say('two')).toBeUndefined();
     expect(await box.take(2)).toEqual(['one', 'two']);
+  });
+
+  it('shares its brewer with 256 that no match is known of: more are turned away, and said to be once, and with each match comes room for one', async () => {
+    const rig = local({ transport, directory: directory() });
+    const brewerId = newId();
+    const sock = (await rig.brew.brewerDetails({ topic: TOPIC, brewerId }))!.sock as string | [string, number];
+    const match = () => rig.brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: { name: rig.brew.name } });
+    const dial = async (): Promise<Socket> => {
+      const socket = (typeof sock === 'string' ? connect(sock) : connect(sock[1], sock[0])).on('error', () => undefined);
+      clean.push(() => socket.destroy());
+      await once(socket, 'connect');
+      return socket.resume();
+    };
+    const isTurnedAway = async (): Promise<boolean> => {
+      const socket = await dial();
+      return Promise.race([once(socket, 'close').then(() => true), once(socket, 'data').then(() => false)]);
+    };
+    const strangers: Socket[] = [];
+    for (let i = 0; i < 256; i++) strangers.push(await dial());
+    expect([await isTurnedAway(), await isTurnedAway()]).toEqual([true, true]);
+    const { message } = await rig.error('BREW_FAILED');
+    expect(message).toMatch(/^More than 256 connections to a local brewer, at \S+, belong to no patron of it, and further ones are turned away: look who connects there\.$/);
+    expect(message).toContain(typeof sock === 'string' ? sock : sock.join(':'));
+    expect(rig.errors).toHaveLength(1);
+    const end = match();
+    void rig.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'one'));
+    expect([await isTurnedAway(), await isTurnedAway()]).toEqual([false, true]);
+    end();
+    expect(await isTurnedAway()).toBe(true);
+    expect(rig.errors).toHaveLength(1);
+    expect(strangers.filter((socket) => socket.destroyed)).toEqual([]);
   });
 
   it('is given the first frame of whoever listens there next, though it is the same as the last one', async () => {
@@ -778,7 +830,7 @@ describe('options', () => {
     expect(new LocalBrew({ name: 'local-7' }).name).toBe('local-7');
   });
 
-  it.each([{ name: '' }, { directory: 'relative' }, { transport: 'pipe' as never }, { maxPayload: 0 }])('%j is refused', (options) => {
+  it.each([{ name: '' }, { directory: 'relative' }, { transport: 'pipe' as never }, { maxPayload: 0 }, { lastValue: 'no' as never }])('%j is refused', (options) => {
     expect(thrown(() => new LocalBrew(options), 'OPTION_INVALID')).toBeInstanceOf(PubkeeperError);
   });
 
