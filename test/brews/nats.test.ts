@@ -361,6 +361,7 @@ describe('NatsBrew', () => {
   it.each([
     ['another address than the brewer\'s', { subject: `pubkeeper.${TOPIC}.${'0'.repeat(32)}` }],
     ['an address that is too long', (id: string) => ({ subject: `${'日'.repeat(1300)}.${id}` })],
+    ['the address at which patrons of another brewer are answered', (id: string) => ({ subject: `pubkeeper.${TOPIC}.${'0'.repeat(32)}.to.${id}` })],
     ['wildcards', (id: string) => ({ subject: `pubkeeper.>.${id}` })],
     ['nothing', {}],
   ])('refuses details with %s', (_, details) => {
