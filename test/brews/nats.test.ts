@@ -9,7 +9,7 @@ import { newId, PubkeeperError } from '../../src/core/index.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing } from './broker-kit.js';
 import { certificate, findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -209,6 +209,13 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     const port = await freePort();
     await isDialledOn(brew({ url: `nats://127.0.0.1:${port}` }), port, clean);
     expect(proxy.dials).toHaveLength(2); // the other one is the patron's
+  });
+
+  it('says that credentials are refused also when it has said that the connection was lost', async () => {
+    const server = await serve();
+    const reader = brew({ url: server.tcp, username: 'me', password: 'wrong' });
+    const restart = () => serve({ tcp: server.ports[0], user: { name: 'me', password: 'right' } });
+    await isRefusedLater(brew({ url: server.tcp }), reader, server, restart);
   });
 
   it('tries again when it was too slow to send its credentials', async () => {
