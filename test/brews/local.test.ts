@@ -254,6 +254,32 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(length).toBeLessThan(15 * 1024 * 1024);
   });
 
+  it('that says something, which is of no interest, is let go when it ends', async () => {
+    const { brew } = local({ transport, directory: directory() });
+    const brewerId = newId();
+    const sock = (await brew.brewerDetails({ topic: TOPIC, brewerId }))!.sock as string | [string, number];
+    const socket = typeof sock === 'string' ? connect(sock) : connect(sock[1], sock[0]);
+    clean.push(() => socket.destroy());
+    const closed = once(socket.resume(), 'close');
+    socket.end('hello'.repeat(100_000));
+    await closed;
+  });
+
+  it('that came more than 10 s before a match is not taken for the patron of that match', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    clean.push(() => void vi.useRealTimers());
+    const { match, say, open } = await outlet(transport);
+    const stranger = await open();
+    expect(await stranger.next()).toBe('last');
+    vi.advanceTimersByTime(10_001);
+    match();
+    const accepted = say('one');
+    expect(accepted).toBeInstanceOf(Promise);
+    const patron = await open();
+    expect(await patron.next()).toBe('one');
+    await accepted;
+  });
+
   it('that is on its way is not waited for any more when the brewer ends', async () => {
     const { brew } = local({ transport, directory: directory() });
     const brewerId = newId();
@@ -593,6 +619,23 @@ describe('socket files', () => {
     const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
     expect(stdout, stderr).toBe('true');
     expect(readdirSync(dir)).toEqual([]);
+  });
+
+  it('are not removed when the process exits, where their brewer has ended before: another may brew there by now', () => {
+    const dir = directory();
+    const script = `
+      import { existsSync, writeFileSync } from 'node:fs';
+      import { LocalBrew } from ${JSON.stringify(new URL('../../dist/brews/local.js', import.meta.url).href)};
+      const brew = new LocalBrew({ directory: ${JSON.stringify(dir)} });
+      brew.attach({ report: console.error });
+      const { sock } = await brew.brewerDetails({ topic: 'demo.one', brewerId: '0'.repeat(32) });
+      await brew.close();
+      process.stdout.write(String(existsSync(sock)));
+      writeFileSync(sock, '');
+      process.exit(0);`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect(stdout, stderr).toBe('false');
+    expect(readdirSync(dir)).toEqual([`${'0'.repeat(32)}.sock`]);
   });
 
   it.each([
