@@ -21,13 +21,17 @@ export interface LocalBrewOptions {
    * from it. Default: `pubkeeper` in `$XDG_RUNTIME_DIR`, else `pubkeeper-<uid>` in the directory for temporary files.
    */
   readonly directory?: string | undefined;
-  /** Default `'unix'`; on Windows `'tcp'`: a port of 127.0.0.1, which every user of this host can connect to. */
+  /**
+   * Default `'unix'`; on Windows `'tcp'`: a port of 127.0.0.1, which every user of this host can connect to. At either, a brewer takes 256
+   * connections more than it has patrons, and reports (`BREW_FAILED`) that it turns away those beyond.
+   */
   readonly transport?: 'unix' | 'tcp' | undefined;
   /** The longest payload that a patron accepts, in bytes. Default 1 MiB. */
   readonly maxPayload?: number | undefined;
   /**
    * Whether a patron that comes later first gets the brewer's last frame. Default true. `message.retained` is false for it, because the
-   * protocol (section 5) does not mark last values.
+   * protocol (section 5) does not mark last values: a patron that connects again leaves out a first frame that equals its last one. With
+   * `false` it leaves out nothing.
    */
   readonly lastValue?: boolean | undefined;
 }
@@ -42,6 +46,8 @@ export class LocalBrew implements Brew {
   readonly name: string;
   readonly #options: LocalBrewOptions;
   readonly #limit: number;
+  /** Whether brewers repeat their last frame to those who come. One that does not says so, for a frame that equals the last one is news then. */
+  readonly #keeps: boolean;
   readonly #outlets = new Map<string, Promise<LocalOutlet>>();
   /** Until brewers that have ended do not listen any more: another one with the same id, or the same one, listens at the same path. */
   readonly #ending = new Map<string, Promise<void>>();
@@ -57,7 +63,7 @@ export class LocalBrew implements Brew {
   constructor(given?: LocalBrewOptions | null) {
     const options = given ?? {};
     if (typeof options !== 'object' || Array.isArray(options)) throw invalid("the options must be an object, as { directory: '/run/me' }", options);
-    const { name, directory, transport, maxPayload = 1024 * 1024 } = options;
+    const { name, directory, transport, maxPayload = 1024 * 1024, lastValue = true } = options;
     if (name !== undefined && (typeof name !== 'string' || !name)) throw invalid('name must be a text', name);
     if (directory !== undefined && (typeof directory !== 'string' || !isAbsolute(directory))) {
       throw invalid('directory must be an absolute path', directory);
@@ -65,9 +71,11 @@ export class LocalBrew implements Brew {
     if (transport !== undefined && transport !== 'unix' && transport !== 'tcp') {
       throw invalid("transport must be 'unix' or 'tcp'", transport);
     }
+    if (typeof lastValue !== 'boolean') throw invalid('lastValue must be true or false', lastValue);
     if (!Number.isInteger(maxPayload) || maxPayload < 1) throw invalid('maxPayload must be a number of bytes', maxPayload);
     this.name = name ?? localName();
     this.#options = options;
+    this.#keeps = lastValue;
     this.#limit = FRAME_HEADER + CIPHER_OVERHEAD + maxPayload;
   }
 
@@ -86,7 +94,7 @@ export class LocalBrew implements Brew {
     try {
       const listening = await outlet;
       if (this.#outlets.get(brewerId) === outlet) this.#open.set(brewerId, listening);
-      return { name: this.name, sock: listening.address };
+      return { name: this.name, sock: listening.address, ...(!this.#keeps && { last: false }) };
     } catch (error) {
       if (this.#outlets.get(brewerId) === outlet) this.#outlets.delete(brewerId);
       this.#host!.report(asPubkeeperError(error, 'BREW_FAILED', 'A LocalBrew cannot listen.'));
@@ -115,6 +123,7 @@ export class LocalBrew implements Brew {
       host: this.#host!,
       limit: this.#limit,
       heard: this.#heard.get(pair),
+      repeats: details.last !== false,
       receive,
       reachable: (up) => this.#host!.state?.(this.name, up, { brewerId, patronId }),
     });
@@ -163,7 +172,8 @@ export class LocalBrew implements Brew {
   }
 
   async #listen(brewerId: string): Promise<LocalOutlet> {
-    const { transport = process.platform === 'win32' ? 'tcp' : 'unix', lastValue = true } = this.#options;
+    const { transport = process.platform === 'win32' ? 'tcp' : 'unix' } = this.#options;
+    const lastValue = this.#keeps;
     const report = (error: PubkeeperError): void => this.#host!.report(error);
     const former = this.#ending.get(brewerId);
     if (transport === 'tcp') return LocalOutlet.listen(undefined, lastValue, report);

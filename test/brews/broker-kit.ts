@@ -155,6 +155,18 @@ export async function isRefused(wrong: Rig, reader: Rig, sentence: RegExp): Prom
   await rejected(Promise.resolve().then(() => box.say('x')), 'UNAUTHORIZED');
 }
 
+/** A broker comes back that refuses these credentials by now: a client that has only patrons there hears so, though it was told of the outage. */
+export async function isRefusedLater(writer: Rig, reader: Rig, broker: { kill(): unknown }, restart: () => Promise<unknown>): Promise<void> {
+  const box = await pair(writer.brew, reader.brew);
+  await box.say('before');
+  expect(await box.next()).toBe('before');
+  await broker.kill();
+  await reader.error('CONNECTION_LOST');
+  await restart();
+  await reader.error('UNAUTHORIZED');
+  expect(reader.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST', 'UNAUTHORIZED']);
+}
+
 /**
  * There is no broker at this port: that is said once, and it is dialled again and again. Whoever listens there later ends each connection.
  * Returns what was said.

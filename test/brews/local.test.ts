@@ -202,6 +202,27 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(connections).toBe(2);
   });
 
+  it('is given what equals the last frame when it is back, of a brewer that keeps no last value, which says so', async () => {
+    const writer = local({ transport, directory: directory(), lastValue: false });
+    const { last } = (await writer.brew.brewerDetails({ topic: TOPIC, brewerId: newId() }))!;
+    expect([last, 'last' in (await local({ transport, directory: directory() }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() }))!]).toEqual([false, false]);
+    const { brew } = local();
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'same');
+    let connections = 0;
+    const sock = await foreign(transport, (socket) => {
+      socket.write(padded(frame.length, frame));
+      if (++connections === 1) socket.end();
+    });
+    const box = receiver();
+    const patron = { topic: TOPIC, brewerId, patronId: newId(), details: { name: brew.name, sock: sock.address, last }, receive: box.receive };
+    const stop = brew.startPatron(patron);
+    expect(await box.take(2)).toEqual(['same', 'same']); // once by each connection
+    stop(); // as where control is lost for a moment
+    clean.push(brew.startPatron(patron));
+    expect(await box.next()).toBe('same');
+  });
+
   it('is not given its last frame again where its pair ends for a moment, as where control is lost; a new patron is', async () => {
     const shared = { transport, directory: directory() };
     const [writer, reader] = [local(shared), local(shared)];
@@ -233,6 +254,32 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(length).toBeLessThan(15 * 1024 * 1024);
   });
 
+  it('that says something, which is of no interest, is let go when it ends', async () => {
+    const { brew } = local({ transport, directory: directory() });
+    const brewerId = newId();
+    const sock = (await brew.brewerDetails({ topic: TOPIC, brewerId }))!.sock as string | [string, number];
+    const socket = typeof sock === 'string' ? connect(sock) : connect(sock[1], sock[0]);
+    clean.push(() => socket.destroy());
+    const closed = once(socket.resume(), 'close');
+    socket.end('hello'.repeat(100_000));
+    await closed;
+  });
+
+  it('that came more than 10 s before a match is not taken for the patron of that match', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    clean.push(() => void vi.useRealTimers());
+    const { match, say, open } = await outlet(transport);
+    const stranger = await open();
+    expect(await stranger.next()).toBe('last');
+    vi.advanceTimersByTime(10_001);
+    match();
+    const accepted = say('one');
+    expect(accepted).toBeInstanceOf(Promise);
+    const patron = await open();
+    expect(await patron.next()).toBe('one');
+    await accepted;
+  });
+
   it('that is on its way is not waited for any more when the brewer ends', async () => {
     const { brew } = local({ transport, directory: directory() });
     const brewerId = newId();
@@ -259,6 +306,37 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     again();
     expect(box.say('two')).toBeUndefined();
     expect(await box.take(2)).toEqual(['one', 'two']);
+  });
+
+  it('shares its brewer with 256 that no match is known of: more are turned away, and said to be once, and with each match comes room for one', async () => {
+    const rig = local({ transport, directory: directory() });
+    const brewerId = newId();
+    const sock = (await rig.brew.brewerDetails({ topic: TOPIC, brewerId }))!.sock as string | [string, number];
+    const match = () => rig.brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: { name: rig.brew.name } });
+    const dial = async (): Promise<Socket> => {
+      const socket = (typeof sock === 'string' ? connect(sock) : connect(sock[1], sock[0])).on('error', () => undefined);
+      clean.push(() => socket.destroy());
+      await once(socket, 'connect');
+      return socket.resume();
+    };
+    const isTurnedAway = async (): Promise<boolean> => {
+      const socket = await dial();
+      return Promise.race([once(socket, 'close').then(() => true), once(socket, 'data').then(() => false)]);
+    };
+    const strangers: Socket[] = [];
+    for (let i = 0; i < 256; i++) strangers.push(await dial());
+    expect([await isTurnedAway(), await isTurnedAway()]).toEqual([true, true]);
+    const { message } = await rig.error('BREW_FAILED');
+    expect(message).toMatch(/^More than 256 connections to a local brewer, at \S+, belong to no patron of it, and further ones are turned away: look who connects there\.$/);
+    expect(message).toContain(typeof sock === 'string' ? sock : sock.join(':'));
+    expect(rig.errors).toHaveLength(1);
+    const end = match();
+    void rig.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'one'));
+    expect([await isTurnedAway(), await isTurnedAway()]).toEqual([false, true]);
+    end();
+    expect(await isTurnedAway()).toBe(true);
+    expect(rig.errors).toHaveLength(1);
+    expect(strangers.filter((socket) => socket.destroyed)).toEqual([]);
   });
 
   it('is given the first frame of whoever listens there next, though it is the same as the last one', async () => {
@@ -543,6 +621,23 @@ describe('socket files', () => {
     expect(readdirSync(dir)).toEqual([]);
   });
 
+  it('are not removed when the process exits, where their brewer has ended before: another may brew there by now', () => {
+    const dir = directory();
+    const script = `
+      import { existsSync, writeFileSync } from 'node:fs';
+      import { LocalBrew } from ${JSON.stringify(new URL('../../dist/brews/local.js', import.meta.url).href)};
+      const brew = new LocalBrew({ directory: ${JSON.stringify(dir)} });
+      brew.attach({ report: console.error });
+      const { sock } = await brew.brewerDetails({ topic: 'demo.one', brewerId: '0'.repeat(32) });
+      await brew.close();
+      process.stdout.write(String(existsSync(sock)));
+      writeFileSync(sock, '');
+      process.exit(0);`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect(stdout, stderr).toBe('false');
+    expect(readdirSync(dir)).toEqual([`${'0'.repeat(32)}.sock`]);
+  });
+
   it.each([
     ['a link to elsewhere', () => directory(), (dir: string) => symlinkSync(tmpdir(), dir), 'is not a directory'],
     ['a link to nothing', () => directory(), (dir: string) => symlinkSync(join(dir, 'nothing'), dir), 'is not a directory'],
@@ -778,7 +873,7 @@ describe('options', () => {
     expect(new LocalBrew({ name: 'local-7' }).name).toBe('local-7');
   });
 
-  it.each([{ name: '' }, { directory: 'relative' }, { transport: 'pipe' as never }, { maxPayload: 0 }])('%j is refused', (options) => {
+  it.each([{ name: '' }, { directory: 'relative' }, { transport: 'pipe' as never }, { maxPayload: 0 }, { lastValue: 'no' as never }])('%j is refused', (options) => {
     expect(thrown(() => new LocalBrew(options), 'OPTION_INVALID')).toBeInstanceOf(PubkeeperError);
   });
 

@@ -10,7 +10,7 @@ import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing } from './broker-kit.js';
 import { certificate, files, findProgram, mosquitto } from './processes.js';
 import { pair, receiver, TOPIC } from './rig.js';
 
@@ -170,6 +170,12 @@ describe.each([
     const port = await freePort();
     await isDialledOn(brew({ url: `mqtt://127.0.0.1:${port}` }), port, clean);
     expect(proxy.dials).toHaveLength(2); // the other one is the patron's
+  });
+
+  it.skipIf(skip)('says that credentials are refused also when it has said that the connection was lost', async () => {
+    const broker = await serve();
+    const reader = brew({ url: broker.tcp, username: 'me', password: 'wrong' });
+    await isRefusedLater(brew({ url: broker.tcp }), reader, broker, () => serve({ tcp: broker.ports[0], login: true }));
   });
 
   it.skipIf(skip)('knows its own broker by another way of writing the address, and gives it the credentials', async () => {

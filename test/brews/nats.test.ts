@@ -9,7 +9,7 @@ import { newId, PubkeeperError } from '../../src/core/index.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, keepsLast, keepsNothing } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing } from './broker-kit.js';
 import { certificate, findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -211,6 +211,13 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(proxy.dials).toHaveLength(2); // the other one is the patron's
   });
 
+  it('says that credentials are refused also when it has said that the connection was lost', async () => {
+    const server = await serve();
+    const reader = brew({ url: server.tcp, username: 'me', password: 'wrong' });
+    const restart = () => serve({ tcp: server.ports[0], user: { name: 'me', password: 'right' } });
+    await isRefusedLater(brew({ url: server.tcp }), reader, server, restart);
+  });
+
   it('tries again when it was too slow to send its credentials', async () => {
     const server = await serve({ user: { name: 'me', password: 'right', timeout: 0.2 } });
     const isFirst = [true];
@@ -361,6 +368,7 @@ describe('NatsBrew', () => {
   it.each([
     ['another address than the brewer\'s', { subject: `pubkeeper.${TOPIC}.${'0'.repeat(32)}` }],
     ['an address that is too long', (id: string) => ({ subject: `${'日'.repeat(1300)}.${id}` })],
+    ['the address at which patrons of another brewer are answered', (id: string) => ({ subject: `pubkeeper.${TOPIC}.${'0'.repeat(32)}.to.${id}` })],
     ['wildcards', (id: string) => ({ subject: `pubkeeper.>.${id}` })],
     ['nothing', {}],
   ])('refuses details with %s', (_, details) => {

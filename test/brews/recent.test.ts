@@ -4,7 +4,10 @@ import { PubkeeperError } from '../../src/index.js';
 
 // The brewer's side of a patron's arrival, by an injected clock.
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  vi.advanceTimersByTime(5000); // a clock that begins at 0 hides what is added up
+});
 afterEach(() => void vi.useRealTimers());
 
 const PATRON = '1'.repeat(32);
@@ -50,12 +53,76 @@ describe('a patron that was matched', () => {
     const accepted = Promise.all(numbers.map(brew));
     expect(sent).toEqual(numbers.slice(0, 512));
     expect(it.asked(PATRON, true)?.frames).toHaveLength(512);
+    const last = brew(600); // it has asked, and has no answer yet
     expect(sent).toHaveLength(512);
     it.arrived(PATRON);
-    expect(sent).toEqual(numbers);
-    await accepted;
-    expect(brew(600)).toBeUndefined();
+    expect(sent).toEqual([...numbers, 600]);
+    await Promise.all([accepted, last]);
+    expect(brew(601)).toBeUndefined();
     expect(errors).toEqual([]);
+    // What was kept for it is not for the next one, and leaves room.
+    it.left(PATRON);
+    void it.expect(PATRON);
+    void brew(602);
+    expect([sent.at(-1), it.asked(PATRON, true)?.frames]).toEqual([602, [frame(602)]]);
+    it.clear();
+  });
+
+  it('and comes after more bytes than are kept for it: the rest waits', () => {
+    const { it } = recent();
+    void it.expect(PATRON);
+    const half = new Uint8Array(512 * 1024);
+    const sent = vi.fn();
+    for (let n = 0; n < 3; n++) void it.add(half, sent);
+    expect(sent).toHaveBeenCalledTimes(2);
+    expect(it.asked(PATRON, true)?.frames).toEqual([half, half]);
+    it.clear();
+    expect(sent).toHaveBeenCalledTimes(3);
+  });
+
+  it('beside one that has come: is kept the newest 512 frames or 1 MiB of what was brewed since its match', () => {
+    const { it } = recent();
+    const [present, second, third] = ['d'.repeat(32), 'e'.repeat(32), 'f'.repeat(32)];
+    void it.expect(present);
+    it.arrived(present);
+    void it.expect(second);
+    for (let n = 0; n < 600; n++) void it.add(frame(n));
+    expect(it.asked(second, true)?.frames).toEqual(Array.from({ length: 512 }, (_, n) => frame(n + 88)));
+    void it.expect(third);
+    void it.add(frame(7));
+    expect(it.asked(third, true)).toEqual({ frames: [frame(7)], retained: false });
+    const half = (byte: number): Uint8Array => new Uint8Array(512 * 1024).fill(byte);
+    for (let n = 0; n < 3; n++) void it.add(half(n));
+    expect(it.asked(second, true)?.frames.map(([byte]) => byte)).toEqual([1, 2]);
+    it.clear();
+  });
+
+  it('beside others that have not come: one that leaves is not who is waited for', async () => {
+    const { it } = recent();
+    const other = 'e'.repeat(32);
+    for (const id of [PATRON, other]) void it.expect(id);
+    let isOver = false;
+    const accepted = Promise.resolve(it.add(frame(1))).then(() => (isOver = true));
+    it.left(other);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(isOver).toBe(false);
+    it.left(PATRON);
+    await accepted;
+  });
+
+  it('is given no last value where none is kept', () => {
+    const { it } = recent(false);
+    void it.add(frame(1));
+    void it.expect(PATRON);
+    expect(it.asked(PATRON, true)).toEqual({ frames: [], retained: false });
+    it.clear();
+  });
+
+  it('has come before its match was known, and asks again, as where its connection was lost: is answered at once', () => {
+    const { it } = recent();
+    it.arrived(PATRON);
+    void it.add(frame(1));
+    expect(it.asked(PATRON, false)).toEqual({ frames: [frame(1)], retained: true });
   });
 
   it('and does not come: what waits leaves all the same, and counts as missed; what cannot leave is told', async () => {
@@ -81,6 +148,10 @@ describe('a patron that was matched', () => {
     expect(() => it.add(frame(1))).toThrow(expect.objectContaining({ code: 'BUFFER_FULL' }) as Error);
     it.left(PATRON);
     expect(it.add(frame(1))).toBeUndefined();
+    // What waited has left, and makes room.
+    void it.expect(PATRON);
+    for (let n = 0; n < 17; n++) void it.add(long);
+    it.clear();
   });
 
   it('cannot be heard yet: the 10 s begin when it can', () => {
@@ -93,6 +164,20 @@ describe('a patron that was matched', () => {
     vi.advanceTimersByTime(9_999);
     expect(errors).toEqual([]);
     expect(it.asked(PATRON, true)).toEqual({ frames: [frame(1)], retained: false });
+    vi.advanceTimersByTime(1);
+    expect(errors).toHaveLength(1);
+  });
+
+  it('can be heard no more, as where the connection is lost: has 10 s again when it can', () => {
+    const { errors, it } = recent();
+    void it.expect(PATRON);
+    void it.add(frame(1));
+    vi.advanceTimersByTime(6000);
+    it.hear(false);
+    vi.advanceTimersByTime(6000);
+    it.hear(true);
+    vi.advanceTimersByTime(9_999);
+    expect(errors).toEqual([]);
     vi.advanceTimersByTime(1);
     expect(errors).toHaveLength(1);
   });

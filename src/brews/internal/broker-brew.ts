@@ -3,7 +3,7 @@ import { PubkeeperError } from '../../core/index.js';
 import { asPubkeeperError } from '../../core/errors.js';
 import { after, cancel, fromUtf8, type Timer, utf8 } from '../../core/host.js';
 import { BrokerLink } from './broker-link.js';
-import { tooLong } from './broker-options.js';
+import { unfit } from './broker-options.js';
 import { BrokerRoute, encodeAnswers } from './broker-route.js';
 import type { Credentials, Dial, Target } from './broker-line.js';
 import { failover } from './failover.js';
@@ -87,11 +87,11 @@ export class BrokerBrew implements Brew {
     this.#host = host;
   }
 
-  /** Connects to the own broker, so that a wrong address shows before the first match. Without this brew where the topic is too long for it. */
+  /** Connects to the own broker, so that a wrong address shows before the first match. Without this brew where it cannot publish for this topic. */
   brewerDetails({ topic, brewerId }: { readonly topic: string; readonly brewerId: string }): BrewDetails | undefined {
     if (!this.#way.urls.length) return undefined;
     const address = this.#way.addressOf(topic, brewerId);
-    const problem = tooLong(this.#way.kind, address, this.#way.separator);
+    const problem = unfit(this.#way.kind, address, this.#way.separator);
     if (problem) return void this.#host!.report(problem);
     const known = this.#outlets.get(brewerId);
     if (!known || known.address !== address) {

@@ -245,9 +245,11 @@ export class BrokerLink {
     this.#unconfirmed.clear();
     this.#waitingBytes = this.#queue.reduce((sum, { payload }) => sum + payload.length, 0);
     cancel(this.#stable);
-    if (!this.#told) this.#host.report(error);
+    const isFinal = isFatal(error) || error.code === 'BREW_DEPENDENCY';
+    // An outage is told of once; that it lasts for good, and why, is news.
+    if (isFinal || !this.#told) this.#host.report(error);
     this.#told = true;
-    if (isFatal(error) || error.code === 'BREW_DEPENDENCY') {
+    if (isFinal) {
       this.ended = error;
       this.#refuse(error);
       this.#outage.end(error);

@@ -75,15 +75,19 @@ export function readUrls(
 const isTooLong = (address: string, separator: string): boolean =>
   utf8(address).length > MAX_BYTES || address.split(separator).length > MAX_LEVELS;
 
+/** Whether the patrons of another brewer are answered at this address: nobody brews there, for a patron listens for one of the two. */
+const isForAnswers = (address: string, separator: string): boolean => {
+  const [brewerId = '', to] = address.split(separator).slice(-3);
+  return to === 'to' && /^[\da-f]{32}$/.test(brewerId);
+};
+
 /** Why an own brewer cannot publish at this address, if it cannot. */
-export const tooLong = (kind: string, address: string, separator: string): PubkeeperError | undefined =>
-  isTooLong(address, separator)
-    ? new PubkeeperError(
-        'BREW_FAILED',
-        `A brewer is registered without this ${kind}: ${show(address)} is more than brokers take, which is ${MAX_BYTES} bytes and ${MAX_LEVELS} levels. Brew to a shorter topic.`,
-        { address },
-      )
-    : undefined;
+export function unfit(kind: string, address: string, separator: string): PubkeeperError | undefined {
+  const why = isTooLong(address, separator)
+    ? `${show(address)} is more than brokers take, which is ${MAX_BYTES} bytes and ${MAX_LEVELS} levels. Brew to a shorter topic`
+    : isForAnswers(address, separator) && `at ${show(address)} patrons of another brewer are answered. Brew to another topic`;
+  return why ? new PubkeeperError('BREW_FAILED', `A brewer is registered without this ${kind}: ${why}.`, { address }) : undefined;
+}
 
 /**
  * Where a brewer says that its frames are.
@@ -92,7 +96,7 @@ export const tooLong = (kind: string, address: string, separator: string): Pubke
 export function readPlace(details: BrewDetails, address: unknown, brewerId: string, tcp: readonly string[], separator: string): Omit<Place, 'kept'> {
   // A patron publishes beside this address with its own rights: it must be the brewer's, and nobody else's.
   const own = typeof address === 'string' && address.endsWith(separator + brewerId);
-  if (!own || isTooLong(address, separator) || !/^[\p{L}\p{M}\p{N}_./-]+$/u.test(address)) {
+  if (!own || isTooLong(address, separator) || isForAnswers(address, separator) || !/^[\p{L}\p{M}\p{N}_./-]+$/u.test(address)) {
     throw new PubkeeperError('BREW_CONFIG_INVALID', `A brewer publishes where it should not: ${show(address)}.`, { address });
   }
   const read = (list: unknown, protocols: readonly string[]): string[] =>

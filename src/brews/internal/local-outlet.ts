@@ -26,9 +26,19 @@ const EARLY = 10_000;
  */
 const HELD = 1000;
 const MAX_HELD = HIGH_WATER;
+/**
+ * So many may connect beside the patrons that were matched: those who are early, those whose match has just ended, and whoever else can reach
+ * the socket, which is each user of this host if it is a port.
+ */
+const MAX_STRANGERS = 256;
+/** That some are turned away is told once in so many ms. */
+const TOLD = 60_000;
 
 /** Where patrons find a brewer: a path, or host and port (protocol, section 5). */
 export type LocalAddress = string | readonly [host: string, port: number];
+
+/** As it is told. */
+export const placeOf = (address: LocalAddress): string => (typeof address === 'string' ? address : address.join(':'));
 
 /** What is kept for a reader that came before its match was known. */
 interface Held {
@@ -59,6 +69,8 @@ export class LocalOutlet {
   /** Readers that lag behind. */
   readonly #slow = new Map<Socket, Reader>();
   readonly #forget: () => void;
+  /** When it was last told that somebody was turned away. */
+  #told = -Infinity;
 
   private constructor(server: Server, address: LocalAddress, lastValue: boolean, report: (error: PubkeeperError) => void) {
     this.#server = server;
@@ -66,6 +78,8 @@ export class LocalOutlet {
     this.#recent = new Recent(lastValue);
     this.#report = report;
     this.#forget = typeof address === 'string' ? removeAtExit(address) : () => undefined;
+    server.maxConnections = MAX_STRANGERS;
+    server.on('drop', () => this.#turnedAway());
     server.on('connection', (socket) => this.#accept(socket));
     server.on('error', (cause) => report(new PubkeeperError('BREW_FAILED', 'A local socket has a fault.', { address }, cause)));
     // A brewer without readers must not keep the process alive; its client's connection does.
@@ -95,6 +109,7 @@ export class LocalOutlet {
    */
   start(patronId: string, missed: readonly Uint8Array[] = []): void | Promise<void> {
     this.#pairs.add(patronId);
+    this.#server.maxConnections = this.#pairs.size + MAX_STRANGERS;
     const accepted = this.#recent.expect(patronId, missed);
     const early = this.#takeEarly();
     if (!early) return accepted;
@@ -104,6 +119,7 @@ export class LocalOutlet {
 
   stop(patronId: string): void {
     this.#pairs.delete(patronId);
+    this.#server.maxConnections = this.#pairs.size + MAX_STRANGERS;
     this.#recent.left(patronId);
     // One of those that are here may be its own still, and stay for a pair that is begun anew.
     const [free] = [...this.#sockets].filter((socket) => !this.#early.has(socket));
@@ -171,6 +187,12 @@ export class LocalOutlet {
     });
   }
 
+  #turnedAway(): void {
+    if (performance.now() - this.#told < TOLD) return;
+    this.#told = performance.now();
+    this.#report(crowded(this.address));
+  }
+
   /** Gives a reader what it missed, or what it would have been given before, and what was kept for it since. */
   #release(socket: Socket, missed: readonly Uint8Array[] = []): void {
     const { first, later, timer } = this.#held.get(socket) ?? { first: [], later: [], timer: undefined };
@@ -217,6 +239,13 @@ export class LocalOutlet {
 }
 
 const full = (): PubkeeperError => bufferFull('a local patron', { limit: MAX_BUFFERED });
+
+const crowded = (address: LocalAddress): PubkeeperError =>
+  new PubkeeperError(
+    'BREW_FAILED',
+    `More than ${MAX_STRANGERS} connections to a local brewer, at ${placeOf(address)}, belong to no patron of it, and further ones are turned away: look who connects there.`,
+    { address, limit: MAX_STRANGERS },
+  );
 
 function deaf(path: string | undefined, cause: NodeJS.ErrnoException): PubkeeperError {
   const hint =

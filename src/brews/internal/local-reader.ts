@@ -4,7 +4,7 @@ import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { cancel, type Timer, wait } from '../../core/host.js';
 import { backoff } from '../../core/reconnect.js';
 import { LengthPrefixed } from './length-prefixed.js';
-import type { LocalAddress } from './local-outlet.js';
+import { type LocalAddress, placeOf } from './local-outlet.js';
 import { sameBytes } from './small.js';
 
 /** From this many failures in a row on, the pair is said to be down: it may go on over another brew. */
@@ -17,6 +17,8 @@ export interface LocalReaderOptions {
   readonly limit: number;
   /** The `heard` of the reader that the pair had before this one. */
   readonly heard: Buffer | undefined;
+  /** Whether the brewer repeats its last frame to who connects. */
+  readonly repeats: boolean;
   receive(frame: Uint8Array): void;
   /** Whether the brewer can be reached; told when that changes. */
   reachable(up: boolean): void;
@@ -41,7 +43,7 @@ export class LocalReader {
 
   constructor(options: LocalReaderOptions) {
     this.#options = options;
-    this.#heard = options.heard;
+    if (options.repeats) this.#heard = options.heard;
     this.#dial();
   }
 
@@ -77,7 +79,7 @@ export class LocalReader {
     this.#since = undefined;
     socket.on('connect', () => {
       this.#since = performance.now();
-      this.#returned = this.#last !== undefined;
+      this.#returned = this.#options.repeats && this.#last !== undefined;
       if (!this.#isSuspect) this.#recovered();
     });
     socket.on('data', (chunk) => {
@@ -127,12 +129,10 @@ export class LocalReader {
 
 const digest = (frame: Uint8Array): Buffer => createHash('sha256').update(frame).digest();
 
-const show = (address: LocalAddress): string => (typeof address === 'string' ? address : address.join(':'));
-
 const hungUp = (address: LocalAddress): PubkeeperError =>
   new PubkeeperError(
     'CONNECTION_LOST',
-    `Whoever listens at ${show(address)} ends each connection: check that it is the local brewer still.`,
+    `Whoever listens at ${placeOf(address)} ends each connection: check that it is the local brewer still, and that not too many connect to it.`,
     { address },
   );
 
@@ -141,5 +141,5 @@ function unreachable(address: LocalAddress, cause: NodeJS.ErrnoException): Pubke
     cause.code === 'EACCES'
       ? 'it belongs to another user'
       : `${cause.code ?? cause.message}: the brewer is gone, or its file system is not this one's`;
-  return new PubkeeperError('CONNECT_FAILED', `Cannot read the local brewer at ${show(address)} (${hint}).`, { address }, cause);
+  return new PubkeeperError('CONNECT_FAILED', `Cannot read the local brewer at ${placeOf(address)} (${hint}).`, { address }, cause);
 }

@@ -105,8 +105,7 @@ export class Recent {
     this.#expected.set(patronId, { from: this.#first + this.#frames.length, missed, timer: this.#limit(patronId) });
     const accepted = missed.length && !isKnown ? this.#wait() : undefined;
     if (!isKnown && !isOwed) return accepted;
-    const answer = missed.length ? { frames: missed, retained: false } : this.#answer(patronId);
-    return both(reply?.(answer, missed.length > 0), accepted);
+    return both(reply?.(this.#answer(patronId), missed.length > 0), accepted);
   }
 
   /** Whether one that asks before its match is known can be let wait: not one that was here before, nor for long, nor too many. */
