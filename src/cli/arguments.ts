@@ -39,7 +39,11 @@ function parseServer(text: string): string {
 /** No token is longer, in bytes: servers read no more of a client that they do not know yet. */
 export const MAX_TOKEN = 65_000;
 
-export function parseToken(text: string): string {
+/** What `"$(cat FILE)"` leaves of a file that was written on Windows belongs to no token. */
+export const withoutBreak = (text: string): string => text.replace(/[\r\n]+$/, '');
+
+export function parseToken(given: string): string {
+  const text = withoutBreak(given);
   const length = Buffer.byteLength(text);
   if (length > MAX_TOKEN) throw usage(`A token has at most ${MAX_TOKEN} bytes, and this one has ${length}: give the token alone.`);
   if (text) return text;
