@@ -104,6 +104,8 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
         if (most && ms >= most * 1000) run.fail(late(most));
       },
       over: () => {
+        // It is back: what a later patron leaves behind is not what waited for it.
+        wasAway &&= !brewer.isMatched;
         if (isTold && brewer.isMatched && !run.isOver) tell.note(`Sending on ${topic} again.`);
         isTold = false;
       },
@@ -140,11 +142,6 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
       }
       if (run.isOver) return;
       await brewer.brew(message);
-      // What is taken shows that it is back: what a later patron leaves behind is not what waited for it.
-      if (wasAway) {
-        await brewer._flush();
-        wasAway &&= !brewer.isMatched;
-      }
     }
   };
 
