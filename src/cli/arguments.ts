@@ -36,9 +36,24 @@ function parseServer(text: string): string {
   throw usage(`The server must be a URL like ${DEFAULT_SERVER} or wss://…, not ${showServer(text)}.`);
 }
 
-export function parseToken(text: string): string {
+/** No token is longer, in bytes: servers read no more of a client that they do not know yet. */
+export const MAX_TOKEN = 65_000;
+
+/** What `"$(cat FILE)"` leaves of a file that was written on Windows belongs to no token. */
+export const withoutBreak = (text: string): string => text.replace(/[\r\n]+$/, '');
+
+export function parseToken(given: string): string {
+  const text = withoutBreak(given);
+  const length = Buffer.byteLength(text);
+  if (length > MAX_TOKEN) throw usage(`A token has at most ${MAX_TOKEN} bytes, and this one has ${length}: give the token alone.`);
   if (text) return text;
   throw usage('The token is empty: give the one that pubkeeper serve printed, or one of its token file.');
+}
+
+/** The address to listen on. */
+export function parseHost(text: string): string {
+  if (text) return text;
+  throw usage('--host needs an address or a host name, and has got an empty one: 0.0.0.0 is for all.');
 }
 
 /** An option that names a file. An empty name is what `"$NAME"` leaves where the shell knows no such variable. */

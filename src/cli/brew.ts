@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Brewer } from '../index.js';
+import { watchAcceptance } from './acceptance.js';
 import type { ClientFlags } from './arguments.js';
 import { makeBrews } from './brews.js';
 import { makeClient, notInTime } from './connect.js';
@@ -31,6 +32,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   let input: Readable | undefined;
   let isSending = false;
   let isLost = false;
+  let stopWatching = (): void => undefined;
   /** A broker or relay is or was not there, so that what is sent waits for it. */
   let wasAway = false;
   client.on('error', ({ code, details }) => {
@@ -78,16 +80,42 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
     await patronOf(brewer);
     isSending = true;
     if (message) await brewer.brew(message);
-    else await sendLines(brewer);
+    else {
+      stopWatching = watch(brewer);
+      await sendLines(brewer);
+      stopWatching();
+    }
     if (run.isOver) return;
     await taken(brewer);
     // Before it counts as done: the relay may still refuse what came last.
     await client.disconnect();
   };
 
+  // A relay or broker that is away is waited for, as long as it takes: what writes the lines may go on for months. But not in silence, and
+  // not for longer than one who gives a time wants to.
+  const watch = (brewer: Brewer): (() => void) => {
+    let isTold = false;
+    const most = timeout && Math.max(timeout, ACCEPT);
+    return watchAcceptance(brewer, {
+      waits: (ms) => {
+        if (run.isOver) return;
+        if (!isTold) tell.note(`What was sent on ${topic} has not been accepted yet: ${wasAway ? 'the relay or broker is away, or ' : ''}the network or a reader is slow. Waiting …`);
+        isTold = true;
+        if (most && ms >= most * 1000) run.fail(late(most));
+      },
+      over: () => {
+        // It is back: what a later patron leaves behind is not what waited for it.
+        wasAway &&= !brewer.isMatched;
+        if (isTold && brewer.isMatched && !run.isOver) tell.note(`Sending on ${topic} again.`);
+        isTold = false;
+      },
+    });
+  };
+  const late = (seconds: number): Error => failure(`What was sent on ${topic} was not accepted within ${seconds} s: it may be lost.`);
+
   // brew() resolves before, and disconnect() waits for a second only: less than a patron may need to come over a broker.
   const taken = async (brewer: Brewer): Promise<void> => {
-    run.after(ACCEPT, () => run.fail(failure(`What was sent on ${topic} was not accepted within ${ACCEPT} s: it may be lost.`)));
+    run.after(ACCEPT, () => run.fail(late(ACCEPT)));
     await brewer._flush();
     run.after(undefined);
   };
@@ -123,6 +151,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
     (error: unknown) => run.fail(text === undefined ? inputError(error, file) : error),
   );
   const code = await run.ended;
+  stopWatching();
   input?.destroy();
   await client.disconnect();
   if (code !== ExitCode.OK || !isLost) return code;

@@ -59,12 +59,13 @@ async function makeBrew({ name, address }: BrewFlag, brews: boolean): Promise<Br
 }
 
 function readRelay(text: string): { hostname: string; port: number; secure: boolean } {
-  try {
-    const { protocol, hostname, port } = new URL(text);
-    const secure = protocol === 'wss:';
-    if (secure || protocol === 'ws:') return { hostname, port: port ? Number(port) : secure ? 443 : 80, secure };
-  } catch {
-    // told below
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const secure = url?.protocol === 'wss:';
+  if (!url || !(secure || url.protocol === 'ws:')) throw usage(`The relay must be a URL like ws://127.0.0.1:8000, not ${show(text)}.`);
+  const { protocol, hostname, port, host } = url;
+  // Patrons are told a host and a port (protocol, section 4): they would look for it elsewhere. What else stands there may be a password.
+  if (!/^\/?$/.test(url.href.slice(`${protocol}//${host}`.length))) {
+    throw usage(`A relay has only a host and a port: give --brew websocket=${protocol}//${host}. One behind a path is that of its control server: leave out the address.`);
   }
-  throw usage(`The relay must be a URL like ws://127.0.0.1:8000, not ${show(text)}.`);
+  return { hostname, port: port ? Number(port) : secure ? 443 : 80, secure };
 }

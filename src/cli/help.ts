@@ -69,7 +69,7 @@ const BREWS = `
 The first one that can be reached is used; when it is gone, the next.
 
 --brew names the transport; repeat it in order of preference. The first one that both ends have is used:
-  websocket[=URL]      the relay of the server, or the one at ws://host:port
+  websocket[=URL]      the relay of the server, or the one at ws://host:port (without a path)
   mqtt=URL             an MQTT broker: mqtt://host:1883, ws://host:8083 (needs: npm install mqtt)
   nats=URL[,URL …]     NATS: nats://host:4222, ws://host:8080 (needs: npm install @nats-io/nats-core, and for nats://
                        @nats-io/transport-node)
@@ -111,9 +111,11 @@ message, or with --lines each line as one message, without its line break, as so
 Exits once a patron, broker or relay has accepted everything. Exit code 1 if a message is lost, or not accepted within
 15 s after the last one was sent, or before the last subscriber left.
 
-While nobody subscribes, --lines reads nothing, so that no line is lost; --timeout limits each such wait. Ctrl-C gives
-exit code 130. With --lines and a subscriber it gives 0, because that is the way to end an endless input, or 1 if a line
-that was read is not accepted.
+While nobody subscribes, --lines reads nothing, so that no line is lost; --timeout limits each such wait. While the relay
+or broker is away, --lines waits too, and says so; with --timeout it gives up after that time, but not before 15 s (exit
+code 1).
+Ctrl-C gives exit code 130. With --lines and a subscriber it gives 0, because that is the way to end an endless input, or
+1 if a line that was read is not accepted.
 Put -- before a text that starts with a dash: brew demo.x -- --help
 
 ${BREWS.trim()}

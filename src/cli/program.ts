@@ -124,14 +124,18 @@ function sentenceOf({ message, code }: CommanderError, args: readonly string[], 
     : message.replace(/^error: /, '').replace(/('-[^'=]*)=[^']*'/, "$1'").replace(/\s*\n\s*/g, ' ').replace(/\.$/, '');
   const meant = code === 'commander.unknownCommand' ? ELSEWHERE.get(args.find((arg) => !arg.startsWith('-')) ?? '') : undefined;
   const hint = meant ? ` (Did you mean ${meant}?)` : '';
-  const brewHint = args.includes('brew') ? (BREW_HINTS[code] ?? '') : '';
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${hint}${brewHint}; see ${called.map((command) => command.name()).join(' ')} --help.`;
+  const meantHint = HINTS[called.at(-1)!.name()]?.[code] ?? '';
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${hint}${meantHint}; see ${called.map((command) => command.name()).join(' ')} --help.`;
 }
 
-/** What is often meant by what `brew` does not take. */
-const BREW_HINTS: Readonly<Record<string, string>> = {
-  'commander.unknownOption': ' (put -- before a text that starts with a dash)',
-  'commander.excessArguments': ' (put quotes around a text of several words)',
+/** What is often meant by what a command does not take. */
+const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  brew: {
+    'commander.unknownOption': ' (put -- before a text that starts with a dash)',
+    'commander.excessArguments': ' (put quotes around a text of several words)',
+  },
+  // The shell puts names of files in its place.
+  patron: { 'commander.excessArguments': ' (put quotes around a pattern with *)' },
 };
 
 /** The command that was called, as far as there is one, last, behind those that it belongs to: its help has the flags. */

@@ -35,7 +35,8 @@ async function authenticator(flags: ServeFlags): Promise<Authenticator | undefin
 /** What checks signed tokens; undefined where no flag asks for them. */
 export async function jwtAuthenticator(flags: JwtFlags): Promise<JwtAuthenticator | undefined> {
   const options = jwtOptionsOf(flags);
-  return options && (await JwtAuthenticator.create(options));
+  // Of a file it is what stands in it that may be wrong; a URL stands on the command line.
+  return options && JwtAuthenticator.create(options).catch(options.jwksUrl === undefined ? rethrow : refused);
 }
 
 /** The flags and the environment as `JwtAuthenticator` takes them; undefined where there are none. */
@@ -86,6 +87,10 @@ export async function clusterOf({ cluster, clusterName, clusterCredentials, clus
     refused(error);
   }
   return options;
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 async function ticketKeysOf({ ticketKeyFile: path }: ServeFlags): Promise<Uint8Array[] | undefined> {

@@ -6,7 +6,7 @@ import { LIMITS } from '../server/limits.js';
 import { LOG_LEVELS } from '../server/log.js';
 import { isAddress } from '../server/own-address.js';
 import { isOrigin } from '../server/upgrade.js';
-import { fileOption, parsePort, wholeNumber } from './arguments.js';
+import { fileOption, parseHost, parsePort, wholeNumber } from './arguments.js';
 import { usage } from './exit.js';
 import { collectTokens } from './tokens.js';
 
@@ -98,11 +98,13 @@ function collectAddresses(text: string, before: readonly string[] = []): string[
 }
 
 function parseAlgorithms(text: string): JwtAlgorithm[] {
-  return text.split(',').map((name) => {
+  const algorithms = text.split(',').map((name) => {
     const algorithm = ALGORITHMS.find((known) => known === name.trim());
     if (algorithm) return algorithm;
     throw usage(`--jwt-algorithms takes one or more of ${ALGORITHMS.join(', ')}, joined by commas, not ${show(text)}.`);
   });
+  if (new Set(algorithms).size > 1 && algorithms.includes('HS256')) throw usage('--jwt-algorithms: HS256 uses a secret, the others use public keys: choose one kind.');
+  return algorithms;
 }
 
 /** The flags for signed tokens. `key`: what the key file is for. */
@@ -119,7 +121,7 @@ export const jwtOptions = (key: string): Option[] => [
 export function addServeFlags(command: Command): Command {
   const options = [
     new Option('-p, --port <port>', 'the TCP port; 0 for any that is free').default(9898).argParser(parsePort),
-    new Option('--host <address>', 'the address to listen on; 0.0.0.0 for all').default('127.0.0.1'),
+    new Option('--host <address>', 'the address to listen on; 0.0.0.0 for all').default('127.0.0.1').argParser(parseHost),
     new Option('--relay-port <port>', 'also open a port for the relay alone, as older clients expect').argParser(parsePort),
     new Option('--relay-address <host:port>', 'a further address of this relay, such as that of a proxy; may be repeated').argParser(collectAddresses),
     fileOption('--tokens <file>', 'a JSON file of tokens, or of their hashes, and their rights'),

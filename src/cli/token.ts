@@ -3,7 +3,10 @@ import { decodeJwt, importJWK, SignJWT } from 'jose';
 import type { JwtAlgorithm, Right } from '../server/index.js';
 import { readTokens } from '../server/index.js';
 import { hashToken, readRights } from '../server/auth.js';
-import { ExitCode, failure, usage } from './exit.js';
+import { PubkeeperError } from '../core/errors.js';
+import { show } from '../core/id.js';
+import { MAX_TOKEN } from './arguments.js';
+import { ExitCode, failure, systemCode, usage } from './exit.js';
 import { readAll } from './input.js';
 import { print } from './output.js';
 import { jwtAuthenticator, readText } from './serve-files.js';
@@ -30,8 +33,6 @@ export interface VerifyFlags extends TokenFlags {
 
 /** How long a signed token holds, in seconds, where nothing else is asked for. */
 const HOUR = 3600;
-/** More is not read from stdin, in bytes. */
-const MAX_TOKEN = 64 * 1024;
 /** No date is later, in ms since 1970. A token may be: then this is near enough. */
 const LAST_DATE = 8.64e15;
 const TOO_LONG = `Standard input is longer than a token can be (${MAX_TOKEN} bytes): give it only the token.`;
@@ -73,7 +74,7 @@ export async function verifyToken(flags: VerifyFlags, tell: Tell): Promise<numbe
   const token = flags.token ?? (await readStdin(tell));
   if (!token) throw usage('There is no token: give it on stdin, or set PUBKEEPER_TOKEN.');
   const listed = known?.list(token);
-  const signed = listed ? undefined : await jwt?.check(token);
+  const signed = listed ? undefined : await jwt?.check(token).catch((error: unknown) => unfetched(error, flags));
   if (!listed && typeof signed !== 'object') {
     const why = [...(path === undefined ? [] : ['it is not in the file']), ...(signed === undefined ? [] : [signed])];
     throw failure(`The token is not valid: ${why.join('; ')}.`);
@@ -81,6 +82,14 @@ export async function verifyToken(flags: VerifyFlags, tell: Tell): Promise<numbe
   const claims = listed ? { rights: listed } : claimsOf(token);
   process.stdout.write(`${JSON.stringify(claims)}\n`);
   return ExitCode.OK;
+}
+
+/** A client is not told where keys come from; who names the place is, and what is wrong with it. */
+function unfetched(error: unknown, { jwtJwksUrl }: VerifyFlags): never {
+  if (!(error instanceof PubkeeperError) || !(error.cause instanceof Error)) throw error;
+  // What fetch() says is only that it failed.
+  const why = error.cause.cause instanceof Error ? error.cause.cause : error.cause;
+  throw failure(`The keys at ${show(jwtJwksUrl)} cannot be fetched (${systemCode(why) || why.message}): check --jwt-jwks-url.`, error);
 }
 
 async function readStdin(tell: Tell): Promise<string> {

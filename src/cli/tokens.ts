@@ -1,5 +1,6 @@
 import { isTopicPattern } from '../core/topic.js';
 import type { Authenticator, Right, TokenTable } from '../server/index.js';
+import { withoutBreak } from './arguments.js';
 import { usage } from './exit.js';
 
 // Tokens on the command line of `serve`. No sentence here repeats what was given: it may be a token.
@@ -13,7 +14,8 @@ export const EVERYTHING: readonly Right[] = [{ topic: '**', read: true, write: t
  * has them, belong to the token; one anywhere else must be followed by rights, so that a slip of the finger there does
  * not make a token that may do everything.
  */
-export function parseTokenGrant(text: string): readonly [token: string, rights: readonly Right[]] {
+export function parseTokenGrant(given: string): readonly [token: string, rights: readonly Right[]] {
+  const text = withoutBreak(given);
   const trimmed = text.replace(/=+$/, '');
   if (!trimmed) throw usage(`An empty token: ${FORM}.`);
   const at = trimmed.lastIndexOf('=');

@@ -167,7 +167,7 @@ async function readKeys({ key, keyFile, jwksUrl, algorithms }: JwtOptions): Prom
 function remote(jwksUrl: string): CompactVerifyGetKey {
   const local = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]/.test(jwksUrl);
   if (!URL.canParse(jwksUrl) || !(jwksUrl.startsWith('https://') || local)) {
-    throw invalid('"jwksUrl" must be an https URL: who can change the keys on their way can let anybody in');
+    throw invalid('"jwksUrl" (--jwt-jwks-url) must be an https URL: who can change the keys on their way can let anybody in');
   }
   const fetched = createRemoteJWKSet(new URL(jwksUrl));
   return async (header, token) => {

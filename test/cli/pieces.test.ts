@@ -1,6 +1,6 @@
 import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
-import { parseCount, parseSeconds } from '../../src/cli/arguments.js';
+import { parseCount, parseSeconds, parseToken } from '../../src/cli/arguments.js';
 import { formatter, showData, showTime, wantsColour } from '../../src/cli/format.js';
 import { compactJson, readAll, readLines } from '../../src/cli/input.js';
 import { escapeUnprintable, Tell } from '../../src/cli/tell.js';
@@ -122,6 +122,14 @@ describe('tokens of the command line', () => {
       ],
     ]);
     expect(parseTokenGrant('YWI===read:a')).toEqual(['YWI==', [{ topic: 'a', read: true }]]);
+  });
+
+  it('are without the line break of a file from Windows, at the server and at its clients', () => {
+    expect(parseTokenGrant('abc\r')[0]).toBe('abc');
+    expect(parseTokenGrant('abc=read:a\r')).toEqual(['abc', [{ topic: 'a', read: true }]]);
+    expect(parseToken('abc\r')).toBe('abc');
+    expect(parseToken(' a b ')).toBe(' a b ');
+    expect(() => parseToken('\r\n')).toThrow(/The token is empty/);
   });
 
   it.each(['', '=', '=read:a', 'mine=raed:a', 'mine=read', 'mine=read:', 'mine=read:a..b', 'mine=read:a,', 'mine=read:a='])(

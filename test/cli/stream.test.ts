@@ -54,6 +54,27 @@ describe.concurrent('brew --lines', () => {
     expect(brewing.stderr.all).toMatch(/\npubkeeper: Not everything that was sent on away was accepted: some of it may be lost\.\n$/);
   });
 
+  it('says that lines wait for a relay that is away, and goes on when it is there', async () => {
+    const patron = await listen('back', ['--lines'], server);
+    const port = await freePort();
+    const brewing = pubkeeper(['brew', 'back', '--lines', '--brew', `websocket=ws://127.0.0.1:${port}`], { env: server.env });
+    brewing.child.stdin!.write('one\n');
+    await brewing.says(/\npubkeeper: What was sent on back has not been accepted yet: the relay or broker is away, or the network or a reader is slow\. Waiting …\n/);
+    await serve({ port, args: ['--token', TOKEN] });
+    await patron.prints(/^one\n/);
+    await brewing.says(/\npubkeeper: Sending on back again\.\n/);
+    brewing.kill('SIGINT');
+    expect(await brewing.exit).toBe(0);
+  });
+
+  it('gives up lines that wait for longer than --timeout, and than 15 s', async () => {
+    await listen('dead', ['--lines'], server);
+    const brewing = pubkeeper(['brew', 'dead', '--lines', '--timeout', '12', '--brew', `websocket=ws://127.0.0.1:${await freePort()}`], { env: server.env });
+    brewing.child.stdin!.write('one\n');
+    expect(await brewing.exit).toBe(1);
+    expect(brewing.stderr.all).toMatch(/Waiting …\npubkeeper: What was sent on dead was not accepted within 15 s: it may be lost\.\n/);
+  });
+
   it.skipIf(process.platform !== 'linux')('ends at Ctrl-C while it reads a pipe into which nobody writes', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-cli-'));
     const pipe = join(directory, 'pipe');

@@ -82,7 +82,7 @@ it('token verify says that its input is no token where that is too long', async 
   writeFileSync(tokens, '{"t": []}');
   const { code, stderr } = await result(['token', 'verify', '--tokens', tokens], { input: 'x'.repeat(70_000) });
   expect(code).toBe(1);
-  expect(stderr).toBe('pubkeeper: Standard input is longer than a token can be (65536 bytes): give it only the token.\n');
+  expect(stderr).toBe('pubkeeper: Standard input is longer than a token can be (65000 bytes): give it only the token.\n');
 });
 
 it('token verify reads the file before the token, for which it may have to wait', async () => {

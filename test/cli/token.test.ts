@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../free-port.js';
 import { listen, pubkeeper, result } from './harness.js';
 
 let directory: string;
@@ -65,6 +66,14 @@ describe.concurrent('pubkeeper token, signed', () => {
     file('private.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()),
     file('public.pem', publicKey.export({ type: 'spki', format: 'pem' }).toString()),
   ];
+
+  it('is not checked by keys that cannot be fetched: says from where, and why', async () => {
+    const token = await new SignJWT({}).setProtectedHeader({ alg: 'ES256' }).sign(privateKey);
+    const url = `http://127.0.0.1:${await freePort()}/jwks`;
+    const { code, stdout, stderr } = await result(['token', 'verify', '--jwt-jwks-url', url, ...CLAIMS, 'ES256'], { input: token });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toBe(`pubkeeper: The keys at "${url}" cannot be fetched (ECONNREFUSED): check --jwt-jwks-url.\n`);
+  });
 
   it('is signed by a private key, checked by the public one, and let in by a server that has this one', async () => {
     const [secret, open] = pem();

@@ -49,3 +49,10 @@ it.each([0n, 250n, 65_533n, 2n ** 32n - 3n, 2n ** 64n - 50n])('GCM, whose cipher
     { numRuns: 60 },
   );
 });
+
+it('CBC takes a random IV for every message, also for the first and for those after the pool was filled again', async () => {
+  const ciphers = [nodeEngine.cbc(KEY), nodeEngine.cbc(KEY)];
+  const ivs = new Set<string>();
+  for (let count = 0; count < 600; count++) for (const cipher of ciphers) ivs.add(hex((await cipher.seal(DATA)).subarray(0, 16)));
+  expect(ivs.size).toBe(1200);
+});
