@@ -1,6 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
 import { PubkeeperClient } from '../../src/index.js';
-import type { PubkeeperServer } from '../../src/server/index.js';
 import { connect, later, start, until } from '../server/harness.js';
 import { newId, type RawControl } from '../server/raw-client.js';
 import { FaultProxy } from './proxy.js';
