@@ -139,6 +139,7 @@ export class ControlPlane {
       claim: (kind, id, at) => cluster.registry.claim(kind, id, at),
       unshare: (kind, id) => cluster.registry.unshare(kind, id),
       isThere: (server) => cluster.isThere(server),
+      later: (run) => void setImmediate(run),
       opaque: () => {
         if (!isTold) this.logger.warn('The authenticator does not say which patterns its rights allow to read ("reads"): patrons with wildcards are matched at this server only.');
         isTold = true;

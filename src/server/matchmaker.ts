@@ -2,7 +2,7 @@ import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { affected, canMove, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
 import { newClient, resize, type Client, type Usage } from './known-client.js';
-import { brewerNotify, brewerRemoved, brewsByName, patronNotify, patronRemoved, sameJson } from './match.js';
+import { brewNames, brewerNotify, brewerRemoved, brewsByName, patronNotify, patronRemoved, sameJson } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
 import { Pairs, type MatchListener } from './pairs.js';
 import { newPlaces, type Places } from './places.js';
@@ -75,10 +75,10 @@ export class Matchmaker<C> {
     return this.#clients.get(client)?.rights;
   }
 
-  /** The brews that a client has said to be down, as far as pairs of its registration `id` are concerned: each for all of them, or for that with a peer. */
-  downOf(client: C, id: string): readonly Down[] {
-    const isOther = (other: string): boolean => other !== id && (this.#brewers.get(other) ?? this.#patrons.get(other))?.client === client;
-    return this.#clients.get(client)?.down.of(id, isOther) ?? [];
+  /** The brews that a client has said to be down, as far as pairs of this registration of its are concerned: each for all of them, or for that with a peer. */
+  downOf(client: C, end: RegisteredBrewer<C> | RegisteredPatron<C>): readonly Down[] {
+    const isOther = (other: string): boolean => other !== end.id && (this.#brewers.get(other) ?? this.#patrons.get(other))?.client === client;
+    return this.#clients.get(client)?.down.of(end.id, brewNames(end), isOther) ?? [];
   }
 
   /**
