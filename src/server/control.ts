@@ -9,13 +9,13 @@ import type { RemotePeer } from './cluster/directory.js';
 import type { ReplicaOwner } from './cluster/replica.js';
 import type { Handshake } from './handshake.js';
 import type { Heartbeat } from './heartbeat.js';
-import type { LimitSettings } from './limits.js';
+import type { Excess, LimitSettings } from './limits.js';
 import { Matchmaker } from './matchmaker.js';
 import { errorPacket } from './match.js';
 import type { Match, Outgoing } from './match.js';
 import { isNowhere, reachedBy } from './own-relay.js';
 import type { MatchListener } from './pairs.js';
-import { taken } from './refusals.js';
+import { isRegister, taken } from './refusals.js';
 import type { Outbox } from './outbox.js';
 import { ControlSession } from './session.js';
 import { Stamp } from './stamp.js';
@@ -139,6 +139,7 @@ export class ControlPlane {
       claim: (kind, id, at) => cluster.registry.claim(kind, id, at),
       unshare: (kind, id) => cluster.registry.unshare(kind, id),
       isThere: (server) => cluster.isThere(server),
+      later: (run) => void setImmediate(run),
       opaque: () => {
         if (!isTold) this.logger.warn('The authenticator does not say which patterns its rights allow to read ("reads"): patrons with wildcards are matched at this server only.');
         isTold = true;
@@ -175,6 +176,13 @@ export class ControlPlane {
     this.#directory?.before(session, packet);
     this.#pass(this.matchmaker.receive(session, packet, length));
     this.#directory?.after(session, packet);
+  }
+
+  /** Refuses a packet of an authenticated client that is beyond a limit. */
+  refuse(session: ControlSession, packet: Packet, excess: Excess): void {
+    this.drops.add(excess.reason);
+    if (isRegister(packet)) this.#pass(this.matchmaker.refuse(session, packet, excess));
+    else session.deliver(errorPacket(excess.code, excess.message));
   }
 
   /** The other connection to this server that holds the id which `packet` would register, if there is one. */

@@ -3,6 +3,7 @@ import type { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { brewerNotify, brewerRemoved, patronNotify, patronRemoved } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron } from './match.js';
+import { file, unfile } from './sets.js';
 
 /** What BREW_STATE says: of all pairs of the client, or of those that have the ids that are given. */
 export interface BrewState {
@@ -26,32 +27,60 @@ const MAX_STATES = 10_000;
 /** A brew that is down for all pairs of a registration, or for that with a peer. */
 export type Down = readonly [brew: string, peerId?: string];
 
+/** Of so many peers that are named alone other servers are told: such a state is about each registration of its client, of which there may be ten thousand. */
+const MOST_PEERS = 100;
+
+/** What is down, and the ids that were named: none, one or two. */
+interface DownBrew {
+  readonly brew: string;
+  readonly ids: readonly string[];
+}
+
 /** The brews that a client has said to be down, and for which of its pairs. */
 export class DownBrews {
-  readonly #keys = new Set<string>();
+  readonly #keys = new Map<string, DownBrew>();
+  /** Those that name an id. */
+  readonly #byId = new Map<string, Set<DownBrew>>();
+  /** Those that name one id alone. */
+  readonly #alone = new Set<DownBrew>();
 
   /** False when it changes nothing. */
   set({ brew, isUp, brewerId, patronId }: BrewState): boolean {
     const key = keyOf(brew, brewerId, patronId);
-    if (isUp) return this.#keys.delete(key);
-    if (this.#keys.has(key) || this.#keys.size >= MAX_STATES) return false;
-    this.#keys.add(key);
+    const before = this.#keys.get(key);
+    if (isUp) {
+      for (const id of before?.ids ?? []) unfile(this.#byId, id, before!);
+      if (before) this.#alone.delete(before);
+      return this.#keys.delete(key);
+    }
+    if (before || this.#keys.size >= MAX_STATES) return false;
+    const down = { brew, ids: [brewerId, patronId].filter((id) => id !== undefined) };
+    this.#keys.set(key, down);
+    for (const id of down.ids) file(this.#byId, id, down);
+    if (down.ids.length === 1) this.#alone.add(down);
     return true;
   }
 
   /**
    * What concerns pairs of the registration of this id, whichever kind it is.
+   * @param brews the names of its brews: of others it has no pairs
    * @param isOther whether an id is that of another registration of the same client
    */
-  of(id: string, isOther: (id: string) => boolean): Down[] {
-    return [...this.#keys].flatMap((key): Down[] => {
-      const [brewerId = '', patronId = '', ...brew] = key.split('/');
-      const name = brew.join('/');
-      const ids = [brewerId, patronId].filter(Boolean);
-      if (ids.some(isOther) || (ids.length === 2 && !ids.includes(id))) return [];
+  of(id: string, brews: ReadonlySet<string>, isOther: (id: string) => boolean): Down[] {
+    if (!this.#keys.size) return [];
+    const own: Down[] = [...brews].filter((brew) => this.#keys.has(keyOf(brew))).map((brew) => [brew]);
+    for (const { brew, ids } of this.#byId.get(id) ?? []) {
       const peer = ids.find((one) => one !== id);
-      return [peer === undefined ? [name] : [name, peer]];
-    });
+      if (!brews.has(brew)) continue;
+      if (peer !== undefined) own.push(...(isOther(peer) ? [] : [[brew, peer] as const]));
+      else if (!this.#keys.has(keyOf(brew))) own.push([brew]);
+    }
+    const most = own.length + MOST_PEERS;
+    for (const { brew, ids: [peer = ''] } of this.#alone) {
+      if (own.length >= most) break;
+      if (brews.has(brew) && peer !== id && !isOther(peer)) own.push([brew, peer]);
+    }
+    return own;
   }
 
   has(brew: string, brewerId: string, patronId: string): boolean {

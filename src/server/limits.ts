@@ -116,7 +116,6 @@ export interface Excess {
   readonly reason: DropReason;
   readonly code: ErrorCode;
   readonly message: string;
-  readonly subject: { readonly brewer_id?: string; readonly patron_id?: string };
 }
 
 /** What is nested deeper could not be written as JSON again: that takes a stack. No brew or cipher has more than a few levels. */
@@ -132,13 +131,11 @@ const MAX_NAME = 255;
 export function excessOf(packet: Packet, length: number, limits: LimitSettings, usage: () => Usage): Excess | undefined {
   const { type, payload } = packet;
   if (type === PacketType.BREW_STATE && payload.brew.length > MAX_NAME) {
-    return { reason: 'brews', code: 'LIMIT_EXCEEDED', message: `The name of a brew has at most ${MAX_NAME} characters, not ${payload.brew.length}: shorten it.`, subject: {} };
+    return { reason: 'brews', code: 'LIMIT_EXCEEDED', message: `The name of a brew has at most ${MAX_NAME} characters, not ${payload.brew.length}: shorten it.` };
   }
   if (type !== PacketType.BREWER_REGISTER && type !== PacketType.PATRON_REGISTER) return undefined;
   const { topic, brews } = payload;
-  const subject =
-    type === PacketType.BREWER_REGISTER ? { brewer_id: payload.brewer_id } : { patron_id: payload.patron_id };
-  const excess = (reason: DropReason, message: string): Excess => ({ reason, code: 'LIMIT_EXCEEDED', message, subject });
+  const excess = (reason: DropReason, message: string): Excess => ({ reason, code: 'LIMIT_EXCEEDED', message });
   if (topic.length > limits.topicLength) {
     return excess('topic-length', `A topic has at most ${limits.topicLength} characters here, not ${topic.length}: shorten it.`);
   }

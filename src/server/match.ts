@@ -84,6 +84,10 @@ export function brewsByName(brews: readonly BrewDetails[]): Map<string, BrewDeta
   return byName;
 }
 
+/** The names of the brews of a registration. */
+export const brewNames = <C>(end: RegisteredBrewer<C> | RegisteredPatron<C>): ReadonlySet<string> =>
+  new Set('topic' in end ? end.brews.map(({ name }) => name) : end.brews.keys());
+
 /** Whether two values that came as JSON are the same. Keys in another order count as a change, which does no harm. */
 export const sameJson = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b);
 

@@ -1,13 +1,12 @@
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
-import { assertTopic, assertTopicPattern } from '../core/topic.js';
 import { affected, canMove, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
 import { newClient, resize, type Client, type Usage } from './known-client.js';
-import { brewerNotify, brewerRemoved, brewsByName, faultOf, patronNotify, patronRemoved, sameJson } from './match.js';
+import { brewNames, brewerNotify, brewerRemoved, brewsByName, patronNotify, patronRemoved, sameJson } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
 import { Pairs, type MatchListener } from './pairs.js';
 import { newPlaces, type Places } from './places.js';
-import { forbidden, refusal, taken } from './refusals.js';
+import { isRegister, objectionTo, refusal, type Objection, type Register } from './refusals.js';
 
 type Payload<Type extends PacketType> = Extract<Packet, { type: Type }>['payload'];
 type BrewerRegister = Payload<typeof PacketType.BREWER_REGISTER>;
@@ -76,10 +75,10 @@ export class Matchmaker<C> {
     return this.#clients.get(client)?.rights;
   }
 
-  /** The brews that a client has said to be down, as far as pairs of its registration `id` are concerned: each for all of them, or for that with a peer. */
-  downOf(client: C, id: string): readonly Down[] {
-    const isOther = (other: string): boolean => other !== id && (this.#brewers.get(other) ?? this.#patrons.get(other))?.client === client;
-    return this.#clients.get(client)?.down.of(id, isOther) ?? [];
+  /** The brews that a client has said to be down, as far as pairs of this registration of its are concerned: each for all of them, or for that with a peer. */
+  downOf(client: C, end: RegisteredBrewer<C> | RegisteredPatron<C>): readonly Down[] {
+    const isOther = (other: string): boolean => other !== end.id && (this.#brewers.get(other) ?? this.#patrons.get(other))?.client === client;
+    return this.#clients.get(client)?.down.of(end.id, brewNames(end), isOther) ?? [];
   }
 
   /**
@@ -122,6 +121,8 @@ export class Matchmaker<C> {
   receive(client: C, packet: Packet, length = 0): Outgoing<C>[] {
     const known = this.#clients.get(client);
     if (!known) return [];
+    const objection = isRegister(packet) && objectionTo(packet, known.rights, this.rival(client, packet) !== undefined);
+    if (objection) return this.refuse(client, packet, objection);
     switch (packet.type) {
       case PacketType.BREWER_REGISTER:
         return this.#registerBrewer(client, known, packet.payload, length);
@@ -141,6 +142,12 @@ export class Matchmaker<C> {
       default:
         return [];
     }
+  }
+
+  /** Refuses what a client wants to register, and leaves what it has under that id as it is. */
+  refuse(client: C, packet: Register, objection: Objection): Outgoing<C>[] {
+    const held = this.#holding(packet);
+    return refusal(client, packet, objection, held?.client === client ? held : undefined);
   }
 
   /** The other servers do not learn of this registration, until it is made anew: its pairs with clients of theirs end. */
@@ -163,15 +170,7 @@ export class Matchmaker<C> {
 
   #registerBrewer(client: C, known: Client<C>, payload: BrewerRegister, length: number): Outgoing<C>[] {
     const { topic, brewer_id: id, brewer_config: config, brews } = payload;
-    const subject = { brewer_id: id };
-    const fault = faultOf(() => assertTopic(topic));
-    if (fault) return refusal(client, fault.code, fault.message, subject);
-    if (!known.rights.mayWrite(topic)) {
-      return refusal(client, 'FORBIDDEN', forbidden(topic), subject);
-    }
     const before = this.#brewers.get(id);
-    if (before && before.client !== client) return refusal(client, 'REGISTERED_TWICE', taken('brewer', id), subject);
-
     const brewer = before ?? { id, client, topic, config, brews, bytes: 0, isSecluded: false, matches: new Map() };
     const told = { topic: brewer.topic, config: brewer.config };
     known.places.brewers.delete(told.topic, brewer);
@@ -221,12 +220,7 @@ export class Matchmaker<C> {
 
   #registerPatron(client: C, known: Client<C>, payload: PatronRegister, length: number): Outgoing<C>[] {
     const { topic: pattern, patron_id: id, brews } = payload;
-    const subject = { patron_id: id };
-    const fault = faultOf(() => assertTopicPattern(pattern));
-    if (fault) return refusal(client, fault.code, fault.message, subject);
     const before = this.#patrons.get(id);
-    if (before && before.client !== client) return refusal(client, 'REGISTERED_TWICE', taken('patron', id), subject);
-
     const patron = before ?? { id, client, pattern, brews: new Map(), bytes: 0, isSecluded: false, matches: new Map() };
     known.places.patrons.delete(patron.pattern, patron);
     known.places.patrons.add(pattern, patron);

@@ -1,16 +1,54 @@
 import type { ErrorCode } from '../core/errors.js';
 import { show } from '../core/id.js';
-import { errorPacket } from './match.js';
-import type { ErrorSubject, Outgoing } from './match.js';
+import { PacketType } from '../core/packet.js';
+import type { Packet } from '../core/packet.js';
+import { assertTopic, assertTopicPattern } from '../core/topic.js';
+import { brewerNotify, errorPacket, faultOf, patronNotify } from './match.js';
+import type { Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
 
 // What the matchmaker says when it refuses a registration.
 
-export const forbidden = (topic: string): string =>
+/** A packet that registers something. */
+export type Register = Extract<Packet, { type: typeof PacketType.BREWER_REGISTER | typeof PacketType.PATRON_REGISTER }>;
+
+export const isRegister = (packet: Packet): packet is Register =>
+  packet.type === PacketType.BREWER_REGISTER || packet.type === PacketType.PATRON_REGISTER;
+
+/** Why something may not be registered. */
+export interface Objection {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+const forbidden = (topic: string): string =>
   `This token may not write ${show(topic)}: brew another topic, or use a token with the right "write" for this one.`;
 
 export const taken = (what: string, id: string): string =>
   `Another client has registered ${what} ${id}: give every ${what} an id of its own, or end the other client first.`;
 
-export const refusal = <C>(client: C, code: ErrorCode, message: string, subject: ErrorSubject): Outgoing<C>[] => [
-  { client, packet: errorPacket(code, message, subject) },
-];
+/** What there is to be said against a registration; undefined where nothing is. `isTaken`: another client has that id. */
+export function objectionTo({ type, payload }: Register, rights: Rights, isTaken: boolean): Objection | undefined {
+  const { topic } = payload;
+  const isBrewer = type === PacketType.BREWER_REGISTER;
+  const fault = faultOf(() => (isBrewer ? assertTopic(topic) : assertTopicPattern(topic)));
+  if (fault) return fault;
+  if (isBrewer && !rights.mayWrite(topic)) return { code: 'FORBIDDEN', message: forbidden(topic) };
+  if (!isTaken) return undefined;
+  return { code: 'REGISTERED_TWICE', message: isBrewer ? taken('brewer', payload.brewer_id) : taken('patron', payload.patron_id) };
+}
+
+/**
+ * Refuses a registration: says why, and answers it as every one is answered (protocol, section 2), since a deployed client waits for that before it
+ * is ready. The reason comes first: clients of ours take whatever comes first for the answer.
+ * @param held what the client has registered under that id, which stays as it was
+ */
+export function refusal<C>(client: C, { type, payload }: Register, { code, message }: Objection, held: RegisteredBrewer<C> | RegisteredPatron<C> | undefined): Outgoing<C>[] {
+  if (type === PacketType.BREWER_REGISTER) {
+    const { brewer_id } = payload;
+    const answer = held && 'topic' in held ? patronNotify(held, [...held.matches.values()], true) : { client, packet: { type: PacketType.PATRON_NOTIFY, payload: { brewer_id, patrons: [] } } };
+    return [{ client, packet: errorPacket(code, message, { brewer_id }) }, answer];
+  }
+  const { patron_id } = payload;
+  const answer = held && 'pattern' in held ? brewerNotify(held, [...held.matches.values()]) : { client, packet: { type: PacketType.BREWER_NOTIFY, payload: { patron_id, brewers: [] } } };
+  return [{ client, packet: errorPacket(code, message, { patron_id }) }, answer];
+}

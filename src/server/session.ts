@@ -9,7 +9,7 @@ import type { ControlPlane } from './control.js';
 import { Credential, checkRights, isLater } from './credential.js';
 import type { Handshake } from './handshake.js';
 import type { Beating } from './heartbeat.js';
-import { excessOf, MOST_BEFORE_AUTH, type Excess } from './limits.js';
+import { excessOf, MOST_BEFORE_AUTH } from './limits.js';
 import { logFault } from './log.js';
 import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
@@ -206,11 +206,10 @@ export class ControlSession implements Beating {
 
   #handle({ packet, length }: Arrived): Promise<void> | undefined {
     const { limits, matchmaker, drops, outbox } = this.#plane;
-    const excess = packet.type === 'unknown' ? undefined : excessOf(packet, length, limits, () => matchmaker.usage(this, packet));
-    if (excess) return void this.#refuseExcess(excess);
+    if (packet.type === 'unknown') return void (packet.number === PING ? outbox.send(this.#socket, pong(this.handshake.version)) : drops.add('control-unknown'));
+    const excess = excessOf(packet, length, limits, () => matchmaker.usage(this, packet));
+    if (excess) return void this.#plane.refuse(this, packet, excess);
     switch (packet.type) {
-      case 'unknown':
-        return void (packet.number === PING ? outbox.send(this.#socket, pong(this.handshake.version)) : drops.add('control-unknown'));
       case PacketType.BREWER_REGISTER:
       case PacketType.PATRON_REGISTER: {
         const rival = this.#plane.rival(this, packet);
@@ -267,11 +266,6 @@ export class ControlSession implements Beating {
   #tooSoon(what: string): void {
     this.#plane.drops.add('before-auth');
     this.#fault('LIMIT_EXCEEDED', `Before authentication ${what}.`);
-  }
-
-  #refuseExcess({ reason, code, message, subject }: Excess): void {
-    this.#plane.drops.add(reason);
-    this.deliver(errorPacket(code, message, subject));
   }
 
   #tooFast(): void {

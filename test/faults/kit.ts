@@ -65,24 +65,6 @@ export function mutator(seeds: readonly Uint8Array[], seed: number): () => Uint8
   };
 }
 
-/** How far apart the looks of a stopwatch are, and how much of what has passed since the one before each counts. */
-const LOOK_MS = 10;
-const LOOK_MOST_MS = 2 * LOOK_MS;
-
-/**
- * A clock by which a machine that is busy with other things, or gives a process only part of its time, makes nothing look slow: what
- * passes while this process has no turn does not count. What the code itself waits for does, since it waits in the same loop.
- */
-export function stopwatch(): { now(): number; stop(): void } {
-  let [at, passed] = [performance.now(), 0];
-  const since = (): number => Math.min(performance.now() - at, LOOK_MOST_MS);
-  const timer = setInterval(() => {
-    passed += since();
-    at = performance.now();
-  }, LOOK_MS);
-  return { now: () => passed + since(), stop: () => clearInterval(timer) };
-}
-
 /** Tells a figure of a row, for the report of a long run. */
 export function report(row: string, figures: Record<string, unknown>): void {
   if (LONG) console.info(`FAULTS ${row}: ${JSON.stringify(figures)}`);

@@ -152,12 +152,12 @@ describe('after authentication', () => {
       ['__proto__', 'FORBIDDEN'],
     ]) {
       client.send(10, { topic, brewer_id, brewer_config: {}, brews: WEB });
-      const error = await client.expect(99);
+      const error = await client.refused();
       expect(error).toMatchObject({ code, brewer_id });
       expect((error['message'] as string).length).toBeGreaterThan(20);
     }
     client.send(20, { topic: 'a.***', patron_id, brews: WEB });
-    expect(await client.expect(99)).toMatchObject({ code: 'PATTERN_INVALID', patron_id });
+    expect(await client.refused()).toMatchObject({ code: 'PATTERN_INVALID', patron_id });
     client.send(20, { topic: 'closed.*', patron_id, brews: WEB });
     expect(await client.expect(12)).toEqual({ patron_id, brewers: [] });
   });

@@ -23,7 +23,7 @@ const hold = async (client: RawControl, id: string): Promise<void> => {
 };
 /** What the next ping to a client says. */
 const asked = async (client: RawControl): Promise<Buffer> => ((await once(client.socket, 'ping')) as [Buffer])[0];
-const isTold = async (client: RawControl, id: string): Promise<void> => expect(await client.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', patron_id: id });
+const isTold = async (client: RawControl, id: string): Promise<void> => expect(await client.refused()).toMatchObject({ code: 'REGISTERED_TWICE', patron_id: id });
 /** What was on its way to the server has come there. */
 const rounds = async (client: RawControl | RawRelay): Promise<void> => {
   for (let i = 0; i < 5; i++) await client.settled();

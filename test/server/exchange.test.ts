@@ -168,7 +168,7 @@ describe('an id that another connection holds', () => {
     two.send(10, register(id));
     // What follows waits for its turn.
     two.send(20, { topic: 'x', patron_id: id, brews: WEB });
-    expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
+    expect(await two.refused()).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
     expect(await two.expect(12)).toEqual({ patron_id: id, brewers: [] });
     expect(server.stats().clients).toBe(2);
   });
@@ -204,7 +204,7 @@ describe('an id that another connection holds', () => {
     three.send(10, register(id));
     await pinged;
     one.socket.pong(mark);
-    expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: other });
+    expect(await two.refused()).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: other });
     expect(await three.expect(22)).toEqual({ brewer_id: id, patrons: [] });
   });
 
@@ -227,7 +227,7 @@ describe('an id that another connection holds', () => {
 
   it('is refused while that one sends something, though it answers no ping', async () => {
     const { two, id } = await contended();
-    expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
+    expect(await two.refused()).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
   });
 
   it('is refused while that one is alive, though the server stands still until its time to answer is over', async () => {
@@ -239,7 +239,7 @@ describe('an id that another connection holds', () => {
     // The answer has left by then, and is read when this process goes on: after its timers.
     one.socket.on('ping', (mark: Buffer) => mark.length && Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250));
     two.send(10, register(id));
-    expect(await two.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
+    expect(await two.refused()).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
   });
 
   it('is given to the newcomer when that one is being closed, though something came of it before and its end takes its time', async () => {

@@ -123,9 +123,11 @@ describe('Matchmaker', () => {
     expect(matchmaker.rival('B', brewer('b1', 'x'))).toBeUndefined();
     expect(said(matchmaker.receive('P', brewer('b1', 'x')))).toEqual([
       ['P', 99, expect.objectContaining({ code: 'REGISTERED_TWICE', brewer_id: 'b1' })],
+      ['P', 22, { brewer_id: 'b1', patrons: [] }],
     ]);
     expect(said(matchmaker.receive('B', patron('p1', 'x')))).toEqual([
       ['B', 99, expect.objectContaining({ code: 'REGISTERED_TWICE', patron_id: 'p1' })],
+      ['B', 12, { patron_id: 'p1', brewers: [] }],
     ]);
     expect(matchmaker.receive('P', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } })).toEqual([]);
     expect(matchmaker.matches).toBe(1);
@@ -187,7 +189,7 @@ describe('Matchmaker', () => {
     expect([matchmaker.allBrewers.size, matchmaker.allPatrons.size]).toEqual([2, 2]);
   });
 
-  it('refuses what is malformed or not allowed by an ERROR that says so, and keeps the old registration', () => {
+  it('refuses what is malformed or not allowed by an ERROR that says so, answers it all the same, and keeps the old registration', () => {
     const matchmaker = new Matchmaker<string>();
     matchmaker.add('B', rightsOf([{ topic: 'plant.*', write: true }]));
     matchmaker.receive('B', brewer('b1', 'plant.1'));
@@ -198,10 +200,25 @@ describe('Matchmaker', () => {
       [patron('p1', 'a..b'), 'PATTERN_INVALID'],
       [patron('p1', ''), 'PATTERN_INVALID'],
     ] as const) {
-      const [answer, ...more] = matchmaker.receive('B', packet);
-      expect(more).toEqual([]);
-      expect(answer?.packet).toMatchObject({ type: 99, payload: { code, ...(packet.type === 10 ? { brewer_id: 'b1' } : { patron_id: 'p1' }) } });
+      const subject = packet.type === 10 ? { brewer_id: 'b1' } : { patron_id: 'p1' };
+      const answer = packet.type === 10 ? ['B', 22, { ...subject, patrons: [] }] : ['B', 12, { ...subject, brewers: [] }];
+      expect(said(matchmaker.receive('B', packet))).toEqual([['B', 99, expect.objectContaining({ code, ...subject })], answer]);
     }
+    // What is there still is what the answer lists.
+    matchmaker.receive('B', patron('p1', 'plant.*'));
+    expect(matchmaker.matches).toBe(0);
+    matchmaker.add('P', rightsOf(ALL));
+    matchmaker.receive('P', patron('p2', 'plant.*'));
+    expect(said(matchmaker.receive('B', brewer('b1', 'other.1')))).toEqual([
+      ['B', 99, expect.objectContaining({ code: 'FORBIDDEN' })],
+      ['B', 22, { brewer_id: 'b1', patrons: [expect.objectContaining({ topic: 'plant.1', patron_id: 'p2' })] }],
+    ]);
+    expect(said(matchmaker.receive('P', patron('p2', 'a..b')))).toEqual([
+      ['P', 99, expect.objectContaining({ code: 'PATTERN_INVALID' })],
+      ['P', 12, { patron_id: 'p2', brewers: [expect.objectContaining({ topic: 'plant.1', brewer_id: 'b1' })] }],
+    ]);
+    matchmaker.gone('P');
+    matchmaker.receive('B', { type: 21, payload: { topic: 'plant.*', patron_id: 'p1' } });
     expect([matchmaker.brewers, matchmaker.patrons]).toEqual([1, 0]);
   });
 
@@ -405,7 +422,7 @@ describe('Matchmaker against a model', () => {
               if (type === 21) model.drop(one.client, 'patrons', payload.patron_id);
               forgetOwn(tables.get(one.client)!, one.packet);
             } else if (!model.register(one.client, one.packet)) {
-              expect(sent.map(({ packet }) => packet.type)).toEqual([99]);
+              expect(sent.map(({ packet }) => packet.type)).toEqual([99, one.packet.type === 10 ? 22 : 12]);
             } else {
               expectAnswer(sent, one.client, one.packet, model);
             }

@@ -173,6 +173,15 @@ export class RawControl extends RawSocket<RawPacket> {
     return packet.payload;
   }
 
+  /** The next two packets, which must refuse a registration: the reason, and the answer that every registration is owed. */
+  async refused(): Promise<Record<string, unknown>> {
+    const reason = await this.expect(99);
+    const id = 'brewer_id' in reason ? 'brewer_id' : 'patron_id';
+    const answer = await this.expect(id === 'brewer_id' ? 22 : 12);
+    if (answer[id] !== reason[id]) throw new Error(`wanted the answer to ${String(reason[id])}, got ${JSON.stringify(answer)}`);
+    return reason;
+  }
+
   async authenticate(token: string): Promise<Record<string, unknown>> {
     this.send(1, { token });
     const payload = await this.expect(2);

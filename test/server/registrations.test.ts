@@ -15,12 +15,39 @@ describe('registrations', () => {
     const client = await connect(server);
     const patron_id = newId();
     client.send(20, { topic: bad, patron_id, brews: WEB });
-    const error = await client.expect(99);
+    const error = await client.refused();
     expect(error).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
     expect(error['message']).toMatch(/ at most \d+ .* not \d+/);
     client.send(20, { topic: good, patron_id, brews: WEB });
     await client.expect(12);
     expect(server.stats()).toMatchObject({ patrons: 1, drops: { [reason]: 1 } });
+  });
+
+  it('answers also what it refuses: a deployed client is ready only when each of its registrations is answered', async () => {
+    const server = await start({ limits: { topicLength: 10 }, tokens: { t: [{ topic: 'mine', read: true, write: true }] } });
+    const [other, client] = [await connect(server, { token: 't' }), await connect(server, { token: 't' })];
+    const [taken, forbidden, long, good] = [newId(), newId(), newId(), newId()];
+    other.send(10, { topic: 'mine', brewer_id: taken, brewer_config: {}, brews: WEB });
+    other.send(20, { topic: 'mine', patron_id: taken, brews: WEB });
+    for (const type of [22, 12]) await other.expect(type);
+    const asked = [[taken, 'mine'], [forbidden, 'theirs'], [long, 'elevenchars'], [good, 'mine']] as const;
+    for (const [brewer_id, topic] of asked) client.send(10, { topic, brewer_id, brewer_config: {}, brews: WEB });
+    const brewers: [number, unknown][] = [];
+    // The reason first: what comes first may be taken for the answer.
+    for (const type of [99, 22, 99, 22, 99, 22, 22]) brewers.push([type, (await client.expect(type))['brewer_id']]);
+    expect(brewers).toEqual([taken, forbidden, long].flatMap((id) => [[99, id], [22, id]]).concat([[22, good]]));
+    for (const [patron_id, topic] of [[taken, 'mine'], [long, 'elevenchars'], [good, 'a..b']] as const) {
+      client.send(20, { topic, patron_id, brews: WEB });
+      expect(await client.expect(99)).toMatchObject({ patron_id });
+      expect(await client.expect(12)).toEqual({ patron_id, brewers: [] });
+    }
+    // What is there still under that id is in the answer.
+    client.send(20, { topic: 'mine', patron_id: good, brews: WEB });
+    expect(await client.expect(12)).toMatchObject({ brewers: [{ brewer_id: taken }, { brewer_id: good }] });
+    await client.expect(22);
+    client.send(20, { topic: 'elevenchars', patron_id: good, brews: WEB });
+    await client.expect(99);
+    expect(await client.expect(12)).toMatchObject({ brewers: [{ brewer_id: taken }, { brewer_id: good }] });
   });
 
   it('has the defaults that are documented', async () => {
@@ -29,10 +56,10 @@ describe('registrations', () => {
     const brewer_id = newId();
     for (const topic of ['x'.repeat(256), Array(33).fill('a').join('.')]) {
       client.send(10, { topic, brewer_id, brewer_config: {}, brews: WEB });
-      expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id });
+      expect(await client.refused()).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id });
     }
     client.send(20, { topic: Array(9).fill('**').join('.'), patron_id: newId(), brews: WEB });
-    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    expect(await client.refused()).toMatchObject({ code: 'LIMIT_EXCEEDED' });
     for (const topic of ['x'.repeat(255), Array(32).fill('a').join('.')]) {
       client.send(10, { topic, brewer_id, brewer_config: {}, brews: WEB });
       expect(await client.expect(22)).toEqual({ brewer_id, patrons: [] });
@@ -54,7 +81,7 @@ describe('registrations', () => {
     client.send(10, { topic: 'b', brewer_id: ids[2], brewer_config: {}, brews: WEB });
     for (const type of [12, 12, 22]) await client.expect(type);
     client.send(20, { topic: 'a', patron_id: ids[3], brews: WEB });
-    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id: ids[3] });
+    expect(await client.refused()).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id: ids[3] });
     client.send(20, { topic: 'a.*', patron_id: ids[0], brews: WEB });
     await client.expect(12);
     client.send(21, { topic: 'a', patron_id: ids[1] });
@@ -73,9 +100,9 @@ describe('registrations', () => {
     // The payload and the object in it are two of the 32 levels.
     for (const levels of [31, 100_000]) {
       client.socket.send(encodeJson(10, `{"topic":"a","brewer_id":"${brewer_id}","brewer_config":{"x":${nested(levels)}},"brews":[{"name":"websocket"}]}`));
-      expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id });
+      expect(await client.refused()).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id });
       client.socket.send(encodeJson(20, `{"topic":"a","patron_id":"${patron_id}","brews":[{"name":"websocket","x":${nested(levels)}}]}`));
-      expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
+      expect(await client.refused()).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
     }
     expect(server.stats()).toMatchObject({ brewers: 0, patrons: 0, drops: { nesting: 4 } });
     client.socket.send(encodeJson(10, `{"topic":"a","brewer_id":"${brewer_id}","brewer_config":{"x":${nested(30)}},"brews":[{"name":"websocket"}]}`));
@@ -96,7 +123,7 @@ describe('registrations', () => {
     owner.send(20, { ...packet, patron_id: newId() });
     await until(() => server.stats().drops['packet-rate'] === 2);
     other.send(20, packet);
-    expect(await other.expect(99)).toMatchObject({ code: 'REGISTERED_TWICE' });
+    expect(await other.refused()).toMatchObject({ code: 'REGISTERED_TWICE' });
     await owner.settled();
     expect(server.stats()).toMatchObject({ clients: 2, patrons: 22 });
   });
@@ -107,7 +134,7 @@ describe('registrations', () => {
     const patron_id = newId();
     const brews = Array.from({ length: 33 }, (_, index) => ({ name: `brew-${index}` }));
     client.send(20, { topic: 'a', patron_id, brews });
-    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id, message: expect.stringContaining('at most 32 brews') as string });
+    expect(await client.refused()).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id, message: expect.stringContaining('at most 32 brews') as string });
     client.send(20, { topic: 'a', patron_id, brews: brews.slice(1) });
     await client.expect(12);
     client.send(41, { brew: 'x'.repeat(256), state: 'down' });
@@ -126,7 +153,7 @@ describe('registrations', () => {
     register(first, 1_500);
     await client.expect(22);
     register(second, 1_000);
-    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id: second });
+    expect(await client.refused()).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id: second });
     // The same one again is not counted twice, and shorter it makes room.
     register(first, 1_600);
     await client.expect(22);
@@ -137,7 +164,7 @@ describe('registrations', () => {
     const patron_id = newId();
     const long = [{ name: 'websocket', x: 'x'.repeat(1_000) }];
     client.send(20, { topic: 'b', patron_id, brews: long });
-    expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
+    expect(await client.refused()).toMatchObject({ code: 'LIMIT_EXCEEDED', patron_id });
     client.send(11, { topic: 'a', brewer_id: second });
     client.send(20, { topic: 'b', patron_id, brews: long });
     await client.expect(12);

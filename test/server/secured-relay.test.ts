@@ -23,7 +23,10 @@ describe('a secured relay', () => {
   });
 
   it('serves clients of this SDK, and renews their tickets without a gap', async () => {
-    const server = await start({ profile: 'secured', ticketSeconds: 1, heartbeatMs: 200 });
+    // A second is the least that a ticket holds, and a busy machine may halt for as long: so time passes here, and nobody else's does.
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date', 'performance'] });
+    later(async () => void vi.useRealTimers());
+    const server = await start({ profile: 'secured', ticketSeconds: 1 });
     const clients = [0, 1].map(() => new PubkeeperClient({ server: server.url, token: server.token! }));
     const [reader, writer] = clients as [PubkeeperClient, PubkeeperClient];
     for (const client of clients) later(() => client.disconnect());
@@ -37,17 +40,20 @@ describe('a secured relay', () => {
     brewer.on('removed', () => void changes++);
     await Promise.all(clients.map((client) => client.connect()));
     await until(() => brewer.isMatched && patron.isMatched);
-    // Through three lives of a ticket.
-    const end = Date.now() + 3200;
     let sent = 0;
-    while (Date.now() < end) {
+    const deliver = async (): Promise<void> => {
       await brewer.brewJSON(sent++);
-      await until(() => seen.length >= sent);
+      await until(() => seen.length >= sent || Object.keys(server.stats().drops).length > 0);
+    };
+    // Through three lives of a ticket.
+    for (let ms = 0; ms < 6_400 && seen.length === sent; ms += 5) {
+      vi.advanceTimersByTime(5);
+      await deliver();
     }
+    expect(server.stats().drops).toEqual({});
     expect(seen).toEqual(Array.from({ length: sent }, (_value, index) => index));
     expect([gaps, changes]).toEqual([0, 0]);
-    expect(server.stats().drops).toEqual({});
-  }, 20_000);
+  });
 
   it('renews the tickets of many pairs not all at once, but each before it expires', async () => {
     // Time passes here: on a busy machine, to match them all takes as long as the tickets hold.

@@ -4,10 +4,11 @@ import { isTopic, isTopicPattern } from '../../core/topic.js';
 import { rightsOf } from '../auth.js';
 import { readBrewState, type BrewState } from '../down-brews.js';
 import { file, unfile } from '../sets.js';
-import { brewerRemoved, patronRemoved, sameJson } from '../match.js';
+import { brewNames, brewerRemoved, patronRemoved, sameJson } from '../match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from '../match.js';
 import type { Matchmaker } from '../matchmaker.js';
 import type { Down, Kind, RegistryRecord } from './records.js';
+import { packetOf, states, unregister } from './record-packets.js';
 import type { SharedClock } from './clock.js';
 
 /** A patron or brewer at another server, as the matchmaker knows it: a client that is told nothing, because its own server does that. */
@@ -40,6 +41,8 @@ export interface DirectoryOptions<C extends object> {
   tell(client: C, kind: Kind, id: string): void;
   /** The client's registration is too long to be told to other servers. */
   tooLong(client: C, kind: Kind, id: string): void;
+  /** Calls `run` when others have had their turn. */
+  later(run: () => void): void;
 }
 
 /** Between a matchmaker and the registrations of all servers: the other servers' go in, those of its own clients go out. */
@@ -50,6 +53,8 @@ export class Directory<C extends object> {
   readonly #shared = new Map<C, Map<string, Shared>>();
   /** By their servers, those whom clients of this server are matched with. */
   readonly #matched = new Map<string, Set<RemotePeer>>();
+  /** Registrations, by client and name, of which other servers are still to be told that a brew is down, or up. */
+  readonly #pending = new Map<C, Set<string>>();
   /** Rights by the list that they come from: most have the same. */
   readonly #rights = new Map<string, Rights>();
 
@@ -75,6 +80,7 @@ export class Directory<C extends object> {
   gone(client: C): void {
     const shared = this.#shared.get(client);
     this.#shared.delete(client);
+    this.#pending.delete(client);
     for (const { kind, id } of shared?.values() ?? []) this.#options.unshare(kind, id);
   }
 
@@ -147,7 +153,40 @@ export class Directory<C extends object> {
     const named = [state.brewerId, state.patronId].flatMap((id) => [shared.get(`brewer${id}`), shared.get(`patron${id}`)]).filter((one) => one !== undefined);
     // Of the same time: where nothing else has changed there is nothing to tell.
     for (const one of named) this.#follow(client, one, one.at);
-    if (!named.length) for (const one of shared.values()) if (!this.#follow(client, one, one.at)) return;
+    if (named.length) return;
+    const isConcerned = ({ kind, id }: Name): boolean => {
+      const end = this.#find(kind, id);
+      return end !== undefined && brewNames(end).has(state.brew);
+    };
+    let names: Set<string> | undefined;
+    for (const one of shared.values()) {
+      if (!isConcerned(one)) continue;
+      if (names) names.add(one.kind + one.id);
+      else if (!this.#follow(client, one, one.at)) return;
+      else names = this.#pending.get(client) ?? new Set();
+    }
+    if (!names?.size) return;
+    const isWorking = this.#pending.size > 0;
+    this.#pending.set(client, names);
+    if (!isWorking) this.#work();
+  }
+
+  /** Tells of what is pending, some of it at a time and one client after the other: one packet may be about ten thousand registrations of many peers each. */
+  #work(): void {
+    const [client, names] = [...this.#pending][0] ?? [];
+    if (!client || !names) return;
+    let left = SLICE;
+    for (const name of names) {
+      if (left <= 0) break;
+      names.delete(name);
+      const one = this.#shared.get(client)?.get(name);
+      if (!one) continue;
+      this.#follow(client, one, one.at);
+      left -= 1 + (this.#shared.get(client)?.get(name)?.down.length ?? 0);
+    }
+    this.#pending.delete(client);
+    if (names.size) this.#pending.set(client, names);
+    if (this.#pending.size) this.#options.later(() => this.#work());
   }
 
   /** Tells other servers of a registration as it is now; with `at`, only where other brews of its are down. Whether there was something to tell. */
@@ -181,7 +220,7 @@ export class Directory<C extends object> {
   #record(client: C, end: RegisteredBrewer<C | RemotePeer> | RegisteredPatron<C | RemotePeer>, at = this.#options.clock.next()): RegistryRecord | undefined {
     const { matchmaker, isOwn, opaque } = this.#options;
     const { id } = end;
-    const down = matchmaker.downOf(client, id);
+    const down = matchmaker.downOf(client, end);
     if ('topic' in end) {
       // Every relay passes on what is published on any: so each patron joins the one that it reaches its own server by.
       const brews = end.brews.map((brew) => (isOwn(brew, client) ? { ...brew, hostname: null, port: null } : brew));
@@ -210,6 +249,8 @@ export class Directory<C extends object> {
 }
 
 const MOST_RIGHTS = 10_000;
+/** How many registrations, and peers that are named with them, are gone through at a time. */
+const SLICE = 1_000;
 
 interface Name {
   readonly kind: Kind;
@@ -237,31 +278,4 @@ function mayRegister({ type, payload }: Packet, rights = NOTHING): boolean {
 function unregistered({ type, payload }: Packet): Name | undefined {
   if (type === PacketType.BREWER_UNREGISTER) return { kind: 'brewer', id: payload.brewer_id };
   return type === PacketType.PATRON_UNREGISTER ? { kind: 'patron', id: payload.patron_id } : undefined;
-}
-
-const unregister = (kind: Kind, id: string): Packet =>
-  kind === 'brewer'
-    ? { type: PacketType.BREWER_UNREGISTER, payload: { topic: '', brewer_id: id } }
-    : { type: PacketType.PATRON_UNREGISTER, payload: { topic: '', patron_id: id } };
-
-const packetOf = (record: RegistryRecord): Packet =>
-  record.kind === 'brewer'
-    ? {
-        type: PacketType.BREWER_REGISTER,
-        payload: { topic: record.topic, brewer_id: record.id, brewer_config: record.config, brews: record.brews },
-      }
-    : { type: PacketType.PATRON_REGISTER, payload: { topic: record.topic, patron_id: record.id, brews: record.brews } };
-
-/** The packets by which the states of a registration's brews become others. */
-function states({ kind, id }: RegistryRecord, before: readonly Down[], now: readonly Down[]): Packet[] {
-  const has = (list: readonly Down[], [brew, peer]: Down): boolean => list.some((one) => one[0] === brew && one[1] === peer);
-  const packet = ([brew, peer]: Down, state: 'up' | 'down'): Packet => {
-    const other = peer === undefined ? {} : kind === 'brewer' ? { patron_id: peer } : { brewer_id: peer };
-    const own = kind === 'brewer' ? { brewer_id: id } : { patron_id: id };
-    return { type: PacketType.BREW_STATE, payload: { brew, state, ...own, ...other } };
-  };
-  return [
-    ...before.filter((down) => !has(now, down)).map((down) => packet(down, 'up')),
-    ...now.filter((down) => !has(before, down)).map((down) => packet(down, 'down')),
-  ];
 }

@@ -29,7 +29,7 @@ function server() {
   const pass = (items: readonly Outgoing<Client | RemotePeer>[]): void => void told.push(...items.filter(({ client }) => client === near));
   const clock = { next: () => 1 } as never;
   const isThere = (name: string): boolean => alive.has(name);
-  const directory = new Directory<Client>({ matchmaker, clock, pass, isOwn: () => false, share: () => true, claim: nothing, unshare: () => true, opaque: nothing, tell: nothing, tooLong: nothing, isThere });
+  const directory = new Directory<Client>({ matchmaker, clock, pass, isOwn: () => false, share: () => true, claim: nothing, unshare: () => true, opaque: nothing, tell: nothing, tooLong: nothing, later: nothing, isThere });
   const replica = new Replica('me', directory);
   const near = new Client();
   matchmaker.add(near, rightsOf([{ topic: '**', read: true, write: true }]));

@@ -14,6 +14,7 @@ class Client {}
 function stage() {
   const shared = new Map<string, RegistryRecord>();
   const log: string[] = [];
+  const later: (() => void)[] = [];
   let asked = 0;
   class Counting extends Matchmaker<Client | RemotePeer> {
     override downOf(...of: Parameters<Matchmaker<Client | RemotePeer>['downOf']>): ReturnType<Matchmaker<Client | RemotePeer>['downOf']> {
@@ -24,7 +25,7 @@ function stage() {
   const matchmaker = new Counting();
   const nothing = (): void => undefined;
   const share = (record: RegistryRecord): boolean => !!shared.set(record.id, record);
-  const directory = new Directory<Client>({ matchmaker, clock: new SharedClock(), pass: nothing, isOwn: () => false, share, claim: nothing, unshare: (kind, of) => void log.push(`unshare ${kind} ${of}`), opaque: nothing, tell: (_to, kind, of) => void log.push(`tell ${kind} ${of}`), tooLong: nothing, isThere: () => true });
+  const directory = new Directory<Client>({ matchmaker, clock: new SharedClock(), pass: nothing, isOwn: () => false, share, claim: nothing, unshare: (kind, of) => void log.push(`unshare ${kind} ${of}`), opaque: nothing, tell: (_to, kind, of) => void log.push(`tell ${kind} ${of}`), tooLong: nothing, isThere: () => true, later: (run) => void later.push(run) });
   const client = new Client();
   matchmaker.add(client, rightsOf([{ topic: '**', read: true, write: true }]));
   const send = (packet: Packet): void => {
@@ -35,7 +36,7 @@ function stage() {
   const register = (n: number): void => send({ type: PacketType.PATRON_REGISTER, payload: { topic: 'a.*', patron_id: id(n), brews: [{ name: 'websocket' }] } });
   const state = (state: 'up' | 'down', ids: object = {}): void => send({ type: PacketType.BREW_STATE, payload: { brew: 'websocket', state, ...ids } });
   const brewer = (n: number): void => send({ type: PacketType.BREWER_REGISTER, payload: { topic: 'a.b', brewer_id: id(n), brewer_config: {}, brews: [{ name: 'websocket' }] } });
-  return { shared, register, brewer, state, directory, matchmaker, log, asked: () => asked };
+  return { shared, register, brewer, state, directory, matchmaker, log, later, send, client, asked: () => asked };
 }
 
 it('tells other servers of a brew that is down at a client where that changes something, and of nothing else', () => {
@@ -87,4 +88,57 @@ it('takes back what another server has registered later, tells its client so, an
   expect([matchmaker.brewer(id(2)), log.splice(0)]).toEqual([undefined, [`tell brewer ${id(2)}`, `unshare brewer ${id(2)}`]]);
   directory.usurped('brewer', id(2));
   expect(log).toEqual([]);
+});
+
+it('tells of a brew that is down some registrations at a time, of those that have it, and of none that has gone meanwhile', () => {
+  const { shared, register, state, send, directory, client, later } = stage();
+  send({ type: PacketType.PATRON_REGISTER, payload: { topic: 'a', patron_id: id(9_999), brews: [{ name: 'mqtt' }] } });
+  for (let n = 1; n <= 2_500; n++) register(n);
+  const told = (): number => [...shared.values()].filter(({ down }) => down.length).length;
+  const turn = (): void => later.splice(0).forEach((run) => run());
+  state('down');
+  expect([told(), later.length]).toEqual([501, 1]);
+  // Back up before all were told: they know nothing else.
+  state('up');
+  expect(later).toHaveLength(1);
+  while (later.length) turn();
+  expect([told(), shared.get(id(9_999))!.down]).toEqual([0, []]);
+  state('down');
+  shared.clear();
+  send({ type: PacketType.PATRON_UNREGISTER, payload: { topic: 'a.*', patron_id: id(2_500) } });
+  turn();
+  expect(shared.size).toBeGreaterThan(0);
+  while (later.length) turn();
+  expect([shared.size, shared.has(id(2_500)), shared.has(id(9_999))]).toEqual([1_998, false, false]);
+  state('up');
+  shared.clear();
+  directory.gone(client);
+  while (later.length) turn();
+  expect(shared.size).toBe(0);
+});
+
+it('tells of what is down for its own brews, and of no more than 100 peers that are named alone', () => {
+  const { shared, register, brewer, state, send, asked } = stage();
+  for (let n = 1; n <= 2_000; n++) send({ type: PacketType.BREW_STATE, payload: { brew: `b${n}`, state: 'down' } });
+  for (const n of [1, 2]) register(n);
+  expect(shared.get(id(1))!.down).toEqual([]);
+  const looks = asked();
+  send({ type: PacketType.BREW_STATE, payload: { brew: 'another', state: 'down' } });
+  expect(asked()).toBe(looks);
+  // A brewer of its own is no peer, and both of a pair are about that one alone.
+  brewer(3);
+  state('down', { brewer_id: id(3) });
+  for (let n = 1_001; n <= 1_150; n++) state('down', { patron_id: id(1), brewer_id: id(n) });
+  for (let n = 2_001; n <= 2_150; n++) state('down', { brewer_id: id(n) });
+  state('down');
+  const peers = (from: number, to: number): [string, string][] => Array.from({ length: to - from + 1 }, (_, i) => ['websocket', id(from + i)]);
+  expect(shared.get(id(1))!.down).toEqual([['websocket'], ...peers(1_001, 1_150), ...peers(2_001, 2_100)]);
+  expect(shared.get(id(2))!.down).toEqual([['websocket'], ...peers(2_001, 2_100)]);
+  expect(shared.get(id(3))!.down).toEqual([['websocket'], ...peers(2_001, 2_100)]);
+  for (let n = 2_001; n <= 2_050; n++) state('up', { brewer_id: id(n) });
+  state('up');
+  expect(shared.get(id(3))!.down).toEqual([['websocket'], ...peers(2_051, 2_150)]);
+  state('up', { brewer_id: id(3) });
+  expect(shared.get(id(2))!.down).toEqual(peers(2_051, 2_150));
+  expect(shared.get(id(3))!.down).toEqual(peers(2_051, 2_150));
 });
