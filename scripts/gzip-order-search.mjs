@@ -1,6 +1,6 @@
 // Looks for an order of each bundle's declarations and methods, and for letters of its inner properties, that are shorter with gzip, and keeps them in gzip-order.json:
 //   node scripts/gzip-order-search.mjs [seconds for each bundle, default 300] [seed, default 1] [bundles, default both]
-// It goes on from the order that is there, or from none where that one has put a constant where it is used; and needs a build (`npm run build`).
+// It needs a build (`npm run build`).
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
@@ -9,63 +9,64 @@ import { gzipSync } from 'node:zlib';
 import { rollup } from 'rollup';
 import { loadConfigFile } from 'rollup/loadConfigFile';
 import { parseAst } from 'rollup/parseAst';
-import { ORDER, orderForGzip, orderOf, piecesOf, unitsOf } from './gzip-order.mjs';
-import { lettersFor, propertiesOf } from './gzip-properties.mjs';
+import { inOrder, ORDER, orderForGzip, orderOf, piecesOf, unitsOf } from './gzip-order.mjs';
+import { lettersFor, propertiesOf, shortened } from './gzip-properties.mjs';
 import { root } from './setup.mjs';
 
 const BUNDLES = process.argv[4]?.split(',') ?? ['pubkeeper.umd.min.js', 'pubkeeper-compat.umd.min.js'];
-/** After so many parts of the time the bundle is made anew: names follow the order, and the order the names. */
-const ROUNDS = 4;
+/** After so many seconds the bundle is made anew: names follow the order, and the order the names. */
+const ROUND = 3;
 
 const sizeOf = (code) => gzipSync(code, { level: 9 }).length;
 
 async function main(seconds, seed) {
   process.chdir(root);
-  const { options } = await loadConfigFile(`${root}/rollup.config.mjs`, { silent: true });
   for (const file of BUNDLES) {
-    let best = await make(options, file);
-    console.log(`${file}  ${best.size} B`);
-    let from = best;
-    if (!from.isWhole) {
-      const before = keep(file, { declarations: [], methods: {} });
-      from = await make(options, file);
-      writeFileSync(ORDER, before);
-    }
-    for (let round = 0; round < ROUNDS; round++) {
-      // Each goes its own way from where the best is.
-      const found = await Promise.all(Array.from({ length: availableParallelism() }, (_, index) => inWorker({ ...from, seconds: seconds / ROUNDS, seed: seed + 31 * round + 7 * index })));
-      for (const { order, size } of found) {
-        const before = keep(file, order);
-        const made = await make(options, file);
-        console.log(`  ${size} B with the names of before, ${made.size} B made anew`);
-        if (made.isWhole && made.size < from.size) from = made;
-        if (made.size < best.size) best = made;
-        else writeFileSync(ORDER, before);
-      }
-    }
-    console.log(`${file}  ${best.size} B`);
+    const found = await Promise.all(Array.from({ length: availableParallelism() }, (_, index) => inWorker({ file, seconds, seed: seed + 7 * index })));
+    const [best] = found.sort((a, b) => a.size - b.size);
+    console.log(`${file}  ${best.before} B, now ${found.map(({ size, rounds }) => `${size} B after ${rounds} rounds`).join(', ')}`);
+    if (best.size >= best.before) continue;
+    const orders = existsSync(ORDER) ? JSON.parse(readFileSync(ORDER, 'utf8')) : {};
+    writeFileSync(ORDER, `${JSON.stringify({ ...orders, [file]: best.order }, undefined, 1)}\n`);
   }
 }
 
-function keep(file, order) {
-  const before = existsSync(ORDER) ? readFileSync(ORDER, 'utf8') : '{}';
-  writeFileSync(ORDER, `${JSON.stringify({ ...JSON.parse(before), [file]: order }, undefined, 1)}\n`);
-  return before;
+/** Looks for a better order, from that which is there, or from none where that one has put a constant where it is used. */
+async function search({ file, seconds, seed }) {
+  const make = await maker(file);
+  const end = Date.now() + seconds * 1000;
+  const start = await make(orderOf(file));
+  let from = start.isWhole ? start : await make({ declarations: [], methods: {} });
+  let best = start;
+  let rounds = 0;
+  for (; Date.now() < end; rounds++) {
+    // Each goes its own way. What is found by the names of before is mostly longer by new ones; now and then it is not.
+    const made = await make(climb({ ...from, seconds: ROUND * (rounds % 3 ? 0.1 : 1), seed: seed + 31 * rounds }).order);
+    if (made.isWhole && made.size <= from.size) from = made;
+    if (made.size < best.size) best = made;
+  }
+  return { before: start.size, size: best.size, order: best.order, rounds };
 }
 
 /**
- * The bundle as the build makes it: `named` before names are shortened, `code` after that. `isWhole`: both declare the same, so that the order
- * of one is known by the names of the other; a constant may have been put where it is used.
+ * What makes a bundle as the build does, by an order. `named` is it before names are shortened, `code` after that. `isWhole`: both declare the
+ * same, so that the order of one is known by the names of the other; a constant may have been put where it is used.
  */
-async function make(options, file) {
+async function maker(file) {
+  const { options } = await loadConfigFile(`${root}/rollup.config.mjs`, { silent: true });
   const config = options.find(({ output }) => output.some(({ file: made }) => made?.endsWith(`/${file}`)));
   const output = config.output.find(({ file: made }) => made.endsWith(`/${file}`));
-  let named;
-  const capture = { name: 'capture', renderChunk: (code) => ((named = code), null) };
+  const at = output.plugins.indexOf(orderForGzip);
   const bundle = await rollup(config);
-  const { output: [chunk] } = await bundle.generate({ ...output, sourcemap: false, plugins: output.plugins.flatMap((plugin) => (plugin === orderForGzip ? [plugin, capture] : [plugin])) });
+  const { output: [chunk] } = await bundle.generate({ ...output, sourcemap: false, plugins: output.plugins.slice(0, at) });
   await bundle.close();
-  return { named, code: chunk.code, properties: Object.fromEntries(lettersFor(named, orderOf(file)?.properties).letters), size: sizeOf(chunk.code), isWhole: unitsOf(named).length === unitsOf(chunk.code).length };
+  const last = output.plugins.at(-1);
+  return async (order) => {
+    const named = order ? inOrder(chunk.code, order).code : chunk.code;
+    const short = lettersFor(named, order?.properties);
+    const { code } = await last.renderChunk(shortened(named, short).code, { fileName: file }, output);
+    return { order, named, code, properties: Object.fromEntries(short.letters), size: sizeOf(code), isWhole: unitsOf(named).length === unitsOf(code).length };
+  };
 }
 
 const inWorker = (data) => new Promise((resolve, reject) => new Worker(new URL(import.meta.url), { workerData: data }).once('message', resolve).once('error', reject));
@@ -138,4 +139,4 @@ function canBeRead(code) {
 }
 
 if (isMainThread) await main(Number(process.argv[2] ?? 300), Number(process.argv[3] ?? 1));
-else parentPort.postMessage(climb(workerData));
+else parentPort.postMessage(await search(workerData));

@@ -14,7 +14,7 @@ const gzipped = (code: string | Uint8Array) => gzipSync(code, { level: 9 }).leng
 // In bytes, gzipped. A patron alone is to have at most 10,000, and has. The goal is 13,000 for the bundle,
 // and it is not reached: noble is some 1,300 of what there is. Until it is, it may not grow: lower this when the code has shrunk.
 // Equal code in other words may be some 30 larger: `node scripts/gzip-order-search.mjs` finds it an order anew.
-const BUNDLE = 17_868;
+const BUNDLE = 17_856;
 const PATRON = 7_853;
 
 describe('what a page loads', () => {

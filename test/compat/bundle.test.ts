@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 const file = fileURLToPath(new URL('../../dist/pubkeeper-compat.umd.min.js', import.meta.url));
 const code = readFileSync(file, 'utf8');
 // The goal is 14,500, and it is not reached: the SDK under it is too large. Until it is, it must at least not grow.
-const BUDGET = 21_057;
+const BUDGET = 21_043;
 const NAMES = ['PubkeeperClient', 'WebSocketBrew'];
 
 describe('dist/pubkeeper-compat.umd.min.js', () => {
