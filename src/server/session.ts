@@ -59,6 +59,8 @@ export class ControlSession implements Beating {
     });
     socket.on('pong', (data) => {
       this.#alive();
+      // Nobody has to be asked to send one.
+      if (this.#throttle.take(1)) this.#tooFast();
       // In order too: what came before it may have to wait for its turn. Those of the heartbeat bear nothing.
       if (data.length) this.#turns.take(() => void this.#sign?.(true));
     });
