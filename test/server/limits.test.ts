@@ -435,8 +435,8 @@ it('the defaults are those of docs/operations.md', async () => {
     `| pairs that a connection's registrations make | ${of('pairs')} `,
     `| bytes of a connection's registrations, brews of one | ${mebibytes('registeredBytes')} (\`registeredBytes\`), ${of('brewsPerRegistration')} `,
     `| a topic: characters, segments, \`**\` | ${of('topicLength')}, ${of('topicSegments')}, ${of('doubleWildcards')} |`,
-    `| control packets and pings per second | ${of('packetsPerSecond')} and bursts of ${of('packetBurst')};`,
-    `| relay messages and pings, bytes per second | ${of('relayMessagesPerSecond')}, ${mebibytes('relayBytesPerSecond')};`,
+    `| control packets, pings and pongs per second | ${of('packetsPerSecond')} and bursts of ${of('packetBurst')};`,
+    `| relay messages, pings and pongs, bytes per second | ${of('relayMessagesPerSecond')}, ${mebibytes('relayBytesPerSecond')};`,
     `| last values: number, bytes | ${of('retainedValues')}, ${mebibytes('retainedBytes')} |`,
     `| bytes that wait for a reader of the relay | ${mebibytes('bufferedBytes')}, or one longer message;`,
   ]) expect(docs).toContain(`\n${row}`);
