@@ -65,7 +65,7 @@ export class ControlSession implements Beating {
       // Nobody has to be asked to send one.
       if (this.#throttle.take(1)) this.#tooFast();
       // In order too: what came before it may have to wait for its turn. Those of the heartbeat bear nothing.
-      if (data.length) this.#turns.take(() => void this.#sign?.(true));
+      if (data.length && this.#sign) this.#turns.take(() => void this.#sign?.(true));
     });
     socket.on('message', (data, isBinary) => {
       this.#alive();
