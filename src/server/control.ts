@@ -175,7 +175,7 @@ export class ControlPlane {
   /** Takes a packet of an authenticated client, and how long that is. */
   receive(session: ControlSession, packet: Packet, length: number): void {
     this.#directory?.before(session, packet);
-    this.#pass(this.matchmaker.receive(session, packet, length));
+    this.#pass(this.matchmaker.receive(session, packet, length, (items) => this.#pass(items)));
     this.#directory?.after(session, packet);
   }
 
@@ -201,7 +201,7 @@ export class ControlPlane {
   gone(session: ControlSession): void {
     this.#sessions.delete(session);
     this.#heartbeat.delete(session);
-    this.#pass(this.matchmaker.gone(session));
+    this.#pass(this.matchmaker.gone(session, (items) => this.#pass(items)));
     this.#directory?.gone(session);
   }
 
