@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Logger } from '../core/host.js';
 import type { BrewDetails, Packet } from '../core/packet.js';
@@ -164,9 +165,9 @@ export class ControlPlane {
     return this.#barrier.held;
   }
 
-  /** Takes a WebSocket that has just been opened. */
-  accept(socket: WebSocket, handshake: Handshake): void {
-    const session = new ControlSession(this, socket, handshake);
+  /** Takes a WebSocket that has just been opened. `tcp`: the connection beneath. */
+  accept(socket: WebSocket, tcp: Socket, handshake: Handshake): void {
+    const session = new ControlSession(this, socket, tcp, handshake);
     this.#sessions.add(session);
     this.#heartbeat.add(session);
   }
@@ -174,7 +175,7 @@ export class ControlPlane {
   /** Takes a packet of an authenticated client, and how long that is. */
   receive(session: ControlSession, packet: Packet, length: number): void {
     this.#directory?.before(session, packet);
-    this.#pass(this.matchmaker.receive(session, packet, length));
+    this.#pass(this.matchmaker.receive(session, packet, length, (items) => this.#pass(items)));
     this.#directory?.after(session, packet);
   }
 
@@ -200,7 +201,7 @@ export class ControlPlane {
   gone(session: ControlSession): void {
     this.#sessions.delete(session);
     this.#heartbeat.delete(session);
-    this.#pass(this.matchmaker.gone(session));
+    this.#pass(this.matchmaker.gone(session, (items) => this.#pass(items)));
     this.#directory?.gone(session);
   }
 

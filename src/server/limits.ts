@@ -34,11 +34,11 @@ export interface Limits {
   readonly topicSegments?: number | undefined;
   /** `**` in a pattern; default 8. */
   readonly doubleWildcards?: number | undefined;
-  /** Control packets and pings of one connection per second; default 2,000. The rest is read later: nothing is lost. */
+  /** Control packets, pings and pongs of one connection per second; default 2,000. The rest is read later: nothing is lost. */
   readonly packetsPerSecond?: number | undefined;
   /** Control packets that one connection may send at once before that limit applies; default 40,000, so that a client can register everything again. */
   readonly packetBurst?: number | undefined;
-  /** WebSocket messages and pings of one relay connection per second, and twice as many at once; default 100,000. The rest is read later. */
+  /** WebSocket messages, pings and pongs of one relay connection per second, and twice as many at once; default 100,000. The rest is read later. */
   readonly relayMessagesPerSecond?: number | undefined;
   /** Bytes of one relay connection per second, and as many at once; default 512 MiB. The rest is read later. */
   readonly relayBytesPerSecond?: number | undefined;

@@ -5,6 +5,7 @@ import { newClient, resize, type Client, type Usage } from './known-client.js';
 import { brewNames, brewerNotify, brewerRemoved, brewsByName, patronNotify, patronRemoved, sameJson } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
 import { Pairs, type MatchListener } from './pairs.js';
+import { MOST_AT_ONCE, Parts, type Pass } from './parts.js';
 import { newPlaces, type Places } from './places.js';
 import { isRegister, objectionTo, refusal, type Objection, type Register } from './refusals.js';
 
@@ -116,9 +117,9 @@ export class Matchmaker<C> {
 
   /**
    * Takes a packet of a client that was added, `length` bytes of it. Types that are not about matching lead to nothing: BREWS_REGISTER
-   * is none, because matching goes by the brews of each registration.
+   * is none, because matching goes by the brews of each registration. What is about very many pairs `pass` takes in parts, before the rest.
    */
-  receive(client: C, packet: Packet, length = 0): Outgoing<C>[] {
+  receive(client: C, packet: Packet, length = 0, pass?: Pass<Outgoing<C>>): Outgoing<C>[] {
     const known = this.#clients.get(client);
     if (!known) return [];
     const objection = isRegister(packet) && objectionTo(packet, known.rights, this.rival(client, packet) !== undefined);
@@ -138,7 +139,7 @@ export class Matchmaker<C> {
       }
       case PacketType.BREW_STATE:
         known.moves ||= packet.payload.moves === true;
-        return this.#state(known, readBrewState(packet.payload));
+        return this.#state(known, readBrewState(packet.payload), pass);
       default:
         return [];
     }
@@ -156,16 +157,16 @@ export class Matchmaker<C> {
     return [...end.matches.values()].flatMap((match) => (this.#pairs.part(match) ? [patronRemoved(match), brewerRemoved(match)] : []));
   }
 
-  /** A client's connection has ended: everything of its is unregistered. */
-  gone(client: C): Outgoing<C>[] {
+  /** A client's connection has ended: everything of its is unregistered. `pass`: as with `receive`. */
+  gone(client: C, pass?: Pass<Outgoing<C>>): Outgoing<C>[] {
     const known = this.#clients.get(client);
     if (!known) return [];
     this.#clients.delete(client);
-    const out = [
-      ...[...known.brewers].flatMap((brewer) => this.#dropBrewer(known, brewer)),
-      ...[...known.patrons].flatMap((patron) => this.#dropPatron(known, patron)),
-    ];
-    return out.filter((item) => item.client !== client);
+    const parts = new Parts(pass);
+    const tell = (items: readonly Outgoing<C>[]): void => parts.add(items.filter((item) => item.client !== client));
+    for (const brewer of [...known.brewers]) tell(this.#dropBrewer(known, brewer));
+    for (const patron of [...known.patrons]) tell(this.#dropPatron(known, patron));
+    return parts.rest;
   }
 
   #registerBrewer(client: C, known: Client<C>, payload: BrewerRegister, length: number): Outgoing<C>[] {
@@ -286,9 +287,14 @@ export class Matchmaker<C> {
   }
 
   /** Moves the pairs of a client that a change of a brew's state is about: to the best common brew that is up. */
-  #state(known: Client<C>, state: BrewState | undefined): Outgoing<C>[] {
+  #state(known: Client<C>, state: BrewState | undefined, pass?: Pass<Outgoing<C>>): Outgoing<C>[] {
     if (!state || !known.down.set(state)) return [];
-    const moved = affected(known, state, this).filter((match) => canMove(match, state) && this.#pairs.move(match));
-    return moveNotices(moved, (client) => !!this.#clients.get(client)?.moves);
+    const parts = new Parts(pass);
+    const all = affected(known, state, this).filter((match) => canMove(match, state));
+    for (let at = 0; at < all.length; at += MOST_AT_ONCE) {
+      const moved = all.slice(at, at + MOST_AT_ONCE).filter((match) => this.#pairs.move(match));
+      parts.add(moveNotices(moved, (client) => !!this.#clients.get(client)?.moves), moved.length);
+    }
+    return parts.rest;
   }
 }

@@ -22,10 +22,9 @@ export interface RelayBridge<C> {
   /** Something is published on a topic that `member` has not joined: whether it joins. */
   wants(key: string): boolean;
   /**
-   * How many connections have joined a topic is another number now; `joins`: because there is one more. True when that one has
-   * to wait for the topic's last value: until `welcome`.
+   * How many connections have joined a topic is another number now. True when who joins has to wait for the topic's last value: until `welcome`.
    */
-  changed(key: string, count: number, joins: boolean): boolean;
+  changed(key: string, count: number): boolean;
 }
 
 /** Why the relay dropped a packet. */

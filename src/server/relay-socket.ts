@@ -230,8 +230,9 @@ export class RelayPlane {
       if (throttle.take(1, data.length)) drops.add('relay-rate');
       outbox.pong(socket, data);
     });
-    socket.on('pong', () => {
+    socket.on('pong', (data) => {
       connection.silence = 0;
+      if (throttle.take(1, data.length)) drops.add('relay-rate');
     });
     socket.on('message', (data, isBinary) => {
       connection.silence = 0;

@@ -193,7 +193,7 @@ export class Relay<C extends RelayMember> {
     this.#settle(key);
     this.#memberships.enter(connection, key);
     const last = this.#lastValues.get(key);
-    if (this.#bridge?.changed(key, this.joined(key), true)) file(this.#waiting, key, connection);
+    if (this.#bridge?.changed(key, this.joined(key))) file(this.#waiting, key, connection);
     else if (last) this.#give(connection, key, [last], true);
     this.#options.joined?.(key);
   }
@@ -206,7 +206,7 @@ export class Relay<C extends RelayMember> {
     this.#missed.get(connection)?.delete(key);
     this.#memberships.leave(connection, topic);
     unfile(this.#waiting, key, connection);
-    if (connection !== this.#bridge?.member) this.#bridge?.changed(key, this.joined(key), false);
+    if (connection !== this.#bridge?.member) this.#bridge?.changed(key, this.joined(key));
   }
 
   #publish(connection: C, key: string, { topicHash, payload: frame }: RelayPacket): void {

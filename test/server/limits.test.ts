@@ -162,24 +162,27 @@ describe('rates', () => {
     expect(server.stats().drops['relay-rate']).toBeGreaterThan(0);
   });
 
-  it('count pings as messages, before authentication too, and answer the last of those that come together', async () => {
-    const server = await start({ limits: { packetsPerSecond: 200, packetBurst: 100, relayMessagesPerSecond: 100 } });
-    for (const [url, reason] of [[server.url, 'packet-rate'], [server.relayUrl, 'relay-rate']] as const) {
-      const { host, port, pathname } = new URL(url);
-      const tcp = connectTcp(Number(port), '127.0.0.1');
-      later(async () => void tcp.destroy());
-      tcp.write(
-        `GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n` +
-          `Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\n\r\n`,
-      );
-      await once(tcp, 'data');
-      // Masked with zeros, which changes nothing.
-      const ping = (text: string): Buffer => Buffer.concat([Buffer.from([0x89, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
-      tcp.write(Buffer.concat([...Array<Buffer>(300).fill(ping('ping')), ping('last')]));
-      let answers = '';
-      while (!answers.includes('last')) answers += ((await once(tcp, 'data')) as [Buffer])[0].toString('latin1');
-      expect(server.stats().drops[reason]).toBe(1);
-      expect(answers.split('ping').length - 1).toBeLessThan(300);
+  it('count pings and pongs as messages, before authentication too, and answer the last of pings that come together', async () => {
+    // Masked with zeros, which changes nothing.
+    const ping = (text: string): Buffer => Buffer.concat([Buffer.from([0x89, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
+    const pong = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
+    for (const flood of [ping('ping'), pong]) {
+      const server = await start({ limits: { packetsPerSecond: 200, packetBurst: 100, relayMessagesPerSecond: 100 } });
+      for (const [url, reason] of [[server.url, 'packet-rate'], [server.relayUrl, 'relay-rate']] as const) {
+        const { host, port, pathname } = new URL(url);
+        const tcp = connectTcp(Number(port), '127.0.0.1');
+        later(async () => void tcp.destroy());
+        tcp.write(
+          `GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n` +
+            `Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}\r\n\r\n`,
+        );
+        await once(tcp, 'data');
+        tcp.write(Buffer.concat([...Array<Buffer>(300).fill(flood), ping('last')]));
+        let answers = '';
+        while (!answers.includes('last')) answers += ((await once(tcp, 'data')) as [Buffer])[0].toString('latin1');
+        expect(server.stats().drops[reason]).toBe(1);
+        expect(answers.split('ping').length - 1).toBeLessThan(300);
+      }
     }
   });
 
@@ -432,8 +435,8 @@ it('the defaults are those of docs/operations.md', async () => {
     `| pairs that a connection's registrations make | ${of('pairs')} `,
     `| bytes of a connection's registrations, brews of one | ${mebibytes('registeredBytes')} (\`registeredBytes\`), ${of('brewsPerRegistration')} `,
     `| a topic: characters, segments, \`**\` | ${of('topicLength')}, ${of('topicSegments')}, ${of('doubleWildcards')} |`,
-    `| control packets and pings per second | ${of('packetsPerSecond')} and bursts of ${of('packetBurst')};`,
-    `| relay messages and pings, bytes per second | ${of('relayMessagesPerSecond')}, ${mebibytes('relayBytesPerSecond')};`,
+    `| control packets, pings and pongs per second | ${of('packetsPerSecond')} and bursts of ${of('packetBurst')};`,
+    `| relay messages, pings and pongs, bytes per second | ${of('relayMessagesPerSecond')}, ${mebibytes('relayBytesPerSecond')};`,
     `| last values: number, bytes | ${of('retainedValues')}, ${mebibytes('retainedBytes')} |`,
     `| bytes that wait for a reader of the relay | ${mebibytes('bufferedBytes')}, or one longer message;`,
   ]) expect(docs).toContain(`\n${row}`);

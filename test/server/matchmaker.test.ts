@@ -63,6 +63,42 @@ describe('Matchmaker', () => {
     expect(said(matchmaker.receive('B', brewer('b2', 'a', [P('nats')])))).toEqual([['B', 22, { brewer_id: 'b2', patrons: [] }]]);
   });
 
+  it('tells of very many pairs in parts, so that they need not all be in memory', () => {
+    const matchmaker = pair();
+    const brews = [P('x'), P('y')];
+    for (let i = 0; i < 250; i++) matchmaker.receive('P', patron(`p${i}`, '**', brews));
+    for (let i = 0; i < 100; i++) matchmaker.receive('B', brewer(`b${i}`, 'a', brews));
+    expect(matchmaker.matches).toBe(25_000);
+    const told = new Set<string>();
+    let most = 0;
+    const parts: Outgoing<string>[][] = [];
+    const pass = (items: readonly Outgoing<string>[]): void => void parts.push([...items]);
+    const read = (rest: readonly Outgoing<string>[]): void => {
+      for (const part of [...parts.splice(0), rest]) {
+        let pairs = 0;
+        const tell = (type: number, patronId: string, brewerId: string): void => void told.add(`${type} ${patronId} ${brewerId}`);
+        for (const { packet } of part) {
+          if (packet.type === 12) {
+            for (const { brewer_id } of packet.payload.brewers) tell(12, packet.payload.patron_id, brewer_id);
+            pairs += packet.payload.brewers.length;
+          } else if (packet.type === 13 || packet.type === 23) {
+            tell(packet.type, packet.payload.patron_id, packet.payload.brewer_id);
+            if (packet.type === 23) pairs++;
+          }
+        }
+        most = Math.max(most, pairs);
+      }
+    };
+    read(matchmaker.receive('B', { type: 41, payload: { brew: 'x', state: 'down', moves: true } }, 0, pass));
+    // Each ends for both and begins again for its patron; what the brewers hear of that are lists.
+    expect([told.size, most]).toEqual([25_000 * 2, 10_000]);
+    told.clear();
+    most = 0;
+    read(matchmaker.gone('P', pass));
+    // Of the last registration all are told at once.
+    expect([told.size, most, matchmaker.matches]).toEqual([25_000, 10_000, 0]);
+  });
+
   it('tells the other side, with the topic, when one is unregistered or gone', () => {
     const matchmaker = pair();
     const both = () => {

@@ -112,19 +112,21 @@ export class Bridge implements RelayBridge<RelayMember> {
     return bus.isUp && others().size > 0 && !this.#demand.isIdle(key);
   }
 
-  changed(key: string, count: number, joins: boolean): boolean {
+  changed(key: string, count: number): boolean {
     let joined = this.#joined.get(key);
+    let asks = false;
     if (!count) {
       joined?.stop();
       this.#joined.delete(key);
     } else if (joined) {
       joined.count = count;
     } else {
-      joined = { count, isAsking: this.#hasOthers, stop: this.#subscribe(key) };
+      asks = this.#hasOthers;
+      joined = { count, isAsking: asks, stop: this.#subscribe(key) };
       this.#joined.set(key, joined);
     }
-    this.#announce(key, !!count && !!joined?.isAsking && count === 1);
-    return joins && !!joined?.isAsking;
+    this.#announce(key, asks);
+    return !!joined?.isAsking;
   }
 
   /** How many connections have joined a topic on other relays, as far as they have told. */
@@ -202,7 +204,7 @@ export class Bridge implements RelayBridge<RelayMember> {
   #send(key: string, frames: readonly Uint8Array[], stamp: number): boolean {
     const { bus, prefix, server } = this.#options;
     const size = frames.reduce((sum, { length }) => sum + length, 0);
-    if (!bus.isUp || !bus.fits(size)) return false;
+    if (!bus.fits(size)) return false;
     const token = tokenOf(key);
     for (const message of encodeFrames(server, stamp, frames, bus.maxMessage)) {
       bus.publish(`${prefix}.t.${token}`, message, `${prefix}.void.${server}.${token}`);
@@ -238,7 +240,7 @@ export class Bridge implements RelayBridge<RelayMember> {
       const keys = some.filter(([, asks]) => asks).map(([key]) => key);
       const number = keys.length ? this.#questions.ask(keys, bus.isUp ? others() : []) : 0;
       const topics = some.map(([key, asks]) => ({ hash: Buffer.from(key, 'latin1'), count: this.#joined.get(key)?.count ?? 0, asks }));
-      if (bus.isUp) bus.publish(`${prefix}.join`, encodeInterest(server, number, topics));
+      bus.publish(`${prefix}.join`, encodeInterest(server, number, topics));
     }
   }
 

@@ -3,7 +3,7 @@ export interface Bus {
   readonly isUp: boolean;
   /** How long a message may be, in bytes. */
   readonly maxMessage: number;
-  /** Whether so many bytes more may wait to be sent. */
+  /** Whether so many bytes more may wait to be sent: none while it is down. */
   fits(length: number): boolean;
   /** `answerTo`: the subject under which it is said that nobody has subscribed to this one, if that is so. */
   publish(subject: string, message: Uint8Array, answerTo?: string): void;

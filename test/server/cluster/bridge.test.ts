@@ -28,6 +28,7 @@ function network() {
   function server(letter: string) {
     const name = letter.repeat(12);
     const log: string[] = [];
+    const drops: string[] = [];
     const state = { isUp: true, isFull: false, malformed: 0, arrived: 0 };
     const fits = (subject: string, pattern: string): boolean => subject === pattern || (pattern.endsWith('.*') && subject.startsWith(pattern.slice(0, -1)));
     const bus: Bus = {
@@ -35,8 +36,9 @@ function network() {
         return state.isUp;
       },
       maxMessage: 1024,
-      fits: () => !state.isFull,
+      fits: () => state.isUp && !state.isFull,
       publish(subject, message, answerTo) {
+        if (!state.isUp) return;
         sent.push(`${letter} ${subject}`);
         const to = subscriptions.filter((one) => one.server !== letter && one.hears() && fits(subject, one.subject));
         if (to.length) for (const { receive } of to) due.push(() => receive(subject, message, false));
@@ -59,6 +61,7 @@ function network() {
     const relay = new Relay<RelayMember>({
       write: (member, bytes) => log.push(`${names.get(member)} ${bytes.toString('utf8', 2 + 8 + 88).slice(0, 20)}${bytes[2] === 5 ? '*' : ''}`) > 0,
       cork: () => undefined,
+      dropped: (fault) => drops.push(fault),
       bridge,
     });
     bridge.attach(relay);
@@ -75,7 +78,7 @@ function network() {
     };
     relays.push(relay);
     const leave = (): void => void there.delete(name);
-    return { bridge, bus, name, state, member, leave, take: () => log.splice(0) };
+    return { bridge, bus, name, state, relay, member, leave, drops, take: () => log.splice(0) };
   }
 
   const relays: Relay<RelayMember>[] = [];
@@ -87,7 +90,7 @@ function network() {
     } while (due.length);
     for (const relay of relays) relay.flush();
   };
-  return { server, settle, sent: () => sent.splice(0), open: () => subscriptions.length };
+  return { server, settle, turn: () => due.shift()?.(), sent: () => sent.splice(0), open: () => subscriptions.length };
 }
 
 it('carry what is published to who has joined elsewhere, and nothing where nobody has', () => {
@@ -182,14 +185,18 @@ it('give at once what they have themselves where there is no other one, or no bu
   const a = server('a');
   a.member('1').publish('own');
   settle();
-  a.member('2').join();
+  const two = a.member('2');
+  two.join();
   settle();
   expect([a.take(), sent()]).toEqual([['2 own*'], []]);
+  two.leave();
   server('b');
   a.state.isUp = false;
   a.member('3').join();
+  // Not in a turn: nobody is asked.
+  expect(a.take()).toEqual(['3 own*']);
   settle();
-  expect([a.take(), sent()]).toEqual([['3 own*'], []]);
+  expect([a.take(), sent()]).toEqual([[], []]);
 });
 
 it('ask for all that was missed when the bus is back, and are asked for it', () => {
@@ -221,6 +228,84 @@ it('ask for all that was missed when the bus is back, and are asked for it', () 
   for (const { bridge } of [b, a]) bridge.tick();
   settle();
   expect(sent()).toEqual([]);
+});
+
+it('ask anew neither for who joins before the answer, nor when somebody leaves', () => {
+  const { server, settle, turn, sent } = network();
+  const [, c] = [server('a'), server('c')];
+  const [one, two] = [c.member('1'), c.member('2')];
+  const isAnswered = (): boolean => sent().some((line) => line.startsWith('a net.done'));
+  one.join();
+  settle();
+  expect(isAnswered()).toBe(true);
+  two.join();
+  settle();
+  two.leave();
+  settle();
+  expect(isAnswered()).toBe(false);
+  one.leave();
+  settle();
+  sent();
+  const late = [c.member('3'), c.member('4')];
+  // In two turns, of which the second comes before the answer.
+  late[0]!.join();
+  turn();
+  late[1]!.join();
+  settle();
+  expect(sent().filter((line) => line.startsWith('a net.done'))).toHaveLength(1);
+});
+
+it('give at once what they have where the bus goes before others are asked', () => {
+  const { server, settle } = network();
+  const [, c] = [server('a'), server('c')];
+  c.member('1').publish('own');
+  settle();
+  c.member('2').join();
+  c.state.isUp = false;
+  c.bridge.interrupted();
+  settle();
+  expect([c.take(), vi.getTimerCount()]).toEqual([['2 own*'], 0]);
+});
+
+it('send on after an outage, first the newest that was missed; and count as lost only what others want', () => {
+  const { server, settle } = network();
+  const [a, b] = [server('a'), server('b')];
+  const [brewer, patron] = [a.member('1'), b.member('2')];
+  a.state.isUp = false;
+  brewer.publish('for nobody yet');
+  settle();
+  expect([a.drops, a.relay.topics]).toEqual([[], 0]);
+  a.state.isUp = true;
+  a.bridge.restored();
+  patron.join();
+  settle();
+  brewer.publish('one');
+  settle();
+  a.state.isUp = false;
+  brewer.publish('missed');
+  settle();
+  expect(a.drops).toEqual(['cluster-frame']);
+  b.take();
+  a.state.isUp = true;
+  a.bridge.restored();
+  settle();
+  expect(b.take()).toEqual(['2 missed']);
+  brewer.publish('two');
+  settle();
+  expect(b.take()).toEqual(['2 two']);
+});
+
+it('send nothing on any more where nothing was published for 120 ticks', () => {
+  const { server, settle } = network();
+  const [a, b] = [server('a'), server('b')];
+  b.member('2').join();
+  settle();
+  a.member('1').publish('one');
+  settle();
+  for (let tick = 0; tick < 119; tick++) a.bridge.tick();
+  expect(a.relay.topics).toBe(1);
+  a.bridge.tick();
+  expect(a.relay.topics).toBe(0);
 });
 
 it('count no more what a server has told that has gone', () => {
