@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -219,8 +220,33 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     const stop = brew.startPatron(patron);
     expect(await box.take(2)).toEqual(['same', 'same']); // once by each connection
     stop(); // as where control is lost for a moment
+    await settle(); // in the same turn its reader would go on
     clean.push(brew.startPatron(patron));
     expect(await box.next()).toBe('same');
+  });
+
+  it('that has just ended is not taken for another patron that is to come', async () => {
+    const { match, say, open } = await outlet(transport);
+    const end = match();
+    const accepted = new Promise<Socket>((resolve) => {
+      const take = (message: unknown): void => {
+        unsubscribe('net.server.socket', take);
+        resolve((message as { socket: Socket }).socket);
+      };
+      subscribe('net.server.socket', take);
+    });
+    const former = await open();
+    expect(await former.next()).toBe('last');
+    const ended = once(await accepted, 'end');
+    void former.leave();
+    await ended;
+    end();
+    match();
+    const held = say('one');
+    expect(held).toBeInstanceOf(Promise);
+    const patron = await open();
+    expect(await patron.next()).toBe('one');
+    await held;
   });
 
   it('is not given its last frame again where its pair ends for a moment, as where control is lost; a new patron is', async () => {
@@ -232,12 +258,54 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await Promise.all([box.next(), other.next()])).toEqual(['last', 'last']);
     box.stop();
     other.stop();
+    await settle(); // in the same turn its reader would go on
     clean.push(box.start());
     const fresh = await pair(writer.brew, reader.brew, box.brewerId);
     expect(await fresh.next()).toBe('last');
     void box.say('last'); // the same, but not the same message
     void box.say('next');
     expect([await box.take(2), await fresh.take(2)]).toEqual([['last', 'next'], ['last', 'next']]);
+  });
+
+  it('goes on with its connection where its pair ends and begins anew in one turn, as where the brewer has lost control: it misses nothing', async () => {
+    const shared = { transport, directory: directory(), lastValue: false };
+    const [writer, reader] = [local(shared), local(shared)];
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    box.stop();
+    const stop = box.start();
+    box.stop(); // as it may be: that one has ended already
+    expect([box.say('two'), box.say('two')]).toEqual([undefined, undefined]);
+    expect(await box.take(2)).toEqual(['two', 'two']);
+    stop();
+    void box.say('three');
+    await settle();
+    expect(box.all).toHaveLength(3);
+  });
+
+  it('does not go on with a connection that has ended, or in another place', async () => {
+    const shared = { transport, directory: directory(), lastValue: false };
+    const [first, second, reader] = [local(shared), local({ ...shared, directory: directory() }), local(shared)];
+    const box = await pair(first.brew, reader.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    const { brewerId, patronId } = box;
+    const details = (await second.brew.brewerDetails({ topic: TOPIC, brewerId }))!;
+    const pairOf = { topic: TOPIC, brewerId, patronId };
+    second.brew.startBrewer({ ...pairOf, details: reader.brew.patronDetails() });
+    box.stop();
+    const stop = reader.brew.startPatron({ ...pairOf, details, receive: box.receive });
+    await second.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'two'));
+    expect(await box.next()).toBe('two');
+    await second.brew.close();
+    const third = local({ ...shared, directory: directory() });
+    const again = await third.brew.brewerDetails({ topic: TOPIC, brewerId });
+    third.brew.startBrewer({ ...pairOf, details: reader.brew.patronDetails() });
+    stop();
+    clean.push(reader.brew.startPatron({ ...pairOf, details: again!, receive: box.receive }));
+    await third.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'three'));
+    expect(await box.next()).toBe('three');
   });
 
   it('that does not read keeps no brewer from its end, and is cut off then', async () => {
