@@ -163,9 +163,8 @@ export class LocalBrew implements Brew {
     const outlets = [...this.#outlets.values()];
     this.#outlets.clear();
     this.#open.clear();
-    for (const reader of [...this.#readers, ...this.#leaving.values()]) reader.stop();
+    for (const reader of this.#readers) reader.stop();
     this.#readers.clear();
-    this.#leaving.clear();
     this.#heard.clear();
     await Promise.all(outlets.map((outlet) => outlet.then((listening) => listening.close()).catch(() => undefined)));
   }

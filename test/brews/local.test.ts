@@ -11,7 +11,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LocalBrew, type LocalBrewOptions, localName } from '../../src/brews/local.js';
 import { LengthPrefixed } from '../../src/brews/internal/length-prefixed.js';
 import { type BrewDetails, newId, PubkeeperError } from '../../src/core/index.js';
-import { rawFrame, settle, thrown } from '../helpers.js';
+import { deferred, rawFrame, settle, thrown } from '../helpers.js';
 import { attached, pair, receiver, TOPIC } from './rig.js';
 
 const clean: (() => unknown)[] = [];
@@ -306,6 +306,49 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     clean.push(reader.brew.startPatron({ ...pairOf, details: again!, receive: box.receive }));
     await third.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'three'));
     expect(await box.next()).toBe('three');
+  });
+
+  it.each([
+    ['', false],
+    [', also where its pair begins and ends elsewhere in that turn', true],
+  ])('takes nothing when its pair has ended, and ends its connection%s', async (_, isElsewhere) => {
+    const { brew } = local();
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'one');
+    const both = Buffer.concat([padded(frame.length, frame), padded(frame.length, frame)]);
+    const closed = deferred<void>();
+    const former = await foreign(transport, (socket) => socket.resume().on('close', closed.resolve).write(both));
+    const other = await foreign(transport, () => undefined);
+    const all: Uint8Array[] = [];
+    const pairOf = { topic: TOPIC, brewerId, patronId: newId() };
+    const stop = brew.startPatron({
+      ...pairOf,
+      details: { name: brew.name, sock: former.address },
+      receive: (received) => {
+        all.push(received);
+        stop();
+        if (isElsewhere) brew.startPatron({ ...pairOf, details: { name: brew.name, sock: other.address }, receive: () => undefined })();
+      },
+    });
+    await closed.promise;
+    expect(all).toHaveLength(1);
+  });
+
+  it('that waits to dial again does so at once where its pair ends and begins anew', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    clean.push(() => void vi.useRealTimers());
+    const { brew } = local();
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'one');
+    let connections = 0;
+    const { address } = await foreign(transport, (socket) => (++connections === 1 ? socket.end() : socket.write(padded(frame.length, frame))));
+    const box = receiver();
+    const patron = { topic: TOPIC, brewerId, patronId: newId(), details: { name: brew.name, sock: address }, receive: box.receive };
+    const stop = brew.startPatron(patron);
+    while (!vi.getTimerCount()) await settle();
+    stop();
+    clean.push(brew.startPatron(patron));
+    expect(await box.next()).toBe('one');
   });
 
   it('that does not read keeps no brewer from its end, and is cut off then', async () => {

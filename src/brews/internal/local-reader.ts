@@ -73,7 +73,7 @@ export class LocalReader {
   /** Goes on for the same pair begun anew, if it has a connection to go on with: returns whether it does. */
   goOn({ address, repeats, receive }: Pick<LocalReaderOptions, 'address' | 'repeats' | 'receive'>): boolean {
     const { address: former, repeats: repeated } = this.#options;
-    if (this.#told || this.#socket?.readyState !== 'open' || placeOf(address) !== placeOf(former) || repeats !== repeated) return false;
+    if (this.#socket?.readyState !== 'open' || placeOf(address) !== placeOf(former) || repeats !== repeated) return false;
     this.#receive = receive;
     this.#stopped = false;
     return true;
