@@ -7,7 +7,7 @@ import { FRAME_HEADER } from '../core/frame.js';
 import { show } from '../core/id.js';
 import { failover } from './internal/failover.js';
 import { type LocalAddress, LocalOutlet } from './internal/local-outlet.js';
-import { LocalReader } from './internal/local-reader.js';
+import { LocalReader, type LocalReaderOptions } from './internal/local-reader.js';
 import { once } from './internal/once.js';
 import { inUse } from './internal/small.js';
 import { defaultDirectory, isThere, makeRoom, prepareDirectory, socketPath } from './internal/socket-directory.js';
@@ -54,6 +54,8 @@ export class LocalBrew implements Brew {
   /** Those of `#outlets` that listen already. */
   readonly #open = new Map<string, LocalOutlet>();
   readonly #readers = new Set<LocalReader>();
+  /** Readers of pairs that have ended in this tick, which go on where their pairs begin anew in it: what was brewed between two connections would be lost. */
+  readonly #leaving = new Map<string, LocalReader>();
   /** What pairs that have ended heard last: where control was lost for a moment they come again, and the brewer repeats it. Oldest first. */
   readonly #heard = new Map<string, Buffer>();
   #host: BrewHost | undefined;
@@ -118,21 +120,23 @@ export class LocalBrew implements Brew {
 
   startPatron({ details, receive, brewerId, patronId }: PatronPair): () => void {
     const pair = `${brewerId}:${patronId}`;
-    const reader = new LocalReader({
-      address: readAddress(details.sock),
-      host: this.#host!,
-      limit: this.#limit,
-      heard: this.#heard.get(pair),
-      repeats: details.last !== false,
-      receive,
-      reachable: (up) => this.#host!.state?.(this.name, up, { brewerId, patronId }),
-    });
+    const given = { address: readAddress(details.sock), repeats: details.last !== false, receive };
+    const reader =
+      this.#goOn(pair, given) ??
+      new LocalReader({
+        ...given,
+        host: this.#host!,
+        limit: this.#limit,
+        heard: this.#heard.get(pair),
+        reachable: (up) => this.#host!.state?.(this.name, up, { brewerId, patronId }),
+      });
     this.#readers.add(reader);
-    return () => {
+    return once(() => {
       if (!this.#readers.delete(reader)) return;
-      this.#remember(pair, reader.heard);
-      reader.stop();
-    };
+      reader.pause();
+      this.#leaving.set(pair, reader);
+      queueMicrotask(() => this.#end(pair, reader));
+    });
   }
 
   brew(brewerId: string, frame: Uint8Array): void | Promise<void> {
@@ -165,7 +169,23 @@ export class LocalBrew implements Brew {
     await Promise.all(outlets.map((outlet) => outlet.then((listening) => listening.close()).catch(() => undefined)));
   }
 
-  #remember(pair: string, heard: Buffer | undefined): void {
+  /** The reader that this pair had earlier in this tick, if it can go on. */
+  #goOn(pair: string, given: Pick<LocalReaderOptions, 'address' | 'repeats' | 'receive'>): LocalReader | undefined {
+    const reader = this.#leaving.get(pair);
+    if (!reader?.goOn(given)) {
+      if (reader) this.#end(pair, reader);
+      return undefined;
+    }
+    this.#leaving.delete(pair);
+    return reader;
+  }
+
+  /** Ends a reader, unless it goes on, or has ended. */
+  #end(pair: string, reader: LocalReader): void {
+    if (this.#leaving.get(pair) !== reader) return;
+    this.#leaving.delete(pair);
+    const { heard } = reader;
+    reader.stop();
     this.#heard.delete(pair);
     if (heard) this.#heard.set(pair, heard);
     if (this.#heard.size > MAX_HEARD) this.#heard.delete(this.#heard.keys().next().value!);

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,7 +11,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LocalBrew, type LocalBrewOptions, localName } from '../../src/brews/local.js';
 import { LengthPrefixed } from '../../src/brews/internal/length-prefixed.js';
 import { type BrewDetails, newId, PubkeeperError } from '../../src/core/index.js';
-import { rawFrame, settle, thrown } from '../helpers.js';
+import { deferred, rawFrame, settle, thrown } from '../helpers.js';
 import { attached, pair, receiver, TOPIC } from './rig.js';
 
 const clean: (() => unknown)[] = [];
@@ -219,8 +220,33 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     const stop = brew.startPatron(patron);
     expect(await box.take(2)).toEqual(['same', 'same']); // once by each connection
     stop(); // as where control is lost for a moment
+    await settle(); // in the same turn its reader would go on
     clean.push(brew.startPatron(patron));
     expect(await box.next()).toBe('same');
+  });
+
+  it('that has just ended is not taken for another patron that is to come', async () => {
+    const { match, say, open } = await outlet(transport);
+    const end = match();
+    const accepted = new Promise<Socket>((resolve) => {
+      const take = (message: unknown): void => {
+        unsubscribe('net.server.socket', take);
+        resolve((message as { socket: Socket }).socket);
+      };
+      subscribe('net.server.socket', take);
+    });
+    const former = await open();
+    expect(await former.next()).toBe('last');
+    const ended = once(await accepted, 'end');
+    void former.leave();
+    await ended;
+    end();
+    match();
+    const held = say('one');
+    expect(held).toBeInstanceOf(Promise);
+    const patron = await open();
+    expect(await patron.next()).toBe('one');
+    await held;
   });
 
   it('is not given its last frame again where its pair ends for a moment, as where control is lost; a new patron is', async () => {
@@ -232,12 +258,97 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await Promise.all([box.next(), other.next()])).toEqual(['last', 'last']);
     box.stop();
     other.stop();
+    await settle(); // in the same turn its reader would go on
     clean.push(box.start());
     const fresh = await pair(writer.brew, reader.brew, box.brewerId);
     expect(await fresh.next()).toBe('last');
     void box.say('last'); // the same, but not the same message
     void box.say('next');
     expect([await box.take(2), await fresh.take(2)]).toEqual([['last', 'next'], ['last', 'next']]);
+  });
+
+  it('goes on with its connection where its pair ends and begins anew in one turn, as where the brewer has lost control: it misses nothing', async () => {
+    const shared = { transport, directory: directory(), lastValue: false };
+    const [writer, reader] = [local(shared), local(shared)];
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    box.stop();
+    const stop = box.start();
+    box.stop(); // as it may be: that one has ended already
+    expect([box.say('two'), box.say('two')]).toEqual([undefined, undefined]);
+    expect(await box.take(2)).toEqual(['two', 'two']);
+    stop();
+    void box.say('three');
+    await settle();
+    expect(box.all).toHaveLength(3);
+  });
+
+  it('does not go on with a connection that has ended, or in another place', async () => {
+    const shared = { transport, directory: directory(), lastValue: false };
+    const [first, second, reader] = [local(shared), local({ ...shared, directory: directory() }), local(shared)];
+    const box = await pair(first.brew, reader.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    const { brewerId, patronId } = box;
+    const details = (await second.brew.brewerDetails({ topic: TOPIC, brewerId }))!;
+    const pairOf = { topic: TOPIC, brewerId, patronId };
+    second.brew.startBrewer({ ...pairOf, details: reader.brew.patronDetails() });
+    box.stop();
+    const stop = reader.brew.startPatron({ ...pairOf, details, receive: box.receive });
+    await second.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'two'));
+    expect(await box.next()).toBe('two');
+    await second.brew.close();
+    const third = local({ ...shared, directory: directory() });
+    const again = await third.brew.brewerDetails({ topic: TOPIC, brewerId });
+    third.brew.startBrewer({ ...pairOf, details: reader.brew.patronDetails() });
+    stop();
+    clean.push(reader.brew.startPatron({ ...pairOf, details: again!, receive: box.receive }));
+    await third.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'three'));
+    expect(await box.next()).toBe('three');
+  });
+
+  it.each([
+    ['', false],
+    [', also where its pair begins and ends elsewhere in that turn', true],
+  ])('takes nothing when its pair has ended, and ends its connection%s', async (_, isElsewhere) => {
+    const { brew } = local();
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'one');
+    const both = Buffer.concat([padded(frame.length, frame), padded(frame.length, frame)]);
+    const closed = deferred<void>();
+    const former = await foreign(transport, (socket) => socket.resume().on('close', closed.resolve).write(both));
+    const other = await foreign(transport, () => undefined);
+    const all: Uint8Array[] = [];
+    const pairOf = { topic: TOPIC, brewerId, patronId: newId() };
+    const stop = brew.startPatron({
+      ...pairOf,
+      details: { name: brew.name, sock: former.address },
+      receive: (received) => {
+        all.push(received);
+        stop();
+        if (isElsewhere) brew.startPatron({ ...pairOf, details: { name: brew.name, sock: other.address }, receive: () => undefined })();
+      },
+    });
+    await closed.promise;
+    expect(all).toHaveLength(1);
+  });
+
+  it('that waits to dial again does so at once where its pair ends and begins anew', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    clean.push(() => void vi.useRealTimers());
+    const { brew } = local();
+    const brewerId = newId();
+    const frame = rawFrame(TOPIC, brewerId, 'one');
+    let connections = 0;
+    const { address } = await foreign(transport, (socket) => (++connections === 1 ? socket.end() : socket.write(padded(frame.length, frame))));
+    const box = receiver();
+    const patron = { topic: TOPIC, brewerId, patronId: newId(), details: { name: brew.name, sock: address }, receive: box.receive };
+    const stop = brew.startPatron(patron);
+    while (!vi.getTimerCount()) await settle();
+    stop();
+    clean.push(brew.startPatron(patron));
+    expect(await box.next()).toBe('one');
   });
 
   it('that does not read keeps no brewer from its end, and is cut off then', async () => {

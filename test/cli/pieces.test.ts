@@ -1,8 +1,10 @@
 import fc from '../fast-check.js';
-import { describe, expect, it } from 'vitest';
+import { PassThrough } from 'node:stream';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { parseCount, parseSeconds, parseToken } from '../../src/cli/arguments.js';
 import { formatter, showData, showTime, wantsColour } from '../../src/cli/format.js';
 import { compactJson, readAll, readLines } from '../../src/cli/input.js';
+import { Run } from '../../src/cli/run.js';
 import { escapeUnprintable, Tell } from '../../src/cli/tell.js';
 import { collectTokens, either, parseTokenGrant, tokenTable } from '../../src/cli/tokens.js';
 import { Message } from '../../src/core/message.js';
@@ -187,4 +189,28 @@ it('what is told is one line without control characters', () => {
   expect(told).toMatch(/\nError: h\\u001b\[2J\n {4}at [^]*\ncaused by: i\\u000d\\u001b\]0;j\n$/);
   expect(told).not.toContain(ESC);
   expect(escapeUnprintable('\t')).toBe('\\u0009');
+});
+
+it('a run has one end, and no time limit after it', () => {
+  vi.useFakeTimers();
+  const before = new Map((['SIGINT', 'SIGTERM'] as const).map((signal) => [signal, process.listeners(signal)]));
+  onTestFinished(() => {
+    vi.useRealTimers();
+    for (const [signal, former] of before) {
+      for (const listener of process.listeners(signal)) if (!former.includes(listener)) process.removeListener(signal, listener);
+    }
+  });
+  const run = new Run(new Tell(new PassThrough()), (code) => code);
+  const late = vi.fn();
+  const replaced = vi.fn();
+  run.after(1, replaced);
+  run.after(2, late);
+  vi.advanceTimersByTime(1999);
+  run.end(0);
+  run.end(1);
+  vi.advanceTimersByTime(10_000);
+  run.after(1, late);
+  vi.advanceTimersByTime(10_000);
+  expect([replaced.mock.calls, late.mock.calls]).toEqual([[], []]);
+  return expect(run.ended).resolves.toBe(0);
 });

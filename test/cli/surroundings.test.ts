@@ -53,6 +53,30 @@ it('a patron whose stdout nobody reads ends at a signal, and says what was not p
   await patron.exit;
 });
 
+it('a patron that has its --count waits for those who read stdout, until a signal', async () => {
+  const server = await serve();
+  const [endless, counted, impatient] = await Promise.all([
+    listen('counted', ['--lines'], server),
+    listen('counted', ['--lines', '-n', '1'], server),
+    listen('counted', ['--lines', '-n', '1'], server),
+  ]);
+  const all = [endless, counted, impatient];
+  const readable = all.map(({ child }) => new Promise<void>((resolve) => child.stdout!.on('readable', resolve)));
+  const long = 'x'.repeat(1_000_000);
+  expect(await result(['brew', 'counted'], { env: server.env, input: long })).toMatchObject({ code: 0 });
+  await Promise.all(readable);
+  // The clock of this test: what ends by a signal gives up when it has waited, and began to later than those that have what they were to count.
+  endless.kill('SIGINT');
+  await once(endless.child, 'exit');
+  impatient.kill('SIGINT');
+  expect(await once(impatient.child, 'exit')).toEqual([130, null]);
+  for (const { child } of all) child.stdout!.removeAllListeners('readable').resume();
+  expect(await counted.exit).toBe(0);
+  expect(counted.stdout.all).toBe(`${long}\n`);
+  expect(counted.stderr.lines).toHaveLength(1);
+  await Promise.all([endless.exit, impatient.exit]);
+});
+
 it('keeps no more than 64 MiB for a reader that has stopped', () => {
   const stuck = new Writable({ write: () => undefined });
   const output = new Output(stuck, () => undefined, () => undefined);

@@ -168,16 +168,14 @@ export class LocalOutlet {
     // A patron only reads; whatever it says is of no interest, but its end is.
     socket.resume();
     socket.on('error', () => socket.destroy());
-    socket.on('end', () => socket.destroy());
+    socket.on('end', () => {
+      // Node says so some turns before `close`: a pair that begins meanwhile would take it for its patron.
+      this.#gone(socket);
+      socket.destroy();
+    });
     socket.on('drain', () => this.#drained(socket));
     socket.on('timeout', () => this.#cut(socket, `it did not read for ${STALLED} ms`));
-    socket.on('close', () => {
-      this.#sockets.delete(socket);
-      this.#early.delete(socket);
-      cancel(this.#held.get(socket)?.timer);
-      this.#held.delete(socket);
-      this.#drained(socket);
-    });
+    socket.on('close', () => this.#gone(socket));
     const { isExpecting } = this.#recent;
     if (!isExpecting) this.#early.set(socket, performance.now());
     this.#recent.somebody(({ frames: first }) => {
@@ -185,6 +183,14 @@ export class LocalOutlet {
       if (isExpecting || this.#sockets.size <= this.#pairs.size) return first.forEach((frame) => this.#send(socket, prefixed(frame)));
       this.#held.set(socket, { first, later: [], bytes: 0, timer: after(HELD, () => this.#release(socket)) });
     });
+  }
+
+  #gone(socket: Socket): void {
+    this.#sockets.delete(socket);
+    this.#early.delete(socket);
+    cancel(this.#held.get(socket)?.timer);
+    this.#held.delete(socket);
+    this.#drained(socket);
   }
 
   #turnedAway(): void {

@@ -27,6 +27,7 @@ export interface LocalReaderOptions {
 /** The connection of one patron to the socket of one brewer. Comes back by itself. */
 export class LocalReader {
   readonly #options: LocalReaderOptions;
+  #receive: LocalReaderOptions['receive'];
   #socket: Socket | undefined;
   #timer: Timer | undefined;
   #attempts = 0;
@@ -43,6 +44,7 @@ export class LocalReader {
 
   constructor(options: LocalReaderOptions) {
     this.#options = options;
+    this.#receive = options.receive;
     if (options.repeats) this.#heard = options.heard;
     this.#dial();
   }
@@ -61,6 +63,20 @@ export class LocalReader {
     if (this.#timer === undefined) return;
     cancel(this.#timer);
     this.#dial();
+  }
+
+  /** Takes nothing any more, until `goOn` or `stop`. */
+  pause(): void {
+    this.#stopped = true;
+  }
+
+  /** Goes on for the same pair begun anew, if it has a connection to go on with: returns whether it does. */
+  goOn({ address, repeats, receive }: Pick<LocalReaderOptions, 'address' | 'repeats' | 'receive'>): boolean {
+    const { address: former, repeats: repeated } = this.#options;
+    if (this.#socket?.readyState !== 'open' || placeOf(address) !== placeOf(former) || repeats !== repeated) return false;
+    this.#receive = receive;
+    this.#stopped = false;
+    return true;
   }
 
   stop(): void {
@@ -104,7 +120,7 @@ export class LocalReader {
     this.#heard = undefined;
     this.#last = frame;
     if (repeated) return;
-    this.#options.receive(frame);
+    this.#receive(frame);
   }
 
   #recovered(): void {
