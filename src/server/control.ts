@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Logger } from '../core/host.js';
 import type { BrewDetails, Packet } from '../core/packet.js';
@@ -165,9 +164,9 @@ export class ControlPlane {
     return this.#barrier.held;
   }
 
-  /** Takes a WebSocket that has just been opened. `tcp`: the connection beneath. */
-  accept(socket: WebSocket, tcp: Socket, handshake: Handshake): void {
-    const session = new ControlSession(this, socket, tcp, handshake);
+  /** Takes a WebSocket that has just been opened. */
+  accept(socket: WebSocket, handshake: Handshake): void {
+    const session = new ControlSession(this, socket, handshake);
     this.#sessions.add(session);
     this.#heartbeat.add(session);
   }

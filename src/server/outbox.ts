@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { after, cancel } from '../core/host.js';
 import { CloseCode } from './close-codes.js';
@@ -16,8 +15,6 @@ export class Outbox {
   readonly #maxBuffered: number;
   /** Whose answer to a ping is on its way out, and the last ping that has come since. */
   readonly #pings = new WeakMap<WebSocket, Uint8Array | undefined>();
-  /** Connections that were sent something in this turn of the event loop. */
-  readonly #corked = new Set<Socket>();
 
   /** @param maxBuffered bytes that may wait for one reader */
   constructor(drops: Drops, maxBuffered: number) {
@@ -25,34 +22,11 @@ export class Outbox {
     this.#maxBuffered = maxBuffered;
   }
 
-  /**
-   * Sends one binary message, or cuts a reader that is too slow. A connection that is closing or gone takes nothing, and nothing is said of it.
-   * What one turn of the event loop gives rise to leaves in one system call for each connection: a `**` among many thousand brewers is told of by as
-   * many packets.
-   * @param tcp the connection beneath
-   */
-  send(socket: WebSocket, tcp: Socket, bytes: Uint8Array): void {
+  /** Sends one binary message, or cuts a reader that is too slow. A connection that is closing or gone takes nothing, and nothing is said of it. */
+  send(socket: WebSocket, bytes: Uint8Array): void {
     if (socket.readyState !== WebSocket.OPEN) return;
-    // What is corked the kernel was never offered: whether the reader is slow shows once it was.
-    if (!this.fits(socket, bytes.length) && !(this.#uncork(tcp) && this.fits(socket, bytes.length))) return this.cut(socket);
-    if (!this.#corked.has(tcp)) {
-      if (!this.#corked.size) setImmediate(() => this.#uncorkAll());
-      this.#corked.add(tcp);
-      tcp.cork();
-    }
-    socket.send(bytes, { binary: true });
-  }
-
-  /** Offers the kernel what a connection was sent in this turn; false when that was nothing. */
-  #uncork(tcp: Socket): boolean {
-    if (!this.#corked.delete(tcp)) return false;
-    tcp.uncork();
-    return true;
-  }
-
-  #uncorkAll(): void {
-    for (const tcp of this.#corked) tcp.uncork();
-    this.#corked.clear();
+    if (this.fits(socket, bytes.length)) socket.send(bytes, { binary: true });
+    else this.cut(socket);
   }
 
   /**

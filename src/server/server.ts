@@ -263,7 +263,7 @@ export class PubkeeperServer {
       this.#relay.accept(socket, request.socket, route.version);
       return;
     }
-    this.#control.accept(socket, request.socket, {
+    this.#control.accept(socket, {
       version: route.version,
       authority: request.headers.host ?? '',
       secure: isSecure(transportOf(request, this.#settings.tls !== undefined)),

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { PubkeeperError, type ErrorCode } from '../core/errors.js';
 import { show } from '../core/id.js';
@@ -28,7 +27,6 @@ export class ControlSession implements Beating {
   silence = 0;
   readonly #plane: ControlPlane;
   readonly #socket: WebSocket;
-  readonly #tcp: Socket;
   #authenticated = false;
   #credential: Credential | undefined;
   /** Authenticated in time, or gone: the wait for that ends. */
@@ -39,10 +37,9 @@ export class ControlSession implements Beating {
   #sign: ((alive: boolean) => void) | undefined;
   #isHeard = false;
 
-  constructor(plane: ControlPlane, socket: WebSocket, tcp: Socket, handshake: Handshake) {
+  constructor(plane: ControlPlane, socket: WebSocket, handshake: Handshake) {
     this.#plane = plane;
     this.#socket = socket;
-    this.#tcp = tcp;
     this.handshake = handshake;
     const { packetsPerSecond, packetBurst } = plane.limits;
     this.#throttle = new Throttle(socket, [new Bucket(packetsPerSecond, packetBurst)], () => !this.#turns.isBusy);
@@ -93,7 +90,7 @@ export class ControlSession implements Beating {
     if (!this.#open) return;
     // What cannot be sent must cost this connection, not that one which gave rise to it, nor the server.
     this.#guard(() => {
-      for (const bytes of encodeMessages(packet, this.handshake.version)) this.#plane.outbox.send(this.#socket, this.#tcp, bytes);
+      for (const bytes of encodeMessages(packet, this.handshake.version)) this.#plane.outbox.send(this.#socket, bytes);
     });
   }
 
@@ -211,7 +208,7 @@ export class ControlSession implements Beating {
 
   #handle({ packet, length }: Arrived): Promise<void> | undefined {
     const { limits, matchmaker, drops, outbox } = this.#plane;
-    if (packet.type === 'unknown') return void (packet.number === PING ? outbox.send(this.#socket, this.#tcp, pong(this.handshake.version)) : drops.add('control-unknown'));
+    if (packet.type === 'unknown') return void (packet.number === PING ? outbox.send(this.#socket, pong(this.handshake.version)) : drops.add('control-unknown'));
     const excess = excessOf(packet, length, limits, () => matchmaker.usage(this, packet));
     if (excess) return void this.#plane.refuse(this, packet, excess);
     switch (packet.type) {
