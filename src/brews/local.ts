@@ -165,6 +165,8 @@ export class LocalBrew implements Brew {
     this.#open.clear();
     for (const reader of this.#readers) reader.stop();
     this.#readers.clear();
+    // Before all is forgotten, or what they heard would be known in the next session.
+    for (const [pair, reader] of this.#leaving) this.#end(pair, reader);
     this.#heard.clear();
     await Promise.all(outlets.map((outlet) => outlet.then((listening) => listening.close()).catch(() => undefined)));
   }

@@ -36,7 +36,9 @@ async function authenticator(flags: ServeFlags): Promise<Authenticator | undefin
 export async function jwtAuthenticator(flags: JwtFlags): Promise<JwtAuthenticator | undefined> {
   const options = jwtOptionsOf(flags);
   // Of a file it is what stands in it that may be wrong; a URL stands on the command line.
-  return options && JwtAuthenticator.create(options).catch(options.jwksUrl === undefined ? rethrow : refused);
+  if (!options) return undefined;
+  const made = JwtAuthenticator.create(options);
+  return options.jwksUrl === undefined ? made : made.catch(refused);
 }
 
 /** The flags and the environment as `JwtAuthenticator` takes them; undefined where there are none. */
@@ -87,10 +89,6 @@ export async function clusterOf({ cluster, clusterName, clusterCredentials, clus
     refused(error);
   }
   return options;
-}
-
-function rethrow(error: unknown): never {
-  throw error;
 }
 
 async function ticketKeysOf({ ticketKeyFile: path }: ServeFlags): Promise<Uint8Array[] | undefined> {

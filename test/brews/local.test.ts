@@ -284,6 +284,19 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(box.all).toHaveLength(3);
   });
 
+  it('gives the last frame again in its next session, also where it is closed in the turn in which its pair ends', async () => {
+    const shared = { transport, directory: directory() };
+    const [writer, reader] = [local(shared), local(shared)];
+    const box = await pair(writer.brew, reader.brew);
+    void box.say('last');
+    expect(await box.next()).toBe('last');
+    box.stop();
+    await reader.brew.close();
+    await settle();
+    clean.push(box.start());
+    expect(await box.next()).toBe('last');
+  });
+
   it('does not go on with a connection that has ended, or in another place', async () => {
     const shared = { transport, directory: directory(), lastValue: false };
     const [first, second, reader] = [local(shared), local({ ...shared, directory: directory() }), local(shared)];
