@@ -348,4 +348,26 @@ describe('our own client', () => {
     expect(got).toEqual(Array.from({ length: 20 }, (_, i) => String(i)));
     expect(server.stats().drops).toEqual({});
   });
+
+  // The notice of the match and the question take two connections: the server must not let the one lie while it passes the other on.
+  it('answers a question of who has just come: its answer is brewed where the question is heard', async () => {
+    const server = await start();
+    const options = { server: server.url, token: server.token! };
+    const there = new PubkeeperClient(options);
+    later(() => there.disconnect());
+    await there.connect();
+    for (let i = 0; i < 30; i++) {
+      const back = there.addBrewer(`answer.${i}`);
+      there.addPatron(`question.${i}`, () => back.brewText('yes'));
+      const here = new PubkeeperClient(options);
+      later(() => here.disconnect());
+      const answer = new Promise<string>((resolve) => void here.addPatron(`answer.${i}`, (_data, message) => resolve(message.text())));
+      const asker = here.addBrewer(`question.${i}`);
+      const matched = new Promise<unknown>((resolve) => void asker.on('matched', resolve));
+      await here.connect();
+      await matched;
+      await asker.brewText('are you there?');
+      expect(await answer).toBe('yes');
+    }
+  });
 });
