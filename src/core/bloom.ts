@@ -1,10 +1,10 @@
-/** Bits for each key at the least, which keeps wrong answers below one in ten; and words to begin with. */
+/** The least number of bits per key, which keeps false positives below one in ten; and the initial number of words. */
 const BITS = 8;
 const LEAST_WORDS = 8;
 
 /**
- * A Bloom filter of 32-bit hashes: what it says no to was never added. A look costs one read from an array that is small enough for the
- * processor's cache, where a `Map` that has not got a key costs several from memory that is not.
+ * A Bloom filter of 32-bit hashes: a key that it does not know was never added. A lookup costs one read from an array that fits into the
+ * processor's cache, while a `Map` that lacks a key costs several reads from memory outside of it.
  */
 export class BloomFilter {
   readonly #words: Uint32Array;
@@ -33,5 +33,5 @@ export class BloomFilter {
   }
 }
 
-/** Two bits of a word. The top ten bits of the hash say which: only a filter of more than four million words finds its words by them, too. */
+/** Two bits of a word, chosen by the top ten bits of the hash. Only a filter of more than four million words uses these for its word index, too. */
 const bitsOf = (hash: number): number => (1 << (hash >>> 27)) | (1 << (hash >>> 22));

@@ -2,10 +2,10 @@ import type { Brew, BrewHost } from './brew.js';
 import { asPubkeeperError } from './errors.js';
 import type { Packet } from './packet.js';
 
-/** All that were given to a client. A brew cannot be taken back, so a client that cannot have all must take none. */
+/** Every brew that belongs to a client. A brew cannot be detached again, so a client that cannot attach all its brews must attach none. */
 const attached = /* @__PURE__ */ new WeakSet<Brew>();
 
-/** The brews of a client, by name: what they are told together. */
+/** The brews of a client, by name. Its methods call all of them. */
 export class BrewSet extends Map<string, Brew> {
   readonly #host: BrewHost;
 
@@ -29,11 +29,11 @@ export class BrewSet extends Map<string, Brew> {
     this.forEach((brew) => brew.wake?.(silentMs));
   }
 
-  /** Resolves when all have closed. A brew that fails to is reported. */
+  /** Resolves when all brews have closed. Failures are reported and do not reject. */
   close(): Promise<unknown> {
-    // In an async function, since one that throws must not keep the others open, nor the client from its end.
+    // Async, so that a `close()` that throws neither keeps the other brews open nor stops `disconnect()`.
     const closing = Array.from(this.values(), async (brew) => brew.close());
-    // Each by itself: the others are waited for all the same.
+    // Each failure is caught by itself, so that the other brews are still waited for.
     return Promise.all(
       closing.map((closed) =>
         closed.catch((cause: unknown) => this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', 'A brew failed to close.'))),

@@ -17,13 +17,13 @@ import { assertTopic } from './topic.js';
 
 export type { BrewerEvents, BrewerHost, BrewerOptions } from './brewer-options.js';
 
-/** A matched patron: over which brew, and what ends it. */
+/** A matched patron: the brew that serves it, and what ends the match. */
 interface Reader {
   readonly patronId: string;
   readonly name: string;
   readonly brew: Brew | undefined;
   readonly stop: (() => void) | undefined;
-  /** The session in which it began. */
+  /** The session in which the match began. */
   readonly outlet: Outlet;
 }
 
@@ -36,18 +36,18 @@ export class Brewer {
   readonly topic: string;
   /** 32 hex digits. */
   readonly brewerId: string;
-  /** What it encrypts with; `'none'` if `crypto` is false. */
+  /** The cipher that messages are encrypted with; `'none'` if `crypto` is false. */
   readonly cipher: CipherName | MakeSealer;
   readonly #events = new Events<BrewerEvents>();
   readonly #readers = new Map<string, Reader>();
   #host: BrewerHost | undefined;
   #leave: (() => void) | undefined;
-  /** The way out of the present session. */
+  /** Seals and sends the messages of the present session. */
   #outlet: Outlet | undefined;
-  /** Who has left, but is to have what was brewed before: engines of browsers take their time to seal it. */
+  /** Patrons whose match has ended, but that still get what was brewed before: sealing takes a while in browsers. */
   readonly #leaving = new Set<Reader>();
   #matched = false;
-  /** Settles when what was brewed before the last match ended has left; nothing when it has. */
+  /** Settles when everything that was brewed before the last match ended has been sent; undefined when nothing waits. */
   #left: Promise<void> | undefined;
 
   /** `options` may be `crypto` alone, as for a patron. @throws {PubkeeperError} `TOPIC_INVALID`, `ID_INVALID` or `OPTION_INVALID` */
@@ -103,7 +103,7 @@ export class Brewer {
       this.#try(() => {
         const patronId = parseId(info.patron_id);
         this.#end(patronId);
-        if (this.#outlet === outlet) this.#begin(patronId, info, outlet); // else a listener has ended what they were told with
+        if (this.#outlet === outlet) this.#begin(patronId, info, outlet); // otherwise a listener has ended the session of this notification
       });
     }
     this.#tell();
@@ -115,11 +115,11 @@ export class Brewer {
     if (id && this.#readers.has(id)) this.#part([id], this.#outlet?.leave());
   }
 
-  /** Called when disconnected: releases all patrons, after what was brewed for them has left, and forgets the key. */
+  /** Called when disconnected: releases all patrons once the messages brewed for them have been sent, and forgets the key. */
   reset(): void {
     const outlet = this.#outlet;
     this.#outlet = undefined;
-    // One that is being removed waits also for what brews hold.
+    // When the brewer itself is being removed (no `#leave` any more), also wait for what its brews still hold.
     this.#part(this.#readers.keys(), this.#leave ? outlet?.leave() : outlet?.flush());
   }
 
@@ -170,7 +170,7 @@ export class Brewer {
     this.#leave?.();
   }
 
-  /** @internal Called by the client that it is added to, with what removes it there. False when it belongs to a client already. */
+  /** @internal Called by the client that this is added to; `leave` removes it there. Returns false if it belongs to a client already. */
   _lend(host: BrewerHost, leave?: () => void): boolean {
     if (this.#host) return false;
     this.#host = host;
@@ -178,7 +178,7 @@ export class Brewer {
     return true;
   }
 
-  /** @internal Called when it is removed. Settles when what was brewed has left, also what a brew holds for a patron on its way; nothing when it has. */
+  /** @internal Called when this is removed. Settles when everything has been sent, also what a brew holds for a patron that is still joining; undefined when nothing waits. */
   _release(): Promise<void> | undefined {
     this.#leave = undefined;
     this.reset();
@@ -186,7 +186,7 @@ export class Brewer {
     return this.#left;
   }
 
-  /** @internal Sends what was gathered in this tick; resolves when all that was brewed is accepted, nothing when it is. */
+  /** @internal Sends the messages gathered in this tick. Resolves when all messages have been accepted; undefined when nothing waits. */
   _flush(): Promise<void> | undefined {
     return this.#outlet?.flush();
   }
@@ -207,7 +207,7 @@ export class Brewer {
         { topic, patronId, brew: name },
       );
     }
-    // Brews know their pairs by these ids: the former one ends first.
+    // Brews know a pair by its two ids: end the former pair before a new one with the same ids begins.
     for (const reader of this.#leaving) if (reader.patronId === patronId) this.#stop(reader);
     // Without a client there are no brews.
     const stop = brew?.startBrewer({ topic, brewerId, patronId, details });
@@ -217,7 +217,7 @@ export class Brewer {
     this.#events.emit('added', { topic, patronId, brew: name });
   }
 
-  /** Ends matches, though not before what was brewed until now has been handed to their brews, or `sending` is over; after a second at most. */
+  /** Ends matches, but only when `sending` has settled, so that their patrons get what was brewed until now; after a second at the latest. */
   #part(ids: Iterable<string>, sending: Promise<void> | undefined): void {
     this.#left = sending && leaving(sending, (error) => this.#report(error));
     for (const id of ids) this.#end(id, this.#left);
@@ -249,7 +249,7 @@ export class Brewer {
     outlet.brews = [...new Set([...this.#readers.values(), ...this.#leaving].flatMap((reader) => (reader.outlet === outlet && reader.brew) || []))];
   }
 
-  /** Hands a frame to each brew; nothing is returned when all took it at once. */
+  /** Hands a frame to each brew. Returns undefined when all brews accepted it at once. */
   #carry(frame: Uint8Array<ArrayBuffer>, brews: readonly Brew[]): void | Promise<void> {
     let waiting: Promise<void>[] | undefined;
     for (const brew of brews) {
@@ -286,6 +286,6 @@ export class Brewer {
   }
 }
 
-/** What brews throw is not always ours. */
+/** A brew of somebody else may throw errors of any kind. */
 const asBrewFailure = (cause: unknown, topic: string): PubkeeperError =>
   asPubkeeperError(cause, 'BREW_FAILED', `A brew failed for the brewer of ${topic}.`);

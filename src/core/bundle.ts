@@ -1,7 +1,7 @@
-/** A bundle is closed at this many bytes. */
+/** The size limit of a bundle, in bytes; a longer message travels alone. */
 const FULL = 64 * 1024;
 
-/** Messages on their way into one sealed frame: each with its length (u32) before it (design, "Sealed mode"). */
+/** Collects messages for one sealed frame, each preceded by its length as a u32 (design, "Sealed mode"). */
 export class Bundle {
   #bytes!: Uint8Array<ArrayBuffer>;
   #view!: DataView;
@@ -14,7 +14,7 @@ export class Bundle {
     this.#reserve(256);
   }
 
-  /** Whether `message` can be added. A single one always can. */
+  /** Whether `message` still fits. An empty bundle takes a message of any length. */
   hasRoomFor({ length }: Uint8Array): boolean {
     return !this.count || this.length + 4 + length <= FULL;
   }
@@ -33,11 +33,11 @@ export class Bundle {
     this.count++;
   }
 
-  /** The bundle's plaintext, or with a single message that message; a view, until the next `add`. Empties the bundle. */
+  /** Empties the bundle and returns its plaintext, or the bare message if there is only one: a view that is valid until the next `add`. */
   take(): Uint8Array {
     const plaintext = this.#bytes.subarray(this.count > 1 ? 0 : 4, this.length);
     this.length = this.count = 0;
-    // One large message must not keep its memory for good.
+    // Do not keep a large buffer because of a single long message.
     if (this.#bytes.length > FULL) this.#reserve(256);
     return plaintext;
   }

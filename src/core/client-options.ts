@@ -96,7 +96,7 @@ export function readOptions(options: ClientOptions): Settings {
     throw invalid("token must be a text, not empty, or a function that gets it");
   }
   const names = new Set<string>();
-  // What is no list, or an empty one, lists nothing that is a brew.
+  // An empty list, or a value that is no list, is checked as a list of one element that is no brew.
   for (const brew of (Array.isArray(brews) && brews.length ? brews : [null]) as readonly (Brew | null)[]) {
     if (typeof brew?.attach !== 'function') throw invalid('brews must list brews, as new WebSocketBrew()');
     const { name } = brew;
@@ -114,8 +114,8 @@ export function readOptions(options: ClientOptions): Settings {
 }
 
 /**
- * Whether a WebSocket can be opened by this address. One with a fragment is refused by its constructor, which would be told as if the
- * browser had blocked it. A name and a password would stand in messages, and be unknown to the relay beside the server.
+ * Whether a WebSocket can be opened at this address. The constructor refuses a fragment, which would be reported as if the browser had
+ * blocked the connection. A user name and password would appear in messages, and would not be passed on to the server's own relay.
  */
 export function isServer(server: string): boolean {
   try {
@@ -127,5 +127,5 @@ export function isServer(server: string): boolean {
 
 const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `${why}.`);
 
-/** What was given as an address, without what may be a password in it. */
+/** An address for an error message, without a password that may be in it. */
 export const showServer = (server: string): string => show(server.replace(/.*@/s, '(use token)@'));

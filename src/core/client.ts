@@ -12,7 +12,7 @@ import { Lifecycle, type Place } from './lifecycle.js';
 import { brewerMember, type Member, patronMember } from './member.js';
 import { Patron, type PatronCallback, type PatronOptions } from './patron.js';
 
-/** The options of what is made of a topic; a patron or a brewer that is there already takes none. */
+/** The options that go with a topic. With a finished patron or brewer none may be given. */
 type OptionsOf<Given, Options> = Given extends string ? Options : { readonly [Name in keyof Options]?: undefined };
 
 /**
@@ -92,7 +92,7 @@ export class PubkeeperClient {
     callback?: Given extends string ? PatronCallback : undefined,
     options?: (OptionsOf<Given, PatronOptions> & { readonly signal?: AbortSignalLike | undefined }) | null,
   ): Patron {
-    // Not `instanceof`: a page may hold this package twice, as a script's and as an application's own.
+    // Not `instanceof`: a page may load this package twice, by script tag and in an application's bundle.
     const target = (patron as Patron | null)?._retire ? (patron as Patron) : new Patron(patron as string, callback, options);
     if (callback && target === patron) throw new PubkeeperError('OPTION_INVALID', 'Give the callback to new Patron().');
     const { patronId } = target;
@@ -100,7 +100,7 @@ export class PubkeeperClient {
     const fault = signalFault(signal);
     if (fault) throw fault;
     if (signal?.aborted) {
-      // Removed at once, so that a loop over it ends; unless it is somebody's.
+      // Release it at once, so that a `for await` loop over it ends; unless it belongs to another client.
       if (target._lend(this.#lent)) target._release();
       return target;
     }
@@ -134,7 +134,7 @@ export class PubkeeperClient {
     const undo = [
       target.on('error', (error) => this.#report(error)),
       target.on('added', (pair) => this.#events.emit('matched', { ...pair, brewerId })),
-      // Unless it has been added again meanwhile.
+      // Only if the brewer has not been added again meanwhile.
       () => this.#life.registry.has(key) || this.#life.brews.forEach((brew) => brew.endBrewer?.(brewerId)),
     ];
     this.#add(key, brewerMember(target, this.#life.brews, undo));
@@ -157,7 +157,7 @@ export class PubkeeperClient {
     try {
       if (this.#life.isRunning) member.target.configure();
     } catch (error) {
-      // Its cipher is the application's. Whoever adds it gets this error, and nothing to remove it by: so it is taken back here.
+      // A custom cipher may throw. The caller gets this error and no object to remove, so undo the addition here.
       void member.target._release();
       member.undo.forEach((run) => run());
       throw asPubkeeperError(error, 'OPTION_INVALID', 'A cipher threw: see the cause.');

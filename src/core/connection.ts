@@ -5,13 +5,13 @@ import { PubkeeperError } from './errors.js';
  * that an application passes as the option `WebSocket`.
  */
 export interface WebSocketLike {
-  /** Set to `'arraybuffer'` at once: messages are to come as such. */
+  /** Set to `'arraybuffer'` at once, so that messages arrive as `ArrayBuffer`s. */
   binaryType: string;
   /** The subprotocol that the server has picked; empty for none. */
   readonly protocol: string;
   /** 0 connecting, 1 open, 2 closing, 3 closed. */
   readonly readyState: number;
-  /** Bytes that were given to `send` and have not left this process. */
+  /** How many bytes given to `send` have not left this process yet. */
   readonly bufferedAmount: number;
   /** Called when it is open. */
   onopen: ((event: never) => void) | null;
@@ -30,7 +30,7 @@ export interface WebSocketLike {
 /** A constructor of {@link WebSocketLike}. */
 export type WebSocketConstructor = new (url: string, protocols?: string | string[]) => WebSocketLike;
 
-/** Whether the other side ended it because of what it got, as a message that is too long (RFC 6455, section 7.4). */
+/** Whether the other side closed the connection because of what it received, such as a message that is too long (RFC 6455, section 7.4). */
 export const isRefusal = (code: number): boolean => code > 1001 && code !== 1005 && code !== 1006;
 
 export const lost = (url: string, code: number, reason: string): PubkeeperError =>
@@ -41,7 +41,7 @@ export const lost = (url: string, code: number, reason: string): PubkeeperError 
   });
 
 export function unreachable(url: string, protocols: readonly string[], problem: unknown): PubkeeperError {
-  // Where the implementation looks at the subprotocol by itself, as `ws` does, only its words tell.
+  // An implementation that checks the subprotocol itself, as `ws` does, says so only in its message.
   if (/subprotocol/i.test(String(problem))) return wrongProtocol(url, protocols, '');
   const why = problem ? ` (${String(problem)})` : '';
   return new PubkeeperError('CONNECT_FAILED', `Cannot connect to ${url}${why}: check that a Pubkeeper server runs there.`, { url });

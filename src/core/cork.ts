@@ -1,12 +1,12 @@
 import { soon } from './host.js';
 
-/** How many microtasks in a row must bring nothing new before the tick counts as over: a loop that awaits each step brings
- * something every few. */
+/** A tick counts as over after this many microtasks in a row without a write: a loop that awaits each `brew()` writes
+ * every few microtasks. */
 const QUIET = 4;
 
 /**
- * Gathers what is written in one tick, so that it can leave in one piece. What is returned is to be called at each write; `flush` is called
- * once the tick brings nothing more, and nothing is ever waited for.
+ * Gathers the writes of one tick, so that they can be sent together. Call the returned function at each write; `flush` is called when
+ * the tick brings no more of them. No timer is involved.
  */
 export function cork(flush: () => void): () => void {
   let quiet = 0;

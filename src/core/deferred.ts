@@ -1,4 +1,4 @@
-/** A promise, with what settles it. */
+/** A promise, with the functions that settle it. */
 export interface Deferred<T = void> {
   readonly promise: Promise<T>;
   readonly resolve: (value: T | PromiseLike<T>) => void;

@@ -30,11 +30,11 @@ export interface Drop {
    * a `for await` loop, the rest of a bundle).
    */
   readonly count: number;
-  /** The brewer that the last of them was said to come from; undefined where that was no brewer's id, and for a `for await` loop. */
+  /** The brewer that the last of them claimed to come from; undefined if that was not a valid id, and for a `for await` loop. */
   readonly brewerId: string | undefined;
 }
 
-/** How long drops are gathered before they are reported, in ms: a flood of garbage must not become a flood of events. */
+/** Drops are gathered for this long before they are reported, in ms: a flood of garbage must not become a flood of events. */
 const BURST = 250;
 
 /** Counts drops by reason, and reports each reason once a burst. */
@@ -56,7 +56,7 @@ export class Drops {
     this.#timer ??= after(BURST, () => this.flush());
   }
 
-  /** Reports what is pending at once. */
+  /** Reports pending drops now. */
   flush(): void {
     cancel(this.#timer);
     this.#timer = undefined;

@@ -91,10 +91,10 @@ export class PubkeeperError extends Error {
   }
 }
 
-/** What `brew()` rejects with when too much waits already. */
+/** The error of a `brew()` that is refused because too much is waiting already. */
 export const bufferFull = (where: string, details: Readonly<Record<string, unknown>>): PubkeeperError =>
   new PubkeeperError('BUFFER_FULL', `More is brewed than ${where} takes: wait for the promises of brew(), or brew less.`, details);
 
-/** What was thrown, as a {@link PubkeeperError}: as it is when it is one already, else wrapped under `code`. */
+/** Any thrown value as a {@link PubkeeperError}: unchanged if it is one, otherwise as the `cause` of a new one with this `code`. */
 export const asPubkeeperError = (error: unknown, code: ErrorCode, message: string): PubkeeperError =>
   error instanceof PubkeeperError ? error : new PubkeeperError(code, message, {}, error);

@@ -4,8 +4,8 @@ import { defaultLogger, type Logger, microtask } from './host.js';
 type Listener<T> = (event: T) => void;
 
 /**
- * A typed event source in a few lines. `on()` returns its own undo. A listener that throws does not keep the others
- * from being called; its exception surfaces as an uncaught one, as that of a DOM event listener does.
+ * A small typed event emitter. `on()` returns a function that removes the listener. A listener that throws does not stop the
+ * others; its exception becomes an uncaught one, as with DOM event listeners.
  */
 export class Events<Map extends object> {
   #listeners: readonly { readonly name: keyof Map; readonly listener: Listener<never> }[] = [];
@@ -19,9 +19,9 @@ export class Events<Map extends object> {
     };
   }
 
-  /** Calls every listener of `name`; false when there is none. */
+  /** Calls every listener of `name`; returns false when there is none. */
   emit<Name extends keyof Map>(name: Name, event: Map[Name]): boolean {
-    // A list of its own: a listener may add or remove listeners while it is called.
+    // Iterate over a copy: a listener may add or remove listeners.
     const list = this.#listeners.filter((entry) => entry.name === name);
     for (const { listener } of list) {
       try {
@@ -35,7 +35,7 @@ export class Events<Map extends object> {
     return !!list.length;
   }
 
-  /** As `emit` of `error`, which not every map has; one that nobody listens to is logged, to the console where `logger` is none. */
+  /** Emits `error`. Without a listener the error is logged instead: to `logger`, or to the console if that is not a usable logger. */
   report(error: PubkeeperError, logger?: Logger | null): void {
     if (!this.emit('error' as keyof Map, error as never)) (logger?.error ? logger : defaultLogger()).error(error);
   }

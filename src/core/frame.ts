@@ -21,7 +21,7 @@ const LENGTH_AT = 84;
 /** SHA-256 of a literal topic: its name in brew frames and on the relay (protocol, sections 3 and 4). 32 bytes. */
 export const topicHash = (topic: string): Uint8Array<ArrayBuffer> => sha256(utf8(topic));
 
-/** What the header of a sealed frame says, in bytes 50 to 69. */
+/** The fields of a sealed frame's header, in bytes 50 to 69. */
 export interface Seal {
   /** Bit 0 of the flags: the payload is a bundle of several messages. */
   readonly bundle: boolean;
@@ -45,7 +45,7 @@ export function frameIdentity(hash: Uint8Array, brewerId: Uint8Array): Uint8Arra
 /** As {@link frameIdentity}, for an id of 32 hex digits. */
 export const identityOf = (topic: string, brewerId: string): Uint8Array<ArrayBuffer> => join(topicHash(topic), fromHex(brewerId)!);
 
-/** A frame with its header, and room for a payload of `length` bytes. */
+/** A frame with its header filled in, and room for a payload of `length` bytes. */
 export function blankFrame(identity: Uint8Array, length: number, seal?: Seal): Uint8Array<ArrayBuffer> {
   const frame = new Uint8Array(FRAME_HEADER + length);
   frame[0] = 1;
@@ -86,14 +86,14 @@ export interface Frame {
   readonly seal: Seal | undefined;
 }
 
-/** Whether `bytes` can be a brew frame: version 1, and as long as it says. */
+/** Whether `bytes` can be a brew frame: version 1, with a length field that is true. */
 export function isFrame(bytes: Uint8Array): boolean {
   return bytes.length >= FRAME_HEADER && bytes[0] === 1 && readUint32(bytes, LENGTH_AT) === bytes.length - FRAME_HEADER;
 }
 
 /** Whether `frame` bears this identity (see {@link frameIdentity}). */
 export function bearsIdentity(frame: Uint8Array, identity: Uint8Array): boolean {
-  // The id first: it differs where brewers share a topic.
+  // Compare the id first: it differs even when brewers share a topic.
   for (let i = 47; i >= 0; i--) if (frame[HASH_AT + i] !== identity[i]) return false;
   return true;
 }
@@ -101,7 +101,7 @@ export function bearsIdentity(frame: Uint8Array, identity: Uint8Array): boolean 
 /** The first four bytes of the brewer's id as a number: a cheap key for tables of brewers. */
 export const brewerKey = (frame: Uint8Array): number => readUint32(frame, ID_AT);
 
-// What is asked of every message, in functions of their own: to make an object with views for it would cost as much as to open a short one.
+// Separate functions for the fields that every message needs: an object with views costs as much as decrypting a short message.
 
 /** The `sequence` of a frame that `isFrame` (see {@link Seal}), or undefined where the frame is not sealed. */
 export const sequenceOf = (frame: Uint8Array): number | undefined =>

@@ -1,6 +1,6 @@
-// What the core asks of whatever it runs in: the few globals that browsers, workers, Node, Deno and Bun share. They are
-// declared here and not taken from `lib.dom` or `@types/node`, so that neither leaks into the core. Nothing is read at
-// import: a global that is missing is noticed where it is used.
+// What the core needs of its host: the few globals that browsers, workers, Node, Deno and Bun share. They are declared
+// here instead of taken from `lib.dom` or `@types/node`, so that neither leaks into the core. Nothing is read at import:
+// a missing global is noticed only when it is used.
 
 /** What `setTimeout` returned: a number in browsers, an object in Node. */
 export type Timer = { unref?(): void } | number;
@@ -65,10 +65,10 @@ export function randomBytes(length: number): Uint8Array<ArrayBuffer> {
 
 export const parseUrl = (url: string): ParsedUrl => new URL(url);
 
-/** A port as a number. As text it is what pages have from `location`: empty where it is the usual one. */
+/** A port as a number. Text is accepted because pages take it from `location`, where it is empty for the default port. */
 export const portOf = (port: unknown, secure: unknown): number => (typeof port === 'string' ? Number(port || (secure ? 443 : 80)) : (port as number));
 
-/** What `setTimeout` can express, in ms: 24 days. With more, as `Infinity`, it would call back at once. */
+/** The longest time that `setTimeout` can wait, in ms: 24 days. With more, such as `Infinity`, it would fire at once. */
 const LONGEST = 0x7fffffff;
 
 /**
@@ -81,7 +81,7 @@ export function after(ms: number, run: () => void): Timer {
   return timer;
 }
 
-/** As `after`, but keeps the process alive: for what somebody awaits. */
+/** Like `after`, but keeps the process alive: for timers that a caller awaits. */
 export const wait = (ms: number, run: () => void): Timer => setTimeout(run, Math.min(ms, LONGEST));
 
 export const cancel = (timer: Timer | undefined): void => clearTimeout(timer);
@@ -89,8 +89,8 @@ export const cancel = (timer: Timer | undefined): void => clearTimeout(timer);
 export const microtask = (run: () => void): void => queueMicrotask(run);
 
 /**
- * As `microtask`, for what is called for every message: promises stay within the JavaScript engine, while `queueMicrotask` leads
- * through the host. `run` must not throw.
+ * Like `microtask`, but cheaper, for calls that are made for every message: a promise stays within the JavaScript engine, while
+ * `queueMicrotask` goes through the host. `run` must not throw.
  */
 export const soon = (run: () => void): void => void Promise.resolve().then(run);
 

@@ -30,13 +30,13 @@ export function parseId(id: unknown): string {
   return known;
 }
 
-/** A value as an error message can show it: one line, not long. */
+/** A value for an error message: one short line. */
 export function show(value: unknown): string {
   let text: string = typeof value;
   try {
     text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   } catch {
-    // An object without a usable toString: whatever came by JSON may be one. Its type must do.
+    // An object whose toString is unusable, as parsed JSON may be: show its type instead.
   }
   return text.length > 80 ? text.slice(0, 77) + '...' : text;
 }

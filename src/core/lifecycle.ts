@@ -11,22 +11,22 @@ import type { Packet } from './packet.js';
 import { Registry } from './registry.js';
 import { disconnected, Session } from './session.js';
 
-/** What brews are lent, and the session writes to. */
+/** The host object of the brews. The session writes the heartbeat into it, and the lifecycle the server and the losses. */
 export type Place = BrewHost & { server: string; heartbeatMs?: number; losses: number };
 
-/** What `connect()` begins and `disconnect()` ends. */
+/** Everything from a `connect()` to its `disconnect()`. */
 interface Run {
-  /** Made when the brews of a former run have closed. */
+  /** Created once the brews of the former run have closed. */
   session?: Session;
-  /** How many servers are still to be tried: where none is, a failure is what `connect()` rejects with. 0 once it has been connected. */
+  /** How many servers are still to be tried before `connect()` rejects. 0 once the run has been connected. */
   untried: number;
-  /** The server at which all is registered. */
+  /** The server that the last registrations were sent to. */
   server?: string;
-  /** Stops listening to the life of the page. */
+  /** Stops listening to events of the page. */
   unbind?: (() => void) | undefined;
 }
 
-/** From `connect()` to `disconnect()`: the states of a client, and what happens when one follows the other. */
+/** The state machine of a client, from `connect()` to `disconnect()`. */
 export class Lifecycle {
   readonly brews: BrewSet;
   readonly registry: Registry;
@@ -36,15 +36,15 @@ export class Lifecycle {
   #state: ClientState = 'disconnected';
   #run: Run | undefined;
   #closed: Promise<void> = Promise.resolve();
-  /** A `disconnect()` waits until what was brewed is accepted. */
+  /** Set while a `disconnect()` waits until brewed messages have been accepted. */
   #leaving: Promise<void> | undefined;
   #attempt: Attempt | undefined;
   #answers: Timer | undefined;
   #grace: Timer | undefined;
-  /** What brews are lent; its server is the one that is used, or tried. */
+  /** The host object of the brews; its `server` is the one that is used or being tried. */
   readonly #place: Place;
   #turn = 0;
-  /** States that not all listeners have heard of yet. */
+  /** State changes that not all listeners have been told yet. */
   readonly #told: ClientState[] = [];
   /** How often `disconnect()` has been called. */
   #ends = 0;
@@ -87,7 +87,7 @@ export class Lifecycle {
     const fault = signalFault(signal) || (signal?.aborted && aborted(signal));
     if (fault) return Promise.reject(fault);
     if (this.#leaving) {
-      // After that one, unless another has been called since.
+      // Connect after that `disconnect()`, unless another one is called meanwhile.
       const ends = this.#ends;
       const later = this.#leaving.then(() => (ends !== this.#ends ? Promise.reject(disconnected()) : this.connect(signal)));
       later.catch(() => undefined);
@@ -100,16 +100,16 @@ export class Lifecycle {
       attempt.set(signal, caller);
       const abort = (): void => {
         const error = aborted(signal!);
-        // Nothing is kept of it: an outage may last longer than many a signal.
+        // Remove the entry: an outage may outlast many signals.
         attempt.delete(signal);
-        // What was begun by a connect() ends with it, unless another one waits for it too; a client that only has to come back goes on
-        // doing so; and one that has ended already ends no other.
+        // Aborting the last waiting `connect()` ends the run that it began. A client that has been connected keeps reconnecting, and the
+        // signal of an attempt that is over must not end a later one.
         if (!attempt.size && this.#attempt === attempt && this.#run?.untried) this.#end(error);
         caller.reject(error);
       };
       const over = (): void => signal?.removeEventListener('abort', abort);
       signal?.addEventListener('abort', abort);
-      caller.promise.then(over, over); // whoever called connect() is told; nobody else must be
+      caller.promise.then(over, over); // only the caller of connect() sees the rejection
     }
     if (!this.#run) this.#begin();
     return caller.promise;
@@ -131,7 +131,7 @@ export class Lifecycle {
     const { lifecycle, prepare, servers } = this.#settings;
     const run: Run = (this.#run = { untried: servers.length });
     this.#setState('connecting');
-    if (this.#run !== run) return; // a listener has disconnected; likewise below
+    if (this.#run !== run) return; // a listener has called disconnect(); likewise below
     this.#configure(() => {
       run.unbind = lifecycle?.(
         () => {
@@ -145,7 +145,7 @@ export class Lifecycle {
       );
     });
     const open = (): void => void (this.#run === run && this.#open(run));
-    // The brews of a former session may still be closing. Whatever could not be prepared shows when it is dialled.
+    // The brews of the former run may still be closing. A failure to prepare shows when the connection is dialled.
     void this.#closed.then(() => prepare?.()).then(open, open);
   }
 
@@ -157,19 +157,19 @@ export class Lifecycle {
       place: this.#place,
       brews: [...this.brews.keys()],
       onReady: () => this.#registerAll(),
-      // What is wrong with a packet is told before the rest of it is taken, and a listener may have disconnected.
+      // Faults in a packet are reported before its valid parts are processed, so a listener may have called disconnect().
       onPacket: (packet) => this.#run === run && this.registry.received(packet),
       onFault: (error) => this.report(error),
       onDown: (error) => this.#down(error),
       onClose: (error) => {
         if (this.#run === run) this.#end(error);
-        // The brews close after the control connection, so that what was brewed last still leaves.
+        // Close the brews after the control connection, so that the last messages are still sent.
         void this.brews.close().then(() => closed.resolve());
       },
     });
   }
 
-  /** Makes all ready for a new session. Ciphers and page life may be the application's: what throws there ends the run. */
+  /** Prepares patrons and brewers for a new session. Custom ciphers and `lifecycle` may throw, which ends the run. */
   #configure(bind?: () => void): void {
     try {
       this.registry.configure();
@@ -179,7 +179,7 @@ export class Lifecycle {
     }
   }
 
-  /** The connection was lost, and is tried again: matched pairs go on for `graceMs`. */
+  /** The connection was lost and will be retried; matched pairs go on for `graceMs`. */
   #down(error: PubkeeperError): void {
     this.#place.losses++;
     cancel(this.#answers);
@@ -189,7 +189,8 @@ export class Lifecycle {
     if (!away) this.#place.server = servers[++this.#turn % servers.length]!;
     if (this.#run?.untried && !away) return retryFirst || --this.#run.untried ? this.report(error) : this.#end(error);
     if (this.#state !== 'connected') {
-      // Another loss says nothing new. A token function that fails, or does not answer, is the application's, and else nobody would hear of it.
+      // A repeated loss is not reported again. But a token function that fails or does not answer is a fault of the application, which
+      // would otherwise stay hidden.
       if (error.code === 'TOKEN_FAILED' || (error.code === 'TIMEOUT' && !error.details.url)) this.report(error);
       return;
     }
@@ -200,21 +201,21 @@ export class Lifecycle {
     cancel(this.#grace);
     const { graceMs } = this.#settings.reconnect;
     this.#grace = after(graceMs, () => {
-      // What is being registered just now bears the keys of before.
+      // Registrations that are under way contain the old keys.
       if (this.isReady) run?.session?.abandon(error);
       this.#setState('disconnected');
       if (this.#run === run) this.#reset();
       if (this.#run === run) this.#configure();
       if (this.#run === run) this.#setState('connecting');
     });
-    // Where no connection lasts that long, peers that were missing for as long over several of them are not waited for any more.
+    // If no single connection lasts that long, give up on peers that have been missing for this long across several connections.
     this.registry.expire(graceMs);
   }
 
   /** Back to `disconnected`: by `disconnect()`, by a refused token, by a first attempt that failed. */
   #end(error: PubkeeperError): void {
     const run = this.#run;
-    // Who reads with `for await` waits for the end also of a client that never was connected.
+    // Ends `for await` loops also on a client that was never connected.
     if (!run) return this.#reset();
     this.#run = undefined;
     run.unbind?.();
@@ -256,14 +257,14 @@ export class Lifecycle {
     if (this.#run !== run) return;
     this.#attempt?.forEach(({ resolve }) => resolve());
     this.#attempt = undefined;
-    // Peers that the server did not name may be on their way back too.
+    // Peers that the server did not list may be reconnecting as well.
     this.#grace = after(this.#settings.reconnect.graceMs, () => this.registry.expire(-Infinity)); // also when the clock was set back
   }
 
   #setState(state: ClientState): void {
     if (this.#state === state) return;
     this.#state = state;
-    // What a listener leads to is told when all have heard of this one.
+    // A listener may cause the next change: it is told when every listener has heard of this one.
     if (this.#told.push(state) > 1) return;
     for (; this.#told.length; this.#told.shift()) this.#events.emit('state', this.#told[0]!);
   }

@@ -5,14 +5,14 @@ import { PacketType } from './packet.js';
 import type { Patron } from './patron.js';
 import { Registration } from './registration.js';
 
-/** A patron or a brewer of a client: how to register it, and what to do with what the server says of it. */
+/** A patron or brewer of a client, with its registration and its packets. */
 export interface Member {
   readonly target: Patron | Brewer;
   readonly registration: Registration<never>;
   /** The packet that registers it, once its brews are ready. */
   register(): Promise<Packet>;
   readonly unregister: Packet;
-  /** What is to be done when it has been released and what it brewed has left. */
+  /** Cleanup to run after it has been released and its messages have been sent. */
   readonly undo: readonly (() => unknown)[];
 }
 
@@ -29,7 +29,7 @@ export function patronMember(target: Patron, brews: Brews, undo: Member['undo'])
   return {
     target,
     registration,
-    // A brew that throws must not keep the others from being registered.
+    // Async, so that a brew that throws becomes a rejection and does not stop the registration of other members.
     register: async () => ({
       type: PacketType.PATRON_REGISTER,
       payload: {

@@ -1,19 +1,19 @@
 import type { Awaitable } from './ciphers/engine.js';
 
 interface Slot {
-  /** Passes the result on; missing until it is there. */
+  /** Passes the result on; missing until there is a result. */
   run?: () => void;
   readonly size: number;
   readonly count: number;
 }
 
 /**
- * Puts results in the order in which they were asked for, whatever mix of at-once and later ones they are. A result
- * that is there at once, with nothing before it, is passed on in the same call, without a promise.
+ * Passes results on in the order in which they were pushed, whether they are available at once or later. A result that is
+ * available at once, with nothing before it in the queue, is passed on within `push`, without a promise.
  */
 export class OrderedQueue {
   #waiting: Slot[] = [];
-  /** Sum of the sizes of what waits, as given to `push`; whoever pushes adds, until then, the size of what it is going to push. */
+  /** Sum of the `size`s of waiting results. Callers also add, for the time being, the size of what they are going to push. */
   size = 0;
 
   /** How many results wait. */
@@ -22,9 +22,9 @@ export class OrderedQueue {
   }
 
   /**
-   * @param pass takes the result in its turn
-   * @param fail is told in its turn that there is none
-   * @param count how many there are in this result: what `clear` tells
+   * @param pass called with the result when its turn has come
+   * @param fail called instead if the result is a promise that rejects
+   * @param count how many messages the result stands for; `clear` returns their sum
    */
   push<T>(result: Awaitable<T>, size: number, pass: (result: T) => void, fail: (cause: unknown) => void, count = 1): void {
     const later = (result as Partial<Promise<T>> | undefined)?.then;
@@ -44,7 +44,7 @@ export class OrderedQueue {
     } else slot.run = () => pass(result as T);
   }
 
-  /** Forgets what waits; returns how many that were. */
+  /** Forgets all waiting results; returns the sum of their `count`s. */
   clear(): number {
     const count = this.#waiting.reduce((sum, slot) => sum + slot.count, 0);
     this.#waiting = [];
@@ -54,7 +54,7 @@ export class OrderedQueue {
 
   #drain(): void {
     const waiting = this.#waiting;
-    // Whatever is passed on may push or clear: `#waiting` is looked at anew each time, and shortened before.
+    // `run` may push or clear: shorten the list before the call, and look at `#waiting` again after it.
     while (this.#waiting === waiting && waiting[0]?.run) {
       const { size, run } = waiting.shift()!;
       this.size -= size;

@@ -9,20 +9,20 @@ import { OrderedQueue } from './order.js';
 
 type Frame = Uint8Array<ArrayBuffer>;
 
-/** How many bytes may wait for WebCrypto, which takes all that it is given. */
+/** How many bytes may wait to be encrypted: WebCrypto itself has no limit. */
 const MAX_SEALING = 16 * 1024 * 1024;
 
 const DONE = /* @__PURE__ */ Promise.resolve();
 
 /**
- * The way of one session's messages from a brewer to its brews: sealed, in order, and those of one tick in one frame
- * where the cipher has bundles.
+ * Seals the messages of one session of a brewer and hands them to its brews in order. If the cipher has bundles, the messages of
+ * one tick share a frame.
  */
 export class Outlet {
   readonly sealer: Sealer;
   /**
-   * The brews of those who were matched in this session, each once, however many patrons read over it: what is still under way when it ends is
-   * for them, since nobody else has its key. Replaced, never changed, so that it can be walked safely.
+   * The brews of the patrons that were matched in this session, each once. Messages that are still under way when the session ends are for
+   * these patrons, since nobody else has its key. The list is replaced and never changed, so that iterating over it is safe.
    */
   brews: readonly Brew[] = [];
   readonly #carry: (frame: Frame) => void | Promise<void>;
@@ -30,16 +30,16 @@ export class Outlet {
   readonly #bundle = new Bundle();
   readonly #touch = cork(() => this.#leave());
   readonly #queue = new OrderedQueue();
-  /** Frames that wait to be accepted. */
+  /** Frames that have not been accepted yet. */
   readonly #waiting = new Set<Promise<void>>();
-  /** A frame is being handed to the brews. Some of them deliver it within that call, to a callback that may brew. */
+  /** Whether a frame is being handed to the brews. A brew may deliver it within the call, to a callback that brews in turn. */
   #handing = false;
-  /** What those wait for whose message is in the bundle. */
+  /** Settles when the bundle that is being filled has been accepted. */
   #boarding: Deferred | undefined;
 
   /**
-   * @param carry hands a frame to the brews; returns nothing when they took it at once
-   * @param failed told of what could not be sent; the promises that are given never reject unhandled
+   * @param carry hands a frame to the brews; returns undefined when they accepted it at once
+   * @param failed called with each error. So the promises that `send` returns never cause an unhandled rejection
    */
   constructor(sealer: Sealer, carry: (frame: Frame) => void | Promise<void>, failed: (error: unknown) => void) {
     this.sealer = sealer;
@@ -57,26 +57,26 @@ export class Outlet {
     if (this.#bundle.hasRoomFor(message)) this.#bundle.add(message);
     else this.#leave(message);
     this.#touch();
-    // As long as nothing is in the way the bytes are accepted already: they leave at the end of the tick.
+    // While nothing waits, the message counts as accepted: it leaves at the end of the tick.
     if (!this.#waiting.size) return DONE;
     if (!this.#boarding) void this.#handled((this.#boarding = deferred()).promise);
     return this.#boarding!.promise;
   }
 
-  /** Sends what was gathered now; resolves when all that was sent is accepted. Nothing when that is so already. */
+  /** Sends the gathered messages now. Resolves when all frames have been accepted; undefined if they have been already. */
   flush(): Promise<void> | undefined {
     this.#leave();
     if (!this.#waiting.size) return;
     return Promise.allSettled(this.#waiting).then(() => undefined);
   }
 
-  /** Sends what was gathered now; resolves when the brews have been given all. Nothing when that is so already. */
+  /** Sends the gathered messages now. Resolves when all have been handed to the brews; undefined if they have been already. */
   leave(): Promise<void> | undefined {
     this.#leave();
     if (this.#queue.length) return new Promise((resolve) => this.#queue.push(undefined, 0, resolve, () => resolve()));
   }
 
-  /** `next`: what there is no room for. It is in line before anybody hears what leaves, and brews something. */
+  /** Seals the bundle and sends it. `next`: a message that did not fit. It is added before the frame is delivered, since a callback may brew. */
   #leave(next?: Uint8Array): void {
     const boarding = this.#boarding;
     const { count } = this.#bundle;
@@ -94,7 +94,7 @@ export class Outlet {
     else void this.#handled(accepted);
   }
 
-  /** Seals, and carries behind what was sealed before; nothing is returned when it was accepted at once. */
+  /** Seals a message and hands it on after those sealed before. Returns undefined when it was accepted at once. */
   #pass(seal: () => Awaitable<Frame>, size: number): void | Promise<void> {
     let frame: Awaitable<Frame>;
     try {

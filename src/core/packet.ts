@@ -14,7 +14,7 @@ export const PacketType = {
   CLIENT_AUTHENTICATED: 2,
   /** To the server: a brewer, its configuration and its brews. */
   BREWER_REGISTER: 10,
-  /** To the server: it is no more. */
+  /** To the server: it is unregistered. */
   BREWER_UNREGISTER: 11,
   /** To a patron's client: the brewers that it is matched with. */
   BREWER_NOTIFY: 12,
@@ -22,7 +22,7 @@ export const PacketType = {
   BREWER_REMOVED: 13,
   /** To the server: a patron, its pattern and its brews. */
   PATRON_REGISTER: 20,
-  /** To the server: it is no more. */
+  /** To the server: it is unregistered. */
   PATRON_UNREGISTER: 21,
   /** To a brewer's client: the patrons that it is matched with. */
   PATRON_NOTIFY: 22,
@@ -135,8 +135,8 @@ export const packetName = (type: number): string =>
   Object.entries(PacketType).find(([, number]) => number === type)?.[0] ?? `TYPE_${type}`;
 
 /**
- * The packet type by which a client asks a server of this project for a sign of life; it gets the same packet back. Servers announce
- * it by `heartbeat` (in ms) when they authenticate a client. Deployed servers announce nothing, and are sent none.
+ * A heartbeat request from a client to a server of this project, which answers with the same packet. Such servers announce `heartbeat`
+ * (in ms) when they authenticate a client. Deployed servers do not, and are never sent one.
  */
 export const PING = 60;
 
@@ -179,8 +179,8 @@ export function encodePacket(packet: Packet | Ping, version: PacketVersion = '1.
 export const decodePacket = (bytes: Uint8Array): Packet | UnknownPacket => decode(bytes, PAYLOADS, packetName);
 
 /**
- * As {@link decodePacket}, for what servers send: any other type is an unknown one. A page need not bear the rest, nor the names.
- * @param fault told of each brewer or patron in a notification that is of the wrong shape, and is left out
+ * Like {@link decodePacket}, for packets from servers only; any other type is `'unknown'`. So bundles for pages do without the other readers.
+ * @param fault called for each brewer or patron of a notification that has the wrong shape and is left out
  */
 export const decodeServerPacket = (bytes: Uint8Array, fault: Fault): Packet | UnknownPacket =>
   decode(bytes, FROM_SERVERS, (type) => `packet ${type}`, fault);
@@ -212,10 +212,10 @@ function decode(
 const invalid = (what: string, why: string, cause?: unknown): PubkeeperError =>
   new PubkeeperError('PACKET_INVALID', `The other side broke the protocol: ${what} ${why}.`, {}, cause);
 
-/** Takes an error that is no reason to give up the rest. */
+/** Called with an error that concerns one element only; the rest is still read. */
 type Fault = (error: PubkeeperError) => void;
 
-/** Checks a value; what it returns takes the place of the value. Throws when the value is of the wrong shape. */
+/** Checks a value and returns what replaces it. Throws when the value has the wrong shape. */
 type Reader = (value: unknown, path: string, fault?: Fault) => unknown;
 
 const text: Reader = (value, path) => {
@@ -235,7 +235,7 @@ const id: Reader = (value, path) => {
 const anything: Reader = (value) => value;
 const config: Reader = (value, path) => object({})(value ?? {}, path);
 
-/** Where somebody takes the faults, elements that have one are left out. */
+/** With `fault`, invalid elements are reported and left out; without it they make the whole packet invalid. */
 const list =
   (read: Reader): Reader =>
   (value, path, fault) => {
@@ -251,7 +251,7 @@ const list =
     });
   };
 
-/** Keys that are not named here are left as they are; `JSON.parse` makes even `__proto__` a harmless own key. */
+/** Other keys are kept as they are; `JSON.parse` makes even `__proto__` a harmless own key. */
 const object =
   (fields: Readonly<Record<string, Reader>>): Reader =>
   (value, path, fault) => {

@@ -70,7 +70,7 @@ export interface PatronHost {
 }
 
 /**
- * Checks what a patron was given, and makes up its id.
+ * Checks the options of a patron, and generates its id if none was given.
  * @throws {PubkeeperError} `ID_INVALID` or `OPTION_INVALID`
  */
 export function readPatronOptions(
@@ -85,7 +85,7 @@ export function readPatronOptions(
   if (![true, false, 'required'].includes(crypto)) {
     throw new PubkeeperError('OPTION_INVALID', `crypto must be true, false or 'required', not ${show(crypto)}.`);
   }
-  // The names are written out as for brewers: gzip has them there already.
+  // Written in the same words as for brewers, which gzip compresses better.
   if (minCipher != null && !CIPHERS.includes(minCipher)) {
     throw new PubkeeperError('OPTION_INVALID', `minCipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(minCipher)}.`);
   }

@@ -18,10 +18,10 @@ import { assertTopicPattern } from './topic.js';
 
 export type { PatronCallback, PatronEvents, PatronHost, PatronOptions } from './patron-options.js';
 
-/** How long nothing must come of a brewer that has left, twice, before it is removed, in ms; and how often that is looked at, at most. */
+/** A brewer that has left is removed after two intervals of this length (in ms) without data, or after this many looks at the latest. */
 const RETIRE_MS = 200;
 const RETIRE_LOOKS = 150;
-/** Of so many sealed sessions that have ended it is known what has come of them: a brewer may come back with the same one. */
+/** For so many ended sealed sessions the replay window is kept, since a brewer may come back with the same session. */
 const PAST_LIMIT = 1024;
 
 /**
@@ -44,13 +44,13 @@ export class Patron {
   readonly #callback: PatronCallback | undefined;
   readonly #events = new Events<PatronEvents>();
   readonly #sources = new Map<string, Source>();
-  /** Of brewers that were removed while messages of theirs were being opened: these come before those of a next session. */
+  /** The queues of removed brewers whose messages are still being decrypted: these are delivered before those of a next session. */
   readonly #leaving = new Map<string, OrderedQueue>();
   readonly #past = new Map<string, ReplayWindow>();
   readonly #streams = new Set<BoundedStream<Message>>();
   readonly #drops = new Drops((drop) => this.#events.emit('dropped', drop));
   readonly #owner: SourceOwner;
-  /** Null when it was removed from its client. */
+  /** Null after it was removed from its client. */
   #host: PatronHost | null | undefined;
   #leave: (() => void) | null | undefined;
   #engine: CryptoEngine | undefined;
@@ -108,8 +108,8 @@ export class Patron {
   }
 
   /**
-   * Called with the brewers of a BREWER_NOTIFY. Stores the configuration of all before it starts any, since a last
-   * value may arrive the moment one starts. A brewer that is known already is removed first. If something is wrong with one
+   * Called with the brewers of a BREWER_NOTIFY. Stores the configuration of all before it starts any of them, since a last
+   * value may arrive as soon as one is started. A brewer that is known already is removed first. If something is wrong with one
    * of them (`KEY_INVALID`, `CIPHER_UNKNOWN`, `BREW_UNKNOWN`, …), that is an `error` event, and the others go on.
    */
   newBrewers(brewers: readonly BrewerInfo[]): void {
@@ -120,7 +120,7 @@ export class Patron {
       this.#try(() => {
         const brewerId = parseId(info.brewer_id);
         if (this.#sources.get(brewerId)) this.removeBrewer(brewerId);
-        if (this.#resets !== resets) return; // by a listener: what it was told with is over
+        if (this.#resets !== resets) return; // a listener has reset the patron: this notification is obsolete
         const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
         this.#sources.set(brewerId, source);
         added.push(source);
@@ -187,8 +187,8 @@ export class Patron {
   }
 
   /**
-   * @internal Called on BREWER_REMOVED. That word takes another way than the data, and overtakes what a busy relay or a busy
-   * patron has not got to yet: so the brewer is removed when nothing has come of it for a while, and not at once.
+   * @internal Called on BREWER_REMOVED. That packet takes another route than the data, and may overtake messages that a busy relay or
+   * a busy patron has not handled yet. So the brewer is not removed at once, but when no more data has come for a while.
    */
   _retire(brewerId: string): void {
     const source = this.#sources.get(brewerId);
@@ -200,7 +200,7 @@ export class Patron {
       if (this.#sources.get(source.brewerId) !== source) return; // removed by now, or back
       quiet = source.received === seen ? quiet + 1 : 0;
       seen = source.received;
-      // Twice: after a pause of the whole process the timer comes first, before what has arrived meanwhile.
+      // Two quiet intervals: after a pause of the whole process the timer fires before the data that has arrived meanwhile.
       if (quiet > 1 || !--looks) this.removeBrewer(source.brewerId);
       else after(RETIRE_MS, look);
     };
@@ -212,7 +212,7 @@ export class Patron {
     this.#leave?.();
   }
 
-  /** @internal Called by the client that it is added to, with what removes it there. False when it belongs to a client already. */
+  /** @internal Called by the client that this is added to; `leave` removes it there. Returns false if it belongs to a client already. */
   _lend(host: PatronHost, leave?: () => void): boolean {
     if (this.#host) return false;
     this.#host = host;
@@ -220,13 +220,13 @@ export class Patron {
     return true;
   }
 
-  /** @internal Called when it is removed. */
+  /** @internal Called when this is removed from its client. */
   _release(): undefined {
     this.reset();
     this.#host = this.#leave = null;
   }
 
-  /** @internal Whether its match with this brewer was told, and has not ended. */
+  /** @internal Whether the match with this brewer was announced (`added`) and has not ended. */
   _runs(brewerId: string): boolean {
     return !!this.#sources.get(brewerId)?.told;
   }
@@ -245,8 +245,8 @@ export class Patron {
     }
     source.told = true;
     this.#events.emit('added', { topic, brewerId, brew: name });
-    // Without a client there are no brews, and whoever runs the patron calls `_handleCallback` itself. And a listener may
-    // have removed this very brewer.
+    // Without a client there are no brews: the application calls `_handleCallback` itself. And a listener of `added` may have
+    // removed this very brewer.
     if (!brew || this.#sources.get(brewerId) !== source) return;
     const stop = brew.startPatron({
       topic,
@@ -254,12 +254,12 @@ export class Patron {
       patronId: this.patronId,
       details,
       receive: (frame, retained) => {
-        // A brew that goes on after its end, or that carries on for a former session, is told apart here.
+        // Drops data of a brew that goes on after it was stopped, or that still serves a former session.
         if (this.#sources.get(brewerId) === source) source.receive(frame, retained ?? false);
         else this.#drops.add('unknown-brewer', brewerId);
       },
     });
-    // A last value may have come already, and the callback may have removed this very brewer.
+    // A last value may have been delivered by now, and the callback may have removed this very brewer.
     source.stop = stop;
     if (this.#sources.get(brewerId) !== source) this.#stop(source);
   }
@@ -271,10 +271,10 @@ export class Patron {
   }
 
   #deliver(message: Message): void {
-    // The streams first: the callback may be what causes the next message.
+    // Streams first: the callback may cause the next message, which must come after this one in the streams.
     for (const stream of this.#streams) stream.push(message);
     try {
-      // Not every promise is one of this page's: a frame of another page has its own, libraries have theirs.
+      // Not `instanceof Promise`: it may be a promise of an iframe or of a library.
       const result = this.#callback?.(message.data, message) as Partial<PromiseLike<unknown>> | undefined;
       result?.then?.(null, (error: unknown) => this.#callbackFailed(error, message));
     } catch (error) {

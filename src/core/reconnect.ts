@@ -18,7 +18,7 @@ export interface ReconnectOptions {
   readonly maxRetries?: number | undefined;
 }
 
-/** The one place that decides: whether an end is final, or whether trying again may help. */
+/** The one place that decides whether an error is final, or whether to try again. */
 export const isFatal = ({ code }: PubkeeperError): boolean =>
   ['UNAUTHORIZED', 'SUBPROTOCOL_REFUSED', 'CONNECT_BLOCKED', 'CONNECTION_CLOSED'].includes(code);
 
@@ -26,9 +26,9 @@ export const isFatal = ({ code }: PubkeeperError): boolean =>
 export const backoff = (attempt: number, { delayMs, maxDelayMs }: { readonly delayMs: number; readonly maxDelayMs: number }): number =>
   Math.random() * Math.min(maxDelayMs, delayMs * 2 ** attempt);
 
-/** What a connection is made of, and whom it tells. */
+/** The options of a connection, and its callbacks. */
 export interface ReconnectingOptions {
-  /** Looked at each time that it dials. */
+  /** Read at each attempt to connect. */
   readonly url: string;
   /** The subprotocols to offer; the server must pick one of them. */
   readonly protocols: readonly string[];
@@ -38,45 +38,45 @@ export interface ReconnectingOptions {
   readonly reconnect: Complete<ReconnectOptions>;
   onOpen(protocol: string): void;
   onMessage(bytes: Uint8Array): void;
-  /** Something came that the protocol does not have (a text message); the connection goes on. */
+  /** Something arrived that the protocol does not allow (a text message); the connection goes on. */
   onFault(error: PubkeeperError): void;
   /**
-   * The connection ended or could not be made; it is tried again in `retryMs`. Calling `close` here prevents it. With `away` in its details:
-   * the page is just being put away, so that nothing is lost.
+   * The connection ended or could not be made, and is retried in `retryMs`; calling `close` here prevents that. With `away` in the error's
+   * details the page is being put away, and nothing is wrong.
    */
   onDown(error: PubkeeperError, retryMs: number): void;
-  /** The final end, told exactly once. `CONNECTION_CLOSED` when this side asked for it. */
+  /** The final end; called exactly once. `CONNECTION_CLOSED` when this side asked for it. */
   onClose(error: PubkeeperError): void;
 }
 
 const OPEN = 1;
-/** How long the other side may take to answer a close, in ms, before it is over without its answer. */
+/** How long to wait for the other side to answer a close, in ms. */
 const CLOSE_TIMEOUT = 1000;
-/** After a wake-up an answer must come within this time, in ms. */
+/** How long the answer to a ping may take after a wake-up, in ms. */
 const WAKE_TIMEOUT = 3000;
 
 /**
- * A WebSocket with one of the offered subprotocols, binary messages in and out, that comes back: by exponential backoff with full
- * jitter, so that thousands of clients that were thrown off together do not come back together. Never throws.
+ * A WebSocket with one of the offered subprotocols and binary messages, which reconnects by itself: with exponential backoff and full
+ * jitter, so that thousands of clients that lost their connection together do not all come back at the same moment. Never throws.
  */
 export class ReconnectingConnection {
-  /** When the last message came on the present connection, or that was opened, as `Date.now()`; 0 where none is open. */
+  /** When the present connection was opened or last received a message, as `Date.now()`; 0 while none is open. */
   heardAt = 0;
   readonly #options: ReconnectingOptions;
   #socket: WebSocketLike | undefined;
-  /** Ends the present connection, or the attempt to make one; missing where there is none. */
+  /** Ends the present connection or attempt; undefined while there is neither. */
   #end: ((error: PubkeeperError) => void) | undefined;
-  /** Until the socket must have opened, or closed. */
+  /** The deadline for the socket to open, or to close. */
   #timer: Timer | undefined;
   #retry: Timer | undefined;
   #stable: Timer | undefined;
-  /** What the other side answers by a sign of life; missing where the present connection is not watched. */
+  /** The heartbeat request; undefined while the present connection is not watched. */
   #ping: Uint8Array<ArrayBuffer> | undefined;
-  /** How long it may be silent before it is asked, and then before it is given up, in ms: together less than 2.5 heartbeats. */
+  /** How long the connection may be silent before a ping is sent, and again before it is given up, in ms. Together less than 2.5 heartbeats. */
   #quietMs = 0;
   #pulse: Timer | undefined;
   #attempts = 0;
-  /** Why it is over, or is being closed. */
+  /** Why the connection has ended for good, or is being closed. */
   #over: PubkeeperError | undefined;
 
   constructor(options: ReconnectingOptions) {
@@ -99,8 +99,8 @@ export class ReconnectingConnection {
   }
 
   /**
-   * Watches the present connection. `beatMs`: how often the other side gives a sign of life, in ms; 0 where it has not said
-   * so, and then nothing is watched. `ping`: what it answers; `now`: it is to be sent at once.
+   * Watches the present connection for silence. `beatMs`: the heartbeat interval that the other side has announced, in ms; 0 (none) does
+   * nothing. `ping`: the message that it answers. `now`: send that at once.
    */
   watch(beatMs: number, ping: Uint8Array<ArrayBuffer>, now?: boolean): void {
     if (!beatMs || this.#ping || !this.isOpen) return;
@@ -109,31 +109,31 @@ export class ReconnectingConnection {
     this.#listen(now);
   }
 
-  /** Ends the present connection at once, whether or not the other side is still there to agree; unless the error is fatal, tries again. */
+  /** Ends the present connection at once, without waiting for the other side, and retries unless the error is fatal. */
   abandon(error: PubkeeperError): void {
     const socket = this.#socket;
     const opened = this.heardAt;
     this.#end?.(error);
-    // 4000: "abandoned"; browsers allow no protocol codes here. A socket that is not open yet is just closed.
+    // 4000 stands for "abandoned": browsers allow only 1000 and 3000 to 4999. A socket that is not open yet takes no code.
     if (opened) socket?.close(4000, error.code);
     else socket?.close();
   }
 
-  /** Lets go of the socket, and does not try again until `wake`. */
+  /** Closes the socket and does not reconnect until `wake`. */
   rest(): void {
-    // It is no failure, and counts for nothing in the row.
+    // This is not a failure, so it must not count as a failed attempt.
     if (this.#end) this.#attempts--;
     this.abandon(new PubkeeperError('CONNECTION_LOST', 'The page was put away.', { away: true }));
     cancel(this.#retry);
   }
 
-  /** As `hurry`; and a connection that is watched is asked whether it is still there. */
+  /** Like `hurry`; and pings a watched connection to find out whether it is still alive. */
   wake(): void {
     if (this.#ping) this.#ask(WAKE_TIMEOUT);
     this.hurry();
   }
 
-  /** Tries at once if it is waiting to try again, or rests. */
+  /** Reconnects at once if it is waiting for the next attempt, or rests. */
   hurry(): void {
     if (this.#retry === undefined) return;
     cancel(this.#retry);
@@ -141,8 +141,8 @@ export class ReconnectingConnection {
   }
 
   /**
-   * Closes it for good after what was sent has left; `onClose` follows: at once where no connection is open, else when the other side
-   * answers, or after a second. It is told `error`, or `CONNECTION_LOST` where the other side refuses what it got.
+   * Closes the connection for good, after everything has been sent. `onClose` follows: at once if no connection is open, otherwise when
+   * the other side answers, or after a second. It gets `error`, or `CONNECTION_LOST` if the other side refused what it received.
    */
   close(error: PubkeeperError): void {
     if (this.#over) return;
@@ -152,15 +152,15 @@ export class ReconnectingConnection {
     if (!this.#end) return this.#options.onClose(error);
     if (!this.heardAt) return this.abandon(error);
     const socket = this.#socket!;
-    // Nothing is heard any more.
+    // Messages are ignored from now on.
     cancel(this.#pulse);
     this.#timer = wait(CLOSE_TIMEOUT, () => this.abandon(error));
     socket.onmessage = null;
-    // The other side may have begun to close it: then this does nothing, and its reason is on the way.
+    // If the other side has begun to close, this does nothing, and its reason is about to arrive.
     socket.close(1000);
   }
 
-  /** Asks for a sign of life after so much silence, or `now`. */
+  /** Pings after `#quietMs` of silence, or `now`. */
   #listen(now?: boolean): void {
     const leftMs = this.#quietMs - Math.abs(Date.now() - this.heardAt);
     if (!now && leftMs > 0) this.#pulse = after(leftMs, () => this.#listen());
@@ -168,8 +168,8 @@ export class ReconnectingConnection {
   }
 
   /**
-   * Asks for a sign of life, and gives up when none comes in time. Silence without a question proves nothing: in a hidden tab, whose
-   * timers run once a minute, it is this side that was silent.
+   * Pings, and gives up when nothing arrives in time. Silence alone proves nothing: in a hidden tab, whose timers run once a minute, it may
+   * be this side that has not asked.
    */
   #ask(timeoutMs: number): void {
     const asked = Date.now();
@@ -177,7 +177,7 @@ export class ReconnectingConnection {
     this.send(this.#ping!);
     this.#pulse = after(timeoutMs, () => {
       const now = Date.now();
-      // What was heard "later" was heard before the clock was set back.
+      // If `heardAt` lies in the future, the clock was set back since: then it proves nothing.
       if (asked <= this.heardAt && this.heardAt <= now) return this.#listen();
       const silentMs = now - asked;
       this.abandon(new PubkeeperError('CONNECTION_LOST', `${this.#options.url} did not answer within ${silentMs} ms.`, { silentMs }));
@@ -194,7 +194,7 @@ export class ReconnectingConnection {
       if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
       this.#ended(error);
     });
-    /** What is told later may be of an attempt that is over. */
+    /** Ignores a failure of an attempt that is over. */
     const fail = (error: PubkeeperError): void => {
       if (this.#end === end) this.abandon(error);
     };
@@ -202,15 +202,16 @@ export class ReconnectingConnection {
     try {
       this.#socket = socket = new WebSocket(url, [...protocols]);
     } catch (cause) {
-      // Told later, as every other failure is, so that the caller has this object by then.
+      // Reported later, like every other failure, so that the caller has this object by then.
       microtask(() => fail(blocked(url, cause)));
       return;
     }
     let problem: unknown;
-    // At once, and for good: in Node an 'error' that nobody listens to ends the process.
+    // Set at once and never removed: in Node an 'error' event without a listener ends the process.
     socket.onerror = (event: { readonly message?: unknown }) => {
       problem = event.message;
-      // WebKit refuses so: it stays connecting, and no `close` comes. Node's own tells so, with a message, that nobody is there.
+      // WebKit blocks a connection this way: it stays in the state "connecting", without a `close` event. Node's own WebSocket reports an
+      // unreachable server this way, with a message.
       if (!socket.readyState) fail(problem ? unreachable(url, protocols, problem) : blocked(url));
     };
     socket.binaryType = 'arraybuffer';
@@ -230,7 +231,7 @@ export class ReconnectingConnection {
     };
     socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
       end((!isRefusal(code) && this.#over) || (this.heardAt ? lost(url, code, reason) : unreachable(url, protocols, problem)));
-    // Chromium refuses so what a page's policy forbids, where other browsers throw: closed at once, and no `close` comes.
+    // Chromium blocks what a page's policy forbids this way, where other browsers throw: closed at once, without a `close` event.
     if (socket.readyState > OPEN) microtask(() => fail(blocked(url)));
     const late = `${url} did not answer within ${timeoutMs} ms: check host, port and firewall.`;
     this.#timer = wait(timeoutMs, () => this.abandon(new PubkeeperError('TIMEOUT', late, { url, timeoutMs })));

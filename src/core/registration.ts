@@ -1,16 +1,16 @@
-/** A peer that the server has named. */
+/** A peer that the server has announced. */
 interface Peer {
-  /** What it has said of it; empty for one that counts as new when it is named again. */
+  /** What the server said about it, as JSON; empty if it counts as new when it is announced again. */
   key: string;
-  /** Since when the server has not named it, as `Date.now()`; undefined where it does. */
+  /** Since when the server has not announced it any more, as `Date.now()`; undefined while it does. */
   missing?: number;
 }
 
 /**
- * One patron or brewer as it is registered with the server, and the peers that the server matched it with.
+ * The registration of one patron or brewer, and the peers that the server has matched it with.
  *
- * After a reconnect the answer to the registration is reconciled with what runs: pairs that are in it and have not
- * changed are not touched; pairs that are missing are kept until `expire`, since their peers may only be on their way back.
+ * After a reconnect, the answer to the new registration is reconciled with the running pairs: those that are in it unchanged are
+ * not touched, and those that are missing are kept until `expire`, since their peers may be reconnecting too.
  */
 export class Registration<Info> {
   readonly #peers = new Map<string, Peer>();
@@ -20,8 +20,8 @@ export class Registration<Info> {
   readonly #renew: (info: Info) => unknown;
 
   /**
-   * @param remove `now`: not when the data that is under way has come, but at once
-   * @param renew told of a pair that is named again, and has not changed but for a fresh ticket for its relay
+   * @param remove `now`: at once, without waiting for data that is under way
+   * @param renew called for a pair that is announced again and is unchanged, except perhaps for a new relay ticket
    */
   constructor(
     idOf: (info: Info) => string,
@@ -35,7 +35,7 @@ export class Registration<Info> {
     this.#renew = renew;
   }
 
-  /** The next notification is the answer to a registration, and lists all peers. `isOther`: by another server, so that they begin anew. */
+  /** The next notification answers a registration and so lists all peers. `isOther`: it comes from another server, so all pairs start anew. */
   expectAnswer(isOther?: boolean): void {
     this.#peers.forEach((peer) => {
       peer.missing ??= Date.now();
@@ -51,7 +51,7 @@ export class Registration<Info> {
       try {
         key = JSON.stringify(info, (name, value: unknown) => name === 'ticket' || value);
       } catch {
-        // Nested too deep for the stack, by whoever registered it: it counts as new each time.
+        // Nested too deeply for the stack (the peer decides that): it counts as new each time.
       }
       const isSame = key && this.#peers.get(id)?.key === key;
       this.#peers.set(id, { key });
@@ -65,17 +65,17 @@ export class Registration<Info> {
     if (this.#peers.delete(id)) this.#remove(id, now);
   }
 
-  /** The server refuses the registration: what a former one led to ends with it. */
+  /** The server refused the registration: pairs of an earlier registration end as well. */
   refused(): void {
     this.#peers.forEach((_peer, id) => this.removed(id, true));
   }
 
-  /** Removes the peers that have not come back for so long, in ms. */
+  /** Removes peers that have been missing for `ms` milliseconds or longer. */
   expire(ms: number): void {
-    for (const [id, { missing }] of this.#peers) if (Date.now() - missing! >= ms) this.removed(id); // never of one that is here
+    for (const [id, { missing }] of this.#peers) if (Date.now() - missing! >= ms) this.removed(id); // never true for a peer that is not missing
   }
 
-  /** Forgets all peers, without a word: whoever calls this resets them too. */
+  /** Forgets all peers without calling `remove`: the caller resets the target itself. */
   clear(): void {
     this.#peers.clear();
   }

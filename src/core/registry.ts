@@ -6,25 +6,25 @@ import { type Packet, PacketType } from './packet.js';
 import type { Patron } from './patron.js';
 import { serverError } from './session.js';
 
-/** Whom a registry tells. */
+/** What a registry needs of its owner. */
 export interface RegistryOwner {
   /** Authenticated: registrations can be sent. */
   readonly isReady: boolean;
-  /** Sends a packet if the server is there to get it. */
+  /** Sends a packet if the client is connected. */
   send(packet: Packet): void;
   report(error: PubkeeperError): void;
-  /** The last answer that was waited for has come. */
+  /** Called when the last outstanding registration has been answered. */
   answered(): void;
 }
 
-/** The patrons and brewers of a client: who is registered, and whose registration the server has not answered yet. */
+/** The patrons and brewers of a client, and which of their registrations the server has not answered yet. */
 export class Registry {
   readonly #owner: RegistryOwner;
   readonly #members = new Map<string, Member>();
   readonly #awaited = new Set<Member>();
-  /** Whose registration has been sent over this connection. Each connection has a set of its own: so what was begun for a former one is told apart. */
+  /** The members whose registration has been sent over this connection. Each connection has its own set, by which steps that a former one began are recognised. */
   #sent = new Set<Member>();
-  /** Brewers that were removed, and what they brewed before has not left yet. */
+  /** Of removed brewers: settles when their last messages have been sent. */
   readonly #parting = new Set<Promise<void> | undefined>();
 
   constructor(owner: RegistryOwner) {
@@ -60,7 +60,7 @@ export class Registry {
     this.#answered(member);
   }
 
-  /** Makes all ready for a new session: with fresh keys. */
+  /** Prepares all members for a new session, with fresh keys. */
   configure(): void {
     this.#members.forEach(({ target }) => target.configure());
   }
@@ -72,18 +72,18 @@ export class Registry {
     });
   }
 
-  /** Sends what brewers hold; resolves when it is accepted. Nothing when it is. */
+  /** Sends what brewers hold. Resolves when everything has been accepted; undefined when nothing waits. */
   flush(): Promise<unknown> | undefined {
     const waiting = [...this.#parting, ...[...this.#members.values()].flatMap(({ target }) => ('_flush' in target && target._flush()) || [])];
     return waiting.length ? Promise.all(waiting) : undefined;
   }
 
-  /** Gives up on the peers that have not come back for so long, in ms. */
+  /** Gives up on peers that have been missing for `ms` milliseconds. */
   expire(ms: number): void {
     this.#members.forEach(({ registration }) => registration.expire(ms));
   }
 
-  /** The connection is new: registers all. `isOther`: it leads to another server than the one before, whose relay is another one too. */
+  /** Registers all members over a new connection. `isOther`: it leads to another server than before, which has another relay. */
   registerAll(isOther: boolean): void {
     this.#awaited.clear();
     this.#sent = new Set();
@@ -121,7 +121,7 @@ export class Registry {
       const error = serverError(payload);
       const { patron_id, brewer_id } = error.details;
       this.#owner.report(error);
-      // A refusal is an answer too, where the server says whom it refused.
+      // A refusal counts as an answer if the server says which registration it refused.
       const member = this.#members.get(`patron${readId(patron_id)}`) ?? this.#members.get(`brewer${readId(brewer_id)}`);
       if (member && this.#awaited.has(member)) member.registration.refused();
       this.#answered(member);
@@ -133,8 +133,9 @@ export class Registry {
   }
 
   /**
-   * One for a member that was just removed has crossed our word of it: nothing is wrong. Where that was added again at once, it is not for the
-   * one that has still to be registered: its brews may not be ready, and the answer, which says the same, would not start them any more.
+   * The server may have sent this before it received our unregistration, so a notification for an unknown member is not an error. And if the
+   * member was added again at once, ignore it until the new registration has been sent: its brews may not be ready, and the answer to the new
+   * registration, which says the same, would then not start them.
    */
   #notify(key: string, infos: readonly unknown[]): void {
     const member = this.#members.get(key)!;

@@ -9,17 +9,17 @@ import { PubkeeperError } from './errors.js';
 export const RELAY_1 = 'pubkeeper-1.0.0';
 /** The subprotocol of relay protocol 2; offered first. */
 export const RELAY_2 = 'pubkeeper-relay-2';
-/** Packets and records are put together up to this many bytes. */
+/** Packets and records are gathered into messages of up to this many bytes. */
 export const RELAY_BATCH = 64 * 1024;
 
 /**
- * The types of relay packets (protocol, section 4). PING is known to relays of this project alone, and in protocol 2: they answer with a record of
- * the same number, at once and from then on with each heartbeat.
+ * The types of relay packets (protocol, section 4). Only relays of this project know PING, and only in protocol 2: they answer with a record
+ * of the same number, at once and from then on at each heartbeat.
  */
 export const RelayPacketType = {
   /** Asks for the frames of a topic; the payload may be a ticket. */
   JOIN: 0,
-  /** Asks for them no more. */
+  /** Unsubscribes. */
   LEAVE: 1,
   /** Bears a brew frame. */
   PUBLISH: 2,
@@ -86,7 +86,7 @@ export function readRelayPacket(bytes: Uint8Array, at: number): [packet: RelayPa
   return read;
 }
 
-/** As {@link readRelayPacket}, but what is wrong is returned: to throw it takes twenty times as long as all else that a malformed packet asks for. */
+/** Like {@link readRelayPacket}, but returns the error: throwing takes twenty times as long as the rest of the work for a malformed packet. */
 export function tryRelayPacket(bytes: Uint8Array, at: number): [packet: RelayPacket, next: number] | string {
   const left = bytes.length - at;
   if (left < RELAY_HEADER) return `has ${left} bytes; its header alone has ${RELAY_HEADER}`;

@@ -10,7 +10,7 @@ export class ReplayWindow {
   #highest = -1;
   #first = -1;
 
-  /** Whether `sequence` was accepted before, or is too old to tell; of a last value also whether a newer one was. */
+  /** Whether `sequence` was accepted before, or is too old to tell. For a last value: also whether a newer sequence was accepted. */
   has(sequence: number, retained = false): boolean {
     if (sequence > this.#highest) return false;
     return retained || this.#highest - sequence >= WINDOW || (this.#seen[word(sequence)]! & bit(sequence)) !== 0;

@@ -8,25 +8,25 @@ import { isFatal, ReconnectingConnection, type ReconnectOptions } from './reconn
 /** A token, or a function that returns one. It is called for each connection, so that a short-lived token can be renewed. */
 export type TokenSource = string | (() => string | Promise<string>);
 
-/** What a session is made of, and whom it tells. */
+/** The options of a session, and its callbacks. */
 export interface SessionOptions {
-  /** Where the server is: looked at each time that it dials. And how often it gives a sign of life, in ms, if it has said so. */
+  /** The server's URL, read at each attempt to connect; and its heartbeat interval in ms, written when the server announces it. */
   readonly place: { readonly server: string; heartbeatMs?: number };
   readonly token: TokenSource;
   readonly WebSocket: WebSocketConstructor;
   readonly reconnect: Complete<ReconnectOptions>;
-  /** How long dialling may take, and authentication after that, each, in ms. */
+  /** The timeout in ms for dialling, and again for authentication. */
   readonly timeoutMs: number;
   /** The names of the brews, for BREWS_REGISTER. */
   readonly brews: readonly string[];
-  /** Authenticated, also after each reconnect: everything is to be registered now. */
+  /** Authenticated, at first and after each reconnect: register everything now. */
   onReady(): void;
   onPacket(packet: Packet): void;
-  /** The connection ended; it is tried again. */
+  /** The connection ended and is retried. */
   onDown(error: PubkeeperError): void;
   /** The connection ended for good. */
   onClose(error: PubkeeperError): void;
-  /** Something is wrong that the connection outlives. */
+  /** An error that does not end the connection. */
   onFault(error: PubkeeperError): void;
 }
 
@@ -37,7 +37,7 @@ export class Session extends ReconnectingConnection {
   readonly #options: SessionOptions;
   #version: PacketVersion = '1.1';
   #timer: Timer | undefined;
-  /** What the server said before it closed: the better explanation. */
+  /** The error that the server sent before it closed: it explains more than the close does. */
   #refusal: PubkeeperError | undefined;
 
   constructor(options: SessionOptions) {
@@ -51,7 +51,7 @@ export class Session extends ReconnectingConnection {
       onMessage: (bytes) => this.#received(bytes),
       onDown: (error) => {
         const why = this.#ended(error);
-        // What the server said counts, and not how it closed: a refused token will not be taken the next time.
+        // What the server said counts, not how it closed: a refused token would be refused again.
         if (isFatal(why)) this.close(why);
         else options.onDown(why);
       },
@@ -61,11 +61,11 @@ export class Session extends ReconnectingConnection {
   }
 
   /**
-   * Sends a packet if it is ready; when the session is down everything will be registered anew anyway.
+   * Sends a packet if the session is ready. If it is not, the packet is not needed: everything is registered anew later.
    * @throws {PubkeeperError} `PACKET_TOO_LONG`
    */
   tell(packet: Packet): void {
-    // Servers of another kind have a meaning of their own for BREW_STATE; those of this project tell their heartbeat.
+    // BREW_STATE has another meaning on deployed servers. Only servers of this project announce a heartbeat.
     const isMeant = packet.type !== PacketType.BREW_STATE || this.#options.place.heartbeatMs;
     if (this.isReady && isMeant) this.send(encodePacket(packet, this.#version));
   }
@@ -123,7 +123,7 @@ export class Session extends ReconnectingConnection {
     onReady();
   }
 
-  /** Forgets the connection that ended; returns the best word on why. */
+  /** Resets the state of the connection that ended; returns the error that explains it best. */
   #ended(error: PubkeeperError): PubkeeperError {
     const refusal = error.code === 'CONNECTION_LOST' ? this.#refusal : undefined;
     cancel(this.#timer);
@@ -134,7 +134,7 @@ export class Session extends ReconnectingConnection {
   }
 }
 
-/** An ERROR packet as an error. Servers of this project say which `code` it is. */
+/** An ERROR packet as an error. Servers of this project send its `code`. */
 export function serverError(payload: { readonly message: string; readonly code?: unknown }): PubkeeperError {
   const code = SERVER_CODES.find((known) => known === payload.code) ?? 'SERVER_ERROR';
   const { message, ...details } = payload;

@@ -1,7 +1,7 @@
 import { _SHA256 } from '@noble/hashes/sha2.js';
 import { viewOf } from './ciphers/engine.js';
 
-/** That of @noble/hashes, given its blocks by us: what is hashed here is whole and short, and need not be gathered from parts. */
+/** SHA-256 of @noble/hashes, with our own padding: input here is short and in one piece, so noble's buffering is not needed. */
 class Sha256 extends _SHA256 {
   digestOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
     // FIPS 180-4, section 5.1.1: a one, zeros, and the length in bits, up to whole blocks of 64 bytes.
@@ -17,5 +17,5 @@ class Sha256 extends _SHA256 {
   }
 }
 
-/** SHA-256 by @noble/hashes, which is synchronous, and there on plain-http pages: `crypto.subtle` is neither. 32 bytes. */
+/** SHA-256 by @noble/hashes: synchronous, and available on plain-http pages, unlike `crypto.subtle`. 32 bytes. */
 export const sha256 = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Sha256().digestOf(bytes);

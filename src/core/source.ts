@@ -10,61 +10,61 @@ import { OrderedQueue } from './order.js';
 import type { BrewerConfig, BrewerInfo } from './packet.js';
 import { ReplayWindow } from './replay.js';
 
-/** What a source needs of the patron that it belongs to. */
+/** What a source needs of its patron. */
 export interface SourceOwner {
   readonly crypto: boolean | 'required';
-  /** The `strength` of the weakest cipher that it accepts. */
+  /** The `strength` of the weakest cipher that the patron accepts. */
   readonly floor: number;
   readonly opener: ((config: BrewerConfig) => Opener | undefined) | undefined;
-  /** How often it was reset. */
+  /** How often the patron was reset. */
   resets(): number;
-  /** What has come of sealed sessions that have ended. */
+  /** The replay windows of sealed sessions that have ended, by session. */
   readonly past: ReadonlyMap<string, ReplayWindow>;
   deliver(message: Message): void;
   readonly drops: Drops;
   gap(source: Source, missing: number): void;
 }
 
-/** How many bytes of one brewer may wait for decryption. Browsers cannot tell a socket to wait, so there must be an end. */
+/** How many bytes of one brewer may wait for decryption. A limit is needed because browsers cannot pause a WebSocket. */
 const MAX_OPENING = 64 * 1024 * 1024;
 
-/** When so many frames in a row have come alone in their tick, the next ones are opened at once; but of each so many two wait for company. */
+/** After so many ticks in a row with a single frame, frames are decrypted at once; but two of each so many still wait for the end of their tick. */
 const LOOK_EVERY = 32;
 
-/** What was in a frame, or in frames that were opened together. */
+/** The plaintext of one frame, or those of frames that were decrypted together. */
 type Opened = Uint8Array | readonly (Uint8Array | undefined)[];
 
-/** One brewer as one patron sees it: its key, its place in the order of messages, and what it has delivered. */
+/** One matched brewer of one patron: its key, the order of its messages, and which of them were delivered. */
 export class Source {
   readonly topic: string;
   readonly brewerId: string;
   readonly brew: BrewerInfo['brew'];
-  /** The order in which its messages are delivered; it outlives a change of the brewer's key. */
+  /** Keeps its messages in order, also across a change of the brewer's key. */
   readonly queue: OrderedQueue;
   /** Ends the transport. */
   stop: (() => void) | undefined;
-  /** Whether its match was told: one of a list may be removed before, by a listener of those before it. */
+  /** Whether `added` was emitted for it. A listener for an earlier brewer of the same notification may remove it before that. */
   told?: true;
-  /** How many frames have come, whatever became of them. */
+  /** How many frames were received, including those that were dropped. */
   received = 0;
   readonly #owner: SourceOwner;
   readonly #resets: number;
   readonly #opener: Opener;
   readonly #identity: Uint8Array;
-  /** Why nothing of this brewer is accepted. */
+  /** Why no data of this brewer is accepted; undefined if it is. */
   readonly #refused: DropReason | undefined;
-  /** What has come of a sealed session; it goes on over another brew, and when the brewer comes back with it. */
+  /** Of a sealed session. It is kept when the pair moves to another brew, and when the brewer comes back with the same session. */
   readonly replays: ReplayWindow | undefined;
-  /** By what that session is known. It does not tell the key. */
+  /** Identifies the sealed session, without revealing its key. */
   readonly session: string | undefined;
   #burst: Uint8Array[] = [];
-  /** How many frames have come alone in their tick, since one had company. */
+  /** How many ticks in a row have brought a single frame. */
   #alone = 0;
-  /** How many bursts are being opened. */
+  /** How many bursts are being decrypted. */
   #opening = 0;
 
   /**
-   * @param queue that of the same brewer's former session, so that its messages come first
+   * @param queue the queue of the same brewer's former session, so that its messages are delivered first
    * @throws {PubkeeperError} `KEY_INVALID` or `CIPHER_UNKNOWN`
    */
   constructor(
@@ -92,40 +92,40 @@ export class Source {
     this.queue = queue;
   }
 
-  /** Opens a frame and delivers its messages in their turn, or drops it. Never throws. */
+  /** Decrypts a frame and delivers its messages in order, or drops it. Never throws. */
   receive(data: Uint8Array | ArrayBuffer, retained: boolean): void {
     this.received++;
-    const frame = bytesOf(data)!; // what is none is refused
+    const frame = bytesOf(data)!; // undefined is refused below
     const reason = this.#refuse(frame);
     if (reason) return this.#owner.drops.add(reason, this.brewerId);
-    // Where frames keep coming one by one, the next is opened at once, since the end of a tick costs a browser more than a short
-    // message. Two of so many wait for it nevertheless, to see whether others come with them: one could be the last of its tick
-    // each time.
-    const isAlone = this.#alone >= LOOK_EVERY && this.#alone % LOOK_EVERY > 1; // and so nothing waits
+    // If frames keep coming one by one, decrypt the next at once: in a browser, waiting for the end of the tick costs more than a short
+    // message. Two of each so many wait nevertheless, to find out whether bursts have begun. Two, because a single one might happen
+    // to be the last of its tick each time.
+    const isAlone = this.#alone >= LOOK_EVERY && this.#alone % LOOK_EVERY > 1; // then the burst is empty
     if (isAlone) this.#alone++;
     if (!this.#opener.openAll || retained || isAlone) {
-      if (retained) this.flush(); // the others find nothing that waits
+      if (retained) this.flush(); // in the other cases the burst is empty
       return this.#begin([frame], retained);
     }
     this.queue.size += frame.length;
-    // What comes in one tick is opened together at its end, and what comes while others are being opened together after them:
-    // it would be delivered after those anyway.
+    // The frames of one tick are decrypted together at its end. Frames that come while a burst is being decrypted wait for it, since
+    // they would be delivered after it anyway.
     if (this.#burst.push(frame) === 1 && !this.#opening) soon(() => this.flush());
   }
 
   #refuse(frame: Uint8Array | undefined): DropReason | undefined {
-    // Brews are written by others too, and not all of them by way of a compiler.
+    // Custom brews may be plain JavaScript and pass anything.
     if (!frame || !isFrame(frame)) return 'malformed';
     if (!bearsIdentity(frame, this.#identity)) return 'wrong-sender';
     if (this.#refused) return this.#refused;
     if (!this.#opener.isWhole(frame)) return 'undecryptable';
     if (this.queue.size > MAX_OPENING) return 'overflow';
-    // A cheap no for a replay before any decryption; what counts is the second look, once it proved to be authentic.
+    // Refuses a replay cheaply, before decryption. The check that counts is the second one, when the frame has proved to be authentic.
     const sequence = this.replays && sequenceOf(frame);
     return sequence !== undefined && !isBundle(frame) && this.replays!.has(sequence) ? 'replayed' : undefined;
   }
 
-  /** Begins to open what has come. */
+  /** Begins to decrypt the burst. */
   flush(): void {
     const frames = this.#burst;
     this.#burst = [];
@@ -134,7 +134,7 @@ export class Source {
     for (const burst of bursts(frames)) this.#begin(burst, false);
   }
 
-  /** Puts in line what is opened by one call. */
+  /** Decrypts frames by one call of the opener, and queues the result. */
   #begin(burst: readonly Uint8Array[], retained: boolean): void {
     const { length } = burst;
     const lost = (): void => this.#owner.drops.add('undecryptable', this.brewerId, length);
@@ -145,7 +145,7 @@ export class Source {
         const done = (): void => {
           if (!--this.#opening) this.flush();
         };
-        // Before it is in line: the next burst is being opened while callbacks have this one.
+        // Registered before the queue's own `then`: so the next burst is being decrypted while callbacks handle this one.
         (opened as Promise<Opened>).then(done, done);
       }
       const sequence = this.replays && sequenceOf(burst[0]!);
@@ -157,7 +157,7 @@ export class Source {
 
   #pass(messages: Opened, sequence: number | undefined, retained: boolean): void {
     if (messages instanceof Uint8Array) return this.#deliver(messages, sequence, retained);
-    // What a callback makes come does not overtake the rest.
+    // A frame that arrives during these callbacks must not overtake the rest of the burst.
     this.#alone = 0;
     messages.forEach((data, index) => {
       if (data) this.#deliver(data, sequence === undefined ? undefined : sequence + index, retained);
@@ -171,9 +171,9 @@ export class Source {
       const missing = this.replays!.accept(sequence);
       if (missing) this.#owner.gap(this, missing);
     }
-    // A listener of the gap may have reset the patron, or the callback of the message before it in a bundle.
+    // The patron may have been reset by a listener of `gap`, or by the callback of an earlier message in the bundle.
     if (this.#resets !== this.#owner.resets()) return this.#owner.drops.add('reset', this.brewerId);
-    // No transport gives shared memory; so that an application need not say so wherever it passes data on.
+    // No transport delivers shared memory: the cast saves applications a cast wherever they pass the data on.
     this.#owner.deliver(new Message(this.topic, this.brewerId, data as Uint8Array<ArrayBuffer>, retained, sequence));
   }
 }

@@ -2,8 +2,8 @@
 const LIMIT = 1024;
 
 /**
- * A bounded buffer that is read with `for await`. When it is full, the oldest value makes room, and `lost` is told:
- * a slow reader gets the newest values and knows what it missed.
+ * A bounded buffer that is read with `for await`. When it is full, the oldest value is discarded and `lost` is called, so a slow
+ * reader gets the newest values and their loss is counted.
  */
 export class BoundedStream<T> implements AsyncIterableIterator<T> {
   readonly #lost: () => void;
@@ -17,7 +17,7 @@ export class BoundedStream<T> implements AsyncIterableIterator<T> {
     this.#done = done;
   }
 
-  /** Takes a value; not to be called after the end. */
+  /** Adds a value; must not be called after `end`. */
   push(value: T): void {
     const reader = this.#readers.shift();
     if (reader) return reader({ value, done: false });
@@ -28,7 +28,7 @@ export class BoundedStream<T> implements AsyncIterableIterator<T> {
     this.#values.push(value);
   }
 
-  /** No value comes any more; those that wait can still be read. */
+  /** Ends the stream; buffered values can still be read. */
   end(): void {
     this.#ended = true;
     for (const reader of this.#readers.splice(0)) reader({ value: undefined, done: true });

@@ -1,14 +1,14 @@
-// The trie of `TopicTrie`: its nodes, and the hashes by which its filter knows what is filed there.
+// The nodes of `TopicTrie`, and the hashes for its filter.
 
-/** A place in the trie: what patterns begin with, up to a wildcard or on the way to one. */
+/** A node of the trie: a common beginning of patterns, up to a wildcard or on the way to one. */
 export interface Node<T> {
-  /** A number of its own, by which the filter knows its tails. */
+  /** Unique; part of its tails' keys in the filter. */
   readonly id: number;
   readonly parent: Node<T> | undefined;
   readonly segment: string;
-  /** Whether its segment is `**`, which may eat more than one. */
+  /** Whether its segment is `**`, which may consume several. */
   readonly isDeep: boolean;
-  /** By what patterns end with after their last wildcard, which is here: nothing, or a dot and the rest. */
+  /** Values by tail: what follows a pattern's last wildcard, which is this node. Empty, or a dot and the rest. */
   tails: Map<string, Set<T>> | undefined;
   children: Map<string, Node<T>> | undefined;
   /** The child of `*`. */
@@ -33,16 +33,16 @@ export const node = <T>(id: number, parent: Node<T> | undefined, segment: string
   seen: 0,
 });
 
-/** The segments of a pattern up to its last wildcard, and what follows. */
+/** Splits a pattern into the segments up to its last wildcard, and the rest. */
 export function divide(pattern: string): [head: string[], tail: string] {
   const cut = pattern.lastIndexOf('*') + 1;
   return [cut ? pattern.slice(0, cut).split('.') : [], pattern.slice(cut)];
 }
 
-/** The hash of a text whose first character is `code`, from that of the others (FNV-1a, from the end to the beginning). */
+/** Prepends the character `code` to a hashed text: FNV-1a, from the end to the beginning. */
 const hashStep = (hash: number, code: number): number => Math.imul(hash ^ code, 0x01000193);
 
-/** The hashes of what follows each segment of a topic, the last one's first; and at the end that of the whole topic. */
+/** The hashes of what follows each segment of a topic, from the last segment to the first, and then of the whole topic. */
 export function hashesOf(topic: string): number[] {
   let hash = 0;
   const hashes = [hash];
@@ -55,10 +55,10 @@ export function hashesOf(topic: string): number[] {
   return hashes;
 }
 
-/** A tail at a node, as the filter knows it. */
+/** The filter's key of a tail at a node. */
 export const keyOf = <T>(at: Node<T>, tail: string): number => keyOfHash(at, hashesOf(tail).pop()!);
 
-/** As `keyOf`, with the tail's hash. */
+/** Like `keyOf`, given the tail's hash. */
 export function keyOfHash<T>({ id }: Node<T>, hash: number): number {
   const key = Math.imul(hash ^ Math.imul(id + 1, 0x9e3779b1), 0x85ebca6b);
   return key ^ (key >>> 15);
@@ -74,14 +74,14 @@ export function setChild<T>(at: Node<T>, segment: string, child: Node<T> | undef
   else at.children?.delete(segment);
 }
 
-/** Removes what holds nothing any more, from `leaf` upwards, so that patterns that come and go leave no trace. */
+/** Removes empty nodes from `leaf` upwards, so that patterns that come and go leave nothing behind. */
 export function prune<T>(leaf: Node<T>): void {
   for (let at = leaf; at.parent && !at.tails?.size && !at.children?.size && !at.one && !at.some; at = at.parent) {
     setChild(at.parent, at.segment, undefined);
   }
 }
 
-/** Tells of every tail in the trie. */
+/** Calls `tell` for every tail in the trie. */
 export function eachTail<T>(root: Node<T>, tell: (at: Node<T>, tail: string) => void): void {
   for (const pending = [root]; pending.length; ) {
     const at = pending.pop()!;

@@ -6,7 +6,7 @@ import { childOf, divide, eachTail, hashesOf, keyOf, keyOfHash, type Node, node,
 // Letters and digits of any script (with the marks that some scripts write them with), and `_` and `-`, which deployed
 // systems use. Wildcards are whole segments.
 const grammar = (segment: string): RegExp => new RegExp(`^(?:${segment})(?:\\.(?:${segment}))*$`, 'u');
-/** Topics, and patterns, of such characters. */
+/** Matches topics, and patterns, of ASCII characters. */
 const grammars = (character: string): readonly RegExp[] => [grammar(`${character}+`), grammar(`${character}+|\\*\\*?`)];
 
 const ASCII = /* @__PURE__ */ grammars('[\\w-]');
@@ -49,8 +49,8 @@ export function matchTopic(pattern: string, topic: string): boolean {
   const want = pattern.split('.');
   const have = topic.split('.');
   let at = 0;
-  // After the last `**`: where the pattern goes on, and up to which segment that `**` has eaten. It is enough to go
-  // back to the last one: whatever an earlier `**` could eat more of, the later one can.
+  // After the last `**`: where the pattern continues, and up to which segment that `**` has consumed. Backtracking to the last
+  // one is enough: whatever an earlier `**` could consume in addition, the later one can.
   let resume = -1;
   let eaten = 0;
   for (let i = 0; i < have.length; ) {
@@ -73,23 +73,23 @@ export function matchTopic(pattern: string, topic: string): boolean {
 
 const NONE: readonly never[] = Object.freeze([]);
 
-/** Of this many topics that the cache does not know it takes one: those that come again are in it soon, and the others cost little. */
+/** One in this many cache misses is cached: topics that come again get in soon, and topics that do not cost little. */
 const CACHE_EVERY = 8;
 
 /**
  * Patterns and the values filed under them; one lookup per topic, whose cost grows with the topic's segments and what
  * matches, not with how many patterns are filed. The same value may be filed under many patterns; a lookup returns it once.
  *
- * Patterns are kept in a trie up to their last wildcard, and what follows it (of a literal pattern: all) in a map there. The
- * trie is walked over the set of active states: no recursion, no regular expression, so no pattern can blow up. Most of the places
- * that a topic leads to have not got what it ends with; a filter in front of all maps says so at less cost. Results for
- * up to `cacheSize` topics (default 4,096; 0: none) are kept.
+ * Patterns are kept in a trie up to their last wildcard, and the rest (all of a literal pattern) as a key in a map at that node. A lookup
+ * walks the set of active nodes, without recursion or regular expressions, so no pattern can blow up. Most nodes that a topic reaches lack
+ * the key for its rest; a Bloom filter in front of all maps tells so at less cost. Results for up to `cacheSize` topics (default
+ * 4,096; 0: none) are cached.
  */
 export class TopicTrie<T> {
   #nodes = 0;
   readonly #root: Node<T> = node(this.#nodes++, undefined, '');
   #filter = new BloomFilter(0);
-  /** How many tails there are in all nodes, and how many the filter has ever been told of. */
+  /** How many tails all nodes hold, and how many were added to the filter since it was made. */
   #tails = 0;
   #filtered = 0;
   readonly #cache = new Map<string, readonly T[]>();
@@ -152,13 +152,13 @@ export class TopicTrie<T> {
     return true;
   }
 
-  /** The values of all patterns that match `topic`, each once; empty when it is no topic. Not to be changed. */
+  /** The values of all patterns that match `topic`, each once; empty if it is not a topic. Do not change the list. */
   match(topic: string): readonly T[] {
     const known = this.#cache.get(topic);
     if (known) return known;
     if (typeof topic !== 'string') return NONE;
     const sets = this.#search(topic);
-    // That it is a topic is looked at late: most of what matches nothing need not be.
+    // Checked late, since most topics match nothing and need no check.
     const result = !sets.length || !isTopic(topic) ? NONE : sets.length === 1 ? [...sets[0]!] : [...union(sets)];
     if (this.#cacheSize && ++this.#misses % CACHE_EVERY === 0) {
       if (this.#cache.size >= this.#cacheSize) this.#cache.clear();
@@ -179,7 +179,7 @@ export class TopicTrie<T> {
       const segment = topic.slice(start, end);
       const hash = hashes.pop()!;
       const step = ++this.#steps;
-      /** A wildcard has eaten the segment: what may follow, and what ends here. */
+      /** A wildcard has consumed the segment: collects what ends here, and goes on with what may follow. */
       const enter = (state: Node<T>): void => {
         state.seen = step;
         this.#collect(state, topic, end, hash, sets);
@@ -190,7 +190,7 @@ export class TopicTrie<T> {
         const child = children?.get(segment);
         if (child) next.push(child);
         if (one) enter(one);
-        // Only `**` has two ways in, and has to be kept from being followed twice in one step.
+        // Only a `**` node can be reached in two ways; do not enter it twice in one step.
         if (some && some.seen !== step) enter(some);
         if (state.isDeep && state.seen !== step) enter(state);
       }
@@ -201,25 +201,25 @@ export class TopicTrie<T> {
     return sets;
   }
 
-  /** What is filed at `state` under the rest of `topic` from `from` on, which has this hash. */
+  /** Collects the values filed at `state` under the rest of `topic`, which begins at `from` and has this hash. */
   #collect(state: Node<T>, topic: string, from: number, hash: number, sets: Set<T>[]): void {
     if (!state.tails || !this.#filter.has(keyOfHash(state, hash))) return;
     const values = state.tails.get(topic.slice(from));
     if (values) sets.push(values);
   }
 
-  /** Tells the filter of a new tail. One that is full, also of those that have gone, is made anew. */
+  /** Adds a new tail to the filter. A full filter, which may hold tails that are gone, is made anew. */
   #note(at: Node<T>, tail: string): void {
     if (++this.#filtered <= this.#filter.room) this.#filter.add(keyOf(at, tail));
     else {
       this.#filtered = this.#tails;
-      // It has to be told of as many more before it is full again.
+      // With room for as many more.
       this.#filter = new BloomFilter(2 * this.#tails);
       eachTail(this.#root, (node, known) => this.#filter.add(keyOf(node, known)));
     }
   }
 
-  /** A literal pattern can change the result of its own topic only; a wildcard that of any. */
+  /** Drops cached results: a literal pattern affects only its own topic, a wildcard any topic. */
   #forget(pattern: string): void {
     if (pattern.includes('*')) this.#cache.clear();
     else this.#cache.delete(pattern);

@@ -4,8 +4,8 @@ import { toHex } from '../id.js';
 import type { Opener, Sealer } from './cipher.js';
 import { BLOCK, type CryptoEngine, mapped } from './engine.js';
 
-// Mode 2, AES-CBC (protocol, section 3): a random IV of 16 bytes, then the PKCS#7-padded ciphertext. It hides what is
-// said but does not show that somebody changed it: for that there is sealed mode.
+// Mode 2, AES-CBC (protocol, section 3): a random IV of 16 bytes, then the PKCS#7-padded ciphertext. It provides
+// confidentiality but no integrity: sealed mode does both.
 
 export function cbcOpener(engine: CryptoEngine, key: Uint8Array): Opener {
   const aes = engine.cbc(key);

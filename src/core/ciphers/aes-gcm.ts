@@ -14,7 +14,7 @@ export function gcmOpener(engine: CryptoEngine, key: Uint8Array, epoch: Uint8Arr
     cipher: 'aes-gcm',
     isWhole(frame) {
       const sequence = sequenceOf(frame);
-      // What cannot be counted exactly would confuse the replay window. A bundle has fewer messages than bytes.
+      // Sequences beyond 2^53 would be inexact and confuse the replay window. A bundle has fewer messages than bytes.
       if (sequence === undefined || frame.length < FRAME_HEADER + TAG || sequence + frame.length > Number.MAX_SAFE_INTEGER) return false;
       return bearsEpoch(frame, epoch);
     },
@@ -62,7 +62,7 @@ function nonceOf(sequence: number): Uint8Array<ArrayBuffer> {
   return nonce;
 }
 
-/** The messages of a bundle: u32 length and bytes, over and over. Only its brewer can have made it: it was authenticated. */
+/** The messages of a bundle, each as a u32 length and its bytes. The bundle is authenticated, so only its brewer can have made it. */
 function unbundle(bytes: Uint8Array): Uint8Array[] {
   const view = viewOf(bytes);
   const messages: Uint8Array[] = [];

@@ -5,11 +5,11 @@ export const CIPHERS = ['none', 'aes-cbc', 'aes-gcm'] as const;
 /** The name of a cipher: plaintext, AES-CBC as deployed peers have it, or sealed (AES-256-GCM). */
 export type CipherName = (typeof CIPHERS)[number];
 
-/** The place of a cipher among {@link CIPHERS}; -1 where none is given. One of an application's own encrypts, and nobody here knows whether it does more: it counts as `'aes-cbc'`. */
+/** The index of a cipher in {@link CIPHERS}; -1 if none is given. A custom cipher is only known to encrypt, so it counts as `'aes-cbc'`. */
 export const strength = (cipher: CipherName | 'custom' | undefined): number =>
   (CIPHERS as readonly unknown[]).indexOf(cipher === 'custom' ? 'aes-cbc' : cipher);
 
-/** The options of a patron or a brewer; in the place of them, `crypto` alone may be given. */
+/** The options of a patron or brewer, where `crypto` alone may be given instead of an object. */
 export const optionsOf = <Options extends { readonly crypto?: unknown }>(given: Options | Options['crypto'] | null): Partial<Options> =>
   (typeof given === 'object' ? (given ?? {}) : { crypto: given }) as Partial<Options>;
 

@@ -1,4 +1,4 @@
-/** A value, or the promise of one: engines that need not wait do not make anybody wait. */
+/** A value, or a promise of it: synchronous engines do not make their callers wait. */
 export type Awaitable<T> = T | Promise<T>;
 
 /** AES-CBC with PKCS#7 padding under one key. A payload is the IV of 16 bytes and the ciphertext, end to end. */
@@ -8,8 +8,8 @@ export interface CbcKey {
   /** Decrypts `payload`: the IV and one or more whole blocks. Throws or rejects when the padding is wrong. */
   open(payload: Uint8Array): Awaitable<Uint8Array>;
   /**
-   * Opens payloads that came together, where that is cheaper than one by one; undefined in the place of one that
-   * cannot be opened. The payload of a frame is what follows its first `skip` bytes.
+   * Decrypts payloads that arrived together; present if that is cheaper than one by one. Returns undefined in the place of a payload that
+   * cannot be decrypted. A frame's payload is what follows its first `skip` bytes.
    */
   openAll?(frames: readonly Uint8Array[], skip: number): Awaitable<readonly (Uint8Array | undefined)[]>;
 }
@@ -24,7 +24,7 @@ export interface GcmKey {
 
 /**
  * What computes AES. Keys are 16, 24 or 32 bytes, and prepared once per brewer session. The inputs of a call may be
- * views into larger buffers; they are not changed, and no longer looked at once the call has returned (those of `openAll`: once its
+ * views of larger buffers. They are not changed, and not read any more once the call has returned (with `openAll`: once its
  * promise has settled).
  */
 export interface CryptoEngine {
@@ -39,7 +39,7 @@ export interface CryptoEngine {
 /** The length of an AES block, in bytes. */
 export const BLOCK = 16;
 
-/** A block to begin with, `plaintext`, and its PKCS#7 padding, in memory of their own. */
+/** A new buffer with room for one block (the IV), followed by `plaintext` and its PKCS#7 padding. */
 export function pad(iv: Uint8Array, plaintext: Uint8Array): Uint8Array<ArrayBuffer> {
   const end = BLOCK + plaintext.length;
   const padding = BLOCK - (plaintext.length % BLOCK);
@@ -50,11 +50,11 @@ export function pad(iv: Uint8Array, plaintext: Uint8Array): Uint8Array<ArrayBuff
 }
 
 /**
- * What is before the PKCS#7 padding of decrypted blocks, which are those from `start` to `end`.
- * @throws {RangeError} when there is no such padding
+ * The plaintext of the decrypted blocks from `start` to `end`, without their PKCS#7 padding.
+ * @throws {RangeError} when the padding is wrong
  */
 export function unpad(bytes: Uint8Array, start = 0, end = bytes.length): Uint8Array {
-  const count = bytes[end - 1]!; // undefined where there is nothing
+  const count = bytes[end - 1]!; // undefined if there is no byte
   const stop = end - count;
   let wrong = !count || stop < start || count > BLOCK ? 1 : 0;
   for (let i = stop; !wrong && i < end; i++) wrong |= bytes[i]! ^ count;
@@ -62,10 +62,10 @@ export function unpad(bytes: Uint8Array, start = 0, end = bytes.length): Uint8Ar
   return bytes.subarray(start, stop);
 }
 
-/** Payloads are opened together up to this many bytes. */
+/** The size limit, in bytes, of payloads that are decrypted by one call. */
 const BURST = 128 * 1024;
 
-/** `frames` in their order, in groups for one call each. */
+/** Splits `frames` into groups of up to `BURST` bytes, in order: one call each. */
 export function bursts(frames: readonly Uint8Array[]): readonly Uint8Array[][] {
   const groups: Uint8Array[][] = [];
   let size = BURST;
@@ -80,13 +80,13 @@ export function bursts(frames: readonly Uint8Array[]): readonly Uint8Array[][] {
   return groups;
 }
 
-/** As large as a burst has been. Memory that is asked for anew comes in pages that are mapped and cleared first: half of a burst's time. */
+/** As large as the largest burst so far. Kept, because mapping and clearing new memory takes half of a burst's time. */
 let scratch = new Uint8Array(0);
 
 /**
- * The payloads of `frames`, which follow their first `skip` bytes, end to end; good until the next call. Views are what costs most
- * in browsers, so there is none for each: whole frames are laid down from the last to the first, and each one's head is overwritten
- * by those before it.
+ * The payloads of `frames` (what follows their first `skip` bytes) laid end to end; valid until the next call. Views are the most expensive
+ * part in browsers, so none is made per frame: whole frames are copied from the last to the first, and each header is overwritten by
+ * the frame before it.
  */
 export function payloadsOf(frames: readonly Uint8Array[], skip: number): Uint8Array<ArrayBuffer> {
   let at = sizeOf(frames);
@@ -97,9 +97,9 @@ export function payloadsOf(frames: readonly Uint8Array[], skip: number): Uint8Ar
 }
 
 /**
- * The plaintexts of payloads that were opened as one: laid end to end (IV₁ C₁ IV₂ C₂ …) they are one CBC ciphertext
- * under the first IV. The blocks that the inner IVs decrypt to are skipped, and each padding is checked here; but not that of
- * the last payload where the engine has cut it off.
+ * The plaintexts of payloads that were decrypted as one: end to end (IV₁ C₁ IV₂ C₂ …) they form one CBC ciphertext under
+ * the first IV. The blocks that the inner IVs decrypt to are skipped. Each padding is checked here, except that of the last
+ * payload if the engine has removed it already.
  */
 export function divide(plain: Uint8Array, frames: readonly Uint8Array[], skip: number): (Uint8Array | undefined)[] {
   let at = 0;
@@ -114,20 +114,20 @@ export function divide(plain: Uint8Array, frames: readonly Uint8Array[], skip: n
   });
 }
 
-/** The same bytes, to read numbers of. */
+/** A `DataView` of the same bytes. */
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /**
- * What `map` makes of bytes, at once where they are there. What is still to come is never told by its class: in a sandbox that has borrowed
- * its WebCrypto, promises are of another realm.
+ * Applies `map` to bytes, at once if they are available. A promise is not recognised by its class: in a sandbox with borrowed
+ * WebCrypto, promises belong to another realm.
  */
 export const mapped = <T>(bytes: Awaitable<Uint8Array>, map: (bytes: Uint8Array) => T): Awaitable<T> =>
   (bytes as Partial<Promise<Uint8Array>>).then?.(map) ?? map(bytes as Uint8Array);
 
-/** How many bytes all have together. */
+/** The total length of all pieces. */
 export const sizeOf = (pieces: readonly Uint8Array[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
 
-/** Pieces laid end to end, in memory of their own. */
+/** The pieces end to end, in a new buffer. */
 export function join(...pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(sizeOf(pieces));
   let at = 0;

@@ -14,8 +14,8 @@ const plainOpener: Opener = {
 };
 
 /**
- * What opens the frames of a brewer with this configuration (protocol, section 2, `brewer_config.cipher`).
- * @param about details of errors, as which brewer it is
+ * The opener for a brewer with this configuration (protocol, section 2, `brewer_config.cipher`).
+ * @param about `details` for errors, such as the brewer's id
  * @throws {PubkeeperError} `KEY_INVALID` or `CIPHER_UNKNOWN`
  */
 export function openerFor(config: BrewerConfig, engine: CryptoEngine, about?: Record<string, unknown>): Opener {
@@ -23,7 +23,7 @@ export function openerFor(config: BrewerConfig, engine: CryptoEngine, about?: Re
   const readHex = (hex: unknown, lengths: readonly number[], what: string): Uint8Array => {
     const bytes = fromHex(hex);
     if (bytes && lengths.includes(bytes.length)) return bytes;
-    // What it announces is not shown: it may be a key.
+    // Do not show what it announces: it may contain a key.
     throw new PubkeeperError('KEY_INVALID', `A brewer announces an ${what} that is not ${lengths.join(' or ')} bytes in hex.`, about);
   };
   if (!cipher || cipher.mode === 'NONE') return plainOpener;
@@ -39,7 +39,7 @@ export function openerFor(config: BrewerConfig, engine: CryptoEngine, about?: Re
 }
 
 /**
- * A new session's key, and what seals with it.
+ * The sealer of a new session, with a fresh key.
  * @param identity see `frameIdentity`
  */
 export function sealerFor(cipher: CipherName | MakeSealer, engine: CryptoEngine, identity: Uint8Array): Sealer {

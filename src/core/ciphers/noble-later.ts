@@ -1,19 +1,19 @@
 import type { CryptoEngine } from './engine.js';
 
-// What Node has in the place of `noble.ts` (package.json, `imports`). That takes a while to load, and in Node `platform/` hands in
-// `node:crypto`: only a core that is used by itself has a use for plain JavaScript.
+// Node gets this instead of `noble.ts` (package.json, `imports`), which takes a while to load. In Node `platform/` passes an engine by
+// `node:crypto`, so plain JavaScript is needed only if the core is used by itself.
 
-/** What is not bytes must not become zeros on the way. */
+/** A copy of `bytes`. Throws for anything else, which would otherwise become zeros. */
 function copyOf(bytes: Uint8Array): Uint8Array {
   if ((bytes as unknown) instanceof Uint8Array) return Uint8Array.from(bytes);
   throw new TypeError('expected Uint8Array');
 }
 
-/** Calls a key that is being made; what the inputs hold when the call is made counts. */
+/** Calls a key once it is loaded, with copies of the inputs as they are now. */
 function whenLoaded<Key>(make: (engine: CryptoEngine) => Key) {
   let ready: Key | undefined;
   const loading = import('./noble.js').then(({ nobleEngine: engine }) => (ready = make(engine)));
-  loading.catch(() => undefined); // told by the call that needs it, not by itself
+  loading.catch(() => undefined); // reported by the call that needs the key, not as an unhandled rejection
   return (run: (key: Key, ...inputs: Uint8Array[]) => Uint8Array | Promise<Uint8Array>, ...inputs: Uint8Array[]) => {
     if (ready) return run(ready, ...inputs);
     const copies = inputs.map(copyOf);
@@ -21,7 +21,7 @@ function whenLoaded<Key>(make: (engine: CryptoEngine) => Key) {
   };
 }
 
-/** As `nobleEngine` of `noble.ts`, which is loaded with the first key. Until it is there, calls wait. */
+/** Like `nobleEngine` of `noble.ts`, which is loaded with the first key. Until then calls wait. */
 export const nobleEngine: CryptoEngine = {
   name: 'noble',
   cbc(key) {

@@ -2,21 +2,21 @@ import { unsafe } from '@noble/ciphers/aes.js';
 import { randomBytes } from '../host.js';
 import { BLOCK, type CryptoEngine, join, pad, unpad, viewOf } from './engine.js';
 
-// AES is that of @noble/ciphers. Its `cbc` and `gcm` make the key schedule and the tables of GHASH anew for each message, which takes
-// longer than a short message does. Here they are kept for each key, so the modes around AES are ours, and GHASH with them: noble's is
-// as fast, and takes 300 bytes more in a page and three times the memory for each key.
+// AES is that of @noble/ciphers. Its `cbc` and `gcm` compute the key schedule and the GHASH tables anew for each message, which takes
+// longer than a short message itself. Here they are kept per key, so the modes around AES are our own, and so is GHASH: noble's is
+// as fast, but takes 300 bytes more in a page and three times the memory per key.
 
 /** The length of a nonce, in bytes. */
 const NONCE = 12;
 
-/** GHASH (NIST SP 800-38D, section 6.4) under one key: hashes parts, each filled up with zeros to whole blocks, to four words. */
+/** GHASH (NIST SP 800-38D, section 6.4) under one key: hashes parts, each padded with zeros to whole blocks, into four words. */
 function hashUnder(key: Uint8Array): (...parts: readonly Uint8Array[]) => readonly number[] {
-  // What each of 16 values adds in each of the 32 places of half a byte: four words. 8 KiB.
+  // For each of the 32 half-byte positions and each of its 16 values, what that adds: four words. 8 KiB.
   const table = new Int32Array(2048);
   let words = [0, 4, 8, 12].map((at) => viewOf(key).getInt32(at));
   for (let bit = 0; bit < 128; bit++) {
     for (let half = 0; half < 16; half++) if ((half << (bit & 3)) & 8) words.forEach((word, i) => (table[64 * (bit >> 2) + 4 * half + i]! ^= word));
-    // Times x: moved by one bit, and reduced.
+    // Times x: shifted by one bit, and reduced.
     words = words.map((word, i) => (word >>> 1) ^ (i ? words[i - 1]! << 31 : -(words[3]! & 1) & (0xe1 << 24)));
   }
   return (...parts) => {
@@ -43,14 +43,14 @@ function hashUnder(key: Uint8Array): (...parts: readonly Uint8Array[]) => readon
   };
 }
 
-/** A copy, filled up with zeros to whole blocks. */
+/** A copy, padded with zeros to whole blocks. */
 function inBlocks(bytes: Uint8Array): Uint8Array {
   const blocks = new Uint8Array(Math.ceil(bytes.length / BLOCK) * BLOCK);
   blocks.set(bytes);
   return blocks;
 }
 
-/** Plain JavaScript by @noble/ciphers: synchronous, and there on plain-http pages, where `crypto.subtle` is not. */
+/** Plain JavaScript by @noble/ciphers: synchronous, and available on plain-http pages, where `crypto.subtle` is missing. */
 export const nobleEngine: CryptoEngine = {
   name: 'noble',
   cbc(key) {
@@ -60,7 +60,7 @@ export const nobleEngine: CryptoEngine = {
       seal(plaintext) {
         const bytes = pad(randomBytes(BLOCK), plaintext);
         const view = viewOf(bytes);
-        // What noble computes with is little-endian on any machine; and views need not be aligned.
+        // Noble's words are little-endian on any machine, and views need not be aligned.
         const word = (at: number): number => view.getUint32(at, true) ^ view.getUint32(at - BLOCK, true);
         for (let at = BLOCK; at < bytes.length; at += BLOCK) {
           const { s0, s1, s2, s3 } = unsafe.encrypt(forward, word(at), word(at + 4), word(at + 8), word(at + 12));
@@ -92,7 +92,7 @@ export const nobleEngine: CryptoEngine = {
     const counter = new Uint8Array(BLOCK);
     const next = viewOf(counter);
     const count = (at: number): number => next.getUint32(at, true);
-    /** Combines a copy of `bytes` with the key stream, from where it was. In whole blocks: a last part of one needs no way of its own then. */
+    /** XORs a padded copy of `bytes` with the key stream, which continues where it was. Whole blocks, so that a partial last one is no special case. */
     const stream = (bytes: Uint8Array): Uint8Array => {
       const blocks = inBlocks(bytes);
       const to = viewOf(blocks);
@@ -107,16 +107,16 @@ export const nobleEngine: CryptoEngine = {
       }
       return blocks.subarray(0, bytes.length);
     };
-    /** The first block of a nonce's key stream, which masks the tag. */
+    /** Starts the key stream of a nonce and returns its first block, which masks the tag. */
     const start = (nonce: Uint8Array): Uint8Array => {
-      // A shorter one would be as good as another nonce.
+      // A shorter nonce would be completed with bytes of the one before, and might so be used twice.
       if (nonce.length !== NONCE) throw new RangeError('bad nonce');
       counter.set(nonce);
       counter.set([0, 0, 0, 1], NONCE);
       return stream(new Uint8Array(BLOCK));
     };
     const hash = hashUnder(stream(new Uint8Array(BLOCK)));
-    /** Makes of a mask the tag of what was encrypted and what was authenticated besides. */
+    /** Turns a mask into the tag over the ciphertext and the additional authenticated data. */
     const tagOf = (mask: Uint8Array, data: Uint8Array, ciphertext: Uint8Array): Uint8Array => {
       const lengths = new Uint8Array(BLOCK);
       viewOf(lengths).setBigUint64(0, BigInt(data.length * 8));
@@ -136,7 +136,7 @@ export const nobleEngine: CryptoEngine = {
         const tag = tagOf(start(nonce), data, sealed.subarray(0, end));
         let wrong = end < 0 ? 1 : 0;
         for (let i = 0; i < BLOCK; i++) wrong |= tag[i]! ^ sealed[end + i]!;
-        // Nothing is decrypted before it is known to be authentic.
+        // Decrypt only what is known to be authentic.
         if (wrong) throw new RangeError('bad tag');
         return stream(sealed.subarray(0, end));
       },

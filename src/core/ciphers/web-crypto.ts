@@ -1,7 +1,7 @@
 import { randomBytes } from '../host.js';
 import { BLOCK, type CryptoEngine, divide, join, payloadsOf } from './engine.js';
 
-// The little of WebCrypto that is used here; declared by us, since the core has no DOM types.
+// The part of WebCrypto that is used here; declared here, since the core has no DOM types.
 interface SubtleKey {
   readonly type: string;
 }
@@ -11,12 +11,12 @@ interface Subtle {
   decrypt(algorithm: object, key: SubtleKey, data: Uint8Array): Promise<ArrayBuffer>;
 }
 
-/** `crypto.subtle`, where this page or process has it: secure contexts and Node do, plain-http pages do not. */
+/** `crypto.subtle` if there is one: in secure contexts and Node, but not on plain-http pages. */
 export const subtle = (): Subtle | undefined => (globalThis as { readonly crypto?: { readonly subtle?: Subtle } }).crypto?.subtle;
 
 /**
- * WebCrypto: asynchronous. A call costs 7 to 100 µs, by browser, however little there is to do. Chromium knows no 24-byte keys; the
- * first call with one rejects there, so `defaultEngine` keeps those to the other engine.
+ * WebCrypto: asynchronous. A call costs 7 to 100 µs, depending on the browser, even for a few bytes. Chromium does not support 24-byte
+ * keys: the first call with one rejects, so `defaultEngine` uses plain JavaScript for those.
  */
 export function webCryptoEngine(api: Subtle): CryptoEngine {
   const prepare = (key: Uint8Array, name: string) => {
@@ -26,7 +26,7 @@ export function webCryptoEngine(api: Subtle): CryptoEngine {
       (handle) => (ready = handle),
       () => undefined, // reported by the call that needs the key, not by itself
     );
-    // `done` is called in the same `then`: each one is a turn of the queue of promises, which costs Firefox microseconds.
+    // `done` is called in the same `then`: another one would be one more microtask, which costs microseconds in Firefox.
     return <T = Uint8Array>(
       use: 'encrypt' | 'decrypt',
       algorithm: object,
@@ -36,7 +36,7 @@ export function webCryptoEngine(api: Subtle): CryptoEngine {
       const run = (handle: SubtleKey, input: Uint8Array) =>
         api[use]({ name, ...algorithm }, handle, input).then((buffer) => done(new Uint8Array(buffer)));
       if (ready) return run(ready, data);
-      const copy = data.slice(); // the call copies its input, but it happens later than our return
+      const copy = data.slice(); // the call copies its input, but only after we have returned
       return imported.then((handle) => run(handle, copy));
     };
   };
@@ -46,13 +46,13 @@ export function webCryptoEngine(api: Subtle): CryptoEngine {
       const run = prepare(key, 'AES-CBC');
       const open = <T = Uint8Array>(payload: Uint8Array, done = (plain: Uint8Array): T => plain as T) =>
         run('decrypt', { iv: payload.slice(0, BLOCK) }, payload.subarray(BLOCK), (plain) => {
-          // WebKitGTK gives back whole blocks where their padding is none.
+          // If the padding is invalid, WebKitGTK returns whole blocks instead of failing.
           if (plain.length + BLOCK < payload.length) return done(plain);
           throw new RangeError('bad padding');
         });
       /**
-       * Opens the payloads of frames in one call. The engine checks and removes the padding of the last payload itself. Where that
-       * one is bad the call is refused whole, and every payload is tried by itself.
+       * Decrypts the payloads of frames in one call. The engine checks and removes the padding of the last payload. If that padding
+       * is bad the whole call fails, and each payload is tried by itself.
        */
       const openAll = (frames: readonly Uint8Array[], skip: number): Promise<(Uint8Array | undefined)[]> =>
         open(payloadsOf(frames, skip), (plain) => divide(plain, frames, skip)).catch(() =>
