@@ -3,6 +3,7 @@ import type { Logger } from '../core/host.js';
 import type { BrewDetails, Packet } from '../core/packet.js';
 import type { Authenticator } from './auth.js';
 import { Barrier } from './barrier.js';
+import { Departures, unregistering } from './departures.js';
 import type { Cluster } from './cluster/cluster.js';
 import { Directory } from './cluster/directory.js';
 import type { RemotePeer } from './cluster/directory.js';
@@ -16,6 +17,7 @@ import type { Match, Outgoing } from './match.js';
 import { isNowhere, reachedBy } from './own-relay.js';
 import type { MatchListener } from './pairs.js';
 import { isRegister, taken } from './refusals.js';
+import type { Register } from './refusals.js';
 import type { Outbox } from './outbox.js';
 import { ControlSession } from './session.js';
 import { Stamp } from './stamp.js';
@@ -78,6 +80,7 @@ export class ControlPlane {
   readonly #ticketSeconds: number;
   #spread: NodeJS.Timeout | undefined;
   readonly #sessions = new Set<ControlSession>();
+  readonly #departures: Departures<ControlSession>;
 
   constructor(options: ControlPlaneOptions) {
     this.gate = { by: options.authenticator };
@@ -126,6 +129,14 @@ export class ControlPlane {
       },
     });
     this.#directory = cluster && this.#join(cluster, isOwn);
+    this.#departures = new Departures<ControlSession>({
+      registrations: (client) => this.matchmaker.client(client),
+      receive: (client, packet) => this.receive(client, packet, 0),
+      gone: (client) => {
+        this.#pass(this.matchmaker.gone(client, (items) => this.#pass(items)));
+        this.#directory?.gone(client);
+      },
+    });
   }
 
   #join(cluster: Cluster, isOwn: (brew: BrewDetails, client: Peer) => boolean): Directory<ControlSession> {
@@ -196,12 +207,15 @@ export class ControlPlane {
     return this.#directory;
   }
 
-  /** A connection has ended. May be called twice. */
-  gone(session: ControlSession): void {
+  /**
+   * A connection has ended. May be called twice. If it has very many pairs, it is removed in steps.
+   * @param wanted a registration that another connection waits to make: its id is free at once
+   */
+  gone(session: ControlSession, wanted?: Register): void {
     this.#sessions.delete(session);
     this.#heartbeat.delete(session);
-    this.#pass(this.matchmaker.gone(session, (items) => this.#pass(items)));
-    this.#directory?.gone(session);
+    this.#departures.begin(session);
+    if (wanted && this.matchmaker.client(session)) this.receive(session, unregistering(wanted), 0);
   }
 
   /** Takes another authenticator: those whom it does not know are closed, those with other rights have to come again. */
@@ -253,6 +267,7 @@ export class ControlPlane {
 
   /** Stops all timers. To be called when all connections have ended: then nothing is held for any of them. */
   close(): void {
+    this.#departures.finish();
     clearInterval(this.#renewal);
     clearInterval(this.#spread);
   }

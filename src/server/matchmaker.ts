@@ -72,8 +72,9 @@ export class Matchmaker<C> {
     return this.#patrons.get(id);
   }
 
-  rightsOf(client: C): Rights | undefined {
-    return this.#clients.get(client)?.rights;
+  /** A client with its rights and registrations; undefined if it was not added, or is gone. */
+  client(client: C): Readonly<Client<C>> | undefined {
+    return this.#clients.get(client);
   }
 
   /** The brews that a client has said to be down, as far as pairs of this registration of its are concerned: each for all of them, or for that with a peer. */

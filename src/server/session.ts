@@ -14,6 +14,7 @@ import { logFault } from './log.js';
 import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { patience } from './patience.js';
+import type { Register } from './refusals.js';
 import { Throttle } from './throttle.js';
 import { Turns } from './turns.js';
 import { encodeMessages, nameOf, pong } from './wire.js';
@@ -242,10 +243,10 @@ export class ControlSession implements Beating {
    * The id is held by another connection. That one may be the same client before its network changed, dead without a
    * FIN; so it is asked for a sign of life before the newcomer is refused.
    */
-  async #contend(rival: ControlSession, packet: Packet, length: number): Promise<void> {
+  async #contend(rival: ControlSession, packet: Register, length: number): Promise<void> {
     if (!(await rival.answers())) {
       rival.cut();
-      this.#plane.gone(rival);
+      this.#plane.gone(rival, packet);
     }
     if (this.#open) this.#plane.receive(this, packet, length);
   }

@@ -66,7 +66,7 @@ export class Directory<C extends object> {
   before(client: C, packet: Packet): void {
     const { matchmaker, claim, clock } = this.#options;
     const name = registered(packet);
-    if (name && this.#peers.has(name.kind + name.id) && mayRegister(packet, matchmaker.rightsOf(client))) claim(name.kind, name.id, clock.next());
+    if (name && this.#peers.has(name.kind + name.id) && mayRegister(packet, matchmaker.client(client)?.rights)) claim(name.kind, name.id, clock.next());
   }
 
   /** The matchmaker has taken a packet of a client. */
@@ -226,7 +226,7 @@ export class Directory<C extends object> {
       const brews = end.brews.map((brew) => (isOwn(brew, client) ? { ...brew, hostname: null, port: null } : brew));
       return { kind: 'brewer', id, topic: end.topic, config: end.config, brews, down, at };
     }
-    const { mayRead, reads } = matchmaker.rightsOf(client) ?? NOTHING;
+    const { mayRead, reads } = matchmaker.client(client)?.rights ?? NOTHING;
     const literal = !end.pattern.includes('*') && mayRead(end.pattern) ? [end.pattern] : undefined;
     const patterns = reads ?? literal;
     if (!patterns) {

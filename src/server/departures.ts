@@ -1,0 +1,75 @@
+import { PacketType } from '../core/packet.js';
+import type { Packet } from '../core/packet.js';
+import { unregister } from './cluster/record-packets.js';
+import type { Register } from './refusals.js';
+
+/** How many pairs end in one turn of the event loop, which takes some 10 ms. A single registration is not divided. */
+const PAIRS_A_TURN = 2000;
+
+/** The packet that takes a registration back. */
+export const unregistering = ({ type, payload }: Register): Packet =>
+  type === PacketType.BREWER_REGISTER ? unregister('brewer', payload.brewer_id) : unregister('patron', payload.patron_id);
+
+interface Registrations {
+  readonly brewers: Iterable<Registration>;
+  readonly patrons: Iterable<Registration>;
+  readonly pairs: number;
+}
+
+interface Registration {
+  readonly id: string;
+  readonly matches: { readonly size: number };
+}
+
+/** What departures need of the control server. */
+export interface DeparturesOptions<C> {
+  /** What a client has registered, and in how many pairs that is; undefined when it is gone. */
+  registrations(client: C): Registrations | undefined;
+  /** Takes a packet as if the client had sent it. */
+  receive(client: C, packet: Packet): void;
+  /** Removes a client with everything that is left of it. */
+  gone(client: C): void;
+}
+
+/**
+ * Removes clients whose connections have ended. A client may have millions of pairs, which take seconds to end: so a client with many is
+ * unregistered in steps, each in a turn of the event loop of its own, and the server serves others meanwhile.
+ */
+export class Departures<C> {
+  readonly #options: DeparturesOptions<C>;
+  readonly #leaving = new Set<C>();
+
+  constructor(options: DeparturesOptions<C>) {
+    this.#options = options;
+  }
+
+  /** Begins to remove a client: one with few pairs is gone at once. May be called twice. */
+  begin(client: C): void {
+    if (this.#leaving.has(client)) return;
+    this.#leaving.add(client);
+    this.#step(client);
+  }
+
+  /** Removes at once what is left of all clients. */
+  finish(): void {
+    for (const client of this.#leaving) this.#options.gone(client);
+    this.#leaving.clear();
+  }
+
+  #step(client: C): void {
+    if (!this.#leaving.has(client)) return;
+    const { registrations, receive, gone } = this.#options;
+    const left = registrations(client);
+    let ended = 0;
+    for (const kind of ['brewer', 'patron'] as const) {
+      for (const { id, matches } of left?.[`${kind}s`] ?? []) {
+        if (ended + left!.pairs <= PAIRS_A_TURN) break;
+        if (ended && ended + matches.size > PAIRS_A_TURN) return void setImmediate(() => this.#step(client));
+        ended += matches.size;
+        receive(client, unregister(kind, id));
+      }
+    }
+    this.#leaving.delete(client);
+    gone(client);
+  }
+}
