@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PubkeeperError, type Brew, type BrewDetails, type BrewHost, type WebSocketConstructor } from '../src/index.js';
 
-// The conformance suite for brews: what src/core/brew.ts promises, sentence by sentence. The brews of this package pass
-// it, and it is meant for yours:
+// The conformance suite for brews: it checks each sentence of the contract in src/core/brew.ts. The brews of this package pass
+// it. Run it against your own brew:
 //
 //     import { brewSuite } from './brew-suite.js';
 //
 //     brewSuite('MyBrew', {
 //       async make() {                                  // called by each test
 //         const broker = await startMyBroker();
-//         // Unattached brews; those of one make() reach each other.
+//         // `brew` makes a brew that is not attached yet. All brews of one make() can reach each other.
 //         return { brew: () => new MyBrew(broker.url), close: () => broker.close() };
 //       },
 //       lastValue: true,                                // a late patron gets its brewer's last frame
@@ -18,12 +18,12 @@ import { PubkeeperError, type Brew, type BrewDetails, type BrewHost, type WebSoc
 //       badDetails: [{ name: 'my', url: 'nonsense' }],  // what startPatron() must refuse
 //     });
 //
-// It needs vitest, and of this package what `pubkeeper` exports. It attaches brews to pretended clients, and starts pairs as
-// the core would.
+// It needs vitest, and of this package only what `pubkeeper` exports. It plays the client: it attaches brews, and starts pairs
+// as the core does.
 
 export interface BrewFixture {
   brew(): Brew;
-  /** What this brew needs of the pretended client: `server`, `WebSocket`, … */
+  /** What this brew needs of its client, beyond the defaults of the suite: `server`, `WebSocket`, … */
   readonly host?: Partial<BrewHost>;
   close?(): unknown;
 }
@@ -32,13 +32,13 @@ export interface BrewSuiteOptions {
   make(): Promise<BrewFixture> | BrewFixture;
   /** A patron that starts late gets the last frame of its brewer. */
   readonly lastValue?: boolean;
-  /** A patron that comes from another brew is given what it `missed` there, whichever end is told of the match first. */
+  /** A patron that comes from another brew gets the frames that it `missed` there, whichever end learns of the match first. */
   readonly missed?: boolean;
   /** `receive` is told which frames are last values and which are live. */
   readonly tellsRetained?: boolean;
-  /** Details that nothing can be connected by: `startPatron()` throws a PubkeeperError. */
+  /** Invalid details, for which `startPatron()` throws a PubkeeperError. */
   readonly badDetails?: readonly object[];
-  /** How long data may take, in ms. Default 15,000. */
+  /** How long data may take to arrive, in ms. Default 15,000. */
   readonly patience?: number;
 }
 
@@ -67,7 +67,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       for (const run of clean.splice(0).reverse()) await run();
     });
 
-    /** A fixture; what it returns makes attached brews. */
+    /** Makes a fixture; returns a function that makes attached brews of it. */
     const prepare = async (): Promise<() => Side> => {
       const made = await options.make();
       clean.push(() => made.close?.());
@@ -89,7 +89,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       };
     };
 
-    /** Starts a patron; `texts` tells what it received. */
+    /** Starts a patron; `texts()` returns what it has received. */
     const listen = async (from: Side, to: Side, { brewer = 1, patron = 101, topic = TOPIC } = {}) => {
       const pair = { topic, brewerId: idOf(brewer), patronId: idOf(patron) };
       const details = overTheWire((await from.brew.brewerDetails(pair))!);
@@ -114,7 +114,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       return { send, stop, accepted };
     };
 
-    /** Both ends, and the way between them open: the first frames of a fresh pair may come before a transport is ready. */
+    /** Starts both ends of a pair and waits until data flows: the first frames may be sent before the transport is ready. */
     const connect = async (from: Side, to: Side, who: { brewer?: number; patron?: number; topic?: string } = {}) => {
       const reading = await listen(from, to, who);
       const writing = publish(from, to, who);
@@ -127,9 +127,9 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       return pair;
     };
 
-    /** Waits until what is on its way has arrived, and forgets it. */
+    /** Waits until everything that is under way has arrived, and discards it. */
     const quiet = async (...pairs: { reading: Awaited<ReturnType<typeof listen>>; writing: ReturnType<typeof publish>; brewer: unknown }[]) => {
-      // Each time another one: that of the time before may still be on its way to somebody.
+      // A new text each time: the fence of the time before may still be under way to some patron.
       const fence = `fence ${++fences}`;
       for (const { reading } of pairs) reading.frames.length = 0;
       for (const { writing } of pairs) await writing.send(fence);
@@ -141,12 +141,12 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
     };
 
     describe('attach()', () => {
-      it('belongs to one client: a second time is BREW_IN_USE', async () => {
+      it('refuses a second client with BREW_IN_USE', async () => {
         const { brew } = (await prepare())();
         expect(() => brew.attach({} as BrewHost)).toThrow(expect.objectContaining({ name: 'PubkeeperError', code: 'BREW_IN_USE' }) as Error);
       });
 
-      it('before it, a brew has its name, by which both ends are matched; its details bear it, and JSON carries them', async () => {
+      it('gives a brew what it needs for its details: its name and what JSON can carry', async () => {
         const side = await prepare();
         const [a, b] = [side(), side()];
         expect(a.brew.name).toBe(b.brew.name);
@@ -156,7 +156,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
     });
 
     describe('brew()', () => {
-      it('carries 1,000 frames in order, each once, whether or not one waits for the other', async () => {
+      it('carries 1,000 frames in order, each once, awaited or not', async () => {
         const side = await prepare();
         const { reading, writing } = await connect(side(), side());
         const sent = Array.from({ length: 1000 }, (_, index) => `frame ${index}`);
@@ -167,7 +167,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         if (tellsRetained) expect(new Set(reading.retained)).toEqual(new Set([false]));
       });
 
-      it.each([0, 1, 1000, 65_448, 65_536, 300_000, 1024 * 1024])('carries a payload of %i bytes, and changes neither frame', async (size) => {
+      it.each([0, 1, 1000, 65_448, 65_536, 300_000, 1024 * 1024])('carries a payload of %i bytes, and does not change the frame', async (size) => {
         const side = await prepare();
         const from = side();
         const { reading } = await connect(from, side());
@@ -178,7 +178,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         expect([before.equals(frame), before.equals(reading.frames[0]!)]).toEqual([true, true]);
       });
 
-      it('carries to two patrons of a brewer, at one brew and at two', async () => {
+      it('reaches several patrons of a brewer, in one client and in two', async () => {
         const side = await prepare();
         const [from, one, two] = [side(), side(), side()];
         const pairs: Awaited<ReturnType<typeof connect>>[] = [];
@@ -188,7 +188,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         await eventually(() => expect(pairs.map(({ reading }) => reading.texts())).toEqual([['to all'], ['to all'], ['to all']]));
       });
 
-      it('tells two brewers of one topic apart by their ids, at one brew and at two', async () => {
+      it('keeps brewers of one topic apart, in one client and in two', async () => {
         const side = await prepare();
         const [a, b, to] = [side(), side(), side()];
         const sources: [Side, number][] = [[a, 1], [a, 2], [b, 3]];
@@ -199,7 +199,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         await eventually(() => expect(pairs.map(({ reading }) => reading.texts())).toEqual([['of 1'], ['of 2'], ['of 3']]));
       });
 
-      it('carries within one brew: both ends in one client', async () => {
+      it('works within one client', async () => {
         const side = await prepare();
         const both = side();
         const { reading, writing } = await connect(both, both);
@@ -207,7 +207,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         await eventually(() => expect(reading.texts()).toEqual(['a', 'b', 'c']));
       });
 
-      it('of a brewer that was not started does nothing', async () => {
+      it('does nothing for a brewer that was not started', async () => {
         const side = await prepare();
         const [from, to] = [side(), side()];
         await from.brew.brew(idOf(8), frameOf(TOPIC, idOf(8), Buffer.from('of nobody')));
@@ -219,7 +219,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         expect([reading.frames, from.errors]).toEqual([[], []]);
       });
 
-      it('settles every promise, and throws nothing but BUFFER_FULL, when more is brewed than can leave', async () => {
+      it('settles every promise under overload, and fails only with BUFFER_FULL', async () => {
         const side = await prepare();
         const { reading, writing } = await connect(side(), side());
         const accepted: number[] = [];
@@ -235,7 +235,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       });
     });
 
-    describe('what startPatron() and startBrewer() return', () => {
+    describe('stop()', () => {
       it('ends that pair and no other; a second call does nothing', async () => {
         const side = await prepare();
         const [from, to] = [side(), side()];
@@ -250,7 +250,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         expect(first.reading.frames).toEqual([]);
       });
 
-      it('leaves a brewer that nothing is carried of, once its last pair has ended', async () => {
+      it('ends the data of a brewer when its last pair is stopped', async () => {
         const side = await prepare();
         const [from, to] = [side(), side()];
         const { reading, writing } = await connect(from, to);
@@ -266,13 +266,13 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       });
     });
 
-    it('does not wait for a patron that has been there all the time, when only its brewer’s end is begun anew', async () => {
+    it('does not wait for a patron that stayed when only its brewer’s end is started again', async () => {
       const side = await prepare();
       const [from, to] = [side(), side()];
       const { reading, writing } = await connect(from, to);
       writing.stop();
       const again = publish(from, to);
-      // The server tells both ends.
+      // The server announces the pair to both ends.
       const pair = { topic: TOPIC, brewerId: idOf(1) };
       to.brew.renew?.({ ...pair, details: overTheWire((await from.brew.brewerDetails(pair))!) }, false);
       await vi.waitFor(async () => await again.send('again'), { timeout: 5_000 });
@@ -287,7 +287,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       expect(start).toThrow(PubkeeperError);
     });
 
-    it.runIf(lastValue)('gives a late patron the last frame of its brewer, once, and then what is live: at another brew and at the same', async () => {
+    it.runIf(lastValue)('gives a late patron the last frame once, then live frames', async () => {
       const side = await prepare();
       const [from, to, late] = [side(), side(), side()];
       const { reading, writing } = await connect(from, to);
@@ -305,7 +305,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       }
     });
 
-    it.runIf(lastValue)('gives the last frame of its brewer also to a patron that comes when all others have left', async () => {
+    it.runIf(lastValue)('gives the last frame also to a patron that comes after all others have left', async () => {
       const side = await prepare();
       const [from, to] = [side(), side()];
       const { reading, writing } = await connect(from, to);
@@ -320,12 +320,12 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       await eventually(() => expect(another.texts()).toEqual(['last', 'live']));
     });
 
-    it.runIf(missed)('keeps all that is brewed at once before the patron comes, and gives it in its order', async () => {
+    it.runIf(missed)('keeps frames brewed just before the patron connects, in order', async () => {
       const side = await prepare();
       const [from, to] = [side(), side()];
       await from.brew.brewerDetails({ topic: TOPIC, brewerId: idOf(1) });
       const { send } = publish(from, to);
-      // No broker that was tried keeps more than 1,000 for a client, where it keeps any.
+      // More than brokers keep for a client: of those that were tried, none keeps more than 1,000.
       const sent = Array.from({ length: 1_200 }, (_, index) => `early ${index}`);
       const accepted = sent.map(send);
       const reading = await listen(from, to);
@@ -338,7 +338,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
     describe('missed', () => {
       const BOTH = ['missed 1', 'missed 2'];
 
-      it.runIf(missed)('comes first, when the brewer is told of the match before the patron', async () => {
+      it.runIf(missed)('is delivered first if the brewer learns of the match before the patron', async () => {
         const side = await prepare();
         const [from, to] = [side(), side()];
         await from.brew.brewerDetails({ topic: TOPIC, brewerId: idOf(1) });
@@ -350,7 +350,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         expect([...from.errors, ...to.errors]).toEqual([]);
       });
 
-      it.runIf(missed && lastValue)('comes before what follows, and nobody waits, when the patron is told first, and has come', async () => {
+      it.runIf(missed && lastValue)('is delivered before live frames, at once, if the patron is connected already', async () => {
         const side = await prepare();
         const [from, to, early] = [side(), side(), side()];
         const first = await connect(from, to);
@@ -358,7 +358,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         await eventually(() => expect(first.reading.texts()).toEqual(['last']));
         for (const { stop } of [first.reading, first.writing]) stop();
         const reading = await listen(from, early, { patron: 102 });
-        // The last value comes with the answer to the patron that has come.
+        // The last value arrives when the patron has connected.
         await eventually(() => expect(reading.texts()).toEqual(['last']));
         const begun = performance.now();
         const { send, accepted } = publish(from, early, { patron: 102 }, BOTH);
@@ -369,12 +369,12 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
       });
     });
 
-    it.runIf(missed)('missed comes before what others are served, when the patron is told first, and has come', async () => {
+    it.runIf(missed)('missed is delivered before newer frames that other patrons get meanwhile', async () => {
       const side = await prepare();
       const [from, to, early] = [side(), side(), side()];
       const others = await connect(from, to);
       const reading = await listen(from, early, { patron: 102 });
-      // By the same connection, so that the patron has asked when this goes through.
+      // Over the same connection: when this pair works, the other patron has connected too.
       await connect(from, early, { brewer: 2, patron: 103 });
       await others.writing.send('newer');
       await eventually(() => expect(others.reading.texts()).toEqual(['newer']));
@@ -385,14 +385,14 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
     });
 
     describe('close()', () => {
-      it('of a brew that never started, and twice, does nothing', async () => {
+      it('is harmless before anything was started, and when called twice', async () => {
         const { brew, errors } = (await prepare())();
         for (let i = 0; i < 2; i++) await brew.close();
         brew.wake?.();
         expect(errors).toEqual([]);
       });
 
-      it('lets leave what was accepted; then nothing is carried and nothing received; stops of before do no harm', async () => {
+      it('sends what was accepted and ends all pairs; stopping them later is harmless', async () => {
         const side = await prepare();
         const [from, to] = [side(), side()];
         const { reading, writing } = await connect(from, to);
@@ -400,7 +400,7 @@ export function brewSuite(name: string, options: BrewSuiteOptions): void {
         await from.brew.close();
         await eventually(() => expect(reading.frames.length).toBe(100));
         await to.brew.close();
-        // The same ids again, on the same brews; the ends of the closed pairs are called late.
+        // The same ids again, on the same brews; the functions that stop the closed pairs are called late.
         const again = await connect(from, to);
         for (const stop of [writing.stop, reading.stop]) stop();
         await again.writing.send('again');
