@@ -34,7 +34,7 @@ export class Run {
     this.#end(code);
   }
 
-  /** Ends the run with what went wrong. */
+  /** Reports an error, and ends the run with its exit code. */
   fail(error: unknown): void {
     if (this.#over) return;
     this.tell.error(error);

@@ -22,12 +22,12 @@ export interface Listener {
 }
 
 interface Item {
-  /** The order of the calls. */
+  /** Numbers the messages in the order in which they were published. */
   readonly serial: number;
   readonly address: string;
   readonly payload: Uint8Array;
   readonly retain: boolean;
-  /** How many connections have ended while it was the first that the broker had not confirmed. */
+  /** How many connections have ended while this was the first message that the broker had not confirmed. */
   refused: number;
 }
 
@@ -110,7 +110,7 @@ export class BrokerLink {
     try {
       if (this.#line) void this.#line.publish(address, payload, retain)?.catch(() => undefined);
     } catch {
-      // Whoever waits for it asks again, or goes on without.
+      // A patron that waits for this message asks again, or goes on without it.
     }
   }
 

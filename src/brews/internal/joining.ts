@@ -24,19 +24,19 @@ export interface Answered {
   readonly retained: boolean;
   /** Another part follows. */
   readonly more: boolean;
-  /** Sent without being asked for, because the brewer heard of the match after it had answered. */
+  /** Sent without a question, because the brewer heard of the match only after the patron had asked. */
   readonly unasked: boolean;
 }
 
 export interface JoiningOptions {
   /** Asks the brewer for what it has. Called again while no answer comes. */
   ask(): void;
-  /** Says that the answer has come. */
+  /** Confirms to the brewer that the answer has come. */
   got(): void;
   deliver(frame: Uint8Array, retained: boolean): void;
   /** Called once if nobody answered in time. From then on frames flow through. */
   unanswered?(): void;
-  /** The last frame that was delivered before, if this is a return. */
+  /** The last frame that was delivered before a reconnect, if there was one. */
   readonly last: Uint8Array | undefined;
 }
 
@@ -58,7 +58,7 @@ export class Joining {
   #last: Uint8Array | undefined;
   /** The first frame that was delivered when frames began to flow, or after. */
   #first: Uint8Array | undefined;
-  /** `#first` was among what the brewer sends unasked. */
+  /** `#first` was found among the frames that the brewer sends unasked. */
   #met = false;
 
   constructor(options: JoiningOptions) {

@@ -127,7 +127,7 @@ export class LocalOutlet {
   }
 
   /**
-   * Sends a frame to all who are connected, and keeps it for those who are on their way.
+   * Sends a frame to all connected readers, and keeps it for patrons that are expected.
    * @throws {PubkeeperError} `BUFFER_FULL`
    */
   write(frame: Uint8Array): void | Promise<void> {

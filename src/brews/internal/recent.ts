@@ -70,8 +70,8 @@ export class Recent {
 
   /**
    * @param keepLast whether a last value is kept here; false where the broker does it
-   * @param report told (`BREW_FAILED`) of a patron that did not come in time for what was kept for it; for brews that know
-   * who comes
+   * @param report told (`BREW_FAILED`) when a patron has not come in time for the frames that were kept for it; for brews whose
+   * patrons say who they are
    */
   constructor(keepLast: boolean, report?: (error: PubkeeperError) => void) {
     this.#keepLast = keepLast;
