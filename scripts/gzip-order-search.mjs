@@ -1,4 +1,4 @@
-// Searches an order of each bundle's declarations and methods, and letters of its inner properties, that make it shorter with gzip; writes gzip-order.json:
+// Searches an order of each bundle's declarations and methods, and letters of its inner properties, that gzip better; writes gzip-order.json:
 //   node scripts/gzip-order-search.mjs [seconds for each bundle, default 300] [seed, default 1] [bundles, default both]
 // It needs a build (`npm run build`).
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

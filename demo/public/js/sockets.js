@@ -56,7 +56,7 @@ export class Sockets {
     return this.#cutLeft(kind) > 0;
   }
 
-  /** By a monotonic clock: if the system's clock were set back, a cut would last longer. @param {Kind} kind */
+  /** How long a cut still lasts, in ms; by a monotonic clock, because the system's clock may be set back. @param {Kind} kind */
   #cutLeft(kind) {
     return Math.max(0, this.#cutUntil[kind] - performance.now());
   }

@@ -31,7 +31,7 @@ export class VirtualList {
     this.#create = create;
     this.#update = update;
     scroller.append(this.#space);
-    // Measured here, since reading them at every draw would make the browser lay out the page at every draw.
+    // Read position and height only here: reading them at every draw would make the browser lay out the page each time.
     scroller.addEventListener(
       'scroll',
       () => {
