@@ -170,7 +170,7 @@ export class BroadcastChannelBrew implements Brew {
   #channel(brewerId: string): BroadcastChannel {
     const channel = new BroadcastChannel(`pubkeeper:${this.scope}:${brewerId}`);
     channel.onmessageerror = () => this.#host!.dropped('malformed');
-    // In Node an open channel keeps the process alive: that is for the client's connection to do.
+    // In Node an open channel keeps the process alive; only the client's connection should.
     (channel as { unref?(): void }).unref?.();
     return channel;
   }

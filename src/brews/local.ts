@@ -165,7 +165,7 @@ export class LocalBrew implements Brew {
     this.#open.clear();
     for (const reader of this.#readers) reader.stop();
     this.#readers.clear();
-    // Before `#heard` is cleared, or what these readers heard would be kept into the next session.
+    // Before `#heard` is cleared: otherwise what these readers heard would still be known in the next session.
     for (const [pair, reader] of this.#leaving) this.#end(pair, reader);
     this.#heard.clear();
     await Promise.all(outlets.map((outlet) => outlet.then((listening) => listening.close()).catch(() => undefined)));
@@ -203,7 +203,7 @@ export class LocalBrew implements Brew {
     // The directory may have been removed, with its login session or by a clean-up of temporary files: then make it again.
     if (this.#prepared && !(await isThere(directory))) this.#prepared = undefined;
     await (this.#prepared ??= prepareDirectory(directory)).catch((error: unknown) => {
-      this.#prepared = undefined; // the cause may be mended: try again next time
+      this.#prepared = undefined; // try again next time
       throw error;
     });
     const path = socketPath(directory, brewerId);

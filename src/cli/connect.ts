@@ -42,8 +42,8 @@ export function makeClient(flags: ClientFlags, brews: Brew[] | undefined, run: R
   client.on('error', (error) => {
     if (run.isOver) return;
     if (error.details['code'] === TOO_LONG) run.fail(failure('A message is longer than the server accepts: send it in parts.', error));
-    // When disconnected, an error means that nothing is tried again, or that what was brewed last did not leave. Except if a brew was
-    // still connecting: what waited for it is reported separately, or has gone over another brew.
+    // When disconnected, an error means that nothing is tried again, or that the last message was not sent. CONNECT_FAILED of a brew that
+    // was still connecting means neither: what waited for that brew is reported separately, or has gone over another brew.
     else if (isRefusal(error) || (client.state === 'disconnected' && error.code !== 'CONNECT_FAILED')) run.fail(error);
     // Reconnecting has been reported already; and if this side has closed a connection, the command reports what is lost by that.
     else if (client.state === 'reconnecting' || error.code === 'CONNECTION_CLOSED') tell.detail(error.message);

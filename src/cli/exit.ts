@@ -17,7 +17,7 @@ export class ExitError extends Error {
 /** The command line is wrong: nothing was tried. */
 export const usage = (sentence: string): ExitError => new ExitError(ExitCode.USAGE, sentence);
 
-/** Throws the error by which an option was refused, as a usage error if the value is wrong: it came from the command line. */
+/** Throws the error by which an option was refused; a wrong value is a usage error, because it came from the command line. */
 export function refused(error: unknown): never {
   throw error instanceof PubkeeperError && ['OPTION_INVALID', 'BREW_CONFIG_INVALID'].includes(error.code) ? usage(error.message) : error;
 }

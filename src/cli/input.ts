@@ -10,7 +10,7 @@ export const MAX_MESSAGE = 16 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
-/** The bytes of a file, or of stdin for `undefined` and `-`. Throws at once if it cannot be read, since it may be long before it is read. */
+/** The bytes of a file, or of stdin for `undefined` and `-`. Throws now if there is nothing to read: the first read may be much later. */
 export function openInput(path: string | undefined): Readable {
   const isStdin = path === undefined || path === '-';
   const stat = isStdin ? fstatSync(0) : statSync(path);

@@ -35,7 +35,7 @@ async function authenticator(flags: ServeFlags): Promise<Authenticator | undefin
 /** The authenticator for signed tokens; undefined if no flag asks for them. */
 export async function jwtAuthenticator(flags: JwtFlags): Promise<JwtAuthenticator | undefined> {
   const options = jwtOptionsOf(flags);
-  // With a file, its contents may be wrong; with a URL, the command line is.
+  // A wrong URL is a usage error; a key file may be named rightly and have wrong contents.
   if (!options) return undefined;
   const made = JwtAuthenticator.create(options);
   return options.jwksUrl === undefined ? made : made.catch(refused);

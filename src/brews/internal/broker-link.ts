@@ -255,7 +255,7 @@ export class BrokerLink {
       this.#outage.end(error);
       return;
     }
-    // A link that has never been up gets no time to come back before its pairs move.
+    // A link that has never been up is reported as down at once.
     this.#outage.down(this.#wasUp ? undefined : 0);
     this.#timer = wait(backoff(this.#attempts++, this.#host.reconnect), () => void this.#open());
   }

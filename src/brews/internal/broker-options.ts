@@ -11,7 +11,7 @@ const WS = ['ws:', 'wss:'];
 const MAX_ADDRESSES = 16;
 /**
  * The limits of an address: brokers end the connection over a longer one, and with it all other pairs. NATS takes lines of 4096 bytes;
- * mosquitto takes 200 levels, of which the address of a patron's answers needs two more.
+ * mosquitto takes 200 levels, and the address of a patron's answers has two more.
  */
 const MAX_BYTES = 3900;
 const MAX_LEVELS = 190;
@@ -29,7 +29,7 @@ interface Secrets {
 }
 
 /**
- * Reads the addresses of the own broker: gives them without the credentials in them, the credentials, and the addresses for patrons.
+ * Reads the addresses of the own broker. Returns them without credentials, the credentials, and the addresses that patrons are told.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function readUrls(

@@ -70,7 +70,7 @@ export class Relays {
 
   #dialled(url: string, socket: Observed): void {
     const relay = this.#relay(url);
-    // A connection that was given up stays open until the other side answers its close: it counts as down when the next one is dialled.
+    // A connection that was given up may not have closed, because the other side does not answer: it is down when the next one is dialled.
     if (relay.socket?.readyState === OPEN) relay.outage.down();
     relay.socket = socket;
     const isCurrent = (): boolean => relay.socket === socket && this.#relays.get(url) === relay;

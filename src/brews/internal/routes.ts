@@ -121,7 +121,7 @@ export class Routes {
     if (!held.given.length) this.#lost();
   }
 
-  /** The message `bytes` was read: copies last frames that would keep much more than themselves of it in memory. */
+  /** The WebSocket message was read: copies last frames that are less than half of it, and would keep all of it in memory. */
   release({ length }: Uint8Array): void {
     for (const route of this.#fresh) if (route.last!.length < length / 2) route.last = route.last!.slice();
     this.#fresh.clear();

@@ -105,7 +105,7 @@ function probe(path: string): Promise<'alive' | 'stale' | 'absent'> {
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') resolve('absent');
-      // Refused: nobody listens. After any other error somebody may, so the file stays.
+      // Refused, or not a socket: nobody listens. After any other error somebody may, so the file stays.
       else resolve(error.code === 'ECONNREFUSED' || error.code === 'ENOTSOCK' ? 'stale' : 'alive');
     });
   });
