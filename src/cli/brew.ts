@@ -120,7 +120,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
     run.after(undefined);
   };
 
-  // When the last patron leaves, messages that wait for a broker that is away are given up at once, without an error: so if the flush
+  // When the last patron leaves, messages that wait for a broker that is away are given up at once without an error: so if the flush
   // ends now, they are lost. A sent message that the broker has not confirmed yet keeps waiting, and does not count as lost. If the broker
   // was never away, only the patron's confirmation is missing: it has what it wanted, and that is slower than the server's notification.
   const abandoned = (brewer: Brewer): void => {

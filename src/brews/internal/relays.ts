@@ -70,7 +70,7 @@ export class Relays {
 
   #dialled(url: string, socket: Observed): void {
     const relay = this.#relay(url);
-    // A connection that was given up may not have closed, because the other side does not answer: it is down when the next one is dialled.
+    // A socket that is still open when the next one is dialled has been given up: the relay did not answer.
     if (relay.socket?.readyState === OPEN) relay.outage.down();
     relay.socket = socket;
     const isCurrent = (): boolean => relay.socket === socket && this.#relays.get(url) === relay;
