@@ -10,14 +10,14 @@ import { orderForGzip } from './scripts/gzip-order.mjs';
 import { shortenProperties } from './scripts/gzip-properties.mjs';
 import { leanNoble } from './scripts/lean-noble.mjs';
 
-// At the end, so that no line of the source map moves.
+// Goes at the end of the bundle, so that no line of the source map moves.
 const NOTICE = '/*! pubkeeper (MIT), with @noble/ciphers and @noble/hashes (MIT, Paul Miller) */';
 
 const NOBLE = ['ciphers/noble.js', 'sha256.js'];
 
 const NOBLE_NOTICE = '// With parts of @noble/ciphers and @noble/hashes (MIT, Paul Miller), see THIRD-PARTY-LICENSES.txt.';
 
-/** What terser leaves, to which Oxc gives names that gzip likes better, and from which it folds a bit more: 1 %. */
+/** Minifies terser's output again with Oxc, whose names suit gzip better, and which folds a bit more: saves 1 %. */
 const oxc = {
   name: 'oxc',
   async renderChunk(code, { fileName }, { format }) {
@@ -30,8 +30,8 @@ const oxc = {
 };
 
 /**
- * Puts the function that is the bundle into parentheses, by which V8 knows that it is called at once: it reads it once then and not
- * twice. No column of the source map moves: the outer function loses a parenthesis.
+ * Puts the function that contains the bundle into parentheses: they tell V8 that it is called at once, so that V8 parses it once and not
+ * twice. No column of the source map moves, because the outer function loses a parenthesis.
  */
 function eager(code) {
   const changed = code.replace(/^\(function\((.*?)\}\)\((\w+),function\((.*)\}\);(\s*)$/s, '!function($1}($2,(function($3}));$4');
@@ -47,7 +47,7 @@ const output = (format, file, options) => ({
   exports: 'named',
   sourcemap: true,
   generatedCode: { preset: 'es2015', symbols: false },
-  // What is shortest is not what gzip makes shortest: calls that are not inlined and plain statements repeat more.
+  // The shortest code is not the shortest after gzip: calls that are not inlined, and plain statements, repeat more.
   plugins: [terser({ ecma: 2022, module: format === 'es', compress: { passes: 2, inline: 1, sequences: false }, mangle: false }), orderForGzip, shortenProperties, oxc],
   ...options,
 });
@@ -62,7 +62,7 @@ const inputSourceMaps = {
   },
 };
 
-/** Source maps hold only the sources that are not in the package. */
+/** Keeps only those sources in the source maps that are not in the package. */
 const ownSourcesElsewhere = {
   name: 'own-sources-elsewhere',
   generateBundle(_options, bundle) {
@@ -76,7 +76,7 @@ const ownSourcesElsewhere = {
 };
 
 /**
- * Begins the bundle with what is least like the rest of it, which then no longer parts what is alike: gzip looks 32 KiB back. 0.6 %.
+ * Puts the code that is least like the rest (noble) first, so that it does not separate similar code: gzip looks only 32 KiB back. Saves 0.6 %.
  */
 const nobleFirst = {
   name: 'noble-first',
@@ -86,7 +86,7 @@ const nobleFirst = {
 const { dependencies, peerDependencies, exports } = JSON.parse(readFileSync('package.json', 'utf8'));
 const packages = Object.keys({ ...dependencies, ...peerDependencies });
 
-/** What package.json gives to Node alone, by its name in dist: each entry and the module that it is made of. */
+/** The entries that package.json has for Node only: by their name in dist/node, the module that each is made from. */
 function nodeEntries() {
   const names = Object.values(exports).flatMap(({ node }) => (node ? [node.replace('./dist/node/', '')] : []));
   const files = names.flatMap((name) => {
@@ -97,16 +97,16 @@ function nodeEntries() {
 }
 
 const shared = {
-  // Without `browser: true` the bundle swallows ws and the Node platform.
+  // Without `browser: true` the bundle would include ws and the Node platform.
   plugins: [nodeResolve({ browser: true }), inputSourceMaps],
   onwarn(warning) {
-    // An import left unresolved makes a bundle that no page can load.
+    // A warning may mean an unresolved import, with which no page could load the bundle.
     throw new Error(warning.message);
   },
 };
 
 export default [
-  // First, and in the place of what tsc made of them: all that follows, and the bundlers of applications, take these.
+  // First, and replacing tsc's output: all that follows uses these modules, as do the bundlers of applications.
   ...NOBLE.map((name) => `dist/core/${name}`).map((file) => ({
     input: file,
     external: (id) => id.startsWith('.') && /\/(host|engine)\.js$/.test(id),
@@ -126,11 +126,11 @@ export default [
     ...shared,
     plugins: [...shared.plugins, nobleFirst],
     input: 'dist/compat/index.js',
-    // A script tag sets each of its names as a global, as the old bundle did: the "namespace" is the global object.
+    // With a script tag each name becomes a global, as with the old bundle: the "namespace" is the global object.
     output: output('umd', 'dist/pubkeeper-compat.umd.min.js', { name: 'globalThis', extend: true, esModule: false }),
   },
-  // Node opens, reads and links each module by itself, which takes longer than running them does. All entries are built at once, so
-  // that what one of them throws is an instance of a class of another.
+  // Bundled for Node, because opening, reading and linking many modules takes longer than running them. All entries are built together, so
+  // that they share classes: an error that one of them throws is an instance of the class that another one exports.
   {
     input: nodeEntries(),
     external: (id) => isBuiltin(id) || packages.some((name) => id === name || id.startsWith(`${name}/`)),
@@ -141,7 +141,7 @@ export default [
       manualChunks: (id) => /\/dist\/(core|server)\/(?!ciphers\/noble\.js|cluster\/)/.exec(id)?.[1],
       hoistTransitiveImports: false,
       sourcemap: true,
-      // Rollup drops what React's entry begins with.
+      // Rollup drops the directive with which the entry for React begins.
       banner: ({ name }) => (name === 'react/index' ? "'use client';" : ''),
     },
     onwarn(warning) {

@@ -1,7 +1,7 @@
-// node bench/cluster.mjs [patrons] [busy]: what a registration costs in a cluster. One server of three has all the patrons; measured
-// are the time until the others know of them, what each server and NATS need for it, how long a fourth server takes to start, and,
-// with so many busy processes beside, how long after its death its registrations count nowhere any more, and all brewers of another
-// server that were matched with them have been told.
+// node bench/cluster.mjs [patrons] [busy]: what a registration costs in a cluster. One server of three has all the patrons. Measures the
+// time until the others know of them, the memory that each server and NATS need for them, and how long a fourth server takes to start.
+// Then, with `busy` busy processes running, the first server is killed: measures how long it takes until its registrations count nowhere
+// any more, and until all brewers at another server that were matched with them have been told.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ const patrons = Number(process.argv[2] ?? 100_000);
 const busy = Number(process.argv[3] ?? 0);
 const TOKEN = 'bench';
 const PER_CONNECTION = 10_000;
-/** Of so many patrons one is matched with a brewer at another server. */
+/** One of this many patrons is matched with a brewer at another server. */
 const MATCHED = 50;
 const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const children = new Set();
@@ -56,7 +56,7 @@ const until = async (look) => {
   while (!(await look())) await pass(50);
 };
 
-/** A connection: what it sends once it is let in, and what it does with each packet after that. */
+/** Opens a connection. `begin` is called when it is authenticated, `received` with each packet after that. */
 function connect(url, failed, begin, received) {
   const socket = new WebSocket(url, ['pubkeeper-1.1'], { perMessageDeflate: false });
   const send = (type, payload) => socket.send(encodePacket({ type, payload }));
@@ -70,7 +70,7 @@ function connect(url, failed, begin, received) {
   return socket;
 }
 
-/** A connection with so many patrons; resolves when all are answered. */
+/** Opens a connection with `count` patrons; resolves when all are answered. */
 const register = (url, count, offset) =>
   new Promise((resolve, reject) => {
     let answers = 0;
@@ -85,7 +85,7 @@ const register = (url, count, offset) =>
     });
   });
 
-/** A connection with a brewer for one in so many patrons; resolves when all are matched. */
+/** Opens a connection with a brewer for each matched patron (see MATCHED); resolves when all are matched. */
 const brew = (url) =>
   new Promise((resolve, reject) => {
     const count = Math.ceil(patrons / MATCHED);
@@ -138,7 +138,7 @@ if (busy) await pass(2000);
 const others = [servers[1], servers[2], fourth];
 const dying = performance.now();
 for (const child of children) if (child.pid === servers[0].pid) child.kill('SIGKILL');
-// What is left are the brewers, for those who are not their server.
+// Only the brewers are left then, also in the count of servers that they are not connected to.
 const expired = Promise.all(others.map((server) => until(async () => (await server.metric('cluster_registrations')) <= brewing.count))).then(() => performance.now());
 const beside = busy ? `, with ${busy} busy processes beside` : '';
 console.log(`  its death${beside}: it counts nowhere after ${seconds((await expired) - dying)}, the end of ${brewing.count} matches told after ${seconds((await brewing.parted) - dying)}`);

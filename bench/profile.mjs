@@ -8,7 +8,7 @@ const folder = mkdtempSync(join(tmpdir(), 'bench-profile-'));
 process.env.BENCH_PROFILES = folder;
 const { oneToOne } = await import('./scenes/one-to-one.mjs');
 
-/** What a function belongs to. */
+/** The group that a function belongs to. */
 function groupOf({ functionName, url }) {
   if (functionName === '(garbage collector)') return 'garbage collection';
   if (functionName === '(program)') return 'V8 and the kernel';
@@ -18,13 +18,13 @@ function groupOf({ functionName, url }) {
   if (url.startsWith('node:internal/crypto')) return 'node:crypto';
   if (/node:(net|internal\/(stream|streams|net))/.test(url)) return "Node's sockets and streams";
   if (url.startsWith('node:')) return 'other parts of Node';
-  // Native functions without a place are the kernel's, or crypto's.
+  // Native functions without a URL belong to the kernel or to crypto.
   if (/^(writev|writeBuffer|writeLatin1String|writeUtf8String)$/.test(functionName)) return 'system calls: write';
   if (/^(update|final|setAAD|setAuthTag|getAuthTag|CipherBase|randomFillSync)$/.test(functionName)) return 'node:crypto';
   return url.includes('/bench/') ? 'the bench itself' : functionName.startsWith('(') ? functionName : 'built in';
 }
 
-/** What Node does until it runs: loading modules, compiling them. */
+/** Parts of Node that only run at the start, such as loading and compiling modules. */
 const STARTS = /modules|loader|bootstrap|realm|internal\/(process|main|source_map|vm)|fs/;
 
 function read(role) {

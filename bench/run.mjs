@@ -1,4 +1,4 @@
-// npm run bench [-- --quick | --smoke] [-- --only <words of a title>] [-- --readme]: ours and the peers in the same run, in turn.
+// npm run bench [-- --quick | --smoke] [-- --only <words of a title>] [-- --readme]: measures Pubkeeper and its peers in turn, in one run.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
@@ -7,7 +7,7 @@ import { human, spread } from './lib/numbers.mjs';
 import { page } from './lib/page.mjs';
 import { intoReadme } from './lib/readme.mjs';
 
-/** What is wrong with the arguments; undefined when they can be taken. */
+/** What is wrong with the arguments; undefined if they are right. */
 function complaint([arg, ...rest]) {
   if (arg === undefined) return undefined;
   if (arg !== '--only') return ['--quick', '--smoke', '--readme'].includes(arg) ? complaint(rest) : `${arg} is none of its options`;
@@ -36,7 +36,7 @@ const only = args.includes('--only') ? args[args.indexOf('--only') + 1].toLowerC
 const smoke = args.includes('--smoke'); // all scenes, but once and briefly: do they still run?
 const runs = quick || smoke ? 1 : 3;
 const ms = smoke ? 150 : quick ? 400 : 1000;
-// Where the machine is so slow that all would take longer than this and a bit, scenes are run less often: the last ones too.
+// If a slow machine would take longer than this in all (and some slack), scenes are run less often; so the last ones are run, too.
 const BUDGET_MS = 10 * 60_000;
 const SLACK_MS = 2 * 60_000;
 
@@ -66,7 +66,7 @@ for (const scene of planned) {
   begun += scene.names.length;
   const late = began + BUDGET_MS * (begun / total) + SLACK_MS;
   const values = await measure(scene, names, late).catch((error) => {
-    // One scene that cannot be had must not cost the others.
+    // A scene that fails must not prevent the others.
     console.log(`\n${scene.title}: FAILED: ${error.stack}`);
     process.exitCode = 1;
     return undefined;
@@ -94,7 +94,7 @@ console.log(`\n${machine}; ${Math.round((Date.now() - began) / 1000)} s\nbench/r
 await closeBrowsers();
 process.exit();
 
-/** The values of each name; in turn, so that a machine that slows down does so for everybody. */
+/** Measures the values of each name. The names take turns, so that a machine that slows down does so for all of them. */
 async function measure(scene, names, late) {
   if (scene.all) return scene.all(names, { ms });
   const values = new Map(names.map((name) => [name, []]));

@@ -1,5 +1,5 @@
-// `npm run bench:size`: what each library costs a page, all by the same steps: a plain import of what an application needs,
-// bundled by Rollup for browsers, minified by terser, compressed by gzip -9. The others are installed into a temporary directory.
+// `npm run bench:size`: how much each library adds to a page, by the same steps for all: a plain import of what an application needs,
+// bundled by Rollup for browsers, minified by terser, compressed by gzip -9. Other libraries are installed into a temporary directory.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -42,7 +42,7 @@ async function measure(directory, code, at) {
   });
   const { output } = await bundle.generate({ format: 'es', inlineDynamicImports: true, plugins: [terser({ ecma: 2022, module: true })] });
   await bundle.close();
-  // The import itself is all that is measured: the line that uses it is a few bytes.
+  // Only the import is measured: the line that uses it is a few bytes.
   const minified = output[0].code;
   return { minified: Buffer.byteLength(minified), gzipped: gzipSync(minified, { level: 9 }).length };
 }

@@ -1,11 +1,11 @@
-// What this machine can tell of itself without a dependency, as topics and JSON values.
+// Measurements of this machine that need no dependency, as topics and JSON values.
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, loadavg, totalmem, uptime } from 'node:os';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 
 /** @typedef {{ topic: string, value: Record<string, number> }} Sample `topic` without the host's prefix */
 
-/** How often the event loop's delay is looked at, in ms. */
+/** How often the event loop's delay is measured, in ms. */
 const RESOLUTION = 10;
 
 /**
@@ -14,7 +14,7 @@ const RESOLUTION = 10;
  */
 export const toSegment = (text) => text.replace(/[^\p{L}\p{N}_-]+/gu, '-') || '-';
 
-/** Measures what has happened since it was asked last; so rates begin with the second sample. */
+/** Measures what has happened since the last sample; so rates begin with the second one. */
 export class HostMetrics {
   #delay = monitorEventLoopDelay({ resolution: RESOLUTION });
   #cpus = cpus();
@@ -54,7 +54,7 @@ export class HostMetrics {
   #eventLoop() {
     const utilization = performance.eventLoopUtilization(this.#utilization);
     this.#utilization = performance.eventLoopUtilization();
-    // The histogram holds the time between two looks, which is the resolution plus the delay; in nanoseconds.
+    // The histogram holds the time between two measurements in nanoseconds, which is the resolution plus the delay.
     const delay = (/** @type {number} */ nanoseconds) => Math.max(0, round(nanoseconds / 1e6 - RESOLUTION, 2));
     const value = {
       p50: delay(this.#delay.percentile(50)),
@@ -72,7 +72,7 @@ export class HostMetrics {
     this.#interfaces = readInterfaces();
     return [...this.#interfaces].map(([name, now]) => {
       const then = before.get(name) ?? now;
-      // A counter that went back has started anew with its interface.
+      // A counter that went back was reset together with its interface.
       const rate = (/** @type {number} */ from, /** @type {number} */ to) => Math.max(0, Math.round((to - from) / seconds));
       return { topic: `net.${toSegment(name)}`, value: { in: rate(then.received, now.received), out: rate(then.sent, now.sent) } };
     });
@@ -88,7 +88,7 @@ function memory() {
 
 /** @returns {Sample[]} */
 function load() {
-  // Windows has no such thing, and says 0.
+  // Windows has no load average, and gives 0.
   if (process.platform === 'win32') return [];
   const [one = 0, five = 0, fifteen = 0] = loadavg();
   return [{ topic: 'load', value: { '1m': round(one, 2), '5m': round(five, 2), '15m': round(fifteen, 2), cores: availableParallelism() } }];
@@ -97,7 +97,7 @@ function load() {
 /** @returns {Sample} */
 const up = () => ({ topic: 'uptime', value: { host: Math.round(uptime()), process: Math.round(process.uptime()) } });
 
-/** Bytes received and sent since boot, by interface. Only Linux tells them without a helper program. */
+/** Bytes received and sent since boot, by interface. Only Linux gives them without a helper program. */
 function readInterfaces() {
   /** @type {Map<string, { received: number, sent: number }>} */
   const found = new Map();

@@ -1,4 +1,4 @@
-// `npm start`: a server, a client that brews what this machine measures of itself, and the dashboard to watch it.
+// `npm start`: a server, a client that brews measurements of this machine, and the dashboard to watch them.
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -59,7 +59,7 @@ function brewMetrics(client) {
       const brewer = brewers.get(topic) ?? client.addBrewer(`${prefix}.${topic}`);
       brewers.set(topic, brewer);
       left.delete(topic);
-      // What goes wrong is an `error` event as well, and the next second brings the next value.
+      // A failure is an `error` event as well, and the next second brings the next value.
       brewer.brewJSON(value).catch(() => undefined);
     }
     for (const topic of left) {
@@ -93,8 +93,8 @@ function tell({ url, port, token }) {
 const server = await startServer(readPort());
 const client = new PubkeeperClient({ server: server.url, token: server.token ?? '' });
 client.on('error', (error) => console.error(`pubkeeper: ${error.message}`));
-// A reader of our own: brewers are silent while nobody reads, and a page that comes should find last values on the relay,
-// and go on getting new ones when its control connection is cut.
+// A patron of our own: brewers are silent without one, and a page that comes should find last values on the relay, and still get
+// new ones when its control connection is cut.
 client.addPatron('host.**');
 await client.connect();
 const stopMetrics = brewMetrics(client);

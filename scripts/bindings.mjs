@@ -1,17 +1,17 @@
 const FUNCTIONS = ['ArrowFunctionExpression', 'FunctionDeclaration', 'FunctionExpression'];
 const CLASSES = ['ClassDeclaration', 'ClassExpression'];
-/** What else has variables of its own. */
+/** Other nodes that have a scope of their own. */
 const BLOCKS = ['BlockStatement', 'CatchClause', 'ForInStatement', 'ForOfStatement', 'ForStatement', 'StaticBlock', 'SwitchStatement'];
-/** What has names that are no variables, and where. */
+/** By node type, the property that holds a name which is not a variable. */
 const LABELS = { BreakStatement: 'label', ContinueStatement: 'label', LabeledStatement: 'label', ExportSpecifier: 'exported' };
 
-/** Where names are seen. */
+/** A scope: a part of the program in which declared names are visible. */
 class Scope {
-  /** What is declared here, by its name; a private one by that and `#`. */
+  /** The bindings that are declared here, by name; private names with a `#` in front. */
   declared = new Map();
-  /** What is declared here, or used here or further in. */
+  /** The bindings that are declared here, or used here or in an inner scope. */
   bindings = new Set();
-  /** The names that nothing declares. */
+  /** The names that are used here and declared nowhere. */
   globals = new Set();
 
   constructor(outer) {
@@ -20,9 +20,9 @@ class Scope {
 }
 
 /**
- * The variables and private names of a program that rollup/parseAst has read. Each has its `name`, the `places` in the text where it stands,
- * `conflicts`, which are those of the others that cannot have the same name, and `taken`, the names that none of them has and that it cannot
- * have either. It is for what minifiers write: `var` and imports are refused.
+ * The bindings (variables and private names) of a program that rollup/parseAst has read. Each has its `name`; `places`, the positions in the
+ * text where it stands; `conflicts`, the other bindings that cannot have the same name; and `taken`, further names that it cannot have, which
+ * belong to no binding. For the output of minifiers only: throws for `var` and imports.
  */
 export function bindingsOf(program) {
   const uses = [];
@@ -48,7 +48,7 @@ export function bindingsOf(program) {
 
   function visitKey({ computed, shorthand, key }, scope) {
     if (computed || key.type === 'PrivateIdentifier') visit(key, scope);
-    // The variable must keep the property's name.
+    // Shorthand: the variable must keep its name, which is also the property's.
     if (shorthand) uses.push({ key: key.name, scope });
   }
 
@@ -85,7 +85,7 @@ export function bindingsOf(program) {
     if (type === 'MetaProperty') return;
     const inner = BLOCKS.includes(type) ? new Scope(scope) : scope;
     if (type === 'CatchClause') bind(node.param, inner);
-    // Parameters and the variables of the body that follows may not have the same names.
+    // Parameters and the variables of the function's body must not have the same names.
     if (type === 'BlockStatement') for (const binding of scope.declared.values()) inner.bindings.add(binding);
     for (const [name, part] of Object.entries(node)) {
       if (name === LABELS[type] || (type === 'CatchClause' && name === 'param')) continue;
@@ -100,7 +100,7 @@ export function bindingsOf(program) {
 
 const keyOf = ({ type, name }) => (type === 'PrivateIdentifier' ? `#${name}` : name);
 
-/** Finds what each name stands for. */
+/** Finds the binding of each use of a name. */
 function resolve(uses) {
   const scopes = new Set();
   for (const { key, place, scope } of uses) {

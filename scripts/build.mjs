@@ -1,4 +1,4 @@
-// Makes dist: the compiled modules with types and source maps, the bundles for pages without a bundler, and what Node loads.
+// Makes dist: the compiled modules with types and source maps, the bundles for pages without a bundler, and the bundled entries for Node.
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ const dist = (name) => join(root, 'dist', name);
 
 await main(async () => {
   await ensureDependencies();
-  // Taken first: what changes during the build makes the result stale.
+  // Before the build, so that a change during the build makes the result stale.
   const fingerprint = buildFingerprint();
   recordBuild('');
   rmSync(dist(''), { recursive: true, force: true });
@@ -31,7 +31,7 @@ await main(async () => {
   recordBuild(fingerprint);
 });
 
-/** The licences of what the bundles and the lean noble hold of others; the dashboard has its own beside it. */
+/** Writes the licences of third-party code in the bundles and in the lean noble modules; the dashboard's are beside its files. */
 function copyLicenses() {
   const packages = ['@noble/ciphers', '@noble/hashes'];
   const texts = packages.map((name) => `${name}\n\n${readFileSync(join(root, 'node_modules', name, 'LICENSE'), 'utf8').trim()}\n`);

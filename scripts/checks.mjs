@@ -1,4 +1,4 @@
-// The static checks. `node scripts/checks.mjs [lint|types]` runs those whose name begins so; scripts/test.mjs runs all.
+// The static checks. `node scripts/checks.mjs [lint|types]` runs those whose name begins with that word; scripts/test.mjs runs all.
 import { pathToFileURL } from 'node:url';
 import { ensureBuild, ensureDependencies, main, runNode, step } from './setup.mjs';
 
@@ -12,7 +12,7 @@ const checks = [
   { name: 'types of demo', run: tsc('demo/tsconfig.json') },
 ];
 
-/** Runs every check whose name begins with the prefix, also after one has failed. */
+/** Runs every check whose name begins with the prefix, even after one has failed. */
 export async function runChecks(prefix = '') {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const check of checks.filter(({ name }) => name.startsWith(prefix))) {

@@ -19,7 +19,7 @@ await main(async () => {
     const { code, output } = await runNode('node_modules/vitest/vitest.mjs', ['run', '--project', 'unit', '--reporter=json', `--outputFile=${report}`, SUITE], {
       quiet: true,
     });
-    // One that ends before it has run anything writes none.
+    // If vitest ends before it has run anything, it writes no report.
     const results = existsSync(report) ? read(report) : [];
     if (!results.length) throw new SetupError(`The suite did not run: ${output}`);
     print(results);
@@ -40,7 +40,7 @@ function read(file) {
   }));
 }
 
-// Titles: the brew, `the contract of a brew: …`, and a part of the contract that the case may belong to.
+// Titles, from the outside in: perhaps others, `the contract of a brew: <the brew>`, and perhaps a part of the contract.
 function contract(titles) {
   return titles.findIndex((title) => title.startsWith(CONTRACT));
 }
@@ -51,11 +51,11 @@ function brewOf(titles) {
 
 function nameOf(titles, title) {
   const name = [...titles.slice(contract(titles) + 1), title].join(' ');
-  // What is refused differs from brew to brew; what is asked does not.
+  // Each brew refuses other details, but it is one case of the contract.
   return name.startsWith('startPatron() refuses') ? 'startPatron() refuses details that make no sense' : name;
 }
 
-/** Several tests may stand in one cell: all of them must have passed. */
+/** The sign for a cell, which may stand for several tests: 'NO' if any of them has failed. */
 function sign(results) {
   if (results.some(({ status }) => status === 'failed')) return 'NO';
   return results.some(({ status }) => status === 'passed') ? 'yes' : '-';

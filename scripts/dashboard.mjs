@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { root } from './setup.mjs';
 
-/** Gathers them in dist/dashboard/public, which src/dashboard/handler.ts serves. */
+/** Copies these files to dist/dashboard/public, which src/dashboard/handler.ts serves. */
 export function copyDashboard() {
   const target = join(root, 'dist/dashboard/public');
   const vendor = join(target, 'vendor');
@@ -13,7 +13,7 @@ export function copyDashboard() {
 
   const bundle = join(root, 'dist/pubkeeper.umd.min.js');
   if (existsSync(bundle)) {
-    // The map stays beside the original: here the comment would only lead developer tools to a 404.
+    // Without the comment that names the source map: the map is not copied, and developer tools would get a 404.
     const code = readFileSync(bundle, 'utf8').replace(/\n\/\/# sourceMappingURL=.*\s*$/, '\n');
     writeFileSync(join(vendor, 'pubkeeper.umd.min.js'), code);
   }

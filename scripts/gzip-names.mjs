@@ -2,10 +2,10 @@ import { minify } from 'rolldown/utils';
 import { parseAst } from 'rollup/parseAst';
 import { bindingsOf } from './bindings.mjs';
 
-/** What a name may become: in the order in which Oxc gives them. */
+/** The names to choose from, in the order in which Oxc gives them. */
 const NAMES = 'etnriaoscludfpmhgvybxwkCSTED';
 
-/** The lengths of text that are counted, and how often all names are looked at. Tried: shorter and longer ones, weights, more rounds. */
+/** The lengths of the pieces that are counted, and how many times all names are tried. Other lengths, weights and more rounds were no better. */
 const LENGTHS = [2, 3, 4, 5, 7, 9];
 const ROUNDS = 4;
 
@@ -14,15 +14,15 @@ const LONGEST = Math.max(...LENGTHS);
 const BITS = 20;
 
 /**
- * Gives the variables and private names of minified code names by which gzip finds more of what it has seen already. A minifier gives the names
- * that are shortest, and which of those it gives to what it does not care; but `e.length` ten times is less for gzip than `e.length`
- * five times and `t.length` five times. So each variable in turn takes, of all names of one letter that are free where it is seen,
- * that which makes the text around it most like the rest: by how often each piece of two to nine characters is there. Where another
- * variable has that name, the two may swap. 2.4 %.
+ * Renames the variables and private names of minified code so that gzip finds more repetitions. A minifier chooses the shortest names, but not
+ * which variable gets which of them; yet for gzip, ten times `e.length` is shorter than five times `e.length` and five times `t.length`.
+ * So each variable in turn takes, of all one-letter names that are free in its scope, the name that makes the text around it most like
+ * the rest, which is measured by how often each piece of two to nine characters occurs. If another variable has that name, the two may
+ * swap. Saves 2.4 %.
  *
- * Nothing but letters changes, each for one other, so the source map holds for the result. It depends on nothing but the code: no
- * randomness, and no gzip, of which each version of Node has another. That the code still means the same is checked by Oxc: whatever it is
- * given, it gives the same names to what means the same.
+ * Each letter is replaced by one other letter, so the source map still fits. The result depends only on the code: not on chance, nor on
+ * gzip, which differs between versions of Node. Oxc checks that the program is still the same: it gives equal names to equal programs,
+ * whatever their names were before.
  */
 export async function nameForGzip(code, fileName, module) {
   const text = Buffer.from(code, 'latin1');
@@ -36,7 +36,7 @@ export async function nameForGzip(code, fileName, module) {
   return named;
 }
 
-/** Gives it the best of the names that it can have. */
+/** Gives a binding the best name that it can have. */
 function rename(binding, pieces) {
   const { name: former, conflicts } = binding;
   let most = 0;
@@ -54,7 +54,7 @@ function rename(binding, pieces) {
   if (best) pieces.replace(...best);
 }
 
-/** How often each piece of the text is there, by hashes. */
+/** Counts how often each piece of the text occurs, by hash. */
 class Pieces {
   #text;
   #counts = LENGTHS.map(() => new Int32Array(1 << BITS));
@@ -64,7 +64,7 @@ class Pieces {
     this.#count([...text.keys()], 1);
   }
 
-  /** How much more often the pieces around bindings would be there, if they had these names. */
+  /** How much more often the pieces around these bindings would occur if the bindings had these names. */
   gain(bindings, names) {
     const places = bindings.flatMap(({ places }) => places).sort((a, b) => a - b);
     const former = bindings.map(({ name }) => name);
@@ -93,7 +93,7 @@ class Pieces {
     });
   }
 
-  /** Adds to the counts of all pieces that hold one of these places, or takes away; returns how much of them was there. */
+  /** Adds `by` to the counts of all pieces that contain one of these places; returns how often those pieces occurred before, weighted. */
   #count(places, by) {
     const text = this.#text;
     let sum = 0;
@@ -109,7 +109,7 @@ class Pieces {
           const counts = this.#counts[index++];
           if (start + length <= place) continue;
           const at = hash >>> (32 - BITS);
-          // What is there at all counts most.
+          // That a piece occurs at all counts most.
           sum += WORTH[Math.min(counts[at], WORTH.length - 1)];
           counts[at] += by;
         }

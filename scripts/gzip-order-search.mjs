@@ -1,4 +1,4 @@
-// Looks for an order of each bundle's declarations and methods, and for letters of its inner properties, that are shorter with gzip, and keeps them in gzip-order.json:
+// Searches an order of each bundle's declarations and methods, and letters of its inner properties, that gzip better; writes gzip-order.json:
 //   node scripts/gzip-order-search.mjs [seconds for each bundle, default 300] [seed, default 1] [bundles, default both]
 // It needs a build (`npm run build`).
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { lettersFor, propertiesOf, shortened } from './gzip-properties.mjs';
 import { root } from './setup.mjs';
 
 const BUNDLES = process.argv[4]?.split(',') ?? ['pubkeeper.umd.min.js', 'pubkeeper-compat.umd.min.js'];
-/** After so many seconds the bundle is made anew: names follow the order, and the order the names. */
+/** After this many seconds the bundle is made again: the names of variables depend on the order, and the best order on those names. */
 const ROUND = 3;
 
 const sizeOf = (code) => gzipSync(code, { level: 9 }).length;
@@ -31,7 +31,7 @@ async function main(seconds, seed) {
   }
 }
 
-/** Looks for a better order, from that which is there, or from none where that one has put a constant where it is used. */
+/** Searches a better order, starting from the current one; or from none if, with the current one, a constant was inlined (not `isWhole`). */
 async function search({ file, seconds, seed }) {
   const make = await maker(file);
   const end = Date.now() + seconds * 1000;
@@ -40,7 +40,7 @@ async function search({ file, seconds, seed }) {
   let best = start;
   let rounds = 0;
   for (; Date.now() < end; rounds++) {
-    // Each goes its own way. What is found by the names of before is mostly longer by new ones; now and then it is not.
+    // Each round has a seed of its own. An order that is good with the old names is mostly worse with the new ones, but not always.
     const made = await make(climb({ ...from, seconds: ROUND * (rounds % 3 ? 0.1 : 1), seed: seed + 31 * rounds }).order);
     if (made.isWhole && made.size <= from.size) from = made;
     if (made.size < best.size) best = made;
@@ -49,8 +49,8 @@ async function search({ file, seconds, seed }) {
 }
 
 /**
- * What makes a bundle as the build does, by an order. `named` is it before names are shortened, `code` after that. `isWhole`: both declare the
- * same, so that the order of one is known by the names of the other; a constant may have been put where it is used.
+ * Returns a function that makes a bundle as the build does, in a given order. `named`: the code before names are shortened; `code`: after that.
+ * `isWhole`: both have the same declarations, so that the names of one tell the order of the other; otherwise a constant was inlined.
  */
 async function maker(file) {
   const { options } = await loadConfigFile(`${root}/rollup.config.mjs`, { silent: true });
@@ -71,7 +71,7 @@ async function maker(file) {
 
 const inWorker = (data) => new Promise((resolve, reject) => new Worker(new URL(import.meta.url), { workerData: data }).once('message', resolve).once('error', reject));
 
-/** Moves declarations and methods about, gives properties each other's letters, and keeps what is not longer, as long as there is time. */
+/** Moves declarations and methods, and swaps the letters of properties; keeps each change that makes the code no longer, while there is time. */
 function climb({ named, code: made, properties, seconds, seed }) {
   let code = made;
   const names = unitsOf(named);
@@ -83,7 +83,7 @@ function climb({ named, code: made, properties, seconds, seed }) {
   const classes = units.filter(({ methods }) => methods?.length > 1);
   const textOf = (sorted) =>
     [[0, units[0].statement.start], ...piecesOf(sorted), [units.at(-1).statement.end]].map((piece) => (typeof piece === 'string' ? piece : code.slice(...piece))).join('');
-  // A linear congruential generator: the same seed takes the same way.
+  // A linear congruential generator: the same seed gives the same search.
   const random = (below) => ((seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff) >> 8) % below;
   const moved = (list, count) => {
     const next = [...list];
@@ -91,7 +91,7 @@ function climb({ named, code: made, properties, seconds, seed }) {
     next.splice(random(next.length + 1), 0, ...cut);
     return next;
   };
-  // Those of two letters stay as they are.
+  // Names of two letters stay as they are.
   const shortest = Object.keys(properties).filter((name) => properties[name].length === 1);
   const letters = shortest.map((name) => properties[name]);
   const spots = propertiesOf(parseAst(code)).found.filter(({ name, shorthand }) => letters.includes(name) && !shorthand);

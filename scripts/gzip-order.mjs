@@ -3,12 +3,12 @@ import { fileURLToPath } from 'node:url';
 import { runInNewContext } from 'node:vm';
 import { parseAst } from 'rollup/parseAst';
 
-/** By bundle: the names of its declarations in their order, and those of each class's methods; and the letters of its inner properties. Written by gzip-order-search.mjs. */
+/** By bundle: the order of its declarations and of each class's methods, as names, and the short names of its inner properties. Written by gzip-order-search.mjs. */
 export const ORDER = fileURLToPath(new URL('gzip-order.json', import.meta.url));
 
 const isMethod = ({ type }) => type === 'MethodDefinition';
 
-/** The statements that code consists of: those in the function that a UMD bundle calls, which is its largest. */
+/** The node whose statements make up the code: the program, or in a UMD bundle its largest function. */
 function bodyOf(code) {
   let body = parseAst(code);
   if (body.body.length > 1) return body;
@@ -23,8 +23,8 @@ function bodyOf(code) {
 }
 
 /**
- * What code declares at its top: functions, classes with their methods, and constants one by one, which alone have a `kind`. `key`: its
- * name. What is no declaration, which is what a bundle begins and ends with, is not among them.
+ * The declarations at the top of the code: functions, classes with their methods, and constants one by one. Only constants have a `kind`.
+ * `key`: the name. Other statements, with which a bundle begins and ends, are left out.
  */
 export function unitsOf(code) {
   const { body } = bodyOf(code);
@@ -44,7 +44,7 @@ export function unitsOf(code) {
 }
 
 /**
- * `units` in the order of these keys; what is not among the keys stays behind what it stands behind.
+ * `units` in the order of these keys; a unit that is not among the keys stays behind the one before it.
  * @template {{ key: string }} Unit
  * @param {readonly Unit[]} units
  * @param {readonly string[]} [keys]
@@ -59,22 +59,22 @@ export function arrange(units, keys = []) {
     .map(({ unit }) => unit);
 }
 
-/** `code` with its declarations and methods in this order, as gzip-order.json has it, and a source map. */
+/** `code` with its declarations and methods in `order`, an entry of gzip-order.json; and a source map. */
 export function inOrder(code, order) {
   const units = unitsOf(code);
   const sorted = arrange(units, order.declarations).map((unit) => (unit.methods ? { ...unit, methods: arrange(unit.methods, order.methods[unit.key]) } : unit));
   return cutAndJoined(code, [[0, units[0].statement.start], ...piecesOf(sorted), [units.at(-1).statement.end, code.length]]);
 }
 
-/** What gzip-order.json says of a bundle. */
+/** The entry of gzip-order.json for a bundle. */
 export function orderOf(fileName) {
   const orders = existsSync(ORDER) ? JSON.parse(readFileSync(ORDER, 'utf8')) : {};
   return orders[fileName] ?? orders[fileName.replace('.esm.', '.umd.')];
 }
 
 /**
- * A Rollup plugin, for what is minified but has its names still: puts declarations and methods into the order in which gzip finds more of what
- * it has seen already, and finds it nearer. What they do does not depend on it, as long as nothing is used before it is there: the build looks.
+ * A Rollup plugin for code that is minified but still has its names: puts declarations and methods into an order in which gzip finds more
+ * repetitions, and nearer ones. The code does the same in any order in which nothing is used before it is declared: the build checks that.
  */
 export const orderForGzip = {
   name: 'order-for-gzip',
@@ -83,7 +83,7 @@ export const orderForGzip = {
     return order ? inOrder(code, order) : null;
   },
   generateBundle({ format }, bundle) {
-    if (format !== 'umd') return; // that of the ES module is the same
+    if (format !== 'umd') return; // the ES module has the same order
     for (const { fileName, code } of Object.values(bundle)) {
       try {
         if (code) runInNewContext(code, {});
@@ -94,16 +94,16 @@ export const orderForGzip = {
   },
 };
 
-/** What units are made of: a list is a part of the code, from here to there. Constants that stand together are declared together. */
+/** The pieces that make up the units: a text, or a list [start, end], which is a part of the code. Neighbouring constants share one declaration. */
 export const piecesOf = (units) =>
   units.flatMap(({ start, end, kind, methods, fields, inside }, index) => {
     if (kind) return [units[index - 1]?.kind === kind ? ',' : `${kind} `, [start, end], units[index + 1]?.kind === kind ? '' : ';'];
     if (!methods.length) return [[start, end]];
-    // Fields are set in their order, and stand first.
+    // Fields come first, and in their order, because they are set in that order.
     return [[start, inside + 1], ...fields.flatMap((field) => [[field.start, field.end], ';']), ...methods.map((method) => [method.start, method.end]), '}'];
   });
 
-/** Code made of these pieces, and a source map that leads each character to where it was. */
+/** Joins these pieces to code, with a source map that leads each character to its old place. */
 export function cutAndJoined(code, pieces) {
   const places = [];
   let [line, column] = [0, 0];

@@ -2,13 +2,13 @@ import { parseAst } from 'rollup/parseAst';
 import { cutAndJoined, orderOf } from './gzip-order.mjs';
 
 /**
- * The properties that a bundle has for itself alone: of objects and classes of ours that no application, no server, no brew or cipher of somebody
- * else and no other copy of this package ever sees. Nothing of the public API belongs here, of what is sent, or of an error's details.
+ * The properties that only the bundle itself uses: those of our objects and classes that are never seen by an application, a server, a third
+ * party's brew or cipher, or another copy of this package. No property of the public API, of sent data or of an error's details belongs here.
  */
 export const INNER = [
   // Connections, sessions, and what they are made of
   'abandon', 'heardAt', 'hurry', 'isOpen', 'isReady', 'onClose', 'onDown', 'onFault', 'onMessage', 'onOpen', 'onPacket', 'onReady', 'place', 'servers', 'tell', 'watch',
-  // The lifecycle of a client, its registry, and who is in it
+  // The lifecycle of a client, its registry, and the registered members
   'answered', 'expectAnswer', 'expire', 'isRunning', 'notify', 'refused', 'register', 'registerAll', 'registration', 'registry', 'session', 'unanswered', 'unbind', 'undo', 'unregister', 'untried',
   // What patrons and brewers are made of
   'accept', 'counts', 'deliver', 'digestOf', 'drops', 'flush', 'hasRoomFor', 'listener', 'outlet', 'past', 'queue', 'received', 'replays', 'resets', 'sealer', 'take', 'told',
@@ -17,16 +17,16 @@ export const INNER = [
 ];
 
 const LETTERS = [...'etnriaoscludfpmhgvybxwkCSTEDjqzABFGHIJKLMNOPQRUVWXYZ$_'];
-/** What they are called instead: there are more of them than letters. */
+/** The short names to choose from: there are more properties than letters. */
 const NAMES = [...LETTERS, ...LETTERS.map((letter) => `${letter}e`)];
 
-/** What builtin objects have under such a name would be taken for ours. */
+/** Builtin objects whose properties must not be taken for ours. */
 const BUILTINS = [Array, ArrayBuffer, DataView, Date, Error, Function, Map, Number, Object, Promise, RegExp, Set, String, Uint8Array, WeakSet];
 const isBuiltin = (name) => name in Math || name in JSON || BUILTINS.some((Class) => name in Class || name in Class.prototype);
 
 /**
- * Where the names of properties stand in a program that rollup/parseAst has read, and its texts. `shorthand`: that of a variable is written by
- * the same name alone, as in `{ name }`.
+ * Finds where the names of properties stand in a program that rollup/parseAst has read, and its string literals. `shorthand`: the name stands
+ * for a property and a variable, as in `{ name }`.
  */
 export function propertiesOf(program) {
   /** @type {{ name: string, start: number, end: number, shorthand: boolean }[]} */
@@ -47,8 +47,8 @@ export function propertiesOf(program) {
 }
 
 /**
- * The short names that inner properties of `code` have instead: those that no other property has, and the shortest for those that stand there
- * most often. `known`: what is to be kept of earlier ones.
+ * Chooses short names for the inner properties of `code`: names that no other property has, the shortest for the most frequent ones. `known`:
+ * earlier names, which are kept if possible.
  * @param {Readonly<Record<string, string>>} [known]
  */
 export function lettersFor(code, known = {}, inner = INNER) {
@@ -65,15 +65,15 @@ export function lettersFor(code, known = {}, inner = INNER) {
 }
 
 /**
- * A Rollup plugin, for what still has its names: gives the inner properties short names. Minifiers leave properties alone, since
- * they cannot know which of them are somebody else's. Which of them has which letter is written by gzip-order-search.mjs.
+ * A Rollup plugin for code that still has its names: gives the inner properties short names. Minifiers leave properties alone, since
+ * they cannot know which of them other code uses. gzip-order-search.mjs chooses the letters.
  */
 export const shortenProperties = {
   name: 'shorten-properties',
   renderChunk: (code, { fileName }) => shortened(code, lettersFor(code, orderOf(fileName)?.properties)),
 };
 
-/** `code` with these letters, and a source map. */
+/** `code` with these short names, and a source map. */
 export function shortened(code, { found, letters }) {
   const pieces = [];
   let at = 0;

@@ -1,23 +1,23 @@
-/** What src/core/ciphers/noble.ts takes of `unsafe`. */
+/** The members of `unsafe` that src/core/ciphers/noble.ts uses. */
 const USED = ['expandKeyLE', 'expandKeyDecLE', 'encrypt', 'decrypt'];
 
-/** The state of SHA-256. */
+/** The names of the words of SHA-256's state. */
 const WORDS = [...'ABCDEFGH'];
 
 /**
- * What is left out of each module, by the names of functions and of classes with their methods. `bodies`: what a function does instead.
- * `without`: methods that nobody calls and fields that nobody reads, which no tree shaking finds. `unchecked`: functions that
- * lose so many checks, `if (…) throw` and calls of `abytes`. `known`: what is always the same here, or is never looked at again.
+ * The changes to each module, by the names of functions, or of classes with their methods. `bodies`: new function bodies. `without`:
+ * methods and fields that nobody uses, which tree shaking does not find. `unchecked`: functions that lose this many checks, which are
+ * `if (…) throw` and calls of `abytes`. `known`: code to replace, because its result is always the same here or is never used.
  */
 const CUTS = {
   'ciphers/aes': {
     bodies: {
-      // Tables of single bytes: those of pairs take 1.3 MB and some milliseconds to make, and in a page that does other things they are not at hand.
-      // All four as one, of signed words, which is twice as fast in Firefox. From the 256th on the S-box has nothing, which counts as 0.
+      // Tables for single bytes: noble's for pairs of bytes take 1.3 MB and some milliseconds to make, and do not stay in the CPU's cache.
+      // All four are one table of signed words, which is twice as fast in Firefox. From index 256 on `sbox[i]` is undefined, which counts as 0.
       genTtable: 'const T = new Int32Array(1024); for (let i = 0; i < 1024; i++) T[i] = factors.reduce((word, factor) => (word << 8) | mul(sbox[i], factor), 0) || rotl32_8(T[i - 256]); return { S: sbox, T };',
       apply0123: 'return T[s0 & 255] ^ T[256 | ((s1 >>> 8) & 255)] ^ T[512 | ((s2 >>> 16) & 255)] ^ T[768 | (s3 >>> 24)];',
       applySbox: 'return S[s0 & 255] | (S[(s1 >>> 8) & 255] << 8) | (S[(s2 >>> 16) & 255] << 16) | (S[s3 >>> 24] << 24);',
-      // The same steps with the words the other way round; so are those of its keys, below.
+      // The same steps as `encrypt`, with the words in reverse order; so are the words of its keys, below.
       decrypt: 'const r = encrypt(xk, s0, s3, s2, s1, tableDecoding); return { s0: r.s0, s1: r.s3, s2: r.s2, s3: r.s1 };',
     },
     unchecked: { expandKeyLE: 1 },
@@ -34,7 +34,7 @@ const CUTS = {
       'new Uint32Array(len + 28)': 'new Int32Array(len + 28)',
       'encKey[Nk - i - 4 + j]': 'encKey[Nk - i - 4 + (-j & 3)]',
       'function encrypt(xk, s0, s1, s2, s3) {\n    const { sbox2, T01, T23 } = tableEncoding;': 'function encrypt(xk, s0, s1, s2, s3, make = tableEncoding) {\n    const { S, T } = make();',
-      // Its words are little-endian on any machine, and the key that was given stays as it is.
+      // Read the key's words as little-endian on any machine, and do not change the given key.
       'const toClean = [];': 'let power = 1;',
       't = subByte(rotr32_8(t)) ^ xPowers[i / Nk - 1];': '{ t = subByte(rotr32_8(t)) ^ power; power = mul2(power); }',
       'if (!isLE || !isAligned32(key))\n        toClean.push((key = copyBytes(key)));': 'const view = new DataView(key.buffer, key.byteOffset, len);',
@@ -45,7 +45,7 @@ const CUTS = {
     },
   },
   'hashes/sha2': {
-    // The state is a list of words, which are 32 bits wide by themselves. There is one class for all, since only SHA-256 is used.
+    // The state is a Uint32Array, so that words wrap at 32 bits by themselves. There is one class, since only SHA-256 is used.
     bodies: { 'SHA2_32B.constructor': 'this.state = Uint32Array.from(SHA256_IV);', 'SHA2_32B.get': 'return this.state;' },
     without: [...WORDS, 'set', '_cloneInto', 'destroy', 'roundClean'].map((name) => `SHA2_32B.${name}`),
     known: {
@@ -69,16 +69,17 @@ function rootsOfPrimes(count, degree) {
 }
 
 /**
- * A Rollup plugin, for the modules of dist that use noble and for all that is made of them: of @noble/ciphers and @noble/hashes it leaves out
- * what the SDK never comes to. That is what the object `unsafe` holds besides, which no tree shaking can leave out; checks of arguments that only
- * our own code gives (keys and frames are checked before, by `PubkeeperError`s that name the brewer; a key's type and length here too); how SHA-256
- * gathers what comes in parts, and all that does the same twice; and constants that are shorter to compute. The tables of AES are made when they are
- * first used and not when it is loaded: a page whose messages are opened by WebCrypto never needs them. What is computed stays as it is. Where noble's text is not what is expected here (its versions are fixed in package.json), the build fails.
+ * A Rollup plugin for the modules of dist that use noble: leaves out the parts of @noble/ciphers and @noble/hashes that the SDK never uses.
+ * These are: the other members of the object `unsafe`, which tree shaking cannot remove; checks of arguments that only our own code gives (keys
+ * and frames are checked before, by `PubkeeperError`s that name the brewer; a key's type and length here too); SHA-256 for data that comes in
+ * parts; duplicate code; and constants that are shorter to compute. The tables of AES are made at their first use, not on load: a page whose
+ * messages are opened by WebCrypto never needs them. Results stay the same. If noble's text is not as expected here (package.json fixes its
+ * versions), the build fails.
  */
 export const leanNoble = {
   name: 'lean-noble',
   transform(code, id) {
-    // So that minifiers see functions, which they can rename and put where they are called, and not an object's.
+    // Then minifiers see functions, which they can rename and inline, and not members of an object.
     if (id.endsWith('/core/ciphers/noble.js')) return { code: code.replace('import { unsafe }', 'import * as unsafe'), map: null };
     const name = /@noble[\\/](\w+[\\/]\w+)\.js$/.exec(id)?.[1]?.replace('\\', '/');
     if (!name) return null;
@@ -121,7 +122,7 @@ function cut(code, { body }, { bodies = {}, without = [], unchecked = {}, known 
     if (checks.length !== count) throw different(module, name);
     for (const check of checks) edits.push({ ...check, text: '' });
   }
-  // From the last to the first, so that what is before stays where it is.
+  // From the last to the first, so that the positions of earlier edits stay right.
   edits.sort((a, b) => b.start - a.start);
   const lean = edits.reduce((text, edit) => text.slice(0, edit.start) + edit.text + text.slice(edit.end), code);
   return Object.entries(known).reduce((text, [from, to]) => {

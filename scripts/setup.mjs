@@ -1,4 +1,4 @@
-// What `npm start` and `npm test` need before they can begin, on a clone that may be fresh.
+// Sets up what `npm start` and `npm test` need, on a clone that may be fresh.
 // Node built-ins only: this runs before any dependency is installed.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -60,7 +60,7 @@ export async function ensureDependencies() {
   const expected = hash(readFileSync(join(root, 'package-lock.json')));
   if (readStamp(installStamp) === expected) return;
   step('installing dependencies (npm ci)');
-  // npm names its own script when it runs us; `npm` alone is no executable file on Windows.
+  // npm tells its own script when it runs this one; `npm` alone is not an executable file on Windows.
   const npm = process.env.npm_execpath?.endsWith('npm-cli.js') ? [process.execPath, process.env.npm_execpath] : ['npm'];
   // Installing a Playwright browser is a step of its own, and only where no other browser is found.
   await runOrThrow('The dependencies could not be installed: see the output of npm ci above.', npm[0], [...npm.slice(1), 'ci', '--no-audit', '--no-fund'], {
@@ -113,7 +113,7 @@ const browsers = [
   },
 ];
 
-/** Installs packages of Debian where that is possible; true when everything is there then. */
+/** Installs Debian packages if that is possible; returns whether nothing is missing after that. */
 async function aptInstall(missing) {
   if (process.getuid?.() !== 0 || !isOnPath('apt-get')) return false;
   step(`installing ${missing.map(({ name }) => name).join(', ')} (apt-get)`);
@@ -121,12 +121,12 @@ async function aptInstall(missing) {
   const env = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const apt = (...args) => run('apt-get', args, { quiet: true, env });
   await apt('update');
-  // One by one: where a package is not to be had, as Firefox on Ubuntu, apt-get installs none of those that it is asked for with it.
+  // One call for each: if one package is not available, as Firefox on Ubuntu, apt-get installs none of the packages of that call.
   for (const { packages } of missing) await apt('install', '-y', '--no-install-recommends', ...packages);
   return missing.every(({ isThere }) => isThere());
 }
 
-// Brokers that tests of brews start. Debian puts daemons where a user's PATH may not lead.
+// Brokers that tests of brews start. Debian puts daemons into a directory that may not be on a user's PATH.
 const isInstalled = (name) => isOnPath(name) || existsSync(join('/usr/sbin', name));
 const brokers = ['mosquitto', 'nats-server'].map((name) => ({ name, isThere: () => isInstalled(name), packages: [name] }));
 

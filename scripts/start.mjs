@@ -1,4 +1,4 @@
-// `npm start`: sets up what is missing, then hands the terminal to the demo. `npm run demo:cluster`: to that of a cluster.
+// `npm start`: sets up what is missing, then hands the terminal to the demo. `npm run demo:cluster`: to the demo of a cluster.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,11 +15,11 @@ await main(async () => {
   const child = spawn(process.execPath, [demo, ...process.argv.slice(isCluster ? 3 : 2)], { cwd: root, stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => {
-      // A terminal sends Ctrl-C to the whole group: the demo has it already, and may take a second one for "at once".
+      // A terminal sends Ctrl-C to the whole process group: the demo has it already, and may take a second one as "end at once".
       if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
     });
   }
-  // npm passes SIGTERM on to a shell, which ends and tells nobody.
+  // npm passes SIGTERM on to a shell, which ends without passing it on: so notice the parent's end.
   const parent = process.ppid;
   if (process.env.npm_lifecycle_event) setInterval(() => process.ppid === parent || child.kill('SIGTERM'), 500).unref();
   child.on('error', (error) => {

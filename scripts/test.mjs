@@ -1,4 +1,4 @@
-// `npm test`: sets up what is missing, runs every check also after one has failed, and ends with one line of counts.
+// `npm test`: sets up what is missing, runs every check even after one has failed, and ends with one line of counts.
 // Arguments go to vitest (`npm test -- test/core`); then only vitest runs.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ function add(counts) {
   for (const key of Object.keys(total)) total[key] += counts[key];
 }
 
-/** A failed build is one failure among the tests; what can be checked without dist still is. */
+/** Counts a failed build as one failure among the tests; what can be checked without dist is still checked. */
 async function attempt(action) {
   try {
     await action();
@@ -61,7 +61,7 @@ function readReport(file) {
   try {
     return JSON.parse(readFileSync(file, 'utf8')).testResults;
   } catch {
-    return []; // vitest died before it could write one: its exit code speaks
+    return []; // vitest died before it could write a report: its exit code counts
   }
 }
 
@@ -69,7 +69,7 @@ function count(files, exitCode) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const file of files) {
     const statuses = file.assertionResults.map((test) => test.status);
-    // Pending: it never ended, because its process died.
+    // A pending test has never ended, because its process died.
     const failed = statuses.filter((status) => status === 'failed' || status === 'pending').length;
     const passed = statuses.filter((status) => status === 'passed').length;
     counts.passed += passed;
@@ -77,7 +77,7 @@ function count(files, exitCode) {
     // A file that fails outside its tests (on import, in a hook) is a failure too.
     counts.failed += failed === 0 && file.status === 'failed' ? 1 : failed;
   }
-  // So is what no test answers for: a crash, an unhandled error, no test file at all.
+  // So is a failure that belongs to no test: a crash, an unhandled error, no test file at all.
   if (counts.failed === 0 && exitCode !== 0) counts.failed = 1;
   return counts;
 }

@@ -11,13 +11,13 @@ export interface ClientOptions extends Omit<CoreOptions, 'brews' | 'WebSocket' |
   /** What computes AES. Default: `node:crypto` in Node; elsewhere WebCrypto and plain JavaScript, by size. */
   readonly engine?: CoreOptions['engine'];
   /**
-   * Calls `wake` when the network or the page comes back, `rest` when the page is put away; returns what stops that. Default: by the
-   * events of the page or worker in browsers; none in Node.
+   * Calls `wake` when the network or the page comes back, `rest` when the page is put away; returns a function that stops this. Default:
+   * by the events of the page or worker in browsers; none in Node.
    */
   readonly lifecycle?: CoreOptions['lifecycle'];
 }
 
-/** The client of `pubkeeper/core` with the platform's WebSocket, crypto and page life. */
+/** The client of `pubkeeper/core` with the platform's WebSocket, crypto and page lifecycle. */
 export class PubkeeperClient extends CoreClient {
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_IN_USE` */
   constructor(options: ClientOptions) {

@@ -1,4 +1,4 @@
-// The browsers of e2e/engines, each launched once a run, with pages that hold the scripts they are given.
+// The browsers of e2e/engines, each launched once per run, with pages that load given scripts.
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
@@ -8,7 +8,7 @@ import ts from 'typescript';
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const CODE = here('../results/engines/');
 
-/** The tests' drivers are TypeScript, which not every Node reads. */
+/** Compiles the tests' drivers: they are TypeScript, which not every Node reads. */
 function translate() {
   for (const folder of ['', 'engines/']) {
     mkdirSync(`${CODE}${folder}`, { recursive: true });
@@ -35,7 +35,7 @@ export const missingBrowser = (name) => {
   return why ? `${name}: ${why}` : undefined;
 };
 
-/** A page in that browser in which these scripts have run. Call it one at a time. */
+/** Opens a page in that browser and runs these scripts in it. Wait for one call before the next. */
 export async function openPage(name, ...codes) {
   if (!launched.has(name)) launched.set(name, kinds.get(name).launch());
   const engine = await launched.get(name);

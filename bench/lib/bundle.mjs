@@ -1,4 +1,4 @@
-// Code for pages, bundled by the same steps for everybody: Rollup for browsers, terser.
+// Code for pages, bundled by the same steps for every library: Rollup for browsers, terser.
 import { fileURLToPath } from 'node:url';
 import commonjs from '@rollup/plugin-commonjs';
 import nodeResolve from '@rollup/plugin-node-resolve';
@@ -11,7 +11,7 @@ const json = { name: 'json', transform: (code, id) => (id.endsWith('.json') ? { 
 const ENTRY = '\0entry';
 const made = new Map();
 
-/** A script that sets the global `name` to what the module `code`, written as if it stood in bench/page, exports. Made once. */
+/** A script that sets the global `name` to the exports of the module `code`, whose imports are resolved as from bench/page. Made once. */
 export function bundle(name, code) {
   const key = `${name}:${code}`;
   if (!made.has(key)) made.set(key, make(name, code));

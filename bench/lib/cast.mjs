@@ -1,4 +1,4 @@
-// Processes in their roles, seen from the process that gives the orders.
+// Actors: processes with a role (role.mjs), as the process sees them that gives them orders.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { profiled } from './forked.mjs';
@@ -41,14 +41,14 @@ export class Actor {
   }
 }
 
-/** Runs `scene` with actors of that peer, and its server; they are ended afterwards. */
+/** Runs `scene` with that peer's server, and with actors that `scene` casts; ends them all afterwards. */
 export async function withPeer(peers, name, scene) {
   const server = await peers[name].server();
   const actors = [];
   const cast = async (role, options = {}) => {
     const actor = new Actor(name, role, { info: server.info, ...options });
     actors.push(actor);
-    await actor.hear(); // it is ready
+    await actor.hear(); // 'ready'
     return actor;
   };
   try {

@@ -1,4 +1,4 @@
-// In a server's process: collects garbage when it is told to.
+// Loaded into a server's process: collects garbage on request.
 process.on('message', (message) => {
   if (message !== 'collect') return;
   for (let i = 0; i < 3; i++) globalThis.gc();

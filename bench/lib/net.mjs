@@ -1,4 +1,4 @@
-// Small helpers of the processes that take part.
+// Small helpers for servers and actors.
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -20,7 +20,7 @@ export async function freePort() {
 /** Whether a program is on the PATH. */
 export const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 
-/** Runs a program with this text as its configuration until `ready` stands in what it says; returns what weighs and what ends it. */
+/** Starts a program with this text as its configuration, and waits until it prints `ready`; returns functions that measure its memory and end it. */
 export async function daemon(program, config, args, ready) {
   const directory = mkdtempSync(join(tmpdir(), 'bench-'));
   const file = join(directory, `${program}.conf`);

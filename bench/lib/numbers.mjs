@@ -6,7 +6,7 @@ export function spread(values) {
 
 export const percentile = (values, p) => [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) * p)];
 
-/** Three figures that matter, in a form that a person reads. */
+/** A number with three significant digits, for people. */
 export function human(value) {
   if (value >= 1e6) return `${(value / 1e6).toPrecision(3)} M`;
   if (value >= 1e3) return `${(value / 1e3).toPrecision(3)} k`;

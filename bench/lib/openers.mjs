@@ -1,4 +1,4 @@
-// AES-CBC by others, for comparison: `opener(key)` gives `open(payload)`, where a payload is the IV and the ciphertext.
+// AES-CBC by other libraries, for comparison: `opener(key)` gives `open(payload)`, where a payload is the IV and the ciphertext.
 import { unsafe } from '@noble/ciphers/aes.js';
 import CryptoJS from 'crypto-js';
 
@@ -9,7 +9,7 @@ export async function webCrypto(key) {
     new Uint8Array(await crypto.subtle.decrypt({ name: 'AES-CBC', iv: payload.subarray(0, 16) }, imported, payload.subarray(16)));
 }
 
-/** The inner loop of @noble/ciphers, with a key schedule that is kept. */
+/** The inner loop of @noble/ciphers, with one key schedule for all messages. */
 export function nobleKept(key) {
   const schedule = unsafe.expandKeyDecLE(key);
   return (payload) => {

@@ -2,7 +2,7 @@ import { human } from './numbers.mjs';
 
 const escape = (text) => String(text).replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);
 
-/** The results as a page that needs nothing but itself. */
+/** The results as an HTML page that needs no other file. */
 export function page({ date, machine, runs, results, skipped }) {
   const charts = results.map(({ title, unit, better, rows }) => {
     const most = Math.max(...rows.map(({ max }) => max));

@@ -1,10 +1,10 @@
-// What a patron does with the frames of one brewer, without any network: frame in, callback out. For Node and for pages.
+// Measures what a patron does with the frames of one brewer, without any network: from the frame to the callback. For Node and for pages.
 import { Brewer, Patron } from '../../dist/index.js';
 
 const BREW = { name: 'bench' };
 const PATRON = '0'.repeat(32);
 
-/** The end of a tick, after what promises do. */
+/** Waits until the end of the tick, after all callbacks of promises. */
 const tick = () =>
   new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
@@ -12,7 +12,7 @@ const tick = () =>
     port2.postMessage(0);
   });
 
-/** A brewer, and its frames of `count` messages of `size` bytes, `perTick` of them brewed in each tick. */
+/** Makes a brewer, and its frames for `count` messages of `size` bytes, `perTick` of them brewed in each tick. */
 export async function frames({ cipher, size, count, perTick, engine }) {
   const made = [];
   const brewer = new Brewer('bench.alone', { cipher });
@@ -40,10 +40,10 @@ export function patronOf(brewer, engine, callback) {
 
 const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
-/** How long is timed at once, in ms: the clocks of some browsers go by milliseconds. */
+/** The shortest time that is measured, in ms: the clocks of some browsers tick in milliseconds. */
 const LEAST = 50;
 
-/** Runs `round`, which handles `count` messages, for `ms`; gives the median of how many it does in a second. */
+/** Runs `round`, which handles `count` messages, again and again for `ms`; returns the median rate in messages a second. */
 async function rate(count, ms, round) {
   const rates = [];
   const start = performance.now();
@@ -84,7 +84,7 @@ export async function burstRate({ engine, cipher, size, perTick = 64, ms }) {
   });
 }
 
-/** The same frames by somebody else's `open(payload)`, which may give a promise; in order, `perTick` under way at once. */
+/** The same frames by another library's `open(payload)`, which may return a promise; in order, `perTick` at once. In messages a second. */
 export async function othersRate({ engine, size, perTick = 64, ms, opener }) {
   const count = 64 * 20;
   const { brewer, made } = await frames({ cipher: 'aes-cbc', size, count, perTick, engine });
@@ -99,13 +99,13 @@ export async function othersRate({ engine, size, perTick = 64, ms, opener }) {
   });
 }
 
-/** µs from a frame in to its callback, for messages that come one by one. */
+/** µs from a frame to its callback, for messages that come one by one. */
 export async function spacedTime({ engine, cipher, size, ms }) {
   const count = Math.max(8, Math.min(256, Math.floor(2 ** 20 / size)));
   const { brewer, made } = await frames({ cipher, size, count, perTick: 1, engine });
   let heard = false;
   let wake;
-  // One for all rounds, as the others have one key for all: AES-CBC knows no replays.
+  // One patron for all rounds, as the other libraries have one key for all: with AES-CBC a repeated frame is no replay.
   const patron = patronOf(brewer, engine, () => {
     heard = true;
     wake?.();
@@ -115,16 +115,16 @@ export async function spacedTime({ engine, cipher, size, ms }) {
       heard = false;
       wake = undefined;
       patron._handleCallback(brewer.brewerId, frame);
-      // Where it is heard at once, no promise is resolved in the callback: in Firefox that takes the longer the deeper the stack
-      // is, 16 µs at 60 calls, and at a few calls as long as the message.
+      // If the callback was called at once, do not resolve a promise in it: the deeper the stack, the longer that takes in Firefox, 16 µs
+      // at 60 calls; even at a few calls it takes as long as the message.
       await (heard ? undefined : new Promise((resolve) => (wake = resolve)));
     }
   }));
 }
 
 /**
- * The least that an engine takes for such messages, without a patron: what a spaced message is compared with. What waits for it is
- * the same as above.
+ * The shortest time that an engine takes for such messages without a patron, in µs, to compare `spacedTime` with. Waits for each message
+ * in the same way.
  */
 export async function bareTime({ engine, size, ms, opener }) {
   const count = Math.max(8, Math.min(256, Math.floor(2 ** 20 / size)));

@@ -1,11 +1,11 @@
-// A control connection without an SDK: packets in and out. For scenes in which there are many of them.
+// A control connection without an SDK: packets in and out. For scenes with many connections.
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { decodePacket, encodePacket, PacketType } from '../../dist/core/index.js';
 
 export { PacketType };
 
-/** `onPacket` gets what comes once the server has let it in. */
+/** Opens a connection. `onPacket` gets the packets that come after the server has authenticated it. */
 export async function openControl({ url, token }, onPacket = () => undefined) {
   const socket = new WebSocket(url, ['pubkeeper-1.1'], { perMessageDeflate: false, generateMask: () => undefined });
   await once(socket, 'open');

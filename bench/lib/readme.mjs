@@ -26,5 +26,5 @@ const figure = ({ median }, unit) => {
   return `${human(median)}${unit.includes('/s') ? '/s' : ` ${unit}`}`;
 };
 
-/** Asterisks are patterns here, and no emphasis. */
+/** Asterisks are part of patterns here, not Markdown emphasis. */
 const label = ({ label: text }) => (text.includes('*') ? `\`${text}\`` : text);

@@ -1,10 +1,10 @@
-// A process that publishes or subscribes: `node role.mjs <peer> <role>`; its orders come as messages of the parent.
+// A process that publishes or subscribes: `node role.mjs <peer> <role>`; its orders come as messages from the parent process.
 import { peers } from '../peers/index.mjs';
 import { breathe } from './net.mjs';
 
 const [, , peerName, role] = process.argv;
 const peer = peers[peerName];
-// Orders that come while nobody waits must not be lost.
+// Keep orders that come while this process does not wait for one.
 const orders = [];
 let waiting;
 process.on('message', (message) => {
@@ -13,13 +13,13 @@ process.on('message', (message) => {
   waiting = undefined;
 });
 const order = () => (orders.length ? orders.shift() : new Promise((resolve) => (waiting = resolve)));
-/** Resolves when it is on its way: what is longer than a pipe takes at once is lost by an exit before that. */
+/** Sends a message to the parent. Wait for it before an exit: that would cut off a message that is longer than the pipe's buffer. */
 const tell = (message) => new Promise((resolve) => process.send(message, resolve));
 
 const { info, ...options } = await order();
 await { publish, subscribe, rawSubscribe, echo, spaced, idle }[role](options);
 
-/** Publishes for `ms`, in windows that are drained, or `count` messages at a time when it is told to. */
+/** At each order, publishes for `ms`, and flushes after each window of messages; or, with `burst`, publishes that many messages. */
 async function publish({ size, ms, burst }) {
   const publisher = await peer.publisher(info);
   const payload = new Uint8Array(size).fill(97);
@@ -45,7 +45,7 @@ async function publish({ size, ms, burst }) {
   process.exit();
 }
 
-/** Counts what comes, and says how long it took from the first message to the last. */
+/** Counts the messages that come; at each order, tells the count and the time from the first to the last. */
 async function subscribe() {
   let count = 0;
   let first = 0;
@@ -64,7 +64,7 @@ async function subscribe() {
   process.exit();
 }
 
-/** Many connections that count bytes. Says when `bytes` have come in all. */
+/** Opens many connections that only count bytes. Tells when `wanted` bytes have come in all. */
 async function rawSubscribe({ connections }) {
   let bytes = 0;
   let wanted = Infinity;
@@ -88,14 +88,14 @@ async function rawSubscribe({ connections }) {
 }
 
 /**
- * Milliseconds by the clock that all processes of a machine share. `performance.timeOrigin` is taken anew by each process, and
- * differs by up to 50 µs.
+ * Milliseconds by the clock that all processes of a machine share. `performance.timeOrigin` is determined by each process for itself,
+ * and is off by up to 50 µs.
  */
 function sharedClock() {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
-/** For latency: notes when each message, which bears its time, arrives. */
+/** For latency: notes how long each message took; it contains the time at which it was sent. */
 async function echo() {
   const taken = [];
   await peer.subscribe(info, (data) => {

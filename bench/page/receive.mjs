@@ -1,4 +1,4 @@
-// What a page does in the scene of that name: counts what comes, and when.
+// What a page does in the scene page-receive: counts messages, and notes when they come.
 
 let count = 0;
 let first = 0;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { forkServer } from '../lib/forked.mjs';
 
-/** The naive limit: `ws`, a message in, a `send()` to everybody else. */
+/** The simplest relay, as a limit: `ws` alone, with a `send()` to everybody else for each message. */
 export const bareWs = () => ({
   name: 'bare ws relay',
   missing: () => undefined,

@@ -8,7 +8,7 @@ const SUBJECT = 'bench.a.b';
 export const nats = (transport) => {
   const open = async ({ tcp, ws }) => {
     if (transport === 'tcp') return (await import('@nats-io/transport-node')).connect({ servers: `127.0.0.1:${tcp}` });
-    // In Node, nats-core wants a WebSocket of the platform: the one that we use too.
+    // In Node, nats-core needs a global WebSocket: give it the one that we use, too.
     globalThis.WebSocket ??= (await import('ws')).WebSocket;
     return (await import('@nats-io/nats-core')).wsconnect({ servers: `ws://127.0.0.1:${ws}` });
   };

@@ -1,4 +1,4 @@
-// Ours, by one of its ciphers. The server runs in a process of its own, as every peer's does.
+// Pubkeeper with one of its ciphers. The server runs in a process of its own, as every peer's does.
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { createHash, randomBytes } from 'node:crypto';
@@ -29,7 +29,7 @@ export const pubkeeper = (cipher) => ({
     return { send: (bytes) => brewer.brew(bytes), flush: () => undefined };
   },
 
-  /** A connection that has joined, and only counts bytes: what it costs to read them is not the server's. */
+  /** A connection that has joined the topic and only counts bytes: decoding them is no work of the server, which is measured. */
   async rawSubscriber({ url }, onBytes) {
     const { hostname, port } = new URL(url);
     const socket = connect({ host: hostname, port: Number(port), noDelay: true });
@@ -42,14 +42,14 @@ export const pubkeeper = (cipher) => ({
     await once(socket, 'data');
     const join = Buffer.alloc(40);
     createHash('sha256').update(TOPIC).digest().copy(join, 4);
-    // Masked with zeros: as good as any mask to a server.
+    // Masked with zeros, which servers accept as any other mask.
     socket.write(Buffer.concat([Buffer.from([0x82, 0x80 | 40, 0, 0, 0, 0]), join]));
     socket.on('data', (chunk) => onBytes(chunk.length));
     return socket;
   },
-  /** A connection that is let in, and then does nothing. */
+  /** A connection that is authenticated, and then does nothing. */
   idle: (info) => openControl(info),
 
-  // A server has to have somebody to match the brewer with.
+  // Without a patron to match it with, a brewer would send nothing.
   needsPatron: true,
 });

@@ -6,7 +6,7 @@ import { cryptoJs, nobleKept, webCrypto } from '../lib/openers.mjs';
 import * as measures from '../lib/patron-alone.mjs';
 import { nodeEngine } from '../../dist/platform/node-engine.js';
 
-/** One decipher of node:crypto, kept for all messages: what the IV decrypts to is dropped. */
+/** One decipher of node:crypto, kept for all messages: the block that an IV decrypts to is dropped. */
 function nodeKept(key) {
   const decipher = createDecipheriv('aes-128-cbc', key, Buffer.alloc(16)).setAutoPadding(false);
   return (payload) => {
@@ -18,7 +18,7 @@ function nodeKept(key) {
 const openers = { webCrypto, nobleKept, cryptoJs, nodeKept };
 const pages = new Map();
 
-/** Runs a measure of lib/patron-alone.mjs where `place` says. */
+/** Runs a function of lib/patron-alone.mjs in a place: Node or a browser. */
 async function measure(place, name, options) {
   if (place === 'Node') return measures[name]({ ...options, engine: nodeEngine, opener: openers[options.opener] });
   if (!pages.has(place)) pages.set(place, openPage(place, await bundle('alone', `export * from './alone.mjs';`)));
@@ -35,7 +35,7 @@ const LABELS = {
 const missing = (place) => () => (place === 'Node' ? undefined : missingBrowser(place));
 const SHARE = 3; // messages that come one by one need no long run
 
-/** Messages a second, frame in, callback out; `others` are handed the same payloads without a patron. */
+/** Messages a second from frame to callback; `others` decrypt the same payloads without a patron. */
 export const patronAlone = (place, cipher, size, others = []) => ({
   title: `patron alone in ${place}, ${cipher === 'aes-gcm' ? 'sealed' : 'AES-128-CBC'}, ${size} B, bursts of 64`,
   unit: 'messages/s',
@@ -49,7 +49,7 @@ export const patronAlone = (place, cipher, size, others = []) => ({
       : measure(place, 'othersRate', { opener: name, size, ms }),
 });
 
-/** µs from frame in to callback out for messages that come one by one, beside the engines alone. */
+/** µs from frame to callback for messages that come one by one, compared with the engines alone. */
 export const patronSpaced = (place, size) => ({
   title: `patron alone in ${place}, AES-128-CBC, ${size} B, one by one`,
   unit: 'µs',

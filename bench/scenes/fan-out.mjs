@@ -2,8 +2,8 @@ import { withPeer } from '../lib/cast.mjs';
 import { peers } from '../peers/index.mjs';
 
 /**
- * Deliveries a second out of the server, to many connections that only count bytes. Published in bursts, each when the
- * last one has arrived everywhere, so that no server has to throw anything away.
+ * Deliveries a second out of the server, to many connections that only count bytes. Publishes in bursts, each when the last
+ * one has arrived everywhere, so that no server has to drop anything.
  */
 export const fanOut = (connections, names) => ({
   title: `1 → ${connections}, 1 KiB, out of the server`,
@@ -16,7 +16,7 @@ export const fanOut = (connections, names) => ({
       const subscribers = await cast('rawSubscribe', { connections });
       const burst = Math.max(10, Math.round(20_000 / connections));
       const publisher = await cast('publish', { size: 1024, burst });
-      // The first bursts tell how many bytes one is, the least of them: the rest is counted by it. The very first is in more pieces.
+      // The first bursts tell how many bytes a burst has; take the fewest, because the very first is sent in more pieces.
       let bytes = 0;
       let each = Infinity;
       for (let warm = 0; warm < 3; warm++) {
@@ -34,7 +34,7 @@ export const fanOut = (connections, names) => ({
       while (performance.now() - start < ms) {
         bytes += each;
         await publisher.ask('go');
-        // Bundles and batches differ by a few bytes of headers from burst to burst: almost all is all.
+        // Bundles and batches differ by a few bytes of headers from burst to burst: wait for almost all bytes only.
         await subscribers.ask({ wanted: bytes - each * 0.02 });
         bursts++;
       }

@@ -2,11 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { withPeer } from '../lib/cast.mjs';
 import { peers } from '../peers/index.mjs';
 
-/** File descriptors that a process may have; a server needs one for each connection and some besides. */
+/** How many file descriptors a process may have; a server needs one for each connection, and some more. */
 const descriptors = Number(spawnSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).stdout) || Infinity;
 const measured = new Map();
 
-/** One measurement gives both figures. */
+/** Measures memory and time together; each scene takes one of them. */
 function measure(name, connections) {
   const key = `${name}:${connections}`;
   if (!measured.has(key)) {
@@ -36,8 +36,8 @@ const idle = (wanted, what, unit, names, pick) => {
   };
 };
 
-/** What the server's process grows by for each client that has been let in and does nothing. */
+/** By how much the server's process grows for each client that is authenticated and does nothing. */
 export const idleMemory = (count, names) => idle(count, 'memory of the server for each', 'KiB', names, ({ each }) => each);
 
-/** How long it takes until all have been let in, by one process, a hundred at a time. */
+/** How long it takes until all clients, which one process opens a hundred at a time, are authenticated. */
 export const idleAccept = (count, names) => idle(count, 'until all are let in', 's', names, ({ seconds }) => seconds);

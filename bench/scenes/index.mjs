@@ -12,11 +12,11 @@ const ALL = ['sealed', 'plain', 'cbc', 'nats-tcp', 'nats-ws', 'mqtt-tcp', 'mqtt-
 
 const IN_PAGES = ['sealed', 'nats-ws', 'mqtt-ws', 'socket.io'];
 const IDLE = ['plain', 'nats-ws', 'socket.io', 'ws'];
-/** The naive limit shows what a relay in JavaScript costs at least. */
+/** With `ws`, the simplest relay, which shows what a relay in JavaScript costs at least. */
 const LATENCY = ['sealed', 'nats-ws', 'ws'];
 const OTHERS = ['webCrypto', 'cryptoJs'];
 
-/** What is measured, ours first: ratios are to the first name. */
+/** What is measured. Pubkeeper comes first, because ratios are to the first name. */
 export const scenes = (quick) => (quick ? few : all)();
 
 const few = () => [
@@ -41,13 +41,13 @@ const all = () => [
   oneToOne(16_384, ['sealed', 'nats-ws', 'nats-tcp']),
   fanOut(100, ['sealed', 'nats-tcp']),
   fanOut(1000, ['sealed', 'nats-tcp']),
-  // Before the browsers, which stay open until the end and are not idle.
+  // Before the browsers, which stay open until the end and use some CPU.
   latency(0.5, LATENCY),
   latency(0.99, LATENCY),
   latency(0.5, ['plain', 'nats-ws']),
   latency(0.99, ['plain', 'nats-ws']),
   ...['Chromium', 'Firefox'].flatMap((browser) => [64, 1024].map((size) => pageReceives(browser, size, IN_PAGES))),
-  // What a page takes at most: messages that are as long as what ours puts together.
+  // The most that a page can receive: messages as long as a batch of ours.
   ...['Chromium', 'Firefox'].map((browser) => pageReceives(browser, 65_536, ['sealed', 'ws'])),
   ...['Node', 'Chromium', 'Firefox', 'WebKit'].flatMap((place) => [
     patronAlone(place, 'aes-cbc', 64, OTHERS),

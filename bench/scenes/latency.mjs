@@ -2,12 +2,12 @@ import { withPeer } from '../lib/cast.mjs';
 import { percentile } from '../lib/numbers.mjs';
 import { peers } from '../peers/index.mjs';
 
-/** Times that one percentile has taken, and the other has not looked at yet. */
+/** Times that were measured for one percentile, and that the other one has not used yet. */
 const kept = new Map();
 
 /**
- * How many times as long messages are sent as they are looked at, the last of them. All but the server of nats is JavaScript, which
- * takes some thousand messages to become fast: what a dashboard that stays open gets is what comes after them.
+ * Messages are sent for this many times as long as they are measured; only the last ones count. All but the NATS server is JavaScript,
+ * which takes some thousand messages to become fast, and a dashboard that stays open has had those.
  */
 const WARM_UP = 3;
 
@@ -21,7 +21,7 @@ async function times(name, ms) {
   });
 }
 
-/** One-way time of a message at 2,000 a second, in µs, at a percentile. A run gives the median and, if that is asked for later, the other. */
+/** One-way time of a message at 2,000 a second, in µs, at a percentile. Runs for the median are used again for a higher percentile. */
 export const latency = (p, names) => ({
   title: `one-way latency at 2,000/s, 64 B, p${p * 100}`,
   unit: 'µs',

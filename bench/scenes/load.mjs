@@ -1,4 +1,4 @@
-// What it takes until a library is there: imported by Node, taken in by a page.
+// How long it takes to load a library: to import it in Node, to parse and run it in a page.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -15,10 +15,10 @@ const LIBRARIES = {
   'socket.io-client': { node: 'socket.io-client', page: `export { io } from 'socket.io-client';` },
 };
 const names = Object.keys(LIBRARIES);
-/** What a page loads that has no bundler. */
+/** The file for pages without a bundler. */
 const UMD = 'pubkeeper.umd.min.js';
 
-/** ms of the import, in a process that has done nothing else. */
+/** How long the import takes, in ms, in a process that does nothing else. */
 export const importInNode = () => ({
   title: 'import in Node, cold',
   unit: 'ms',
@@ -32,7 +32,7 @@ export const importInNode = () => ({
   },
 });
 
-/** ms in which a page parses and runs the minified bundle: a script in the page itself, which no cache knows. */
+/** How long a page takes to parse and run the minified bundle, in ms: an inline script, which differs each time and so is in no cache. */
 export const parseInPage = (browser) => ({
   title: `parse and run in ${browser}`,
   unit: 'ms',

@@ -1,8 +1,8 @@
-// What the control server does: matching, through real sockets.
+// The work of the control server: matching, through real sockets.
 import { idOf, openControl, PacketType } from '../lib/raw-control.mjs';
 import { peers } from '../peers/index.mjs';
 
-const BREWS = [{ name: 'bench' }]; // no relay of the server's, so that nothing is waited for
+const BREWS = [{ name: 'bench' }]; // not the server's own relay, so that the server need not wait for a JOIN
 const LABELS = { ours: 'pubkeeper' };
 
 async function withServer(run) {
@@ -14,7 +14,7 @@ async function withServer(run) {
   }
 }
 
-/** Connections that register up to 10,000 each, and wait for `wanted` packets of a type in all. */
+/** Opens connections that register up to 10,000 members each; waits for `wanted` packets of the type `answer` in all. */
 async function registerAll(info, { count, type, answer, payload, wanted = count }) {
   const connections = [];
   let heard = 0;
@@ -96,7 +96,7 @@ export const registrations = (count) => ({
           }
           await answered;
           rates.push(100 / ((performance.now() - began) / 1000));
-          if (round === 20) break; // beyond some 40,000 packets the server reads slower
+          if (round === 20) break; // after some 40,000 packets the server limits the connection's rate
         }
         values.set(name, rates);
       }

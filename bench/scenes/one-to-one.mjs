@@ -3,7 +3,7 @@ import { peers } from '../peers/index.mjs';
 
 const SETTLE_MS = 100;
 
-/** Messages a second from one publisher through the server to one subscriber, as fast as the publisher is let. */
+/** Messages a second from one publisher through the server to one subscriber, as fast as the publisher may send. */
 export const oneToOne = (size, names) => ({
   title: `1 → 1, ${size} B`,
   unit: 'messages/s',
@@ -14,7 +14,7 @@ export const oneToOne = (size, names) => ({
       const subscriber = await cast('subscribe');
       const publisher = await cast('publish', { size, ms });
       const { sent } = await publisher.ask('go');
-      // Until what is under way has come.
+      // Wait until all messages in transit have arrived.
       let before = -1;
       for (;;) {
         const { count, ms: took } = await subscriber.ask('count');

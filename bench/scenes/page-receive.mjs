@@ -19,7 +19,7 @@ export const pageReceives = (browser, size, names) => ({
       const page = await openPage(browser, await bundle('bench', module));
       try {
         await page.evaluate(`bench.subscribe(${JSON.stringify(info)}, bench.onMessage)`);
-        // What comes in half the time keeps a page busy for longer: the rate is the page's own.
+        // What is published in half the time keeps a page busy for longer, so that the page's own rate is measured.
         const publisher = await cast('publish', { size, ms: ms / 2 });
         const { sent } = await publisher.ask('go');
         for (let before = -1; ; ) {

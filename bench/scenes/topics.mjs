@@ -31,7 +31,7 @@ const kinds = {
   },
 };
 
-/** Lookups a second; repeated: of a hundred topics over and over. */
+/** Lookups a second; with `repeated`, of the same hundred topics again and again. */
 export const lookups = (which) => ({
   title: `100,000 patterns, ${which} topics`,
   unit: 'lookups/s',
@@ -40,10 +40,10 @@ export const lookups = (which) => ({
   run: async (name, { ms }) => {
     const { patterns, topics } = material();
     const match = await kinds[name](patterns);
-    for (const topic of topics) match(topic); // compiled, and not in a cache of ours
+    for (const topic of topics) match(topic); // so that the code is compiled
     let count = 0;
     const start = performance.now();
-    // More topics than any cache of ours holds.
+    // Fresh topics are more than any cache of ours holds.
     for (let round = 0; performance.now() - start < ms; round++) {
       for (let i = 0; i < 1000; i++, count++) match(which === 'repeated' ? topics[i % 100] : topics[(round * 1000 + i) % topics.length]);
     }
@@ -51,7 +51,7 @@ export const lookups = (which) => ({
   },
 });
 
-/** Bytes of heap for each pattern; in a process of its own, since garbage is collected at a word only there. */
+/** Bytes of heap for each pattern; in a process of its own, in which garbage can be collected on request. */
 export const patternMemory = () => ({
   title: '100,000 patterns, memory for each',
   unit: 'B',
@@ -80,7 +80,7 @@ export const worstPattern = () => ({
   title: 'a pattern of 30 ** over 200 segments',
   unit: 'ms',
   better: 'less',
-  names: ['TopicTrie'], // others do not come to an end
+  names: ['TopicTrie'], // qlobber would not finish
   isOurs: true,
   run: async () => {
     const deep = Array(30).fill('**').join('.');

@@ -1,4 +1,4 @@
-// The page: counts what comes, shows it, and tells the terminal.
+// The page: counts messages, shows the counts, and reports them to the terminal.
 import { read } from './reader.mjs';
 
 /** @type {{ servers: string[], token: string }} */

@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-// Debian puts daemons where a user's PATH may not lead.
+// Debian puts daemons into a directory that may not be on a user's PATH.
 const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
 
 /** @param {string} name */
@@ -33,7 +33,7 @@ export async function kill(child) {
   await gone;
 }
 
-/** Kills all that runs; nothing is started after that. */
+/** Kills all processes; none is started after that. */
 export const killAll = () => {
   isOver = true;
   return Promise.all([...running].map(kill));

@@ -3,7 +3,7 @@ import { NatsBrew } from 'pubkeeper/brews/nats';
 import { Tally } from './tally.mjs';
 
 /**
- * A patron that counts what comes; the same in the page and in Node.
+ * A patron that counts messages; the same in the page and in Node.
  * @param {readonly string[]} server
  * @param {string} token
  * @param {(state: string) => void} told

@@ -23,7 +23,7 @@ export async function run(args) {
   if (!nats) return 'The demo needs nats-server 2.9 or later: install it (Debian: apt-get install nats-server; elsewhere: https://github.com/nats-io/nats-server/releases).';
   let isInterrupted = false;
   for (const [signal, code] of /** @type {const} */ ([['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]])) {
-    // Ctrl-C comes by the terminal and perhaps by npm as well; the browser ends with this process.
+    // Ctrl-C may come twice, from the terminal and from npm; the browser ends with this process.
     process.on(signal, () => {
       isInterrupted = true;
       void killAll().then(() => process.exit(code));
@@ -35,7 +35,7 @@ export async function run(args) {
     await play(nats, values.headless === true, Number(values.rate), Number(values.seconds), undo);
     return undefined;
   } catch (error) {
-    // What fails because it has been killed need not be told.
+    // After an interruption, do not report what fails because it was killed.
     if (isInterrupted) return await new Promise(() => undefined);
     throw error;
   } finally {
@@ -120,7 +120,7 @@ async function until(look, what, ms = 30_000) {
 
 /** @typedef {{ url: string, rows: Record<string, Row>, close(): void }} Site */
 
-/** The page, and where it tells what it counts. @param {{ servers: string[], token: string }} setup @returns {Promise<Site>} */
+/** Serves the page, and receives the counts that it reports. @param {{ servers: string[], token: string }} setup @returns {Promise<Site>} */
 async function serveSite(setup) {
   const { build } = await import('vite');
   const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-page-'));
@@ -160,7 +160,7 @@ async function serveSite(setup) {
 }
 
 /**
- * Whoever counts: the page that a person opens, or one in a browser that nobody sees, or without one a patron in Node.
+ * Opens the reader that counts: the page that a person opens, a page in a headless browser, or without a browser a patron in Node.
  * @param {Site} site @param {boolean} headless @param {string[]} urls @param {string} token
  */
 async function openReader(site, headless, urls, token) {

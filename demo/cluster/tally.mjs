@@ -1,6 +1,6 @@
-// What became of numbered messages; the same in the page and in Node.
+// Counts what became of numbered messages; the same in the page and in Node.
 
-/** A silence that is longer is an interruption, in ms. */
+/** A longer silence counts as an interruption, in ms. */
 const SILENCE_MS = 300;
 
 /** @typedef {{ delivered: number, twice: number, missing: number, reported: number, first: number, last: number, lastAt: number, pauses: { from: number, to: number }[] }} Row */

@@ -1,4 +1,4 @@
-// A live dashboard as it was written for the old browser client, on `pubkeeper/compat`: `node demo/compat/start.mjs`
+// A live dashboard, written as for the old browser client but on `pubkeeper/compat`: `node demo/compat/start.mjs`
 // after `npm run build`. The page (public/) uses the script tag's globals; this service uses the same API in Node.
 import { createReadStream } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -54,7 +54,7 @@ const gauges = {
   'demo.node.cpu': () => process.cpuUsage().user / 1000,
 };
 for (const [topic, read] of Object.entries(gauges)) {
-  // Measures only while somebody looks.
+  // Measures only while there is a patron.
   client.addBrewer(topic, (brewer) => {
     const timer = setInterval(() => void brewer.brewJSON(Math.round(read() * 10) / 10), 250);
     return () => clearInterval(timer);

@@ -20,18 +20,18 @@ export interface BroadcastChannelBrewOptions {
   readonly lastValue?: boolean | undefined;
 }
 
-/** A patron has come, or has got the answer. */
+/** A patron asks the brewer for what it has, or confirms the answer (`got`). */
 interface Asking {
   readonly ask: string;
   readonly got?: true;
 }
 
-/** What the brewer has for it. */
+/** The brewer's answer to a patron. */
 interface Answering {
   readonly to: string;
   readonly frames: readonly Uint8Array[];
   readonly retained: boolean;
-  /** It had asked before the brewer knew of the match: to be taken also by one that has had its answer. */
+  /** The patron had asked before the brewer knew of the match: it takes this even if it has had an answer. */
   readonly unasked?: true;
 }
 
@@ -51,7 +51,7 @@ export class BroadcastChannelBrew implements Brew {
   readonly name: string;
   readonly #lastValue: boolean;
   readonly #outlets = new Map<string, Outlet>();
-  /** What ends each, with the brewer that it reads. */
+  /** The function that ends each patron, with the brewer that it reads. */
   readonly #patrons = new Map<() => void, { readonly brewerId: string; readonly joining: Joining }>();
   #host: BrewHost | undefined;
 
@@ -80,7 +80,7 @@ export class BroadcastChannelBrew implements Brew {
     this.#host = host;
   }
 
-  /** Opens the brewer's channel, so that patrons are heard that come before the brewer knows of them. */
+  /** Opens the brewer's channel, to hear patrons that ask before the brewer knows of their match. */
   brewerDetails({ brewerId }: Pick<Parameters<Brew['brewerDetails']>[0], 'brewerId'>): BrewDetails {
     if (!this.#outlets.has(brewerId)) this.#outlets.set(brewerId, this.#outlet(brewerId));
     return { name: this.name };
@@ -145,7 +145,7 @@ export class BroadcastChannelBrew implements Brew {
     this.#outlets.delete(brewerId);
     if (!outlet) return;
     outlet.recent.clear();
-    outlet.channel.onmessage = null; // what is on its way could not be answered
+    outlet.channel.onmessage = null; // questions in transit could not be answered on a closed channel
     outlet.channel.close();
   }
 
@@ -170,7 +170,7 @@ export class BroadcastChannelBrew implements Brew {
   #channel(brewerId: string): BroadcastChannel {
     const channel = new BroadcastChannel(`pubkeeper:${this.scope}:${brewerId}`);
     channel.onmessageerror = () => this.#host!.dropped('malformed');
-    // In Node a channel would keep the process alive; the client's connection does that.
+    // In Node an open channel keeps the process alive; only the client's connection should.
     (channel as { unref?(): void }).unref?.();
     return channel;
   }
@@ -180,7 +180,7 @@ function reply(channel: BroadcastChannel, to: string, { frames, retained }: Answ
   channel.postMessage({ to, frames: frames.map(compact), retained, ...(unasked && { unasked }) } satisfies Answering);
 }
 
-/** A clone copies the whole buffer behind a view: it must hold the frame and nothing else. */
+/** `postMessage` copies the whole buffer behind a view: that must hold the frame and nothing else. */
 const compact = (frame: Uint8Array): Uint8Array => (frame.length === frame.buffer.byteLength ? frame : frame.slice());
 
 const isAsking = (data: unknown): data is Asking =>

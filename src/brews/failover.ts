@@ -1,2 +1,2 @@
-/** `failover` of a brew of your own that is to stand beside others: its pairs go on over them while it says that it is down. */
+/** The value for `failover` of a brew of your own: while that brew reports that it is down, its pairs go on over the client's other brews. */
 export { failover } from './internal/failover.js';

@@ -22,23 +22,23 @@ export interface LocalBrewOptions {
    */
   readonly directory?: string | undefined;
   /**
-   * Default `'unix'`; on Windows `'tcp'`: a port of 127.0.0.1, which every user of this host can connect to. At either, a brewer takes 256
-   * connections more than it has patrons, and reports (`BREW_FAILED`) that it turns away those beyond.
+   * Default `'unix'`; on Windows `'tcp'`: a port of 127.0.0.1, which every user of this host can connect to. With either, a brewer accepts
+   * 256 connections more than it has patrons; it rejects further ones, and reports that (`BREW_FAILED`).
    */
   readonly transport?: 'unix' | 'tcp' | undefined;
   /** The longest payload that a patron accepts, in bytes. Default 1 MiB. */
   readonly maxPayload?: number | undefined;
   /**
    * Whether a patron that comes later first gets the brewer's last frame. Default true. `message.retained` is false for it, because the
-   * protocol (section 5) does not mark last values: a patron that connects again leaves out a first frame that equals its last one. With
-   * `false` it leaves out nothing.
+   * protocol (section 5) does not mark last values. So a patron that connects again skips a first frame that equals its last one; with
+   * `false` it skips nothing.
    */
   readonly lastValue?: boolean | undefined;
 }
 
-/** What a cipher may add to a payload, in bytes. */
+/** How much a cipher may add to a payload, in bytes. */
 const CIPHER_OVERHEAD = 32;
-/** Of so many pairs that have ended is kept what they heard last. */
+/** For how many pairs that have ended the digest of the last frame is kept. */
 const MAX_HEARD = 1024;
 
 /** Carries data between processes of one host (protocol, section 5): each brewer has a socket, and patrons connect to it. Node only. */
@@ -46,17 +46,17 @@ export class LocalBrew implements Brew {
   readonly name: string;
   readonly #options: LocalBrewOptions;
   readonly #limit: number;
-  /** Whether brewers repeat their last frame to those who come. One that does not says so, for a frame that equals the last one is news then. */
+  /** Whether brewers repeat their last frame to new readers. If not, their details say so: then a frame that equals the last one is a new one. */
   readonly #keeps: boolean;
   readonly #outlets = new Map<string, Promise<LocalOutlet>>();
-  /** Until brewers that have ended do not listen any more: another one with the same id, or the same one, listens at the same path. */
+  /** By brewer id, resolves when an ended brewer does not listen any more: a brewer with the same id will listen at the same path. */
   readonly #ending = new Map<string, Promise<void>>();
   /** Those of `#outlets` that listen already. */
   readonly #open = new Map<string, LocalOutlet>();
   readonly #readers = new Set<LocalReader>();
-  /** Readers of pairs that have ended in this tick, which go on where their pairs begin anew in it: what was brewed between two connections would be lost. */
+  /** Readers of pairs that have ended in this tick. One goes on if its pair begins again in it: frames between two connections would be lost. */
   readonly #leaving = new Map<string, LocalReader>();
-  /** What pairs that have ended heard last: where control was lost for a moment they come again, and the brewer repeats it. Oldest first. */
+  /** The digest of the last frame of each pair that has ended, oldest first: if the pair soon begins again, the brewer repeats that frame. */
   readonly #heard = new Map<string, Buffer>();
   #host: BrewHost | undefined;
   #prepared: Promise<void> | undefined;
@@ -148,7 +148,7 @@ export class LocalBrew implements Brew {
     this.#outlets.delete(brewerId);
     this.#open.delete(brewerId);
     if (!outlet) return;
-    // Its readers need not have gone.
+    // Do not wait until its readers have gone: only the path must be free.
     const ended = outlet.then((listening) => void listening.close(), () => undefined).then(() => {
       if (this.#ending.get(brewerId) === ended) this.#ending.delete(brewerId);
     });
@@ -165,7 +165,7 @@ export class LocalBrew implements Brew {
     this.#open.clear();
     for (const reader of this.#readers) reader.stop();
     this.#readers.clear();
-    // Before all is forgotten, or what they heard would be known in the next session.
+    // Before `#heard` is cleared: otherwise what these readers heard would still be known in the next session.
     for (const [pair, reader] of this.#leaving) this.#end(pair, reader);
     this.#heard.clear();
     await Promise.all(outlets.map((outlet) => outlet.then((listening) => listening.close()).catch(() => undefined)));
@@ -182,7 +182,7 @@ export class LocalBrew implements Brew {
     return reader;
   }
 
-  /** Ends a reader, unless it goes on, or has ended. */
+  /** Ends a reader, unless it has gone on or ended already. */
   #end(pair: string, reader: LocalReader): void {
     if (this.#leaving.get(pair) !== reader) return;
     this.#leaving.delete(pair);
@@ -200,10 +200,10 @@ export class LocalBrew implements Brew {
     const former = this.#ending.get(brewerId);
     if (transport === 'tcp') return LocalOutlet.listen(undefined, lastValue, report);
     const { directory = defaultDirectory() } = this.#options;
-    // It goes with the login session that it belongs to, or with what tidies up temporary files.
+    // The directory may have been removed, with its login session or by a clean-up of temporary files: then make it again.
     if (this.#prepared && !(await isThere(directory))) this.#prepared = undefined;
     await (this.#prepared ??= prepareDirectory(directory)).catch((error: unknown) => {
-      this.#prepared = undefined; // it may be put right
+      this.#prepared = undefined; // try again next time
       throw error;
     });
     const path = socketPath(directory, brewerId);
@@ -214,8 +214,8 @@ export class LocalBrew implements Brew {
 }
 
 /**
- * `local-` and a number that is this host's alone, the same in all its processes: the address of its first network
- * interface with a universally administered MAC, else of the first with any, else one made of the host's name.
+ * `local-` and a number that identifies this host, the same in all its processes: the MAC address of its first network
+ * interface with a universally administered one, else of the first with any, else a number made from the host's name.
  */
 export function localName(): string {
   const addresses = Object.values(networkInterfaces())
@@ -231,10 +231,10 @@ export function localName(): string {
 const hostNumber = (): bigint =>
   BigInt(`0x${createHash('sha256').update(hostname()).digest('hex').slice(0, 12)}`) | (1n << 40n);
 
-/** On Windows a pipe of this host: other absolute paths lead to other hosts too, to which Windows would give the name and password of its user. */
+/** On Windows only a pipe of this host: other absolute paths may lead to another host, to which Windows would give its user's credentials. */
 const isOwnPath = (path: string): boolean => (process.platform === 'win32' ? /^\\\\[.?]\\pipe\\[^\\/]+$/.test(path) : isAbsolute(path));
 
-/** Comes from the network: nothing but a path, or a port of this very host, may be connected to. */
+/** Reads an address that comes from the network: only a path or a port of this host may be connected to. */
 function readAddress(sock: unknown): LocalAddress {
   if (typeof sock === 'string' && isOwnPath(sock) && !sock.includes('\0') && Buffer.byteLength(sock) <= 107) return sock;
   if (Array.isArray(sock) && sock.length === 2) {

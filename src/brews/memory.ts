@@ -9,17 +9,17 @@ import {
 } from '../core/index.js';
 import { once } from './internal/once.js';
 
-/** So many bytes are kept for a patron whose end has not begun: the server tells both ends of a match, one after the other. */
+/** How many bytes are kept for a patron whose end has not begun: the server tells the two ends of a match one after the other. */
 const MAX_COMING = 16 * 1024 * 1024;
 
-/** What was brewed since the match for a patron whose end has not begun. */
+/** The frames brewed since the match for a patron whose end has not begun. */
 interface Coming {
   readonly of: MemoryBrew;
   readonly frames: Uint8Array[];
   bytes: number;
 }
 
-/** What the memory brews of one process share: who receives, and the last frame of each brewer. */
+/** What the memory brews of one process share: the patrons and the last frame of each brewer. */
 class Hub {
   /** Only clients of one process and one copy of this module have the same name, so only they are matched. */
   readonly name = `memory-${newId()}`;
@@ -39,7 +39,7 @@ export class MemoryBrew implements Brew {
   readonly #hub = (shared ??= new Hub());
   /** The brewers of this client, each with its number of pairs. */
   readonly #mine = new Map<string, { pairs: number }>();
-  /** What ends the patrons of this client. */
+  /** The functions that end the patrons of this client. */
   readonly #stops = new Set<() => void>();
   #host: BrewHost | undefined;
 
@@ -81,7 +81,7 @@ export class MemoryBrew implements Brew {
     const { receivers, last, coming } = this.#hub;
     const frames = coming.get(brewerId)?.get(patronId)?.frames ?? [];
     const hasMissed = frames.length > 0;
-    // What is brewed by whoever is given one of these comes after them.
+    // The callback may brew with the same brewer: such frames are added to this list, so that they come after the earlier ones.
     for (let next = frames.shift(); next; next = frames.shift()) receive(next, false);
     this.#arrived(brewerId, patronId);
     const set = receivers.get(brewerId) ?? new Set();
@@ -112,17 +112,17 @@ export class MemoryBrew implements Brew {
       while (expected.bytes > MAX_COMING && expected.frames.length > 1) expected.bytes -= expected.frames.shift()!.length;
     }
     const set = receivers.get(brewerId);
-    // One that comes while this is delivered has had it as the last value; one that goes gets nothing more.
+    // A patron that starts during the loop has had the frame as the last value; one that is stopped gets nothing more.
     for (const pair of [...(set ?? [])]) if (set!.has(pair)) pair.receive(frame, false);
   }
 
   endBrewer(brewerId: string): void {
     const { last, coming } = this.#hub;
     for (const [patronId, { of }] of coming.get(brewerId) ?? []) if (of === this) this.#arrived(brewerId, patronId);
-    if (last.get(brewerId)?.of === this) last.delete(brewerId); // else it brews at another client by now
+    if (last.get(brewerId)?.of === this) last.delete(brewerId); // else the brewer belongs to another client by now
   }
 
-  /** Keys change with the next session, so last values would be of no use to anybody. */
+  /** Keys change with the next session, so nobody could read the last values. */
   close(): void {
     for (const stop of this.#stops) stop();
     for (const brewerId of this.#mine.keys()) this.endBrewer(brewerId);

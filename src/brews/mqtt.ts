@@ -9,11 +9,11 @@ export interface MqttBrewOptions {
    * Without a `url`, a client cannot brew; it can subscribe at the brokers that brewers name.
    */
   readonly url?: string | undefined;
-  /** Other addresses of the same broker, which patrons are told: that of its WebSocket, if `url` is not one. */
+  /** Other addresses of the same broker, for patrons: that of its WebSocket, if `url` is not a WebSocket. */
   readonly alternatives?: readonly string[] | undefined;
-  /** The name for the broker. Default: that in `url`, if there is one. */
+  /** The user name for the broker. Default: the one in `url`, if any. */
   readonly username?: string | undefined;
-  /** The password for the broker. Default: that in `url`, if there is one. */
+  /** The password for the broker. Default: the one in `url`, if any. */
   readonly password?: string | undefined;
   /** `0` (the default): `brew()` does not wait for the broker. `1`: `brew()` resolves when the broker has the message. */
   readonly qos?: 0 | 1 | undefined;

@@ -6,17 +6,17 @@ import { invalidOption, readCommon, readPlace, readUrls } from './internal/broke
 export interface NatsBrewOptions {
   /**
    * A NATS server, or several of one cluster: `nats://host:4222`, `tls://…`, `ws://host:8080` or `wss://…`, all of one kind; pages
-   * can use only the latter two. Servers that these announce are used too. Without a `url`, a client cannot brew; it can
+   * can use only the latter two. Servers that those announce are used too. Without a `url`, a client cannot brew; it can
    * subscribe at the servers that brewers name.
    */
   readonly url?: string | readonly string[] | undefined;
-  /** Other addresses of the same network, which patrons are told: those of its WebSockets, if `url` is not one. */
+  /** Other addresses of the same network, for patrons: those of its WebSockets, if `url` is not a WebSocket. */
   readonly alternatives?: readonly string[] | undefined;
-  /** The name for the servers. Default: that in `url`, if there is one. */
+  /** The user name for the servers. Default: the one in `url`, if any. */
   readonly username?: string | undefined;
-  /** The password for the servers. Default: that in `url`, if there is one. */
+  /** The password for the servers. Default: the one in `url`, if any. */
   readonly password?: string | undefined;
-  /** A token, in place of name and password. */
+  /** A token, in place of user name and password. */
   readonly token?: string | undefined;
   /** Whether a patron that comes later first gets the brewer's last frame. Default true. */
   readonly lastValue?: boolean | undefined;
@@ -30,9 +30,9 @@ const TCP = ['nats:', 'tls:'];
 
 /**
  * Data over NATS, by its own library (the packages `nats-core` and `transport-node` of `@nats-io`): TCP in Node, WebSocket
- * everywhere. Each brewer publishes to the subject `<prefix>.<topic>.<brewer id>`, so that NATS can grant topics. When the
- * server that it is connected to is lost, goes on with another of the cluster. Credentials are sent to its own servers
- * only.
+ * everywhere. Each brewer publishes to the subject `<prefix>.<topic>.<brewer id>`, so that NATS can grant rights by topic. When
+ * the connection to a server is lost, it goes on with another server of the cluster. Credentials are sent to this client's own
+ * servers only.
  *
  * Errors, as `error` events of the client: `BREW_DEPENDENCY`, `CONNECT_FAILED`, `CONNECTION_LOST`, `UNAUTHORIZED`, `FORBIDDEN`, `BREW_FAILED`.
  * From `brew()`: `BUFFER_FULL`, `BREW_FAILED`, and the two of those above that are final: `BREW_DEPENDENCY`, `UNAUTHORIZED`.

@@ -14,20 +14,20 @@ import { RelayLink } from './internal/relay-link.js';
 import type { Outlet } from './internal/relay-outlet.js';
 import { inUse } from './internal/small.js';
 
-/** The relay that this client's brewers use. Default: that on the control server's own host and port. */
+/** The relay that this client's brewers use. Default: the relay on the control server's own host and port. */
 export interface WebSocketBrewOptions {
   /** A host name or an IP address. Only together with `port`. */
   readonly hostname?: string | undefined;
   /** 1 to 65,535. Only together with `hostname`. */
   readonly port?: number | undefined;
-  /** `true`: `wss:`. Default `false`. Only together with the two others. */
+  /** `true`: `wss:`. Default `false`. Only together with `hostname` and `port`. */
   readonly secure?: boolean | undefined;
 }
 
-/** How long a connection that nobody uses any more is kept, in ms: patrons come and go. */
+/** How long a connection that no pair uses any more is kept, in ms: patrons come and go. */
 const LINGER = 5000;
 
-/** Where a relay is: as an application or as a URL says it. */
+/** Where a relay is, as the options or as a URL says it. */
 type Place = Omit<WebSocketBrewOptions, 'port'> & { readonly port?: unknown; readonly protocol?: string };
 
 /**
@@ -69,15 +69,15 @@ export class WebSocketBrew implements Brew {
     const { link: former } = outlet;
     outlet.pairs++;
     this.outlets.set(brewerId, outlet);
-    // The own relay is another one after the client has gone to another server. What waits for the former one goes along, before
-    // anything newer: patrons that have that already would get it later from a relay that comes back.
+    // After the client has changed to another server, its own relay is another one. Frames that wait for the former relay move along,
+    // before anything newer: sent later, when the former relay is back, they would come after newer frames.
     outlet.link = link;
     if (former !== link) former.revoke(outlet);
     link.grant(outlet, readTicket(details));
     return once(() => {
       outlet.pairs--;
       this.#release(link);
-      // Where it is given a pair again at once, what it brews then follows what it holds.
+      // Not at once: if the brewer gets a pair again in this tick, what it brews then must follow the frames that it holds.
       microtask(() => {
         if (outlet.pairs) return;
         if (this.outlets.get(brewerId) === outlet) this.outlets.delete(brewerId);
@@ -128,7 +128,7 @@ export class WebSocketBrew implements Brew {
     const link = known ?? new RelayLink(url, this.#host!);
     if (!known) {
       this.#links.set(url, link);
-      // One that has come to its end makes room for another try.
+      // Forget a link that has ended, so that the next pair tries again.
       void link.ended.then(() => this.#forget(link));
     }
     cancel(link.idle);
@@ -139,7 +139,7 @@ export class WebSocketBrew implements Brew {
   #release(link: RelayLink): void {
     if (--link.users || this.#links.get(link.url) !== link) return;
     link.idle = after(LINGER, () => {
-      // At once, so that nobody is given a connection that is being closed.
+      // Before the close, so that no pair is given a connection that is being closed.
       this.#forget(link);
       void link.close();
     });
@@ -150,19 +150,19 @@ export class WebSocketBrew implements Brew {
   }
 }
 
-/** What the control server gave for its relay (design, "Relay tickets"); it is the relay that checks it. */
+/** The ticket that the control server gave for its relay (design, "Relay tickets"); the relay checks it. */
 const readTicket = ({ ticket }: BrewDetails): Uint8Array | undefined =>
   ticket ? fromHex(ticket) : undefined;
 
 /**
- * @internal The relay's URL, for a client of `server`. The details may come from the network, so that nothing but a host and a
- * port may get into it.
+ * @internal The relay's URL, for a client of `server`. The details may come from the network, so nothing but a host and a port may
+ * get into the URL.
  * @throws {PubkeeperError} `BREW_CONFIG_INVALID`
  */
 export function relayUrl({ hostname, port, secure }: BrewDetails | WebSocketBrewOptions, server?: string): string {
-  // An address of version 6, or nothing that the URL standard forbids in a host.
+  // An IPv6 address, or a name without the characters that the URL standard forbids in a host.
   const isHost = typeof hostname === 'string' && /^(\[?[\da-f:.]+]?|[^\s#%/:<>?@[\\\]^|]+)$/i.test(hostname);
-  // Deployed clients register what their page has.
+  // Deployed clients register the port of their page's `location`: text, and empty for the default port.
   const number = portOf(port, secure === true);
   if (!isHost || !Number.isInteger(number) || number < 1 || number > 65535) {
     throw new PubkeeperError(
@@ -173,8 +173,8 @@ export function relayUrl({ hostname, port, secure }: BrewDetails | WebSocketBrew
   }
   const host = hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname;
   const url = `${secure === true ? 'wss' : 'ws'}://${host}:${number}`;
-  // The wire has no path (protocol, section 4). Where a proxy leads to the control server by one, its relay is there too; but not at `/ws`,
-  // which is the path of deployed control servers.
+  // Registrations have no path (protocol, section 4). If a proxy leads to the control server by a path, its relay is at that path, too; except
+  // `/ws`, which is the path of deployed control servers.
   const own = server && parseUrl(server);
   return own && !/^\/(ws)?$/.test(own.pathname) && own.host === parseUrl(url).host ? url + own.pathname : url;
 }

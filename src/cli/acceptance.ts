@@ -1,19 +1,19 @@
 import type { Brewer } from '../index.js';
 
-/** How often it is looked whether what was sent still waits, in ms. */
+/** How often to check whether what was sent still waits, in ms. */
 const LOOK = 5000;
 
 interface Watcher {
-  /** What was sent waits for so many ms at least: called at each look. */
+  /** Called at each check at which what was sent still waits. `ms`: for how long at least. */
   waits(ms: number): void;
-  /** What has waited waits no more: it was accepted, or given up. */
+  /** Called when what has waited was accepted or given up. */
   over(): void;
 }
 
 /**
- * Looks every 5 s whether what a brewer sends is accepted: where a relay or a broker is away, `brew()` resolves only when that is back.
- * What waits for less may never be seen.
- * @returns what ends it
+ * Checks every 5 s whether what a brewer sends is accepted: while a relay or a broker is away, `brew()` does not resolve. A wait shorter
+ * than that may go unnoticed.
+ * @returns a function that ends the checks
  */
 export function watchAcceptance(brewer: Pick<Brewer, '_flush'>, { waits, over }: Watcher): () => void {
   let since: number | undefined;

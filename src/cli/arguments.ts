@@ -6,10 +6,10 @@ import { brewOption, type BrewFlag } from './brews.js';
 import { usage } from './exit.js';
 import { MAX_MESSAGE } from './input.js';
 
-// Parsers of arguments. They throw sentences of our own: those of commander repeat the value, and that may be a token.
+// Parsers of arguments. They throw sentences of our own, because those of commander repeat the value, which may be a token.
 
 const DEFAULT_SERVER = 'ws://127.0.0.1:9898/ws';
-/** What `--server` is while nobody has given one: the first that is given takes its place. */
+/** The value of `--server` until one is given, which then takes its place. */
 const DEFAULT_SERVERS: readonly string[] = [DEFAULT_SERVER];
 
 export function parseTopic(text: string): string {
@@ -36,10 +36,10 @@ function parseServer(text: string): string {
   throw usage(`The server must be a URL like ${DEFAULT_SERVER} or wss://…, not ${showServer(text)}.`);
 }
 
-/** No token is longer, in bytes: servers read no more of a client that they do not know yet. */
+/** The longest token, in bytes: servers read no more from a client before it is authenticated. */
 export const MAX_TOKEN = 65_000;
 
-/** What `"$(cat FILE)"` leaves of a file that was written on Windows belongs to no token. */
+/** Removes line breaks at the end: `"$(cat FILE)"` leaves a part of one from a file that was written on Windows. */
 export const withoutBreak = (text: string): string => text.replace(/[\r\n]+$/, '');
 
 export function parseToken(given: string): string {
@@ -56,7 +56,7 @@ export function parseHost(text: string): string {
   throw usage('--host needs an address or a host name, and has got an empty one: 0.0.0.0 is for all.');
 }
 
-/** An option that names a file. An empty name is what `"$NAME"` leaves where the shell knows no such variable. */
+/** An option that names a file. The name is empty when `"$NAME"` was given and the shell has no such variable. */
 export const fileOption = (flags: string, help: string): Option =>
   new Option(flags, help).argParser((path) => {
     if (path) return path;
@@ -100,7 +100,7 @@ export function parseCipher(text: string): Cipher {
   throw usage(`The cipher must be one of ${CIPHERS.join(', ')}, not ${show(text)}.`);
 }
 
-/** What the commands that connect have in common. */
+/** The flags of all commands that connect. */
 export interface ClientFlags {
   /** The servers of one network, in the order in which they are tried. */
   readonly server: readonly string[];
@@ -122,7 +122,7 @@ export const clientOptions = (): Option[] => [
 /** The server, or the servers, as words. */
 export const placeOf = ({ server }: ClientFlags): string => (server.length > 1 ? `one of ${server.join(', ')}` : server.join());
 
-/** The token, from wherever it came. */
+/** The token, whether from a flag or the environment; throws if there is none. */
 export function requireToken(token: string | undefined): string {
   if (token !== undefined) return token;
   throw usage('There is no token: give --token, or set PUBKEEPER_TOKEN. pubkeeper serve prints one when it starts.');

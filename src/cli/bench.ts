@@ -10,9 +10,9 @@ import type { Tell } from './tell.js';
 
 export interface BenchFlags extends ClientFlags {
   readonly topic?: string;
-  /** Of one message, in bytes. */
+  /** The length of one message, in bytes. */
   readonly size: number;
-  /** How long each measure takes. */
+  /** How long each measurement takes, in seconds. */
   readonly seconds: number;
   readonly timeout: number;
   readonly json?: true;
@@ -26,14 +26,14 @@ interface Figures {
   readonly p99Ms: number;
 }
 
-/** So much is under way at once while the rate is measured: less than any relay or broker begins to drop or refuse at. */
+/** How much is in transit at once while the rate is measured: less than what would make a relay or broker drop or refuse messages. */
 const WINDOW_MESSAGES = 512;
 const WINDOW_BYTES = 256 * 1024;
-/** So many messages pass before the latency counts: code is compiled, and a broker's patron arrives. */
+/** How many messages pass before the latency counts: until then code is compiled, and a broker's patron arrives. */
 const WARM_UP = 50;
-/** More latencies are not kept. */
+/** How many latencies are kept at most. */
 const MAX_SAMPLES = 100_000;
-/** When nothing comes for so long while something is under way, in ms, it got lost. */
+/** If nothing arrives for this long while messages are in transit, in ms, those are lost. */
 const STALLED = 10_000;
 
 /** `pubkeeper bench` */
@@ -54,7 +54,7 @@ export async function bench(flags: BenchFlags, tell: Tell): Promise<number> {
     }
   };
 
-  /** A brewer and a patron, of a client each, that have met over the brew. */
+  /** Makes a brewer and a patron, each with a client of its own, and waits until they are matched over the brew. */
   const meet = async (flag: BrewFlag) => {
     const [reads, writes] = await Promise.all([makeBrews([flag], true), makeBrews([flag], true)]);
     const reader = makeClient(flags, reads, run);
@@ -87,7 +87,7 @@ export async function bench(flags: BenchFlags, tell: Tell): Promise<number> {
   return code;
 }
 
-/** The patron's end: how many have come, and who waits for them. */
+/** The patron's end: counts messages, and lets one caller wait for a count. */
 class Arrivals {
   readonly patron: Patron;
   received = 0;
@@ -98,7 +98,7 @@ class Arrivals {
     this.patron = new Patron(topic, () => this.#receive(), { minCipher: cipher });
   }
 
-  /** Resolves when so many have come since the beginning. */
+  /** Resolves when `count` messages have come since the beginning. */
   until(count: number): Promise<void> {
     return new Promise((resolve) => {
       if (this.received >= count) return resolve();
@@ -131,7 +131,7 @@ async function measure(brewer: Brewer, patron: Arrivals, { size, seconds }: Benc
   try {
     const latencies: number[] = [];
     let end = Infinity;
-    // One at least, however short the time is.
+    // At least one sample, however short the time is.
     const isEnough = (): boolean => latencies.length > 0 && (performance.now() >= end || latencies.length >= MAX_SAMPLES);
     for (let count = 0; !run.isOver && !isEnough(); count++) {
       const began = performance.now();
@@ -139,7 +139,7 @@ async function measure(brewer: Brewer, patron: Arrivals, { size, seconds }: Benc
       await patron.until(sent);
       if (count >= WARM_UP) latencies.push(performance.now() - began);
       else end = performance.now() + seconds * 1000;
-      // The next one is not to profit from what is still to be done for this one.
+      // Let the remaining work for this message end first, so that the next one does not benefit from it.
       await new Promise((resolve) => setImmediate(resolve));
     }
     const window = Math.max(1, Math.min(WINDOW_MESSAGES, Math.floor(WINDOW_BYTES / size)));
@@ -158,7 +158,7 @@ async function measure(brewer: Brewer, patron: Arrivals, { size, seconds }: Benc
   }
 }
 
-/** The least of `sorted` that so many of them do not exceed, in ms, to the microsecond. */
+/** A percentile: the smallest of `sorted` that this share of them does not exceed, in ms, rounded to µs. */
 const part = (sorted: readonly number[], share: number): number =>
   Number((sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN).toFixed(3));
 

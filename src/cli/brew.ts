@@ -15,39 +15,39 @@ export interface BrewFlags extends ClientFlags {
   readonly lines?: true;
 }
 
-/** How long the end waits for what was sent to be taken, in seconds: a patron that was matched may be 10 s on its way. */
+/** How long to wait at the end until what was sent is accepted, in seconds: a matched patron may take 10 s to arrive. */
 const ACCEPT = 15;
-/** Errors that mean that something did not leave, or did not arrive. */
+/** Errors that mean that a message was not sent, or did not arrive. */
 const LOST: readonly string[] = ['BREW_FAILED', 'BUFFER_FULL', 'CONNECTION_CLOSED'];
-/** Errors that mean that a connection is not there. */
+/** Errors that mean that there is no connection. */
 const AWAY: readonly string[] = ['CONNECT_FAILED', 'CONNECTION_LOST', 'TIMEOUT'];
 
 /** `pubkeeper brew <topic> [text]` */
 export async function brew(topic: string, text: string | undefined, flags: BrewFlags, tell: Tell): Promise<number> {
   const { lines, file, timeout, cipher } = flags;
   let waiting = true;
-  // Ctrl-C is how one ends lines that come without end; it is a failure for what nobody has got.
+  // Ctrl-C is the normal way to end an endless input of lines; but while no patron has come for them, it is a failure.
   const run = new Run(tell, (code) => (lines && !waiting ? ExitCode.OK : code));
   const client = makeClient(flags, await makeBrews(flags.brew, true), run);
   let input: Readable | undefined;
   let isSending = false;
   let isLost = false;
   let stopWatching = (): void => undefined;
-  /** A broker or relay is or was not there, so that what is sent waits for it. */
+  /** A broker or relay is or was away, so that what is sent waits for it. */
   let wasAway = false;
   client.on('error', ({ code, details }) => {
     wasAway ||= AWAY.includes(code) && !flags.server.includes(String(details['url']));
     if (!LOST.includes(code)) return;
     if (isSending) isLost = true;
-    // Without a socket it is registered without its only brew: nobody would ever be matched.
+    // Without a local socket, the brewer is registered without its only brew, and would never be matched.
     else if (flags.brew?.every(({ name }) => name === 'local')) run.end(ExitCode.FAILURE);
-    // A connection that nobody uses any more is closed, with what waits for it.
+    // A connection that nobody uses any more was closed, and what waited for it was dropped.
     if (code === 'CONNECTION_CLOSED') unread();
   });
   const unread = (): void => {
     const error = failure(`What was sent on ${topic} was not accepted before its last patron left: it may be lost.`);
     if (!lines) return run.fail(error);
-    // There are others for the next patron.
+    // Go on: the other lines are for the next patron.
     if (!run.isOver) tell.error(error);
     isLost = true;
   };
@@ -68,7 +68,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   };
 
   const send = async (): Promise<void> => {
-    // Read before it connects: what cannot be read or is not JSON must not bother anybody.
+    // Read before connecting: input that cannot be read or is not JSON must not disturb anybody.
     input = text === undefined ? openInput(file) : undefined;
     const message = lines ? undefined : await messageOf(text, input, flags, tell);
     if (run.isOver) return;
@@ -87,12 +87,12 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
     }
     if (run.isOver) return;
     await taken(brewer);
-    // Before it counts as done: the relay may still refuse what came last.
+    // Disconnect before this counts as done: the relay may still refuse the last message.
     await client.disconnect();
   };
 
-  // A relay or broker that is away is waited for, as long as it takes: what writes the lines may go on for months. But not in silence, and
-  // not for longer than one who gives a time wants to.
+  // Waits for a relay or broker that is away as long as it takes: the program that writes the lines may run for months. But this is
+  // reported, and limited by --timeout if that is given.
   const watch = (brewer: Brewer): (() => void) => {
     let isTold = false;
     const most = timeout && Math.max(timeout, ACCEPT);
@@ -104,7 +104,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
         if (most && ms >= most * 1000) run.fail(late(most));
       },
       over: () => {
-        // It is back: what a later patron leaves behind is not what waited for it.
+        // Accepted while matched: the relay or broker is back, and when a later patron leaves, nothing waits for it any more.
         wasAway &&= !brewer.isMatched;
         if (isTold && brewer.isMatched && !run.isOver) tell.note(`Sending on ${topic} again.`);
         isTold = false;
@@ -113,16 +113,16 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   };
   const late = (seconds: number): Error => failure(`What was sent on ${topic} was not accepted within ${seconds} s: it may be lost.`);
 
-  // brew() resolves before, and disconnect() waits for a second only: less than a patron may need to come over a broker.
+  // brew() resolves before this, and disconnect() waits for one second only: a patron may need longer to arrive over a broker.
   const taken = async (brewer: Brewer): Promise<void> => {
     run.after(ACCEPT, () => run.fail(late(ACCEPT)));
     await brewer._flush();
     run.after(undefined);
   };
 
-  // What waits for a broker is given up without an error in the very moment in which its last patron leaves. What the broker
-  // has not confirmed yet waits on: its word may be the next that is read, which is looked for no more. Where the broker is there
-  // and the patron's own word is waited for, it has left with what it wanted: that word is slower than the server's of its leave.
+  // When the last patron leaves, messages that wait for a broker that is away are given up at once without an error: so if the flush
+  // ends now, they are lost. A sent message that the broker has not confirmed yet keeps waiting, and does not count as lost. If the broker
+  // was never away, only the patron's confirmation is missing: it has what it wanted, and that is slower than the server's notification.
   const abandoned = (brewer: Brewer): void => {
     if (!wasAway) return;
     let isGivenUp = false;
@@ -135,7 +135,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
     for await (const line of readLines(input!)) {
       number++;
       const message = flags.json ? compactJson(line, (why) => failure(`Line ${number} is ${why}.`)) : line;
-      // While nobody reads, nothing is read: the pipe makes whoever writes into it wait.
+      // While there is no patron, read no further: the pipe makes its writer wait.
       if (!run.isOver && !brewer.isMatched) {
         limit();
         await patronOf(brewer);
@@ -146,7 +146,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   };
 
   send().then(
-    // What was lost has been told.
+    // Losses have been reported already.
     () => run.end(isLost ? ExitCode.FAILURE : ExitCode.OK),
     (error: unknown) => run.fail(text === undefined ? inputError(error, file) : error),
   );
@@ -155,7 +155,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   input?.destroy();
   await client.disconnect();
   if (code !== ExitCode.OK || !isLost) return code;
-  // Ctrl-C ends lines well only if those that were read have left.
+  // After Ctrl-C the lines count as sent only if all that were read have left.
   tell.error(failure(`Not everything that was sent on ${topic} was accepted: some of it may be lost.`));
   return ExitCode.FAILURE;
 }

@@ -3,9 +3,9 @@ import { type Brew, WebSocketBrew } from '../index.js';
 import { show } from '../core/id.js';
 import { refused, usage } from './exit.js';
 
-// --brew: over what the data goes. Each brew is loaded only when it is asked for.
+// --brew: the transport of the data. Each brew is loaded only when it is asked for.
 
-/** A brew as it was asked for: a name, and where it is. */
+/** A brew as given on the command line: its name and its address. */
 export interface BrewFlag {
   readonly name: BrewName;
   readonly address: string | undefined;
@@ -14,7 +14,7 @@ export interface BrewFlag {
 const NAMES = ['websocket', 'mqtt', 'nats', 'local'] as const;
 type BrewName = (typeof NAMES)[number];
 
-/** Addresses that are better not shown on a command line: they may bear a password. */
+/** Environment variables for addresses that may contain a password, which a command line would show. */
 const ENVIRONMENT: Partial<Record<BrewName, string>> = { mqtt: 'PUBKEEPER_MQTT', nats: 'PUBKEEPER_NATS' };
 
 export const brewOption = (): Option =>
@@ -33,8 +33,8 @@ export function parseBrew(text: string, before: readonly BrewFlag[] = []): reado
 }
 
 /**
- * The brews that were asked for. A client that brews needs the address of a broker; one that listens may go by what
- * brewers say.
+ * Makes the brews that were asked for. A client that brews needs the address of a broker; one that only subscribes can use the
+ * addresses that brewers name.
  */
 export async function makeBrews(flags: readonly BrewFlag[] | undefined, brews: boolean): Promise<Brew[] | undefined> {
   return flags && Promise.all(flags.map((flag) => makeBrew(flag, brews).catch(refused)));
@@ -63,7 +63,8 @@ function readRelay(text: string): { hostname: string; port: number; secure: bool
   const secure = url?.protocol === 'wss:';
   if (!url || !(secure || url.protocol === 'ws:')) throw usage(`The relay must be a URL like ws://127.0.0.1:8000, not ${show(text)}.`);
   const { protocol, hostname, port, host } = url;
-  // Patrons are told a host and a port (protocol, section 4): they would look for it elsewhere. What else stands there may be a password.
+  // Patrons are told only a host and a port (protocol, section 4), and would not find a relay at a path. Do not show the rest of the
+  // URL: it may contain a password.
   if (!/^\/?$/.test(url.href.slice(`${protocol}//${host}`.length))) {
     throw usage(`A relay has only a host and a port: give --brew websocket=${protocol}//${host}. One behind a path is that of its control server: leave out the address.`);
   }

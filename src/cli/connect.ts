@@ -14,10 +14,10 @@ const TOLD: Partial<Record<DropReason, string>> = {
   overflow: 'came faster than they could be decrypted',
 };
 
-/** The code with which a WebSocket is closed that has sent a message above the limit. */
+/** The close code for a WebSocket that has sent a message above the limit. */
 const TOO_LONG = 1009;
 
-/** A client whose troubles are told on stderr, and end the run when they are final. */
+/** Makes a client whose errors are reported on stderr, and end the run if they are final. */
 export function makeClient(flags: ClientFlags, brews: Brew[] | undefined, run: Run): PubkeeperClient {
   const { tell } = run;
   const { server, token } = flags;
@@ -42,10 +42,10 @@ export function makeClient(flags: ClientFlags, brews: Brew[] | undefined, run: R
   client.on('error', (error) => {
     if (run.isOver) return;
     if (error.details['code'] === TOO_LONG) run.fail(failure('A message is longer than the server accepts: send it in parts.', error));
-    // Disconnected: it will not be tried again, or what was brewed last did not leave. That a brew was still dialling is no
-    // such thing: what waited for it is told of by itself, or has taken another way.
+    // When disconnected, an error means that nothing is tried again, or that the last message was not sent. CONNECT_FAILED of a brew that
+    // was still connecting means neither: what waited for that brew is reported separately, or has gone over another brew.
     else if (isRefusal(error) || (client.state === 'disconnected' && error.code !== 'CONNECT_FAILED')) run.fail(error);
-    // That it reconnects has been said; and whoever misses something says so when this side has closed a connection.
+    // Reconnecting has been reported already; and if this side has closed a connection, the command reports what is lost by that.
     else if (client.state === 'reconnecting' || error.code === 'CONNECTION_CLOSED') tell.detail(error.message);
     else tell.error(error);
   });
@@ -57,11 +57,11 @@ export function makeClient(flags: ClientFlags, brews: Brew[] | undefined, run: R
   return client;
 }
 
-/** What to say when `--timeout` is over: a server that has not answered is another trouble than nobody at the other end. */
+/** What to say when `--timeout` is over: a server that does not answer is a different problem from nobody at the other end. */
 export function notInTime({ state }: PubkeeperClient, flags: ClientFlags & { readonly timeout?: number }, otherwise: string): string {
   return state === 'connecting' ? `${placeOf(flags)} did not answer within ${flags.timeout} s: check that a Pubkeeper server runs there.` : otherwise;
 }
 
-/** Whether the server has refused the patron or the brewer of this command, or a broker has refused us, or is not to be had. */
+/** Whether the server has refused the patron or brewer of this command, a broker has refused this client, or its library is missing. */
 const isRefusal = ({ code, details }: PubkeeperError): boolean =>
   'patron_id' in details || 'brewer_id' in details || code === 'UNAUTHORIZED' || code === 'BREW_DEPENDENCY';

@@ -31,11 +31,11 @@ export function showTime(time: Date): string {
   return `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}.${pad(time.getMilliseconds(), 3)}`;
 }
 
-/** Makes of a message what goes to stdout. */
+/** Returns a function that turns a message into what goes to stdout. */
 export function formatter(format: Format, colour: boolean): (message: Message, time: Date) => string | Uint8Array {
   if (format === 'raw') return ({ data }) => data;
   if (format === 'lines') return ({ data }) => Buffer.concat([data, Buffer.from('\n')]);
-  // Escaped it is the same JSON; what has no escape of its own there would else reach a terminal.
+  // The same JSON with further escapes: JSON.stringify leaves characters as they are that must not reach a terminal.
   if (format === 'json') return (message, time) => `${escapeUnprintable(JSON.stringify(record(message, time)))}\n`;
   const [cyan, dim, plain] = colour ? ['\u001b[36m', '\u001b[2m', '\u001b[0m'] : ['', '', ''];
   return ({ topic, data }, time) => `${cyan}${topic}${plain}  ${dim}${showTime(time)}${plain}  ${showData(data)}\n`;

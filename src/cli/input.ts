@@ -4,27 +4,28 @@ import type { Readable } from 'node:stream';
 import { show } from '../core/id.js';
 import { failure, systemCode } from './exit.js';
 
-/** More is not held in memory for one message. Servers take less still: 1 MiB, unless they are told otherwise. */
+/** The longest message that is held in memory, in bytes. The default limit of servers is lower: 1 MiB. */
 export const MAX_MESSAGE = 16 * 1024 * 1024;
 
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
-/** The bytes of a file, or of stdin for `undefined` and `-`. Throws at once where there is nothing to read: who reads may be long in coming. */
+/** The bytes of a file, or of stdin for `undefined` and `-`. Throws now if there is nothing to read: the first read may be much later. */
 export function openInput(path: string | undefined): Readable {
   const isStdin = path === undefined || path === '-';
   const stat = isStdin ? fstatSync(0) : statSync(path);
-  // A directory can be opened: only its first read fails, and as stdin Node takes it for an input that is empty.
+  // A directory can be opened: only its first read fails, and Node takes a directory on stdin for empty input.
   if (stat.isDirectory()) throw isDirectory(path);
   if (isStdin) return process.stdin;
-  // A thread that waits for a pipe's writer would keep the process from ending, also at Ctrl-C. Elsewhere such a pipe counts as ended.
+  // Open a named pipe without waiting: a thread that waits for its writer would keep the process from ending, even at Ctrl-C. On other
+  // systems than Linux, a pipe without a writer would then count as ended.
   const isPipe = stat.isFIFO() && process.platform === 'linux';
   if (isPipe) return new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), readable: true, writable: false });
   return createReadStream(path, { fd: openSync(path, 'r') });
 }
 
 /**
- * All of it, as one message.
+ * Reads all of the input, as one message.
  * @param tooLong the sentence for more than `limit` bytes
  */
 export async function readAll(
@@ -42,7 +43,7 @@ export async function readAll(
   return Buffer.concat(parts);
 }
 
-/** Its lines as they come, each without its line break (LF or CRLF); also a last one that has none. */
+/** Reads lines as they come, each without its line break (LF or CRLF); also a last one that has none. */
 export async function* readLines(chunks: AsyncIterable<Uint8Array>, limit = MAX_MESSAGE): AsyncGenerator<Uint8Array> {
   let parts: Uint8Array[] = [];
   let length = 0;
@@ -70,7 +71,7 @@ export async function* readLines(chunks: AsyncIterable<Uint8Array>, limit = MAX_
 const nameOf = (path: string | undefined): string => (path === undefined || path === '-' ? 'Standard input' : `The file ${show(path)}`);
 const isDirectory = (path: string | undefined, cause?: unknown): Error => failure(`${nameOf(path)} is a directory: name a file.`, cause);
 
-/** What the failure to read `path` means to the person who named it. */
+/** Turns an error from reading `path` into a sentence for the person who named it. */
 export function inputError(error: unknown, path: string | undefined): unknown {
   const code = systemCode(error);
   if (!code) return error;
@@ -81,8 +82,8 @@ export function inputError(error: unknown, path: string | undefined): unknown {
 }
 
 /**
- * JSON text without the blanks between its tokens. What stands in it stays as it was written: numbers keep their digits,
- * objects the order of their keys.
+ * JSON text without the blanks between its tokens. Otherwise it stays as it was written: numbers keep their digits, objects the
+ * order of their keys.
  * @param refuse makes the error for text that is "not JSON (…)"
  */
 export function compactJson(bytes: Uint8Array, refuse: (why: string) => Error): Uint8Array {
@@ -102,7 +103,7 @@ export function compactJson(bytes: Uint8Array, refuse: (why: string) => Error): 
     if (!isString && BLANKS.includes(byte)) continue;
     json[length++] = byte;
     if (byte === QUOTE) isString = !isString;
-    // What it escapes ends no string.
+    // An escaped character does not end a string.
     else if (byte === BACKSLASH) json[length++] = json[++at]!;
   }
   return json.subarray(0, length);

@@ -4,11 +4,11 @@ import { failure, systemCode } from './exit.js';
 const unwritable = (error: Error): Error =>
   failure(`Standard output cannot be written (${systemCode(error) || error.message}).`, error);
 
-/** Writes to stdout what somebody must get. Rejects when nobody can have got it. */
+/** Writes text to stdout that must not get lost. Rejects if it cannot be written. */
 export const print = (text: string): Promise<void> =>
   new Promise((resolve, reject) => process.stdout.write(text, (error) => (error ? reject(unwritable(error)) : resolve())));
 
-/** What went wrong with stdout and was told by nobody; that nobody reads any more is no fault of a command as such. */
+/** Watches stdout. The returned function gives its first error, but not that the reader has gone: that alone is no failure. */
 export function watchOutput(): () => Error | undefined {
   let fault: Error | undefined;
   process.stdout.on('error', (error: Error) => {
@@ -18,7 +18,7 @@ export function watchOutput(): () => Error | undefined {
   return () => fault;
 }
 
-/** Node's own writes once to a file, and takes no notice of what did not fit on the disk. */
+/** Writes to a file until all is written: Node's own function writes once, and ignores what did not fit on the disk. */
 function writeFile(chunk: Uint8Array, _encoding: string, done: (error?: Error) => void): void {
   try {
     for (let at = 0; at < chunk.length; ) at += writeSync(1, chunk, at);
@@ -28,7 +28,7 @@ function writeFile(chunk: Uint8Array, _encoding: string, done: (error?: Error) =
   }
 }
 
-/** More is not kept for a reader of stdout, in bytes. */
+/** How many bytes are kept for a reader of stdout before further data is refused. */
 const MAX_WAITING = 64 * 1024 * 1024;
 
 /** Data on its way to stdout. What is written in one tick leaves in one piece. */
@@ -39,8 +39,8 @@ export class Output {
   readonly #left = (): void => void this.#waiting--;
 
   /**
-   * @param gone called when nobody reads any more (as `head` that has seen enough)
-   * @param failed called when it cannot be written for another reason
+   * @param gone called when nobody reads any more (such as `head` when it has seen enough)
+   * @param failed called when the stream cannot be written for another reason
    */
   constructor(stream: NodeJS.WritableStream, gone: () => void, failed: (error: Error) => void) {
     this.#stream = stream;
@@ -55,12 +55,12 @@ export class Output {
   /** Whether nobody reads any more. */
   isGone = false;
 
-  /** How many of what was written have not left. */
+  /** How many written chunks have not left. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** Returns whether it is taken: not while a reader that has stopped reading has too much to read already. */
+  /** Returns whether the chunk was accepted: not while too much waits for a reader that has stopped reading. */
   write(chunk: string | Uint8Array): boolean {
     if ((this.#stream.writableLength ?? 0) > MAX_WAITING) return false;
     if (!this.#corked) {
@@ -75,7 +75,7 @@ export class Output {
 
   /**
    * Resolves when everything has left, or never will.
-   * @param patience after so many ms it resolves all the same
+   * @param patience after this many ms it resolves in any case
    */
   flush(patience?: number): Promise<void> {
     this.#uncork();

@@ -15,13 +15,13 @@ export interface PatronFlags extends ClientFlags {
   readonly count?: number;
 }
 
-/** How long a run that was ended from outside waits for those who read stdout, in ms. */
+/** How long a run that was ended from outside waits for the reader of stdout, in ms. */
 const PATIENCE = 1000;
 
 /** `pubkeeper patron <pattern>` */
 export async function patron(pattern: string, flags: PatronFlags, tell: Tell): Promise<number> {
   const { count = Infinity, timeout, cipher } = flags;
-  // Ctrl-C is how one leaves a patron that listens without end; one that was to count has not done what it was asked for.
+  // Ctrl-C is the normal way to end a patron without --count; one with --count has not done what it was asked to do.
   const run = new Run(tell, (code) => (count === Infinity ? ExitCode.OK : code));
   const output = new Output(process.stdout, () => run.end(ExitCode.OK), (error) => run.fail(error));
   const format = formatter(formatOf(flags), wantsColour(process.stdout, process.env));
@@ -31,7 +31,7 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
 
   const receive = (_data: Uint8Array, message: Message): void => {
     if (run.isOver) return;
-    // A patron cannot ask its brewers to wait: what nobody reads is left out, before memory runs out.
+    // A patron cannot make its brewers wait: leave out messages that nobody reads, before memory runs out.
     if (!output.write(format(message, new Date()))) return void unread++;
     if (++received >= count) run.end(ExitCode.OK);
   };
@@ -52,7 +52,7 @@ export async function patron(pattern: string, flags: PatronFlags, tell: Tell): P
     (error: unknown) => run.fail(error),
   );
   const code = await run.ended;
-  // Those that were counted are waited for, as `cat` does; a second Ctrl-C ends that.
+  // Wait until counted messages are read, as `cat` does; a second Ctrl-C ends that.
   await Promise.all([client.disconnect(), output.flush(received >= count ? undefined : PATIENCE)]);
   unread += output.waiting;
   if (unread && !output.isGone) tell.note(`Standard output was not read: ${unread} of the received messages were not printed, or only in part.`);

@@ -44,7 +44,7 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
     .description('Publish and subscribe, end-to-end encrypted: brewers publish on topics, patrons subscribe to them.')
     .version(version(), '-V, --version')
     .exitOverride()
-    // Told by `runCommandLine`, in the form that all errors have here.
+    // `runCommandLine` reports errors, in the form that all errors have here.
     .configureOutput({ outputError: () => undefined, writeErr: (text) => tell.text(text) })
     .addHelpText('after', GENERAL);
   const command = (parent: Command, usage: string, description: string, help: string): Command =>
@@ -109,13 +109,13 @@ const client = (command: Command): Command => clientOptions().reduce((it, option
 const quiet = (): Option => new Option('-q, --quiet', 'no notes on stderr, only errors');
 const verbose = (): Option => new Option('--verbose', 'more on stderr: details, and the stacks of errors');
 
-/** `help token create`: of several words Commander's own command takes the first. */
+/** Whether this is like `help token create`: Commander's own command `help` uses only the first of several words. */
 const isDeepHelp = ([word, ...names]: readonly string[]): boolean => word === 'help' && names.length > 1;
 
 /** What other publish/subscribe tools call our commands. */
 const ELSEWHERE: ReadonlyMap<string, string> = new Map([['sub', 'patron'], ['subscribe', 'patron'], ['pub', 'brew'], ['publish', 'brew']]);
 
-/** Commander's error as a sentence of ours. What stands behind a `=` is left out: it may be a token. */
+/** Turns Commander's error into a sentence of ours. What follows a `=` is left out: it may be a token. */
 function sentenceOf({ message, code }: CommanderError, args: readonly string[], program: Command): string {
   const called = calledBy(args, program);
   const [, name] = /'(-[^'=]*)=/.exec(message) ?? [];
@@ -128,17 +128,17 @@ function sentenceOf({ message, code }: CommanderError, args: readonly string[], 
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${hint}${meantHint}; see ${called.map((command) => command.name()).join(' ')} --help.`;
 }
 
-/** What is often meant by what a command does not take. */
+/** Hints at what is often meant by arguments that a command does not take. */
 const HINTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   brew: {
     'commander.unknownOption': ' (put -- before a text that starts with a dash)',
     'commander.excessArguments': ' (put quotes around a text of several words)',
   },
-  // The shell puts names of files in its place.
+  // The shell replaces an unquoted pattern by the names of files.
   patron: { 'commander.excessArguments': ' (put quotes around a pattern with *)' },
 };
 
-/** The command that was called, as far as there is one, last, behind those that it belongs to: its help has the flags. */
+/** The commands that were called, from the program down to the innermost one that is known: the help of that one lists the flags. */
 function calledBy([word, ...rest]: readonly string[], command: Command): readonly Command[] {
   const next = command.commands.find((known) => known.name() === word);
   return next ? [command, ...calledBy(rest, next)] : [command];

@@ -19,7 +19,7 @@ export async function readSecrets(flags: ServeFlags): Promise<Pick<ServerOptions
 export const readsFiles = ({ tokens, jwtKeyFile, jwtJwksUrl, ticketKeyFile, tlsCert }: ServeFlags): boolean =>
   [tokens, jwtKeyFile, jwtJwksUrl, ticketKeyFile, tlsCert].some((flag) => flag !== undefined);
 
-/** Who may connect, by the flags and the environment; undefined where nothing says so. */
+/** Who may connect, by the flags and the environment; undefined if they do not say. */
 async function authenticator(flags: ServeFlags): Promise<Authenticator | undefined> {
   const { tokens: path, token } = flags;
   const own = process.env['PUBKEEPER_TOKEN'];
@@ -32,10 +32,10 @@ async function authenticator(flags: ServeFlags): Promise<Authenticator | undefin
   );
 }
 
-/** What checks signed tokens; undefined where no flag asks for them. */
+/** The authenticator for signed tokens; undefined if no flag asks for them. */
 export async function jwtAuthenticator(flags: JwtFlags): Promise<JwtAuthenticator | undefined> {
   const options = jwtOptionsOf(flags);
-  // Of a file it is what stands in it that may be wrong; a URL stands on the command line.
+  // A wrong URL is a usage error; a key file may be named rightly and have wrong contents.
   if (!options) return undefined;
   const made = JwtAuthenticator.create(options);
   return options.jwksUrl === undefined ? made : made.catch(refused);
@@ -63,10 +63,10 @@ async function certificate({ tlsCert, tlsKey }: ServeFlags): Promise<{ cert: str
   return { cert: await readText(tlsCert), key: await readText(tlsKey) };
 }
 
-/** The cluster, and what it says to NATS: names, passwords and tokens come from the environment, where `ps` does not show them. */
+/** The options of the cluster, with its credentials for NATS: name, password and token come from the environment, where `ps` does not show them. */
 export async function clusterOf({ cluster, clusterName, clusterCredentials, clusterReplicas }: ServeFlags): Promise<ClusterOptions | undefined> {
   if (cluster === undefined) {
-    // It would serve alone, and nobody would be told.
+    // Without --cluster the server would run alone, and nobody would notice.
     if ((clusterName && clusterName !== 'pubkeeper') || clusterCredentials || clusterReplicas !== undefined) {
       throw usage('--cluster-name, --cluster-credentials and --cluster-replicas are for one of several servers: give --cluster too, or leave them out.');
     }
@@ -95,7 +95,7 @@ async function ticketKeysOf({ ticketKeyFile: path }: ServeFlags): Promise<Uint8A
   if (path === undefined) return undefined;
   const lines = (await readText(path)).split('\n').map((line) => line.trim()).filter(Boolean);
   const good = lines.length >= 1 && lines.length <= 2 && lines.every((line) => /^([0-9a-f]{2}){32,}$/i.test(line));
-  // What stands there is not shown: it is a key, or nearly one.
+  // Do not show what the file holds: it is a key, or nearly one.
   if (!good) throw failure(`The ticket key file ${show(path)} must hold one or two lines of 64 hex digits or more: openssl rand -hex 32 makes one.`);
   return lines.map((line) => Uint8Array.from(Buffer.from(line, 'hex')));
 }

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { show } from '../core/id.js';
 import type { JwtAlgorithm, Limits, LogLevel, Right } from '../server/index.js';
-// Not the whole server: that is loaded when it is to run.
+// Import parts of the server only: all of it is loaded when it is to run.
 import { LIMITS } from '../server/limits.js';
 import { LOG_LEVELS } from '../server/log.js';
 import { isAddress } from '../server/own-address.js';
@@ -12,7 +12,7 @@ import { collectTokens } from './tokens.js';
 
 const ALGORITHMS: readonly JwtAlgorithm[] = ['HS256', 'RS256', 'ES256', 'EdDSA'];
 
-/** Numbers of `createServer` beside its `limits`: what is said of each, its default, the least and the most. */
+/** Numeric options of `createServer` other than its `limits`: the help text, the default, the minimum and the maximum of each. */
 const NUMBERS = {
   maxMessageBytes: ['the longest message, in bytes', 1024 * 1024, 1024, 1024 ** 3],
   authMs: ['how long a connection may take to authenticate, in ms', 5_000, 1, 3_600_000],
@@ -21,7 +21,7 @@ const NUMBERS = {
   ticketSeconds: ['how long a relay ticket is valid, in seconds', 600, 1, 86_400],
 } as const satisfies Record<string, readonly [string, number, number, number]>;
 
-/** What is said of each limit. */
+/** The help text of each limit. */
 const LIMIT_HELP: Readonly<Record<keyof typeof LIMITS, string>> = {
   packetsBeforeAuth: 'packets that a client may send before it is authenticated',
   connectionsPerAddress: 'connections from one address (IPv6: one /64); no limit on loopback unless this flag is given',
@@ -44,7 +44,7 @@ const LIMIT_HELP: Readonly<Record<keyof typeof LIMITS, string>> = {
 
 type Numbers = { readonly [Name in keyof typeof NUMBERS]?: number } & Omit<Limits, 'slowReader'>;
 
-/** How tokens that are signed (JWT) are checked, or made. */
+/** The flags by which signed tokens (JWT) are checked or made. */
 export interface JwtFlags {
   readonly jwtKeyFile?: string;
   readonly jwtJwksUrl?: string;

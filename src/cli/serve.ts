@@ -13,7 +13,7 @@ import { numbersOf } from './serve-flags.js';
 import type { ServeFlags } from './serve-flags.js';
 import type { Tell } from './tell.js';
 
-/** A logger that also tells what is no trouble. */
+/** A logger with all levels, among them `info`. */
 type ServeLogger = Required<Logger> & { info(sentence: string): void };
 
 /** `pubkeeper serve` */
@@ -23,10 +23,10 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
   const cluster = await clusterOf(flags);
   check(flags, secrets.tokens !== undefined);
   const run = new Run(tell, () => ExitCode.OK);
-  // Whoever reads the address has read it and may go.
+  // The reader of stdout may go once it has read the address: that does not end the server.
   const output = new Output(process.stdout, () => undefined, (error) => run.fail(error));
   let generated: string | undefined = undefined;
-  // A token that was made here is given to the page, so that nobody has to type it.
+  // A generated token is given to the page, so that nobody has to type it.
   const http = dashboard(() => generated, numbersOf(flags).maxMessageBytes, tell);
   const logger = loggerOf(flags, tell);
   const server = await createServer({
@@ -44,12 +44,12 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
     logger,
   });
   generated = server.token;
-  // Before it is told that it serves: whoever reads that may send the signal.
+  // Before the server is announced: whoever reads that may send the signal.
   reloadOnHangup(server, flags, logger, run);
   if (json) output.write(`${JSON.stringify(describe(server, relayPort))}\n`);
   else announce(server, relayPort, http !== undefined, flags.logFormat === 'json' ? logger : { info: (sentence) => tell.note(sentence) });
   const code = await run.ended;
-  // A person has pressed a key, and knows; who reads a log does not.
+  // The person at the terminal has pressed a key, and knows; somebody who reads a log does not.
   const logged = flags.logFormat === 'json' ? logger : undefined;
   logged?.info(drainMs ? `Shutting down: new connections are refused, and those that are left are closed after ${drainMs} ms.` : 'Shutting down.');
   await Promise.all([server.close({ drainMs }), output.flush()]);
@@ -57,7 +57,7 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
   return code;
 }
 
-/** What is wrong with flags only together. */
+/** Checks for flags that do not go together. */
 function check({ port, relayPort, host, json, logFormat, profile, ticketKeyFile, verbose, logLevel }: ServeFlags, hasTokens: boolean): void {
   if (port && port === relayPort) throw usage(`--relay-port must not be --port, where the relay is too: leave it out, or give it another number than ${port}.`);
   if (!hasTokens && !isLoopback(host)) {
@@ -86,16 +86,16 @@ function loggerOf({ logFormat, logLevel, verbose }: ServeFlags, tell: Tell): Ser
   };
 }
 
-/** At SIGHUP everything that came from files is read again. What is wrong then changes nothing. */
+/** At SIGHUP, reads everything again that came from files. If anything is wrong then, nothing changes. */
 function reloadOnHangup(server: PubkeeperServer, flags: ServeFlags, logger: ServeLogger, run: Run): void {
   const terminal = hasTerminal();
   let reading = Promise.resolve();
   process.on('SIGHUP', () => {
-    // The same signal says that the terminal in which it was started has been closed.
+    // The same signal is sent when the terminal in which the server was started is closed.
     if (terminal && !hasTerminal()) return run.end(ExitCode.OK);
-    // By itself the signal would end the process, and to systemd that is no failure: nothing would start it again.
+    // Without a listener the signal would end the process, and systemd, which takes that for a clean exit, would not start it again.
     if (!readsFiles(flags)) return logger.info('SIGHUP: there are no files to read again.');
-    // One after the other: what was read last is what holds.
+    // One after the other, so that what was read last counts.
     reading = reading.then(async () => {
       try {
         server.reload(await readSecrets(flags));
@@ -127,7 +127,7 @@ const describe = ({ url, relayUrl, port, token }: PubkeeperServer, relayPort: nu
 function announce({ url, relayUrl, token }: PubkeeperServer, relayPort: number | undefined, page: boolean, { info }: Pick<ServeLogger, 'info'>): void {
   info(`Serving at ${url}`);
   if (relayPort !== undefined) info(`Relay also at ${relayUrl}`);
-  // Not by URL, which does not take the zone of an address (::1%lo).
+  // Not by `URL`, which rejects an IPv6 address with a zone (::1%lo).
   if (page) info(`Dashboard at ${url.replace(/^ws(s?:\/\/[^/]+).*$/, 'http$1/')}`);
   if (token !== undefined) info(`Token, made for this run: ${token}`);
 }

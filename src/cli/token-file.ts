@@ -7,17 +7,17 @@ import { readTokens, Tokens } from '../server/index.js';
 import { ExitError, failure, systemCode } from './exit.js';
 import { readText } from './serve-files.js';
 
-/** How long another run may hold the file, in ms. It takes some milliseconds to add a token. */
+/** How long to wait for another run that holds the lock, in ms. Adding a token takes some milliseconds. */
 const PATIENCE = 5000;
-/** How long to wait before the lock is tried again, in ms, and as much again by chance: not all at the same time. */
+/** How long to wait before the lock is tried again, in ms; up to as much is added at random, so that runs do not all try at once. */
 const PAUSE = 20;
 
 /**
- * Adds an entry to a token file. Whoever reads the file meanwhile sees it as it was, or as it is then.
- * @param before called when all but the last step is done: when it fails, the file stays as it was
+ * Adds an entry to a token file. A process that reads the file meanwhile sees either the old or the new one, whole.
+ * @param before called before the last step: if it fails, the file stays as it was
  */
 export async function addTo(named: string, entry: TokenTable, before: () => Promise<void>): Promise<void> {
-  // What a link leads to is what is replaced, and not the link.
+  // Replace the file that a link leads to, not the link.
   const path = await realpath(named).catch(() => named);
   const lock = `${path}.lock`;
   await take(lock, named);
@@ -28,7 +28,7 @@ export async function addTo(named: string, entry: TokenTable, before: () => Prom
   }
 }
 
-/** Two runs that read the same table would each write it without the other's token. */
+/** Takes the lock: without one, two runs that read the same table would each write it without the other's token. */
 async function take(lock: string, named: string): Promise<void> {
   const end = performance.now() + PATIENCE;
   for (;;) {
@@ -58,9 +58,9 @@ async function replace(path: string, named: string, entry: TokenTable, before: (
   new Tokens(all);
   const next = `${path}.${randomBytes(4).toString('hex')}`;
   try {
-    // For its owner only, unless it was for others before.
+    // Only the owner may read it, unless others could read the old one.
     await writeFile(next, `${JSON.stringify(all, null, 2)}\n`, { mode: found ? found.mode & 0o777 : 0o600, flag: 'wx' });
-    // The server's user must still be able to read what root has added to.
+    // When root adds to the file, the server's user must still be able to read it.
     const own = await stat(next);
     if (found && (own.uid !== found.uid || own.gid !== found.gid)) await chown(next, found.uid, found.gid);
     await before();

@@ -31,9 +31,9 @@ export interface VerifyFlags extends TokenFlags {
   readonly token?: string;
 }
 
-/** How long a signed token holds, in seconds, where nothing else is asked for. */
+/** How long a signed token is valid by default, in seconds. */
 const HOUR = 3600;
-/** No date is later, in ms since 1970. A token may be: then this is near enough. */
+/** The latest date of JavaScript, in ms since 1970. For a token that expires later, this is near enough. */
 const LAST_DATE = 8.64e15;
 const TOO_LONG = `Standard input is longer than a token can be (${MAX_TOKEN} bytes): give it only the token.`;
 
@@ -56,7 +56,7 @@ export async function createToken(flags: CreateFlags, tell: Tell): Promise<numbe
     await print(`${token}\n${JSON.stringify(entry)}\n`);
     return ExitCode.OK;
   }
-  // The file must not hold a hash whose token nobody has seen.
+  // Print before the file is replaced: it must not hold the hash of a token that nobody has seen.
   await addTo(flags.tokens, entry, () => print(`${token}\n`));
   tell.note(`Added to ${flags.tokens}; a running server reads it on SIGHUP. The token is shown only this once.`);
   return ExitCode.OK;
@@ -66,10 +66,10 @@ export async function createToken(flags: CreateFlags, tell: Tell): Promise<numbe
 export async function verifyToken(flags: VerifyFlags, tell: Tell): Promise<number> {
   const { tokens: path } = flags;
   const jwt = await jwtAuthenticator(flags);
-  // Before it waits for a person who types.
+  // Read the file before waiting for a person who types.
   const known = path === undefined ? undefined : await readTokens(path);
   if (path === undefined && !jwt) throw usage('There is nothing to check the token against: give --tokens, or --jwt-key-file or --jwt-jwks-url.');
-  // Else who has that variable for other commands would take this for an answer about stdin.
+  // Otherwise somebody who has set that variable for other commands would take this for an answer about stdin.
   if (flags.token !== undefined && flags.token === process.env['PUBKEEPER_TOKEN']) tell.note('Checking the token in PUBKEEPER_TOKEN: stdin is not read.');
   const token = flags.token ?? (await readStdin(tell));
   if (!token) throw usage('There is no token: give it on stdin, or set PUBKEEPER_TOKEN.');
@@ -84,10 +84,10 @@ export async function verifyToken(flags: VerifyFlags, tell: Tell): Promise<numbe
   return ExitCode.OK;
 }
 
-/** A client is not told where keys come from; who names the place is, and what is wrong with it. */
+/** Unlike a client, the person who has given the URL of the keys is told where they come from and why they cannot be fetched. */
 function unfetched(error: unknown, { jwtJwksUrl }: VerifyFlags): never {
   if (!(error instanceof PubkeeperError) || !(error.cause instanceof Error)) throw error;
-  // What fetch() says is only that it failed.
+  // fetch() itself says only that it failed; the reason is its cause.
   const why = error.cause.cause instanceof Error ? error.cause.cause : error.cause;
   throw failure(`The keys at ${show(jwtJwksUrl)} cannot be fetched (${systemCode(why) || why.message}): check --jwt-jwks-url.`, error);
 }
@@ -144,7 +144,7 @@ async function signingKey(text: string, algorithm: JwtAlgorithm): Promise<Signin
     if (text.startsWith('{')) return await importJWK(JSON.parse(text) as Parameters<typeof importJWK>[0], algorithm);
     if (algorithm !== 'HS256') return createPrivateKey(text);
   } catch {
-    // What the parsers say is not passed on: it may quote the key.
+    // Do not pass on what the parsers say: it may quote the key.
     throw failure(`The key is not a private key for ${algorithm}: give a PEM or a JWK.`);
   }
   const secret = Buffer.from(text);

@@ -6,13 +6,13 @@ import { usage } from './exit.js';
 // Tokens on the command line of `serve`. No sentence here repeats what was given: it may be a token.
 
 const FORM = "--token takes TOKEN, or TOKEN=read:PATTERN,write:PATTERN as in 'secret=read:demo.**,write:demo.x'";
-/** The rights of a token that comes without any. */
+/** The rights of a token that is given without any. */
 export const EVERYTHING: readonly Right[] = [{ topic: '**', read: true, write: true }];
 
 /**
- * One `--token`: a token that may do everything, or one with rights. Signs of equality at the end of a token, as base64
- * has them, belong to the token; one anywhere else must be followed by rights, so that a slip of the finger there does
- * not make a token that may do everything.
+ * One `--token`: a token that may do everything, or one with rights. Equals signs at the end of a token, as in base64, belong
+ * to the token; one anywhere else must be followed by rights, so that a typing mistake there does not make a token that may do
+ * everything.
  */
 export function parseTokenGrant(given: string): readonly [token: string, rights: readonly Right[]] {
   const text = withoutBreak(given);
@@ -32,7 +32,7 @@ function parseRight(text: string): Right {
   return verb === 'read' ? { topic, read: true } : { topic, write: true };
 }
 
-/** As commander collects an option that may be repeated. Rights of a token that is given twice add up. */
+/** Collects an option that may be repeated, for commander. The rights of a token that is given twice add up. */
 export function collectTokens(text: string, table: ReadonlyMap<string, readonly Right[]> | undefined): Map<string, readonly Right[]> {
   const [token, rights] = parseTokenGrant(text);
   return new Map(table).set(token, [...(table?.get(token) ?? []), ...rights]);
@@ -41,7 +41,7 @@ export function collectTokens(text: string, table: ReadonlyMap<string, readonly 
 /** The table that the server takes. Its entries are own properties, whatever a token is called. */
 export const tokenTable = (tokens: ReadonlyMap<string, readonly Right[]>): TokenTable => Object.fromEntries(tokens);
 
-/** Whoever the first authenticator does not know is shown to the second. */
+/** Asks the second authenticator about tokens that the first does not know. */
 export const either = (first: Authenticator, second: Authenticator): Authenticator => ({
   authenticate: async (token) => (await first.authenticate(token)) ?? (await second.authenticate(token)),
   compare(tokenHash, former) {

@@ -5,15 +5,15 @@ import type { WebSocketBrew } from './websocket-brew.js';
 /** What the option `brews` takes: {@link WebSocketBrew} and brews of third parties. */
 export type CompatBrew = WebSocketBrew | CustomBrew;
 
-/** A brew of the old API as the SDK works with it. */
+/** A brew of the old API in the form that the SDK works with. */
 export interface Attached extends Brew {
-  /** What the application has given. */
+  /** The brew that the application has given. */
   readonly origin: CompatBrew;
-  /** Whether what this brewer brews leaves at once: the connection takes it, or the brewer is not matched over this brew. */
+  /** Whether what this brewer brews is sent at once: the connection accepts it, or the brewer is not matched over this brew. */
   ready(brewerId: string): boolean;
 }
 
-/** What a client lends its brews. */
+/** What a client gives to its brews. */
 export interface BrewClient {
   /** The brews that each patron and brewer offers, by `patron` or `brewer` and its id. */
   readonly offers: ReadonlyMap<string, readonly Attached[]>;

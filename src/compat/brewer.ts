@@ -23,7 +23,7 @@ export interface BrewOptions {
   readonly waitForBrews?: WaitForBrews | undefined;
 }
 
-/** The options of `brewJSON`: besides, what `JSON.stringify` takes. */
+/** The options of `brewJSON`: those of `brew`, and what `JSON.stringify` takes. */
 export interface BrewJSONOptions extends BrewOptions {
   /** As for `JSON.stringify`. */
   readonly replacer?: ((this: unknown, key: string, value: unknown) => unknown) | (string | number)[] | null | undefined;
@@ -31,19 +31,19 @@ export interface BrewJSONOptions extends BrewOptions {
   readonly space?: string | number | undefined;
 }
 
-/** What the client lends a brewer. */
+/** What the client gives to a brewer. */
 export interface BrewerHost extends TargetHost {
   readonly waitForBrews: WaitForBrews;
   /** Whether all of its brews that are in use are connected. */
   ready(): boolean;
-  /** To be called whenever that may have changed. */
+  /** Functions to call whenever that may have changed. */
   readonly waiting: Set<() => void>;
 }
 
-/** What is brewed and has not left. */
+/** A message that was brewed and is not sent yet. */
 interface Held {
   send(): void;
-  /** For its brews; else only for its turn. */
+  /** Whether it waits for its brews; otherwise it waits only for its turn. */
   readonly waits: boolean;
 }
 
@@ -51,7 +51,7 @@ interface Held {
 export class Brewer extends Target<BrewerEvents> {
   readonly #core: CoreBrewer;
   readonly #host: BrewerHost;
-  /** In the order in which it was brewed. */
+  /** Messages that wait, in the order in which they were brewed. */
   readonly #line: Held[] = [];
 
   /** @internal */
@@ -59,7 +59,7 @@ export class Brewer extends Target<BrewerEvents> {
     super(core, core.brewerId, host, () => matched?.(this));
     this.#core = core;
     this.#host = host;
-    // Fewer are left to wait for, or nobody.
+    // There may be fewer brews to wait for, or no patron.
     core.on('removed', this.#look);
   }
 
@@ -69,7 +69,7 @@ export class Brewer extends Target<BrewerEvents> {
    * `BUFFER_FULL`, `BREW_FAILED`, …). Every rejection is also an `error` event of the client, and never an unhandled one.
    */
   brew(data: Uint8Array | ArrayBuffer, options?: BrewOptions | null): Promise<void> {
-    // What it holds now counts, also if it has to wait.
+    // Copy data that has to wait: what it holds now counts.
     const bytes = this.#isFree ? data : data instanceof Uint8Array ? Uint8Array.from(data) : data?.slice?.();
     return this.#send(() => this.#core.brew(bytes), options);
   }
@@ -81,7 +81,7 @@ export class Brewer extends Target<BrewerEvents> {
 
   /** Like {@link brew}, with `JSON.stringify(value, replacer, space)`. Rejects with `DATA_INVALID` if JSON cannot express the value. */
   brewJSON(value: unknown, options?: BrewJSONOptions | null): Promise<void> {
-    // As with bytes that are none: nobody is there who could be told.
+    // Without a patron the value is not even checked, as with `brew`.
     if (!this.isMatched) return Promise.resolve();
     const { replacer, space } = options ?? {};
     let text: string | undefined;
@@ -97,7 +97,7 @@ export class Brewer extends Target<BrewerEvents> {
     return handled(Promise.reject(error));
   }
 
-  /** Whether what is brewed now leaves now. */
+  /** Whether what is brewed now is sent now. */
   get #isFree(): boolean {
     return !this.#line.length && this.#host.ready();
   }
@@ -107,7 +107,7 @@ export class Brewer extends Target<BrewerEvents> {
     if (!this.isMatched) return Promise.resolve();
     if (this.#isFree) return send();
     if (waitForBrews === false) {
-      // It leaves when it can; nobody is to wait for that. What goes wrong with it is an `error` event.
+      // It is sent when it can be, and nobody waits for that. If that fails, there is an `error` event.
       this.#hold({ send: () => void send(), waits: false });
       return Promise.resolve();
     }
@@ -137,7 +137,7 @@ export class Brewer extends Target<BrewerEvents> {
     this.#look();
   }
 
-  /** Sends what need not wait any longer, the first first. */
+  /** Sends messages that need not wait any longer, in order. */
   readonly #look = (): void => {
     const line = this.#line;
     const { ready, waiting } = this.#host;
@@ -146,7 +146,7 @@ export class Brewer extends Target<BrewerEvents> {
   };
 }
 
-/** Whoever waits for it is told; for the others there is the `error` event. */
+/** Prevents an unhandled rejection: a caller that waits is told, and for the others there is the `error` event. */
 function handled(promise: Promise<void>): Promise<void> {
   promise.catch(() => undefined);
   return promise;

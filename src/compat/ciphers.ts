@@ -10,7 +10,7 @@ export interface Cipher {
   decrypt(data: Uint8Array): Uint8Array | PromiseLike<Uint8Array>;
 }
 
-/** What makes a {@link Cipher}: called with the key, as bytes. */
+/** The class of a {@link Cipher}: constructed with the key, as bytes. */
 export interface CipherConstructor {
   new (key: Uint8Array): Cipher;
   /** How many random bytes a brewer's key has; default 16. */
@@ -26,14 +26,14 @@ export type CryptoMap = ReadonlyMap<unknown, CipherConstructor>;
  */
 export type CipherOption = CipherName | number | (string & {});
 
-/** For patrons: what opens the frames of brewers whose mode is in the map; undefined for the SDK's own ciphers. */
+/** For patrons: the opener for a brewer whose mode is in the map; undefined for the SDK's own ciphers. */
 export function openerFrom(crypto: CryptoMap, { cipher }: BrewerConfig): Opener | undefined {
   const Made = crypto.get(cipher?.mode);
   if (!Made) return;
   const key = fromHex(cipher?.key ?? '');
   if (!key) throw new PubkeeperError('KEY_INVALID', 'A brewer announces a key that is not in hex.');
   const made = new Made(key);
-  // Asynchronous, whatever the cipher is: then what it throws is a rejection, and any promise of its own will do.
+  // Asynchronous for every cipher: then what it throws becomes a rejection, and it may return any kind of promise.
   return {
     cipher: 'custom',
     isWhole: () => true,
@@ -41,7 +41,7 @@ export function openerFrom(crypto: CryptoMap, { cipher }: BrewerConfig): Opener 
   };
 }
 
-/** For brewers: the cipher of the map, else what the SDK makes of the option. */
+/** For brewers: the cipher in the map, else the SDK's cipher for this option. */
 export function cipherFrom(crypto: CryptoMap, mode: CipherOption): CipherName | MakeSealer {
   const Made = crypto.get(mode);
   if (!Made) return mode === 2 ? 'aes-cbc' : (mode as CipherName);
@@ -51,13 +51,13 @@ export function cipherFrom(crypto: CryptoMap, mode: CipherOption): CipherName | 
     return {
       cipher: 'custom',
       config: { mode, key: toHex(key) },
-      // A copy: a cipher that takes its time is not to see what becomes of the application's buffer.
+      // A copy: the application may change its buffer while an asynchronous cipher still reads it.
       seal: async (message) => encodeFrame(identity, checked(await made.encrypt(Uint8Array.from(message)))),
     };
   };
 }
 
-/** Ciphers are written by others, and not all of them by way of a compiler. */
+/** Checks what a cipher returns: third parties write ciphers, and not all of them use a type checker. */
 function checked(bytes: Uint8Array): Uint8Array {
   if (!(bytes instanceof Uint8Array)) throw new TypeError('A cipher must give a Uint8Array.');
   return bytes;

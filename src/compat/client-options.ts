@@ -58,7 +58,7 @@ export interface ConnectOptions {
   readonly wait?: boolean | undefined;
 }
 
-/** What `addPatron` and `addBrewer` return, to remove with. */
+/** What `addPatron` and `addBrewer` return, for `removePatron` and `removeBrewer`. */
 export interface Token<Kind extends string> {
   /** `'patron'` or `'brewer'`. */
   readonly kind: Kind;
@@ -68,10 +68,10 @@ export interface Token<Kind extends string> {
 
 export const invalid = (message: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', message);
 
-/** What may follow a topic. */
+/** The arguments of `addPatron` and `addBrewer` that may follow the topic. */
 export type Rest<Options, Target> = [(Options | Matched<Target> | null)?, (Matched<Target> | null)?];
 
-/** The options and the `matched` of such arguments: the options may be left out. */
+/** Reads the options and `matched` from such arguments: the options may be left out. */
 export function read<Options extends TargetOptions, Target>([first, second]: Rest<Options, Target>) {
   const none: Partial<Options> = {};
   return typeof first === 'function' ? ([none, first] as const) : ([first ?? none, second] as const);

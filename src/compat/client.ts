@@ -36,21 +36,21 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   readonly #brews: readonly Attached[];
   /** The brews that each patron and brewer offers. */
   readonly #offers = new Map<string, readonly Attached[]>();
-  /** Who waits for a brew to become ready. */
+  /** Functions to call when a brew may have become ready. */
   readonly #waiting = new Set<() => void>();
   readonly #tokens = new WeakMap<object, () => void>();
   #status: Status = 'disconnected';
-  /** The control connection, as far as it still matters. */
+  /** The current control connection; undefined after a clean end. */
   #socket: WebSocketLike | undefined;
   #closeCode = 1000;
   #closed: Promise<void> = Promise.resolve();
-  /** Settles when all registrations are answered, or when it is over. */
+  /** Settles when all registrations are answered, or when the attempt has ended. */
   #answered: Promise<void> = this.#closed;
-  /** Those who wait only for the connection. */
+  /** Callbacks of callers that wait only for the connection (`wait: false`). */
   readonly #eager: (() => void)[] = [];
-  /** A former session of the core may still be sending, and is not to dial any more. */
+  /** After a disconnect() the core may still be sending what was brewed, but must not connect again. */
   #isLeaving = false;
-  /** What listeners are to be told; the first one is being told. */
+  /** Statuses that listeners are to be told of; they are being told of the first one. */
   readonly #changes: Status[] = [];
 
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_CONFIG_INVALID` */
@@ -74,7 +74,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     this.#core.on('error', (error) => this.fail(error));
     let before: ClientState = 'disconnected';
     this.#core.on('state', (state) => {
-      // With no retry left the core does not begin to reconnect.
+      // If no retry is left, the core does not become `reconnecting`.
       const isOver = state === 'disconnected' && before === 'connected';
       before = state;
       if (this.#isLeaving) return;
@@ -98,7 +98,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   connect(options?: ConnectOptions | null): Promise<this> {
     const wait = options?.wait ?? true;
     const closed = this.#closed;
-    // A disconnect() ends this attempt, whatever follows it; also one by a listener, when all is answered but nobody has been told.
+    // A disconnect() ends this attempt, whatever follows; even one by a listener, after all is answered and before callers are told.
     const going = (): void => {
       if (closed !== this.#closed) throw new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.');
     };
@@ -121,7 +121,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       },
     );
     const promise = wait ? answered : Promise.race([answered, new Promise<this>((up) => this.#eager.push(() => up(this)))]);
-    // Whoever waits is told; for the others there are the status and the `error` event.
+    // No unhandled rejection: callers that do not wait have the status and the `error` event.
     promise.catch(() => undefined);
     return promise;
   }
@@ -207,14 +207,14 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     try {
       add();
     } catch (error) {
-      // One of that id is registered, and keeps its own.
+      // Another one with this id is registered, and keeps its own brews.
       if (former) this.#offers.set(key, former);
       else this.#offers.delete(key);
       throw error;
     }
     const token = Object.freeze({ kind, id });
     this.#tokens.set(token, () => {
-      // Another one may have this id by the second time; and by the end of this one, where a teardown adds it.
+      // Another one may have this id at the second call; or already after `remove`, if a teardown has added it.
       this.#tokens.set(token, () => undefined);
       remove();
       if (this.#offers.get(key) === offer) this.#offers.delete(key);
@@ -229,15 +229,15 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   }
 
   /**
-   * The WebSocket implementation as the core is to see it. From the control connection itself come what the core does
-   * not tell: that it is accepted but not all is answered yet, and that the server has closed it in peace.
+   * The WebSocket implementation for the core. On a control connection it notices what the core does not tell: that the
+   * server has accepted the token but not answered everything yet, and that it has closed the connection cleanly (1000).
    */
   #dialer(WebSocket: WebSocketConstructor, protocols: readonly string[] | undefined): WebSocketConstructor {
     return new Proxy(WebSocket, {
       construct: (Dialled, [url, offered]: [string, string[]]) => {
-        // The brews dial by this too; only control connections speak this protocol.
+        // Brews use this constructor too; only control connections offer this protocol.
         if (!offered.includes('pubkeeper-1.0')) return new Dialled(url, offered);
-        // One that never opens: the server has closed in peace, and what was brewed may still leave through the relay.
+        // A socket that never opens: after a clean close the core may still send through the relay, but must not connect again.
         if (this.#isLeaving) return { readyState: 0, close: () => undefined };
         this.#lost();
         const socket = dial(Dialled, url, [...(protocols ?? offered)]);
@@ -245,14 +245,14 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
         this.#socket = socket;
         socket.send = (bytes) => {
           send.call(socket, bytes);
-          // The first packet after the token was accepted. The core is about to register all: a listener may disconnect after that.
+          // The first packet after the token was accepted. Not at once: a listener may disconnect only after the core has registered all.
           if (bytes[0] === PacketType.BREWS_REGISTER) microtask(() => this.#socket === socket && this.#set('connected'));
         };
-        // After the core has heard of it: it tells of no loss before all was answered, and where no retry is left it has ended.
+        // After the core has heard of the close: the core reports no loss before all was answered, and has ended if no retry is left.
         const gone = (): unknown => this.#socket === socket && this.#core.state !== 'disconnected' && this.#lost();
         socket.close = (code, reason) => close.call(socket, code === 1000 ? this.#closeCode : code, reason);
         microtask(() => socket.addEventListener('close', gone));
-        // Before the core hears of it, and would try again.
+        // Before the core hears of the close, and would try again.
         socket.addEventListener('close', ({ code }) => {
           if (code === 1000 && this.#socket === socket) void this.#stop();
         });
@@ -287,14 +287,14 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   #set(status: Status): void {
     if (this.#status === status) return;
     this.#status = status;
-    // A change that a listener makes is told when all have been told of the one before it.
+    // A listener may cause the next change: tell of that only after all listeners have been told of this one.
     if (this.#changes.push(status) > 1) return;
     for (let told; (told = this.#changes[0]); this.#changes.shift()) {
       this.emit('statuschange', { target: this, status: told });
       if (told === 'connected') this.emit('connected');
       else if (told !== 'connecting') this.emit('closed');
     }
-    if (this.#isIdle) this.#eager.length = 0; // their attempt has ended, and tells them
+    if (this.#isIdle) this.#eager.length = 0; // the end of their attempt rejects their promises
     if (this.#status === 'connected') for (const up of this.#eager.splice(0)) up();
   }
 }

@@ -51,21 +51,21 @@ export interface CustomBrew {
   ): PatronConnection | PromiseLike<PatronConnection>;
 }
 
-/** More is not held for connections that are still being made, in bytes. */
+/** How many bytes are held at most for connections that are still being made. */
 const MAX_HELD = 16 * 1024 * 1024;
 
-/** What a brewer has of such a brew. */
+/** A brewer's connections over a {@link CustomBrew}. */
 interface Line {
   readonly open: BrewerConnection[];
-  /** Matches, and those of them whose connection is still being made. */
+  /** The number of matches, and of those whose connection is still being made (`pending`). */
   pairs: number;
   pending: number;
-  /** Sends what was brewed meanwhile. */
+  /** Functions that send what was brewed meanwhile. */
   readonly held: (() => void)[];
   bytes: number;
 }
 
-/** Makes a brew of the SDK of one of a third party. */
+/** Turns the brew of a third party into a brew of the SDK. */
 export function attach(brew: CustomBrew, { offers, look }: BrewClient): Attached {
   const { name } = brew;
   const lines = new Map<string, Line>();
@@ -73,14 +73,14 @@ export function attach(brew: CustomBrew, { offers, look }: BrewClient): Attached
   const failed = (what: string, cause?: unknown) => new PubkeeperError('BREW_FAILED', `The brew ${name} ${what}.`, { brew: name }, cause);
   const report = (cause: unknown): void => host.report(failed('failed', cause));
 
-  /** Async, so that what a connection throws is a rejection. */
+  /** Async, so that what a connection throws becomes a rejection. */
   async function send({ open, pairs }: Line, frame: Uint8Array): Promise<void> {
-    // Its connections could not be made. Without a match there is nobody to send to.
+    // There are matches, but their connections could not be made. Without a match there is nobody to send to.
     if (pairs && !open.length) throw failed('has no connection');
     await Promise.all([...new Set(open)].map((connection) => connection.brew(frame)));
   }
 
-  /** Returns what ends the connection, also one that is still being made. `opened` returns what closes it. */
+  /** Returns a function that ends the connection, even one that is still being made. `opened` returns a function that closes it. */
   function connect<T>(connecting: T | PromiseLike<T>, opened: (made: T) => () => unknown, settled?: () => void): () => void {
     let close: (() => unknown) | undefined;
     let ended = false;
@@ -114,7 +114,7 @@ export function attach(brew: CustomBrew, { offers, look }: BrewClient): Attached
       line.pairs++;
       line.pending++;
       const opened = (made: BrewerConnection) => {
-        // One that comes after the end of its match may be in use by those that followed it.
+        // A connection that is made only after its match has ended may be in use by later matches.
         const { open } = lines.get(brewerId) ?? line;
         open.push(made);
         return () => {
@@ -122,7 +122,7 @@ export function attach(brew: CustomBrew, { offers, look }: BrewClient): Attached
           if (!open.includes(made)) return made.close();
         };
       };
-      // When its connection is made or has failed; or with its match, since that may never be.
+      // Called when the connection is made or has failed; or when its match ends, since it may never do either.
       const settle = once(() => {
         if (--line.pending) return;
         line.bytes = 0;

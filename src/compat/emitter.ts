@@ -13,7 +13,7 @@ export type Listener<Args extends readonly unknown[], This = unknown> = (this: T
 interface Entry<Args extends readonly unknown[]> {
   readonly listener: Listener<Args, never>;
   readonly once: boolean;
-  /** It was for once, and that has been. */
+  /** It was added by `once`, and has been called. */
   isOver?: boolean;
 }
 
@@ -68,7 +68,7 @@ export class Emitter<Events extends EventMap<Events>> {
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): boolean {
     const list = this.#entries[name] ?? [];
     for (const entry of list) {
-      // One before it may have emitted this very event.
+      // A listener before this one may have emitted the same event.
       if (entry.isOver) continue;
       if (entry.once) {
         entry.isOver = true;
@@ -80,7 +80,7 @@ export class Emitter<Events extends EventMap<Events>> {
     return list.length > 0;
   }
 
-  /** Runs code of the application; what it throws goes to `fail`, at once or when its promise rejects. */
+  /** Runs code of the application; what it throws, or its promise rejects with, goes to `fail`. */
   protected run(code: () => unknown, fail = (error: unknown): void => this.fail(error)): unknown {
     try {
       const result = code() as Partial<PromiseLike<unknown>> | undefined;
@@ -97,7 +97,7 @@ export class Emitter<Events extends EventMap<Events>> {
   }
 
   #add<Name extends keyof Events>(name: Name, entry: Entry<Events[Name]>): this {
-    // Here, where the mistake is, and not at each event.
+    // Throw here, where the mistake is, and not at each event.
     if (typeof entry.listener !== 'function') throw new PubkeeperError('OPTION_INVALID', 'A listener must be a function.');
     this.#entries[name] = [...(this.#entries[name] ?? []), entry];
     return this;

@@ -20,7 +20,7 @@ export interface PatronEvents extends TargetEvents {
 /** The options of `addPatron`. */
 export type PatronOptions = TargetOptions;
 
-/** What subscribes: given to `matched` at its first match. */
+/** A subscriber: passed to `matched` at its first match. */
 export class Patron extends Target<PatronEvents> {
   /** @internal */
   constructor(core: CorePatron, host: TargetHost, matched: Matched<Patron> | null | undefined) {

@@ -22,8 +22,8 @@ export interface TargetEvents {
 }
 
 /**
- * Called with the patron or brewer at its first match. When it returns a function, that is called when the last match
- * goes, and at removal or disconnect; at the next match everything begins again.
+ * Called with the patron or brewer at its first match. If it returns a function, that is called when the last match ends,
+ * and at removal or disconnect; the next match then counts as a first one.
  */
 export type Matched<Target> = (target: Target) => unknown;
 
@@ -31,13 +31,13 @@ export type Matched<Target> = (target: Target) => unknown;
 export interface TargetOptions {
   /** A UUID to use instead of a generated one, with or without dashes. */
   readonly id?: string | undefined;
-  /** Those of the client's brews to use, by name or themselves. Default: all. */
+  /** Which of the client's brews to use, as names or as the brews themselves. Default: all. */
   readonly brews?: readonly (string | CompatBrew)[] | undefined;
-  /** Whether all listeners are taken back when the last match goes. Default `true`: `matched` adds them anew. */
+  /** Whether all listeners are removed when the last match ends. Default `true`: `matched` adds them again. */
   readonly autoRemoveListeners?: boolean | undefined;
 }
 
-/** What the client lends a patron or a brewer. */
+/** What the client gives to a patron or a brewer. */
 export interface TargetHost {
   readonly brews: readonly CompatBrew[];
   readonly autoRemoveListeners: boolean;
@@ -79,10 +79,10 @@ export abstract class Target<Events extends EventMap<Events> & TargetEvents> ext
     const idOf = ({ patronId, brewerId }: Match): string => (patronId ?? brewerId)!;
     core.on('added', (match) => {
       const peer = idOf(match);
-      // Before the event, so that a listener that it adds hears of its first match.
+      // Before the event, so that a listener that `matched` adds hears of the first match.
       if (peers.add(peer).size === 1) this.#teardown = this.run(matched);
       if (this.isMatched) this.emit('added', ...([{ topic: match.topic, id: peer }] as Events['added']));
-      // It has removed the very thing that was matched.
+      // `matched` has removed this patron or brewer.
       else this.#end();
     });
     core.on('removed', (match) => {

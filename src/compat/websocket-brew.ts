@@ -17,7 +17,7 @@ import { Emitter } from './emitter.js';
 export interface BrewerConfig {
   /** A host name or an IP address. */
   readonly hostname: string;
-  /** A number; or text, as `location.port` is: empty for the usual one. */
+  /** A number; or text such as `location.port`, which is empty for the default port. */
   readonly port: number | string;
   /** `true`: `wss:`. Default `false`. */
   readonly secure?: boolean | undefined;
@@ -33,7 +33,7 @@ export interface WebSocketBrewOptions {
   readonly patronConfig?: Readonly<Record<string, unknown>> | null | undefined;
   /** Whether patrons of a client get what its own brewers brew. Default `true`. */
   readonly loopback?: boolean | undefined;
-  /** How often a relay is tried again in a row. Default: for ever. */
+  /** How many retries in a row a relay gets. Default: no limit. */
   readonly maxRetries?: number | undefined;
   /** The longest wait before a relay is tried again, in ms. Default 10,000. */
   readonly maxTimeout?: number | undefined;
@@ -49,7 +49,7 @@ export interface Metrics {
   readonly sent: number;
 }
 
-/** A WebSocket's own way to tell several listeners. */
+/** The part of a W3C WebSocket that takes several listeners. */
 export interface Listening {
   addEventListener(type: 'open', listener: () => void): void;
   addEventListener(type: 'close', listener: (event: { readonly code: number }) => void): void;
@@ -58,13 +58,13 @@ export interface Listening {
 /** The constructor of a W3C WebSocket: besides what the SDK asks for, it has `addEventListener`. */
 export type ListeningConstructor = new (url: string, protocols?: string | string[]) => WebSocketLike & Listening;
 
-/** Data through a WebSocket relay. `error`: what goes wrong with it; without a listener it is one of the client's. */
+/** Carries data through a WebSocket relay. Emits `error` when something goes wrong with that; without a listener, the client emits it. */
 export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
   /** What it is called in registrations. */
   readonly name: string;
   /** The relay that this client's brewers use; `null` for none. */
   readonly brewerConfig: BrewerConfig | null;
-  /** What a patron's registration says about it besides its name. */
+  /** What a patron's registration says about this brew besides its name. */
   readonly patronConfig: Readonly<Record<string, unknown>> | null;
   readonly #options: WebSocketBrewOptions;
   readonly #counts = { recv: 0, sent: 0 };
@@ -78,7 +78,7 @@ export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
     this.#options = options;
   }
 
-  /** What went through it so far. */
+  /** How many frames went through this brew so far. */
   metrics(): Metrics {
     return { ...this.#counts };
   }
@@ -98,7 +98,7 @@ class RelayBrew extends CoreBrew implements Attached {
 
   constructor(owner: WebSocketBrew, options: WebSocketBrewOptions, counts: { recv: number; sent: number }, client: BrewClient) {
     const { brewerConfig: at } = owner;
-    // As the old client took it: what is true in some way asks for `wss:`, and half an address is no other one.
+    // As in the old client: any truthy `secure` asks for `wss:`. And an incomplete address is an error, not the default one.
     super(at && { hostname: at.hostname, port: Number(portOf(at.port, at.secure)), secure: !!at.secure });
     this.name = owner.name;
     this.origin = owner;
@@ -115,13 +115,13 @@ class RelayBrew extends CoreBrew implements Attached {
       WebSocket: new Proxy(WebSocket, {
         construct: (Dialled, [url, protocols]: [string, string[]]) => {
           const socket = dial(Dialled, url, protocols);
-          // After the link itself has heard of it.
+          // After the link itself has heard of the event.
           microtask(() => socket.addEventListener('open', () => this.#client.look()));
           return socket;
         },
       }),
     };
-    // Not a copy: how often the server was lost, and whether it gives signs of life, changes.
+    // Not a copy: `losses` and `heartbeatMs` of the host change.
     super.attach(Object.assign(Object.create(host) as BrewHost, own));
   }
 
@@ -176,7 +176,7 @@ class RelayBrew extends CoreBrew implements Attached {
   }
 }
 
-/** @throws {PubkeeperError} `OPTION_INVALID`, which is the cause of the `CONNECT_BLOCKED` that is made of it */
+/** @throws {PubkeeperError} `OPTION_INVALID`, which becomes the cause of a `CONNECT_BLOCKED` */
 export function dial(WebSocket: WebSocketConstructor, url: string, protocols: string[]): WebSocketLike & Listening {
   const socket = new WebSocket(url, protocols) as WebSocketLike & Partial<Listening>;
   if (!socket.addEventListener) throw invalid('The option WebSocket needs addEventListener.');

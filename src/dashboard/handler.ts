@@ -9,18 +9,18 @@ import { authorityOf, isLoopback, readPath } from '../server/upgrade.js';
 /** The options of {@link dashboardHandler}. */
 export interface DashboardOptions {
   /**
-   * A token that the page is given so that nobody has to type it: only for a server that is bound to loopback and made
-   * that token up. A function is called for each request: the token is known only when the server runs. Default: none,
-   * and the page asks for one.
+   * A token for the page, so that nobody has to type it: only for a server that is bound to loopback and has generated the
+   * token. A function is called for each request, because the token is known only when the server runs. Default: none, and
+   * the page asks for one.
    */
   readonly token?: string | (() => string | undefined);
-  /** The server's option of that name: the page refuses to brew what is longer. Default: the server's default, 1 MiB. */
+  /** The server's option of that name, in bytes: the page refuses to brew longer messages. Default: the server's default, 1 MiB. */
   readonly maxMessageBytes?: number;
   /** Where the files of the page are. Default: where the build puts them. */
   readonly directory?: string;
 }
 
-/** The page talks to WebSockets of any server, and to nothing else; text never becomes markup or code. */
+/** The page may connect to WebSockets of any server, and to nothing else; text never becomes markup or code. */
 const POLICY = [
   "default-src 'self'",
   "connect-src 'self' ws: wss:",
@@ -33,7 +33,7 @@ const POLICY = [
 ].join('; ');
 
 /**
- * Serves the dashboard, for the option `http` of `createServer`; and under /dashboard.json what it needs to connect.
+ * Serves the dashboard, for the option `http` of `createServer`; and, as /dashboard.json, what the page needs to connect.
  * @throws {PubkeeperError} `OPTION_INVALID` when the page was not built
  */
 export function dashboardHandler(options: DashboardOptions = {}): RequestHandler {
@@ -57,17 +57,17 @@ function tellConnection(request: IncomingMessage, response: ServerResponse, maxM
   const reason = token === undefined ? undefined : whyNoToken(request, host);
   response.setHeader('Content-Type', 'application/json');
   const server = `${schemeOf(request).replace('http', 'ws')}//${host}/ws`;
-  // No error status for a reason: the page would have to show it, and its console would complain.
+  // No error status with a reason: the browser's console would complain about it.
   response.end(JSON.stringify({ server, maxMessageBytes, ...(reason === undefined ? { token } : { reason }) }));
 }
 
-/** How the page came: a server with a certificate takes nothing but TLS. */
+/** The scheme by which the page came: a server with a certificate accepts nothing but TLS. */
 const schemeOf = ({ socket }: IncomingMessage): 'https:' | 'http:' => (socket instanceof TLSSocket ? 'https:' : 'http:');
 
 /**
- * Why the token is not told; undefined where the request is our own page's, opened on this machine. A page of a stranger that made its name lead here (DNS
- * rebinding) bears that name in Host; one that asks across origins says so in Origin or Sec-Fetch-Site; and who comes
- * through a proxy may be anywhere.
+ * Why the token is withheld; undefined if the request comes from our own page, opened on this machine. A foreign page whose name was
+ * made to resolve to this host (DNS rebinding) has that name in Host; a request across origins has Origin or Sec-Fetch-Site; and a
+ * request through a proxy may come from anywhere.
  */
 function whyNoToken(request: IncomingMessage, host: string): string | undefined {
   const { headers } = request;
@@ -82,7 +82,7 @@ function whyNoToken(request: IncomingMessage, host: string): string | undefined 
   return from?.protocol === scheme && authorityOf(scheme, from.host) === authorityOf(scheme, host) ? undefined : STRANGER;
 }
 
-/** Whether only a proxy sends this header. One that passes Host on may pass on a Host that its client has made up. */
+/** Whether only proxies send this header. A proxy that passes Host on may pass on one that its client has made up. */
 const isOfProxy = (header: string): boolean => header.startsWith('x-forwarded-') || ['forwarded', 'via', 'x-real-ip'].includes(header);
 
 const BY_PROXY = 'This page came through a proxy, and the server shows its token only on its own machine. Copy it from where the server was started.';

@@ -4,8 +4,8 @@ import { newId } from '../core/index.js';
 const KEY = 'pubkeeper-scope';
 
 /**
- * What pages of this origin and browser profile share: a BroadcastChannel reaches as far as localStorage does. Undefined
- * where there is none, or where it may not be used.
+ * An id that the pages of this origin and browser profile share: a BroadcastChannel reaches as far as localStorage does. Undefined
+ * where there is no localStorage, or where it may not be used.
  */
 export function scope(): string | undefined {
   try {

@@ -4,8 +4,8 @@ import type { ClientOptions, CryptoEngine, WebSocketConstructor } from '../core/
 // What differs in a browser; `node.ts` beside this file has the same names. package.json chooses by export condition.
 
 /**
- * The browser's own WebSocket, unless another one is given. Looked at when a client is made, and not by way of isomorphic-ws, which
- * a bundler that does not heed the field `browser` of its package.json takes for Node's.
+ * The browser's own WebSocket, unless another one is given. Looked up when a client is made, and not by way of isomorphic-ws: a bundler
+ * that ignores the field `browser` of that package would take its Node version.
  */
 export const webSocket = (given?: WebSocketConstructor): Pick<ClientOptions, 'WebSocket' | 'prepare'> => ({ WebSocket: given ?? globalThis.WebSocket });
 
@@ -19,7 +19,7 @@ const TICK = 5000;
 /**
  * Calls `wake` when the page or the network comes back: `online`, a tab that becomes visible or is thawed, a page that
  * returns from the back/forward cache, a machine that slept. Calls `rest` when the browser puts the page away: sockets
- * that stay open keep it out of that cache, or are cut there without a word. Returns what stops that.
+ * that stay open keep it out of that cache, or are cut there without a close event. Returns a function that stops all this.
  */
 export function lifecycle(wake: () => void, rest: () => void): () => void {
   const undo: (() => void)[] = [];

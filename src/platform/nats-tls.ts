@@ -2,12 +2,12 @@ import type { TlsOptions } from '@nats-io/nats-core';
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 
-/** What the library hands on to Node's `tls.connect`, beyond what its types say. */
+/** What the library passes on to Node's `tls.connect`, beyond what its types say. */
 type NodeTls = TlsOptions & { readonly checkServerIdentity: typeof checkServerIdentity };
 
 /**
- * The options of TLS for these NATS servers. The library tells Node no name where an address is a number, and Node then looks for
- * "localhost" in the certificate: it has to be for one of those numbers instead.
+ * The TLS options for these NATS servers. If an address is an IP address, the library gives Node no server name, and Node looks for
+ * "localhost" in the certificate: this looks for one of the IP addresses instead.
  * @param servers such as `tls://10.0.0.1:4222`
  */
 export function natsTls(servers: readonly string[]): TlsOptions {

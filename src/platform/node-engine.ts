@@ -5,7 +5,7 @@ const TAG = 16;
 const TAGGED = { authTagLength: TAG };
 const ZERO_IV = Buffer.alloc(BLOCK);
 
-/** Random bytes are fetched for this many messages at once: a call costs more than the bytes. */
+/** The size of the random pool, in bytes, enough for 256 messages: a call for random bytes costs more than the bytes. */
 const POOL = 256 * BLOCK;
 
 /**
@@ -37,7 +37,7 @@ export const nodeEngine: CryptoEngine = {
   },
   gcm(key) {
     const name = `aes-${key.length * 8}-gcm` as 'aes-256-gcm';
-    // From bytes it would be made anew for each message, which takes a third of the time that a short one does.
+    // Given as bytes, the key would be prepared anew for each message, which takes a third of the time of a short message.
     const secret = createSecretKey(key);
     const cipherFor = ahead((nonce) => createCipheriv(name, secret, nonce, TAGGED));
     const decipherFor = ahead((nonce) => createDecipheriv(name, secret, nonce, TAGGED));
@@ -63,8 +63,8 @@ export const nodeEngine: CryptoEngine = {
 };
 
 /**
- * Where nonces count up one by one, that is where messages come spaced, the next one's cipher is made when there is nothing else to
- * do: making it takes two thirds of the time of a short message. Each is given out once.
+ * Makes ciphers by nonce. While nonces count up one by one, the next one's cipher is made ahead, when there is nothing else to do:
+ * making it takes two thirds of the time of a short message. Each cipher is given out once.
  */
 function ahead<Cipher>(make: (nonce: Uint8Array) => Cipher): (nonce: Uint8Array) => Cipher {
   let next = Buffer.alloc(0);
@@ -89,12 +89,12 @@ function ahead<Cipher>(make: (nonce: Uint8Array) => Cipher): (nonce: Uint8Array)
   };
 }
 
-/** Makes of a nonce, which is a big-endian number, the one after it. */
+/** Adds one to a nonce, which is a big-endian number. */
 function increment(nonce: Uint8Array): void {
   let at = nonce.length;
   do nonce[--at]!++;
   while (at && !nonce[at]);
 }
 
-/** The bytes of a Buffer without its class, which behaves differently from what browsers hand out. */
+/** The bytes of a Buffer as a plain Uint8Array: a Buffer behaves differently from what browsers give. */
 const bytesOf = ({ buffer, byteOffset, length }: Buffer): Uint8Array => new Uint8Array(buffer, byteOffset, length);

@@ -28,14 +28,14 @@ async function tcp(): Promise<NatsConnect> {
 
 async function webSocket(host?: BrewHost): Promise<NatsConnect> {
   const { wsconnect } = wholeModule(await import('@nats-io/nats-core'));
-  // Node 20 has no WebSocket of its own. What the library uses of one, ours have.
+  // Node 20 has no WebSocket of its own. The client's has all that the library uses.
   const dialSocket = (url: string) => new host!.WebSocket(url) as globalThis.WebSocket;
   const wsFactory = (url: string) => Promise.resolve({ socket: dialSocket(url), encrypted: url.startsWith('wss:') });
   return (options) => inTurn('ws', () => wsconnect({ ...options, wsFactory }));
 }
 
 let kind: string | undefined;
-/** When those of the other kind before us have dialled, and when all so far have. */
+/** Settle when all earlier dials of the other kind have ended (`start`), and when all dials so far have (`done`). */
 let start: Promise<unknown> = Promise.resolve();
 let done: Promise<unknown> = start;
 
@@ -44,7 +44,7 @@ function inTurn<T>(mine: string, run: () => Promise<T>): Promise<T> {
   if (kind !== mine) start = done;
   kind = mine;
   const result = start.then(run);
-  // Not with what they came to: each connection would lead to the one before it, for ever.
+  // Without the results: otherwise each connection would keep the one before it in memory, for ever.
   done = Promise.allSettled([done, result]).then(() => undefined);
   return result;
 }

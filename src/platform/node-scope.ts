@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 
-/** What the threads of this process share, and no other process: a BroadcastChannel of Node reaches no further. */
+/** An id that only the threads of this process share: a BroadcastChannel of Node reaches no further. */
 export const scope = (): string =>
   createHash('sha256').update(`${hostname()} ${process.pid}`).digest('hex').slice(0, 16);

@@ -9,8 +9,8 @@ let Loaded: WebSocketConstructor | undefined;
 let failure: unknown;
 
 /**
- * Where there is no socket: it tells why, as one that reaches nobody does. What a constructor throws would be told as the doing of a page's
- * policy.
+ * Stands in where there is no WebSocket: reports why by an `error` event, as a socket that cannot connect does. What a constructor throws
+ * would be reported as blocked by a page's policy.
  */
 class Missing implements WebSocketLike {
   binaryType = '';
@@ -33,12 +33,12 @@ class Missing implements WebSocketLike {
 }
 
 /**
- * What is dialled with where `ws` cannot be loaded, as in a bundle of esbuild's for Node that is an ES module: Node's own, from 22 on, which
+ * The WebSocket to use where `ws` cannot be loaded, as in an ES module that esbuild has bundled for Node: Node's own, from 22 on, which
  * compresses and masks.
  */
 const instead = (): WebSocketConstructor => (globalThis.WebSocket as WebSocketConstructor | undefined) ?? Missing;
 
-/** Loading `ws` takes longer than loading all else: who imports this to render pages on a server need not wait for it. */
+/** Loads `ws` only now, because that takes longer than loading all else: a server that imports this to render pages need not wait for it. */
 async function prepare(): Promise<void> {
   try {
     Loaded ??= (await import('./node-socket.js')).NodeWebSocket;
@@ -53,7 +53,7 @@ const WebSocket = class {
   }
 } as WebSocketConstructor;
 
-/** What a client dials with, and what it has to wait for before. */
+/** The WebSocket that a client connects with, and what it has to wait for first. */
 export const webSocket = (given?: WebSocketConstructor): Dialling => (given ? { WebSocket: given } : { WebSocket, prepare });
 
 /** `node:crypto`: synchronous, and faster than either of the portable engines at any size. */

@@ -23,7 +23,7 @@ export interface BrewerView {
  */
 export function useBrewer(topic: string, { crypto = true, cipher = 'aes-gcm' }: Pick<BrewerOptions, 'crypto' | 'cipher'> = {}): BrewerView {
   const { client } = useProvided('useBrewer');
-  // A function may be another one at each rendering. That is no other brewer: nobody would be matched with it yet.
+  // A function may be a new one at each render. That must not make a new brewer, which would have to be matched again.
   const make = useRef(cipher);
   useEffect(() => {
     make.current = cipher;
@@ -57,7 +57,7 @@ export function useBrewer(topic: string, { crypto = true, cipher = 'aes-gcm' }: 
   }, [store, isMatched]);
 }
 
-/** What makes a cipher of the application's own. */
+/** The type of a function that makes the application's own cipher. */
 type MakeSealer = Exclude<BrewerOptions['cipher'], string | undefined>;
 
 const unmatched = (): boolean => false;

@@ -32,7 +32,7 @@ const NOTHING: PatronView = { messages: [], isMatched: false };
 export function usePatron(pattern: string, { keep = 100, onMessage, crypto = true, minCipher }: UsePatronOptions = {}): PatronView {
   const { client } = useProvided('usePatron');
   if (!(keep >= 0)) throw new PubkeeperError('OPTION_INVALID', `keep must be a number of messages, 0 or more, not ${String(keep)}.`);
-  // What was computed, as from a height, may be no whole number. Of less than one message nothing could be taken away.
+  // A computed number, for example from a height, may not be whole. With one below 1, `slice` would keep all messages.
   const most = Math.floor(keep);
   const latest = useRef(onMessage);
   useEffect(() => {
@@ -47,7 +47,7 @@ export function usePatron(pattern: string, { keep = 100, onMessage, crypto = tru
     [client, pattern, crypto, minCipher],
   );
   const view = useSyncExternalStore(store.subscribe, store.read, nothing);
-  // What was gathered before fewer were wanted.
+  // Leaves out messages that were gathered before `keep` became smaller.
   return useMemo(() => (view.messages.length > most ? { ...view, messages: newest(view.messages, most) } : view), [view, most]);
 }
 
@@ -62,23 +62,23 @@ const nothing = (): PatronView => NOTHING;
 
 const newest = <T>(items: readonly T[], count: number): readonly T[] => (count ? items.slice(-count) : []);
 
-/** What came of a brewer last, and its place in the order of all that came. */
+/** The last message of a brewer, and its place in the order in which all messages came. */
 interface Arrival {
   readonly sequence: number;
   readonly at: number;
 }
 
-/** How many brewers are remembered of a client. */
+/** How many brewers are remembered for each client. */
 const MOST_ARRIVALS = 4096;
 
-/** Of each client, by brewer. Its first key is the brewer that has been silent longest. */
+/** For each client, by brewer: the first key is the brewer that has been silent longest. */
 const arrivals = new WeakMap<PubkeeperClient, Map<string, Arrival>>();
 
 let count = 0;
 
 /**
- * The place of a message in the order in which all came. Last values are given to each patron anew, one of each brewer, in the order of its matches:
- * what another component has had already is as old as it was then. Only sealed messages can be told from each other.
+ * The place of a message in the order in which all messages came. Each patron gets the last values again, one of each brewer, in the order of its
+ * matches: one that another component has already had keeps its old place. Only sealed messages can be recognised.
  */
 function arrivalOf(client: PubkeeperClient, { brewerId, sequence, retained }: Message): number {
   let known = arrivals.get(client);
@@ -110,7 +110,7 @@ function patronStore(
     view = { messages: newest(kept, size()).map(({ message }) => message), isMatched: patron.isMatched };
     changed?.();
   };
-  /** Whether it is a last value that is given again to a component that was hidden and is shown again. */
+  /** Whether a message is a last value that comes again, to a component that was hidden and is shown again. */
   const isKnown = ({ brewerId, data, retained }: Message): boolean => {
     const last = retained && [...kept].reverse().find(({ message }) => message.brewerId === brewerId);
     return !!last && String(last.message.data) === String(data);
@@ -125,18 +125,18 @@ function patronStore(
         let place = kept.length;
         while (place && kept[place - 1]!.at > at) place--;
         kept.splice(place, 0, { message, at });
-        // In a hidden tab frames do not come, and messages do.
+        // A hidden tab gets messages, but no frames to render them in.
         if (kept.length > 2 * keep) kept.splice(0, keep);
         later();
       }
-      // Last, and returned: what it throws, or its promise rejects with, is an `error` event of the client.
+      // Last, and returned: then an exception or a rejection becomes an `error` event of the client.
       return passOn(message);
     },
     options,
   );
   patron.on('added', later);
   patron.on('removed', ({ brewerId }) => {
-    // Its next session counts anew. Who only stops reading here has ended nothing.
+    // The brewer's next session counts from 0 again. If only this component stops reading, the session goes on.
     if (changed) arrivals.get(client)?.delete(brewerId);
     later();
   });
@@ -156,13 +156,13 @@ function patronStore(
   };
 }
 
-/** A hidden tab has no frames, but a title and notifications: it renders so often, in ms. */
+/** How often a hidden tab renders, in ms: it has no frames, but may show a title and notifications. */
 const HIDDEN_MS = 1000;
 
-/** Runs before the next paint, or after a second where nothing is painted; returns what prevents it. */
+/** Calls `run` before the next paint, or after a second if nothing is painted; returns a function that cancels it. */
 function nextFrame(run: () => void): () => void {
   const paints = typeof requestAnimationFrame === 'function';
-  // Both, since a tab may be hidden while its frame is on the way.
+  // Both, since the tab may be hidden before its frame comes.
   const frame = paints ? requestAnimationFrame(() => go()) : 0;
   const timer = setTimeout(() => go(), paints ? HIDDEN_MS : 16);
   const stop = (): void => {

@@ -18,7 +18,7 @@ interface Provided {
 
 const Context = createContext<Provided | undefined>(undefined);
 
-/** How many providers lend a client: a page may have several roots. */
+/** How many mounted providers use a client: a page may have several roots. */
 const mounted = /* @__PURE__ */ new WeakMap<PubkeeperClient, number>();
 
 /**
@@ -39,7 +39,7 @@ export function PubkeeperProvider({ client, onError = report, children }: Pubkee
     let isMounted = true;
     let last: PubkeeperError | undefined;
     const fail = (error: PubkeeperError): void => {
-      // Unmounted meanwhile, as StrictMode does on purpose: nobody waits for this connection any more. Nor does an application that has called
+      // After an unmount, which StrictMode does on purpose, nobody waits for this connection any more. Nor does an application that has called
       // disconnect() itself.
       if (!isMounted || error.code === 'CONNECTION_CLOSED' || error === last) return;
       last = error;
@@ -64,17 +64,18 @@ export function PubkeeperProvider({ client, onError = report, children }: Pubkee
 }
 
 /**
- * Calls back with why a client that was connected has given up, as when its token is refused at a reconnect, or could not connect when
- * the application called connect() again, and when it is back. The reason comes right after the state. Listening to all errors, all the time, would keep them from the client's logger.
+ * Calls `ended` with the reason when a connected client has given up (for example because its token was refused at a reconnect), or when it could
+ * not connect after the application called connect() again; calls `back` when it is back. The reason comes as an `error` event right after the
+ * state. A listener that stayed for ever would keep all errors from the client's logger.
  */
 function watchEnd(client: PubkeeperClient, ended: (error: PubkeeperError) => void, back: () => void): () => void {
   let deaf: (() => void) | undefined;
-  /** Whether it goes on by a connect() only: one that was connected says that it is disconnected, and tries again in the same breath. */
+  /** Whether only connect() brings the client back: a client that tries again by itself leaves the state `disconnected` within the same tick. */
   let isOver = false;
   const unwatch = client.on('state', (state) => {
     deaf?.();
     deaf = undefined;
-    // Waits for the one that the application has called: why it fails is no `error` event.
+    // Joins the connect() that the application has called, because the reason of its failure is no `error` event.
     if (isOver && state === 'connecting') client.connect().catch(ended);
     isOver = false;
     if (state !== 'disconnected') return back();

@@ -1,4 +1,4 @@
-// As such pages were written for the old client: a script tag, two globals, `matched` callbacks with teardowns.
+// Written as pages were for the old client: a script tag, two globals, `matched` callbacks with teardowns.
 'use strict';
 
 (async () => {
@@ -47,7 +47,7 @@
     /** @type {Row} */
     const row = { element, value, line, values: [] };
     rows.set(topic, row);
-    // In the order of their topics, whichever came first.
+    // Sorted by topic, not by arrival.
     const next = [...rows.keys()].sort().find((other) => other > topic);
     table.insertBefore(element, (next && rows.get(next)?.element) || null);
     nothing.hidden = true;
@@ -81,7 +81,7 @@
 
   /** @returns {Promise<{ server: string, token?: string, reason?: string }>} */
   const ask = async () => (await fetch('dashboard.json', { cache: 'no-store' })).json();
-  // Asked for each connection: a server that was started anew has made a new token.
+  // Called for each connection: a server that was restarted has generated a new token.
   const jwt = async () => {
     const { token = '', reason } = await ask();
     if (reason) throw new Error(reason);
@@ -140,7 +140,7 @@
     };
   });
 
-  // What becomes of it is told by the status and the errors.
+  // The status and the errors tell how it goes.
   toggle.addEventListener('click', () => void (isIdle() ? client.connect() : client.disconnect()));
   await client.connect().catch(() => undefined);
 })();

@@ -2,7 +2,7 @@ import { byId, setHidden, setText } from './dom.js';
 
 /** @typedef {'ended' | 'gone' | 'full'} Subject */
 
-/** A line over everything: one thing that a person should know, and the button that does something about it. */
+/** A line above everything else: one thing that a person should know, and a button that does something about it. */
 export class Banner {
   #element = byId('banner');
   /** @type {Subject | undefined} */
@@ -10,7 +10,7 @@ export class Banner {
   #run = () => {};
   #focus;
 
-  /** @param {HTMLElement} focus gets the focus of the button that goes */
+  /** @param {HTMLElement} focus gets the focus when the banner's button is hidden */
   constructor(focus) {
     this.#focus = focus;
     byId('banner-action').addEventListener('click', () => this.#run());
@@ -27,11 +27,11 @@ export class Banner {
     setHidden(this.#element, false);
   }
 
-  /** Takes it away, if that is what it says. @param {...Subject} subjects */
+  /** Hides the banner, if it shows one of these subjects. @param {...Subject} subjects */
   hide(...subjects) {
     if (!this.#subject || !subjects.includes(this.#subject)) return;
     this.#subject = undefined;
-    // What is hidden loses the focus to nothing.
+    // Otherwise the focus would be lost with the hidden button.
     if (this.#element.contains(document.activeElement)) this.#focus.focus();
     setHidden(this.#element, true);
   }

@@ -2,11 +2,11 @@ import { byId, h, setText } from './dom.js';
 import { formatBytes, formatLimit, plural } from './format.js';
 import { parseHex } from './payload.js';
 
-/** How long a brewer waits for its first patron before it is said that nobody reads, in ms. */
+/** How long a brewer waits for its first patron before the form says that nobody subscribes, in ms. */
 const PATIENCE = 4000;
 const REFUSED = 'Not delivered: the message is longer than this server accepts, and the relay has closed the connection.';
 
-/** Brews what is typed. */
+/** The form that brews what is typed. */
 export class BrewForm {
   #topic = byId('brew-topic', HTMLInputElement);
   #payload = byId('brew-payload', HTMLTextAreaElement);
@@ -17,14 +17,14 @@ export class BrewForm {
 
   /** Counts messages that a relay found too long. */
   #refused = 0;
-  /** Whether the status is of a message that has left: then it may still be refused. */
+  /** Whether the status is about a message that was sent: the relay may still refuse it. */
   #sent = false;
-  /** What waits for the relay, as far as that is the status. */
+  /** What waits for the relay, if the status is about that. */
   #waiting = '';
 
   /**
    * @param {{ session: () => import('./session.js').Session | undefined, topics: () => Iterable<string>, most: () => number }} options
-   *   `most`: bytes that the server takes in one message
+   *   `most`: how many bytes the server accepts in one message
    */
   constructor(options) {
     this.#options = options;
@@ -45,12 +45,12 @@ export class BrewForm {
     this.#payload.select();
   }
 
-  /** The relay may be back, and with it has left what waited for it. */
+  /** The relay may be back: then what waited for it was sent. */
   changed() {
     if (this.#waiting && this.#options.session()?.isRelayLost === false) this.#say(`Brewed ${this.#waiting}.`, 'good');
   }
 
-  /** The relay has closed its connection: what was brewed is longer than what it takes. */
+  /** The relay has closed its connection, because the message is longer than it accepts. */
   tooLong() {
     this.#refused += 1;
     if (this.#sent) this.#say(REFUSED, 'bad');
@@ -81,7 +81,7 @@ export class BrewForm {
       const brewer = session.brewer(topic, cipher);
       if (!brewer.isMatched) this.#say('Waiting for a patron…', 'plain');
       const refusal = await matched(session, brewer);
-      // What became of a connection says nothing about the one that the page has by now.
+      // The result of an earlier connection says nothing about the connection that the page has by now.
       if (session !== this.#options.session()) return this.#say(`Nothing was sent on ${topic}: this page has connected anew meanwhile.`, 'bad');
       if (refusal) {
         session.removeBrewer(brewer);
@@ -115,7 +115,7 @@ export class BrewForm {
 }
 
 /**
- * Waits for a brewer's first patron. Resolves to the server's words when it refuses the brewer.
+ * Waits for a brewer's first patron. Resolves to the server's message if it refuses the brewer.
  * @param {import('./session.js').Session} session @param {import('pubkeeper').Brewer} brewer
  * @returns {Promise<string | undefined>}
  */

@@ -8,21 +8,21 @@ import { LIMITS } from './store.js';
 /** @typedef {import('./store.js').TopicNode} TopicNode */
 
 const MOST = 6;
-/** What a chart shows, in seconds. */
+/** The period that a chart shows, in seconds. */
 const WINDOW = 120;
-/** What is larger cannot be drawn: an axis around it would end beyond the largest number. */
+/** Larger values cannot be drawn: an axis around them would end beyond the largest number. */
 const LARGEST = 1e300;
-/** The least height of an axis, as a part of what it is at. Where ticks are as near as numbers are, uPlot counts them forever. */
+/** The smallest range of an axis, relative to its values. If ticks are as close as neighbouring numbers, uPlot counts them for ever. */
 const FINEST = 1e-9;
 
-/** One number of one topic over time. Reads from the topic's history what has come since the last drawing. */
+/** A chart of one number of one topic over time. Reads from the topic's history what has come since the last drawing. */
 class Chart {
   #series = new Series();
   /** The number of the last message that was read. */
   #seen = 0;
   /** @type {uPlot | undefined} */
   #plot;
-  // No <output>: that is read out whenever it changes.
+  // Not an <output>: screen readers read that out whenever it changes.
   #value = h('span', { class: 'chart-value' });
   #range = h('span', { class: 'chart-range' });
   #body = h('div', { class: 'chart-body' });
@@ -30,7 +30,7 @@ class Chart {
   #height = 0;
   #observer;
 
-  /** @param {TopicNode} node @param {Path} path @param {() => void} close @param {() => void} sized asks for a draw: before it is known how wide it is, nothing is drawn */
+  /** @param {TopicNode} node @param {Path} path @param {() => void} close @param {() => void} sized asks for a draw: nothing is drawn before the width is known */
   constructor(node, path, close, sized) {
     this.node = node;
     this.path = path;
@@ -54,7 +54,7 @@ class Chart {
     this.element.remove();
   }
 
-  /** Draws anew from nothing: colours have changed. */
+  /** Colours have changed: makes the plot anew at the next drawing. */
   restyle() {
     this.#plot?.destroy();
     this.#plot = undefined;
@@ -69,17 +69,17 @@ class Chart {
     const data = /** @type {uPlot.AlignedData} */ ([times, values, lows, highs]);
     this.#plot ??= new uPlot(this.#options(), data, this.#body);
     this.#plot.setData(data, false);
-    // Until there are two minutes, the chart is as wide as what there is.
+    // Until there are values of two minutes, the chart shows the time for which there are any.
     const from = Math.max(now - WINDOW, Math.min(times[0] ?? now, now - 20));
     this.#plot.setScale('x', { min: from, max: now });
     this.#describe(from);
   }
 
-  /** Reads what the history would have lost by the next drawing, as of a burst or in a hidden tab. */
+  /** Reads messages that the history may drop before the next drawing, in a burst or in a hidden tab. */
   keepUp() {
     if (this.node.messages - this.#seen < LIMITS.history) return;
     this.#read();
-    // A hidden tab draws nothing, for days perhaps.
+    // Needed here too, because a hidden tab may draw nothing for days.
     this.#series.forget(Date.now() / 1000 - WINDOW - 5);
   }
 
@@ -113,7 +113,7 @@ class Chart {
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     const axis = { stroke: colour('--muted'), font: `11px ${colour('--sans')}`, grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
     const points = { show: false, filter: () => this.#series.alone, size: 5, fill: colour('--accent') };
-    // Without a line of their own, and with a wash between them: what a point stands for.
+    // The range of values that a point stands for: bounds without lines, with a light fill between them.
     const bound = { points: { show: false } };
     return {
       width: this.#width,
@@ -132,13 +132,13 @@ class Chart {
   }
 }
 
-/** What an axis needs for its longest label, in pixels. The digits of this size are not much wider. @param {readonly string[] | null} labels */
+/** The width that an axis needs for its longest label, in pixels, assuming 6.8 for a digit of this font size. @param {readonly string[] | null} labels */
 const widthOf = (labels) => Math.max(46, 14 + 6.8 * Math.max(0, ...(labels ?? []).map(({ length }) => length)));
 
 /** Labels of the time axis, but none that the edge would cut. @param {uPlot} plot @param {number[]} splits */
 const timesOf = (plot, splits) => splits.map((time) => (plot.bbox.width / devicePixelRatio - plot.valToPos(time, 'x') < 30 ? '' : formatTime(time * 1000)));
 
-/** From zero where zero is near, so that small changes do not look large. @param {number | null} min @param {number | null} max @returns {[number, number]} */
+/** The range of an axis: from zero if zero is near, so that small changes do not look large. @param {number | null} min @param {number | null} max @returns {[number, number]} */
 export function rangeOf(min, max) {
   if (min === null || max === null) return [0, 1];
   if (min === max) return min === 0 ? [0, 1] : [Math.min(0, min * 2), Math.max(0, min * 2)];
@@ -146,7 +146,7 @@ export function rangeOf(min, max) {
   return [min >= 0 && min < max * 0.6 ? 0 : min - room, max + room];
 }
 
-/** The charts that somebody has opened, over whatever topic is shown. */
+/** The charts that a person has opened, above whatever topic is shown. */
 export class Charts {
   /** @type {Map<string, Chart>} */
   #charts = new Map();
@@ -161,7 +161,7 @@ export class Charts {
     }, 160);
     this.#changed = changed;
     this.#full = full;
-    // Hovering shows the value at the pointer, and the time goes on without messages.
+    // Draw when the pointer moves, to show the value there; and every second, because time passes even without messages.
     this.#container.addEventListener('pointermove', this.view.changed);
     setInterval(() => this.#charts.size > 0 && this.view.changed(), 1000);
   }

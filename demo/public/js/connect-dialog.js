@@ -4,7 +4,7 @@ import { checkInput, completeServer } from './explain.js';
 /** @typedef {import('./explain.js').Explanation} Explanation */
 /** @typedef {import('./session.js').Target} Target */
 
-/** The form for other servers. */
+/** The dialog for connecting to a server. */
 export class ConnectDialog {
   #dialog = byId('connect', HTMLDialogElement);
   #server = byId('connect-server', HTMLInputElement);
@@ -12,16 +12,16 @@ export class ConnectDialog {
   #pattern = byId('connect-pattern', HTMLInputElement);
   #submit = byId('connect-submit', HTMLButtonElement);
   #connect;
-  /** Counts what was submitted and what was given up, so that the end of a former attempt changes nothing here. */
+  /** Counts submitted and cancelled attempts, so that the result of an earlier attempt is ignored. */
   #attempt = 0;
 
   /**
    * @param {(target: Target) => Promise<Explanation | undefined>} connect resolves to what went wrong, if anything
-   * @param {() => void} abort ends that
+   * @param {() => void} abort ends that attempt
    */
   constructor(connect, abort) {
     this.#connect = connect;
-    // By the button, by Escape, and after an attempt has worked, which is none any more then.
+    // Closed by the button, by Escape, or after a successful attempt, when the form is not busy any more.
     this.#dialog.addEventListener('close', () => {
       if (this.#submit.getAttribute('aria-disabled') !== 'true') return;
       this.#attempt += 1;
@@ -62,7 +62,7 @@ export class ConnectDialog {
 
   /** @param {boolean} busy */
   #busy(busy) {
-    // Not `disabled`, which would take the focus away.
+    // Not by `disabled`, with which the button would lose the focus.
     this.#submit.setAttribute('aria-disabled', String(busy));
     setText(this.#submit, busy ? 'Connecting…' : 'Connect');
     if (busy) this.#show(undefined);

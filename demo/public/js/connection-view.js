@@ -13,7 +13,7 @@ const STATES = /** @type {const} */ ({
 });
 const NO_SOCKET = { open: 0, dialling: 0, since: 0, cutLeft: 0 };
 
-/** State and history of the connections, and what cuts them. */
+/** The state and history of the connections, and the buttons that cut them. */
 export class ConnectionView {
   #pill = byId('pill');
   #state = byId('state');
@@ -35,7 +35,7 @@ export class ConnectionView {
     this.#pill.addEventListener('click', open);
     byId('other-server').addEventListener('click', open);
     this.#toggle.addEventListener('click', () => ({ Connect: reconnect, Cancel: cancel, Disconnect: disconnect })[this.#action]());
-    // Durations go on without events.
+    // Shown durations grow even without events.
     setInterval(this.view.changed, 1000);
   }
 
@@ -60,7 +60,7 @@ export class ConnectionView {
   get #action() {
     const session = this.#session();
     if (!session || session.state === 'disconnected') return 'Connect';
-    // Where a server is gone it goes on dialling, until somebody disconnects.
+    // If the server is gone, the client keeps connecting until a person disconnects.
     return session.state === 'connecting' && !session.isGone ? 'Cancel' : 'Disconnect';
   }
 
@@ -75,7 +75,7 @@ export class ConnectionView {
     if (this.#pill.dataset.tone !== tone) this.#pill.dataset.tone = tone;
     const host = session ? new URL(session.target.server).host : '';
     setText(byId('server'), host);
-    // A status in a button is no part of its name, and narrow screens have no room for the server.
+    // An element with role status is not part of its button's name, and narrow screens have no room for the server.
     setAttribute(this.#pill, 'aria-label', `${this.#state.textContent} ${host}: other server`);
     setText(this.#toggle, this.#action);
     this.#drawSocket(session, 'control');
@@ -102,7 +102,7 @@ export class ConnectionView {
     button.title = cut ? '' : `Ends the ${kind} connection, and lets none be made for ${CUT_MS / 1000} seconds`;
     button.setAttribute('aria-label', cut ? `Let it back: the ${kind} connection` : `Cut the ${kind} connection for ${CUT_MS / 1000} seconds`);
     const disabled = !cut && open === 0;
-    // A disabled button loses the focus of who has just pressed it.
+    // Not by `disabled`, with which a button that was just pressed would lose the focus.
     if (button.getAttribute('aria-disabled') !== String(disabled)) button.setAttribute('aria-disabled', String(disabled));
   }
 

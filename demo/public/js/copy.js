@@ -1,7 +1,7 @@
 import { icon, setText } from './dom.js';
 
 /**
- * A button that copies the text of an element, and says what became of it.
+ * Makes a button copy the text of an element and show whether that worked.
  * @param {HTMLElement} button @param {HTMLElement} source @param {HTMLElement} status
  */
 export function copyButton(button, source, status) {
@@ -26,7 +26,7 @@ async function copy(source) {
     await navigator.clipboard.writeText(source.textContent ?? '');
     return true;
   } catch {
-    // Missing on plain-http pages that are not of this machine, and there the old way is the only one.
+    // navigator.clipboard is missing on http: pages of other machines: there, the old way is the only one.
     getSelection()?.selectAllChildren(source);
     return document.execCommand('copy');
   }

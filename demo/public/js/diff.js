@@ -1,4 +1,4 @@
-// What differs between two payloads. Free of elements, so that it can be tested anywhere.
+// What differs between two payloads. Uses no DOM, so that it can be tested anywhere.
 import { formatExactly, formatNumber } from './format.js';
 import { cut, isRecord, nameOf, quoted, read } from './payload.js';
 
@@ -21,7 +21,7 @@ export function diff(before, after) {
   else if (old.text !== undefined && now.text !== undefined) diffLines(old.text, now.text, changes);
   else return { changes: [], more: false, note: describeBytes(before.data, after.data) };
   const more = changes.length > LIMIT;
-  // Blanks, or the last digits of a number that is longer than what JavaScript holds.
+  // Whitespace, or the last digits of a number that has more digits than JavaScript can hold.
   const note = 'The same values, as far as numbers here can tell, in another text.';
   return { changes: changes.slice(0, LIMIT), more, note: changes.length === 0 ? note : '' };
 }
@@ -52,16 +52,16 @@ function diffJson(before, after, where, changes) {
 /** @param {number} before @param {number} after */
 function deltaOf(before, after) {
   const difference = after - before;
-  // Between numbers that are too large for this, and from 0 to -0, there is none to tell.
+  // No difference can be shown between numbers that are too large for this, nor from 0 to -0.
   if (difference === 0 || !Number.isFinite(difference)) return '';
   const isExact = [before, after, difference].every(Number.isSafeInteger);
-  // The last digits of others are of how numbers are stored.
+  // The last digits of other differences only come from how numbers are stored.
   const size = isExact ? formatExactly(Math.abs(difference)) : formatNumber(Math.abs(Number(difference.toPrecision(6))));
   return `${difference > 0 ? '+' : '−'}${size}`;
 }
 
 /**
- * Line by line, between what both begin with and what both end with: enough for messages, and linear.
+ * Compares line by line, between the common beginning and the common end: good enough for messages, and in linear time.
  * @param {string} before @param {string} after @param {Change[]} changes
  */
 function diffLines(before, after, changes) {
@@ -100,13 +100,13 @@ function describeBytes(before, after) {
 
 const TOO_DEEP = '(too deep to be shown)';
 
-/** In full: what is compared may differ only at its end. @param {unknown} value */
+/** A value as text, in full: two values may differ only at the end. @param {unknown} value */
 function written(value) {
   if (typeof value === 'number') return formatExactly(value);
   try {
     return quoted(value);
   } catch {
-    // Some engines cannot write what is nested deeper than their stack.
+    // Some engines cannot write values that are nested deeper than their stack.
     return TOO_DEEP;
   }
 }
@@ -116,12 +116,12 @@ const ROOM = 120;
 /** @param {string} text */
 const short = (text) => cut(text, ROOM);
 
-/** Two texts that differ, from a little before where they do. @param {string} before @param {string} after @returns {[string, string]} */
+/** Shortens two texts to the parts that begin a little before their first difference. @param {string} before @param {string} after @returns {[string, string]} */
 function shortBoth(before, after) {
   let same = 0;
   while (same < before.length && before[same] === after[same]) same++;
   if (same < ROOM - 20) return [short(before), short(after)];
-  // Not between the halves of a character.
+  // Do not cut between the two halves of a character (a surrogate pair).
   const from = same - 20 - Number(/[\udc00-\udfff]/.test(before.charAt(same - 20)));
   return [`…${short(before.slice(from))}`, `…${short(after.slice(from))}`];
 }

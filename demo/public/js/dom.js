@@ -1,4 +1,4 @@
-// Elements without markup: topics and payloads are strangers' text, and text never becomes HTML here.
+// Makes elements without markup: topics and payloads are text from strangers, and text never becomes HTML here.
 
 /** @typedef {Record<string, unknown>} Props */
 
@@ -45,7 +45,7 @@ export function byId(id, type) {
   return /** @type {T} */ (element);
 }
 
-/** Writes only what differs: an assignment alone makes the browser lay out anew. @param {Node} node @param {string} text */
+/** Sets the text only if it differs: the assignment alone makes the browser lay out the page again. @param {Node} node @param {string} text */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

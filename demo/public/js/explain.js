@@ -1,9 +1,9 @@
-// What went wrong, in words that say what to do. Free of elements, so that it can be tested anywhere.
+// Explains errors in sentences that say what to do. Uses no DOM, so that it can be tested anywhere.
 
 /** @typedef {{ title: string, text: string, field?: 'server' | 'token' | 'pattern' }} Explanation */
 
 /**
- * The URL that was probably meant: `host:9898` and `http://host:9898` are, too, how people name a server.
+ * The URL that was probably meant: people also write `host:9898` or `http://host:9898`.
  * @param {string} text
  */
 export function completeServer(text) {
@@ -15,8 +15,8 @@ export function completeServer(text) {
 }
 
 /**
- * Where the server of a page is. A page under a path came through a proxy that leads there: the server does not know of
- * that path, nor, where the proxy speaks TLS for it, that it is reached by wss://.
+ * The address of a page's server. A page under a path came through a proxy: the server does not know that path, nor that it must be
+ * reached by wss:// if the proxy speaks TLS for it.
  * @param {string} page its address @param {unknown} told what the server says
  */
 export function ownServer(page, told) {
@@ -28,23 +28,23 @@ export function ownServer(page, told) {
 }
 
 /**
- * What can be said before anything is dialled; undefined when nothing speaks against it.
+ * What is wrong with the input, as far as that is known before connecting; undefined if nothing is.
  * @param {{ server: string, token: string, pattern: string }} input
  * @param {{ pageProtocol: string, isPattern: (text: string) => boolean }} page
  * @returns {Explanation | undefined}
  */
 export function checkInput({ server, token, pattern }, { pageProtocol, isPattern }) {
   const url = parse(server);
-  // Chromium makes %20 of a blank in a host's name and looks for that.
+  // Chromium turns a space in a host name into %20, and looks for a host of that name.
   if (!url || /[\s%]/.test(url.host)) {
     return { field: 'server', title: 'This is not an address.', text: 'Write it like ws://127.0.0.1:9898/ws, or wss://host/ws.' };
   }
   if (url.protocol !== 'ws:' && url.protocol !== 'wss:') {
     return { field: 'server', title: `A server is not reached by ${url.protocol}//.`, text: 'Its address begins with ws:// or wss://.' };
   }
-  // A client refuses it: it would stand in messages, and servers go by tokens.
+  // A client refuses this: the password would appear in messages, and servers authenticate by tokens.
   if (url.username || url.password) return { field: 'server', title: 'A server’s address has no name and password.', text: 'Leave out the part before the “@”: a server knows you by your token.' };
-  // Also one with nothing behind it, which `hash` does not show.
+  // Also a # at the end, which `hash` does not show.
   if (url.href.includes('#')) return { field: 'server', title: 'A server’s address has no “#”.', text: 'Leave out that part.' };
   if (pageProtocol === 'https:' && url.protocol === 'ws:' && !isLoopback(url.hostname)) {
     return {
@@ -67,7 +67,7 @@ export function checkInput({ server, token, pattern }, { pageProtocol, isPattern
 /** Browsers let https pages open ws:// on the machine itself. @param {string} host */
 const isLoopback = (host) => host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\./.test(host);
 
-/** Codes with which servers of any kind say that they go, or are too busy now. */
+/** Close codes by which any server says that it stops, or is too busy now. */
 const LATER = [1001, 1006, 1012, 1013];
 
 /**
@@ -87,7 +87,7 @@ export function explain({ code, message, details = {} }, { server, pageProtocol 
     const reason = details['reason'] ? ` and the reason “${String(details['reason'])}”` : '';
     const how = `with code ${details['code']}${reason}`;
     if (LATER.includes(details['code'])) return { field: 'server', title: `${where} closed the connection at once.`, text: `It did so ${how}. It may be starting or stopping: try again in a moment.` };
-    // Ours closes with codes of its own, from 4400.
+    // Our server closes with codes of its own, from 4400 on.
     if (details['code'] < 4000) return { field: 'server', title: `${where} is not a Pubkeeper server.`, text: `It took the connection and closed it ${how}. Check the port and the path; both are usually :9898/ws.` };
     return { field: 'server', title: `${where} closed the connection at once.`, text: `It did so ${how}.` };
   }

@@ -12,7 +12,7 @@ export const formatCount = (value) => whole.format(value);
 /** Short enough for a column. @param {number} value */
 export const formatCompact = (value) => (value < 10_000 ? whole.format(value) : compact.format(value));
 
-/** Messages a second; a rate that is nearly nothing is shown as nothing. @param {number} perSecond */
+/** Messages a second; a rate of nearly zero is shown as zero. @param {number} perSecond */
 export function formatRate(perSecond) {
   if (perSecond < 0.05) return '–';
   return perSecond < 100 ? one.format(perSecond) : formatCompact(Math.round(perSecond));
@@ -22,11 +22,11 @@ export function formatRate(perSecond) {
 export function formatNumber(value) {
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e15) return whole.format(value);
-  // Intl writes out every zero, of which there may be three hundred.
+  // Intl would write out every zero, and there may be three hundred.
   return size < 1e15 && size >= 1e-9 ? few.format(value) : exponential.format(value).replace('E', 'e');
 }
 
-/** Every digit: of two numbers that differ this never makes the same. @param {number} value */
+/** With all digits, so that two different numbers never look the same. @param {number} value */
 export const formatExactly = (value) => (Number.isInteger(value) && Math.abs(value) < 1e15 ? whole.format(value) : String(value));
 
 /** Formats of axes: making one takes longer than using it. @type {Map<string, Intl.NumberFormat>} */
@@ -41,7 +41,7 @@ export function formatTicks(values) {
   const largest = Math.max(...values.map(Math.abs));
   return values.map((value) => {
     const size = Math.abs(value);
-    // What is left of zero after so many steps of a fraction.
+    // Zero, reached in fractional steps, which leave a rounding error.
     if (size <= step / 1e6) return '0';
     const digits = step > 0 ? Math.floor(Math.log10(size)) - Math.floor(Math.log10(step)) + 2 : 6;
     const notation = size >= 1e15 || size < 1e-3 ? 'scientific' : size >= 1e4 && (digits < 5 || largest >= 1e6) ? 'compact' : 'standard';
@@ -60,7 +60,7 @@ export function formatBytes(bytes) {
   return `${one.format(bytes / 1024 / 1024)} MiB`;
 }
 
-/** A size that somebody has set, and as a rule a round one. @param {number} bytes */
+/** A configured size, which is usually a round number. @param {number} bytes */
 export function formatLimit(bytes) {
   const [size, unit] = bytes % 2 ** 20 === 0 ? [bytes / 2 ** 20, 'MiB'] : bytes % 1024 === 0 ? [bytes / 1024, 'KiB'] : [bytes, 'bytes'];
   return `${formatCount(size)} ${unit}`;
@@ -87,7 +87,7 @@ export function formatDuration(ms) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Enough of an id to tell it from others on one screen. @param {string} id */
+/** As much of an id as tells it from others on one screen. @param {string} id */
 export const shortId = (id) => id.slice(0, 8);
 
 /** @param {number} count @param {string} singular @param {string} [plural] */

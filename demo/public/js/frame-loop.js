@@ -1,5 +1,5 @@
-// Draws when something has changed, at most once in an animation frame. Messages only mark what they changed, so a
-// thousand of them cost one drawing; and a hidden tab gets no frames, so nothing piles up there.
+// Draws when something has changed, at most once per animation frame. Messages only mark views as changed, so a thousand of
+// them cost one drawing; and a hidden tab gets no frames, so nothing piles up there.
 
 /** @typedef {{ draw: (now: number) => void, everyMs: number, dirty: boolean, drawnAt: number }} View */
 
@@ -7,14 +7,14 @@ export class FrameLoop {
   /** @type {View[]} */
   #views = [];
   #requested = false;
-  /** How many frames have drawn anything, and how many drawings views have made: for the tests. */
+  /** For tests: how many frames have drawn anything, and how many times views were drawn. */
   stats = { frames: 0, draws: 0 };
 
   /**
-   * Adds a view. `everyMs`: numbers that change faster than that cannot be read.
+   * Adds a view. `everyMs`: the shortest time between two drawings, since people cannot read numbers that change faster.
    * @param {(now: number) => void} draw
    * @param {number} everyMs
-   * @returns {{ changed: () => void, now: () => void }} `now`: without regard to `everyMs`, for what a person has just done
+   * @returns {{ changed: () => void, now: () => void }} `now`: draws without regard to `everyMs`, after an action of a person
    */
   add(draw, everyMs) {
     /** @type {View} */

@@ -7,7 +7,7 @@ import { VirtualList } from './virtual-list.js';
 
 const ROW = 28;
 
-/** The messages of one topic, newest first, as a listbox. What is chosen is held; nothing chosen: the latest is followed. */
+/** The messages of one topic, newest first, as a listbox. A chosen message stays shown; without a choice, the latest one is shown. */
 export class HistoryView {
   #box = byId('history');
   /** @type {VirtualList<Entry>} */
@@ -58,7 +58,7 @@ export class HistoryView {
     else {
       const to = Math.min(items.length - 1, Math.max(0, at + step));
       this.#list.scrollTo(to);
-      // Now and not when it is drawn: the next key may come before.
+      // At once, and not at the next drawing: another key may be pressed before that.
       this.#chosen = items[to];
       this.#choose(items[to]);
     }

@@ -6,8 +6,8 @@ const LIMIT = 300;
 /** @typedef {import('./payload.js').Path} Path */
 
 /**
- * A JSON value as text, line by line, with every number a button. Lines stay where they are while values change, so that
- * the focus and a selection survive the next message.
+ * A JSON value as text, line by line; every number is a button. Elements of lines stay in place while values change, so that the
+ * focus and a selection survive the next message.
  */
 export class JsonView {
   element = h('div', { class: 'json' });
@@ -35,7 +35,7 @@ export class JsonView {
       }
       const value = known.element.querySelector('.v');
       if (value) {
-        // A number that is too large for JavaScript is Infinity, of which JSON would make null.
+        // A number that is too large for JavaScript is Infinity, which JSON would write as null.
         setText(value, typeof line.value === 'number' ? written(line.value) : quoted(line.value));
         value.classList.toggle('changed', changed.has(line.path.join('\n')));
         if (typeof line.value === 'number') setAttribute(value, 'aria-pressed', String(this.#charts.has(line.path)));
@@ -56,7 +56,7 @@ export class JsonView {
     if (key !== undefined) element.append(h('span', { class: 'k' }, quoted(key)), ': ');
     if (open) element.append(h('span', { class: 'p' }, open));
     else if (typeof value === 'number') {
-      // The number is the name of its button, and what it does is the description: else nobody who hears the page hears numbers.
+      // The number is the name of its button, and the action is the description: otherwise a screen reader would not read numbers.
       element.append(h('button', { type: 'button', class: 'v number', title: `Chart ${nameOf(path) || 'value'}`, onclick: () => this.#charts.toggle(path) }));
     } else if (!close) element.append(h('span', { class: `v ${value === null ? 'null' : typeof value}` }));
     element.append(h('span', { class: 'p p-end' }));

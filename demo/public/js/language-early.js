@@ -1,6 +1,6 @@
 'use strict';
-// Before uPlot, which asks Intl for the browser's language as it loads: WebKitGTK says "C" where a machine has no locale,
-// and Intl knows no such language.
+// Loaded before uPlot, which passes the browser's language to Intl as it loads: WebKitGTK says "C" on a machine without a locale, and
+// Intl does not know that language.
 try {
   new Intl.NumberFormat(navigator.language);
 } catch {

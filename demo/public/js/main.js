@@ -22,13 +22,13 @@ import { TreeView } from './tree-view.js';
 const { protocol: pageProtocol } = location;
 const loop = new FrameLoop();
 let store = newStore();
-/** The server and the pattern that the store is of. */
+/** The server and the pattern whose messages are in the store. */
 let storeKey = '';
 /** @type {Session | undefined} */
 let session;
-/** Ends the attempt to connect that is under way. */
+/** Ends the current attempt to connect. */
 let dialling = new AbortController();
-/** What the server of this page has told of itself. @type {Told} */
+/** What the server of this page has told about itself. @type {Told} */
 let own = { server: ownServer(location.href, undefined) };
 
 const banner = new Banner(byId('pill'));
@@ -53,7 +53,7 @@ const tree = new TreeView({
   select: (node) => {
     message.select(node);
     showPanel('message');
-    // The tree is hidden then.
+    // There the tree, which had the focus, is hidden now.
     if (isNarrow()) message.focus();
   },
   waiting: waitingText,
@@ -61,7 +61,7 @@ const tree = new TreeView({
 const brewForm = new BrewForm({
   session: () => session,
   topics: () => store.topics.keys(),
-  // Of other servers it is not known: they say so themselves when a message is too long.
+  // The limit of other servers is not known: they report themselves when a message is too long.
   most: () => (session?.target.server === own.server ? (own.maxMessageBytes ?? Infinity) : Infinity),
 });
 const matches = new MatchesView(loop, () => session);
@@ -83,9 +83,9 @@ const totals = loop.add(() => {
 }, 500);
 
 /**
- * Connects to a server; what ran before goes on until that has worked. Of two attempts the later one counts.
+ * Connects to a server; the former session goes on until that has worked. Of two attempts, the later one counts.
  * @param {Target} input
- * @returns {Promise<Explanation | undefined>} what went wrong; nothing also when somebody has ended the attempt
+ * @returns {Promise<Explanation | undefined>} what went wrong; undefined also if the attempt was cancelled
  */
 async function connect(input) {
   dialling.abort();
@@ -94,12 +94,12 @@ async function connect(input) {
   const before = session;
   const key = `${target.server} ${target.pattern}`;
   const isSame = key === storeKey;
-  // Who comes back finds everything as it was left.
+  // With the same server and pattern, keep what is there.
   const next = isSame ? store : newStore();
   let isUp = false;
   const attempt = new Session(target, {
     message: ({ topic, data, brewerId, sequence, retained }, frame, cipher) => {
-      // Two sessions of one store, for a moment: what the new one gets, the old one still gets as well.
+      // For a moment two sessions share the store: skip what the old one still gets as well.
       if (attempt.ended || (next === store && attempt !== session && session?.state !== 'disconnected')) return;
       next.add(topic, { data, length: data.length, frame, frameLength: frame?.length ?? 0, cipher, brewerId, sequence, retained });
       if (next === store) messageCame(topic);
@@ -113,14 +113,14 @@ async function connect(input) {
       brewForm.changed();
     },
     ended: (error) => {
-      // What ends an attempt is told to who has made it.
+      // If the attempt itself fails, its caller is told.
       if (attempt !== session || !isUp) return;
       const { title, text } = explain(error, { server: target.server, pageProtocol });
       banner.say('ended', 'bad', title, text, 'Connect…', () => dialog.open(target));
     },
     tooLong: () => attempt === session && brewForm.tooLong(),
   });
-  // Where nothing runs there is nothing to keep, and the states of the attempt should be seen.
+  // If no session is connected there is none to keep: show the states of the attempt.
   const isShown = !before || before.state === 'disconnected';
   if (isShown) {
     if (before) attempt.log = before.log;
@@ -129,7 +129,7 @@ async function connect(input) {
   try {
     await attempt.connect(signal);
   } catch (error) {
-    // A server that cannot be had is not the one to come back to.
+    // Do not come back to a server that cannot be reached: keep the former session as the current one.
     if (session === attempt && before && !isSame) session = before;
     connection.view.now();
     const problem = error instanceof Pubkeeper.PubkeeperError ? error : { code: '', message: String(error) };
@@ -158,8 +158,8 @@ async function connect(input) {
 }
 
 /**
- * A server that was started anew has made a new token: with what it tells, the page comes back by itself. Only where the
- * token is what it has told; one that somebody has typed stays.
+ * A server that was restarted has generated a new token. The page asks it for that, and so reconnects by itself; but only if the
+ * current token also came from the server. A token that a person has typed stays.
  * @param {Target} target
  * @returns {Target}
  */
@@ -176,7 +176,7 @@ function renewing({ server, token, pattern }) {
   return target;
 }
 
-/** Whether it is said that the server is gone. */
+/** Whether the page shows that the server is gone. */
 let isGone = false;
 
 /** @param {Session} shown */
@@ -188,7 +188,7 @@ function tellGone(shown) {
   banner.say('gone', 'warn', `No server answers at ${host}.`, 'This page reconnects by itself when it is back.', 'Disconnect', () => void shown.disconnect());
 }
 
-/** What somebody looks at is not dropped for other topics. */
+/** Makes a store that does not drop topics that are shown. */
 function newStore() {
   return new Store((node) => node === message.node || charts.shows(node));
 }
@@ -201,7 +201,7 @@ function messageCame(topic) {
   charts.came(topic);
 }
 
-/** On a wide screen an empty middle would be a waste: shows the first topic, unless somebody has chosen one. */
+/** On a wide screen, shows the first topic, unless one was chosen: the middle would be empty otherwise. */
 function selectSomething() {
   if (message.node || isNarrow()) return;
   if (!tree.selectFirst()) setTimeout(selectSomething, 1000);
@@ -233,11 +233,11 @@ function showPanel(name) {
     if (button.dataset.panel === name) button.setAttribute('aria-current', 'page');
     else button.removeAttribute('aria-current');
   }
-  // Lists measure themselves when they are drawn, and what was hidden had no size.
+  // Draw at once: lists measure themselves when they are drawn, and had no size while they were hidden.
   for (const { view } of [tree, message, matches, charts]) view.now();
 }
 
-/** Where to connect: what the server of this page tells, where it may. @returns {Promise<Told>} */
+/** Asks the server of this page where to connect, and for a token if it may tell one. @returns {Promise<Told>} */
 async function ask() {
   /** @type {Record<string, unknown>} */
   let told = {};
@@ -245,7 +245,7 @@ async function ask() {
     const response = await fetch('dashboard.json', { cache: 'no-store' });
     if (response.ok) told = await response.json();
   } catch {
-    // a page from elsewhere, or a server that is away
+    // another web server serves this page, or the server is away
   }
   const { token, reason, maxMessageBytes } = told;
   return {
@@ -263,7 +263,7 @@ async function start() {
     if (name) showPanel(name);
   });
   byId('skip').addEventListener('click', () => showPanel('topics'));
-  // Rates sink also when nothing comes any more.
+  // Rates must also sink when no more messages come.
   setInterval(() => {
     totals.changed();
     tree.view.changed();
@@ -278,6 +278,6 @@ async function start() {
   if (problem) dialog.open(target, problem);
 }
 
-// For the tests: how often it has drawn.
+// For tests: how often the page has drawn.
 Object.assign(globalThis, { pubkeeperDashboard: { stats: loop.stats } });
 void start();

@@ -6,7 +6,7 @@ import { VirtualList } from './virtual-list.js';
 
 const ROW = 46;
 
-/** Which brewer is matched with which patron, over which brew: the pairs of which one end is this page. */
+/** The pairs that have this page at one end: which brewer is matched with which patron, over which brew. */
 export class MatchesView {
   #box = byId('matches');
   /** @type {VirtualList<Pair>} */

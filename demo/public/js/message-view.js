@@ -12,7 +12,7 @@ import { frameParts } from './tap.js';
 /** @typedef {import('./store.js').TopicNode} TopicNode */
 /** @typedef {'json' | 'text' | 'hex'} Format */
 
-/** One topic: its latest message, or one that is held; what changed; the messages before. */
+/** One topic: its latest message, or a chosen one that is held; what has changed in it; and earlier messages. */
 export class MessageView {
   /** @type {TopicNode | undefined} */
   node;
@@ -20,7 +20,7 @@ export class MessageView {
   #held;
   /** The history as it was drawn last, and the number of messages by then. @type {{ history: readonly Entry[], messages: number }} */
   #drawn = { history: [], messages: 0 };
-  /** What a person has chosen; else what fits. @type {Format | undefined} */
+  /** The format that a person has chosen; undefined: the one that fits the payload. @type {Format | undefined} */
   #format;
   #wire = byId('wire-toggle', HTMLInputElement);
   #payload = byId('payload');
@@ -31,7 +31,7 @@ export class MessageView {
   #compared;
   /** @type {HTMLElement[]} */
   #facts;
-  /** As many bytes as fit on a line of a hex dump. */
+  /** How many bytes fit on a line of a hex dump. */
   #dumpWidth = 16;
 
   /** @param {{ loop: import('./frame-loop.js').FrameLoop, charts: import('./charts.js').Charts, brewHere: (topic: string) => void }} options */
@@ -56,7 +56,7 @@ export class MessageView {
     this.#wire.addEventListener('change', this.view.now);
     byId('follow').addEventListener('click', () => {
       this.#hold(undefined);
-      // The button hides itself, and would take the focus with it.
+      // The button is hidden by this, and the focus would be lost with it.
       byId('history').focus({ preventScroll: true });
     });
     byId('brew-here').addEventListener('click', () => this.node && brewHere(this.node.path));
@@ -74,12 +74,12 @@ export class MessageView {
     this.#held = undefined;
     this.#format = undefined;
     this.#compared = undefined;
-    // Now, all of it, and not with the next frame: the focus may go there.
+    // Draw everything now, not in the next frame, because the focus may move here.
     this.#draw();
     this.view.now();
   }
 
-  /** For who goes on here, as on a narrow screen, where what had the focus is hidden now. */
+  /** Moves the focus here, as on a narrow screen, where the element that had it is hidden now. */
   focus() {
     byId('topic').focus();
   }
@@ -88,7 +88,7 @@ export class MessageView {
   #hold(entry) {
     const { node } = this;
     if (!node) return;
-    // A busy topic's history is over in a moment: who reads in it gets it as it was seen, without what has come since it was drawn.
+    // A busy topic's history changes in a moment: keep it as it was drawn last, for the person who reads it.
     this.#held = entry && { ...(this.#held ?? this.#drawn), entry };
     this.view.now();
   }
@@ -195,7 +195,7 @@ export class MessageView {
         { class: `change ${kind}` },
         h('span', { class: 'where' }, where),
         h('span', { class: 'values' }, ...(kind === 'added' ? [] : [h('del', {}, old)]), ...(kind === 'changed' ? [' → '] : []), ...(kind === 'removed' ? [] : [h('ins', {}, after)])),
-        // Not by the colour alone, which not everybody sees.
+        // Not by colour alone, which not everybody can see.
         h('span', { class: 'delta' }, kind === 'changed' ? delta : kind),
       ),
     );

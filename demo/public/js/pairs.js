@@ -1,9 +1,9 @@
-// Which pairs are shown. Free of elements, so that it can be tested anywhere.
+// Which pairs are shown. Uses no DOM, so that it can be tested anywhere.
 
-/** How long the client keeps pairs that the server did not name again after a reconnect, in ms, and a little. */
+/** A little longer than the client keeps pairs that the server has not announced again after a reconnect, in ms. */
 const GRACE_MS = 31_000;
 
-/** Knows which brewers have come since the connection was lost, so that those of before a restart are not listed beside them. */
+/** Knows which brewers have come since the connection was lost, so that brewers from before a restart are not listed beside them. */
 export class Arrivals {
   /** Brewers that have been added or heard since the last loss. @type {Set<string>} */
   #since = new Set();
@@ -15,20 +15,20 @@ export class Arrivals {
     this.#until = Infinity;
   }
 
-  /** It is back. @param {number} [now] @returns {number} after how many ms the client gives up who has not come back */
+  /** The connection is back. @param {number} [now] @returns {number} after how many ms the client gives up brewers that have not come back */
   back(now = Date.now()) {
     this.#until = now + GRACE_MS;
     return GRACE_MS;
   }
 
-  /** A brewer was added, or something came from it: it lives. @param {string} brewerId @param {number} [now] */
+  /** A brewer was added, or a message came from it: it is alive. @param {string} brewerId @param {number} [now] */
   came(brewerId, now = Date.now()) {
-    // Nobody may ask for what is current: nothing is drawn in a hidden tab.
+    // Stop here by time, because a hidden tab draws nothing and so never calls `current`.
     if (now < this.#until) this.#since.add(brewerId);
   }
 
   /**
-   * Without the brewers that others of the same topic seem to have followed.
+   * Leaves out brewers that another brewer of the same topic seems to have replaced.
    * @template {{ topic: string, brewerId: string }} Pair
    * @param {readonly Pair[]} pairs @param {number} [now]
    */

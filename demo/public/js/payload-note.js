@@ -1,8 +1,8 @@
-// What is said under a payload. Free of elements, so that it can be tested anywhere.
+// The note under a payload. Uses no DOM, so that it can be tested anywhere.
 import { formatBytes, formatCount, plural } from './format.js';
 import { isRounded } from './payload.js';
 
-/** Characters that are shown of a text, and bytes of a hex dump. */
+/** How many characters of a text are shown, and how many bytes in a hex dump. */
 export const TEXT_LIMIT = 16 * 1024;
 export const HEX_LIMIT = 2048;
 

@@ -1,4 +1,4 @@
-// What a payload is, and how to show it. Free of elements, so that it can be tested anywhere.
+// What a payload is, and how to show it. Uses no DOM, so that it can be tested anywhere.
 import { formatNumber } from './format.js';
 
 /** @typedef {import('./store.js').Entry} Entry */
@@ -6,7 +6,7 @@ import { formatNumber } from './format.js';
 /** @typedef {readonly string[]} Path */
 
 const strict = new TextDecoder('utf-8', { fatal: true });
-// Every control character but tab, line feed and carriage return: who sends those sends no text.
+// Every control character but tab, line feed and carriage return: data that contains one is not text.
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 
@@ -24,7 +24,7 @@ export function read(entry) {
 export function readBytes(data, length = data.length) {
   let text;
   try {
-    // What was cut off may have been the rest of a character.
+    // The cut may have split a character.
     text = data.length < length ? new TextDecoder('utf-8').decode(data) : strict.decode(data);
   } catch {
     return /** @type {Reading} */ ({ kind: 'binary', text: undefined, value: undefined });
@@ -34,7 +34,7 @@ export function readBytes(data, length = data.length) {
     try {
       return /** @type {Reading} */ ({ kind: 'json', text, value: JSON.parse(text) });
     } catch {
-      // text, then
+      // not JSON: text
     }
   }
   return /** @type {Reading} */ ({ kind: 'text', text, value: undefined });
@@ -47,16 +47,16 @@ export function preview(entry, length = 80) {
   const parts = kind === 'json' && isRecord(value) ? Object.entries(value) : [];
   const only = parts[0]?.[1];
   if (parts.length === 1 && typeof only !== 'object') return cut(typeof only === 'number' ? formatNumber(only) : String(only), length);
-  // A line of a row has no room for more; and a payload may be long.
+  // A row has no room for more, and a payload may be long.
   if (parts.length > 1) return cut(parts.slice(0, 8).map(([key, item]) => `${apart(key)} ${apart(brief(item))}`).join(' · '), length);
   return cut(text.slice(0, length * 2).replace(/\s+/g, ' ').trim() || (text ? '(blank)' : '(empty)'), length);
 }
 
-/** What is read from right to left, and marks that turn the text around them. */
+/** Characters that are read from right to left, and marks that change the direction of the text around them. */
 const TURNS = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff]/;
 const MARKS = /[\u202a-\u202e\u2066-\u2069]/g;
 
-/** Keeps the text beside it in its order. @param {string} text */
+/** Isolates such a text, so that the text beside it keeps its order. @param {string} text */
 const apart = (text) => (TURNS.test(text) ? `\u2068${text.replace(MARKS, '')}\u2069` : text);
 
 /** @param {unknown} value */
@@ -70,13 +70,13 @@ function brief(value) {
 /** @param {string} text @param {number} length */
 export const cut = (text, length) => (text.length > length ? `${beginning(text, length - 1)}…` : text);
 
-/** No half of a character that takes two places, which is shown as one that cannot be read. @param {string} text @param {number} length */
+/** Cuts a text, but not between the two halves of a character (a surrogate pair): one half would be shown as unreadable. @param {string} text @param {number} length */
 export const beginning = (text, length) => text.slice(0, length).replace(/[\ud800-\udbff]$/, '');
 
 /** @param {unknown} value @returns {value is Record<string, unknown>} */
 export const isRecord = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** What is at a path of a JSON value; undefined when there is none. @param {unknown} value @param {Path} path */
+/** The value at a path of a JSON value; undefined if there is none. @param {unknown} value @param {Path} path */
 export function valueAt(value, path) {
   let at = value;
   for (const key of path) {
@@ -87,13 +87,13 @@ export function valueAt(value, path) {
   return at;
 }
 
-/** JSON in which marks that turn the text around them are seen and have no effect. @param {unknown} value */
+/** JSON in which marks that change the direction of text are visible and have no effect. @param {unknown} value */
 export const quoted = (value) => visible(JSON.stringify(value) ?? 'undefined');
 
 /** @param {string} text */
 const visible = (text) => text.replace(MARKS, (mark) => `\\u${mark.charCodeAt(0).toString(16)}`);
 
-/** A path as it is read. @param {Path} path */
+/** A path as text for people. @param {Path} path */
 export const nameOf = (path) => path.map((key) => visible(key) || '""').join('.');
 
 /** @typedef {{ depth: number, key: string | undefined, value: unknown, open: '{' | '[' | '{…' | '[…' | '', close: '}' | ']' | '', path: Path, last: boolean }} Line */
@@ -139,7 +139,7 @@ export function jsonLines(value, limit) {
 
 const STRINGS = /"(?:[^"\\]|\\.)*"/g;
 
-/** Whether JSON has whole numbers of more digits than a number here can hold, or numbers larger than any. @param {string} text */
+/** Whether JSON has whole numbers with more digits than JavaScript's numbers can hold, or numbers that are too large. @param {string} text */
 export function isRounded(text) {
   for (const [digits] of text.replace(STRINGS, '""').matchAll(/-?\d[\d.eE+-]*/g)) {
     const number = Number(digits);
@@ -152,7 +152,7 @@ export function isRounded(text) {
 /** Bytes as pairs of digits. @param {Uint8Array} bytes */
 export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 
-/** A hex dump: offset, bytes, and the characters that they would be. @param {Uint8Array} bytes @param {number} limit @param {number} [width] */
+/** A hex dump: the offset, the bytes, and the same as characters. @param {Uint8Array} bytes @param {number} limit @param {number} [width] */
 export function hexDump(bytes, limit, width = 16) {
   const lines = [];
   for (let at = 0; at < Math.min(bytes.length, limit); at += width) {

@@ -1,11 +1,11 @@
-// The points of a chart. Free of elements, so that it can be tested anywhere.
+// The points of a chart. Uses no DOM, so that it can be tested anywhere.
 
-/** The least time between two points, in seconds: more would be less than a pixel. */
+/** The shortest time between two points, in seconds: closer points would be less than a pixel apart. */
 const STEP = 0.1;
-/** A clock that is corrected by less makes no chart begin anew, in seconds: it is soon as late as it was. */
+/** If the clock is set back by less than this, in seconds, a chart goes on: the clock soon catches up. */
 const SET_BACK = 1;
 
-/** One number over time, in points that stand for all values of a moment: the last of them, and the least and the largest. */
+/** One number over time, in points that stand for all values of a moment: the last, the smallest and the largest of them. */
 export class Series {
   /** @type {number[]} in seconds */
   times = [];
@@ -20,7 +20,7 @@ export class Series {
 
   /** @param {number} time @param {number | null} value null: a message without this number */
   add(time, value) {
-    // The clock was set back: what came by the time of before cannot stand beside this.
+    // The clock was set back: earlier values cannot be shown on the same time axis.
     if (time < (this.times.at(-1) ?? time) - SET_BACK) this.forget(Infinity);
     const last = this.times.length - 1;
     const begun = this.times[last];
@@ -35,14 +35,14 @@ export class Series {
     this.highs[last] = Math.max(this.highs[last] ?? value, value);
   }
 
-  /** Forgets what is older. @param {number} time */
+  /** Forgets values that are older. @param {number} time */
   forget(time) {
     const first = this.times.findIndex((each) => each >= time);
     const gone = first < 0 ? this.times.length : first;
     for (const list of [this.times, this.values, this.lows, this.highs]) list.splice(0, gone);
   }
 
-  /** The least and the largest of all values since then; undefined when there are none. @param {number} since */
+  /** The smallest and the largest of all values since then; undefined if there are none. @param {number} since */
   range(since) {
     let min = Infinity;
     let max = -Infinity;
@@ -54,13 +54,13 @@ export class Series {
     return min <= max ? { min, max } : undefined;
   }
 
-  /** Where values are that no line leads to: what came before and after each has none. */
+  /** The indices of values that no line reaches, because there is no value before or after them. */
   get alone() {
     const isNone = (/** @type {number} */ at) => (this.values[at] ?? null) === null;
     return [...this.values.keys()].filter((at) => !isNone(at) && isNone(at - 1) && isNone(at + 1));
   }
 
-  /** Draws no line across a time in which nothing came: several times what passes between two messages otherwise. @param {number} time */
+  /** Interrupts the line where nothing came for a time that is several times the usual time between two messages. @param {number} time */
   #breakAt(time) {
     const last = this.times.at(-1);
     if (last === undefined) return;

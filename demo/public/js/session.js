@@ -1,4 +1,4 @@
-// One client with one patron for everything, and the history of its connections.
+// A client with one patron for all topics, and the history of its connections.
 import { formatDuration, plural } from './format.js';
 import { Arrivals } from './pairs.js';
 import { Sockets, TOO_LONG } from './sockets.js';
@@ -17,9 +17,9 @@ export class Session {
   state = 'disconnected';
   /** Newest first. @type {LogItem[]} */
   log = [];
-  /** Counts changes of who is matched with whom. */
+  /** Counts the changes of matches. */
   matches = 0;
-  /** Whether this page has disconnected it. */
+  /** Whether this page has ended the session. */
   ended = false;
   /** @type {Set<import('pubkeeper').Brewer>} */
   brewers = new Set();
@@ -30,13 +30,13 @@ export class Session {
   #hooks;
   #stateSince = Date.now();
   #wasConnected = false;
-  /** Whether something came before the server let this client in that no server of ours would say. */
+  /** Whether a packet came, before this client was authenticated, that no server of ours would send. */
   isStrange = false;
   #messageAt = 0;
   #relayLost = false;
-  /** Brewers of which more than a last value has come. @type {Set<string>} */
+  /** Brewers from which more than a last value has come. @type {Set<string>} */
   #live = new Set();
-  /** Why the server does not take the pattern. @type {import('pubkeeper').PubkeeperError | undefined} */
+  /** Why the server has refused the pattern. @type {import('pubkeeper').PubkeeperError | undefined} */
   refusal;
   #arrivals = new Arrivals();
 
@@ -67,7 +67,7 @@ export class Session {
     this.#listen();
   }
 
-  /** Rejects also when the server takes everything but the pattern. @param {AbortSignal} signal */
+  /** Connects. Rejects also if the server accepts everything but the pattern. @param {AbortSignal} signal */
   async connect(signal) {
     await this.#client.connect({ signal });
     const { refusal } = this;
@@ -91,7 +91,7 @@ export class Session {
     return this.#wasConnected && this.state === 'connecting';
   }
 
-  /** Whether there are pairs, and no way for their messages. */
+  /** Whether there are pairs, but no relay connection for their messages. */
   get isRelayLost() {
     const isMatched = this.#patron.isMatched || [...this.brewers].some((brewer) => brewer.isMatched);
     return isMatched && (this.#sockets.isCut('relay') || (this.#relayLost && this.#sockets.state('relay').open === 0));
@@ -111,18 +111,18 @@ export class Session {
   /** @param {Kind} kind */
   restore(kind) {
     this.#sockets.allow(kind);
-    // What the browser says when the network is back: the client then dials at once instead of at the end of its wait.
+    // The event that a browser fires when the network is back: on it, the client connects at once instead of after its wait.
     window.dispatchEvent(new Event('online'));
   }
 
-  /** Who this client is matched with. */
+  /** The pairs that have this client at one end or both. */
   pairs() {
     const { patronId, topic: pattern } = this.#patron;
     const read = [...this.#patron.brewers].map(([brewerId, { topic, brew }]) => ({ topic, brewerId, patronId, brew, way: 'in', pattern }));
     const written = [...this.brewers].flatMap(({ topic, brewerId, patrons }) =>
       [...patrons].map(([id, { brew }]) => ({ topic, brewerId, patronId: id, brew, way: 'out', pattern: '' })),
     );
-    // A brewer of this page that this page reads is one pair, seen from both ends.
+    // If this page reads its own brewer, that is one pair, which is seen here from both ends.
     const own = new Set(written.map(({ brewerId, patronId: id }) => `${brewerId}${id}`));
     const foreign = read.filter(({ brewerId }) => !own.has(`${brewerId}${patronId}`));
     const loops = written.map((pair) => (pair.patronId === patronId ? { ...pair, way: 'loop' } : pair));
@@ -152,7 +152,7 @@ export class Session {
     this.#matched();
   }
 
-  /** Calls back with errors outside of any call. @param {(error: import('pubkeeper').PubkeeperError) => void} listener */
+  /** Calls `listener` with errors that happen outside of any call. @param {(error: import('pubkeeper').PubkeeperError) => void} listener */
   onError(listener) {
     return this.#client.on('error', listener);
   }
@@ -169,21 +169,21 @@ export class Session {
     client.on('error', (error) => {
       if (error.details['patron_id'] === this.#patron.patronId) this.refusal = error;
       if (!this.#wasConnected && /^(PROTOCOL_ERROR|PACKET_INVALID)$/.test(error.code)) this.isStrange = true;
-      // Lost connections have their lines already, and one that is cut fails as it should.
+      // Lost connections have their lines in the log already; and a connection that was cut is meant to fail.
       const isCut = this.#sockets.isCut('control') || this.#sockets.isCut('relay');
       if (error.code !== 'CONNECTION_LOST' && !(isCut && error.code === 'CONNECT_FAILED')) this.note('bad', error.message);
       if (client.state === 'disconnected') this.#hooks.ended(error);
     });
     client.on('dropped', ({ reason, count }) => {
-      // The relay keeps last values longer than their brewers live.
+      // The relay keeps a last value even after its brewer has ended.
       if (reason === 'unknown-brewer') this.note('plain', `${plural(count, 'frame')} of unmatched brewers ignored`);
       else this.note('warn', `${plural(count, 'frame')} dropped: ${reason}`);
     });
     let missed = 0;
     this.#patron.on('gap', ({ brewerId, missing }) => {
-      // What was brewed between a last value and the first message was for nobody, and not for this page.
+      // What was brewed between the last value and the first live message was not meant for this page.
       if (!this.#live.has(brewerId)) return;
-      // Every brewer tells its own gap in the moment after an outage: one line for all.
+      // After an outage there is a gap for each brewer, all at about the same time: write one line for all.
       if (missed === 0) {
         setTimeout(() => {
           if (missed > 0) this.note('warn', `${plural(missed, 'message')} missed in between`);
@@ -204,7 +204,7 @@ export class Session {
     if (state === 'connected') {
       const again = this.#wasConnected && before !== 'connected';
       this.note('good', again ? `Connected again, after ${lasted}` : `Connected in ${lasted}`);
-      // By then the pairs are again those that the client has.
+      // Draw again at that time, when only current pairs are left.
       if (again) setTimeout(() => this.#matched(), this.#arrivals.back());
       this.#wasConnected = true;
       this.isStrange = false;
@@ -220,7 +220,7 @@ export class Session {
   /** @param {Kind} kind @param {'open' | 'lost'} what @param {string} why @param {number} code */
   #socketChanged(kind, what, why, code) {
     if (kind === 'relay') {
-      // 1000: it is not needed any more.
+      // 1000: the connection is not needed any more.
       this.#relayLost = what === 'lost' && code !== 1000;
       if (code === TOO_LONG) this.#hooks.tooLong();
     }
@@ -248,8 +248,8 @@ export class Session {
 }
 
 /**
- * Whether a WebSocket server is there that takes a connection without our subprotocols: then it is not ours. Browsers do
- * not tell scripts why a connection failed, so it has to be tried.
+ * Whether a WebSocket server accepts a connection without our subprotocols: then it is not ours. This must be tried, because
+ * browsers do not tell scripts why a connection failed.
  * @param {string} server
  * @returns {Promise<boolean>}
  */

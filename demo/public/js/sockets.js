@@ -5,10 +5,10 @@
 /** @typedef {{ open: number, dialling: number, since: number, url: string, cutLeft: number }} SocketState `cutLeft`: for how many ms more it is cut */
 
 const REASON = 'cut by this page';
-/** RFC 6455, section 7.4.1. Our server gives a reason with it, which other relays may leave out. */
+/** The close code 1009 (RFC 6455, section 7.4.1). Our server gives a reason with it, which other relays may leave out. */
 export const TOO_LONG = 1009;
 
-/** Keeps count of a client's sockets. */
+/** Counts a client's sockets by kind, and can cut them. */
 export class Sockets {
   /** @type {Record<Kind, Set<WebSocket>>} */
   #sockets = { control: new Set(), relay: new Set() };
@@ -18,19 +18,19 @@ export class Sockets {
   #since = { control: Date.now(), relay: Date.now() };
   #changed;
 
-  /** @param {(kind: Kind, what: 'open' | 'lost', why: string, code: number) => void} changed `why`: what the other side gave as its reason */
+  /** @param {(kind: Kind, what: 'open' | 'lost', why: string, code: number) => void} changed `why`: the reason that the other side gave */
   constructor(changed) {
     this.#changed = changed;
   }
 
-  /** What to give to the client. */
+  /** The class to give to the client. */
   get WebSocket() {
     const sockets = this;
     return class extends WebSocket {
       /** @param {string} url @param {string | string[]} [protocols] */
       constructor(url, protocols = []) {
         const kind = kindOf(protocols);
-        // A socket that is never opened: one that is opened and closed at once makes the browser complain in its console.
+        // Not a real socket: one that is opened and closed at once makes the browser complain in its console.
         if (sockets.isCut(kind)) return /** @type {never} */ (new RefusedSocket());
         super(url, protocols);
         sockets.#add(kind, this);
@@ -56,12 +56,12 @@ export class Sockets {
     return this.#cutLeft(kind) > 0;
   }
 
-  /** By the time that nobody sets back: a cut would else last as much longer. @param {Kind} kind */
+  /** How long a cut still lasts, in ms; by a monotonic clock, because the system's clock may be set back. @param {Kind} kind */
   #cutLeft(kind) {
     return Math.max(0, this.#cutUntil[kind] - performance.now());
   }
 
-  /** Ends the connections of a kind, and lets none be made for a time. @param {Kind} kind @param {number} ms */
+  /** Ends the connections of a kind, and refuses new ones for a time. @param {Kind} kind @param {number} ms */
   cut(kind, ms) {
     this.#cutUntil[kind] = performance.now() + ms;
     for (const socket of this.#sockets[kind]) socket.close(4001, REASON);
@@ -94,7 +94,7 @@ export class Sockets {
 /** @param {string | string[]} protocols @returns {Kind} */
 const kindOf = (protocols) => ([protocols].flat().some((name) => /^pubkeeper-1\.\d$/.test(name)) ? 'control' : 'relay');
 
-/** Fails as a socket does that finds nobody. */
+/** Fails like a socket that cannot connect. */
 class RefusedSocket {
   binaryType = 'arraybuffer';
   protocol = '';

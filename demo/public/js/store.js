@@ -1,14 +1,14 @@
-// What has come, by topic: counts, rates and the last messages. Everything in here is bounded. It knows no elements.
+// The messages that have come, by topic: counts, rates and the last messages. Everything in here is bounded. Uses no DOM.
 
 export const LIMITS = {
   topics: 1000,
-  /** Messages kept of one topic. */
+  /** How many messages of one topic are kept. */
   history: 200,
-  /** Bytes kept of one payload and of one frame: what is longer is shown in part. */
+  /** How many bytes of one payload, and of one frame, are kept: longer ones are shown in part. */
   payload: 64 * 1024,
-  /** Bytes kept in all. */
+  /** How many bytes are kept in all. */
   bytes: 48 * 1024 * 1024,
-  /** Levels of the tree: what is deeper stays together in the last one. */
+  /** How many levels the tree has: the last one holds all further segments together. */
   depth: 24,
 };
 
@@ -20,7 +20,7 @@ const WINDOW = 5;
  * @property {number} at when it came, in ms since 1970
  * @property {Uint8Array} data the payload, or its beginning
  * @property {number} length of the whole payload
- * @property {Uint8Array | undefined} frame the frame that bore it, or its beginning
+ * @property {Uint8Array | undefined} frame the frame that carried it, or its beginning
  * @property {number} frameLength
  * @property {string} cipher
  * @property {string} brewerId
@@ -28,7 +28,7 @@ const WINDOW = 5;
  * @property {boolean} retained
  */
 
-/** A level of the tree: a topic, or what topics have in common, or both. */
+/** A node of the tree: a topic, or the common beginning of several topics, or both. */
 export class TopicNode {
   static #ids = 0;
   id = TopicNode.#ids++;
@@ -39,12 +39,12 @@ export class TopicNode {
   /** @type {boolean | undefined} */
   expanded;
   count = 0;
-  /** Those of them that rates are taken of: last values were brewed some time ago. */
+  /** How many of them count for rates: not last values, which were brewed some time ago. */
   live = 0;
   rate = 0;
-  /** Of this topic itself, oldest first; empty for what is no topic. @type {Entry[]} */
+  /** The messages of this topic itself, oldest first; empty if this is not a topic. @type {Entry[]} */
   history = [];
-  /** Messages on this very topic. */
+  /** How many messages have come on this topic itself. */
   messages = 0;
   bytes = 0;
   isTopic = false;
@@ -53,7 +53,7 @@ export class TopicNode {
 
   /**
    * @param {string} name @param {string} path @param {TopicNode | undefined} parent @param {number} depth @param {number} now
-   * @param {number} live 1 when it is made for a live message: that one begins the time, and nothing had come in it yet
+   * @param {number} live 1 when the node is made for a live message: that begins the first sample, and does not count for its rate
    */
   constructor(name, path, parent, depth, now, live) {
     this.name = name;
@@ -87,7 +87,7 @@ export class TopicNode {
 
   /** @param {number} now */
   sample(now) {
-    // The clock was set back: by the time of before, nothing can be said of now.
+    // The clock was set back: earlier samples cannot be compared with this time.
     if (now < (this.#samples.at(-1)?.at ?? now)) this.#samples = [{ live: this.live, at: now }];
     const oldest = /** @type {{ live: number, at: number }} */ (this.#samples[0]);
     this.rate = (this.live - oldest.live) / Math.max(1, (now - oldest.at) / 1000);
@@ -96,7 +96,7 @@ export class TopicNode {
   }
 }
 
-/** Whether a last value is what came last: a page that connects again is given it again. @param {Entry} latest @param {Omit<Entry, 'at'>} message */
+/** Whether a last value equals the latest message: a page that connects again gets it again. @param {Entry} latest @param {Omit<Entry, 'at'>} message */
 function isSame(latest, { brewerId, sequence, data, length }) {
   if (sequence === undefined || latest.brewerId !== brewerId || latest.sequence !== sequence || latest.length !== length) return false;
   return latest.data.every((byte, index) => byte === data[index]);
@@ -106,7 +106,7 @@ const order = new Intl.Collator('en', { numeric: true });
 
 export class Store {
   root = new TopicNode('', '', undefined, -1, Date.now(), 0);
-  /** By whole topic, those that have been silent longest first. @type {Map<string, TopicNode>} */
+  /** By whole topic; topics that have been silent longest come first. @type {Map<string, TopicNode>} */
   topics = new Map();
   /** @type {Set<TopicNode>} */
   #nodes = new Set([this.root]);
@@ -131,7 +131,7 @@ export class Store {
     const live = message.retained ? 0 : 1;
     const node = known ?? this.#open(topic, at, live);
     if (known) {
-      // To the end of those that may be dropped.
+      // Move it to the end of the topics that may be dropped.
       this.topics.delete(topic);
       this.topics.set(topic, known);
     }
@@ -143,7 +143,7 @@ export class Store {
       up.count += 1;
       up.live += live;
     }
-    // Copies: what came may be a view into a buffer that is much larger.
+    // Copy them: they may be views of a much larger buffer.
     const data = message.data.slice(0, LIMITS.payload);
     const frame = message.frame?.slice(0, LIMITS.payload);
     node.history.push({ ...message, at, data, frame });
@@ -152,9 +152,9 @@ export class Store {
     if (this.bytes > LIMITS.bytes) this.#shrink();
   }
 
-  /** Takes rates, once a second at most. @param {number} [now] @returns {boolean} whether it did */
+  /** Computes rates, at most once a second. @param {number} [now] @returns {boolean} whether it did */
   sample(now = Date.now()) {
-    // Below 0 the clock was set back, which must not stop the rates until it is as late as it was.
+    // If the clock was set back, go on at once: otherwise rates would stop until it has caught up.
     if (now >= this.#sampledAt && now - this.#sampledAt < 1000) return false;
     this.#sampledAt = now;
     for (const node of this.#nodes) node.sample(now);
@@ -181,7 +181,7 @@ export class Store {
     return node;
   }
 
-  /** Forgets the topic that has been silent longest, and the levels that nothing else is on. */
+  /** Forgets the topic that has been silent longest, and nodes above it that have nothing else below them. */
   #drop() {
     for (const node of this.topics.values()) {
       if (this.#keeps(node)) continue;
@@ -204,7 +204,7 @@ export class Store {
     if (entry) this.bytes -= entry.data.length + (entry.frame?.length ?? 0);
   }
 
-  /** Forgets the older half of every history until a quarter of the room is free. */
+  /** Forgets the older half of every history, again and again, until a quarter of the room is free. */
   #shrink() {
     const goal = LIMITS.bytes * 0.75;
     while (this.bytes > goal) {
@@ -215,7 +215,7 @@ export class Store {
       }
       if (this.bytes === before) break;
     }
-    // Only last messages are left, and still too many bytes: those that have been silent longest go.
+    // Each topic has only its latest message left, and there are still too many bytes: forget those that are oldest.
     for (const node of [...this.topics.values()].sort((a, b) => (a.latest?.at ?? 0) - (b.latest?.at ?? 0))) {
       if (this.bytes <= goal) return;
       this.#shift(node);

@@ -1,14 +1,14 @@
-// Listens in between the transport and the decryption: so the page can show what travelled beside what it meant.
+// Listens between transport and decryption, so that the page can show the encrypted frame beside the message.
 
-/** Where a brew frame says what (protocol, section 3; sealed mode uses spare bytes of the header). */
+/** The length of a brew frame's header, and the offsets of fields in it (protocol, section 3; sealed mode uses spare bytes). */
 const HEADER = 88;
 const SEALED_AT = 50;
 const FLAGS_AT = 51;
 const EPOCH_AT = 54;
 const SEQUENCE_AT = 62;
-/** Frames of one brewer that may wait for their message. Those that are dropped on the way are never asked for. */
+/** How many frames of one brewer may wait for their message. Frames that are dropped before decryption are never asked for. */
 const WAITING = 256;
-/** Bytes that may wait in all: what cannot be decrypted may be large, and come from anybody who reaches the relay. */
+/** How many bytes may wait in all: anybody who reaches the relay may send large frames that cannot be decrypted. */
 const BYTES = 16 * 1024 * 1024;
 
 /** @typedef {{ frame: Uint8Array, sequence: number | undefined }} Tapped */
@@ -37,8 +37,8 @@ export class TapBrew extends Pubkeeper.WebSocketBrew {
   }
 
   /**
-   * The frame that bore a message. Messages of one brewer come in the order of their frames; where they are numbered the
-   * number tells, elsewhere the length does.
+   * Finds the frame that carried a message. Messages of one brewer come in the order of their frames; numbered messages are found by
+   * number, others by length.
    * @param {import('pubkeeper').Message} message
    * @returns {{ frame: Uint8Array | undefined, cipher: string }}
    */
@@ -47,7 +47,7 @@ export class TapBrew extends Pubkeeper.WebSocketBrew {
     const at = waiting.findLastIndex(({ frame, sequence }) => bears(message, frame, sequence));
     const exact = message.sequence === undefined ? waiting.findIndex(({ frame, sequence }) => bears(message, frame, sequence)) : at;
     const found = waiting[exact];
-    // Those before it were dropped. A bundle bears several messages, and stays for the next.
+    // The frames before it were dropped. A bundle holds several messages, and stays for the next one.
     if (exact > 0) this.#forget(waiting, exact);
     if (message.sequence === undefined && found) this.#forget(waiting, 1);
     return { frame: found?.frame, cipher: found ? cipherOf(message, found.frame) : 'unknown' };
@@ -60,7 +60,7 @@ export class TapBrew extends Pubkeeper.WebSocketBrew {
     waiting.push({ frame, sequence: sequenceOf(frame) });
     this.#bytes += frame.length;
     if (waiting.length > WAITING) this.#forget(waiting, 1);
-    // Its own first, so that one brewer's do not cost the others theirs.
+    // Forget frames of the same brewer first, so that one brewer does not push out the frames of others.
     while (this.#bytes > BYTES && waiting.length > 1) this.#forget(waiting, 1);
     for (const other of this.#waiting.values()) {
       if (this.#bytes <= BYTES) return;
@@ -68,7 +68,7 @@ export class TapBrew extends Pubkeeper.WebSocketBrew {
     }
   }
 
-  /** Those that came first. @param {Tapped[]} waiting @param {number} count */
+  /** Forgets the frames that came first. @param {Tapped[]} waiting @param {number} count */
   #forget(waiting, count) {
     for (const { frame } of waiting.splice(0, count)) this.#bytes -= frame.length;
   }
@@ -105,7 +105,7 @@ export function frameParts(frame) {
     brewerId: hex(34, 50),
     epoch: frame[SEALED_AT] === 1 ? hex(EPOCH_AT, EPOCH_AT + 8) : undefined,
     sequence: sequenceOf(frame),
-    /** Whether it bears several messages, sealed together because they waited together. */
+    /** Whether the frame holds several messages, which were sealed together because they waited together. */
     bundle: frame[SEALED_AT] === 1 && ((frame[FLAGS_AT] ?? 0) & 1) === 1,
     payload: frame.subarray(HEADER),
   };

@@ -6,7 +6,7 @@ const KEY = 'pubkeeper-theme';
 /** @type {readonly Theme[]} */
 const THEMES = ['system', 'light', 'dark'];
 
-/** A button that goes through the themes. @param {HTMLElement} button @param {() => void} changed */
+/** Makes a button switch through the themes. @param {HTMLElement} button @param {() => void} changed */
 export function themeButton(button, changed) {
   const { dataset } = document.documentElement;
   let theme = THEMES.find((name) => name === dataset.theme) ?? 'system';
@@ -23,7 +23,7 @@ export function themeButton(button, changed) {
     try {
       localStorage.setItem(KEY, theme);
     } catch {
-      // forgotten with the page, then
+      // storage may be forbidden: then the choice is forgotten with the page
     }
     show();
     changed();

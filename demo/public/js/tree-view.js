@@ -8,10 +8,10 @@ import { VirtualList } from './virtual-list.js';
 /** @typedef {{ node: TopicNode, position: number, siblings: number }} Row */
 
 const ROW = 30;
-/** Levels with more children than this are closed until somebody opens them. */
+/** Nodes with more children than this are closed until a person opens them. */
 const MANY = 24;
 
-/** The topics as an ARIA tree: one stop for Tab, arrow keys inside. */
+/** The topics as an ARIA tree: one tab stop, with arrow keys inside. */
 export class TreeView {
   /** @type {TopicNode | undefined} */
   selected;
@@ -57,7 +57,7 @@ export class TreeView {
     });
   }
 
-  /** Forgets what was selected: the store is another one. */
+  /** The store is another one: forgets what was selected. */
   reset() {
     this.selected = this.#active = undefined;
     this.#flattened = '';
@@ -79,7 +79,7 @@ export class TreeView {
     return row?.node;
   }
 
-  /** What a filter leaves is all shown: there is nothing to open or close then. */
+  /** With a filter, all nodes that it leaves are shown: there is nothing to open or close. */
   get #isFiltered() {
     return this.#filter.value.trim() !== '';
   }
@@ -97,7 +97,7 @@ export class TreeView {
     this.#changes += 1;
   }
 
-  /** The tree as rows, from scratch: only when its shape has changed. */
+  /** Makes the rows of the tree anew; called only when its shape has changed. */
   #flatten() {
     const store = this.#options.store();
     const filter = this.#filter.value.trim();
@@ -182,7 +182,7 @@ export class TreeView {
       else this.#expand(node, true);
     } else if (event.key === 'ArrowLeft') {
       if (isBranch && this.#isOpen(node) && !this.#isFiltered) this.#expand(node, false);
-      // On the first level there is nothing above.
+      // The first level has no parent row.
       else if (node.depth > 0) to = rows.findIndex((row) => row.node === node.parent);
     } else if (event.key === '*') for (const child of node.parent?.children.values() ?? []) this.#expand(child, true);
     else if (event.key === 'Enter' || event.key === ' ') {
@@ -219,7 +219,7 @@ const createRow = () =>
     h('span', { class: 'num rate' }),
   );
 
-/** The topics that a filter leaves, with the levels above them. @param {import('./store.js').Store} store @param {string} filter */
+/** The topics that a filter leaves, with the nodes above them. @param {import('./store.js').Store} store @param {string} filter */
 function filtered(store, filter) {
   const isPattern = filter.includes('*') && Pubkeeper.isTopicPattern(filter);
   const text = filter.toLowerCase();

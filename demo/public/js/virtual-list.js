@@ -1,10 +1,10 @@
 import { h } from './dom.js';
 
-/** Rows kept above and below what is seen, so that a fast scroll does not show gaps. */
+/** How many rows are kept above and below the visible ones, so that fast scrolling shows no gaps. */
 const SPARE = 6;
 
 /**
- * A scrolling list of rows of one height that has elements only for the rows in sight, whatever the length of the list.
+ * A scrolling list of rows of equal height that has elements only for the visible rows, whatever the length of the list.
  * @template Item
  */
 export class VirtualList {
@@ -31,7 +31,7 @@ export class VirtualList {
     this.#create = create;
     this.#update = update;
     scroller.append(this.#space);
-    // Asked for at every draw, they would make the browser lay out at every draw.
+    // Read position and height only here: reading them at every draw would make the browser lay out the page each time.
     scroller.addEventListener(
       'scroll',
       () => {

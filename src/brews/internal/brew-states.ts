@@ -2,14 +2,14 @@ import { type Packet, PacketType } from '../../core/packet.js';
 import { microtask } from '../../core/host.js';
 import type { BrewScope } from '../../core/brew.js';
 
-/** What the brews of a client have said of their state, for the server: it moves pairs accordingly. */
+/** Reports the states of a client's brews to the server, which moves pairs accordingly. */
 export class BrewStates {
   readonly #send: (packet: Packet) => void;
   readonly #down = new Map<string, Packet>();
   readonly #hello: Packet;
   #repeating = false;
 
-  /** @param brew the name of any of them */
+  /** @param brew the name of any of the client's brews */
   constructor(brew: string, send: (packet: Packet) => void) {
     this.#send = send;
     this.#hello = { type: PacketType.BREW_STATE, payload: { brew, state: 'up', moves: true } };
@@ -26,8 +26,8 @@ export class BrewStates {
   }
 
   /**
-   * Something is about to be registered, perhaps at a new server: tells that one first what is down, and that it may move a pair by
-   * a notification alone. Once in a tick.
+   * Called before each registration, perhaps at a new server: first tells the server what is down, and that it may move a pair by a
+   * notification alone. At most once per tick.
    */
   repeat(): void {
     if (this.#repeating) return;
@@ -37,7 +37,7 @@ export class BrewStates {
     for (const packet of this.#down.values()) this.#send(packet);
   }
 
-  /** A pair has ended, or a brewer: what was said of it alone is of no use any more, here and at the server. */
+  /** A pair or a brewer has ended: takes back what was reported for it alone, here and at the server. */
   forget(scope: BrewScope): void {
     for (const { type, payload } of [...this.#down.values()]) {
       if (type !== PacketType.BREW_STATE) continue;
@@ -45,7 +45,7 @@ export class BrewStates {
     }
   }
 
-  /** Forgets what was said of a brew, without a word: it has been closed. */
+  /** A brew has been closed: forgets its states without telling the server. */
   clear(brew: string): void {
     for (const [key, { payload }] of this.#down) if ('brew' in payload && payload.brew === brew) this.#down.delete(key);
   }

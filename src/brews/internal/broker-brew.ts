@@ -14,24 +14,24 @@ import { both, inUse } from './small.js';
 /** How long a connection that nobody uses any more is kept, in ms: patrons come and go. */
 const LINGER = 5000;
 
-/** What a brewer says about where its frames are: the details of its registration. */
+/** Where a brewer publishes its frames, as the details of its registration say. */
 export interface Place {
   readonly tcp: readonly string[];
   readonly ws: readonly string[];
-  /** Where it publishes. Patrons ask at `<address><separator>join`, and are answered at `…to<separator><patron id>`. */
+  /** Where the brewer publishes. Patrons ask at `<address><separator>join`, and are answered at `…to<separator><patron id>`. */
   readonly address: string;
-  /** Whether it answers those who ask. */
+  /** Whether the brewer answers patrons that ask. */
   readonly join: boolean;
-  /** Whether the broker keeps its last frame, and tells that to each subscription once. */
+  /** Whether the broker keeps the brewer's last frame, and gives it to each subscription once. */
   readonly kept: boolean;
 }
 
-/** What is particular to a kind of broker. */
+/** What differs between kinds of brokers. */
 export interface BrokerWay {
-  /** As in `new MqttBrew()`, for messages. */
+  /** The name of the class, such as `MqttBrew`, for error messages. */
   readonly kind: string;
   readonly name: string;
-  /** The own broker's addresses, without credentials; empty for a client that only subscribes. */
+  /** The addresses of this client's own broker, without credentials; empty for a client that only subscribes. */
   readonly urls: readonly string[];
   readonly credentials: Credentials;
   readonly separator: '/' | '.';
@@ -87,7 +87,7 @@ export class BrokerBrew implements Brew {
     this.#host = host;
   }
 
-  /** Connects to the own broker, so that a wrong address shows before the first match. Without this brew where it cannot publish for this topic. */
+  /** Connects to the own broker, to notice a wrong address before the first match. Undefined if there is none, or if it cannot carry this topic. */
   brewerDetails({ topic, brewerId }: { readonly topic: string; readonly brewerId: string }): BrewDetails | undefined {
     if (!this.#way.urls.length) return undefined;
     const address = this.#way.addressOf(topic, brewerId);
@@ -101,7 +101,7 @@ export class BrokerBrew implements Brew {
     return this.#way.details({ address, join: true });
   }
 
-  /** Loads the library, so that its lack shows before the first match, and the first match need not wait for it. */
+  /** Loads the library, to notice a missing one before the first match, which then need not wait for it. */
   patronDetails(): BrewDetails {
     if (this.#isLoaded) return { name: this.name, join: true };
     this.#isLoaded = true;
@@ -119,7 +119,7 @@ export class BrokerBrew implements Brew {
       throw new PubkeeperError('BREW_CONFIG_INVALID', `This ${this.#way.kind} cannot brew: give it the url of a broker.`);
     }
     outlet.pairs.add(patronId);
-    // One that does not ask need not be waited for.
+    // A patron that does not ask need not be waited for.
     const reply: Reply = (answer, unasked) => this.#reply(outlet, patronId, answer, unasked);
     const accepted = details.join === true ? outlet.recent.expect(patronId, missed, reply) : undefined;
     if (accepted) accepting?.(accepted);
@@ -193,13 +193,13 @@ export class BrokerBrew implements Brew {
     const { urls, credentials, separator, lastValue } = this.#way;
     const pooled = this.#open({ urls, credentials });
     const { link } = pooled;
-    // All of a client's brewers use the own broker, so its state is that of the brew.
+    // All of a client's brewers use the own broker, so the state of its link is that of the whole brew.
     const free = link.use({});
     const recent = new Recent(lastValue === 'brewer', (error) => this.#host!.report(error));
     const pairs = new Set<string>();
     recent.hear(false);
     const deaf = link.listen(`${address}${separator}join`, {
-      // Not only when it is confirmed: a broker that refuses it lets no patron be heard, and they are not waited for without end.
+      // Do not wait for the confirmation: if the broker refuses this subscription, no patron is ever heard, and brew() must not wait for ever.
       opening: () => recent.hear(true),
       lost: () => recent.hear(false),
       message: (payload) => {
@@ -212,7 +212,7 @@ export class BrokerBrew implements Brew {
     });
     const end = once(() => {
       recent.clear();
-      // Its key goes with it: a last value of this brewer is of no use to anybody.
+      // The brewer's key ends with it, so nobody can read its last value any more: take it back from the broker.
       if (lastValue === 'broker') link.say(address, utf8(''), true);
       deaf();
       free();
@@ -221,7 +221,7 @@ export class BrokerBrew implements Brew {
     return { address, pooled, recent, pairs, end };
   }
 
-  /** What goes unasked may not be lost, and goes before, and by the same way as, all that is brewed from now on. */
+  /** Answers a patron. An unasked answer must not be lost: it is published as frames are, and before all that is brewed from now on. */
   #reply({ address, pooled: { link } }: Pick<Outlet, 'address' | 'pooled'>, patronId: string, answer: Answer, unasked = false): void | Promise<void> {
     const to = this.#answersTo(address, patronId);
     const parts = encodeAnswers(answer, unasked, link.most);
@@ -230,7 +230,7 @@ export class BrokerBrew implements Brew {
       const sent: (void | Promise<void>)[] = parts.map((part) => link.publish(to, part)?.catch(() => undefined));
       return sent.reduce(both);
     } catch {
-      return undefined; // it is kept for the patron, and said to be lost when that does not come back for it
+      return undefined; // `recent` keeps it for the patron, and reports the loss if the patron does not ask for it
     }
   }
 
@@ -239,7 +239,7 @@ export class BrokerBrew implements Brew {
     return `${address}${separator}to${separator}${patronId}`;
   }
 
-  /** The own broker when the brewer names it, or no other that can be reached from here; else the one it names. */
+  /** The own broker if the brewer names it, or names none that can be reached from here; else the broker that it names. */
   #targetOf(place: Place): Target {
     const { urls, credentials, kind } = this.#way;
     const named = this.#way.reachable(place);
@@ -267,14 +267,14 @@ export class BrokerBrew implements Brew {
   }
 
   #release(pooled: Pooled): void {
-    // An own broker that refuses this client is not asked again before the next connect(), whoever comes.
+    // Keep the ended link of an own broker that has refused this client, so that nobody tries again before the next connect().
     if (--pooled.users > 0 || (pooled.isOwn && pooled.link.ended)) return;
     this.#linger(pooled);
   }
 
   #linger(pooled: Pooled): void {
     pooled.idle = after(LINGER, () => {
-      // Those who were moved to another brew come back when this one is up again: it has to be watched until then.
+      // Pairs that were moved to another brew come back when this link is up again: keep watching it until then.
       if (pooled.link.isMissed) return this.#linger(pooled);
       if (this.#links.get(pooled.key) === pooled) this.#links.delete(pooled.key);
       void pooled.link.close();

@@ -1,31 +1,34 @@
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 
-// What the brews over a broker ask of its client library. Drivers in `platform/` fill it; nothing of a library shows here.
+// What the brews over a broker need of its client library. The drivers implement it, so that no library's types appear here.
 
 /** One connection to a broker, from the moment it is open. */
 export interface Line {
-  /** How long a message may be, in bytes, where the broker tells. */
+  /** The longest message that the broker takes, in bytes, if it says. */
   readonly most?: number | undefined;
-  /** Nothing when the broker or the socket took it at once, a promise when that takes time; it rejects when the line has ended before. Throws when it never will. */
+  /**
+   * Returns nothing if the broker or the socket took the message at once; else a promise, which rejects if the line ends first.
+   * Throws if the broker will never take it.
+   */
   publish(address: string, payload: Uint8Array, retain: boolean): void | Promise<void>;
-  /** Resolves when the broker has confirmed it: what is published to `address` from then on comes. */
+  /** Resolves when the broker has confirmed the subscription: what is published to `address` from then on arrives. */
   subscribe(address: string): Promise<void>;
   unsubscribe(address: string): void;
-  /** Closes it after what was published has left. */
+  /** Closes the line after what was published has left. */
   close(): Promise<void>;
 }
 
-/** Whom a line tells. */
+/** What a line needs of its owner. */
 export interface LineOwner {
-  /** `retained`: the broker kept it, and it is not live. */
+  /** A message has arrived. `retained`: the broker had kept it, it is not live. */
   message(address: string, payload: Uint8Array, retained: boolean): void;
-  /** The line has ended, and not by `close`. Told at most once. */
+  /** The line has ended, but not by `close`. Called at most once. */
   ended(error: PubkeeperError): void;
-  /** Whether it needs no line any more. */
+  /** Whether the owner needs no line any more. */
   isGone(): boolean;
 }
 
-/** Which broker: addresses of one broker or of one cluster, and what to tell it. */
+/** Where to connect: the addresses of one broker or of one cluster, and the credentials for it. */
 export interface Target {
   readonly urls: readonly string[];
   /** Undefined for a broker that a brewer named: this client's own credentials are for its own broker only. */
@@ -44,7 +47,7 @@ export interface Credentials {
  */
 export type Dial = (target: Target, owner: LineOwner, host: BrewHost) => Promise<Line>;
 
-/** What to do where a broker cannot be reached, for the reason that the library gives. */
+/** What to do about a broker that cannot be reached, depending on the reason that the library gives. */
 export const remedy = (why: string): string =>
   /altname/i.test(why)
     ? 'name it as its certificate does, and begin the address with the word for TLS'
@@ -53,8 +56,8 @@ export const remedy = (why: string): string =>
     : 'check that it runs there, and that the address begins with what it speaks at that port';
 
 /**
- * For pages, which have no TCP.
- * @throws {PubkeeperError} `CONNECT_FAILED`
+ * Checks the addresses for a page, which has no TCP.
+ * @throws {PubkeeperError} `CONNECT_FAILED` if one is not that of a WebSocket
  */
 export function needsWebSocket(kind: string, urls: readonly string[]): void {
   const other = urls.find((url) => !url.startsWith('ws'));

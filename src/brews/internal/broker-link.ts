@@ -5,15 +5,15 @@ import { backoff, isFatal } from '../../core/reconnect.js';
 import type { Dial, Line, Target } from './broker-line.js';
 import { Outage } from './outage.js';
 
-/** More does not wait for a connection, or for the broker to take it, in bytes. */
+/** How many bytes may wait for a connection, or for the broker to take them. */
 const MAX_BUFFERED = 16 * 1024 * 1024;
-/** So many connections in a row that end over the same message, before anything else is confirmed, are its fault. */
+/** If this many connections in a row end while the same message is the first unconfirmed one, that message is given up as the cause. */
 const MAX_REFUSED = 3;
 
-/** What wants to hear of an address. */
+/** Receives the messages of an address, and hears of its subscription. */
 export interface Listener {
   message(payload: Uint8Array, retained: boolean): void;
-  /** It is about to be subscribed, now or after a reconnect. */
+  /** The address is about to be subscribed to, now or after a reconnect. */
   opening?(): void;
   /** The broker has confirmed the subscription. */
   confirmed?(): void;
@@ -22,12 +22,12 @@ export interface Listener {
 }
 
 interface Item {
-  /** The order of the calls. */
+  /** Numbers the messages in the order in which they were published. */
   readonly serial: number;
   readonly address: string;
   readonly payload: Uint8Array;
   readonly retain: boolean;
-  /** How many connections have ended while it was the first that the broker had not confirmed. */
+  /** How many connections have ended while this was the first message that the broker had not confirmed. */
   refused: number;
 }
 
@@ -36,7 +36,7 @@ interface Queued extends Item {
   readonly reject: (error: unknown) => void;
 }
 
-/** The way to one broker, shared by all brewers and patrons of a client that use it. Comes back by itself. */
+/** The connection to one broker, shared by all brewers and patrons of a client that use it. Reconnects by itself. */
 export class BrokerLink {
   readonly #target: Target;
   readonly #dial: Dial;
@@ -54,10 +54,10 @@ export class BrokerLink {
   #stable: Timer | undefined;
   #told = false;
   #wasUp = false;
-  /** Why it has come to its final end. */
+  /** Why the link has ended for good. */
   ended: PubkeeperError | undefined;
 
-  /** @param brew the name of the brew, for what is said of its state */
+  /** @param brew the name of the brew, for reports of its state */
   constructor(brew: string, target: Target, dial: Dial, host: BrewHost) {
     this.#target = target;
     this.#dial = dial;
@@ -66,17 +66,17 @@ export class BrokerLink {
     void this.#open();
   }
 
-  /** Whether it is said to be down, and whoever left it waits for it to come back. */
+  /** Whether the link was reported as down, and pairs that have left it wait for it to come back. */
   get isMissed(): boolean {
     return !!this.#host.state && !this.ended && this.#outage.isMissed;
   }
 
-  /** How long a message may be, in bytes, as far as the broker tells. */
+  /** The longest message that the broker takes, in bytes; `Infinity` if it does not say. */
   get most(): number {
     return this.#line?.most ?? Infinity;
   }
 
-  /** This pair is over: it does not wait for this link any more. */
+  /** This pair has ended: it does not wait for the link any more. */
   forgetPair(scope: BrewScope): void {
     this.#outage.forget(scope);
   }
@@ -105,16 +105,16 @@ export class BrokerLink {
     return this.#line ? this.#send(this.#line, item) : this.#wait(item);
   }
 
-  /** Says something that is of no use later. */
+  /** Sends a message that is of no use later, if there is a connection now. */
   say(address: string, payload: Uint8Array, retain = false): void {
     try {
       if (this.#line) void this.#line.publish(address, payload, retain)?.catch(() => undefined);
     } catch {
-      // Whoever waits for it asks again, or goes on without.
+      // A patron that waits for this message asks again, or goes on without it.
     }
   }
 
-  /** What waits for a connection is for nobody any more. */
+  /** Drops what waits for a connection to be sent to this address: nobody reads it any more. */
   forget(address: string): void {
     const mine = this.#queue.filter((queued) => queued.address === address);
     this.#queue = this.#queue.filter((queued) => queued.address !== address);
@@ -130,7 +130,7 @@ export class BrokerLink {
     void this.#open();
   }
 
-  /** Closes it after what was published has left. */
+  /** Closes the link after what was published has left. */
   async close(): Promise<void> {
     const closed = new PubkeeperError('CONNECTION_CLOSED', `The connection to ${this.#name} was closed.`);
     this.ended ??= closed;
@@ -138,7 +138,7 @@ export class BrokerLink {
     cancel(this.#stable);
     this.#outage.end(closed);
     this.#refuse(this.ended);
-    // One that is still being dialled is closed as soon as it is open; nobody has to wait for that.
+    // A line that is still being opened is closed as soon as it is open; do not wait for that.
     const line = this.#line;
     this.#line = undefined;
     await line?.close();
@@ -181,7 +181,7 @@ export class BrokerLink {
     this.#told = false;
     this.#stable = wait(this.#host.reconnect.stableMs, () => (this.#attempts = 0));
     for (const [address, listener] of this.#listeners) this.#subscribe(line, address, listener);
-    // What was on its way when the former line ended is older than what came in the meantime.
+    // Messages that were in transit when the last line ended are older than those that were queued since.
     const queue = this.#queue.sort((a, b) => a.serial - b.serial);
     this.#queue = [];
     this.#waitingBytes = 0;
@@ -212,7 +212,7 @@ export class BrokerLink {
       (error: unknown) => {
         if (this.ended) throw asPubkeeperError(error, 'BREW_FAILED', `${this.#name} does not take a message.`);
         if (item.refused >= MAX_REFUSED) throw refused(this.#name, payload.length);
-        // The connection was lost before the broker had it: it goes out again with the next one.
+        // The connection was lost before the broker had the message: send it again over the next one.
         return this.#wait(item);
       },
     );
@@ -238,15 +238,15 @@ export class BrokerLink {
   #down(error: PubkeeperError): void {
     this.#line = undefined;
     for (const listener of this.#listeners.values()) listener.lost?.();
-    // A broker ends the connection over what it does not take, as a message that is too long. Sent again for ever, that would keep
-    // all behind it from leaving.
+    // A broker ends the connection over a message that it does not take, such as one that is too long. If that were sent again for ever,
+    // it would block all messages behind it.
     const [suspect] = this.#unconfirmed;
     if (suspect) suspect.refused++;
     this.#unconfirmed.clear();
     this.#waitingBytes = this.#queue.reduce((sum, { payload }) => sum + payload.length, 0);
     cancel(this.#stable);
     const isFinal = isFatal(error) || error.code === 'BREW_DEPENDENCY';
-    // An outage is told of once; that it lasts for good, and why, is news.
+    // An outage is reported once, and again if it turns out to be final, with the reason.
     if (isFinal || !this.#told) this.#host.report(error);
     this.#told = true;
     if (isFinal) {
@@ -255,7 +255,7 @@ export class BrokerLink {
       this.#outage.end(error);
       return;
     }
-    // One that has never been up is not waited for.
+    // A link that has never been up is reported as down at once.
     this.#outage.down(this.#wasUp ? undefined : 0);
     this.#timer = wait(backoff(this.#attempts++, this.#host.reconnect), () => void this.#open());
   }

@@ -5,18 +5,18 @@ import { show } from '../../core/id.js';
 import type { Place } from './broker-brew.js';
 import type { Credentials } from './broker-line.js';
 
-// What brews over a broker read of their options, and of what brewers say, which comes from the network.
+// Reads the options of brews over a broker, and the details of brewers, which come from the network.
 
 const WS = ['ws:', 'wss:'];
 const MAX_ADDRESSES = 16;
 /**
- * More in an address would end this client's connection, and with it all other pairs: NATS takes lines of 4096 bytes, and mosquitto
- * 200 levels, of which those of a patron's answers are two.
+ * The limits of an address: brokers end the connection over a longer one, and with it all other pairs. NATS takes lines of 4096 bytes;
+ * mosquitto takes 200 levels, and the address of a patron's answers has two more.
  */
 const MAX_BYTES = 3900;
 const MAX_LEVELS = 190;
 
-/** What is told to patrons. */
+/** The addresses that patrons are told. */
 interface Advertised {
   readonly tcp?: readonly string[];
   readonly ws?: readonly string[];
@@ -29,7 +29,7 @@ interface Secrets {
 }
 
 /**
- * Own addresses, without the credentials that they may bear, and what of them is told to patrons.
+ * Reads the addresses of the own broker. Returns them without credentials, the credentials, and the addresses that patrons are told.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function readUrls(
@@ -40,7 +40,7 @@ export function readUrls(
   { username, password, token }: Secrets,
 ): { urls: readonly string[]; credentials: Credentials; advertised: Advertised } {
   if (!Array.isArray(given) || !Array.isArray(alternatives)) {
-    // No address is shown: it may bear a password.
+    // Show no address: it may contain a password.
     throw new PubkeeperError('OPTION_INVALID', `${kind}: ${Array.isArray(given) ? 'alternatives' : 'url'} must be a list of addresses.`);
   }
   let inUrl: Credentials = {};
@@ -54,7 +54,7 @@ export function readUrls(
     return plain(url);
   };
   const urls = given.map(clean);
-  const fromUrl = inUrl; // alternatives are for patrons, who are told none
+  const fromUrl = inUrl; // the alternatives are for patrons, which are told no credentials
   const all = [...new Set([...urls, ...alternatives.map(clean)])];
   const isWs = (url: string): boolean => WS.some((protocol) => url.startsWith(protocol));
   if (urls.some(isWs) && !urls.every(isWs)) {
@@ -75,7 +75,7 @@ export function readUrls(
 const isTooLong = (address: string, separator: string): boolean =>
   utf8(address).length > MAX_BYTES || address.split(separator).length > MAX_LEVELS;
 
-/** Whether the patrons of another brewer are answered at this address: nobody brews there, for a patron listens for one of the two. */
+/** Whether the patrons of another brewer get their answers at this address. Nobody may brew there: a patron expects either answers or frames. */
 const isForAnswers = (address: string, separator: string): boolean => {
   const [brewerId = '', to] = address.split(separator).slice(-3);
   return to === 'to' && /^[\da-f]{32}$/.test(brewerId);
@@ -90,11 +90,11 @@ export function unfit(kind: string, address: string, separator: string): Pubkeep
 }
 
 /**
- * Where a brewer says that its frames are.
+ * Reads from a brewer's details where its frames are.
  * @throws {PubkeeperError} `BREW_CONFIG_INVALID`
  */
 export function readPlace(details: BrewDetails, address: unknown, brewerId: string, tcp: readonly string[], separator: string): Omit<Place, 'kept'> {
-  // A patron publishes beside this address with its own rights: it must be the brewer's, and nobody else's.
+  // A patron publishes its questions beside this address, with its own rights: so the address must be the brewer's own.
   const own = typeof address === 'string' && address.endsWith(separator + brewerId);
   if (!own || isTooLong(address, separator) || isForAnswers(address, separator) || !/^[\p{L}\p{M}\p{N}_./-]+$/u.test(address)) {
     throw new PubkeeperError('BREW_CONFIG_INVALID', `A brewer publishes where it should not: ${show(address)}.`, { address });
@@ -107,7 +107,7 @@ export function readPlace(details: BrewDetails, address: unknown, brewerId: stri
   return { address, tcp: read(details.tcp, tcp), ws: read(details.ws, WS), join: details.join === true };
 }
 
-/** What the brews over brokers have in common in their options. */
+/** The options that all brews over brokers have. */
 interface Common extends Secrets {
   readonly name?: string | undefined;
   readonly prefix?: string | undefined;
@@ -127,7 +127,7 @@ export function readCommon(
   more: string,
   options: Common,
 ): Complete<Omit<Common, keyof Secrets>> {
-  // An address in their place would be a brew without one, which nobody brews over. It is not shown: a password may be in it.
+  // An address in place of the options would make a brew without an address, which could not brew. Do not show it: it may contain a password.
   if (typeof options !== 'object' || Array.isArray(options)) {
     throw new PubkeeperError('OPTION_INVALID', `${kind}: the options must be an object, in which an address is the url.`);
   }
@@ -141,7 +141,7 @@ export function readCommon(
   }
   if (typeof lastValue !== 'boolean') throw invalidOption(kind, 'lastValue must be true or false', lastValue);
   for (const [which, secret] of Object.entries({ username, password, token })) {
-    // What was given is not shown: it may be secret.
+    // Do not show the value: it may be secret.
     if (secret !== undefined && typeof secret !== 'string') throw new PubkeeperError('OPTION_INVALID', `${kind}: ${which} must be a text.`);
   }
   return { name, prefix, lastValue };
@@ -158,7 +158,7 @@ function parse(text: unknown): URL | undefined {
   }
 }
 
-/** A name or password as it stands in an address: who did not write it with percent signs need not have escaped one. */
+/** Decodes a name or password in an address. One that is no valid percent-encoding was written unescaped, and stays as it is. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -167,11 +167,11 @@ function decoded(text: string): string {
   }
 }
 
-/** The ports that are meant where none is named, and other names of a protocol. `URL` knows those of the Web only. */
+/** Default ports, and other names of a protocol. `URL` knows only those of the Web. */
 const PORTS: Readonly<Record<string, string>> = { 'mqtt:': '1883', 'mqtts:': '8883', 'nats:': '4222', 'tls:': '4222' };
 const ALIASES: Readonly<Record<string, string>> = { 'tcp:': 'mqtt:', 'ssl:': 'mqtts:' };
 
-/** The address in the one way of writing it by which two of them are compared; nothing secret is in it. */
+/** Writes an address in one canonical way, so that two can be compared, and without credentials. */
 function plain({ protocol: written, hostname, port, pathname }: URL): string {
   const protocol = ALIASES[written] ?? written;
   const number = port || PORTS[protocol];

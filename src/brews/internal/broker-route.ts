@@ -8,15 +8,15 @@ import type { Answer } from './recent.js';
 import { once } from './once.js';
 
 // A brewer's answer to a patron that asks: messages of one byte of flags, then brew frames end to end, which tell their
-// lengths themselves. Bit 0: they are a last value; bit 1: another message follows; bit 2: it was sent unasked, to a patron
-// that had asked before the brewer knew of the match, and is taken also by one that has had its answer.
+// lengths themselves. Bit 0: the frames are a last value; bit 1: another message follows; bit 2: sent unasked, to a patron that
+// had asked before the brewer knew of the match: the patron takes it even if it has had an answer.
 
 const RETAINED = 1;
 const MORE = 2;
 const UNASKED = 4;
 /**
- * An answer is split when it grows longer, in bytes: brokers limit messages, some of them at 64 KiB, and would end the connection over
- * several frames of which each is short enough.
+ * An answer of several frames that is longer than this, in bytes, is split: brokers limit the length of a message, some of them to
+ * 64 KiB, and end the connection over a longer one.
  */
 const MAX_PART = 60_000;
 const LENGTH_AT = 84;
@@ -45,7 +45,7 @@ export function encodeAnswers({ frames, retained }: Answer, unasked = false, mos
   });
 }
 
-/** The frames of an answer; undefined when it is none. */
+/** Decodes an answer; undefined if the bytes are not one. */
 export function decodeAnswer(bytes: Uint8Array): Answered | undefined {
   const frames: Uint8Array[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -67,7 +67,7 @@ export interface BrokerRouteOptions {
   readonly host: BrewHost;
   readonly place: Place;
   readonly separator: string;
-  /** Its last patron has left. */
+  /** Called when the route's last patron has left. */
   ended(): void;
 }
 
@@ -77,10 +77,10 @@ interface Reader {
   joining: Joining;
 }
 
-/** One brewer as the patrons of this client read it: one subscription, however many they are. Each asks for itself. */
+/** One brewer that patrons of this client read: they share one subscription, but each asks for itself. */
 export class BrokerRoute {
   readonly #options: BrokerRouteOptions;
-  /** Its patrons, each with what ends the subscription to the answers that it gets. */
+  /** The patrons, each with the function that ends the subscription to its answers. */
   readonly #readers = new Map<Reader, (() => void) | undefined>();
   #isConfirmed = false;
   /** When the subscription was last asked for, as `performance.now()`. */
@@ -104,10 +104,10 @@ export class BrokerRoute {
       if (this.#readers.has(reader)) receive(frame, retained);
     };
     const reader: Reader = { patronId, receive: guarded, joining: this.#joining(patronId, guarded) };
-    // Before the frames are subscribed to: when that is confirmed, answers come too.
+    // Subscribe to the answers before the frames: once the frames are confirmed, the patron asks, and must hear the answer.
     this.#readers.set(reader, this.#hear(reader));
     if (!first) this.#leave = this.#listen();
-    // What the broker has kept it tells once to each subscription.
+    // The broker gives its last value only once per subscription: a later patron gets it from here.
     else if (place.kept && first.joining.last) reader.joining.live(first.joining.last, true);
     if (this.#isConfirmed) this.#begin(reader);
     return once(() => {
@@ -118,7 +118,7 @@ export class BrokerRoute {
     });
   }
 
-  /** The server has told of the pairs of this brewer again. */
+  /** The server has announced this brewer's pairs again. */
   again(): void {
     if (this.#options.place.join) for (const { joining } of this.#readers.keys()) joining.again();
   }
@@ -163,7 +163,7 @@ export class BrokerRoute {
         for (const reader of this.#readers.keys()) this.#begin(reader);
       },
       message: (payload, retained) => {
-        if (!payload.length) return; // MQTT: a retained message was taken back
+        if (!payload.length) return; // MQTT: the retained message was deleted
         if (!isFrame(payload)) return host.dropped('malformed');
         for (const { joining } of [...this.#readers.keys()]) joining.live(payload, retained);
       },

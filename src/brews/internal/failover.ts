@@ -5,8 +5,8 @@ import { Parting } from './parting.js';
 import { Relays } from './relays.js';
 
 /**
- * Failover between the brews of a client. Brews that are made to stand beside others bring it along, so that a page whose
- * only brew is a relay does not load it.
+ * Failover between the brews of a client. Brews that are used beside others bring this code along, so that a page whose only
+ * brew is a relay does not load it.
  */
 export const failover: Failover = (host, brews, send) => {
   const [first, second] = brews;

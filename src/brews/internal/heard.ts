@@ -4,43 +4,43 @@ import { sameBytes } from './small.js';
 /** A brewer sends no more than this many frames again. */
 const KEPT = 512;
 const TAG = 16;
-/** So many messages back a patron takes what comes late (design, "Sealed mode"). */
+/** How many messages behind the newest one a patron still accepts (design, "Sealed mode"). */
 const WINDOW = 1024;
-/** In bytes. */
+/** A kept frame that is shorter than this, in bytes, is copied. */
 const SHORT = 4096;
 
 /**
- * The last sealed frames that came to a patron from a brewer. After a move it is sent again what it may have missed, and a
- * relay may repeat a last value of before: what it has is left out here, without a word, so that it does not count as a
- * replay. Nothing that has not come before is left out but old last values, and whoever can forge those can do no more. Without
- * a sequence it is the last frame alone that is known again, as a last value: equal messages may follow each other.
+ * The last sealed frames that a patron got from a brewer. After a move the patron is sent again what it may have missed, and a
+ * relay may repeat an old last value: frames that the patron already has are dropped here silently, so that they do not count as
+ * replays. The only new frames that are dropped are older than what the patron has or began with, so whoever forges frames gains
+ * little. Of frames without a sequence only a repeated last value is recognised, because equal messages may follow each other.
  */
 export class Heard {
   #epoch = new Uint8Array();
   #first = -1;
   #highest = -1;
-  /** The tags of the last frames, by their sequences, lowest first unless they are mixed. */
+  /** The tags of the last frames by sequence, lowest first unless `#isMixed`. */
   #tags = new Map<number, string>();
   #isMixed = false;
   #again = -1;
-  /** Nothing of before the first one is meant for it. */
+  /** Messages from before `#first` are not meant for this patron. */
   #isBounded = false;
   #isNew: boolean;
   /** The last frame without a sequence. */
   #last: Uint8Array | undefined;
 
-  /** @param isNew the pair begins over a relay, where others may have missed what was brewed before; until it moves nothing comes late */
+  /** @param isNew the pair begins over a relay, where older messages may be sent again for other patrons; until it moves nothing comes late */
   constructor(isNew = false) {
     this.#isNew = isNew;
   }
 
-  /** The pair begins, here or over another brew (`hasMoved`): what comes next may have come before. */
+  /** The pair begins, or goes on over another brew (`hasMoved`): what comes next may have come before. */
   move(hasMoved = false): void {
     this.#again = this.#highest;
     if (hasMoved) this.#isNew = false;
   }
 
-  /** The pair has ended. What is kept until it begins anew is little. */
+  /** The pair has ended. Keeps only a little until it begins again. */
   end(): void {
     this.#tags.clear();
     this.#last = undefined;
@@ -68,7 +68,7 @@ export class Heard {
     return true;
   }
 
-  /** Those of the highest sequences are kept, for these are what is sent again: what fills an earlier gap comes late. */
+  /** Keeps the tags of the highest sequences, because those frames are sent again. A late frame that fills a gap comes out of order. */
   #keep(sequence: number, tag: string): void {
     this.#tags.set(sequence, tag);
     this.#isMixed ||= sequence < this.#highest;
@@ -79,17 +79,17 @@ export class Heard {
   }
 
   /**
-   * Whether a message of before the first one comes now: a relay gives to all what one of them may have missed. A first one
-   * that is forged, far ahead, is to cost no more than a window.
+   * Whether a message is older than the first one: a relay sends to all patrons what one of them may have missed. Looks back one
+   * window only, so that a forged first message with a high sequence does no more harm than that.
    */
   #isBefore(sequence: number): boolean {
     return sequence < this.#first && this.#first - sequence <= WINDOW;
   }
 
-  /** Whether a frame without a sequence is not the last one once more. */
+  /** Whether a frame without a sequence differs from the last one. */
   #differs(frame: Uint8Array): boolean {
     const last = this.#last;
-    // What is short is copied: it would keep the whole message of the relay alive.
+    // A short frame is copied: a view would keep the whole WebSocket message in memory.
     this.#last = frame.length < SHORT ? frame.slice() : frame;
     return !last || !sameBytes(last, frame);
   }

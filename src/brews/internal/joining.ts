@@ -3,13 +3,13 @@ import { cancel, type Timer, wait } from '../../core/host.js';
 import { sameBytes } from './small.js';
 
 /**
- * How long an answer is waited for, in ms, before it is asked again: the brewer may not be listening yet. After the last wait, 3 s
- * after the first question, it goes on without an answer.
+ * How long to wait for an answer, in ms, before asking again: the brewer may not be listening yet. After the last wait, 3 s after
+ * the first question, the patron goes on without an answer.
  */
 const WAITS = [50, 100, 250, 500, 1000, 1100] as const;
-/** No single wait is made longer than this, in ms: a brewer keeps what a patron missed for 10 s, and is asked six times. */
+/** No single wait is extended beyond this, in ms: there are six of them, and a brewer keeps what a patron missed for 10 s only. */
 const LONGEST = 1500;
-/** More is not held back, in bytes. */
+/** How many bytes are held back at most. */
 const MAX_HELD = 16 * 1024 * 1024;
 
 interface Held {
@@ -20,45 +20,45 @@ interface Held {
 /** What a brewer has for a patron, or a part of it. */
 export interface Answered {
   readonly frames: readonly Uint8Array[];
-  /** They are a last value. */
+  /** The frames are a last value. */
   readonly retained: boolean;
   /** Another part follows. */
   readonly more: boolean;
-  /** Sent without being asked for, because the brewer heard of the match after it had answered. */
+  /** Sent without a question, because the brewer heard of the match only after the patron had asked. */
   readonly unasked: boolean;
 }
 
 export interface JoiningOptions {
   /** Asks the brewer for what it has. Called again while no answer comes. */
   ask(): void;
-  /** Says that the answer has come. */
+  /** Confirms to the brewer that the answer has come. */
   got(): void;
   deliver(frame: Uint8Array, retained: boolean): void;
-  /** Called once if nobody answered in time. Frames flow directly then. */
+  /** Called once if nobody answered in time. From then on frames flow through. */
   unanswered?(): void;
-  /** The last frame that was delivered before, if this is a return. */
+  /** The last frame that was delivered before a reconnect, if there was one. */
   readonly last: Uint8Array | undefined;
 }
 
 /**
  * The patron's side of its arrival: holds live frames back until the brewer's answer is there, and delivers both in the
- * order in which they were brewed, each once. The answer travels by the same way as live frames, so whatever it holds
- * that was not held back is older than what was. Brokers drop frames for slow readers, though, so sealed ones are put in their
- * order. From then on frames flow through.
+ * order in which they were brewed, each once. The answer travels the same way as live frames, so its frames are older than
+ * those held back, except for those that are among both. But brokers drop frames for slow readers, so sealed frames are also
+ * sorted by sequence. After that, frames flow through.
  */
 export class Joining {
   readonly #options: JoiningOptions;
   readonly #answer: Held[] = [];
-  /** What came before the answer: live frames, and the last value that the broker has kept. */
+  /** What arrived before the answer: live frames, and the broker's last value. */
   #held: Held[] = [];
   #bytes = 0;
   #timer: Timer | undefined;
   #over = false;
   #flows = false;
   #last: Uint8Array | undefined;
-  /** What was delivered first since it flows. */
+  /** The first frame that was delivered when frames began to flow, or after. */
   #first: Uint8Array | undefined;
-  /** `#first` was among what the brewer sends unasked. */
+  /** `#first` was found among the frames that the brewer sends unasked. */
   #met = false;
 
   constructor(options: JoiningOptions) {
@@ -73,7 +73,7 @@ export class Joining {
 
   /**
    * The subscription is confirmed: asks.
-   * @param took how long that took, in ms: an answer is not to be expected sooner, and to ask again meanwhile would delay it further
+   * @param took how long the confirmation took, in ms: an answer takes as long, and asking again in the meantime would delay it further
    */
   begin(took = 0): void {
     if (this.#over || this.#flows || this.#timer !== undefined) return;
@@ -93,7 +93,7 @@ export class Joining {
 
   answer({ frames, retained, more, unasked }: Answered): void {
     if (this.#flows) {
-      // Without being sent unasked it is an answer to a question that was asked more than once.
+      // Any other answer is to a question that was asked more than once.
       if (unasked) this.#catchUp(frames, more);
       return;
     }
@@ -101,11 +101,11 @@ export class Joining {
       this.#answer.push({ frame, retained });
       this.#bytes += frame.length;
     }
-    // No brewer has so much to say, but others may be let write there.
+    // No brewer answers with more than this, but the broker may let others write to this address.
     if (!more || this.#bytes > MAX_HELD) this.#finish(true);
   }
 
-  /** The brewer has begun the pair anew, and waits for a patron that has been here all the time. */
+  /** The brewer has begun the pair again, and waits for this patron, which has been here all the time. */
   again(): void {
     if (this.#flows) this.#options.got();
   }
@@ -115,19 +115,19 @@ export class Joining {
     this.#finish(false);
   }
 
-  /** Nothing is delivered or said any more. The receiver may call this while it is given a frame. */
+  /** Delivers and sends nothing more. The receiver may call this while it is given a frame. */
   stop(): void {
     this.#over = true;
     cancel(this.#timer);
   }
 
-  /** One wait after the other: between two of them what has come is read, however long that takes. */
+  /** One timer after the other, not all at once: what has arrived is read between two waits, however long that takes. */
   #ask([ms, ...further]: readonly number[]): void {
     this.#timer = wait(ms!, () => (further.length ? this.#ask(further) : this.flow()));
     this.#options.ask();
   }
 
-  /** It was sent after all that has come; so from the first frame that has come since the arrival on, all has come. */
+  /** Frames sent unasked, after all that has arrived so far: so from `#first` on, each of them has been delivered already. */
   #catchUp(frames: readonly Uint8Array[], more: boolean): void {
     for (const frame of frames) {
       this.#met ||= this.#first !== undefined && sameBytes(this.#first, frame);
@@ -143,11 +143,11 @@ export class Joining {
     cancel(this.#timer);
     const live = this.#held.filter(({ retained }) => !retained);
     const answer = missing(this.#answer, live);
-    // What the broker has kept may be newer than live frames that are still to come; so it counts only if it is all there is.
+    // The broker's last value may be newer than live frames that are still to come: use it only if there is nothing else.
     const all = live.length || answer.length ? [...answer, ...live].sort(bySequence) : this.#held;
     this.#held = [];
     this.#answer.length = 0;
-    // What was delivered before the return, and what came before that, is not delivered again.
+    // Do not deliver the last frame from before the return again, nor any frame before that one.
     let seen = this.#last ? all.length - 1 : -1;
     while (seen >= 0 && !sameBytes(all[seen]!.frame, this.#last!)) seen--;
     this.#flows = true;
@@ -171,11 +171,11 @@ export class Joining {
 const isSame = ({ frame: a }: Held, { frame: b }: Held): boolean => sameBytes(a, b);
 
 /**
- * What of an answer has not come live, too. Equal messages may follow each other where they have no sequence; both end at the same
- * moment, as a rule, so it is told by their places. Where a broker has dropped some, what is equal counts as the same.
+ * The frames of an answer that have not also come live. Without sequences, equal messages may follow each other, so the two lists
+ * are compared by position: as a rule they end at the same moment. If a broker has dropped some, equal frames count as the same.
  */
 function missing(answer: readonly Held[], live: readonly Held[]): readonly Held[] {
-  /** Whether all of the answer from there on stands among the live ones from `at` on. */
+  /** Whether the answer from index `from` on equals the live frames from index `at` on. */
   const isAt = (at: number, from: number): boolean => {
     for (let i = from; i < answer.length; i++) if (!isSame(answer[i]!, live[at + i - from]!)) return false;
     return true;
@@ -187,5 +187,5 @@ function missing(answer: readonly Held[], live: readonly Held[]): readonly Held[
 
 const bySequence = ({ frame: a }: Held, { frame: b }: Held): number => {
   const order = (readSeal(a)?.sequence ?? NaN) - (readSeal(b)?.sequence ?? NaN);
-  return order || 0; // what has no sequence stays where it is
+  return order || 0; // a frame without a sequence stays where it is
 };

@@ -3,7 +3,7 @@ import { FRAME_HEADER } from '../../core/frame.js';
 
 /**
  * Reads what the local brew sends (protocol, section 5): u32 length, then a brew frame, over and over. Fed with bytes as
- * they come; knows no socket. Nothing is set aside for a frame before its bytes are there, whatever its length says.
+ * they come; knows no socket. Reserves no memory for a frame before its bytes have arrived, whatever its length says.
  */
 export class LengthPrefixed {
   readonly #limit: number;
@@ -17,7 +17,7 @@ export class LengthPrefixed {
     this.#pass = pass;
   }
 
-  /** @throws {PubkeeperError} `FRAME_INVALID` when a length cannot be one: what follows makes no sense any more */
+  /** @throws {PubkeeperError} `FRAME_INVALID` for an impossible length: the rest of the stream cannot be read */
   push(chunk: Uint8Array): void {
     this.#parts.push(chunk);
     this.#size += chunk.length;
@@ -37,7 +37,7 @@ export class LengthPrefixed {
   #head(): Uint8Array {
     const [first] = this.#parts;
     if (first!.length >= 4) return first!;
-    // Rare: a length that was cut in two.
+    // Rare: a length that was split between chunks.
     this.#parts = [join(this.#parts, this.#size)];
     return this.#parts[0]!;
   }
@@ -53,7 +53,7 @@ export class LengthPrefixed {
   }
 }
 
-/** Length and frame of a message as they are sent, in one piece. */
+/** A frame as it is sent: its length, then its bytes, in one array. */
 export function prefixed(frame: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(4 + frame.length);
   new DataView(bytes.buffer).setUint32(0, frame.length, true);

@@ -10,39 +10,39 @@ import { Recent } from './recent.js';
 import { sameBytes } from './small.js';
 import { removeAtExit } from './socket-directory.js';
 
-/** From this many bytes on that wait for one reader, `brew` makes its caller wait. */
+/** While more than this many bytes wait for one reader, `brew` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
-/** More is not taken. */
+/** While more than this many bytes wait for one reader, `brew` throws. */
 const MAX_BUFFERED = 16 * HIGH_WATER;
-/** A reader that has taken nothing for so long, in ms, while the high-water mark is passed, is cut off. */
+/** A reader above the high-water mark that has taken nothing for this long, in ms, is cut off. */
 const STALLED = 5000;
-/** So is one that has not caught up for so long, in ms, whatever it takes: `brew` makes all wait for it. */
+/** So is one that has not caught up for this long, in ms, even if it reads: `brew` makes its caller wait for it. */
 const LAGGED = 60_000;
-/** Who came longer ago than this, in ms, before a match was known here, was not on its way for that match. */
+/** A reader that connected longer than this, in ms, before a match became known here did not come for that match. */
 const EARLY = 10_000;
 /**
- * So long, in ms, a reader that came before its match was known here is given nothing: what it missed over another brew has to
- * come first. And so many bytes are kept for it at most.
+ * A reader that came before its match was known here is given nothing for this long, in ms: what it missed over another brew has
+ * to come first. At most this many bytes are kept for it.
  */
 const HELD = 1000;
 const MAX_HELD = HIGH_WATER;
 /**
- * So many may connect beside the patrons that were matched: those who are early, those whose match has just ended, and whoever else can reach
- * the socket, which is each user of this host if it is a port.
+ * How many connections are accepted beyond one per matched patron: readers that are early, readers whose match has just ended, and
+ * whoever else can reach the socket, which is every user of this host if it is a port.
  */
 const MAX_STRANGERS = 256;
-/** That some are turned away is told once in so many ms. */
+/** Rejected connections are reported at most once in this many ms. */
 const TOLD = 60_000;
 
 /** Where patrons find a brewer: a path, or host and port (protocol, section 5). */
 export type LocalAddress = string | readonly [host: string, port: number];
 
-/** As it is told. */
+/** The address as text. */
 export const placeOf = (address: LocalAddress): string => (typeof address === 'string' ? address : address.join(':'));
 
 /** What is kept for a reader that came before its match was known. */
 interface Held {
-  /** What it would have been given when it came. */
+  /** What it would have been given when it connected. */
   readonly first: readonly Uint8Array[];
   readonly later: Uint8Array[];
   bytes: number;
@@ -62,14 +62,14 @@ export class LocalOutlet {
   readonly #server: Server;
   readonly #report: (error: PubkeeperError) => void;
   readonly #sockets = new Set<Socket>();
-  /** Who came while nobody was expected, and when: the server tells the patron of a match first. Oldest first. */
+  /** Readers that came while nobody was expected, and when, oldest first: the server tells the patron of a match before the brewer. */
   readonly #early = new Map<Socket, number>();
-  /** Those of them that are given nothing yet. */
+  /** The readers among them that are given nothing yet. */
   readonly #held = new Map<Socket, Held>();
   /** Readers that lag behind. */
   readonly #slow = new Map<Socket, Reader>();
   readonly #forget: () => void;
-  /** When it was last told that somebody was turned away. */
+  /** When a rejected connection was last reported. */
   #told = -Infinity;
 
   private constructor(server: Server, address: LocalAddress, lastValue: boolean, report: (error: PubkeeperError) => void) {
@@ -93,7 +93,7 @@ export class LocalOutlet {
   static async listen(path: string | undefined, lastValue: boolean, report: (error: PubkeeperError) => void): Promise<LocalOutlet> {
     const server = createServer({ noDelay: true });
     try {
-      // Exclusive: all workers of a cluster of Node would share the first free port, and patrons would find the brewer of another one there.
+      // Exclusive: otherwise all workers of a Node cluster share the first free port, and patrons reach another worker's brewer there.
       server.listen({ ...(path === undefined ? { port: 0, host: '127.0.0.1' } : { path }), exclusive: true });
       await event(server, 'listening');
     } catch (cause) {
@@ -121,13 +121,13 @@ export class LocalOutlet {
     this.#pairs.delete(patronId);
     this.#server.maxConnections = this.#pairs.size + MAX_STRANGERS;
     this.#recent.left(patronId);
-    // One of those that are here may be its own still, and stay for a pair that is begun anew.
+    // One of the connected readers may still be this patron's, and stay for the same pair if it begins again.
     const [free] = [...this.#sockets].filter((socket) => !this.#early.has(socket));
     if (free && this.#sockets.size - this.#early.size > this.#pairs.size) this.#early.set(free, performance.now());
   }
 
   /**
-   * Sends a frame to all who are connected, and keeps it for those who are on their way.
+   * Sends a frame to all connected readers, and keeps it for patrons that are expected.
    * @throws {PubkeeperError} `BUFFER_FULL`
    */
   write(frame: Uint8Array): void | Promise<void> {
@@ -148,7 +148,7 @@ export class LocalOutlet {
     if (this.#slow.size) return Promise.all([...this.#slow.values()].map(({ drained }) => drained.promise)).then(() => undefined);
   }
 
-  /** Ends all connections after what was written has left, or after a second. */
+  /** Ends all connections when what was written has left, or after a second. */
   async close(): Promise<void> {
     this.#recent.clear();
     const ended = new Promise((resolve) => this.#server.close(resolve));
@@ -165,11 +165,11 @@ export class LocalOutlet {
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
     socket.unref();
-    // A patron only reads; whatever it says is of no interest, but its end is.
+    // A patron only reads: discard what it sends, but notice its end.
     socket.resume();
     socket.on('error', () => socket.destroy());
     socket.on('end', () => {
-      // Node says so some turns before `close`: a pair that begins meanwhile would take it for its patron.
+      // Node emits this some turns before `close`: a pair that begins in between would take the socket for its patron's.
       this.#gone(socket);
       socket.destroy();
     });
@@ -179,7 +179,7 @@ export class LocalOutlet {
     const { isExpecting } = this.#recent;
     if (!isExpecting) this.#early.set(socket, performance.now());
     this.#recent.somebody(({ frames: first }) => {
-      // With fewer readers than pairs it is one of them that has come back.
+      // With no more readers than pairs, this is a matched patron that has come back.
       if (isExpecting || this.#sockets.size <= this.#pairs.size) return first.forEach((frame) => this.#send(socket, prefixed(frame)));
       this.#held.set(socket, { first, later: [], bytes: 0, timer: after(HELD, () => this.#release(socket)) });
     });
@@ -204,14 +204,14 @@ export class LocalOutlet {
     const { first, later, timer } = this.#held.get(socket) ?? { first: [], later: [], timer: undefined };
     this.#held.delete(socket);
     cancel(timer);
-    // What was brewed while it was here may be among what it missed.
+    // Frames that were brewed while it was connected may be among the missed ones, too.
     const older = missed.filter((frame) => !later.some((other) => sameBytes(other, frame)));
     for (const frame of [...(missed.length ? older : first), ...later]) this.#send(socket, prefixed(frame));
   }
 
-  /** Whoever came first before its match was known here, and is still there. */
+  /** The reader that has waited longest for its match to become known, and is still connected. */
   #takeEarly(): Socket | undefined {
-    // With fewer readers than pairs it is one of another pair that has come back.
+    // With fewer readers than pairs, an early reader belongs to another pair and has come back.
     if (this.#sockets.size < this.#pairs.size) return undefined;
     for (const [socket, at] of this.#early) {
       this.#early.delete(socket);
@@ -223,7 +223,7 @@ export class LocalOutlet {
   #send(socket: Socket, bytes: Uint8Array): void {
     socket.write(bytes);
     if (socket.writableLength <= HIGH_WATER || this.#slow.has(socket)) return;
-    // Node's own timer: it knows whether the other end has taken a part of what waits, and begins anew then.
+    // Node's own socket timer: it starts again whenever the other end has taken a part of what waits.
     socket.setTimeout(STALLED);
     const lagged = wait(LAGGED, () => this.#cut(socket, `it has not caught up for ${LAGGED} ms`));
     this.#slow.set(socket, { drained: deferred(), lagged });

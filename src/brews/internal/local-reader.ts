@@ -7,7 +7,7 @@ import { LengthPrefixed } from './length-prefixed.js';
 import { type LocalAddress, placeOf } from './local-outlet.js';
 import { sameBytes } from './small.js';
 
-/** From this many failures in a row on, the pair is said to be down: it may go on over another brew. */
+/** After this many failures in a row, the pair is reported as down, so that it can go on over another brew. */
 const FAILURES = 3;
 
 export interface LocalReaderOptions {
@@ -17,14 +17,14 @@ export interface LocalReaderOptions {
   readonly limit: number;
   /** The `heard` of the reader that the pair had before this one. */
   readonly heard: Buffer | undefined;
-  /** Whether the brewer repeats its last frame to who connects. */
+  /** Whether the brewer repeats its last frame to each reader that connects. */
   readonly repeats: boolean;
   receive(frame: Uint8Array): void;
   /** Whether the brewer can be reached; told when that changes. */
   reachable(up: boolean): void;
 }
 
-/** The connection of one patron to the socket of one brewer. Comes back by itself. */
+/** The connection of one patron to the socket of one brewer. Reconnects by itself. */
 export class LocalReader {
   readonly #options: LocalReaderOptions;
   #receive: LocalReaderOptions['receive'];
@@ -32,14 +32,14 @@ export class LocalReader {
   #timer: Timer | undefined;
   #attempts = 0;
   #told = false;
-  /** When the present connection was open. */
+  /** When the current connection opened. */
   #since: number | undefined;
-  /** The last connection was open, and has ended: that the next one opens too says nothing, its first frame does. */
+  /** The last connection opened and then ended: now only a first frame, not an open connection, shows that the brewer is back. */
   #isSuspect = false;
   #stopped = false;
   #last: Uint8Array | undefined;
   #heard: Buffer | undefined;
-  /** Connected anew: the brewer may repeat its last value. */
+  /** Connected again: the brewer may repeat its last value. */
   #returned = false;
 
   constructor(options: LocalReaderOptions) {
@@ -50,27 +50,27 @@ export class LocalReader {
   }
 
   /**
-   * The digest of the last frame, for the reader that comes after this one to the same brewer, which will repeat that frame. Undefined
-   * where the brewer has ended the connection: another may listen there next, and brew the same.
+   * The digest of the last frame, for the pair's next reader: the brewer will repeat that frame. Undefined if the brewer has ended the
+   * connection: another brewer may listen there next, and brew an equal frame.
    */
   get heard(): Buffer | undefined {
     if (this.#socket?.readyState !== 'open') return undefined;
     return this.#last ? digest(this.#last) : this.#heard;
   }
 
-  /** Tries at once if it is waiting to. */
+  /** Connects at once if it waits to try again. */
   wake(): void {
     if (this.#timer === undefined) return;
     cancel(this.#timer);
     this.#dial();
   }
 
-  /** Takes nothing any more, until `goOn` or `stop`. */
+  /** Delivers nothing more, unless `goOn` is called. */
   pause(): void {
     this.#stopped = true;
   }
 
-  /** Goes on for the same pair begun anew, if it has a connection to go on with: returns whether it does. */
+  /** Goes on for the same pair when that begins again. Returns false if there is no suitable open connection to go on with. */
   goOn({ address, repeats, receive }: Pick<LocalReaderOptions, 'address' | 'repeats' | 'receive'>): boolean {
     const { address: former, repeats: repeated } = this.#options;
     if (this.#socket?.readyState !== 'open' || placeOf(address) !== placeOf(former) || repeats !== repeated) return false;
@@ -100,7 +100,7 @@ export class LocalReader {
     });
     socket.on('data', (chunk) => {
       try {
-        // A plain view: what is not encrypted reaches the application as it is, and there a Buffer would be a surprise.
+        // A plain view: unencrypted data reaches the application as it is, and a Buffer behaves differently from a Uint8Array.
         frames.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
         this.#attempts = 0;
         this.#recovered();

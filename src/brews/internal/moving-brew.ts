@@ -9,35 +9,35 @@ import type { Parting } from './parting.js';
 import type { Relays } from './relays.js';
 import { both } from './small.js';
 
-/** How long a client that leaves waits for what was sent again to be accepted, in ms. */
+/** How long a client that closes waits for frames that were sent again to be accepted, in ms. */
 const LEAVE_TIMEOUT = 1000;
 
 export interface MovingBrewOptions {
   readonly brew: Brew;
   readonly states: BrewStates;
   readonly parting: Parting;
-  /** Where the brew's connections are seen, if it does not tell their state itself. */
+  /** Watches the brew's connections, if the brew does not report their state itself. */
   readonly relays: Relays | undefined;
 }
 
 /** A brewer that has pairs here. */
 interface Brewing {
   pairs: number;
-  /** What the brew has not accepted: each is given up when the last pair has left. */
+  /** For each frame that the brew has not accepted, ends the wait for it; called when the last pair has left. */
   readonly waiting: Set<() => void>;
 }
 
 /**
- * A brew among others: the same to its client, but a pair that comes here from another brew is given again what was sent
- * last, and what waits in a brew that the pair has left is not waited for.
+ * Wraps a brew that stands beside others. To the client it behaves like that brew, but a pair that moves here from another brew is
+ * sent the last frames again, and nobody waits for frames that are stuck in a brew that their pair has left.
  */
 export class MovingBrew implements Brew {
   readonly name: string;
   readonly #options: MovingBrewOptions;
   readonly #brewers = new Map<string, Brewing>();
-  /** The last frame of each brewer that went this way. */
+  /** The last frame of each brewer that this brew has carried. */
   readonly #carried = new Map<string, Uint8Array<ArrayBuffer>>();
-  /** Pairs that went on over another brew, but keep their connection here, so that it is seen when it is back. */
+  /** Pairs that have ended here, or moved to another brew, but keep their connection for a while: see `#end`. */
   readonly #parked = new Map<string, () => void>();
 
   #host: BrewHost | undefined;
@@ -66,13 +66,13 @@ export class MovingBrew implements Brew {
     const { brew, parting, relays } = this.#options;
     const { topic, brewerId, patronId } = pair;
     const key = `> ${brewerId} ${patronId}`;
-    // A relay gives it to all of the brewer's patrons, whoever comes first.
+    // A relay (a brew without `failover`) sends them to all of the brewer's patrons: so take what any of those may have missed.
     const hasMoved = !!parting.begin(key, this.name, brewerId);
     const missed = (hasMoved && parting.missed(brewerId, brew.failover && key)) || this.#news(brewerId, hasMoved);
     const accepting = (accepted: Promise<void>): void => parting.accept(brewerId, accepted);
     const stop = this.#start(key, () => brew.startBrewer(missed && brew.failover ? { ...pair, missed, accepting } : pair));
     const brewer = this.#brewer(brewerId);
-    // To all of the brewer's patrons here at once: one that comes over later, when others read here, may notice a gap.
+    // Once, for all of the brewer's patrons here: a patron that moves here later, when others already read here, may notice a gap.
     if (!brewer.pairs++ && missed && !brew.failover) accepting(this.#repeat(brewerId, missed));
     const details = relays && (brew.brewerDetails({ topic, brewerId }) as BrewDetails);
     const free = details && relays.use(relayUrl(details, this.#host!.server), { brewerId });
@@ -113,8 +113,8 @@ export class MovingBrew implements Brew {
     const accepted = both(brew.brew(brewerId, frame), parting.accepting(brewerId));
     const waiting = this.#brewers.get(brewerId)?.waiting;
     if (!accepted || !waiting) return accepted;
-    // What this brew has not accepted when the last pair leaves was sent again where that has gone, if anywhere. No Promise.race() with
-    // a promise of that end: it would remember each message for as long as there are pairs.
+    // When the last pair leaves, frames that this brew has not accepted are sent again over the brew that the pair moves to, if it moves.
+    // No Promise.race() with a promise of that moment: it would remember each message for as long as there are pairs.
     const left = deferred();
     waiting.add(left.resolve);
     accepted.then(left.resolve, left.reject).finally(() => waiting.delete(left.resolve));
@@ -126,7 +126,7 @@ export class MovingBrew implements Brew {
     this.#carried.delete(brewerId);
     brew.endBrewer?.(brewerId);
     if (!relays) return;
-    // When the server has been told that it is gone: it would move its pairs back.
+    // Only after the server has been told that the brewer is gone: otherwise the server would move its pairs back.
     microtask(() => {
       states.forget({ brewerId });
       relays.forget({ brewerId });
@@ -160,8 +160,8 @@ export class MovingBrew implements Brew {
   }
 
   /**
-   * The last frame of a brewer, if it went over other brews alone: what this one has kept as last value is older then. If it
-   * has kept none, a patron that has moved here is not sent again what it may well have.
+   * The last frame of a brewer, if only other brews have carried it: the last value that this brew keeps is older then. If this brew
+   * keeps none, a patron that has moved here is not sent a frame that it probably has.
    */
   #news(brewerId: string, hasMoved: boolean): readonly Uint8Array<ArrayBuffer>[] | undefined {
     const newest = this.#options.parting.newest.get(brewerId);
@@ -175,7 +175,7 @@ export class MovingBrew implements Brew {
     return brewer;
   }
 
-  /** What cannot be sent again shows as a gap, and is no failure of what is brewed now. */
+  /** Sends frames again. One that cannot be sent shows as a gap at the patron, but does not make the current `brew()` fail. */
   async #repeat(brewerId: string, frames: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
     const all = frames.map((frame) => {
       try {
@@ -187,9 +187,10 @@ export class MovingBrew implements Brew {
     await Promise.allSettled(all);
   }
 
-  /** Starts a pair; what it has kept here while it was elsewhere ends then. */
+  /** Starts a pair, and ends the connection that was parked here for it. */
   #start(key: string, start: () => () => void): () => void {
-    // Relays count the pairs of a connection, which is to stay; other brews know their patrons by name.
+    // A relay's link counts its pairs: there the parked one ends after the start, so that the count stays above zero. Other brews know
+    // a patron by its id: there the parked one ends first.
     if (!this.#options.relays) this.#unpark(key);
     try {
       const stop = start();
@@ -201,7 +202,7 @@ export class MovingBrew implements Brew {
     }
   }
 
-  /** Ends a pair here, though not at once while what was sent again waits, or while its relay is watched. */
+  /** Ends a pair here; parks it first while frames that were sent again wait, or to notice when its relay, which is down, is back. */
   #end(key: string, stop: () => void, details: BrewDetails | undefined, accepting?: Promise<void>): void {
     const { parting, relays } = this.#options;
     const unpark = (): void => this.#unpark(key);

@@ -13,15 +13,15 @@ const CONNECT_TIMEOUT = 10_000;
 const KEEPALIVE = 10;
 /** How long closing may take, in ms. */
 const CLOSE_TIMEOUT = 1000;
-/** CONNACK codes of a broker that does not let us in, of MQTT 3.1.1 and 5. */
+/** The CONNACK codes of MQTT 3.1.1 and 5 by which a broker refuses this client. */
 const REFUSED = [4, 5, 0x86, 0x87, 0x8a, 0x8c];
 
-/** What of MQTT.js is used here. */
+/** The part of MQTT.js that is used here. */
 interface MqttLibrary {
   readonly default: { connect(url: string, options: IClientOptions): MqttClient };
 }
 
-/** Opens a connection to the first of the addresses that answers: not all of those that a brewer names lead there from here. */
+/** Connects to the first address that answers: some of those that a brewer names may not be reachable from here. */
 export async function openMqtt(
   { urls, credentials }: Target,
   owner: LineOwner,
@@ -41,7 +41,7 @@ export async function openMqtt(
   throw problem;
 }
 
-/** With everything off by which MQTT.js would come back by itself: that is the link's business. */
+/** Connects, with everything off by which MQTT.js would reconnect by itself: that is the task of `BrokerLink`. */
 function open(
   connect: MqttLibrary['default']['connect'],
   url: string,
@@ -65,7 +65,7 @@ function open(
   return new Promise((resolve, reject) => {
     let problem: Error | undefined;
     let line: MqttLine | undefined;
-    // For good: an 'error' that nobody listens to ends a Node process.
+    // Never removed: an 'error' event without a listener ends a Node process.
     client.on('error', (error) => (problem = error));
     client.on('connect', () => {
       connected(client);
@@ -86,8 +86,8 @@ class MqttLine implements Line {
   #drained: Deferred | undefined;
   readonly #ended = deferred();
   /**
-   * The addresses whose UNSUBSCRIBE is not confirmed, and what is to be subscribed there after that: Aedes works at several packets of
-   * a client at once, and would end the subscription that comes right behind.
+   * The addresses whose UNSUBSCRIBE is not confirmed, each with the subscription that is to follow, if any. The broker Aedes handles
+   * several packets of a client at once, and its UNSUBSCRIBE might end a subscription that was sent right after it.
    */
   readonly #leaving = new Map<string, { begin(): void; instead(): void } | undefined>();
   #over = false;
@@ -106,7 +106,8 @@ class MqttLine implements Line {
     const bytes = payload as Buffer; // MQTT.js writes whatever bytes it gets
     if (qos) {
       return new Promise((resolve, reject) => {
-        // MQTT.js gives up its messages before it tells of the end of a connection over which nothing came; no broker refuses one otherwise.
+        // An error means that the connection is lost, since brokers refuse no message. When the keepalive has failed, MQTT.js reports it here
+        // before it tells of the connection's end: wait for that.
         this.#client.publish(address, bytes, { qos, retain }, (error) => (error ? void this.#ended.promise.then(() => reject(error)) : resolve()));
       });
     }
@@ -119,7 +120,7 @@ class MqttLine implements Line {
       const begin = (): void =>
         void this.#client.subscribe(address, { qos: this.#qos }, (error, granted, answer) => {
           if (!error && granted?.[0]?.qos !== 128) return resolve();
-          if (!answer) return void this.#ended.promise.then(resolve); // it will be subscribed anew
+          if (!answer) return void this.#ended.promise.then(resolve); // the link will subscribe again
           reject(
             new PubkeeperError(
               'FORBIDDEN',
@@ -137,7 +138,7 @@ class MqttLine implements Line {
   unsubscribe(address: string): void {
     if (this.#over) return;
     if (this.#leaving.has(address)) {
-      // What was to be subscribed there has not been.
+      // The subscription that was to follow has not been sent yet, and is not needed any more.
       this.#leaving.get(address)?.instead();
       this.#leaving.set(address, undefined);
       return;
@@ -154,7 +155,7 @@ class MqttLine implements Line {
     this.#over = true;
     return new Promise((resolve) => {
       const timer = wait(CLOSE_TIMEOUT, () => {
-        // MQTT.js does not take a second end(): a broker that has stopped answering would keep the process alive until its keepalive is over.
+        // MQTT.js ignores a second end(): a broker that has stopped answering would keep the process alive until the keepalive has run out.
         this.#client.stream.destroy();
         resolve();
       });
@@ -204,7 +205,7 @@ function refused(url: string, problem: Error | undefined): PubkeeperError {
       problem,
     );
   }
-  // Codes tell more than sentences that name the address again; those of certificates do not.
+  // A code says more than a sentence that repeats the address, except where it is about a certificate.
   const message = problem?.message || 'no answer';
   const why = typeof code === 'string' && !/certificate/i.test(message) ? code : message;
   return new PubkeeperError('CONNECT_FAILED', `Cannot connect to the MQTT broker at ${url} (${why}): ${remedy(why)}.`, { url }, problem);

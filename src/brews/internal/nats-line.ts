@@ -12,15 +12,15 @@ const CONNECT_TIMEOUT = 10_000;
 const PING_INTERVAL = 5000;
 /** How long closing may take, in ms. */
 const CLOSE_TIMEOUT = 1000;
-/** So many refusals are remembered. */
+/** How many different refusals are remembered, to report each once. */
 const MAX_TOLD = 1024;
 
 /** `connect` of the TCP transport, or `wsconnect`. */
 export type NatsConnect = (options: ConnectionOptions) => Promise<NatsConnection>;
 
 /**
- * Opens a connection by the library of NATS, with everything off that would come back by itself: that is the link's business.
- * @param known servers that were told of last; kept up to date
+ * Connects by the NATS library, with everything off by which it would reconnect by itself: that is the task of `BrokerLink`.
+ * @param known the servers that the own cluster has announced last; updated here
  */
 export async function openNats(
   library: () => Promise<NatsConnect>,
@@ -32,7 +32,7 @@ export async function openNats(
 ): Promise<Line> {
   const connect = await loadNats(library, packages);
   const scheme = urls[0]!.slice(0, urls[0]!.indexOf('//') + 2);
-  // Servers that the own ones have told of are trusted as those are; a brewer's are not mixed with them.
+  // Servers that the own ones have announced are trusted like them; they are not mixed with servers that a brewer names.
   const servers = credentials ? [...new Set([...urls, ...[...known].map((server) => scheme + server)])] : [...urls];
   let connection: NatsConnection;
   try {
@@ -53,7 +53,7 @@ export async function openNats(
   const learn = (): void => {
     const told = credentials && connection.info?.connect_urls;
     if (!told?.length) return;
-    // In place of those of before: where servers come and go, most of them would be gone.
+    // Replaces the former list: where servers come and go, most of its entries would be out of date.
     known.clear();
     for (const server of told) known.add(server);
   };
@@ -65,17 +65,17 @@ class NatsLine implements Line {
   readonly #connection: NatsConnection;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #owner: LineOwner;
-  /** Who waits for the server to have what was sent. */
+  /** Callbacks that wait until the server has what was sent. */
   readonly #flushes = new Set<() => void>();
   /** One round trip for all that is sent in this tick. */
   #shared: Promise<void> | undefined;
   #unflushed = 0;
   #flushing: Promise<void> | undefined;
   readonly #server: string;
-  /** It is being closed, or has ended. */
+  /** The line is being closed, or has ended. */
   #closing = false;
 
-  /** @param learn to be called when the server has told of others */
+  /** @param learn called when the server has announced other servers */
   constructor(connection: NatsConnection, owner: LineOwner, host: BrewHost, learn: () => void) {
     this.#connection = connection;
     this.#owner = owner;
@@ -100,14 +100,14 @@ class NatsLine implements Line {
   async subscribe(address: string): Promise<void> {
     const subscription = this.#connection.subscribe(address, {
       callback: (error, { data }) => {
-        // A plain view: in Node the library's is a Buffer, which reads differently.
+        // A plain view: in Node the library gives a Buffer, which behaves differently from a Uint8Array.
         if (!error && !this.#closing) this.#owner.message(address, new Uint8Array(data.buffer, data.byteOffset, data.length), false);
       },
     });
-    // A refusal is told by the connection too, and there in time.
+    // `#watch` hears of a refusal too, and sooner.
     subscription.closed.catch(() => undefined);
     this.#subscriptions.set(address, subscription);
-    await this.#flushed(); // when it ends, it will be subscribed anew
+    await this.#flushed(); // also when the line has ended: the link will subscribe again
   }
 
   unsubscribe(address: string): void {
@@ -120,7 +120,7 @@ class NatsLine implements Line {
     const late = deferred();
     const timer = wait(CLOSE_TIMEOUT, late.resolve);
     await Promise.race([this.#flushed(), late.promise]);
-    // A WebSocket waits for the other side to agree, which may have stopped answering.
+    // A WebSocket that closes waits for the other side, which may have stopped answering.
     await Promise.race([this.#connection.close(), late.promise]);
     cancel(timer);
   }
@@ -139,7 +139,7 @@ class NatsLine implements Line {
     this.#flushing = undefined;
   }
 
-  /** Resolves when the server has all that was sent, or when the connection has ended, which says so itself. */
+  /** Resolves when the server has all that was sent, or when the connection has ended, which `#end` reports. */
   #flushed(): Promise<void> {
     return (this.#shared ??= Promise.resolve().then(() => {
       this.#shared = undefined;
@@ -159,11 +159,11 @@ class NatsLine implements Line {
     });
   }
 
-  /** Reports what the server refuses: it says so at each message, and here it is told once of each subject. Hears of servers that come and go. */
+  /** Reports what the server refuses: the server says so for each message, this says it once per subject. Also learns of servers that come and go. */
   async #watch(host: BrewHost, learn: () => void): Promise<void> {
     const told = new Set<string>();
     for await (const status of this.#connection.status()) {
-      // A WebSocket to a server that has gone silent does not end for a minute or more: nobody waits for that.
+      // A WebSocket to a server that has gone silent does not end for a minute or more: do not wait for that.
       if (status.type === 'staleConnection') this.#end(undefined);
       if (status.type === 'update') learn();
       if (status.type !== 'error') continue;
@@ -191,7 +191,7 @@ export async function loadNats(library: () => Promise<NatsConnect>, packages: re
 
 function refused(urls: readonly string[], cause: unknown): PubkeeperError {
   const where = urls.join(', ');
-  // A server says "Authentication Timeout" to one that was slow to send its credentials: they may be right.
+  // A server says "Authentication Timeout" to a client that was slow to send its credentials, which may be right.
   if (cause instanceof Error && /Authoriz|Authenticat/i.test(cause.name + cause.message) && !/timeout/i.test(cause.message)) {
     return new PubkeeperError(
       'UNAUTHORIZED',

@@ -1,4 +1,4 @@
-/** `run`, which does something the first time only. */
+/** A function that calls `run` the first time only. */
 export function once(run: () => void): () => void {
   let done = false;
   return () => {

@@ -5,8 +5,8 @@ import { cancel, type Timer, wait } from '../../core/host.js';
 const TOLERATED = 500;
 
 /**
- * Tells the state of one connection for all that depend on it. Those for whom it was said to be down may have moved to
- * another brew by the time it is up again; they are told all the same, so that they come back.
+ * Reports the state of one connection for all pairs that depend on it. Pairs for which it was reported as down may have moved to
+ * another brew by the time it is up again; that is reported for them all the same, so that they come back.
  */
 export class Outage {
   readonly #tell: (up: boolean, scope: BrewScope) => void;
@@ -19,12 +19,12 @@ export class Outage {
     this.#tell = tell;
   }
 
-  /** Whether it was said to be down, and those for whom that was said have not heard since that it is up. */
+  /** Whether the connection was reported as down for somebody, and not as up again since. */
   get isMissed(): boolean {
     return this.#told.size > 0;
   }
 
-  /** Somebody depends on the connection, until the returned function is called. */
+  /** A pair, or a whole brew, depends on the connection until the returned function is called. */
   use(scope: BrewScope): () => void {
     const key = JSON.stringify(scope);
     const user = this.#users.get(key) ?? { scope, count: 0 };
@@ -36,13 +36,13 @@ export class Outage {
     };
   }
 
-  /** Whoever this is about waits for nothing any more. */
+  /** The pair or brewer of this scope has ended: it does not wait for the connection any more. */
   forget(scope: BrewScope): void {
     const key = JSON.stringify(scope);
     if (!this.#users.has(key)) this.#told.delete(key);
   }
 
-  /** The connection is gone: told unless it is back after half a second. */
+  /** The connection is gone: reports that after `toleratedMs` (default: half a second), unless it is back by then. */
   down(toleratedMs = TOLERATED): void {
     if (this.#isDown) return;
     const tell = (): void => {
@@ -61,7 +61,7 @@ export class Outage {
     for (const scope of told) this.#tell(true, scope);
   }
 
-  /** The connection will not come back: by its own wish, or for a reason that lasts. */
+  /** The connection will not come back: it was closed on purpose (`CONNECTION_CLOSED`), or failed for good. */
   end({ code }: PubkeeperError): void {
     if (code !== 'CONNECTION_CLOSED') return this.down(0);
     this.#settle();

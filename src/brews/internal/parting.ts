@@ -10,23 +10,23 @@ const MAX_PAST = 1024;
 
 /** What the brews of a client have to know of each other when a pair moves from one to another. */
 export class Parting {
-  /** The last frame of each brewer that has pairs, whichever way it went. */
+  /** The last frame of each brewer that has pairs, over whichever brew it went. */
   readonly newest = new Map<string, Uint8Array<ArrayBuffer>>();
-  /** The brew of each pair that has one. A pair is one for each of its ends, since both may be here. */
+  /** The brew of each pair that has one. The two ends of a pair have separate keys, since both may be in this client. */
   readonly #current = new Map<string, string>();
-  /** That from which a pair has just been taken: within the same tick it is given to the next. */
+  /** The brew that a pair has just left: a pair that moves begins on its next brew within the same tick. */
   readonly #former = new Map<string, string>();
   readonly #whenLeft = new Map<string, () => void>();
-  /** The brewer of each pair at its brewer's end. */
+  /** The brewer of each pair whose brewer's end is here. */
   readonly #brewers = new Map<string, string>();
-  /** How much had left when each of these pairs began: what was brewed before is nothing that its patron has missed. */
+  /** How many frames had been sent when each of these pairs began: those are not among what its patron has missed. */
   readonly #since = new Map<string, { readonly sent: Sent | undefined; readonly count: number }>();
-  /** How many pairs each brewer has, over whatever brew. */
+  /** How many pairs each brewer has, over all brews. */
   readonly #pairs = new Map<string, number>();
   readonly #sent = new Map<string, { readonly epoch: Uint8Array; readonly frames: Sent; last: Uint8Array }>();
-  /** For each pair at its patron's end. */
+  /** What the patron has heard, for each pair whose patron's end is here. */
   readonly #heard = new Map<string, Heard>();
-  /** Those of pairs that have ended. Oldest first. */
+  /** The same for pairs that have ended, oldest first. */
   readonly #past = new Map<string, Heard>();
   readonly #accepting = new Map<string, Promise<void>>();
   readonly #ended: (pair: Required<BrewScope>) => void;
@@ -37,8 +37,8 @@ export class Parting {
   }
 
   /**
-   * A pair begins over a brew. Returns the brew from which it comes.
-   * @param brewerId for the brewer's end
+   * A pair begins over a brew. Returns the other brew from which it has moved here, if it has.
+   * @param brewerId given for the brewer's end of a pair only
    */
   begin(key: string, brew: string, brewerId?: string): string | undefined {
     const former = this.#former.get(key);
@@ -53,7 +53,7 @@ export class Parting {
     return former === brew ? undefined : former;
   }
 
-  /** @param done told at the end of the tick whether the pair has been given to another brew, or back */
+  /** @param done told at the end of the tick whether the pair goes on, over another brew or again over this one */
   end(key: string, brew: string, done: (hasMoved: boolean) => void): void {
     this.#current.delete(key);
     this.#former.set(key, brew);
@@ -70,10 +70,10 @@ export class Parting {
     this.#whenLeft.set(key, run);
   }
 
-  /** A frame leaves. Kept is only what patrons know again: sealed frames, of the present session. */
+  /** A frame is sent. Keeps only what patrons can recognise when it comes again: sealed frames of the current session. */
   add(brewerId: string, frame: Uint8Array<ArrayBuffer>): void {
     let sent = this.#sent.get(brewerId);
-    // Each of several brews is given the same one.
+    // A brewer with pairs over several brews gives each of them the same frame.
     if (sent?.last === frame) return;
     const epoch = readSeal(frame)?.epoch;
     if (!epoch) return;
@@ -83,8 +83,8 @@ export class Parting {
   }
 
   /**
-   * Where a patron's end is told of its frames. A pair that has ended not long ago, as where control was lost, is known again.
-   * @param isRelay whether it begins over a relay
+   * The record of what a pair's patron has heard. A pair that ended not long ago, for example when control was lost, gets its old one.
+   * @param isRelay whether the pair begins over a relay
    */
   heard(key: string, isRelay: boolean): Heard {
     const heard = this.#heard.get(key) ?? this.#past.get(key) ?? new Heard(isRelay);
@@ -93,7 +93,7 @@ export class Parting {
     return heard;
   }
 
-  /** What was sent last: since this pair began; without a `key`, since the oldest pair of the brewer did. */
+  /** The last frames that were sent since this pair began, or, without a `key`, since the brewer's oldest pair began. */
   missed(brewerId: string, key?: string): readonly Uint8Array<ArrayBuffer>[] | undefined {
     const sent = this.#sent.get(brewerId)?.frames;
     const pairs = key ? [key] : [...this.#brewers].filter(([, id]) => id === brewerId).map(([other]) => other);
@@ -101,7 +101,7 @@ export class Parting {
     return sent?.since(Math.min(...counts));
   }
 
-  /** What a brewer's frames wait for, besides their own acceptance: what was sent again. */
+  /** What a brewer's frames wait for besides their own acceptance: that of the frames that were sent again. */
   accepting(brewerId: string): Promise<void> | undefined {
     return this.#accepting.get(brewerId);
   }
@@ -131,13 +131,13 @@ export class Parting {
     this.#since.delete(key);
     const pairs = this.#pairs.get(brewerId)! - 1;
     if (pairs) return void this.#pairs.set(brewerId, pairs);
-    // What comes next may be another session, whose patrons do not know these frames.
+    // The brewer's next pair may belong to another session, whose patrons do not know these frames.
     this.#pairs.delete(brewerId);
     this.#sent.delete(brewerId);
     this.newest.delete(brewerId);
   }
 
-  /** Resolves when all of it is accepted, or after so many milliseconds. */
+  /** Resolves when all frames that were sent again are accepted, or after `ms` milliseconds. */
   async allAccepted(ms: number): Promise<void> {
     await within(ms, Promise.all(this.#accepting.values()), () => undefined);
   }

@@ -3,42 +3,42 @@ import { bufferFull, PubkeeperError } from '../../core/errors.js';
 import { after, cancel, type Timer } from '../../core/host.js';
 import { both } from './small.js';
 
-/** How long a patron may take from being matched until it asks, in ms: it may have to dial first, for so long at most. */
+/** How long a patron may take from its match until it asks, in ms: it may have to connect first, which takes this long at most. */
 const ON_ITS_WAY = 10_000;
 const MAX_FRAMES = 512;
 const MAX_BYTES = 1024 * 1024;
 /** How much more may wait until the first patron has come, in bytes. */
 const MAX_WAITING = 16 * 1024 * 1024;
-/** So many are remembered that ask or say they have come; further ones only if they are expected. */
+/** How many patrons that ask, or that confirm an answer, are remembered; beyond that only those that are expected. */
 const MAX_EARLY = 1024;
 
 /**
- * So long a patron that asks before its match is known here is left without an answer, in ms: it holds back what comes, and asks
- * again, so that what it gets once the match is known comes before what it holds.
+ * How long a patron that asks before its match is known here gets no answer, in ms. Meanwhile it holds back live frames and asks
+ * again, so that the answer that it gets once the match is known comes before those frames.
  */
 const SOON = 900;
-/** Who began to ask longer ago than this, in ms, has stopped by now, as a rule: where too many ask, the others have its place. */
+/** A patron that began to ask longer ago than this, in ms, has usually stopped: if too many ask, a new one takes its place. */
 const GONE = 3000;
 
-/** What a patron is given that has just arrived. */
+/** What a patron that has just arrived is given. */
 export interface Answer {
   readonly frames: readonly Uint8Array[];
   /** Whether it is the last value from before the match, and not what was brewed since. */
   readonly retained: boolean;
 }
 
-/** Sends a patron what it is to get. `unasked`: it is to take it also if it does not wait for an answer any more. */
+/** Sends a patron an answer. `unasked`: the patron takes it even if it does not wait for an answer any more. */
 export type Reply = (answer: Answer, unasked: boolean) => void | Promise<void>;
 
 interface Expected {
-  /** Number of the first frame that it should get. */
+  /** The number of the first frame that the patron should get. */
   readonly from: number;
   /** What it may have missed over another brew. */
   readonly missed: readonly Uint8Array[];
   timer: Timer | undefined;
 }
 
-/** A frame that is not sent yet: there is no room to keep it for those who are on their way. */
+/** A frame that is not sent yet, because there is no room to keep it for the patrons that are expected. */
 interface Waiting {
   readonly frame: Uint8Array;
   readonly send: () => void | Promise<void>;
@@ -47,16 +47,16 @@ interface Waiting {
 
 /**
  * The brewer's side of a patron's arrival. The server tells both ends of a match at about the same time, so the brewer may
- * publish before the patron listens: this keeps what is brewed from the match on until the patron has asked for it
- * (512 frames, 1 MiB, 10 s at most from when it can be heard) and has said that it has got it, and the last value for those who come later.
- * While nobody has come, what is brewed beyond that waits here. Beside somebody who has, a patron that is slow to come may miss the oldest of it.
+ * publish before the patron listens. So this keeps the frames brewed from the match on until the patron has asked for them and has
+ * confirmed the answer: at most 512 frames, 1 MiB, and for 10 s from when the patron can be heard. It also keeps the last value for later
+ * patrons. While no patron has arrived, further frames wait here unsent. Once one has, a slower patron may miss the oldest frames.
  */
 export class Recent {
   readonly #keepLast: boolean;
   readonly #report: ((error: PubkeeperError) => void) | undefined;
   readonly #expected = new Map<string, Expected>();
   readonly #present = new Set<string>();
-  /** Who has asked before its match was known, and when first. */
+  /** Patrons that have asked before their match was known, and when each first did. */
   readonly #early = new Map<string, number>();
   #last: Uint8Array | undefined;
   #frames: Uint8Array[] = [];
@@ -70,15 +70,15 @@ export class Recent {
 
   /**
    * @param keepLast whether a last value is kept here; false where the broker does it
-   * @param report told (`BREW_FAILED`) of a patron that did not come in time for what was kept for it; for brews that know
-   * who comes
+   * @param report told (`BREW_FAILED`) when a patron has not come in time for the frames that were kept for it; for brews whose
+   * patrons say who they are
    */
   constructor(keepLast: boolean, report?: (error: PubkeeperError) => void) {
     this.#keepLast = keepLast;
     this.#report = report;
   }
 
-  /** Whether a patron that asks can be heard. What is kept for it is kept for 10 s from then on, however long that takes. */
+  /** Tells whether patrons that ask can be heard. The 10 s for which frames are kept begin only when they can. */
   hear(can: boolean): void {
     this.#hears = can;
     for (const [patronId, expected] of this.#expected) {
@@ -87,15 +87,15 @@ export class Recent {
     }
   }
 
-  /** Whether somebody was matched who has not come yet. */
+  /** Whether a matched patron has not arrived yet. */
   get isExpecting(): boolean {
     return this.#expected.size > 0;
   }
 
   /**
-   * A patron was matched, and will ask. Returns what to wait for until it has what it may have missed. One that has asked, or
-   * come, before this end was told of the match may not ask again: `reply` gives it that, which is kept here until it says that it has it.
-   * @param reply sends it to the patron, as what it had asked for or unasked
+   * A patron was matched, and will ask. Returns what to wait for until the patron has what it may have missed. If the patron asked or
+   * arrived before this end was told of the match, it may not ask again: `reply` sends it the answer, kept here until it is confirmed.
+   * @param reply sends an answer to the patron, as the answer to its earlier question or unasked
    */
   expect(patronId: string, missed: readonly Uint8Array[] = [], reply?: Reply): void | Promise<void> {
     const isOwed = this.#early.delete(patronId);
@@ -108,7 +108,7 @@ export class Recent {
     return both(reply?.(this.#answer(patronId), missed.length > 0), accepted);
   }
 
-  /** Whether one that asks before its match is known can be let wait: not one that was here before, nor for long, nor too many. */
+  /** Whether a patron that asks before its match is known may wait for that: not if it was here before, nor for long, nor if too many wait. */
   #canWait(patronId: string): boolean {
     if (this.#present.has(patronId)) return false;
     const now = performance.now();
@@ -124,8 +124,8 @@ export class Recent {
   }
 
   /**
-   * What to give a patron that asks. It listens by then: what is brewed from now on reaches it. Undefined where its match is not
-   * known yet: it is answered when it is, or when it asks again after a while.
+   * What to give to a patron that asks. It listens by then, so that what is brewed from now on reaches it. Undefined while its match is
+   * not known yet: the patron is answered when the match becomes known, or when it still asks after a while.
    */
   asked(patronId: string, isMatched: boolean): Answer | undefined {
     if (!isMatched && this.#canWait(patronId)) return undefined;
@@ -151,7 +151,7 @@ export class Recent {
     if (this.#expected.has(patronId) || this.#present.size < MAX_EARLY) this.#present.add(patronId);
   }
 
-  /** Gives somebody who does not say who it is what is for the one that is expected longest, who has arrived then. */
+  /** Gives a reader that does not say who it is the answer for the patron that has been expected longest, which then counts as arrived. */
   somebody(give: (answer: Answer) => void): void {
     const id = this.#expected.keys().next().value ?? '';
     give(this.#answer(id));
@@ -166,7 +166,7 @@ export class Recent {
   }
 
   /**
-   * A frame leaves, by `send`. Returns a promise while nobody who is expected has come yet: until one has, or 10 s are over.
+   * Sends a frame by `send`. While patrons are expected and none has arrived, returns a promise: until one has, or 10 s are over.
    * @throws {PubkeeperError} `BUFFER_FULL`, and what `send` throws
    */
   add(frame: Uint8Array, send: () => void | Promise<void>): void | Promise<void> {
@@ -207,7 +207,7 @@ export class Recent {
     return this.#hears ? after(ON_ITS_WAY, () => this.#late(patronId)) : undefined;
   }
 
-  /** Those who wait are not told by a rejection each: it is one fault, however much was brewed. */
+  /** A patron has not come in time. Reported once, and not by rejecting the promise of each frame: it is one fault, however much was brewed. */
   #late(patronId: string): void {
     const { frames, retained } = this.#answer(patronId);
     const count = (retained ? 0 : frames.length) + this.#waiting.length;
@@ -231,7 +231,7 @@ export class Recent {
     }
   }
 
-  /** Nobody has to be waited for any more. */
+  /** Sends the frames that wait: there is no patron to wait for any more. */
   #flow(): void {
     const waiting = this.#waiting;
     this.#waiting = [];

@@ -10,11 +10,11 @@ import { cork } from '../../core/cork.js';
 import type { Outlet, Queued } from './relay-outlet.js';
 import { Routes } from './routes.js';
 
-/** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
+/** While more than this many bytes are in the socket's buffer, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
-/** More is not taken: neither while the socket drains nor while it is being connected. */
+/** How many bytes may wait, while the socket drains or is being connected; beyond that, `publish` throws. */
 const MAX_BUFFERED = 16 * HIGH_WATER;
-/** How often a full socket is looked at, in ms: WebSockets have no event for it. */
+/** How often the buffer of a full socket is checked, in ms: WebSockets have no event for it. */
 const DRAIN_POLL = 5;
 const DIAL_TIMEOUT = 10_000;
 const PING = encodeRelayPacket(RelayPacketType.PING, new Uint8Array(0));
@@ -29,7 +29,7 @@ interface Joined {
 /** One connection to one relay (protocol, section 4), shared by all brewers and patrons of a client that use that relay. */
 export class RelayLink {
   readonly url: string;
-  /** How many pairs use it; and what closes it when none has for a while. */
+  /** How many pairs use the link; and the timer that closes it when none has for a while. */
   users = 0;
   idle: Timer | undefined;
   readonly #host: BrewHost;
@@ -44,19 +44,19 @@ export class RelayLink {
   #batch: Uint8Array<ArrayBuffer>[] = [];
   #batchBytes = 0;
   readonly #touch = cork(() => this.#flush());
-  /** How often control had been lost when the connection was made; 0 for one that was made at the first attempt. */
+  /** How often control had been lost when the connection was made; 0 if the first attempt succeeded. */
   #losses = 0;
-  /** What was brewed while there was no connection, or for patrons that are not back yet. */
+  /** Frames that were brewed while there was no connection, or for patrons that are not back yet. */
   #queue: Queued[] = [];
   #queuedBytes = 0;
   #draining: Deferred | undefined;
   #poll: Timer | undefined;
-  /** Whether the present outage was told of; undefined before the first connection, or failure to make one. */
+  /** Whether the current outage was reported; undefined until the first attempt to connect has succeeded or failed. */
   #reported: boolean | undefined;
-  /** Why it has come to its end. */
+  /** Why the link has ended for good. */
   #over: PubkeeperError | undefined;
   readonly #ended = deferred();
-  /** Settles when the link has come to its final end. */
+  /** Resolves when the link has ended for good. */
   readonly ended = this.#ended.promise;
 
   constructor(url: string, host: BrewHost) {
@@ -89,9 +89,9 @@ export class RelayLink {
   join({ topic, brewerId, patronId, receive }: PatronPair, ticket?: Uint8Array): () => void {
     const joined: Joined = this.#joined.get(topic) ?? { hash: topicHash(topic), pairs: 0 };
     this.#joined.set(topic, joined);
-    // What a brewer that has just come sends first must not wait for the backoff.
+    // Do not wait for the backoff: the first frames of a new brewer may be on their way.
     this.#told();
-    // With a ticket also where others have joined: one started anew has refused their tickets of before.
+    // With a ticket, join even if others have joined: a relay that was restarted has refused their older tickets.
     if (!joined.pairs++ || ticket) this.#join(joined, ticket);
     const route = this.#routes.add(identityOf(topic, brewerId), receive, patronId);
     return () => {
@@ -103,8 +103,8 @@ export class RelayLink {
   }
 
   /**
-   * The server has told of a pair again: so the relay is there, and its brewer is told as soon as this has joined. With a fresh
-   * ticket, if it gives any: the relay would end the old one's JOIN.
+   * The server has announced a pair again: so its relay is there, and the server tells the brewer as soon as this client has joined.
+   * Joins with the fresh ticket, if there is one: the relay would end a JOIN with the old ticket when that expires.
    */
   renew(topic: string, ticket: Uint8Array | undefined): void {
     this.#told();
@@ -112,7 +112,7 @@ export class RelayLink {
     if (joined && ticket) this.#join(joined, ticket);
   }
 
-  /** The server has told of a pair of this brewer; with a ticket by which it may publish, if it gives any. */
+  /** The server has announced a pair of this brewer, with a ticket to publish if it gives tickets. */
   grant(outlet: Outlet, ticket: Uint8Array | undefined): void {
     outlet.toldAfter = this.#host.losses ?? 0;
     this.#told();
@@ -123,16 +123,16 @@ export class RelayLink {
     this.#release();
   }
 
-  /** The brewer has no pairs here any more: what it has brewed is not held any longer. */
+  /** The brewer has no pairs here any more: its frames are not held back any longer. */
   revoke(outlet: Outlet): void {
     outlet.toldAfter = Infinity;
     this.#release();
-    // Without it the relay would refuse what waits for the connection.
+    // While frames wait for the connection, keep the ticket: the relay would refuse them without it.
     if (!this.#queue.some((queued) => queued.outlet === outlet)) this.#grants.delete(outlet);
   }
 
   /**
-   * Publishes a frame; nothing is returned when the socket took it and is not full.
+   * Publishes a frame. Returns nothing if the socket took it and is not full, else a promise to wait for.
    * @throws {PubkeeperError} `BUFFER_FULL`; `BREW_FAILED` when the link has come to its end
    */
   publish(outlet: Outlet, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
@@ -152,13 +152,13 @@ export class RelayLink {
     return this.#hold({ outlet, packet, ...deferred() });
   }
 
-  /** Lets go of the socket until `wake`. What is published meanwhile waits. */
+  /** Closes the socket until `wake`. What is published meanwhile waits. */
   rest(): void {
     this.#flush();
     this.#connection.rest();
   }
 
-  /** Dials now, if it has to dial; also where nothing has come for `silentMs`, since not every relay can be asked for a sign of life. */
+  /** Connects now if there is no connection, or if nothing has come for `silentMs`, since not every relay can be asked for a sign of life. */
   wake(silentMs = Infinity): void {
     if (Date.now() - this.#connection.heardAt > silentMs) this.rest();
     this.#connection.wake();
@@ -199,12 +199,12 @@ export class RelayLink {
 
   #opened(batches: boolean): void {
     this.#batches = batches;
-    // The first attempt began when the server told of a pair: no loss after that sends anybody elsewhere.
+    // A first attempt began with the server's notification of a pair: a loss of control since then does not lead to another relay.
     if (this.#reported !== undefined) this.#losses = this.#host.losses ?? 0;
     this.#reported = false;
     for (const [outlet, ticket] of this.#grants) {
       this.#send(encodeRelayPacket(RelayPacketType.GRANT, outlet.hash, ticket));
-      if (!outlet.pairs) this.#grants.delete(outlet); // it only has to send what waits
+      if (!outlet.pairs) this.#grants.delete(outlet); // it was kept for the frames that wait
     }
     this.#joined.forEach((joined) => this.#join(joined));
     this.#watch();
@@ -212,9 +212,9 @@ export class RelayLink {
   }
 
   /**
-   * Whether what a brewer publishes now leaves at once. A connection that was made again after control was lost leads to a relay that may
-   * have been started anew, as part of a server: then it knows neither the tickets of before nor the patrons. So a brewer waits
-   * until the server tells of its pairs.
+   * Whether what a brewer publishes now is sent at once. After a loss of control, a new connection may lead to a relay that was restarted
+   * together with its server, and knows neither the old tickets nor the patrons. So a brewer waits until the server announces its
+   * pairs again.
    */
   takes({ toldAfter }: Outlet): boolean {
     return this.#connection.isOpen && toldAfter >= this.#losses;
@@ -226,7 +226,7 @@ export class RelayLink {
     return queued.promise;
   }
 
-  /** Sends what waited, and need not wait any longer; what waits of a brewer whose pairs have moved waits there from now on. */
+  /** Sends the frames that need not wait any longer. Those of a brewer whose pairs have moved to another link move there, too. */
   #release(): void {
     this.#queue = this.#queue.filter((queued) => {
       const { outlet, packet, resolve } = queued;
@@ -240,13 +240,13 @@ export class RelayLink {
     });
   }
 
-  /** The server has told of a pair: so its relay is there. And it is known by then which of several servers that is. */
+  /** The server has announced a pair, so its relay is there. By then it is also known which of several servers the client uses. */
   #told(): void {
     this.#connection.hurry();
     this.#watch();
   }
 
-  /** The control server's own relay is asked for signs of life: from then on it gives them also while it does not read. */
+  /** Asks the control server's own relay for signs of life: from then on it gives them even while it does not read. */
   #watch(): void {
     const { server, heartbeatMs } = this.#host;
     if (!heartbeatMs || !this.#batches || parseUrl(server).host !== parseUrl(this.url).host) return;
@@ -254,8 +254,8 @@ export class RelayLink {
   }
 
   /**
-   * Tells once per outage; it is tried again meanwhile. That a server shuts down (1001) matters to who uses it, as nobody does any more
-   * while a client disconnects.
+   * Reports each outage once; the connection is made again by itself. That a server shuts down (1001) is reported only while pairs use
+   * the link, which none do any more while a client disconnects.
    */
   #down(error: PubkeeperError): void {
     this.#settleDrain();
@@ -275,7 +275,7 @@ export class RelayLink {
     this.#ended.resolve();
   }
 
-  /** Resolves when the socket's buffer has shrunk below the high-water mark, or is gone with its connection. */
+  /** Resolves when the socket's buffer has shrunk to the high-water mark, or is gone with its connection. */
   #drained(): Promise<void> {
     if (!this.#draining) {
       this.#draining = deferred();

@@ -3,15 +3,15 @@ import type { RelayLink } from './relay-link.js';
 
 /** A brewer that publishes through a link. */
 export interface Outlet {
-  /** Where its pairs are; while they move to another relay, the one of those that have moved. */
+  /** The link that its pairs use; while they move to another relay, the link of those that have moved. */
   link: RelayLink;
   readonly hash: Uint8Array;
   pairs: number;
-  /** How often control had been lost when the server told of its pairs last. */
+  /** How often control had been lost when the server last announced a pair of this brewer. */
   toldAfter: number;
 }
 
-/** What a brewer has brewed, and what settles the promise that was given for it. */
+/** A packet that a brewer has published and that waits, with the promise that was returned for it. */
 export interface Queued extends Deferred {
   readonly outlet: Outlet;
   readonly packet: Uint8Array<ArrayBuffer>;

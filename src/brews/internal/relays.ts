@@ -15,9 +15,9 @@ interface Relay {
   users: number;
 }
 
-/** Which relays are there, as seen from the sockets that the WebSocket brew opens: it need not know of failover. */
+/** Tells which relays are up by watching the sockets that WebSocketBrew opens, so that WebSocketBrew need not know of failover. */
 export class Relays {
-  /** To be used instead of the client's. */
+  /** The constructor to use in place of the client's. */
   readonly WebSocket: WebSocketConstructor;
   readonly #tell: (up: boolean, scope: BrewScope) => void;
   readonly #relays = new Map<string, Relay>();
@@ -27,7 +27,7 @@ export class Relays {
   constructor(WebSocket: WebSocketConstructor, tell: (up: boolean, scope: BrewScope) => void) {
     this.#tell = tell;
     const dialled = (url: string, socket: Observed): void => this.#dialled(url, socket);
-    // A constructor that returns an object makes that one.
+    // When a constructor returns an object, `new` gives that object.
     this.WebSocket = class {
       constructor(url: string, protocols?: string | string[]) {
         const socket: Observed = new WebSocket(url, protocols);
@@ -49,7 +49,7 @@ export class Relays {
     };
   }
 
-  /** Where it has been said that this relay is down, `back` is called when it is there again; returns what prevents that. */
+  /** If this relay was reported as down, calls `back` when it is up again; returns a function that cancels that. Undefined if it was not. */
   watch(url: string, back: () => void): (() => void) | undefined {
     const relay = this.#relays.get(url);
     if (!relay?.outage.isMissed) return undefined;
@@ -57,12 +57,12 @@ export class Relays {
     return () => void relay.waiting.delete(back);
   }
 
-  /** Whoever this is about is over, and waits for no relay any more. */
+  /** The pair or brewer of this scope has ended: it waits for no relay any more. */
   forget(scope: BrewScope): void {
     for (const { outage } of this.#relays.values()) outage.forget(scope);
   }
 
-  /** Nobody waits any more. */
+  /** Forgets all relays: nobody waits for them any more. */
   clear(): void {
     for (const { outage } of this.#relays.values()) outage.end(new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.'));
     this.#relays.clear();
@@ -70,7 +70,7 @@ export class Relays {
 
   #dialled(url: string, socket: Observed): void {
     const relay = this.#relay(url);
-    // A connection that is given up without an answer to its end is over when the next one is dialled.
+    // A socket that is still open when the next one is dialled has been given up: the relay did not answer.
     if (relay.socket?.readyState === OPEN) relay.outage.down();
     relay.socket = socket;
     const isCurrent = (): boolean => relay.socket === socket && this.#relays.get(url) === relay;
@@ -89,7 +89,7 @@ export class Relays {
   #relay(url: string): Relay {
     let relay = this.#relays.get(url);
     if (!relay) {
-      // One that is down is remembered until another one is used: its next pair is told at once.
+      // A relay that is down is remembered until another one is used, so that its next pair is told at once.
       for (const [other, known] of this.#relays) this.#tidy(other, known);
       relay = { outage: new Outage((up, scope) => this.#tell(up, scope)), waiting: new Set(), socket: undefined, users: 0 };
       this.#relays.set(url, relay);

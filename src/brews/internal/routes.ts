@@ -10,31 +10,31 @@ interface Route {
   readonly key: number;
   readonly identity: Uint8Array;
   readonly receivers: Set<Receive>;
-  /** The last frame that came or was published here, to give to a later patron. */
+  /** The last frame that was received or published here, to give to a later patron. */
   last?: Uint8Array;
-  /** That of before the connection was lost, until the next frame comes: the relay repeats it to who joins again. */
+  /** The last frame from before the connection was lost, until the next frame comes: the relay repeats it to a client that joins again. */
   repeat?: Uint8Array | undefined;
-  /** Its brewer, if that has published here, and nowhere else since. Without pairs it is one of another client by now, or is to be. */
+  /** The brewer, if it has published here, and nowhere else since. If it has no pairs here any more, it brews in another client, or soon will. */
   own?: { readonly pairs: number } | undefined;
 }
 
-/** A frame that came before this client was told of its brewer. */
+/** A frame that arrived before this client was told of its brewer. */
 interface Held {
   readonly frame: Uint8Array;
   readonly retained: boolean | undefined;
   readonly timer: Timer;
-  /** The ids of the patrons that were given it: one of them that leaves and comes back may have had what is newer. */
+  /** The ids of the patrons that were given the frame: one of them that leaves and comes back may have had newer frames. */
   readonly given: string[];
 }
 
-/** How long such frames are held, in ms, and how many bytes of them, where each counts for so many more: the word of a brewer is not far behind. */
+/** How long such frames are held, in ms: the notification of their brewer follows soon. And how many bytes of them, counting an overhead for each. */
 const HOLD_MS = 1000;
 const MAX_HELD = 4 * 1024 * 1024;
 const HELD_OVERHEAD = 64 * 1024;
 
-/** Which patrons the frames of a relay are for. A relay knows topics only: the brewers of one are told apart here. */
+/** Finds the patrons that a relay's frames are for. A relay knows only topics: the brewers of one topic are told apart here. */
 export class Routes {
-  /** By the first four bytes of the brewer's id; ids that share them stand in one list. */
+  /** By the first four bytes of the brewer's id; brewers that share them are in one list. */
   readonly #routes = new Map<number, Route[]>();
   /** Routes whose last frame is a view of the message that is being read. */
   readonly #fresh = new Set<Route>();
@@ -42,12 +42,12 @@ export class Routes {
   #heldBytes = 0;
   readonly #lost: () => void;
 
-  /** @param lost told of each frame that nobody has taken */
+  /** @param lost called for each frame that no patron has taken */
   constructor(lost: () => void) {
     this.#lost = lost;
   }
 
-  /** Adds a patron, and gives it what was held for it, or the last value: the relay repeats that only to who joins anew. */
+  /** Adds a patron, and gives it the frames that were held for it, or the last value, which the relay repeats only after a new JOIN. */
   add(identity: Uint8Array, receive: Receive, patronId: string): Route {
     const header = blankFrame(identity, 0);
     let route = this.#find(header);
@@ -76,14 +76,14 @@ export class Routes {
     else this.#routes.delete(key);
   }
 
-  /** Gives a frame to the patrons of its brewer, or holds it for those that come. `own`: who has published it here. */
+  /** Gives a frame to the patrons of its brewer, or holds it for those that come. `own`: the brewer, if it published the frame here. */
   deliver(frame: Uint8Array, retained: boolean | undefined, own?: Route['own']): void {
     const route = this.#find(frame);
     if (!route) return void (own || this.#hold(frame, retained));
     if (own) route.own = own;
     else {
-      // What a relay has kept is what came last, once more; or it is older than what was published here, which was lost or is on its way.
-      // Relays of protocol 1.0 do not say that it is kept: so that counts only after a loss, and for as long as its brewer is here.
+      // A relay's last value is the frame that came last, once more; or it is older than one published here, which was lost or is in transit.
+      // Relays of protocol 1.0 do not mark last values: there, compare only after a lost connection, and go by `own` only while it has pairs.
       const known = retained ? route.last : route.repeat;
       route.repeat = undefined;
       if (retained === false) route.own = undefined;
@@ -95,11 +95,11 @@ export class Routes {
   }
 
   /**
-   * Holds a frame that nobody reads for a moment: a brewer that has just come may be heard here sooner than of it, where others
-   * have joined its topic.
+   * Holds a frame that nobody reads for a moment: if this client has joined the topic already, the frames of a new brewer may arrive
+   * before its notification.
    */
   #hold(frame: Uint8Array, retained: boolean | undefined): void {
-    // Where its topic was left and joined anew, or the connection lost, the relay has repeated it.
+    // The relay repeats a last value when the topic was left and joined again, or the connection was lost: hold it once.
     for (const held of this.#held) if (retained && sameBytes(held.frame, frame)) return;
     const held: Held = { frame: frame.slice(), retained, given: [], timer: after(HOLD_MS, () => this.#drop(held)) };
     this.#heldBytes += frame.length + HELD_OVERHEAD;
@@ -109,7 +109,7 @@ export class Routes {
     }
   }
 
-  /** No connection follows: nobody takes what is held. */
+  /** The link has ended for good: nobody will take what is held. */
   end(): void {
     for (const held of this.#held) this.#drop(held);
   }
@@ -121,7 +121,7 @@ export class Routes {
     if (!held.given.length) this.#lost();
   }
 
-  /** The message `bytes` was read: a last frame must not keep the whole of it alive. */
+  /** The WebSocket message was read: copies last frames that are less than half of it, and would keep all of it in memory. */
   release({ length }: Uint8Array): void {
     for (const route of this.#fresh) if (route.last!.length < length / 2) route.last = route.last!.slice();
     this.#fresh.clear();

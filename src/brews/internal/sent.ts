@@ -1,12 +1,12 @@
-/** Within the replay window of patrons, which tell by it what they have. */
+/** Less than the replay window, by which patrons recognise frames that they have. */
 const MAX_FRAMES = 512;
 const MAX_BYTES = 1024 * 1024;
 
-/** The frames that left last, for a patron that is moved to another brew: it may have missed some of them. */
+/** The last frames that were sent, for a patron that is moved to another brew: it may have missed some of them. */
 export class Sent {
   #frames: Uint8Array<ArrayBuffer>[] = [];
   #bytes = 0;
-  /** How many have left so far. */
+  /** How many frames have been sent so far. */
   count = 0;
 
   add(frame: Uint8Array<ArrayBuffer>): void {
@@ -16,7 +16,7 @@ export class Sent {
     while (this.#frames.length > MAX_FRAMES || this.#bytes > MAX_BYTES) this.#bytes -= this.#frames.shift()!.length;
   }
 
-  /** What is kept of those that left after the first so many. Oldest first. */
+  /** The frames sent after the first `count`, as far as they are kept, oldest first. */
   since(count: number): readonly Uint8Array<ArrayBuffer>[] {
     return this.#frames.slice(Math.max(0, this.#frames.length - this.count + count));
   }

@@ -12,7 +12,7 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-/** One promise for two acceptances; nothing when there is nothing to wait for. */
+/** One promise for both acceptances, or nothing if there is nothing to wait for. */
 export function both(one: void | Promise<void>, other: void | Promise<void>): void | Promise<void> {
   if (!one || !other) return one ?? other;
   return Promise.all([one, other]).then(() => undefined);

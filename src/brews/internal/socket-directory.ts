@@ -6,17 +6,17 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { PubkeeperError } from '../../core/index.js';
 import { show } from '../../core/id.js';
 
-/** What `sun_path` holds on Linux, without the zero at the end, in bytes; macOS and the BSDs hold 103. */
+/** The longest path in `sun_path`, without the zero at the end, in bytes: 107 on Linux, 103 on macOS and the BSDs. */
 const MAX_PATH = process.platform === 'linux' ? 107 : 103;
-/** A socket file that nobody answers at is removed when it is older than this, in ms: a younger one may be in the making. */
+/** A socket file without a listener is removed when it is older than this, in ms: the owner of a younger one may be about to listen. */
 const STALE = 10_000;
-/** Of a directory that everybody may write to. */
+/** The mode bit of a directory that everybody may write to. */
 const STICKY = 0o1000;
 
 /** `$XDG_RUNTIME_DIR/pubkeeper`, or `pubkeeper-<uid>` in the directory for temporary files. */
 export function defaultDirectory(): string {
   const { XDG_RUNTIME_DIR: runtime = '' } = process.env;
-  // One that is relative does not count, by its standard; patrons with another working directory would not find it.
+  // The XDG standard says to ignore a relative path: patrons with another working directory would not find it.
   return isAbsolute(runtime) ? join(runtime, 'pubkeeper') : join(resolve(tmpdir()), `pubkeeper-${uid()}`);
 }
 
@@ -29,7 +29,7 @@ const uid = (): number => process.getuid?.() ?? 0;
 export async function prepareDirectory(directory: string): Promise<void> {
   try {
     await make(directory);
-    // lstat: a link that somebody else has put there would lead elsewhere.
+    // lstat, which does not follow a link that somebody else may have put there.
     const entry = await lstat(directory);
     if (!entry.isDirectory() || entry.uid !== uid()) throw new Error('it is not a directory of this user');
     if (entry.mode & STICKY) throw new Error('it is for all users, as /tmp is, and closing it to the others would be their loss');
@@ -47,8 +47,8 @@ export async function prepareDirectory(directory: string): Promise<void> {
 }
 
 /**
- * Makes a directory and those above it. Not by `mkdir`'s own `recursive`: Node would try without end, at full load, where a file system
- * says of what cannot be made that it is not there, as /proc does.
+ * Makes a directory and those above it. Not by the option `recursive` of `mkdir`: with a file system such as /proc, which reports a
+ * directory that cannot be made as ENOENT, Node would retry for ever at full load.
  */
 async function make(directory: string): Promise<void> {
   if (await isThere(directory)) return;
@@ -73,8 +73,8 @@ export function socketPath(directory: string, brewerId: string): string {
 }
 
 /**
- * Makes room for a socket: what a process has left behind that is gone is removed.
- * @throws {PubkeeperError} `BREW_FAILED` when somebody listens there
+ * Makes room for a socket: removes a file that a process left behind when it ended.
+ * @throws {PubkeeperError} `BREW_FAILED` when another process listens there
  */
 export async function makeRoom(path: string): Promise<void> {
   const state = await probe(path);
@@ -85,7 +85,8 @@ export async function makeRoom(path: string): Promise<void> {
 
 async function removeStale(directory: string): Promise<void> {
   const names = await readdir(directory).catch(() => []);
-  // Linux says who listens: a brewer would take the connection that asks for a patron that is on its way, and that would miss what waits for it.
+  // Linux lists the sockets that have a listener. Do not probe those: a brewer would take the probe for an expected patron, which would
+  // then miss the frames that wait for it.
   const listed = await readFile('/proc/net/unix', 'utf8').catch(() => '');
   for (const name of names.filter((each) => each.endsWith('.sock'))) {
     const path = join(directory, name);
@@ -104,7 +105,7 @@ function probe(path: string): Promise<'alive' | 'stale' | 'absent'> {
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') resolve('absent');
-      // Refused: nobody listens. What cannot be told is left alone.
+      // Refused, or not a socket: nobody listens. After any other error somebody may, so the file stays.
       else resolve(error.code === 'ECONNREFUSED' || error.code === 'ENOTSOCK' ? 'stale' : 'alive');
     });
   });
@@ -127,7 +128,7 @@ export function removeAtExit(path: string): () => void {
       }
     });
   }
-  // An object: a brewer that is added anew listens at the same path before the end of the former one.
+  // An object, since paths may repeat: a brewer that is added again listens at the same path before the former one has quite ended.
   const file = { path };
   atExit.add(file);
   return () => void atExit.delete(file);
