@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { WebSocket, WebSocketServer } from 'ws';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { Relays } from '../../src/brews/internal/relays.js';
 import type { WebSocketConstructor } from '../../src/core/connection.js';
@@ -62,12 +65,49 @@ it('one whose end is not answered is over when the next one is dialled, and what
   expect(wait()).toEqual([]);
 });
 
+it.each([1, 2])('one whose socket is given up in state %i without an end is down', (state) => {
+  const { relays, dial, wait } = made();
+  relays.use(URL, { brewerId: 'b' });
+  const first = dial();
+  first.open();
+  first.readyState = state;
+  dial();
+  expect(wait()).toEqual(['b down']);
+});
+
+it('a relay that stops answering is down half a second after the next connection to it was begun', async () => {
+  const server = new WebSocketServer({
+    host: '127.0.0.1',
+    port: 0,
+    // From the second on it does not answer any more.
+    verifyClient: (_info, accept: (isAccepted: boolean) => void) => void (server.clients.size || accept(true)),
+  });
+  await once(server, 'listening');
+  const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const told: boolean[] = [];
+  const relays = new Relays(WebSocket as unknown as WebSocketConstructor, (up) => void told.push(up));
+  relays.use(url, { brewerId: 'b' });
+  const dial = (): WebSocket => new relays.WebSocket(url) as unknown as WebSocket;
+  const first = dial();
+  await once(first, 'open');
+  for (const client of server.clients) client.pause();
+  first.close(4000);
+  const second = dial();
+  vi.advanceTimersByTime(499);
+  expect(told).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(told).toEqual([false]);
+  second.on('error', () => undefined);
+  for (const socket of [first, second, ...server.clients]) socket.terminate();
+  server.close();
+});
+
 it('one that is closed because the page is put away is not down', () => {
   const { relays, dial, wait } = made();
   relays.use(URL, { brewerId: 'b' });
   const first = dial();
   first.open();
-  relays.resting = true;
+  relays.rest();
   first.close();
   expect(wait()).toEqual([]);
 });

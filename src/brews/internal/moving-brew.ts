@@ -139,14 +139,12 @@ export class MovingBrew implements Brew {
 
   rest(): void {
     const { relays, brew } = this.#options;
-    if (relays) relays.resting = true;
+    relays?.rest();
     brew.rest?.();
   }
 
   wake(silentMs?: number): void {
-    const { relays, brew } = this.#options;
-    if (relays) relays.resting = false;
-    brew.wake?.(silentMs);
+    this.#options.brew.wake?.(silentMs);
   }
 
   async close(): Promise<void> {

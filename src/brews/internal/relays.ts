@@ -4,6 +4,7 @@ import { PubkeeperError } from '../../core/errors.js';
 import { Outage } from './outage.js';
 
 const OPEN = 1;
+const CLOSING = 2;
 const CLOSED = 3;
 
 type Observed = WebSocketLike & { addEventListener?(type: 'open' | 'close', listener: () => void): void };
@@ -21,8 +22,6 @@ export class Relays {
   readonly WebSocket: WebSocketConstructor;
   readonly #tell: (up: boolean, scope: BrewScope) => void;
   readonly #relays = new Map<string, Relay>();
-  /** Sockets are closed on purpose: the page is put away. */
-  resting = false;
 
   constructor(WebSocket: WebSocketConstructor, tell: (up: boolean, scope: BrewScope) => void) {
     this.#tell = tell;
@@ -62,6 +61,11 @@ export class Relays {
     for (const { outage } of this.#relays.values()) outage.forget(scope);
   }
 
+  /** The page is put away, and its sockets are closed on purpose: what becomes of them says nothing about their relays. */
+  rest(): void {
+    for (const relay of this.#relays.values()) relay.socket = undefined;
+  }
+
   /** Forgets all relays: nobody waits for them any more. */
   clear(): void {
     for (const { outage } of this.#relays.values()) outage.end(new PubkeeperError('CONNECTION_CLOSED', 'The client was disconnected.'));
@@ -70,8 +74,8 @@ export class Relays {
 
   #dialled(url: string, socket: Observed): void {
     const relay = this.#relay(url);
-    // A socket that is still open when the next one is dialled has been given up: the relay did not answer.
-    if (relay.socket?.readyState === OPEN) relay.outage.down();
+    // The former socket has been given up without an end: its relay does not answer.
+    if (relay.socket && [OPEN, CLOSING].includes(relay.socket.readyState)) relay.outage.down();
     relay.socket = socket;
     const isCurrent = (): boolean => relay.socket === socket && this.#relays.get(url) === relay;
     socket.addEventListener?.('open', () => {
@@ -81,7 +85,7 @@ export class Relays {
       relay.waiting.clear();
     });
     socket.addEventListener?.('close', () => {
-      if (isCurrent() && !this.resting) relay.outage.down();
+      if (isCurrent()) relay.outage.down();
       this.#tidy(url, relay);
     });
   }
