@@ -36,5 +36,5 @@ export const CloseCode = {
 /** One of these numbers. */
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
-/** With which `TOO_LONG` comes: whoever has sent the message is told what to do. */
+/** The reason that is sent with `TOO_LONG`: it tells the sender of the message what to do. */
 export const TOO_LONG = 'A message is longer than this server accepts (maxMessageBytes): send it in parts.';
