@@ -2,7 +2,7 @@ import { file, unfile } from './sets.js';
 
 // Who has joined which topic of the relay, to be found from both sides.
 
-/** Who has joined a topic, and what was published on it in this tick. There is one for as long as somebody has joined. */
+/** Who has joined a topic, and what was published on it in this tick. It exists for as long as somebody has joined. */
 export interface Topic<C> {
   readonly key: string;
   readonly members: Set<C>;
