@@ -17,7 +17,7 @@ export const packetOf = (record: RegistryRecord): Packet =>
       }
     : { type: PacketType.PATRON_REGISTER, payload: { topic: record.topic, patron_id: record.id, brews: record.brews } };
 
-/** The packets by which the states of a registration's brews become others. */
+/** The packets that change the states of a registration's brews from `before` to `now`. */
 export function states({ kind, id }: RegistryRecord, before: readonly Down[], now: readonly Down[]): Packet[] {
   const keyOf = ([brew, peer = '']: Down): string => `${peer}/${brew}`;
   const [was, is] = [before, now].map((list) => new Set(list.map(keyOf)));
