@@ -18,6 +18,7 @@ interface Pending<C> {
 
 const NOTHING: ReadonlySet<never> = new Set();
 
+/** All topics that somebody has joined. */
 export class Memberships<C> {
   readonly #topics = new Map<string, Topic<C>>();
   readonly #connections = new Map<C, Set<string>>();

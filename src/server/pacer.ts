@@ -27,7 +27,7 @@ export interface Paced {
   readonly taken: number;
   /** Stops reading what it publishes. */
   hold(): void;
-  /** Reads on. */
+  /** Continues to read. */
   release(): void;
 }
 

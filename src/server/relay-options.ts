@@ -56,7 +56,7 @@ export interface RelayOptions<C extends RelayMember> {
   maxJoined?: number;
   /** The way to other relays; default: none. */
   bridge?: RelayBridge<C>;
-  /** How many last values are kept; default 10,000. The one not used for the longest time goes first. */
+  /** How many last values are kept; default 10,000. The least recently used one goes first. */
   maxRetained?: number;
   /** How many bytes of last values are kept; default 64 MiB. */
   maxRetainedBytes?: number;

@@ -165,7 +165,7 @@ export class PubkeeperServer {
     };
   }
 
-  /** Calls `listener` whenever a pair is matched (`'matched'`) or its match ends (`'unmatched'`); returns a function that removes it. What `listener` throws is an uncaught exception. */
+  /** Calls `listener` whenever a pair is matched (`'matched'`) or its match ends (`'unmatched'`); returns a function that removes it. What `listener` throws is uncaught. */
   on<Name extends keyof ServerEvents>(name: Name, listener: (event: ServerEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }

@@ -201,7 +201,7 @@ export class ControlSession implements Beating {
   #refuse(): void {
     this.#plane.drops.add('unauthorized');
     this.#plane.logger.warn(`A token from ${this.handshake.address} was refused.`);
-    this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload: { authenticated: false } }); // before the ERROR: a client may take the first packet for the answer
+    this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload: { authenticated: false } }); // before the ERROR: a client may take what comes first for the answer
     this.deliver(errorPacket('UNAUTHORIZED', 'The server does not know this token: check it, or ask for one.'));
     end(this.#socket, CloseCode.UNAUTHORIZED, 'The token was refused.');
   }

@@ -20,7 +20,7 @@ export class Stamp<C> {
   readonly #own: (match: Match<C>) => boolean;
   readonly #now: () => number;
 
-  /** @param seconds how long a ticket holds */
+  /** @param seconds how long a ticket is valid */
   constructor(tickets: Tickets, seconds: number, own: (match: Match<C>) => boolean, now: () => number = () => Date.now() / 1000) {
     this.#tickets = tickets;
     this.#seconds = seconds;

@@ -59,7 +59,7 @@ export class TopicIndex<T> {
     return true;
   }
 
-  /** Takes `value` back from under `topic`; false when it was not filed there. */
+  /** Removes `value` from under `topic`; false when it was not filed there. */
   delete(topic: string, value: T): boolean {
     const entry = this.#exact.get(topic);
     if (!entry?.values.delete(value)) return false;

@@ -23,6 +23,7 @@ export type Route =
   | { readonly kind: 'relay'; readonly protocol: string; readonly version: RelayVersion }
   | { readonly kind: 'refused'; readonly status: number; readonly sentence: string };
 
+/** A route that is not a refusal. */
 export type AcceptedRoute = Exclude<Route, { kind: 'refused' }>;
 
 const CONTROL: ReadonlyMap<string, PacketVersion> = new Map([

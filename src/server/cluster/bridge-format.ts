@@ -6,7 +6,9 @@
 // hash, and u32: how many connections have joined it, and in bit 31 whether its last value is asked for. Without a topic: the sender has
 // been away, and wants to be told about all topics again.
 
+/** The length of a server's id, in characters. */
 export const SERVER_ID = 12;
+/** The length of a topic's hash, in bytes. */
 export const HASH = 32;
 const HEADER = 4 + SERVER_ID + 8;
 const PART_HEADER = HEADER + 8;
@@ -147,6 +149,7 @@ const ASKS = 0x8000_0000;
 /** How many topics one message may be about: 1,024 (36 KiB), or fewer where NATS takes shorter messages only. */
 export const interestsWithin = (most: number): number => Math.max(1, Math.min(1024, Math.floor((most - INTEREST_HEADER) / INTEREST)));
 
+/** A message about topics for other relays; `question`: the number of the question that it asks or answers, else 0. */
 export function encodeInterest(server: string, question: number, topics: readonly Interest[]): Buffer {
   const bytes = Buffer.alloc(INTEREST_HEADER + topics.length * INTEREST);
   bytes.write(server, 0, SERVER_ID, 'latin1');

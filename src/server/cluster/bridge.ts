@@ -29,7 +29,7 @@ export interface BridgeOptions {
   readonly prefix: string;
   /** How long a frame may be, in bytes. */
   readonly maxFrame: number;
-  /** The other servers that are there. */
+  /** The other servers that are alive. */
   others(): ReadonlySet<string>;
   /** The number of connections that have joined a topic at other servers may have changed. */
   arrived(key: string): void;
@@ -46,6 +46,7 @@ interface Joined {
   readonly stop: () => void;
 }
 
+/** Connects this server's relay with those of the other servers. */
 export class Bridge implements RelayBridge<RelayMember> {
   readonly member: RelayMember;
   readonly #options: BridgeOptions;
@@ -154,7 +155,7 @@ export class Bridge implements RelayBridge<RelayMember> {
     this.#questions.giveUp();
   }
 
-  /** A server has gone: it answers no more. */
+  /** A server has gone: it will not answer. */
   gone(server: string): void {
     this.#demand.gone(server);
     this.#questions.gone(server);

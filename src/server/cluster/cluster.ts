@@ -22,7 +22,7 @@ import type { ReplicaOwner } from './replica.js';
 const TICK_MS = 500;
 /** For how long opening and reading the registry is tried again at the start, in ms. */
 const START_MS = 20_000;
-/** In ticks: between two signs of life; until a silent server counts as dead (6 s); until a cut-off server gives up all others; until calm ends an outage. */
+/** In ticks: between signs of life; until a silent server counts as dead (6 s); until a cut-off server gives up all others; until calm ends an outage. */
 const BEAT = 3;
 const LEASE = 12;
 const ISOLATION = 60;
@@ -48,7 +48,7 @@ export interface ClusterStats {
   readonly sent: number;
   /** Frames that came from the relays of other servers, since the start. */
   readonly received: number;
-  /** Bytes that wait to be sent to NATS. */
+  /** Bytes that NATS has not confirmed. It is asked once per 128 KiB, so the last ones count until then even if they were sent. */
   readonly waitingBytes: number;
 }
 

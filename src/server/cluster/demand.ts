@@ -65,7 +65,7 @@ export class Demand {
     this.#elsewhere.clear();
   }
 
-  /** Another interval is over; `unused` is called with each topic on which nothing has been sent for long, or for longest where there are too many. */
+  /** Another interval is over. Calls `unused` with each topic on which nothing was sent for long; if there are too many topics, with the oldest too. */
   tick(unused: (key: string) => void): void {
     this.#tick++;
     for (const [key, until] of this.#idle) {

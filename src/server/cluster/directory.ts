@@ -16,7 +16,7 @@ export class RemotePeer {
   /** The record that the matchmaker was given last. */
   record: RegistryRecord | undefined;
   rights: Rights = NOTHING;
-  /** Where it is registered. */
+  /** The id of the server where it is registered. */
   server = '';
 }
 
@@ -49,7 +49,7 @@ export interface DirectoryOptions<C extends object> {
 export class Directory<C extends object> {
   readonly #options: DirectoryOptions<C>;
   readonly #peers = new Map<string, RemotePeer>();
-  /** What was shared of each client of this server. */
+  /** By client of this server, the registrations that were shared, by name. */
   readonly #shared = new Map<C, Map<string, Shared>>();
   /** By server, the peers that clients of this server are matched with. */
   readonly #matched = new Map<string, Set<RemotePeer>>();

@@ -88,7 +88,7 @@ export class NatsBus implements Bus {
     return Math.min(this.connection.info?.max_payload ?? 1024 * 1024, 1024 * 1024);
   }
 
-  /** Bytes that wait to be sent. */
+  /** Bytes that NATS has not confirmed. It is asked once per 128 KiB. */
   get waiting(): number {
     return this.#waiting;
   }

@@ -4,11 +4,13 @@ import type { Down, Kind, RegistryRecord } from './records.js';
 
 // The packets by which a matchmaker learns of a registration at another server.
 
+/** The packet that ends a registration. */
 export const unregister = (kind: Kind, id: string): Packet =>
   kind === 'brewer'
     ? { type: PacketType.BREWER_UNREGISTER, payload: { topic: '', brewer_id: id } }
     : { type: PacketType.PATRON_UNREGISTER, payload: { topic: '', patron_id: id } };
 
+/** The packet that makes or changes a registration. */
 export const packetOf = (record: RegistryRecord): Packet =>
   record.kind === 'brewer'
     ? {

@@ -44,6 +44,7 @@ export interface RecordName {
 
 const LETTERS: Readonly<Record<Kind, string>> = { brewer: 'b', patron: 'p' };
 
+/** The key of a registration. */
 export const keyOf = ({ server, kind, id }: RecordName): string => `${server}.${LETTERS[kind]}.${id}`;
 
 /** The key under which a server shows that the registry works for it. */

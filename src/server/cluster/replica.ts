@@ -37,7 +37,7 @@ export class Replica {
   readonly #owner: ReplicaOwner;
   readonly #servers = new Map<string, Map<Name, Entry>>();
   readonly #alive = new Set<string>();
-  /** All entries of an id. */
+  /** The entries of all servers, by id. */
   readonly #byName = new Map<Name, Entry[]>();
   /** When ids were registered here. */
   readonly #local = new Map<Name, number>();

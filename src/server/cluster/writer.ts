@@ -6,12 +6,12 @@ export interface KeyStore {
   put(key: string, value: string): Promise<void>;
   /** Leaves a mark in place of the value, which tells everybody that the value is gone. */
   delete(key: string): Promise<void>;
-  /** Removes the mark too. Nobody is told. */
+  /** Removes the mark too; watchers are not told. */
   erase(key: string): Promise<void>;
 }
 
 export interface WriterOptions {
-  /** Something could not be written; it is tried again in `retryMs`. */
+  /** A key could not be written; the writer tries again after `retryMs`. */
   failed(error: unknown): void;
   /** Everything is written that differed when `reconcile` was called. */
   caughtUp?(): void;
