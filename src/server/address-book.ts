@@ -13,7 +13,7 @@ export class AddressBook {
     this.#limit = limit;
   }
 
-  /** Counts a connection; returns what takes it back, to be called once. */
+  /** Counts a connection; returns a function that takes it off the count, to be called once. */
   enter(address: string): () => void {
     const key = keyOf(address);
     this.#counts.set(key, this.count(address) + 1);
@@ -34,7 +34,7 @@ export class AddressBook {
   }
 }
 
-/** What is counted together: an IPv4 address, however it is written, or the /64 that one subscriber has of IPv6. */
+/** The key under which connections are counted together: an IPv4 address, also if written as IPv6, or an IPv6 /64, which one subscriber has. */
 function keyOf(address: string): string {
   const plain = address.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '').replace(/%.*$/, '');
   if (!isIPv6(plain) || plain === '::1') return plain;

@@ -46,7 +46,7 @@ const HASHED = /^sha256:([0-9a-f]{64})$/i;
 export class Tokens implements Authenticator {
   readonly #rights = new Map<string, Rights>();
   readonly #lists = new Map<string, readonly Right[]>();
-  /** What rights were made of, to know whether they change. */
+  /** The list that each rights object was made from, to see whether the rights have changed. */
   static readonly #sources = new WeakMap<Rights, string>();
 
   /**
@@ -66,7 +66,7 @@ export class Tokens implements Authenticator {
       const [, hash] = HASHED.exec(token) ?? [];
       if (!hash && token.startsWith('sha256:')) throw invalid(source, `must have 64 hex digits behind "sha256:" ${place}`);
       const key = hash ? Buffer.from(hash, 'hex').toString('base64') : hashToken(token);
-      // Which of the two would count, nobody could see.
+      // Nobody could see which of the two counts.
       if (this.#rights.has(key)) throw invalid(source, `has a token twice, as itself and by its hash (number ${index + 1}): leave one of them`);
       this.#rights.set(key, made);
       this.#lists.set(key, checked);
@@ -105,7 +105,7 @@ export async function readTokens(path: string): Promise<Tokens> {
   const source = `The token file ${show(path)}`;
   let table: unknown;
   try {
-    // Some editors begin a file with a byte order mark: it goes with the blanks.
+    // Some editors begin a file with a byte order mark: `trim` removes it too.
     table = JSON.parse(text.trim());
   } catch {
     // What JSON.parse says is not passed on: it quotes the text, and that holds tokens.
@@ -114,7 +114,7 @@ export async function readTokens(path: string): Promise<Tokens> {
   return new Tokens(table, source);
 }
 
-/** The rights that a list of them adds up to. */
+/** Combines a list of rights. */
 export function rightsOf(rights: readonly Right[]): Rights {
   const reads = rights.filter(({ read }) => read).map(({ topic }) => topic);
   return {
@@ -126,7 +126,7 @@ export function rightsOf(rights: readonly Right[]): Rights {
 
 function allowed(patterns: readonly string[]): (topic: string) => boolean {
   if (patterns.includes('**')) return isTopic;
-  // Signed tokens have a trie for each connection: with the usual cache that would grow to half a megabyte each.
+  // Each connection with a signed token has its own trie, which with the usual cache would grow to half a megabyte.
   const trie = new TopicTrie<true>({ cacheSize: 64 });
   for (const pattern of patterns) trie.add(pattern, true);
   return (topic) => trie.match(topic).length > 0;
@@ -160,11 +160,12 @@ function checkRight(right: unknown, source: string, place: string): Right {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** What is kept of a token. */
+/** What is kept of a token: its SHA-256 hash in base64. */
 export const hashToken = (token: string): string => createHash('sha256').update(token, 'utf8').digest('base64');
 
 const invalid = (source: string, why: string): PubkeeperError =>
   new PubkeeperError('OPTION_INVALID', `${source} ${why}.`);
 
+/** The `code` of an error of Node, for a message. */
 export const errorCode = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown reason';

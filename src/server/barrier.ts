@@ -6,29 +6,29 @@ import { patience } from './patience.js';
 import type { PatienceClock } from './patience.js';
 import { hashKey } from './relay.js';
 
-// A fresh pair that meets over this server's own relay runs a race: the brewer may publish before the patron's JOIN has
-// arrived. Where the server sees both ends it can wait with the PATRON_NOTIFY until the JOIN is there.
+// A new pair that uses this server's own relay has a race: the brewer may publish before the patron's JOIN has arrived.
+// The server sees both, so it can hold the PATRON_NOTIFY until the JOIN is there.
 
 export interface BarrierOptions<C> {
-  /** Where packets go on to. */
+  /** Sends a packet on to its client. */
   send(item: Outgoing<C>): void;
   /** How many relay connections have joined the topic of this key (see `hashKey`). */
   joined(key: string): number;
-  /** Whether the pair meets over this server's own relay. Asked once per match. */
+  /** Whether the pair uses this server's own relay. Asked when a match begins. */
   own(match: Match<C>): boolean;
   /** How long a packet is held at most, in milliseconds; default 250. */
   holdMs?: number;
-  /** Told of each packet that is not held any longer although somebody has not joined: what is brewed until then does not reach them. */
+  /** Called for each packet whose `holdMs` are over although a patron has not joined: that patron misses what is brewed until it joins. */
   late?(): void;
   /** The clock; default: `setTimeout` and `clearTimeout`. */
   clock?: PatienceClock;
 }
 
-/** A topic over which pairs meet by the own relay. */
+/** A topic with pairs that use the own relay. */
 interface Topic<C> {
   readonly name: string;
   readonly key: string;
-  /** The clients with patrons in such pairs, with the number of those pairs: each should have one JOIN on the relay. */
+  /** The clients with patrons in such pairs, each with the number of its pairs. Each client should have joined the topic once. */
   readonly clients: Map<C, number>;
   readonly held: Set<Held<C>>;
 }
@@ -45,11 +45,11 @@ interface Held<C> {
 
 /**
  * Passes packets on in order, but holds a PATRON_NOTIFY about pairs on the own relay until as many connections have
- * joined the topic as clients should, or until `holdMs` is over. What is held of a pair that comes apart is dropped
- * together with its PATRON_REMOVED: the brewer never hears of that patron. A later match joins an answer that is held,
- * so that it cannot be taken for the answer. Packets about one pair keep their order.
+ * joined the topic as there are clients that should, or until `holdMs` is over. If a pair ends while it is held, it is
+ * dropped together with its PATRON_REMOVED: the brewer never hears of that patron. A later match is added to an answer that
+ * is held, because a client would take a separate packet for the answer. Packets about one pair keep their order.
  *
- * To be told of matches before the packets about them are passed (it is a `MatchListener`).
+ * It is a `MatchListener`, and has to be told of matches before the packets about them are passed.
  */
 export class Barrier<C> {
   readonly #options: BarrierOptions<C>;
@@ -58,12 +58,14 @@ export class Barrier<C> {
   readonly #topics = new Map<string, Topic<C>>();
   readonly #byKey = new Map<string, Topic<C>>();
   readonly #byBrewer = new Map<RegisteredBrewer<C>, Set<Held<C>>>();
-  /** The answer that is held for a brewer: one at most, whatever else is. */
+  /** The answer that is held for each brewer: at most one, however many other packets are held. */
   readonly #owed = new Map<RegisteredBrewer<C>, Held<C>>();
   readonly #byMatch = new Map<Match<C>, Held<C>>();
-  /** What brewers have been told of. */
+  /** The matches that brewers have been told of. */
   readonly #heard = new WeakSet<Match<C>>();
+  /** Held packets whose pairs have all ended since the last `pass`. */
   readonly #emptied = new Set<Held<C>>();
+  /** Topics whose other held packets may be ready now. */
   readonly #touched = new Set<Topic<C>>();
 
   constructor(options: BarrierOptions<C>) {
@@ -114,13 +116,13 @@ export class Barrier<C> {
       if (!about) this.#options.send(item);
       else if (item.packet.type === PacketType.PATRON_NOTIFY) this.#notify(item, about);
       else if (about.matches.every((match) => this.#heard.has(match))) {
-        // One that moves is told of again, by what may be held: if its patron goes meanwhile, the brewer knows of no pair to end.
+        // A match that moves is told of again, in a packet that may be held. If its patron goes before that, the brewer has no pair to end.
         for (const match of about.matches) this.#heard.delete(match);
         this.#options.send(item);
       }
     }
-    // Only now: a new answer may have taken the place of an empty one, and what was unmatched may have been all that
-    // others waited for. An answer is owed even when nobody is left to be listed.
+    // After all items: a new answer may have replaced an emptied one, and a match that has ended may be all that other held
+    // packets waited for. An emptied answer is still sent, because the client waits for it.
     for (const held of this.#emptied) {
       if (held.answers && held.topic.held.has(held) && !held.matches.size) this.#let(held);
       else if (!held.answers) this.#forget(held);
@@ -151,7 +153,7 @@ export class Barrier<C> {
     const waiting = this.#byBrewer.get(brewer);
     let answers = answer ? 1 : 0;
     if (waiting && answer) {
-      // This answer lists everybody: what was held is out of date, but each BREWER_REGISTER is owed its answer.
+      // This answer lists all patrons, so what was held is out of date; but each BREWER_REGISTER still gets an answer.
       for (const held of waiting) {
         answers += held.answers;
         this.#forget(held);

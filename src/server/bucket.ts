@@ -1,6 +1,6 @@
 /**
- * A budget that refills: `rate` a second, and up to `burst` saved. The clock is only looked at when what was saved is
- * used up, so that those who stay far below their rate cost nothing.
+ * A budget that refills at `rate` a second, up to `burst` (a token bucket). The clock is only read when what was saved is
+ * used up, so that a connection far below its rate costs nothing.
  */
 export class Bucket {
   readonly #rate: number;
@@ -23,7 +23,7 @@ export class Bucket {
     this.#left -= cost;
     if (this.#left >= 0) return 0;
     const now = this.#now();
-    // What was saved is the burst at most, whatever the time that has passed.
+    // However much time has passed, at most `burst` is saved.
     this.#left = Math.min(this.#burst, this.#left + ((now - this.#filledAt) * this.#rate) / 1000);
     this.#filledAt = now;
     return this.#left >= 0 ? 0 : Math.ceil((-this.#left * 1000) / this.#rate);

@@ -6,9 +6,9 @@
  * | 1001 | `GOING_AWAY` | both | the server shuts down | yes, after a pause with jitter |
  * | 1002, 1007, 1008 | (by `ws`) | both | the bytes break the WebSocket protocol itself | yes |
  * | 1009 | `TOO_LONG` (also by `ws`) | both | a message is longer than `maxMessageBytes` | yes, without it |
- * | 4400 | `BAD_PACKET` | control | before authentication: anything but CLIENT_AUTHENTICATE, one of more than 64 KiB, or more before it is answered | no: it is at fault |
+ * | 4400 | `BAD_PACKET` | control | before authentication: anything but CLIENT_AUTHENTICATE, one of more than 64 KiB, or more before it is answered | no: the client is at fault |
  * | 4401 | `UNAUTHORIZED` | control | the token is not known, or not any more; an ERROR said so before | no |
- * | 4403 | `TOKEN_EXPIRED` | control | the token has expired, or other rights were given to it | yes, with a token that is good |
+ * | 4403 | `TOKEN_EXPIRED` | control | the token has expired, or other rights were given to it | yes, with a valid token |
  * | 4408 | `AUTH_TIMEOUT` | control | no CLIENT_AUTHENTICATE within `authMs` (5 s), or the authenticator took longer | yes |
  * | 4413 | `SLOW_READER` | both | more bytes wait for this reader than the server keeps for one | yes |
  * | 4500 | `SERVER_FAULT` | control | a fault of the server, or a token whose key it does not know yet; it has logged which | yes |
@@ -36,5 +36,5 @@ export const CloseCode = {
 /** One of these numbers. */
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
-/** With which `TOO_LONG` comes: whoever has sent the message is told what to do. */
+/** The reason that is sent with `TOO_LONG`: it tells the sender of the message what to do. */
 export const TOO_LONG = 'A message is longer than this server accepts (maxMessageBytes): send it in parts.';

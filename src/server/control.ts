@@ -29,38 +29,38 @@ export interface ControlPlaneOptions {
   readonly drops: Drops;
   readonly outbox: Outbox;
   readonly limits: LimitSettings;
-  /** For the own relay, in the profile `secured`. */
+  /** Issues tickets for the own relay, in the profile `secured`; else undefined. */
   readonly tickets: Tickets | undefined;
   readonly ticketSeconds: number;
   readonly heartbeat: Heartbeat;
-  /** What clients are told of the heartbeat, in milliseconds. */
+  /** The heartbeat interval that clients are told, in milliseconds. */
   readonly heartbeatMs: number;
   /** How long a connection may take to authenticate, in milliseconds. */
   readonly authMs: number;
-  /** How long a connection whose id another one wants has to give a sign of life, in milliseconds. */
+  /** How long a connection has to give a sign of life when another connection wants one of its ids, in milliseconds. */
   readonly probeMs: number;
   /** How long a PATRON_NOTIFY waits for a JOIN at most, in milliseconds. */
   readonly holdMs: number;
   readonly logger: Logger;
-  /** How many connections have joined the topic of this key on the own relay. */
+  /** How many relay connections have joined the topic of this key, in a cluster on the relays of all servers. */
   readonly joined: (key: string) => number;
   /** Whether a brewer's details name the own relay; `authority` is the Host by which the brewer's client reached us. */
   readonly ownRelay: (brew: BrewDetails, authority: string) => boolean;
-  /** Hears of every match. */
+  /** Told of every match that begins or ends. */
   readonly listener: MatchListener<Peer>;
-  /** The network that this server is part of. */
+  /** The cluster that this server is part of, if any. */
   readonly cluster: Cluster | undefined;
 }
 
 /** In how many steps all tickets are renewed. */
 const RENEWAL_STEPS = 100;
 
-/** An end of a match: at this server, or at another one of its cluster. */
+/** A client as the matchmaker knows it: connected to this server, or registered at another server of its cluster. */
 export type Peer = ControlSession | RemotePeer;
 
-/** The control server: its connections, the matchmaker that they share and the barrier behind it. */
+/** The control server: its connections, the matchmaker that they share, and the barrier that its packets pass. */
 export class ControlPlane {
-  /** Whom tokens are shown to. Another object after each reload, even of the same authenticator: what that knows may have changed. */
+  /** The authenticator in use. Each reload makes a new object, even for the same authenticator, because what it accepts may have changed. */
   gate: { readonly by: Authenticator };
   readonly drops: Drops;
   readonly outbox: Outbox;
@@ -160,7 +160,7 @@ export class ControlPlane {
         session.deliver(errorPacket('REGISTERED_TWICE', taken(kind, id), subject));
       },
       tooLong(session, kind, id) {
-        // Without its id as the subject, by which clients take it for refused: here it counts.
+        // The ERROR does not name the id as its subject: a client would take the registration for refused, but at this server it counts.
         session.deliver(errorPacket('LIMIT_EXCEEDED', `The ${kind} ${id} is too long for the registry of this cluster: it is matched at this server only. Shorten its details.`));
       },
     });
@@ -170,7 +170,7 @@ export class ControlPlane {
     return this.#sessions.size;
   }
 
-  /** PATRON_NOTIFYs that wait for a JOIN. */
+  /** How many PATRON_NOTIFYs wait for a JOIN. */
   get held(): number {
     return this.#barrier.held;
   }
@@ -182,14 +182,14 @@ export class ControlPlane {
     this.#heartbeat.add(session);
   }
 
-  /** Takes a packet of an authenticated client, and how long that is. */
+  /** Handles a packet of an authenticated client. `length`: the packet's length in bytes. */
   receive(session: ControlSession, packet: Packet, length: number): void {
     this.#directory?.before(session, packet);
     this.#pass(this.matchmaker.receive(session, packet, length, (items) => this.#pass(items)));
     this.#directory?.after(session, packet);
   }
 
-  /** Refuses a packet of an authenticated client that is beyond a limit. */
+  /** Refuses a packet of an authenticated client because it exceeds a limit. */
   refuse(session: ControlSession, packet: Packet, excess: Excess): void {
     this.drops.add(excess.reason);
     if (isRegister(packet)) this.#pass(this.matchmaker.refuse(session, packet, excess));
@@ -202,7 +202,7 @@ export class ControlPlane {
     return rival instanceof ControlSession ? rival : undefined;
   }
 
-  /** What other servers of the cluster tell. */
+  /** Takes the registrations at other servers of the cluster; undefined without a cluster. */
   get elsewhere(): ReplicaOwner | undefined {
     return this.#directory;
   }
@@ -218,7 +218,7 @@ export class ControlPlane {
     if (wanted && this.matchmaker.client(session)) this.receive(session, unregistering(wanted), 0);
   }
 
-  /** Takes another authenticator: those whom it does not know are closed, those with other rights have to come again. */
+  /** Replaces the authenticator: closes connections whose token it does not know, or to which it gives other rights. */
   reload(authenticator: Authenticator): void {
     this.gate = { by: authenticator };
     for (const session of this.#sessions) session.recheck();
@@ -230,7 +230,7 @@ export class ControlPlane {
   }
 
   #pass(items: readonly Outgoing<Peer>[]): void {
-    // What concerns clients of other servers they are told there.
+    // Clients of other servers are told by their own server.
     this.#barrier.pass(items.filter(({ client }) => client instanceof ControlSession));
   }
 
@@ -238,20 +238,20 @@ export class ControlPlane {
     if (client instanceof ControlSession) client.deliver(reachedBy(client.handshake, this.#stamp?.put(packet, this.matchmaker) ?? packet, this.#isOwn));
   }
 
-  /** Takes other ticket keys, and gives everybody tickets that are signed by the first of them. */
+  /** Replaces the ticket keys, and gives every pair a ticket that is signed with the first of them. */
   replaceKeys(keys: readonly Uint8Array[]): void {
     this.#tickets?.replace(keys);
     this.#renew();
   }
 
   /**
-   * Fresh tickets for all pairs: those that they have hold for as long again. Spread over a quarter of their life, so that
-   * neither this server nor the relay has to do it all at once.
+   * Gives all pairs fresh tickets. This begins at half of a ticket's life and is spread over a quarter of it, so that neither
+   * this server nor the relay has to do it all at once.
    */
   #renew(): void {
     const renewals = this.#stamp?.renewals(this.matchmaker, (match) => this.#barrier.heard(match));
     if (!renewals) return;
-    // Those of other servers too: they are gone through as well, and left out only when it comes to sending.
+    // Counts the registrations at other servers too: `renewals` goes through them as well, and only `#send` leaves them out.
     const { allBrewers, allPatrons } = this.matchmaker;
     const share = Math.ceil((allBrewers.size + allPatrons.size) / RENEWAL_STEPS);
     clearInterval(this.#spread);
@@ -265,7 +265,7 @@ export class ControlPlane {
     this.#spread.unref();
   }
 
-  /** Stops all timers. To be called when all connections have ended: then nothing is held for any of them. */
+  /** Stops all timers. Call it when all connections have ended, because then the barrier holds nothing. */
   close(): void {
     this.#departures.finish();
     clearInterval(this.#renewal);

@@ -5,7 +5,7 @@ import { isTopicPattern } from '../core/topic.js';
 import { hashToken } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
 
-/** What a connection was let in by. Of the token only a hash is kept. */
+/** The token and the rights that a connection was let in with. Of the token only a hash is kept. */
 export class Credential {
   readonly #tokenHash: string;
   readonly #rights: Rights;
@@ -18,10 +18,10 @@ export class Credential {
     if (rights.expiresAt !== undefined) this.#await(rights.expiresAt, expired);
   }
 
-  /** Whether an authenticator would give the same now. */
+  /** Whether an authenticator would give the token the same rights now. */
   recheck(by: Authenticator): 'same' | 'changed' | 'unknown' {
     const verdict = by.compare?.(this.#tokenHash, this.#rights);
-    // What is no verdict, such as a promise of one, must let nobody stay.
+    // Any other value, such as a promise, must not let the connection stay.
     return verdict === 'same' || verdict === 'unknown' ? verdict : 'changed';
   }
 
@@ -31,7 +31,7 @@ export class Credential {
   }
 
   #await(expiresAt: number, expired: () => void): void {
-    // A timer ends after 24 days at the latest.
+    // A timer can run for 24 days at most, so it may take several.
     this.#timer = after(expiresAt - Date.now(), () => {
       if (Date.now() < expiresAt) this.#await(expiresAt, expired);
       else expired();
@@ -39,18 +39,18 @@ export class Credential {
   }
 }
 
-/** Whether an authenticator's answer comes later: its promise need not be one of this realm, nor one of the language's. */
+/** Whether an authenticator's answer comes later: any thenable counts as a promise, because it may come from another realm or a library. */
 export const isLater = (answer: object | undefined): answer is PromiseLike<Rights | undefined> =>
   typeof answer === 'object' && answer !== null && 'then' in answer && typeof answer.then === 'function';
 
 /**
- * What an authenticator has given, if it can be used: who is let in by anything else would find out at the first topic.
+ * Returns the rights that an authenticator has given, if they are well-formed: other values would fail only at the client's first topic.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function checkRights(rights: Rights): Rights {
   const { mayRead, mayWrite, reads, expiresAt } = rights;
   const isFit = typeof mayRead === 'function' && typeof mayWrite === 'function' && (expiresAt === undefined || Number.isFinite(expiresAt));
-  // Other servers of a cluster are told `reads`, and make rights of it.
+  // Other servers of a cluster are told `reads`, and build rights from it.
   if (isFit && (reads === undefined || (Array.isArray(reads) && reads.every(isTopicPattern)))) return rights;
   const message = 'authenticate() must return { mayRead(topic), mayWrite(topic), reads?, expiresAt? }, reads as a list of topic patterns, expiresAt as Date.now(); or undefined, to refuse the token.';
   throw new PubkeeperError('OPTION_INVALID', message);

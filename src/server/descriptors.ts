@@ -3,8 +3,8 @@ import { devNull } from 'node:os';
 import type { Logger } from '../core/host.js';
 
 /**
- * Tells when this process has no file descriptor left. Whoever connects is then let go at once by libuv, below Node, so that nobody else
- * would say a word of it.
+ * Logs when this process has no file descriptor left. libuv, below Node, then closes each new connection at once, so that nothing else
+ * would report it.
  */
 export class Descriptors {
   readonly #logger: Logger;
@@ -15,7 +15,7 @@ export class Descriptors {
     this.#logger = logger;
   }
 
-  /** To be called now and then. */
+  /** Checks once; call it now and then. */
   look(): void {
     if (this.#isLooking) return;
     this.#isLooking = true;

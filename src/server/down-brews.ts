@@ -5,7 +5,7 @@ import { brewerNotify, brewerRemoved, patronNotify, patronRemoved } from './matc
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron } from './match.js';
 import { file, unfile } from './sets.js';
 
-/** What BREW_STATE says: of all pairs of the client, or of those that have the ids that are given. */
+/** What a BREW_STATE says: about all pairs of the client, or only about those with the ids that are given. */
 export interface BrewState {
   readonly brew: string;
   readonly isUp: boolean;
@@ -13,7 +13,7 @@ export interface BrewState {
   readonly patronId: string | undefined;
 }
 
-/** Undefined for what is in words of another kind of client. */
+/** Undefined for states or ids that this server does not know, such as another kind of client may send. */
 export function readBrewState(payload: Extract<Packet, { type: typeof PacketType.BREW_STATE }>['payload']): BrewState | undefined {
   const { brew, state, brewer_id, patron_id } = payload;
   const [brewerId, patronId] = [readId(brewer_id), readId(patron_id)];
@@ -21,13 +21,13 @@ export function readBrewState(payload: Extract<Packet, { type: typeof PacketType
   return state === 'up' || state === 'down' ? { brew, isUp: state === 'up', brewerId, patronId } : undefined;
 }
 
-/** More states of one client are not kept. */
+/** How many states of one client are kept. */
 const MAX_STATES = 10_000;
 
-/** A brew that is down for all pairs of a registration, or for that with a peer. */
+/** A brew that is down for all pairs of a registration, or for the pair with one peer. */
 export type Down = readonly [brew: string, peerId?: string];
 
-/** Of so many peers that are named alone other servers are told: such a state is about each registration of its client, of which there may be ten thousand. */
+/** How many states that name only a peer are shared per registration: such a state is about every registration of its client, perhaps ten thousand. */
 const MOST_PEERS = 100;
 
 /** What is down, and the ids that were named: none, one or two. */
@@ -39,12 +39,12 @@ interface DownBrew {
 /** The brews that a client has said to be down, and for which of its pairs. */
 export class DownBrews {
   readonly #keys = new Map<string, DownBrew>();
-  /** Those that name an id. */
+  /** The entries that name an id, by that id. */
   readonly #byId = new Map<string, Set<DownBrew>>();
-  /** Those that name one id alone. */
+  /** The entries that name exactly one id. */
   readonly #alone = new Set<DownBrew>();
 
-  /** False when it changes nothing. */
+  /** Records a state; returns false when it changes nothing. */
   set({ brew, isUp, brewerId, patronId }: BrewState): boolean {
     const key = keyOf(brew, brewerId, patronId);
     const before = this.#keys.get(key);
@@ -62,9 +62,9 @@ export class DownBrews {
   }
 
   /**
-   * What concerns pairs of the registration of this id, whichever kind it is.
-   * @param brews the names of its brews: of others it has no pairs
-   * @param isOther whether an id is that of another registration of the same client
+   * What concerns pairs of the registration with this id, be it a brewer or a patron.
+   * @param brews the names of its brews: it has no pairs over others
+   * @param isOther whether an id belongs to another registration of the same client
    */
   of(id: string, brews: ReadonlySet<string>, isOther: (id: string) => boolean): Down[] {
     if (!this.#keys.size) return [];
@@ -83,6 +83,7 @@ export class DownBrews {
     return own;
   }
 
+  /** Whether a brew is down for the pair of these two. */
   has(brew: string, brewerId: string, patronId: string): boolean {
     if (!this.#keys.size) return false;
     const scopes = [keyOf(brew), keyOf(brew, brewerId), keyOf(brew, undefined, patronId), keyOf(brew, brewerId, patronId)];
@@ -93,8 +94,8 @@ export class DownBrews {
 const keyOf = (brew: string, brewerId = '', patronId = ''): string => `${brewerId}/${patronId}/${brew}`;
 
 /**
- * The match over the first brew in the brewer's list that the patron has too and that is up at both, or else over the first
- * that both have; undefined when there is none.
+ * The match over the first brew in the brewer's list that the patron has too and that is up at both; if none is up, over the
+ * first that both have; undefined when they have none in common.
  */
 export function chooseBrew<C>(
   brewer: RegisteredBrewer<C>,
@@ -127,11 +128,11 @@ interface Everybody<C> {
 /** Whether these two have this brew in common. */
 const share = <C>({ brewer, patron }: Match<C>, brew: string): boolean => patron.brews.has(brew) && brewer.brews.some(({ name }) => name === brew);
 
-/** Whether a state can move a match at all: most that are told of have no other way, or do not have that one. */
+/** Whether a state can move a match at all: most matches have no other common brew, or do not have this one. */
 export const canMove = <C>(match: Match<C>, { brew, isUp }: BrewState): boolean =>
   isUp ? match.brew.name !== brew && share(match, brew) : match.brew.name === brew && match.brewer.brews.some(({ name }) => name !== brew && share(match, name));
 
-/** The matches of a client that a state is about. A client may have millions: those of one that is named are found by that one. */
+/** The matches of a client that a state is about. A client may have millions: if a registration is named, only its matches are looked at. */
 export function affected<C>({ brewers, patrons }: Ends<C>, { brewerId, patronId }: BrewState, { allBrewers, allPatrons }: Everybody<C>): Match<C>[] {
   if (brewerId === undefined && patronId === undefined) {
     const matches = new Set<Match<C>>();
@@ -144,9 +145,9 @@ export function affected<C>({ brewers, patrons }: Ends<C>, { brewerId, patronId 
 }
 
 /**
- * What to tell of matches that have moved to another brew: patrons first, and each patron and brewer once. Clients that
- * know of moves get the notification alone, and replace the pair that they have, without a moment between; others are
- * told of an end and a beginning.
+ * The packets about matches that have moved to another brew: patrons first, with one notification for each patron and
+ * brewer. Clients that know of moves get the notification alone, and replace the pair that they have, without a gap; for
+ * others the pair ends and begins again.
  */
 export function moveNotices<C>(moved: readonly Match<C>[], knowsMoves: (client: C) => boolean): Outgoing<C>[] {
   const out: Outgoing<C>[] = [];

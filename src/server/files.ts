@@ -7,14 +7,14 @@ import { show } from '../core/id.js';
 import { notAllowed, nothingHere, say, takeNothing, type RequestHandler } from './http.js';
 import { readPath } from './upgrade.js';
 
-/** What `send` says when it cannot send something. */
+/** The error that `send` emits when it cannot send a file. */
 interface Failure extends Error {
   readonly status: number;
   readonly code?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What was said of the file before it could not be read. */
+/** Headers about the file, which may be set before the file turns out to be unreadable. */
 const OF_THE_FILE = ['Accept-Ranges', 'Content-Range', 'ETag', 'Last-Modified'];
 
 /**
@@ -30,7 +30,7 @@ export function serveFiles(directory: string): RequestHandler {
   return (request, response) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') return notAllowed(response);
     takeNothing(response);
-    // Asked for again each time, and sent only when it has changed: a page and its scripts are of one version.
+    // Browsers ask again each time, and get a file only if it has changed: so a page and its scripts are of the same version.
     response.setHeader('Cache-Control', 'no-cache');
     sendFile(directory, readPath(request.url), request, response);
   };
@@ -38,13 +38,13 @@ export function serveFiles(directory: string): RequestHandler {
 
 function sendFile(root: string, path: string, request: IncomingMessage, response: ServerResponse): void {
   send(request, path, { root, dotfiles: 'ignore', extensions: ['html'], cacheControl: false })
-    // No redirect: a proxy may serve this under another path than is known here.
+    // No redirect: a proxy may serve this under a path that is not known here.
     .on('directory', () => sendFile(root, `${path}/`, request, response))
     .on('stream', (file: ReadStream) => {
-      // It has become shorter meanwhile: what comes next on this connection would be taken for the rest.
+      // If the file has become shorter meanwhile, cut the connection: the client would take the next answer for the rest of the file.
       file.once('end', () => file.bytesRead === Number(response.getHeader('Content-Length')) || request.socket.destroy());
     })
-    // Whatever becomes of a file after the server has started is an answer to who has asked for it, and never the end of the server.
+    // Whatever happens to a file after the server has started leads to an answer for the client that asked for it, never to the end of the server.
     .on('error', (failure: Failure) => refuse(failure, response))
     .pipe(response);
 }

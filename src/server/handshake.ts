@@ -1,11 +1,11 @@
 import type { PacketVersion } from '../core/packet.js';
 
-/** What the handshake of a control connection told. */
+/** What the handshake of a control connection says. */
 export interface Handshake {
   readonly version: PacketVersion;
   /** The Host header: host and port by which this client reaches the server. */
   readonly authority: string;
-  /** Whether it does so by TLS, to this server or to a proxy before it. */
+  /** Whether the client speaks TLS, to this server or to a proxy in front of it. */
   readonly secure: boolean;
   /** The address of the other end, for the log. */
   readonly address: string;

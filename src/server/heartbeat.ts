@@ -1,19 +1,19 @@
-/** A connection as the heartbeat sees it. Whoever reads from it sets `silence` to 0 at every sign of life. */
+/** What the heartbeat needs of a connection. The code that reads from it sets `silence` to 0 at every sign of life. */
 export interface Beating {
   /** Half intervals since the last sign of life. */
   silence: number;
-  /** Whether this server does not read from it now: what it says is not heard, so it is not silent. */
+  /** Whether this server does not read from it now: then it does not count as silent, because what it sends is not seen. */
   readonly isPaused?: boolean;
   /** Asks the other end for a sign of life. */
   ping(): void;
-  /** Ends the connection: its other end is not there any more. */
+  /** Ends the connection, because its other end is gone. */
   cut(): void;
 }
 
-// More than four halves: cut after 2 intervals of silence, at the latest after 2.5.
+// A connection is cut when it was silent for more than four halves: after 2 intervals, at the latest after 2.5.
 const LIMIT = 4;
 
-/** Pings every connection once an interval and cuts those that are silent. One timer for all; it is not here. */
+/** Pings every connection once an interval and cuts those that are silent. The owner has the one timer for all of them. */
 export class Heartbeat {
   readonly #all = new Set<Beating>();
   #ping = false;

@@ -20,7 +20,7 @@ const HEADERS: readonly (readonly [string, string])[] = [
   ['Cross-Origin-Resource-Policy', 'same-origin'],
 ];
 
-/** Browsers ignore this, and complain of it in the console, where a page came neither by TLS nor from this machine. */
+/** Sent only by TLS or on loopback: for other pages browsers ignore this header, and complain about it in the console. */
 const OPENER_POLICY = 'Cross-Origin-Opener-Policy';
 
 function setHeaders(response: ServerResponse): void {
@@ -31,17 +31,17 @@ function setHeaders(response: ServerResponse): void {
 
 const hostName = (host = ''): string => host.replace(/:\d*$/, '');
 
-/** What the server's own pages tell. */
+/** What the server's own pages need to know. */
 export interface OwnPages {
-  /** It has ended, or is about to: /healthz. */
+  /** For /healthz: whether the server has ended, or is about to. */
   readonly isClosing: boolean;
-  /** Why no clients should be sent here: /readyz; undefined when they may. */
+  /** For /readyz: why no clients should be sent here; undefined when they may. */
   readonly problem: string | undefined;
-  /** /metrics; undefined where that is not to be told. */
+  /** For /metrics; undefined where /metrics does not answer. */
   readonly stats: (() => ServerStats) | undefined;
 }
 
-/** The server's own answers, then those of `handler`. */
+/** Answers at the server's own paths, and leaves all others to `handler`. */
 export function answer(
   request: IncomingMessage,
   response: ServerResponse,
@@ -98,15 +98,16 @@ export function refuse(socket: Duplex, status: number, sentence: string): void {
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
+/** Answers with 404. */
 export const nothingHere = (response: ServerResponse): void => say(response, 404, 'There is nothing at this address.');
 
-/** Refuses what would change something. */
+/** Refuses a method that is neither GET nor HEAD. */
 export function notAllowed(response: ServerResponse): void {
   response.setHeader('Allow', 'GET, HEAD');
   say(response, 405, 'Only GET and HEAD are allowed here.');
 }
 
-/** Nobody reads what a request brings here: its connection ends with the answer, or whoever sends without end would have it all looked through. */
+/** Closes the connection with the answer if the request has a body: nobody reads it here, and Node would go on to parse a body without end. */
 export function takeNothing(response: ServerResponse): void {
   const { 'transfer-encoding': coding, 'content-length': length } = response.req.headers;
   if (coding !== undefined || Number(length) > 0) response.setHeader('Connection', 'close');

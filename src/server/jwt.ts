@@ -7,7 +7,7 @@ import { hashToken, readRights, rightsOf } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
 import { checkNames } from './options.js';
 
-/** The signatures that are known: what {@link JwtOptions} may name. */
+/** The signature algorithms that are supported: what `algorithms` of {@link JwtOptions} may name. */
 export const JWT_ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
 /** One of {@link JWT_ALGORITHMS}. */
 export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
@@ -16,7 +16,7 @@ export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
 export interface JwtOptions {
   /** A PEM public key or certificate, a JWK, a JWKS, or for HS256 a secret of at least 32 bytes. */
   readonly key?: string | undefined;
-  /** A file with such a text. It is read once; see `server.reload()`. */
+  /** The path of a file that holds such a key. The file is read once; see `server.reload()`. */
   readonly keyFile?: string | undefined;
   /**
    * The URL of a JWKS: https, or http on this machine. It is fetched when the first token comes, again after ten minutes, and when a
@@ -33,7 +33,7 @@ export interface JwtOptions {
   readonly leewaySeconds?: number | undefined;
 }
 
-/** Three parts in base64url, written in the one way there is. `jose` also reads what has blanks or stray bits in it. */
+/** Whether a token is three parts in canonical base64url. `jose` also accepts blanks and stray bits. */
 function isCompact(token: string): boolean {
   const parts = token.split('.');
   return parts.length === 3 && parts.every((part) => Buffer.from(part, 'base64url').toString('base64url') === part);
@@ -42,7 +42,7 @@ function isCompact(token: string): boolean {
 type Keys = CryptoKey | JWK | Uint8Array | CompactVerifyGetKey;
 
 /**
- * Accepts signed tokens (JWT). The claim `rights` says what each may do: `[{"topic": "plant.**", "read": true}]`. A token
+ * Accepts signed tokens (JWT). The claim `rights` says what a token may do: `[{"topic": "plant.**", "read": true}]`. A token
  * must have an expiry (`exp`); `leewaySeconds` after it the connection ends. Made by {@link JwtAuthenticator.create}.
  */
 export class JwtAuthenticator implements Authenticator {
@@ -51,7 +51,7 @@ export class JwtAuthenticator implements Authenticator {
   readonly #options: JwtOptions;
   readonly #leeway: number;
 
-  /** Keys and options, hashed: where they are others, this is another authenticator. */
+  /** A hash of keys and options. Rights of an authenticator with another fingerprint have to be given anew. */
   readonly #fingerprint: string;
   static readonly #made = new WeakMap<Rights, string>();
 
@@ -112,19 +112,19 @@ export class JwtAuthenticator implements Authenticator {
       return made;
     } catch (error) {
       if (error instanceof PubkeeperError) throw error;
-      // The words of `jose` name claims, and say nothing of what they hold.
+      // The messages of `jose` name claims, but do not quote what they hold.
       return (error as Error).message;
     }
   }
 
-  /** Tokens are not kept: those that were taken by the same keys and options are good still, others are to come again. */
+  /** Tokens are not kept: rights that were given by the same keys and options are still good; clients with others have to come again. */
   compare(_tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown' {
     const by = JwtAuthenticator.#made.get(former);
     if (by === undefined) return 'unknown';
     return by === this.#fingerprint ? 'same' : 'changed';
   }
 
-  /** @internal For published vectors: what a token's signature covers, if that is good; its claims are not looked at. */
+  /** @internal For published test vectors: the payload of a token if its signature is good; its claims are not checked. */
   async open(token: string): Promise<Uint8Array | undefined> {
     if (!isCompact(token)) return undefined;
     try {
@@ -136,7 +136,7 @@ export class JwtAuthenticator implements Authenticator {
   }
 }
 
-// One form for every source. A key that is there already is given whatever the token's header says of it: `jose` looks at
+// One form for every source. A key that is there already is used whatever the token's header says about keys: `jose` checks
 // whether it fits the algorithm.
 const getter = (keys: Keys): CompactVerifyGetKey => (typeof keys === 'function' ? keys : () => keys);
 
@@ -171,7 +171,7 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
   }
   const fetched = createRemoteJWKSet(new URL(jwksUrl));
   return async (header, token) => {
-    // Keys that were fetched before the token came may be older than the one that signed it: that is no verdict.
+    // Keys that were fetched before the token came may be older than the key that signed it: then "no matching key" is no verdict.
     const isStale = fetched.coolingDown;
     try {
       return await fetched(header, token);
@@ -181,7 +181,7 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
         throw new PubkeeperError('UNAUTHORIZED', 'The key of a token is not known. The keys were fetched less than 30 s ago and will be fetched again: the client may retry.', { jwksUrl }, cause);
       }
       if (['ERR_JWKS_NO_MATCHING_KEY', 'ERR_JWKS_MULTIPLE_MATCHING_KEYS', 'ERR_JOSE_NOT_SUPPORTED'].includes(fault)) throw cause;
-      // Not the token's fault: its client may come back with it.
+      // Not the token's fault: the client may come back with it.
       throw new PubkeeperError('SERVER_ERROR', 'The keys by which tokens are checked cannot be fetched.', { jwksUrl }, cause);
     }
   };
@@ -189,7 +189,7 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
 
 async function parseKey(text: string, algorithms: readonly JwtAlgorithm[], source: string): Promise<Keys> {
   const symmetric = algorithms.includes('HS256');
-  // A public key is no secret: who could have it taken for one could sign tokens.
+  // A public key is no secret: if it was used as one, for HS256, anybody could sign tokens.
   if (symmetric && algorithms.length > 1) throw invalid('HS256 uses a secret, the others use public keys: choose one kind');
   if (text.startsWith('{')) {
     const parsed = parseJson(text, source);
@@ -224,14 +224,14 @@ async function parseKey(text: string, algorithms: readonly JwtAlgorithm[], sourc
   return secret;
 }
 
-/** Whether a key is of the kind for one of these algorithms. By another one every token would be refused, and nobody would say why. */
+/** Whether a key can be used for one of these algorithms. With any other key every token would be refused, and nobody would say why. */
 async function fits({ use: _use, key_ops: _operations, ...jwk }: JWK, algorithms: readonly JwtAlgorithm[]): Promise<boolean> {
   for (const algorithm of algorithms) {
     if ((jwk.alg ?? algorithm) !== algorithm) continue;
     try {
       if (isLong(await importJWK(jwk, algorithm))) return true;
     } catch {
-      // perhaps for another one
+      // perhaps it fits another algorithm
     }
   }
   return false;

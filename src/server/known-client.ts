@@ -7,9 +7,9 @@ import type { Places } from './places.js';
 export interface Client<C> extends Party<C> {
   readonly brewers: Set<RegisteredBrewer<C>>;
   readonly patrons: Set<RegisteredPatron<C>>;
-  /** Whether it takes a notification of a pair that it has as the word that the pair has moved to another brew. */
+  /** Whether it understands moves: a notification of a pair that it already has means that the pair has moved to another brew. */
   moves: boolean;
-  /** The lengths of all its registrations. */
+  /** The length of all its registrations together, in bytes. */
   bytes: number;
 }
 
@@ -24,14 +24,14 @@ export const newClient = <C>(rights: Rights, places: Places<C>): Client<C> => ({
   down: new DownBrews(),
 });
 
-/** What a client has registered: how many patrons and brewers, how long all of it is, and in how many pairs it is. */
+/** What a client has registered: how many patrons and brewers, their length together in bytes, and how many pairs they make. */
 export interface Usage {
   readonly count: number;
   readonly bytes: number;
   readonly pairs: number;
 }
 
-/** Notes how long a registration of a client is now. */
+/** Records the present length of a registration of a client, in bytes. */
 export function resize<C>(known: Client<C>, registration: { bytes: number }, bytes: number): void {
   known.bytes += bytes - registration.bytes;
   registration.bytes = bytes;

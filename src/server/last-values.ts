@@ -1,15 +1,15 @@
-/** A frame that is kept: the bytes are our own, and longer than the frame where a longer one came before. */
+/** A frame that is kept. `bytes` is a buffer of its own, which is longer than the frame if a longer frame came before. */
 interface Retained {
   bytes: Uint8Array<ArrayBuffer>;
   length: number;
   stamp: number;
 }
 
-/** The last frame of each topic, up to a number and a number of bytes: the one not used for the longest time goes first. */
+/** The last frame of each topic, up to a number of frames and of bytes: the least recently used one goes first. */
 export class LastValues {
   readonly #most: number;
   readonly #mostBytes: number;
-  // A map remembers the order in which keys were set: the first is the one not used for the longest time.
+  // A map keeps the order in which keys were set, and a key that is used is set again: so the first key is the least recently used.
   readonly #values = new Map<string, Retained>();
   #newest = '';
   #bytes = 0;
@@ -27,7 +27,7 @@ export class LastValues {
     return this.#bytes;
   }
 
-  /** The frame of a key, as a view that is good until the next `set`. */
+  /** The frame of a key, as a view that is valid until the next `set`. */
   get(key: string): Uint8Array | undefined {
     const last = this.#values.get(key);
     if (!last) return undefined;
@@ -41,8 +41,8 @@ export class LastValues {
   }
 
   /**
-   * Keeps a frame, unless one that was published later is kept already.
-   * @param stamp when it was published, by whatever clock; one that is the same counts as later
+   * Keeps a frame, unless one that was published later is kept already; returns false in that case.
+   * @param stamp when it was published, by whatever clock; an equal stamp counts as later
    */
   set(key: string, frame: Uint8Array, stamp = 0): boolean {
     let last = this.#values.get(key);
@@ -53,8 +53,8 @@ export class LastValues {
     }
     if (!last) this.#values.set(key, (last = { bytes: new Uint8Array(0), length: 0, stamp }));
     last.stamp = stamp;
-    // Copied, because the frame may be a small view of a large receive buffer, which would be kept whole. The bytes are
-    // used again for the next frame, unless that wastes more than half of them.
+    // Copied, because the frame may be a small view of a large receive buffer, which would be kept whole. The buffer is
+    // used again for the next frame, unless that wastes more than half of it.
     if (last.bytes.length < frame.length || last.bytes.length > 2 * frame.length) {
       this.#bytes += frame.length - last.bytes.length;
       last.bytes = new Uint8Array(frame.length);

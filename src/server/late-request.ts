@@ -1,11 +1,11 @@
 import { IncomingMessage } from 'node:http';
 
 /**
- * A request as Node's `http` makes it, with an end to it: what a connection has sent ahead comes in chunks of 64 KiB, and Node goes through all of
- * such a chunk, with an object or two for each request, also where the connection was cut at the first of them. A thousand connections that do so at
- * once took 30 s of the server's time and 3 GB. Behind an upgrade it reads no further: so what comes behind the cut is one.
+ * A request of Node's `http` that makes Node stop after the connection was cut. Requests that a connection has sent ahead come in chunks of 64 KiB, and
+ * Node parses all of a chunk, with an object or two for each request, even if the connection was cut at the first of them. A thousand such connections
+ * at once took 30 s of the server's time and 3 GB. After an upgrade Node parses no further: so a request after the cut claims to be an upgrade.
  *
- * Whatever it is made of is handed on: Node gives the socket alone, Deno and Bun more, and Bun the socket as the last.
+ * All arguments of the constructor are passed on: Node gives only the socket, Deno and Bun give more, and Bun gives the socket last.
  */
 export class LateRequest extends IncomingMessage {
   constructor(...given: ConstructorParameters<typeof IncomingMessage>) {

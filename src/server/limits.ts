@@ -53,13 +53,13 @@ export interface Limits {
    */
   readonly bufferedBytes?: number | undefined;
   /**
-   * What happens to a relay connection for which more waits. `'drop'` (default): once it has read what waits, it gets the newest frame of
-   * each topic that it missed. `'cut'`: it is closed with 4413, and has 2 s to answer the close.
+   * What happens to a relay connection for which more than `bufferedBytes` waits. `'drop'` (default): once it has read what waits, it gets the
+   * newest frame of each topic that it missed. `'cut'`: it is closed with 4413, and has 2 s to answer the close.
    */
   readonly slowReader?: 'drop' | 'cut' | undefined;
 }
 
-/** The limits as the server works with them. `connectionsPerAddress` undefined: as the default has it. */
+/** The limits with all defaults. `connectionsPerAddress` stays undefined if it was not given, because its default depends on the address. */
 export interface LimitSettings extends Complete<Omit<Limits, 'connectionsPerAddress'>> {
   readonly connectionsPerAddress: number | undefined;
 }
@@ -108,26 +108,26 @@ export function readLimits(limits: Limits, count: Count): LimitSettings {
   return { ...read, connectionsPerAddress: connectionsPerAddress === undefined ? undefined : read.connectionsPerAddress, slowReader };
 }
 
-/** Bytes of a packet before a client is let in; version 1.0 has no longer ones. To read a MiB of JSON can take a tenth of a second. */
+/** How many bytes a packet may have before authentication: as many as version 1.0 allows. To parse a MiB of JSON can take a tenth of a second. */
 export const MOST_BEFORE_AUTH = 0xffff + 8;
 
-/** A limit that a packet is beyond. */
+/** Which limit a packet exceeds, and what to say about it. */
 export interface Excess {
   readonly reason: DropReason;
   readonly code: ErrorCode;
   readonly message: string;
 }
 
-/** What is nested deeper could not be written as JSON again: that takes a stack. No brew or cipher has more than a few levels. */
+/** How deeply a payload may be nested: very deep nesting would overflow the stack when it is written as JSON again. Brews need only a few levels. */
 const MAX_DEPTH = 32;
 
 const isDeep = (value: unknown, left = MAX_DEPTH): boolean =>
   typeof value === 'object' && value !== null && (!left || Object.values(value).some((inner) => isDeep(inner, left - 1)));
 
-/** Longer names of brews are not kept: nobody has a brew of such a name. */
+/** How many characters the name of a brew may have; real names are much shorter. */
 const MAX_NAME = 255;
 
-/** What limit a packet of `length` bytes is beyond; undefined when it is within all. `usage`: what else its client has registered. */
+/** The limit that a packet of `length` bytes exceeds; undefined when it exceeds none. `usage`: what else its client has registered. */
 export function excessOf(packet: Packet, length: number, limits: LimitSettings, usage: () => Usage): Excess | undefined {
   const { type, payload } = packet;
   if (type === PacketType.BREW_STATE && payload.brew.length > MAX_NAME) {

@@ -22,10 +22,10 @@ const GRACE_MS = 1_000;
 
 const CROWDED = 'There are too many connections from this address: close some.';
 
-/** How many requests of a connection may wait for the answer to one before them. Browsers send none ahead. */
+/** How many requests of a connection may wait for the answer to an earlier one. Browsers send no requests ahead. */
 const MOST_AHEAD = 16;
 
-/** A code alone helps nobody: clients tell what it came with. */
+/** Adds a reason where `ws` closes with the code alone: clients report the reason, and the code by itself does not say what to do. */
 class Telling extends WebSocket {
   override close(code?: number, reason?: string | Buffer): void {
     super.close(code, reason ?? (code === CloseCode.TOO_LONG ? TOO_LONG : undefined));
@@ -47,25 +47,25 @@ export interface ListenerHooks {
   /** Something went wrong with the port itself, or with a hook. */
   fault(error: unknown): void;
   readonly addresses: AddressBook;
-  /** Checked by `checkTls`. */
+  /** Certificate and key, checked by `checkTls`; undefined: no TLS. */
   readonly tls: TlsFiles | undefined;
   /** The longest message of a kind of connection, in bytes. */
   readonly maxPayload: { readonly control: number; readonly relay: number };
 }
 
-/** One TCP port: plain HTTP, and WebSockets that are told apart by their handshakes. */
+/** One TCP port: plain HTTP, and WebSockets of control and relay, which their handshakes tell apart. */
 export class Listener {
   readonly #hooks: ListenerHooks;
   readonly #http: Server;
   readonly #sockets = new Set<Duplex>();
   readonly #control: WebSocketServer;
   readonly #relay: WebSocketServer;
-  /** What was decided for a handshake that `ws` is working on. */
+  /** The subprotocol that was chosen for each handshake that `ws` is working on. */
   readonly #protocols = new WeakMap<IncomingMessage, string>();
-  /** The answers that each connection waits for: the first is being given. */
+  /** The answers that each connection waits for: the first is in progress. */
   readonly #turns = new WeakMap<Duplex, (() => void)[]>();
   #closing: Promise<void> | undefined;
-  /** Who is there may stay, for a while; nobody else is let in. */
+  /** Connections that are there may stay for a while; new ones are refused. */
   isDraining = false;
 
   constructor(hooks: ListenerHooks) {
@@ -77,7 +77,7 @@ export class Listener {
     this.#http.on('connection', (socket) => {
       const { addresses } = hooks;
       const address = socket.remoteAddress ?? '';
-      // As many again are kept for as long as it takes to tell them why they are refused.
+      // Twice the limit are let in: those beyond the limit stay for as long as it takes to tell them why they are refused.
       if (addresses.count(address) >= 2 * addresses.limit(address)) {
         hooks.crowded();
         socket.destroy();
@@ -89,13 +89,13 @@ export class Listener {
         leave();
         this.#sockets.delete(socket);
       });
-      // A connection that breaks between two owners must not end the process.
+      // If a connection breaks while neither `http` nor `ws` listens for its errors, the process must not end.
       socket.on('error', () => socket.destroy());
     });
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
   }
 
-  /** The port that it listens on. */
+  /** The TCP port that it listens on. */
   get port(): number {
     return (this.#http.address() as AddressInfo).port;
   }
@@ -110,7 +110,7 @@ export class Listener {
         this.#http.once('error', reject);
         this.#http.listen({ port, host }, () => {
           this.#http.off('error', reject);
-          // Out of file descriptors, say. There is nothing to do but to go on.
+          // For example, no file descriptor is left. Report it and go on.
           this.#http.on('error', (error) => this.#hooks.fault(error));
           resolve();
         });
@@ -120,7 +120,7 @@ export class Listener {
     }
   }
 
-  /** Serves other certificates from now on. */
+  /** Uses another certificate for new connections. */
   secure(tls: TlsFiles): void {
     if ('setSecureContext' in this.#http) (this.#http as HttpsServer).setSecureContext(pem(tls));
   }
@@ -132,7 +132,7 @@ export class Listener {
 
   async #close(): Promise<void> {
     const ended = [this.#http, this.#control, this.#relay].map(
-      // An error means that it was not running: what is wanted.
+      // An error means that it was not running, which is fine.
       (part) => new Promise<void>((resolve) => void part.close(() => resolve())),
     );
     for (const sockets of [this.#control, this.#relay]) {
@@ -150,10 +150,10 @@ export class Listener {
       noServer: true,
       WebSocket: Telling,
       maxPayload,
-      // Each part holds on to more memory than it has bytes. Browsers send long messages in parts too, but not in so many.
+      // Each part of a message takes more memory than it has bytes. Browsers send long messages in parts too, but not in so many.
       maxFragments: 256,
       maxBufferedChunks: 16_384,
-      // Costs a lot of memory, and ciphertext does not shrink.
+      // Compression costs a lot of memory, and ciphertext does not shrink.
       perMessageDeflate: false,
       autoPong: false,
       handleProtocols: (_offered, request) => this.#protocols.get(request) || false,
@@ -161,8 +161,8 @@ export class Listener {
   }
 
   /**
-   * One after the other, where a connection does not wait: Node hands over whatever it sends at once, thousands at a time, each of
-   * which may open a file, and says nothing to an answer whose turn had not come when the connection broke.
+   * Answers requests that a connection has sent ahead one after the other. Node hands over all of them at once, perhaps thousands, each of
+   * which may open a file; and if the connection breaks, Node emits nothing on answers whose turn had not come.
    */
   #answerInTurn(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
@@ -192,14 +192,14 @@ export class Listener {
   }
 
   /**
-   * Who offers another upgrade, as some HTTP clients offer HTTP/2 with each request, need not get it: Node hands these over
-   * as it does WebSockets, so that they are answered here.
+   * Answers a request that offers an upgrade other than a WebSocket as if it was plain: some HTTP clients offer HTTP/2 with each
+   * request. Node hands these requests over like WebSockets, without a response.
    */
   #answerInstead(request: IncomingMessage, socket: Duplex): void {
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(socket as Socket);
-    // Node minds it no more: it has to be read to see its end, and one that never ends is not waited for.
+    // Node does not handle this socket any more: it has to be read so that its end is seen, and one that never ends has to be cut.
     socket.resume();
     response.on('finish', () => {
       socket.end();
@@ -210,7 +210,7 @@ export class Listener {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    // What came behind a cut: see LateRequest.
+    // A request that came after the connection was cut: see LateRequest.
     if (socket.destroyed) return;
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') return this.#answerInstead(request, socket);
     if (this.#isCrowded(request)) {
@@ -239,7 +239,7 @@ export class Listener {
     try {
       return this.#hooks.route(upgrade);
     } catch (error) {
-      // A rule of the user's on origins has failed.
+      // The user's `allowOrigin` has thrown.
       this.#hooks.fault(error);
       return { kind: 'refused', status: 500, sentence: 'Internal server error: its log says more.' };
     }

@@ -9,8 +9,8 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
- * A logger that writes each entry as one line of JSON: `time`, `level`, `message`, and `error` where there is one. What it
- * is given by this server holds neither tokens nor keys.
+ * A logger that writes each entry as one line of JSON: `time`, `level`, `message`, and `error` where there is one. What this
+ * server logs holds neither tokens nor keys.
  * @param level the least that is written; default `'warn'`
  * @param write takes a line, its line break included; default: stderr
  * @throws {PubkeeperError} `OPTION_INVALID`: there is no such level
@@ -19,7 +19,7 @@ export function jsonLogger(
   level: LogLevel = 'warn',
   write: (line: string) => void = (line) => void process.stderr.write(line),
 ): Required<Logger> & {
-  /** What goes its way: `pubkeeper serve` writes of it, `createServer` does not. */
+  /** Logs a normal event, such as a start: `pubkeeper serve` does so, `createServer` does not. */
   info(...data: unknown[]): void;
 } {
   const least = LOG_LEVELS.indexOf(level);
@@ -36,12 +36,12 @@ export function jsonLogger(
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
-/** Lines of one level that are written at once, and then in a second. */
+/** How many lines of one level are written at once, and then per second. */
 const [BURST, RATE] = [100, 1];
 
 /**
- * A logger of what strangers can bring about as often as they like, such as refused tokens: they must not fill a disk. What is left out
- * is told by number.
+ * A logger for events that strangers can cause as often as they like, such as refused tokens: they must not fill a disk. It says how many
+ * lines it has left out.
  * @param now a clock in milliseconds
  */
 export function sparing(logger: Logger, now?: () => number): Logger {
@@ -59,7 +59,7 @@ export function sparing(logger: Logger, now?: () => number): Logger {
   return { debug: (...data) => logger.debug?.(...data), warn: spare((...data) => logger.warn(...data)), error: spare((...data) => logger.error(...data)) };
 }
 
-/** Logs a fault. The text says what was thrown too: pino leaves out what is behind a text. */
+/** Logs a fault. The text includes the message of what was thrown, because pino ignores arguments after a text. */
 export function logFault(logger: Pick<Logger, 'error'>, what: string, thrown: unknown): void {
   logger.error(`${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`, ...(thrown instanceof Error ? [thrown] : []));
 }

@@ -2,7 +2,7 @@ import { PubkeeperError, type ErrorCode } from '../core/errors.js';
 import { PacketType } from '../core/packet.js';
 import type { BrewDetails, BrewerConfig, BrewerInfo, Packet, PatronInfo } from '../core/packet.js';
 
-// What the matchmaker knows and says. `C` is whatever stands for a client: it is only compared, never looked into.
+// The data of the matchmaker, and the packets that it sends. `C` is the type of a client: clients are only compared with each other.
 
 /** What a token allows. Topics are literal. */
 export interface Rights {
@@ -11,11 +11,11 @@ export interface Rights {
   /** Whether its brewers may publish this topic. */
   mayWrite(topic: string): boolean;
   /**
-   * The patterns that `mayRead` goes by: where they are narrower than a patron's own, its brewers are looked up by them. The
+   * The patterns that `mayRead` follows. A patron's brewers are looked up by these where they are narrower than its own pattern. The
    * other servers of a cluster need them: without them a patron with a wildcard is matched only with brewers of its own server.
    */
   readonly reads?: readonly string[];
-  /** When they end, as `Date.now()`: the connection is closed then, and its client may come back with a new token. */
+  /** When the rights end, in milliseconds as in `Date.now()`: the connection is closed then, and its client may come back with a new token. */
   readonly expiresAt?: number;
 }
 
@@ -26,9 +26,9 @@ export interface RegisteredBrewer<C> {
   topic: string;
   config: BrewerConfig;
   brews: readonly BrewDetails[];
-  /** The length of its registration. */
+  /** The length of its registration, in bytes. */
   bytes: number;
-  /** The other servers of a cluster do not learn of it: it meets clients of its own server only. */
+  /** Whether it is kept from the other servers of a cluster: then it is matched with clients of its own server only. */
   isSecluded: boolean;
   readonly matches: Map<RegisteredPatron<C>, Match<C>>;
 }
@@ -39,16 +39,16 @@ export interface RegisteredPatron<C> {
   readonly client: C;
   pattern: string;
   brews: ReadonlyMap<string, BrewDetails>;
-  /** The length of its registration. */
+  /** The length of its registration, in bytes. */
   bytes: number;
-  /** The other servers of a cluster do not learn of it: it meets clients of its own server only. */
+  /** Whether it is kept from the other servers of a cluster: then it is matched with clients of its own server only. */
   isSecluded: boolean;
   readonly matches: Map<RegisteredBrewer<C>, Match<C>>;
 }
 
 /**
- * A brewer and a patron that know of each other. The object stays the same for as long as the brewer has no reason to
- * hear of a change.
+ * A brewer and a patron that are matched. The object stays the same unless something changes that the brewer has to be
+ * told of.
  */
 export interface Match<C> {
   readonly brewer: RegisteredBrewer<C>;
@@ -57,18 +57,19 @@ export interface Match<C> {
   readonly topic: string;
   /** The brewer's details of the chosen brew: what the patron is told. */
   brew: BrewDetails;
-  /** The patron's details of it: what the brewer is told. */
+  /** The patron's details of the same brew: what the brewer is told. */
   patronBrew: BrewDetails;
 }
 
-/** A packet on its way to a client. */
+/** A packet that is to be sent to a client. */
 export interface Outgoing<C> {
   readonly client: C;
   readonly packet: Packet;
-  /** What a PATRON_NOTIFY or a PATRON_REMOVED is about. */
+  /** For a PATRON_NOTIFY or a PATRON_REMOVED: the pairs that it tells of. */
   readonly about?: PatronNews<C>;
 }
 
+/** What a packet tells a brewer of its patrons. */
 export interface PatronNews<C> {
   readonly brewer: RegisteredBrewer<C>;
   /** In the order of the packet's list. */
@@ -77,7 +78,7 @@ export interface PatronNews<C> {
   readonly answer: boolean;
 }
 
-/** The brews by name; of two with one name the first counts. */
+/** The brews by name; of two with the same name the first counts. */
 export function brewsByName(brews: readonly BrewDetails[]): Map<string, BrewDetails> {
   const byName = new Map<string, BrewDetails>();
   for (const brew of brews) if (!byName.has(brew.name)) byName.set(brew.name, brew);
@@ -121,11 +122,13 @@ export const patronNotify = <C>(
   about: { brewer, matches, answer },
 });
 
+/** BREWER_REMOVED: tells a patron that a match has ended. */
 export const brewerRemoved = <C>({ brewer, patron, topic }: Match<C>): Outgoing<C> => ({
   client: patron.client,
   packet: { type: PacketType.BREWER_REMOVED, payload: { topic, patron_id: patron.id, brewer_id: brewer.id } },
 });
 
+/** PATRON_REMOVED: tells a brewer that a match has ended. */
 export const patronRemoved = <C>(match: Match<C>): Outgoing<C> => ({
   client: match.brewer.client,
   packet: {
@@ -135,7 +138,7 @@ export const patronRemoved = <C>(match: Match<C>): Outgoing<C> => ({
   about: { brewer: match.brewer, matches: [match], answer: false },
 });
 
-/** The registration that an ERROR is about: clients ignore keys that they do not know, ours reads these. */
+/** The registration that an ERROR is about. Our client reads these keys; other clients ignore keys that they do not know. */
 export interface ErrorSubject {
   readonly brewer_id?: string;
   readonly patron_id?: string;
@@ -147,7 +150,7 @@ export function errorPacket(code: ErrorCode, message: string, subject: ErrorSubj
   return { type: PacketType.ERROR, payload };
 }
 
-/** What `check` throws, if it throws one of ours. */
+/** The `PubkeeperError` that `check` throws; undefined if it throws nothing. Any other error is thrown on. */
 export function faultOf(check: () => void): PubkeeperError | undefined {
   try {
     check();

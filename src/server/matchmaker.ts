@@ -17,7 +17,7 @@ type PatronRegister = Payload<typeof PacketType.PATRON_REGISTER>;
  * Who is registered and who is matched with whom (protocol, section 2). Knows no sockets and no clock: packets go in,
  * packets for clients come out, to be sent in their order. For a new match the patron is told before the brewer.
  *
- * A registration that is refused leaves what was registered under that id as it was.
+ * A refused registration leaves an earlier registration under the same id as it was.
  */
 export class Matchmaker<C> {
   readonly #clients = new Map<C, Client<C>>();
@@ -31,7 +31,7 @@ export class Matchmaker<C> {
     this.#pairs = new Pairs((client) => this.#clients.get(client), listener);
   }
 
-  // Of this server: those of others are counted there. Only a pair of two servers is counted by both.
+  // These count clients of this server and what they have registered. A pair of clients of two servers is counted by both.
 
   get clients(): number {
     return this.#clients.size - this.#far.brewers.size - this.#far.patrons.size;
@@ -54,7 +54,7 @@ export class Matchmaker<C> {
     return patron && this.#brewers.get(brewerId)?.matches.get(patron);
   }
 
-  // Of all servers, by id.
+  // The registrations at all servers, by id.
 
   get allBrewers(): ReadonlyMap<string, RegisteredBrewer<C>> {
     return this.#brewers;
@@ -77,15 +77,15 @@ export class Matchmaker<C> {
     return this.#clients.get(client);
   }
 
-  /** The brews that a client has said to be down, as far as pairs of this registration of its are concerned: each for all of them, or for that with a peer. */
+  /** The brews that a client has reported down and that concern its registration `end`: each for all pairs of `end`, or for the pair with one peer. */
   downOf(client: C, end: RegisteredBrewer<C> | RegisteredPatron<C>): readonly Down[] {
     const isOther = (other: string): boolean => other !== end.id && (this.#brewers.get(other) ?? this.#patrons.get(other))?.client === client;
     return this.#clients.get(client)?.down.of(end.id, brewNames(end), isOther) ?? [];
   }
 
   /**
-   * Lets an authenticated client in. Its rights hold for as long as it stays. `isFar`: it is connected to another server,
-   * and is matched with this one's clients only.
+   * Adds an authenticated client, whose rights stay the same until it is gone. `isFar`: it is connected to another server,
+   * and is matched only with clients of this one.
    */
   add(client: C, rights: Rights, isFar = false): void {
     const places = isFar ? this.#far : this.#near;
@@ -98,7 +98,7 @@ export class Matchmaker<C> {
     return holder === client ? undefined : holder;
   }
 
-  /** What a client has registered, apart from the one that `packet` registers. */
+  /** What a client has registered, without the registration that `packet` would replace. */
   usage(client: C, packet: Packet): Usage {
     const known = this.#clients.get(client);
     if (!known) return { count: 0, bytes: 0, pairs: 0 };
@@ -117,8 +117,8 @@ export class Matchmaker<C> {
   }
 
   /**
-   * Takes a packet of a client that was added, `length` bytes of it. Types that are not about matching lead to nothing: BREWS_REGISTER
-   * is none, because matching goes by the brews of each registration. What is about very many pairs `pass` takes in parts, before the rest.
+   * Handles a packet of `length` bytes of an added client. Types that do not affect matching return nothing; so does BREWS_REGISTER, because each
+   * registration lists its own brews. Packets about very many pairs are given to `pass` in parts, and only the rest is returned.
    */
   receive(client: C, packet: Packet, length = 0, pass?: Pass<Outgoing<C>>): Outgoing<C>[] {
     const known = this.#clients.get(client);
@@ -146,19 +146,19 @@ export class Matchmaker<C> {
     }
   }
 
-  /** Refuses what a client wants to register, and leaves what it has under that id as it is. */
+  /** Refuses a registration; an earlier one of the same client under the same id stays as it is. */
   refuse(client: C, packet: Register, objection: Objection): Outgoing<C>[] {
     const held = this.#holding(packet);
     return refusal(client, packet, objection, held?.client === client ? held : undefined);
   }
 
-  /** The other servers do not learn of this registration, until it is made anew: its pairs with clients of theirs end. */
+  /** Keeps a registration from the other servers until the client registers it again: ends its pairs with their clients. */
   seclude(end: RegisteredBrewer<C> | RegisteredPatron<C>): Outgoing<C>[] {
     end.isSecluded = true;
     return [...end.matches.values()].flatMap((match) => (this.#pairs.part(match) ? [patronRemoved(match), brewerRemoved(match)] : []));
   }
 
-  /** A client's connection has ended: everything of its is unregistered. `pass`: as with `receive`. */
+  /** A client's connection has ended: unregisters everything of this client. `pass`: as with `receive`. */
   gone(client: C, pass?: Pass<Outgoing<C>>): Outgoing<C>[] {
     const known = this.#clients.get(client);
     if (!known) return [];
@@ -205,7 +205,7 @@ export class Matchmaker<C> {
       this.#pairs.unlink(old);
       out.push(brewerRemoved(old));
       if (same) {
-        // Only the patron has something to learn: the brewer keeps the pair that it knows.
+        // Only the patron is told of the change: for the brewer the pair stays the same.
         old.brew = match.brew;
         wanted.set(patron, old);
       } else {
@@ -258,7 +258,7 @@ export class Matchmaker<C> {
     return out;
   }
 
-  /** What `find` finds where a client may meet others: those of this server, and for one of this server those of others too. */
+  /** What `find` finds among the registrations that a client may be matched with: at this server, and for a client of this server also at others. */
   #meet<T>(known: Client<C>, find: (places: Places<C>) => readonly T[]): readonly T[] {
     const near = find(this.#near);
     const far = known.places.isFar ? [] : find(this.#far);
@@ -287,7 +287,7 @@ export class Matchmaker<C> {
     });
   }
 
-  /** Moves the pairs of a client that a change of a brew's state is about: to the best common brew that is up. */
+  /** A brew's state has changed: moves the affected pairs of the client to the best common brew that is up. */
   #state(known: Client<C>, state: BrewState | undefined, pass?: Pass<Outgoing<C>>): Outgoing<C>[] {
     if (!state || !known.down.set(state)) return [];
     const parts = new Parts(pass);

@@ -2,7 +2,7 @@ import { file, unfile } from './sets.js';
 
 // Who has joined which topic of the relay, to be found from both sides.
 
-/** Who has joined a topic, and what was published on it in this tick. There is one for as long as somebody has joined. */
+/** Who has joined a topic, and what was published on it in this tick. It exists for as long as somebody has joined. */
 export interface Topic<C> {
   readonly key: string;
   readonly members: Set<C>;
@@ -18,6 +18,7 @@ interface Pending<C> {
 
 const NOTHING: ReadonlySet<never> = new Set();
 
+/** All topics that somebody has joined. */
 export class Memberships<C> {
   readonly #topics = new Map<string, Topic<C>>();
   readonly #connections = new Map<C, Set<string>>();

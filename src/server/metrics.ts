@@ -33,7 +33,7 @@ const CLUSTER_METRICS: Readonly<Record<keyof ClusterStats, Metric>> = {
   waitingBytes: ['cluster_waiting_bytes', 'gauge', 'Bytes that NATS has not confirmed; of the last 128 KiB it is not asked.'],
 };
 
-/** Every reason is told from the start: Prometheus sees no increase in a count that is there for the first time. */
+/** Every reason is listed from the start, with 0: Prometheus sees no increase in a counter that appears for the first time. */
 const NO_DROPS: Readonly<Record<DropReason, 0>> = {
   'control-packet': 0, 'control-text': 0, 'control-unknown': 0, 'relay-packet': 0, 'relay-frame': 0, 'relay-topic': 0, 'relay-text': 0,
   'too-long': 0, websocket: 0, unauthorized: 0, expired: 0, 'auth-timeout': 0, handshake: 0, silent: 0, 'slow-reader': 0, 'slow-reader-frame': 0,

@@ -38,7 +38,7 @@ export interface ServerOptions {
   /** The longest payload of a message, in bytes, without headers; default 1 MiB. Several short messages may come together, up to 64 KiB. */
   readonly maxMessageBytes?: number | undefined;
   /**
-   * Receives refusals (`warn`), oddities (`debug`) and faults (`error`); default: only faults, to the console. Of those that clients cause, it gets
+   * Receives refusals (`warn`), oddities (`debug`) and faults (`error`); default: only faults, to the console. Of entries that clients cause, it gets
    * 100 refusals and 100 faults at once, then one a second of each, which says how many were left out.
    */
   readonly logger?: Logger | undefined;
@@ -87,14 +87,14 @@ export interface ServerOptions {
 /** What `server.reload()` takes: as in {@link ServerOptions}. */
 export type ReloadOptions = Pick<ServerOptions, 'tokens' | 'ticketKeys' | 'tls'>;
 
-/** The options as the server works with them. */
+/** The options, checked and with their defaults. */
 export interface ServerSettings extends Omit<Complete<ServerOptions>, 'tokens' | 'relayPort' | 'http' | 'allowOrigin' | 'limits' | 'tls' | 'origins' | 'ticketKeys' | 'cluster'> {
   readonly cluster: ClusterSettings | undefined;
   readonly tickets: Tickets | undefined;
   readonly tls: ServerOptions['tls'];
   readonly limits: LimitSettings;
   readonly authenticator: Authenticator;
-  /** The token that was made up, where none was given. */
+  /** The token that the server made, where `tokens` was not given. */
   readonly token: string | undefined;
   readonly loopback: boolean;
   readonly relayPort: number | undefined;
@@ -110,12 +110,12 @@ const NAMES: Readonly<Record<keyof ServerOptions, true>> = {
   allowOrigin: true,
 };
 
-/** What `server.reload()` takes. */
+/** The names of the options that `server.reload()` takes. */
 export const RELOADED: Readonly<Record<keyof ReloadOptions, true>> = { tokens: true, ticketKeys: true, tls: true };
 
 /**
- * Refuses names that are not known: one that is misspelt would else be a default that nobody wanted. What is given is not
- * shown: it may be a secret.
+ * Refuses unknown names of options: with a misspelt one the default would hold, and nobody would notice. The values are not
+ * shown, because they may be secrets.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function checkNames(caller: string, options: unknown, names: Readonly<Record<string, true>>): void {
@@ -128,7 +128,7 @@ export function checkNames(caller: string, options: unknown, names: Readonly<Rec
 }
 
 /**
- * Checks what would else be noticed when it is used, perhaps by a stranger's request.
+ * Checks types that would otherwise cause an error only when the option is used, perhaps by a stranger's request.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 function checkTypes(options: ServerOptions): void {
@@ -142,7 +142,7 @@ function checkTypes(options: ServerOptions): void {
   for (const [name, value] of Object.entries({ http, allowOrigin })) {
     if (value !== undefined && typeof value !== 'function') throw invalid(name, 'must be a function', value);
   }
-  // Not shown: it may hold a key.
+  // The value is not shown, because it may hold a key.
   if (tls !== undefined && !isObject(tls)) throw new PubkeeperError('OPTION_INVALID', 'The option "tls" must be { cert, key } in PEM; leave it out to serve without TLS.', { option: 'tls' });
   if (origins !== undefined && !Array.isArray(origins)) throw invalid('origins', 'must be a list of origins', origins);
   if (relayAddresses !== undefined && !(Array.isArray(relayAddresses) && relayAddresses.every(isAddress))) {
@@ -176,12 +176,12 @@ export function readOptions(given: ServerOptions | null): ServerSettings {
       { host },
     );
   }
-  // Before a cluster is connected to: nobody would let go of that.
+  // Checked before the server connects to a cluster: if this threw later, nobody would close that connection.
   if (tls) checkTls(tls);
   const profile = options.profile ?? (loopback ? 'open' : 'secured');
   if (profile !== 'open' && profile !== 'secured') throw invalid('profile', 'must be "open" or "secured"', profile);
-  const tickets = new Tickets(options.ticketKeys); // checked in both profiles: what is tried on loopback is to start elsewhere too
-  // 32 random bytes: nobody guesses it, and it survives being pasted into a URL or a shell.
+  const tickets = new Tickets(options.ticketKeys); // checked in both profiles: options that work on loopback should work elsewhere
+  // 32 random bytes, which nobody can guess, in characters that need no escaping in a URL or a shell.
   const token = tokens === undefined ? randomBytes(32).toString('base64url') : undefined;
   const table = token === undefined ? tokens : { [token]: [{ topic: '**', read: true, write: true }] };
   const port = count('port', options.port, 9898, 0, 65_535);
@@ -218,6 +218,7 @@ function count(name: string, value: unknown, fallback: number, least: number, mo
   throw invalid(name, `must be a whole number from ${least} to ${most}`, value);
 }
 
+/** Whether `tokens` is an authenticator, and not a table. */
 export const isAuthenticator = (value: unknown): value is Authenticator =>
   typeof value === 'object' && value !== null && 'authenticate' in value && typeof value.authenticate === 'function';
 

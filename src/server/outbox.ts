@@ -6,14 +6,14 @@ import type { Drops } from './stats.js';
 /** How long the other end has to answer a close, in milliseconds, before the socket is cut. */
 const CLOSE_MS = 2_000;
 
-/** The part of the bound from which on a reader counts as full. */
+/** The part of `maxBuffered` above which a reader counts as full. */
 const FULL = 1 / 4;
 
-/** The one place where bytes leave for a WebSocket, and where it is decided that a reader is too slow. */
+/** Sends to control connections, answers pings, and decides which readers are too slow. */
 export class Outbox {
   readonly #drops: Drops;
   readonly #maxBuffered: number;
-  /** Whose answer to a ping is on its way out, and the last ping that has come since. */
+  /** The sockets whose last pong is still on its way out, each with the last ping that has come since. */
   readonly #pings = new WeakMap<WebSocket, Uint8Array | undefined>();
 
   /** @param maxBuffered bytes that may wait for one reader */
@@ -22,7 +22,7 @@ export class Outbox {
     this.#maxBuffered = maxBuffered;
   }
 
-  /** Sends one binary message, or cuts a reader that is too slow. A connection that is closing or gone takes nothing, and nothing is said of it. */
+  /** Sends one binary message, or closes a reader that is too slow. Does nothing if the connection is closing or closed. */
   send(socket: WebSocket, bytes: Uint8Array): void {
     if (socket.readyState !== WebSocket.OPEN) return;
     if (this.fits(socket, bytes.length)) socket.send(bytes, { binary: true });
@@ -30,8 +30,8 @@ export class Outbox {
   }
 
   /**
-   * Answers a WebSocket ping. Not left to `ws`, because who pings and never reads would fill the memory, and a system call for each
-   * ping of a flood takes the server's time: of those that come while an answer is on its way out, the last is answered (RFC 6455, section 5.5.3).
+   * Answers a WebSocket ping. `ws` does not do it, because a client that pings and never reads would fill the memory, and a system call for each
+   * ping of a flood takes too much time: of the pings that come while a pong is on its way out, only the last is answered (RFC 6455, section 5.5.3).
    */
   pong(socket: WebSocket, data: Uint8Array): void {
     if (socket.readyState !== WebSocket.OPEN) return;
@@ -44,19 +44,19 @@ export class Outbox {
     });
   }
 
-  /** Tells a reader that is too slow so, and closes it. */
+  /** Closes a reader that is too slow, and tells it why. */
   cut(socket: WebSocket): void {
     this.#drops.add('slow-reader');
     end(socket, CloseCode.SLOW_READER, 'Too much data is waiting to be read: read faster, or join fewer topics.');
   }
 
-  /** Whether `length` more bytes may wait for this reader. One message may, however long, where little else waits. */
+  /** Whether `length` more bytes may wait for this reader. A single message of any length may, as long as the reader is not full. */
   fits(socket: WebSocket, length: number): boolean {
     const waiting = socket.bufferedAmount;
     return waiting <= this.#maxBuffered * FULL || waiting + length <= this.#maxBuffered;
   }
 
-  /** Whether so much waits for this reader that those who publish for it should wait: well before anything is dropped. */
+  /** Whether so much waits for this reader that its publishers should wait. This is well before anything is dropped. */
   isFull(socket: WebSocket): boolean {
     return socket.bufferedAmount > this.#maxBuffered * FULL;
   }
@@ -76,7 +76,7 @@ export function bytesOf(data: WebSocket.RawData): Uint8Array {
   return data instanceof ArrayBuffer ? new Uint8Array(data) : data;
 }
 
-/** Counts what `ws` reports of a connection that breaks the WebSocket protocol; `ws` itself closes it. */
+/** Counts what `ws` reports of a connection that breaks the WebSocket protocol; `ws` itself closes the connection. */
 export function countFault(error: Error, drops: Drops): void {
   if (!('code' in error) || typeof error.code !== 'string') return;
   if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') drops.add('too-long');

@@ -13,23 +13,23 @@ export const addressOf = (request: IncomingMessage): string => request.socket.re
 export const localAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((list) => list?.map(({ address }) => address.toLowerCase()) ?? []);
 
-/** The host of a URL by which a server is reached from this machine that is bound to `host`. */
+/** The host of a URL by which this machine reaches a server that is bound to `host`. */
 export function urlHost(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Whether this is `host:port` as brewers' details come to be written: an IPv6 address in brackets, a port from 1 to 65535. */
+/** Whether this is a `host:port` with which a brewer's relay can be compared: an IPv6 address in brackets, a port from 1 to 65535. */
 export function isAddress(value: unknown): boolean {
   const [, port] = (typeof value === 'string' && /^(?:\[[\da-f:.]+\]|[^\s/:@[\]]+):([1-9]\d{0,4})$/i.exec(value)) || [];
   return Number(port) <= 65_535;
 }
 
-/** How many addresses of strangers' relays the log tells of: brewers name what they like. */
+/** How many unknown relay addresses are logged, because brewers can name as many as they like. */
 const MOST_TOLD = 100;
 
-/** Which relays that brewers name are this server's: those are given tickets, and what is brewed waits for a patron's JOIN there. */
+/** Decides which relays that brewers name are this server's own: their pairs get tickets, and the brewer is told of a patron after its JOIN. */
 export class OwnRelays {
   readonly #ports: () => readonly (number | undefined)[];
   readonly #addresses: ReadonlySet<string>;
@@ -38,10 +38,10 @@ export class OwnRelays {
   readonly #told = new Set<string>();
 
   /**
-   * @param ports at which the relay is: the main one, and its own in the split layout
-   * @param addresses this machine's
+   * @param ports the ports of the relay: the main one, and in the split layout its own one
+   * @param addresses the addresses of this machine
    * @param named further names of the relay, each `host:port`
-   * @param unknown told once of each relay that is not known
+   * @param unknown called once with the address of each relay that is not known
    */
   constructor(
     ports: () => readonly (number | undefined)[],
@@ -56,11 +56,11 @@ export class OwnRelays {
   }
 
   /**
-   * Whether a brewer's details name our relay: by the name that its client knows us by, or by one of ours.
-   * @param authority the Host by which that client reached us
+   * Whether a brewer's details name this server's relay: by the host by which its client reaches the server, or by a known name or address.
+   * @param authority the Host header by which that client has reached the server
    */
   has({ name, hostname, port, secure }: BrewDetails, authority: string): boolean {
-    // Nobody could read at anything else.
+    // With any other details no patron could connect.
     const number = portOf(port, secure);
     if (name !== 'websocket' || typeof hostname !== 'string' || !Number.isInteger(number)) return false;
     const bare = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();

@@ -3,8 +3,8 @@ import { PacketType } from '../core/packet.js';
 import type { BrewDetails, BrewerInfo, Packet } from '../core/packet.js';
 import { isLoopback } from './upgrade.js';
 
-// Details of the WebSocket brew that name no host: "the relay of the server that you are connected to". The servers of a
-// cluster have them of each other's brewers; clients are told host and port.
+// WebSocket brew details without a host (`hostname: null`) mean "the relay of the server that you are connected to". The servers
+// of a cluster share their brewers in this form; clients are told host and port.
 
 /** How a client reaches its server. */
 export interface Reach {
@@ -13,13 +13,13 @@ export interface Reach {
   readonly secure: boolean;
 }
 
-/** Whether details of a brew name the relay of whichever server one is connected to. */
+/** Whether the details of a brew mean the relay of the server that a client is connected to. */
 export const isNowhere = ({ name, hostname }: BrewDetails): boolean => name === 'websocket' && hostname === null;
 
 /**
- * A packet with the relay that this client reaches its server by, wherever details name none; and where they name the own one as
- * a brewer on this machine reaches it, by loopback: for a client elsewhere that is another machine.
- * @param isOwn whether a brewer's relay, by the details that the patron is told, is that of this server
+ * A packet in which details without a host name the host and port by which this client reaches its server. So do details of the own relay
+ * that a brewer on this machine has named by loopback: for a client elsewhere, that would be another machine.
+ * @param isOwn whether the relay of the pair is that of this server
  */
 export function reachedBy(reach: Reach, packet: Packet, isOwn: (brewerId: string, patronId: string) => boolean): Packet {
   if (packet.type !== PacketType.BREWER_NOTIFY) return packet;
@@ -38,7 +38,7 @@ function locate({ authority, secure }: Reach): { hostname: string; port: number;
   return { hostname, port: port === undefined ? (secure ? 443 : 80) : Number(port), secure };
 }
 
-/** What of a handshake tells whether the client speaks TLS: to this server, or to a proxy before it. */
+/** The parts of a handshake that tell whether the client speaks TLS, to this server or to a proxy in front of it. */
 export interface Transport {
   readonly isTls: boolean;
   readonly forwarded: string | undefined;
@@ -46,7 +46,7 @@ export interface Transport {
   readonly authority: string;
 }
 
-/** A proxy says it by X-Forwarded-Proto; a page of https: opens nothing but wss:, unless on its own machine. */
+/** Whether the client speaks TLS. A proxy says so in X-Forwarded-Proto; a page from https: can only open wss:, except on its own machine. */
 export function isSecure({ isTls, forwarded, origin, authority }: Transport): boolean {
   if (isTls) return true;
   if (forwarded !== undefined) return /^\s*(https|wss)\b/i.test(forwarded);

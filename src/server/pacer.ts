@@ -2,36 +2,36 @@ import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
 import { Bucket } from './bucket.js';
 
-// Back-pressure. A burst is faster than any reader, and a healthy one must not lose it; but nobody may wait for long for a
-// reader that does not read. So whoever publishes for a full reader is not read from until that has drained:
-// - where nobody else reads what it publishes: until the reader has taken nothing at all for 2 s;
-// - where somebody does: until the reader has taken nothing for 20 ms, and no more than a second at first and then a
-//   hundredth of the time. Neighbours are to feel a slow reader in less than one of a hundred messages.
-// After that the reader is slow, and nobody waits for it until it has drained.
+// Back-pressure. A burst is faster than any reader, and a healthy reader must not lose it; but nobody may wait for long for
+// a reader that does not read. So this server does not read from a publisher of a full reader until the reader has drained:
+// - if nobody else reads what it publishes, it waits until the reader has taken nothing at all for 2 s;
+// - if somebody does, it waits until the reader has taken nothing for 20 ms, and in total for a second at first and then for
+//   a hundredth of the time: other readers should notice a slow reader in less than one of a hundred messages.
+// After that the reader counts as slow, and nobody waits for it until it has drained.
 
 const ALONE_MS = 2_000;
 const BESIDE_MS = 20;
 const CREDIT_MS = 1_000;
 const CREDIT_MS_PER_SECOND = 10;
 /**
- * How often that is looked at. Time counts by looks, each of which has had a turn of the event loop before it: where this whole
- * process had no turn for a while, its readers had none to take anything either.
+ * How often a full reader is looked at, in milliseconds. Quiet time is counted in looks, with a turn of the event loop before each: while
+ * this whole process stands still, no reader can take anything, and that must not count.
  */
 const LOOK_MS = 5;
-/** The most that a look costs a reader, whatever the time since the one before. Timers come somewhat late on any machine. */
+/** How much credit a look may cost a reader, however long ago the previous look was. Timers come somewhat late on any machine. */
 const LOOK_COST_MS = 2 * LOOK_MS;
 
-/** A connection, as it is paced. */
+/** What the pacer needs of a connection. */
 export interface Paced {
-  /** Bytes that its other end has taken. */
+  /** How many bytes its other end has taken so far. */
   readonly taken: number;
   /** Stops reading what it publishes. */
   hold(): void;
-  /** Reads on. */
+  /** Continues to read. */
   release(): void;
 }
 
-/** A reader that is full, and those who wait for it. */
+/** What is known of a full reader, and of the publishers that wait for it. */
 interface Full<C> {
   readonly waiting: Set<C>;
   timer: Timer | undefined;
@@ -39,11 +39,14 @@ interface Full<C> {
   /** For how long nothing was taken, in ms. */
   quietMs: number;
   lookedAt: number;
+  /** Whether any other reader would notice if this publisher waited. */
   others: (publisher: C) => boolean;
+  /** Whether other readers notice that publishers wait for this one. */
   beside: boolean;
   isSlow: boolean;
 }
 
+/** Decides which publishers wait for which full readers, and for how long. */
 export class Pacer<C extends Paced> {
   readonly #full = new Map<C, Full<C>>();
   readonly #credits = new WeakMap<C, Bucket>();
@@ -56,8 +59,8 @@ export class Pacer<C extends Paced> {
   }
 
   /**
-   * `reader` is full, by what these publishers have sent.
-   * @param others whether anybody else would feel it if this publisher waited
+   * `reader` is full because of what these publishers have sent.
+   * @param others whether any other reader would notice if this publisher waited
    */
   full(reader: C, publishers: Iterable<C>, others: (publisher: C) => boolean): void {
     const now = performance.now();
@@ -95,7 +98,7 @@ export class Pacer<C extends Paced> {
   }
 
   #look(reader: C, full: Full<C>): void {
-    // Neighbours that were full as well may have drained.
+    // Other readers that were full as well may have drained.
     for (const publisher of full.waiting) full.beside ||= full.others(publisher);
     full.quietMs = reader.taken > full.taken ? 0 : full.quietMs + LOOK_MS;
     full.taken = reader.taken;
@@ -104,7 +107,7 @@ export class Pacer<C extends Paced> {
     else full.timer = after(LOOK_MS, () => this.#look(reader, full));
   }
 
-  /** Takes from the reader's credit for the time that others have waited, where neighbours feel it; whether nothing is left. */
+  /** Charges the reader's credit for the time that publishers have waited, if other readers notice it; returns whether no credit is left. */
   #pay(reader: C, full: Full<C>): boolean {
     const now = performance.now();
     const cost = full.waiting.size ? Math.min(now - full.lookedAt, LOOK_COST_MS) : 0;

@@ -2,45 +2,46 @@ import { chooseBrew, type DownBrews } from './down-brews.js';
 import type { Match, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
 import type { Places } from './places.js';
 
-// The pairs that there are: which brewer and patron may meet, and over which brew. Knows nothing of packets.
+// The present pairs, and the rules for them: which brewer and patron may be matched, and over which brew. Knows nothing of packets.
 
-/** What it takes to say whom the registrations of a client may meet. */
+/** What the pairs need to know of a client. */
 export interface Party<C> {
   readonly rights: Rights;
   readonly places: Places<C>;
   readonly down: DownBrews;
-  /** In how many pairs its registrations are. */
+  /** How many pairs its registrations are part of. */
   pairs: number;
 }
 
-/** What wants to hear of matches as they come and go, before the packets about them are handed out. */
+/** Is told of each match that begins or ends, before the packets about it are handed out. */
 export interface MatchListener<C> {
   matched(match: Match<C>): void;
   unmatched(match: Match<C>): void;
 }
 
+/** The pairs of one matchmaker. */
 export class Pairs<C> {
   readonly #party: (client: C) => Party<C> | undefined;
   readonly #listener: MatchListener<C> | undefined;
   #size = 0;
 
-  /** @param party what is known of a client that is there */
+  /** @param party what is known of a client; undefined when it is gone */
   constructor(party: (client: C) => Party<C> | undefined, listener?: MatchListener<C>) {
     this.#party = party;
     this.#listener = listener;
   }
 
-  /** How many there are. */
+  /** How many pairs there are. */
   get size(): number {
     return this.#size;
   }
 
   /**
-   * The match that these two would make; undefined where the patron may not read, or no brew is common to both.
-   * @param asked of which clients it is known whether they may read the brewer's topic: one may have ten thousand patrons
+   * The match that these two would make; undefined where they may not be matched, or have no brew in common.
+   * @param asked remembers for each client whether it may read the brewer's topic: one client may have ten thousand patrons
    */
   find(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>, asked?: Map<C, boolean>): Match<C> | undefined {
-    // The cheap question first: it may be asked of ten thousand.
+    // The cheap check first: there may be ten thousand patrons to check.
     if (!brewer.brews.some(({ name }) => patron.brews.has(name))) return undefined;
     const rights = this.#party(patron.client)?.rights;
     let mayRead = asked?.get(patron.client);
@@ -51,7 +52,8 @@ export class Pairs<C> {
     if (!rights || !mayRead) return undefined;
     const source = this.#party(brewer.client);
     if ((brewer.isSecluded || patron.isSecluded) && this.#areApart(brewer, patron)) return undefined;
-    // What the other server cannot know it does not match either; and one that has gone does nothing any more.
+    // The brewer's server is not told of a wildcard patron without `reads`, and does not match it: nor may we. After that server has
+    // gone, `mayWrite` is false.
     if (source?.places.isFar && ((!rights.reads && patron.pattern.includes('*')) || !source.rights.mayWrite(brewer.topic))) return undefined;
     return chooseBrew(brewer, patron, (brew) => this.#isDown(brewer, patron, brew));
   }
@@ -70,7 +72,7 @@ export class Pairs<C> {
     this.#listener?.unmatched(match);
   }
 
-  /** Moves a match to the best common brew that is up; false where it is there already. */
+  /** Moves a match to the best common brew that is up; returns whether it has moved. */
   move(match: Match<C>): boolean {
     const better = this.find(match.brewer, match.patron);
     // Where all are down the pair stays where it is.
@@ -82,13 +84,13 @@ export class Pairs<C> {
     return true;
   }
 
-  /** Whether one of them is at another server. */
+  /** Whether exactly one of the two is at another server. */
   #areApart(brewer: RegisteredBrewer<C>, patron: RegisteredPatron<C>): boolean {
     const [one, other] = [brewer, patron].map(({ client }) => this.#party(client)?.places.isFar);
     return one !== other;
   }
 
-  /** Parts a pair of two servers, of which one does not know of it. Whether it was one. */
+  /** Ends a match whose other end is at another server, because that server no longer knows of it; returns whether it was such a match. */
   part(match: Match<C>): boolean {
     const areApart = this.#areApart(match.brewer, match.patron);
     if (areApart) this.unlink(match);

@@ -1,20 +1,20 @@
-/** Takes what is to be told. */
+/** Takes items that are to be sent. */
 export type Pass<T> = (items: readonly T[]) => void;
 
-/** How many pairs are told of at once. */
+/** After this many pairs, what is to be sent about them is passed on. */
 export const MOST_AT_ONCE = 10_000;
 
 /**
- * Gathers what is to be told, and passes it on whenever it is about many pairs. A client may have ten million, and what there is to tell of
- * all of them would take more memory than there is.
+ * Gathers items that are to be sent, and passes them on whenever they are about many pairs. A client may have ten million pairs, and what
+ * there is to send about all of them would not fit into memory.
  */
 export class Parts<T> {
   readonly #pass: Pass<T> | undefined;
   #pairs = 0;
-  /** What was not passed on. */
+  /** The items that have not been passed on. */
   rest: T[] = [];
 
-  /** @param pass without it, all is gathered */
+  /** @param pass takes the items; without it, all of them stay in `rest` */
   constructor(pass?: Pass<T>) {
     this.#pass = pass;
   }

@@ -1,7 +1,7 @@
 import { after, cancel } from '../core/host.js';
 import type { Timer } from '../core/host.js';
 
-/** What timers are made by. */
+/** Makes and cancels timers. */
 export interface PatienceClock {
   after(ms: number, run: () => void): Timer;
   cancel(timer: Timer): void;
@@ -10,9 +10,9 @@ export interface PatienceClock {
 const STEPS = 5;
 
 /**
- * As `after`, for what waits for the other end of a connection. After a pause of the whole process timers come first, before what has
- * arrived meanwhile. So this time passes in steps, between which that is read, and a pause of any length takes no more than one of them.
- * Returns what cancels it.
+ * Like `after`, for a wait for the other end of a connection. After a pause of the whole process, timers fire before the data that has
+ * arrived meanwhile is read. So the time is divided into steps, and data is read between them: a pause of any length uses up at most one step.
+ * Returns a function that cancels the wait.
  */
 export function patience(ms: number, run: () => void, clock: PatienceClock = { after, cancel }): () => void {
   let timer: Timer;

@@ -17,9 +17,9 @@ export class Permits<C> {
 
   /**
    * @param most how many grants to publish are kept for one connection; joins are as many as the relay allows
-   * @param now the time in seconds since 1970, in which tickets are written
-   * @param steady a clock in seconds that nobody sets, for what was granted: all tickets would else have expired at once where the other one is set
-   *   forward, and nothing would come through until they are renewed; or hold for long where it is set back
+   * @param now the time in seconds since 1970, as in tickets
+   * @param steady a clock in seconds that nobody sets, for what was granted: where `now` is set forward, all grants would expire at once,
+   *   and nothing would come through until they are renewed; where it is set back, they would hold for too long
    */
   constructor(tickets: Tickets, most: number, now?: () => number, steady: () => number = now ?? ((): number => performance.now() / 1000)) {
     this.#tickets = tickets;
@@ -36,14 +36,14 @@ export class Permits<C> {
     return true;
   }
 
-  /** Takes a GRANT; false when it is none. */
+  /** Takes a GRANT; false when its ticket is not good. */
   grant(connection: C, topicHash: Uint8Array, sent: Uint8Array): boolean {
     const ticket = readTicket(sent);
     const brewerId = ticket.subarray(8, 24);
     const until = this.#check(ticket, { operation: 'publish', topicHash, brewerId });
     if (until === undefined) return false;
     const grants = note(this.#publishes, connection, hashKey(topicHash) + hashKey(brewerId), until);
-    // Brewers that are there have theirs renewed, so that the one not renewed for the longest time is of one that has gone.
+    // Brewers that are there have their grants renewed, so the grant that was renewed longest ago is of a brewer that has gone.
     if (grants.size > this.#most) grants.delete(grants.keys().next().value!);
     return true;
   }
@@ -63,7 +63,7 @@ export class Permits<C> {
     this.#publishes.delete(connection);
   }
 
-  /** Forgets what has expired; tells of each join among it. */
+  /** Forgets expired grants to publish, and calls `ended` for each expired join. */
   expire(ended: (connection: C, key: string) => void): void {
     const now = this.#steady();
     for (const grants of this.#publishes.values()) for (const [key, until] of grants) if (until <= now) grants.delete(key);
@@ -80,7 +80,7 @@ export class Permits<C> {
   }
 }
 
-/** Notes that a connection may do what `key` stands for; what was noted last is last in its map. */
+/** Records that a connection may do what `key` stands for; what was recorded last is last in the map. */
 function note<C>(all: Map<C, Map<string, number>>, connection: C, key: string, until: number): Map<string, number> {
   let grants = all.get(connection);
   if (!grants) all.set(connection, (grants = new Map()));

@@ -3,8 +3,8 @@ import type { RegisteredBrewer, RegisteredPatron } from './match.js';
 import { TopicIndex } from './topic-index.js';
 
 /**
- * Where registrations are found by topic: apart for clients of this server and of others, so that two clients of others
- * never meet here.
+ * Registrations by topic. There is one such object for clients of this server and one for those of other servers, so that
+ * two clients of other servers are never matched here.
  */
 export interface Places<C> {
   readonly isFar: boolean;

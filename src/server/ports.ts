@@ -13,10 +13,10 @@ import type { Drops } from './stats.js';
 import { mayConnect, routeMain, routeRelay } from './upgrade.js';
 import type { Route, UpgradeRequest } from './upgrade.js';
 
-// A message is the payload and the headers around it: 40 bytes for the relay, 88 of the brew frame and room for what a
-// cipher adds; 8 on control.
+// A message is the payload and what is around it: on the relay 40 bytes for its header, 88 for the header of the brew frame and 32
+// for what a cipher adds; on control 8 bytes.
 export const RELAY_OVERHEAD = 40 + 88 + 32;
-/** The longest WebSocket message to the relay. Clients put together up to a batch, however short a message has to be. */
+/** The longest WebSocket message to the relay, in bytes: at least a batch, because clients send batches whatever `maxMessageBytes` is. */
 export const relayPayload = (maxMessageBytes: number): number => Math.max(maxMessageBytes, RELAY_BATCH) + RELAY_OVERHEAD;
 const CONTROL_OVERHEAD = 8;
 
@@ -59,12 +59,12 @@ export class Ports {
           });
   }
 
-  /** The port of control, relay and plain HTTP; 0 until there is one. */
+  /** The port of control, relay and plain HTTP; 0 until it is open. */
   get main(): number {
     return this.#mainPort;
   }
 
-  /** The port that is the relay's alone, in the split layout. */
+  /** The port for the relay only, in the split layout; else undefined. */
   get relay(): number | undefined {
     return this.#relayPort;
   }
@@ -77,7 +77,7 @@ export class Ports {
     return this.#relayPort === undefined ? `${this.#origin(this.#mainPort)}/brew` : `${this.#origin(this.#relayPort)}/`;
   }
 
-  /** Whether nobody else is let in. */
+  /** Whether new connections are refused. */
   get isDraining(): boolean {
     return this.#main.isDraining;
   }
@@ -93,18 +93,18 @@ export class Ports {
     }
   }
 
-  /** Whether more can connect; to be called with the heartbeat. */
+  /** Checks whether more connections are possible; call it with each heartbeat. */
   look(): void {
     this.#descriptors.look();
   }
 
-  /** Serves other certificates from now on. */
+  /** Uses another certificate for new connections. */
   secure(tls: TlsFiles): void {
     this.#main.secure(tls);
     this.#relayOnly?.secure(tls);
   }
 
-  /** Who is there may stay, for a while; nobody else is let in. */
+  /** Connections that are there may stay for a while; new ones are refused. */
   drain(): void {
     this.#main.isDraining = true;
     if (this.#relayOnly) this.#relayOnly.isDraining = true;
@@ -121,7 +121,7 @@ export class Ports {
     const allowed =
       origin !== undefined && allowOrigin ? allowOrigin(origin, upgrade) : mayConnect(upgrade, loopback);
     if (allowed) return undefined;
-    // Browsers say "null" of a page that was opened as a file.
+    // Browsers send "null" as the origin of a page that was opened as a file.
     const sentence = origin === 'null'
       ? 'Pages without an origin (opened as a file, or in a sandbox) may not connect to this server: open them by http.'
       : `Pages of ${show(origin)} may not connect to this server, unless its option origins (--origin) lists them.`;

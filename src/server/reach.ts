@@ -1,4 +1,4 @@
-/** Whom each publisher's frames reach, as far as it matters for whether it may be made to wait. */
+/** The topics on which each publisher has published lately: they tell who else would have to wait if the publisher was made to wait. */
 export class Reach<C, T extends { readonly members: ReadonlySet<C> }> {
   readonly #topics = new Map<C, { last: T | undefined; now: Set<T>; before: Set<T> }>();
 
@@ -11,7 +11,7 @@ export class Reach<C, T extends { readonly members: ReadonlySet<C> }> {
     topics.now.add(topic);
   }
 
-  /** Whether anybody but `reader` reads what `from` publishes, and could take more. */
+  /** Whether any connection other than `reader` and `from` reads what `from` publishes, and is not full. */
   others(from: C, reader: C, isFull: (member: C) => boolean): boolean {
     const topics = this.#topics.get(from);
     for (const topic of [...(topics?.now ?? []), ...(topics?.before ?? [])]) {
@@ -20,7 +20,7 @@ export class Reach<C, T extends { readonly members: ReadonlySet<C> }> {
     return false;
   }
 
-  /** Some time has passed: what was published before the call before this one does not count any more. */
+  /** Some time has passed: what was published before the previous call does not count any more. */
   age(): void {
     for (const [from, topics] of this.#topics) {
       topics.before = topics.now;

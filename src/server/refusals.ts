@@ -23,10 +23,11 @@ export interface Objection {
 const forbidden = (topic: string): string =>
   `This token may not write ${show(topic)}: brew another topic, or use a token with the right "write" for this one.`;
 
+/** The message of `REGISTERED_TWICE`. */
 export const taken = (what: string, id: string): string =>
   `Another client has registered ${what} ${id}: give every ${what} an id of its own, or end the other client first.`;
 
-/** What there is to be said against a registration; undefined where nothing is. `isTaken`: another client has that id. */
+/** Why a registration has to be refused; undefined when it can be accepted. `isTaken`: another client has that id. */
 export function objectionTo({ type, payload }: Register, rights: Rights, isTaken: boolean): Objection | undefined {
   const { topic } = payload;
   const isBrewer = type === PacketType.BREWER_REGISTER;
@@ -38,8 +39,8 @@ export function objectionTo({ type, payload }: Register, rights: Rights, isTaken
 }
 
 /**
- * Refuses a registration: says why, and answers it as every one is answered (protocol, section 2), since a deployed client waits for that before it
- * is ready. The reason comes first: clients of ours take whatever comes first for the answer.
+ * Refuses a registration: an ERROR with the reason, and the NOTIFY that answers every registration (protocol, section 2), because a deployed client
+ * waits for that before it is ready. The ERROR comes first: our client takes whichever comes first for the answer.
  * @param held what the client has registered under that id, which stays as it was
  */
 export function refusal<C>(client: C, { type, payload }: Register, { code, message }: Objection, held: RegisteredBrewer<C> | RegisteredPatron<C> | undefined): Outgoing<C>[] {

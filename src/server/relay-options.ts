@@ -1,28 +1,29 @@
 import type { Permits } from './permits.js';
 import type { RelayVersion } from './relay-format.js';
 
-/** A connection: only compared, and asked what it speaks. */
+/** What the relay needs of a connection. */
 export interface RelayMember {
   readonly version: RelayVersion;
-  /** Whether so much waits for it that those who publish for it should wait. */
+  /** Whether so much waits for it that its publishers should wait. */
   readonly isFull?: boolean;
   /**
-   * Takes frames as they are instead of what `write` would write; the last one was published at `stamp`. False when it takes
-   * none now, as with `write`.
+   * If there is one, it takes the bare frames, and nothing is written with `write`; the last frame was published at `stamp`.
+   * Returns false when it takes none now, as `write` does.
    */
   take?(key: string, frames: readonly Uint8Array[], stamp: number): boolean;
 }
 
-/** What joins a relay to others. */
+/** What connects a relay with those of other servers. */
 export interface RelayBridge<C> {
-  /** The connection that stands for all others: what is published here reaches them by its `take`. It is never counted. */
+  /** The member that stands for all other relays: its `take` gets what is published here. It is never counted as a connection. */
   readonly member: C;
-  /** When a frame is published, for the comparison with those of other relays. */
+  /** The stamp of a frame that is published now, to be compared with those of other relays. */
   stamp(): number;
-  /** Something is published on a topic that `member` has not joined: whether it joins. */
+  /** A frame is published on a topic that `member` has not joined: returns whether it is to join. */
   wants(key: string): boolean;
   /**
-   * How many connections have joined a topic is another number now. True when who joins has to wait for the topic's last value: until `welcome`.
+   * The number of connections that have joined a topic is `count` now. Returns true when one that joins has to wait for the topic's last value:
+   * until `welcome`.
    */
   changed(key: string, count: number): boolean;
 }
@@ -30,15 +31,16 @@ export interface RelayBridge<C> {
 /** Why the relay dropped a packet. */
 export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic' | 'too-long' | 'joined-topics' | 'no-ticket' | 'slow-reader-frame' | 'cluster-frame';
 
+/** What a relay needs of its owner, and its limits. */
 export interface RelayOptions<C extends RelayMember> {
   /**
-   * Writes bytes to a connection's socket: whole WebSocket messages. The same object may go to many; it is not changed.
-   * False when it takes none now: `drained` is to be called when it does again.
+   * Writes bytes to a connection's socket: whole WebSocket messages. The same buffer may go to many connections; it is never changed.
+   * Returns false when the connection takes none now: call `drained` when it does again.
    */
   write(connection: C, bytes: Buffer): boolean;
-  /** Something waits: `flush` is to be called at the end of the tick. */
+  /** A frame waits: `flush` has to be called at the end of the tick. */
   cork(): void;
-  /** A reader is full; `others` says of a publisher whether somebody else would feel it if it waited. */
+  /** A reader is full; `others` says whether any other reader would notice if a publisher waited. */
   full?(reader: C, publishers: ReadonlySet<C>, others: (publisher: C) => boolean): void;
   /** A connection asks for a sign of life (protocol 2). */
   pinged?(connection: C): void;
@@ -54,7 +56,7 @@ export interface RelayOptions<C extends RelayMember> {
   maxJoined?: number;
   /** The way to other relays; default: none. */
   bridge?: RelayBridge<C>;
-  /** How many last values are kept; default 10,000. The one not used for the longest time goes first. */
+  /** How many last values are kept; default 10,000. The least recently used one goes first. */
   maxRetained?: number;
   /** How many bytes of last values are kept; default 64 MiB. */
   maxRetainedBytes?: number;

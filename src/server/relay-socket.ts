@@ -19,21 +19,21 @@ import { Throttle } from './throttle.js';
 
 type Write = (connection: RelayConnection, bytes: Buffer) => boolean;
 
-/** A relay connection; to the relay, a handle. */
+/** A relay connection, as the relay, the pacer and the heartbeat use it. */
 class RelayConnection implements Beating, RelayMember, Paced {
   readonly socket: WebSocket;
-  /** The connection beneath, to write to what is framed already. */
+  /** The socket beneath, to which bytes are written that are framed already. */
   readonly tcp: Socket;
   readonly version: RelayVersion;
   readonly #drops: Drops;
   readonly #write: Write;
-  /** Whether it wants signs of life that its application can see: a page sees no pings. */
+  /** Whether the client wants beats: signs of life that a page can see, because it does not see pings. */
   #beats = false;
   silence = 0;
   isFull = false;
-  /** Whether the log has said that it wants to join too much. */
+  /** Whether the log has said that it wants to join too many topics. */
   isToldOf = false;
-  /** Whether nobody else wants its reading paused. */
+  /** Whether nothing but the pacer wants its reading paused. */
   mayRead = (): boolean => true;
 
   constructor(socket: WebSocket, tcp: Socket, version: RelayVersion, drops: Drops, write: Write) {
@@ -63,11 +63,11 @@ class RelayConnection implements Beating, RelayMember, Paced {
   ping(): void {
     if (this.socket.readyState !== WebSocket.OPEN) return;
     this.socket.ping();
-    // Also while its own packets are not read, because somebody is slow.
+    // Also while its own packets are not read because a reader is slow.
     if (this.#beats) this.beat();
   }
 
-  /** Gives a sign of life, now and with each ping from now on. One that is full has enough to read. */
+  /** Sends a beat, now and with each ping from now on, but not while the connection is full: then it has enough to read. */
   beat(): void {
     this.#beats = true;
     if (!this.isFull) this.#write(this, BEAT);
@@ -80,12 +80,12 @@ class RelayConnection implements Beating, RelayMember, Paced {
 }
 
 export interface RelayPlaneOptions {
-  /** The longest payload that may be published. */
+  /** The longest payload that may be published, in bytes. */
   readonly maxMessageBytes: number;
   readonly drops: Drops;
   readonly outbox: Outbox;
   readonly limits: LimitSettings;
-  /** In the profile `secured`. */
+  /** Checks tickets, in the profile `secured`; else undefined. */
   readonly tickets: Tickets | undefined;
   readonly heartbeat: Heartbeat;
   /** The way to the relays of other servers. */
@@ -101,7 +101,7 @@ export class RelayPlane {
   readonly #options: RelayPlaneOptions;
   readonly #connections = new Set<RelayConnection>();
   readonly #pacer = new Pacer<RelayConnection>();
-  /** Sockets that were written to in this tick. */
+  /** Sockets that were corked in this tick, because they were written to. */
   readonly #corked = new Set<Socket>();
   #ending = false;
 
@@ -109,11 +109,11 @@ export class RelayPlane {
     this.#options = options;
     const { drops, joined, limits } = options;
     this.relay = new Relay({
-      // What stands for other servers takes frames in another way.
+      // The bridge's member stands for other servers, and takes frames by `take`.
       write: (connection, bytes) => !(connection instanceof RelayConnection) || this.#write(connection, bytes),
       pinged: (connection) => connection instanceof RelayConnection && connection.beat(),
       full: (reader, publishers, others) => {
-        // Other servers do not wait for readers of this one.
+        // Publishers at other servers cannot be made to wait from here.
         const near = [...publishers].filter((from) => from instanceof RelayConnection);
         if (reader instanceof RelayConnection) this.#pacer.full(reader, near, others);
       },
@@ -148,7 +148,7 @@ export class RelayPlane {
     const { outbox } = this.#options;
     const { socket, tcp } = connection;
     if (socket.readyState !== WebSocket.OPEN) return true;
-    // What is corked the kernel was never offered: whether the reader is slow shows once it was.
+    // The kernel was never offered what is corked: only when it was, can one see whether the reader is slow.
     const fits = outbox.fits(socket, bytes.length) || (this.#uncork(tcp) && outbox.fits(socket, bytes.length));
     if (!fits) {
       this.#tooSlow(connection);
@@ -162,19 +162,19 @@ export class RelayPlane {
     }
     tcp.write(bytes);
     if (outbox.isFull(socket)) this.#uncork(tcp);
-    // A socket that holds less than its own high-water mark tells nobody when it has drained: nobody may wait for that.
+    // A socket that holds less than its own high-water mark emits no `drain`, so nobody may wait for it.
     connection.isFull = outbox.isFull(socket) && tcp.writableNeedDrain;
     return true;
   };
 
-  /** Offers the kernel what a socket was written in this tick; false when that was nothing. */
+  /** Offers the kernel what was written to a socket in this tick; false when the socket was not corked. */
   #uncork(tcp: Socket): boolean {
     if (!this.#corked.delete(tcp)) return false;
     tcp.uncork();
     return true;
   }
 
-  /** The relay's protocol has no word for it: so who runs the server is told, once of each connection. */
+  /** The relay's protocol has no packet that says so to the client: the log tells whoever runs the server, once per connection. */
   #hasTooMany(connection: RelayConnection): void {
     if (connection.isToldOf) return;
     connection.isToldOf = true;
@@ -183,18 +183,18 @@ export class RelayPlane {
     logger.warn(`A relay connection from ${from} has joined ${limits.joinedTopics} topics and gets no data of others: raise limits.joinedTopics, or let its patrons subscribe to fewer.`);
   }
 
-  /** Closes a connection for which there is no room; or where it may stay, sees to it that it gets what it missed once it has drained. */
+  /** A connection has no room for more: closes it, or if slow readers may stay, makes sure that it gets what it missed once it has drained. */
   #tooSlow(connection: RelayConnection): void {
     const { drops, limits, outbox } = this.#options;
     if (limits.slowReader === 'cut') {
       outbox.cut(connection.socket);
-      // Nobody waits for one that is being closed.
+      // Publishers do not wait for a connection that is being closed.
       connection.isFull = false;
       this.#pacer.drained(connection);
       return;
     }
     drops.add('slow-reader');
-    // Below its high-water mark a socket has no event for it, but it calls back whoever writes, were it nothing.
+    // Below its high-water mark a socket emits no `drain`, but it calls back after each write, even of nothing.
     if (!connection.tcp.writableNeedDrain) connection.tcp.write('', () => this.#drained(connection));
   }
 
@@ -204,7 +204,7 @@ export class RelayPlane {
     this.relay.drained(connection);
   }
 
-  /** After the sockets that have something to read were read, and before any is waited for. */
+  /** Runs after all sockets that have data were read, and before the event loop waits for more. */
   #atEndOfTick(): void {
     if (this.#ending) return;
     this.#ending = true;
@@ -216,7 +216,7 @@ export class RelayPlane {
     });
   }
 
-  /** Takes a WebSocket that has just been opened. `tcp`: the connection beneath. */
+  /** Takes a WebSocket that has just been opened. `tcp`: the socket beneath it. */
   accept(socket: WebSocket, tcp: Socket, version: RelayVersion): void {
     const { drops, heartbeat, outbox, limits } = this.#options;
     const { relayMessagesPerSecond: messages, relayBytesPerSecond: bytes } = limits;
@@ -236,7 +236,7 @@ export class RelayPlane {
     });
     socket.on('message', (data, isBinary) => {
       connection.silence = 0;
-      // What arrives behind our close is too late.
+      // What arrives after we have started to close is ignored.
       if (socket.readyState !== WebSocket.OPEN) return;
       const message = bytesOf(data);
       if (throttle.take(1, message.length)) drops.add('relay-rate');

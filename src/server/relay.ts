@@ -14,16 +14,16 @@ export type { RelayBridge, RelayFault, RelayMember, RelayOptions } from './relay
 // The relay of the WebSocket brew (protocol, section 4; design, "Relay protocol 2"), without sockets: messages of
 // connections go in, bytes for their sockets come out.
 //
-// System calls decide how much a relay can do. So what is published on a topic in one tick is gathered, brought into the
-// form of the wire once, and written once to each connection that has joined.
+// System calls limit how much a relay can do. So what is published on a topic in one tick is gathered, encoded for the
+// wire once, and written once to each connection that has joined.
 
 /** Where the topic's hash stands in a brew frame (protocol, section 3). */
 const HASH_IN_FRAME = 2;
-/** What a cipher may add to a message. */
+/** How many bytes a cipher may add to a message. */
 const CIPHER_OVERHEAD = 32;
 const NOBODY: ReadonlySet<never> = new Set();
 
-/** Messages that piled up in their brewer are sealed together: short ones may make a frame that is longer than one may be. */
+/** Whether a frame is a bundle of at most a batch: short messages that piled up at the brewer may together be longer than one message may be. */
 const isSmallBundle = (frame: Uint8Array): boolean =>
   sequenceOf(frame) !== undefined && isBundle(frame) && frame.length <= RELAY_BATCH + FRAME_HEADER + CIPHER_OVERHEAD;
 
@@ -32,12 +32,12 @@ export class Relay<C extends RelayMember> {
   readonly #options: RelayOptions<C>;
   readonly #maxJoined: number;
   readonly #maxFrame: number;
-  /** The topics of which a connection did not get all, because it is too slow, and whether that was but the last value of before. */
+  /** By connection that is too slow, the topics of which it missed frames; true: it missed only the last value that it should get for its JOIN. */
   readonly #missed = new Map<C, Map<string, boolean>>();
   readonly #memberships = new Memberships<C>();
   readonly #dirty = new Set<Topic<C>>();
   readonly #bridge: RelayBridge<C> | undefined;
-  /** Those who wait for the last value of a topic that they have joined: other relays are asked for theirs. */
+  /** By topic, the connections that have joined it and wait for its last value, while other relays are asked for theirs. */
   readonly #waiting = new Map<string, Set<C>>();
   readonly #reach = new Reach<C, Topic<C>>();
   readonly #lastValues: LastValues;
@@ -52,7 +52,7 @@ export class Relay<C extends RelayMember> {
     this.#maxJoined = options.maxJoined ?? Infinity;
   }
 
-  /** Topics that a connection has joined. */
+  /** How many topics somebody has joined. */
   get topics(): number {
     return this.#memberships.topics;
   }
@@ -65,12 +65,12 @@ export class Relay<C extends RelayMember> {
     return this.#lastValues.bytes;
   }
 
-  /** Frames of connections that were accepted; those of other relays are not counted. */
+  /** How many frames of connections were accepted; those of other relays are not counted. */
   get published(): number {
     return this.#published;
   }
 
-  /** Frames that were handed over, last values included. */
+  /** How many frames were handed over to connections, last values included. */
   get delivered(): number {
     return this.#delivered;
   }
@@ -83,8 +83,8 @@ export class Relay<C extends RelayMember> {
   }
 
   /**
-   * Takes a message of a connection: one packet, or in protocol 2 one or more. What is malformed is dropped and reported
-   * to `dropped`, together with the rest of its message, in which nothing can be told apart any more.
+   * Takes a message of a connection: one packet, or in protocol 2 one or more. A malformed packet is reported to `dropped`, and
+   * dropped together with the rest of its message, because nobody can say where the next packet begins.
    */
   receive(connection: C, bytes: Uint8Array): void {
     let at = 0;
@@ -93,7 +93,7 @@ export class Relay<C extends RelayMember> {
       if (typeof read === 'string') return this.#options.dropped?.('relay-packet', connection);
       const [packet, next] = read;
       at = next;
-      // These are of protocol 2.
+      // Several packets in a message, and PING, belong to protocol 2.
       if (connection.version === 1 && (at !== bytes.length || packet.type === RelayPacketType.PING)) return this.#options.dropped?.('relay-packet', connection);
       const key = hashKey(packet.topicHash);
       if (packet.type === RelayPacketType.PUBLISH) this.#publish(connection, key, packet);
@@ -112,7 +112,7 @@ export class Relay<C extends RelayMember> {
     for (const key of this.#memberships.of(connection)) this.#leave(connection, key);
   }
 
-  /** Sends what was published. */
+  /** Sends all frames that wait. */
   flush(): void {
     for (const topic of this.#dirty) this.#send(topic);
   }
@@ -128,13 +128,13 @@ export class Relay<C extends RelayMember> {
     }
   }
 
-  /** Gives everybody who has joined a topic what was published on another relay. */
+  /** Gives a frame that was published on another relay to everybody who has joined its topic. */
   inject(key: string, frame: Uint8Array, stamp: number): void {
     if (!this.#bridge || !isFrame(frame)) this.#options.dropped?.('cluster-frame');
     else this.#accept(key, frame, this.#bridge.member, stamp);
   }
 
-  /** The last value that another relay has. Where it is newer than what is known here, everybody has missed it. */
+  /** Takes the last value that another relay has. If it is newer than the one known here, everybody here has missed it, and gets it. */
   refresh(key: string, frame: Uint8Array, stamp: number): void {
     const topic = this.#settle(key);
     if (!isFrame(frame)) return this.#options.dropped?.('cluster-frame');
@@ -146,7 +146,7 @@ export class Relay<C extends RelayMember> {
     }
   }
 
-  /** No newer last value of a topic will come: those who wait for it get what there is. */
+  /** No newer last value of a topic will come: connections that wait for it get the one known here, if any. */
   welcome(key: string): void {
     const waiting = this.#waiting.get(key);
     if (!waiting) return;
@@ -155,24 +155,24 @@ export class Relay<C extends RelayMember> {
     if (last) for (const member of waiting) this.#give(member, key, [last], true);
   }
 
-  /** The last value of a topic, and when it was published. The bytes are good until the next one. */
+  /** The last value of a topic, and when it was published. The bytes are valid until the next one is stored. */
   last(key: string): { readonly frame: Uint8Array; readonly stamp: number } | undefined {
     this.#settle(key);
     const frame = this.#lastValues.get(key);
     return frame && { frame, stamp: this.#lastValues.stamp(key) ?? 0 };
   }
 
-  /** Other relays have no use for what is published on a topic. */
+  /** Stops sending a topic to other relays, because none of them wants it. */
   unbridge(key: string): void {
     if (this.#bridge) this.#leave(this.#bridge.member, key);
   }
 
-  /** What was published before the last call does not tell any more whom a publisher reaches. To be called every few seconds. */
+  /** Forgets, for the question whom a publisher reaches, what was published before the previous call. Call it every few seconds. */
   age(): void {
     this.#reach.age();
   }
 
-  /** Ends what tickets have expired for. To be called well within the life of one. */
+  /** Ends the joins and grants whose tickets have expired. Call it well within the life of a ticket. */
   expire(): void {
     this.#options.permits?.expire((connection, key) => this.#leave(connection, key));
   }
@@ -187,9 +187,9 @@ export class Relay<C extends RelayMember> {
     const joined = this.#memberships.of(connection);
     if (joined.size >= this.#maxJoined && !joined.has(key)) return dropped?.('joined-topics', connection);
     if (permits && !permits.join(connection, topicHash, payload)) return dropped?.('no-ticket', connection);
-    // A fresh ticket for what goes on anyway.
+    // It has joined already: this JOIN only renews the ticket.
     if (permits && joined.has(key)) return;
-    // What was published before goes to those who had joined before; its last frame is this one's last value.
+    // Frames that wait go only to those who had joined before; the last of them becomes the last value, which the new member gets.
     this.#settle(key);
     this.#memberships.enter(connection, key);
     const last = this.#lastValues.get(key);
@@ -241,7 +241,7 @@ export class Relay<C extends RelayMember> {
     this.#reach.note(from, topic);
     topic.pending.push({ frame, from, stamp });
     topic.pendingBytes += frame.length;
-    // At once, so that a reader that is full by it is noticed before more is read.
+    // Send at once, so that a reader that becomes full is noticed before more is read.
     if (topic.pendingBytes >= RELAY_BATCH) this.#send(topic);
   }
 
@@ -267,7 +267,7 @@ export class Relay<C extends RelayMember> {
       if (publishers.has(member)) {
         const others = pending.filter(({ from }) => from !== member);
         if (others.length) this.#give(member, topic.key, others.map(({ frame }) => frame), false, undefined, others.at(-1)!.stamp);
-        // Where the newest is its own it has missed nothing that is of use still.
+        // If the newest frame is its own, what it has missed before is of no use any more.
         if (pending[pending.length - 1]!.from === member) this.#missed.get(member)?.delete(topic.key);
       } else {
         const bytes = member.take ? undefined : (formatted[member.version] ??= format(frames, member.version, false));
@@ -278,9 +278,9 @@ export class Relay<C extends RelayMember> {
   }
 
   #give(member: C, key: string, frames: readonly Uint8Array[], retained: boolean, bytes?: Buffer, stamp?: number): void {
-    // What comes now is newer than the last value that it may wait for.
+    // These frames are newer than the last value that it may wait for.
     if (this.#waiting.size) unfile(this.#waiting, key, member);
-    // One that has missed something gets nothing until it has drained: what it gets then is the newest.
+    // A member that has missed a frame gets nothing until it has drained: then it gets the newest one.
     if (!this.#missed.has(member) && this.#hand(member, key, frames, bytes ?? retained, stamp)) return;
     this.#options.dropped?.(member.take ? 'cluster-frame' : 'slow-reader-frame', member, frames.length);
     let missed = this.#missed.get(member);

@@ -1,24 +1,24 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 
-/** After so much work for one connection, in milliseconds, others have their turns. With 5 the relay takes a tenth less in all. */
+/** After this much work for one connection, in milliseconds, other connections have their turn. With 5 the relay handles a tenth less in total. */
 const TURN_MS = 20;
 
 /**
- * Lets connections that give much to do take turns. Node reads up to 2 MiB of one that sends without end before it looks at the
- * next: where each few bytes of them cost something, a few dozen such connections would keep all others waiting for a minute.
+ * Lets connections that cause much work take turns. Node reads up to 2 MiB from a connection that sends without end before it reads the
+ * next one: where every few bytes cause work, a few dozen such connections would keep all others waiting for a minute.
  */
 export class Rota {
-  /** What lets each of those that wait go on, in their order. */
+  /** The `resume` functions of the connections that wait, in order. */
   readonly #waiting = new Set<() => void>();
 
-  /** Watches a WebSocket that has just been opened. `tcp`: the connection beneath. */
+  /** Watches a WebSocket that has just been opened. `tcp`: the socket beneath it. */
   watch(socket: WebSocket, tcp: Socket): void {
     let began = 0;
     let spentMs = 0;
-    // Who wants the WebSocket paused lets it go on itself.
+    // If the WebSocket is paused, whoever has paused it also resumes it.
     const resume = (): void => void (socket.isPaused || tcp.resume());
-    // Before and after `ws`, which does by then all that a chunk asks for.
+    // One listener before that of `ws` and one after it: in between, `ws` does all the work that a chunk asks for.
     tcp.prependListener('data', () => void (began = performance.now()));
     tcp.on('data', () => {
       spentMs += performance.now() - began;
@@ -30,7 +30,7 @@ export class Rota {
     });
   }
 
-  /** One at a time: between two of them everybody else is read. */
+  /** Resumes one connection, so that everybody else is read before the next one. */
   #next(): void {
     const [resume] = this.#waiting;
     if (!resume) return;

@@ -24,7 +24,7 @@ import { Drops, type ServerStats } from './stats.js';
 import { checkKeys } from './tickets.js';
 import type { AcceptedRoute } from './upgrade.js';
 
-/** A pair that has been matched, or has come apart. */
+/** A brewer and a patron that have been matched, or whose match has ended. */
 export interface MatchEvent {
   /** The brewer's literal topic. */
   readonly topic: string;
@@ -32,24 +32,24 @@ export interface MatchEvent {
   readonly brewerId: string;
   /** 32 hex digits. */
   readonly patronId: string;
-  /** The name of the brew over which they meet. */
+  /** The name of the brew that carries the pair's data. */
   readonly brew: string;
 }
 
 /** What a server emits: `server.on(name, listener)`. */
 export type ServerEvents = Record<'matched' | 'unmatched', MatchEvent>;
 
-/** How much more may wait on control, where nothing can be left out: a client that comes back registers all at once. */
+/** How many times `bufferedBytes` may wait on a control connection: nothing can be left out, and a client that reconnects registers all at once. */
 const CONTROL_BUFFER = 16;
-/** How much more may wait for a reader of the relay in a cluster. */
+/** How many times `bufferedBytes` may wait for a reader of the relay in a cluster. */
 const CLUSTER_BUFFER = 16;
 
-/** How long a join outlives its ticket at most, in milliseconds, or half of the ticket's life where that is less. */
+/** How long a join may outlive its ticket, in milliseconds; half of the ticket's life where that is less. */
 const EXPIRY_MS = 5_000;
 
 const DRAINING = 'The server is shutting down: it accepts no more connections.';
 
-/** How long a connection has to give a sign of life when another one wants its id, in milliseconds, at most. */
+/** How long a connection has to give a sign of life when another connection wants one of its ids, in milliseconds, at most. */
 const PROBE_MS = 2_000;
 
 /** A running server: made by `createServer`, ended by `close()` or by `await using`. */
@@ -76,7 +76,7 @@ export class PubkeeperServer {
     this.#cluster = cluster;
     this.token = settings.token;
     const { authenticator, heartbeatMs, authMs, holdMs, logger, limits, tickets, ticketSeconds } = settings;
-    // Publishers at other servers cannot be made to wait for a reader here: a burst of theirs needs room.
+    // Publishers at other servers cannot be made to wait for a reader here, so their bursts need a larger buffer.
     const outbox = new Outbox(drops, (cluster ? CLUSTER_BUFFER : 1) * limits.bufferedBytes);
     const relays = new OwnRelays(
       () => [this.#ports.main, this.#ports.relay],
@@ -142,7 +142,7 @@ export class PubkeeperServer {
     return this.#ports.relayUrl;
   }
 
-  /** Counts of what is there and of what has been dropped. */
+  /** The present numbers of connections, registrations, topics and so on, and what has been dropped since the start. */
   stats(): ServerStats {
     const { matchmaker } = this.#control;
     const { relay } = this.#relay;
@@ -165,7 +165,7 @@ export class PubkeeperServer {
     };
   }
 
-  /** Calls `listener` whenever a pair is matched (`'matched'`) or its match ends (`'unmatched'`); returns a function that removes it. What it throws is an uncaught exception. */
+  /** Calls `listener` whenever a pair is matched (`'matched'`) or its match ends (`'unmatched'`); returns a function that removes it. What `listener` throws is uncaught. */
   on<Name extends keyof ServerEvents>(name: Name, listener: (event: ServerEvents[Name]) => void): () => void {
     return this.#events.on(name, listener);
   }
@@ -183,7 +183,7 @@ export class PubkeeperServer {
         this.#impatient.push(() => (cancel(drained), over()));
       });
     }
-    // Who still waits for the time to drain waits no more.
+    // Earlier calls that still wait for their `drainMs` stop waiting.
     for (const hurry of this.#impatient.splice(0)) hurry();
     return await (this.#closing ??= this.#close());
   }
@@ -191,8 +191,8 @@ export class PubkeeperServer {
   /**
    * Replaces tokens, ticket keys or certificates; what is left out stays. Data goes on meanwhile.
    *
-   * `tokens`: connections whose token is no longer known are closed with 4401. Those whose rights have changed, and all of
-   * an authenticator without `compare`, are closed with 4403: their clients reconnect by themselves. The same authenticator, given again, is
+   * `tokens`: connections whose token is no longer known are closed with 4401. Those whose rights have changed, and all if the
+   * authenticator has no `compare`, are closed with 4403: their clients reconnect by themselves. The same authenticator, given again, is
    * asked again. `ticketKeys`: keep the former first key as the second until its tickets have expired (`ticketSeconds`). `tls`: for new connections.
    * @throws {PubkeeperError} `OPTION_INVALID`: then nothing changes
    */
@@ -206,7 +206,7 @@ export class PubkeeperServer {
     }
     if (tls) {
       if (!this.#settings.tls) throw new PubkeeperError('OPTION_INVALID', 'The server does not speak TLS: start it with the option "tls".');
-      // Checked for all ports before any takes it.
+      // Check it before the first port takes it: if it is bad, nothing must change.
       checkTls(tls);
       this.#ports.secure(tls);
     }
@@ -242,7 +242,7 @@ export class PubkeeperServer {
     }, heartbeatMs / 2);
     this.#beat.unref();
     if (!tickets) return;
-    // By a clock of its own: a heartbeat may take half an hour.
+    // With a timer of its own, because half a heartbeat may be half an hour.
     this.#expiry = setInterval(() => this.#relay.relay.expire(), Math.min(EXPIRY_MS, ticketSeconds * 500));
     this.#expiry.unref();
   }
@@ -250,7 +250,7 @@ export class PubkeeperServer {
   async #close(): Promise<void> {
     clearInterval(this.#beat);
     clearInterval(this.#expiry);
-    // What was published in this tick still leaves.
+    // Still send what was published in this tick.
     this.#relay.relay.flush();
     await this.#ports.close();
     this.#control.close();
@@ -292,7 +292,7 @@ const eventOf = <C>({ brewer, patron, topic, brew }: Match<C>): MatchEvent => ({
   brew: brew.name,
 });
 
-/** The packages that a cluster needs are loaded only where there is one. */
+/** Connects to the cluster, if there is one: only then are the packages that it needs loaded. */
 async function connectCluster({ cluster, logger, maxMessageBytes }: ServerSettings, drops: Drops): Promise<Cluster | undefined> {
   if (!cluster) return undefined;
   const { Cluster } = await import('./cluster/cluster.js');

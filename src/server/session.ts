@@ -19,7 +19,7 @@ import { Throttle } from './throttle.js';
 import { Turns } from './turns.js';
 import { encodeMessages, nameOf, pong } from './wire.js';
 
-/** A packet, and how many bytes it had. */
+/** A packet that has arrived, and its length in bytes. */
 type Arrived = { readonly packet: Packet | UnknownPacket; readonly length: number };
 
 /** One control connection: authentication, then packets to the matchmaker and back (protocol, section 2). */
@@ -30,7 +30,7 @@ export class ControlSession implements Beating {
   readonly #socket: WebSocket;
   #authenticated = false;
   #credential: Credential | undefined;
-  /** Authenticated in time, or gone: the wait for that ends. */
+  /** Ends the wait for authentication: the client has authenticated, or the connection has closed. */
   readonly #endWait: () => void;
   readonly #throttle: Throttle;
   readonly #turns: Turns;
@@ -54,15 +54,15 @@ export class ControlSession implements Beating {
     socket.on('ping', (data) => {
       this.#alive();
       if (this.#throttle.take(1)) this.#tooFast();
-      // In order: what it sent before is done when it has the answer.
+      // In order: when the client gets the pong, everything that it sent before the ping has been handled.
       if (this.#authenticated) this.#turns.take(() => void plane.outbox.pong(socket, data));
       else plane.outbox.pong(socket, data);
     });
     socket.on('pong', (data) => {
       this.#alive();
-      // Nobody has to be asked to send one.
+      // A client may send pongs that nobody asked for, so they count too.
       if (this.#throttle.take(1)) this.#tooFast();
-      // In order too: what came before it may have to wait for its turn. Those of the heartbeat bear nothing.
+      // In order too: packets before it may still wait for their turn. Only the pong for a probe has a payload; those for the heartbeat have none.
       if (data.length && this.#sign) this.#turns.take(() => void this.#sign?.(true));
     });
     socket.on('message', (data, isBinary) => {
@@ -86,10 +86,10 @@ export class ControlSession implements Beating {
     return this.#socket.isPaused;
   }
 
-  /** Sends a packet. A connection that is closing or gone takes nothing. */
+  /** Sends a packet; does nothing if the connection is closing or closed. */
   deliver(packet: Packet): void {
     if (!this.#open) return;
-    // What cannot be sent must cost this connection, not that one which gave rise to it, nor the server.
+    // If a packet cannot be sent, only this connection must end: not the connection that caused the packet, nor the server.
     this.#guard(() => {
       for (const bytes of encodeMessages(packet, this.handshake.version)) this.#plane.outbox.send(this.#socket, bytes);
     });
@@ -105,14 +105,14 @@ export class ControlSession implements Beating {
   }
 
   /**
-   * Whether the other end is still there: true once it answers a ping, or when something else came from it in time. Before the answer
-   * counts, what came ahead of it is done: it may have given up the id that another connection wants.
+   * Whether the client is still there: true once it answers a ping, or if anything else has come from it when the time is over. The answer
+   * counts only after the packets before it are handled: one of them may unregister the id that another connection wants.
    */
   answers(): Promise<boolean> {
     if (!this.#open) return Promise.resolve(false);
     return (this.#probe ??= new Promise((resolve) => {
       this.#isHeard = false;
-      // One that is not read from is not heard: it sends more than is read, or waits itself.
+      // A paused connection counts as alive, because it cannot be heard: it has sent too much, or waits for earlier work.
       const cancel = patience(this.#plane.probeMs, () => this.#sign?.(this.#open && (this.#isHeard || this.isPaused)));
       this.#sign = (alive) => {
         cancel();
@@ -129,7 +129,7 @@ export class ControlSession implements Beating {
   }
 
   #message(bytes: Uint8Array, isBinary: boolean): void {
-    // What arrives behind our close is too late.
+    // What arrives after we have started to close is ignored.
     if (!this.#open) return;
     if (this.#throttle.take(1)) this.#tooFast();
     if (!isBinary) {
@@ -184,7 +184,7 @@ export class ControlSession implements Beating {
     if (gate !== this.#plane.gate) this.recheck();
   }
 
-  /** There was a reload: whoever the authenticator does not know, or gives other rights, is closed. */
+  /** After a reload: closes the connection if the authenticator no longer knows the token, or gives it other rights. */
   recheck(): void {
     this.#guard(() => {
       const verdict = this.#open && this.#credential?.recheck(this.#plane.gate.by);
@@ -202,7 +202,7 @@ export class ControlSession implements Beating {
   #refuse(): void {
     this.#plane.drops.add('unauthorized');
     this.#plane.logger.warn(`A token from ${this.handshake.address} was refused.`);
-    this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload: { authenticated: false } }); // before the reason: what comes first may be taken for it
+    this.deliver({ type: PacketType.CLIENT_AUTHENTICATED, payload: { authenticated: false } }); // before the ERROR: a client may take what comes first for the answer
     this.deliver(errorPacket('UNAUTHORIZED', 'The server does not know this token: check it, or ask for one.'));
     end(this.#socket, CloseCode.UNAUTHORIZED, 'The token was refused.');
   }
@@ -231,7 +231,7 @@ export class ControlSession implements Beating {
       case PacketType.SEGMENT_DESTROY:
       case PacketType.SEGMENT_REGISTER:
       case PacketType.SEGMENT_CONNECT_BREWER:
-        // This server does not bridge.
+        // These are for bridging between servers, which this server does not do.
         return void drops.add('control-unknown');
       default:
         drops.add('control-packet');
@@ -240,8 +240,8 @@ export class ControlSession implements Beating {
   }
 
   /**
-   * The id is held by another connection. That one may be the same client before its network changed, dead without a
-   * FIN; so it is asked for a sign of life before the newcomer is refused.
+   * Another connection, `rival`, holds the id. It may be an old connection of the same client, which died without a FIN when
+   * the network changed; so ask it for a sign of life before refusing the new one.
    */
   async #contend(rival: ControlSession, packet: Register, length: number): Promise<void> {
     if (!(await rival.answers())) {
@@ -251,7 +251,7 @@ export class ControlSession implements Beating {
     if (this.#open) this.#plane.receive(this, packet, length);
   }
 
-  /** Says what is wrong. The connection survives it if the client is authenticated. */
+  /** Sends an ERROR. The connection stays open only if the client is authenticated. */
   #fault(code: ErrorCode, message: string): void {
     this.deliver(errorPacket(code, message));
     if (!this.#authenticated) end(this.#socket, CloseCode.BAD_PACKET, 'Send CLIENT_AUTHENTICATE first, and nothing else until it is answered.');
@@ -260,7 +260,7 @@ export class ControlSession implements Beating {
   #tooLate(): void {
     if (!this.#open) return;
     this.#plane.drops.add('auth-timeout');
-    // What came is still being looked at by the authenticator.
+    // Busy: a token has come, and the authenticator is still checking it.
     const what = this.#turns.isBusy ? 'The token was not checked' : 'No CLIENT_AUTHENTICATE came';
     this.deliver(errorPacket('TIMEOUT', `${what} within ${this.#plane.authMs} ms.`));
     end(this.#socket, CloseCode.AUTH_TIMEOUT, `${what} in time.`);
@@ -284,10 +284,10 @@ export class ControlSession implements Beating {
     }
   }
 
-  /** A fault of ours must cost one connection, not the server. */
+  /** Ends this connection after a fault of the server's own: the other connections must go on. */
   #crash(error: unknown): void {
     const { drops, logger } = this.#plane;
-    // No verdict on a token is no fault: any stranger can bring it about, as often as it likes.
+    // That a token cannot be judged yet is not a fault: any stranger can cause it, as often as it likes.
     if (error instanceof PubkeeperError && error.code === 'UNAUTHORIZED') {
       drops.add('unauthorized');
       logger.warn(`A token from ${this.handshake.address} was not accepted: ${error.message}`);

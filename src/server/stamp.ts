@@ -6,7 +6,7 @@ import { brewerNotify, patronNotify } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron } from './match.js';
 import type { Tickets } from './tickets.js';
 
-/** What is known of pairs. */
+/** What a stamp needs of the matchmaker. */
 export interface Pairs<C> {
   pair(brewerId: string, patronId: string): Match<C> | undefined;
   readonly allBrewers: ReadonlyMap<string, RegisteredBrewer<C>>;
@@ -20,7 +20,7 @@ export class Stamp<C> {
   readonly #own: (match: Match<C>) => boolean;
   readonly #now: () => number;
 
-  /** @param seconds how long a ticket holds */
+  /** @param seconds how long a ticket is valid */
   constructor(tickets: Tickets, seconds: number, own: (match: Match<C>) => boolean, now: () => number = () => Date.now() / 1000) {
     this.#tickets = tickets;
     this.#seconds = seconds;
@@ -44,8 +44,8 @@ export class Stamp<C> {
   }
 
   /**
-   * Notifications that tell of pairs again, to be stamped: each patron needs all its tickets, each brewer only one. Each is
-   * made when it is asked for, and tells of what is matched by then; undefined for a patron or brewer that needs none.
+   * Notifications that tell of pairs again, so that they can be stamped with fresh tickets: to a patron of all its pairs, to a brewer
+   * of one, which is enough. Each is made when it is asked for, from the pairs of that time; undefined if there are none.
    */
   *renewals(pairs: Pairs<C>, heard: (match: Match<C>) => boolean): Generator<Outgoing<C> | undefined> {
     for (const patron of pairs.allPatrons.values()) {

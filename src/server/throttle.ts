@@ -5,7 +5,7 @@ import type { Bucket } from './bucket.js';
 
 /**
  * Reads a WebSocket no faster than its budgets allow. What comes too fast is not lost: it is read later, and waits in the
- * network buffers of who sends it.
+ * sender's network buffers until then.
  */
 export class Throttle {
   readonly #socket: WebSocket;
@@ -13,19 +13,19 @@ export class Throttle {
   readonly #mayRead: () => boolean;
   #timer: Timer | undefined;
 
-  /** @param mayRead whether nobody else wants it paused */
+  /** @param mayRead whether nothing else wants the socket paused */
   constructor(socket: WebSocket, budgets: readonly Bucket[], mayRead: () => boolean) {
     this.#socket = socket;
     this.#budgets = budgets;
     this.#mayRead = mayRead;
   }
 
-  /** Whether nothing is read now. */
+  /** Whether this throttle has paused the socket. */
   get isResting(): boolean {
     return this.#timer !== undefined;
   }
 
-  /** Takes what a message costs of each budget; true when this is the one that was too many. */
+  /** Charges each budget, in order, what a message costs; true when this message has made the reading pause. */
   take(...costs: readonly number[]): boolean {
     let wait = 0;
     costs.forEach((cost, index) => (wait = Math.max(wait, this.#budgets[index]!.take(cost))));

@@ -5,7 +5,7 @@ import { PubkeeperError } from '../core/errors.js';
 // Grants of the control server for the relay (design, "Relay tickets"). No sockets here, and times are arguments.
 //
 // A ticket is 88 bytes: u8 version = 1, u8 operation (0 join, 1 publish), u16 zero, u32 expiry in seconds, 16 bytes brewer id
-// (zero for join), the 32 bytes of the topic's hash, and 32 bytes HMAC-SHA-256 over all of that. In JSON it is hex, which our clients read anyway;
+// (zero for join), the 32 bytes of the topic's hash, and 32 bytes HMAC-SHA-256 over all of that. In JSON it is hex, which our clients can read anyway;
 // a client that sends that text as it stands is understood too.
 
 /** What a ticket is for. */
@@ -31,7 +31,7 @@ export class Tickets {
     this.#keys = checkKeys(keys);
   }
 
-  /** Takes other keys: the former first one should be the second now, until its tickets have expired. */
+  /** Replaces the keys. The former first key should be the second one now, until its tickets have expired. */
   replace(keys: readonly Uint8Array[]): void {
     this.#keys = checkKeys(keys);
   }
@@ -47,10 +47,10 @@ export class Tickets {
     if (ticket.length !== TICKET_BYTES) return undefined;
     const bytes = Buffer.from(ticket.buffer, ticket.byteOffset, ticket.length);
     const expires = bytes.readUInt32LE(4);
-    // The cheap look first: most that are wrong cost no signature.
+    // The cheap check first, so that most wrong tickets cost no signature.
     if (expires <= now || !bytes.subarray(0, SIGNED).equals(body(grant, expires))) return undefined;
     const mac = bytes.subarray(SIGNED);
-    // Every key is tried, whatever the first says: the time tells nothing about which one it was.
+    // Every key is tried, even if the first one fits, so that the time does not tell which key it was.
     let good = false;
     for (const key of this.#keys) if (timingSafeEqual(this.#sign(key, bytes.subarray(0, SIGNED)), mac)) good = true;
     return good ? expires : undefined;
@@ -63,7 +63,7 @@ export class Tickets {
 
 /** A ticket as a client has sent it: the bytes, or the text that it was given. */
 export const readTicket = (sent: Uint8Array): Uint8Array =>
-  // What is no hex ends where it stops being that, and is too short then.
+  // Decoding ends at the first character that is not hex, and then the ticket is too short.
   sent.length === 2 * TICKET_BYTES ? Buffer.from(Buffer.from(sent).toString('latin1'), 'hex') : sent;
 
 function body(grant: Grant, expires: number): Buffer {
@@ -76,7 +76,10 @@ function body(grant: Grant, expires: number): Buffer {
   return bytes;
 }
 
-/** @throws {PubkeeperError} `OPTION_INVALID` */
+/**
+ * Checks ticket keys; returns copies of them.
+ * @throws {PubkeeperError} `OPTION_INVALID`
+ */
 export function checkKeys(keys: readonly Uint8Array[]): readonly Uint8Array[] {
   const good = Array.isArray(keys) ? keys.map(bytesOf).filter((key) => key && key.length >= 32) : [];
   if (good.length < 1 || keys.length > 2 || good.length < keys.length) {

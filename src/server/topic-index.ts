@@ -1,13 +1,13 @@
 import { assertTopic, isTopicPattern } from '../core/topic.js';
 
-/** A topic with something filed under it, as both tries and the postings share it. */
+/** A topic and what is filed under it. Both tries and the postings share this object. */
 interface Entry<T> {
   readonly segments: readonly string[];
   readonly values: Set<T>;
 }
 
 interface Branch<T> {
-  /** Made when there is one: most branches are ends. */
+  /** Made with the first child, because most branches have none. */
   children: Map<string, Branch<T>> | undefined;
   entry: Entry<T> | undefined;
   /** How many topics end in this branch or below it. */
@@ -17,7 +17,7 @@ interface Branch<T> {
 /**
  * Literal topics and the values filed under them; one lookup per pattern. The other direction of `TopicTrie`.
  *
- * The cost of a lookup grows with what the most selective part of the pattern leaves over, not with what is filed.
+ * The cost of a lookup grows with the number of topics that the most selective part of the pattern leaves, not with all that is filed.
  * There are three ways in, and each lookup takes the narrowest: a trie of the topics (for `a.b.**`), one of the
  * reversed topics (for `**.temperature`), and lists of the topics that hold a segment anywhere or have a length (for
  * `**.b.**`, `*.*`).
@@ -26,7 +26,7 @@ export class TopicIndex<T> {
   readonly #exact = new Map<string, Entry<T>>();
   readonly #forward: Branch<T> = branch();
   readonly #backward: Branch<T> = branch();
-  // By segment, and by number of segments as `.3`: no segment holds a dot, so the two never meet.
+  // By segment, and by number of segments as `.3`: no segment holds a dot, so the two kinds of key never collide.
   readonly #postings = new Map<string, Set<Entry<T>>>();
   #size = 0;
 
@@ -59,7 +59,7 @@ export class TopicIndex<T> {
     return true;
   }
 
-  /** Takes `value` back from under `topic`; false when it was not filed there. */
+  /** Removes `value` from under `topic`; false when it was not filed there. */
   delete(topic: string, value: T): boolean {
     const entry = this.#exact.get(topic);
     if (!entry?.values.delete(value)) return false;
@@ -78,8 +78,8 @@ export class TopicIndex<T> {
 
   /**
    * The values of all topics that `pattern` matches, each once; empty when it is no pattern.
-   * @param within what no pattern of these matches may be left out: where they are narrower the lookup goes by them, so that
-   * who may see little cannot have it look at everything
+   * @param within topics that none of these patterns matches may be left out: where these are narrower, the lookup uses them, so that
+   * a client that may see little cannot make it look at everything
    */
   match(pattern: string, within?: readonly string[]): T[] {
     const found = new Set<T>();
@@ -130,7 +130,7 @@ export class TopicIndex<T> {
     return sum;
   }
 
-  /** The shortest list that holds every match of a pattern; undefined when one of them is missing: nothing matches. */
+  /** The shortest list that holds every match of a pattern; undefined when a segment has no list: then nothing matches. */
   #narrowest(want: readonly string[]): { readonly size: number; [Symbol.iterator](): Iterator<Entry<T>> } | undefined {
     let best: Set<Entry<T>> | undefined;
     const keys = want.filter((segment) => !isWild(segment));
@@ -140,7 +140,7 @@ export class TopicIndex<T> {
       if (!posting) return undefined;
       if (!best || posting.size < best.size) best = posting;
     }
-    // Only `**` and `*`: there is no list to go by, so the walk has to be taken.
+    // Only wildcards, and a `**` among them: there is no list to use, so a trie has to be walked.
     return best ?? { size: Infinity, [Symbol.iterator]: () => ([] as Entry<T>[]).values() };
   }
 }
@@ -198,8 +198,8 @@ function descend<T>(
 }
 
 /**
- * Every match of `want` below `start`, whose first `depth` segments have been followed. Each branch is visited once,
- * with all the places in the pattern that it may stand at, so that many `**` cost no more than their number.
+ * Finds every match of `want` below `start`, which its first `depth` segments have led to. Each branch is visited once,
+ * with all the places in the pattern that it may stand for, so that the cost grows only linearly with the number of `**`.
  */
 function walk<T>(start: Branch<T>, want: readonly string[], depth: number, collect: (entry: Entry<T>) => void): void {
   const open: { branch: Branch<T>; places: readonly number[] }[] = [{ branch: start, places: [depth] }];
@@ -223,7 +223,7 @@ function walk<T>(start: Branch<T>, want: readonly string[], depth: number, colle
   }
 }
 
-/** Where a pattern may stand after one more segment: ascending, each place once. */
+/** The places in a pattern that are possible after one more segment: ascending, each place once. */
 function step(want: readonly string[], places: readonly number[], segment: string): number[] {
   const after: number[] = [];
   for (const place of places) {

@@ -1,10 +1,10 @@
 import { after } from '../core/host.js';
 
-/** After so much work for one connection, in milliseconds, others have their turns. */
+/** After this much work for one connection, in milliseconds, other connections have their turn. */
 const TURN_MS = 10;
 
 export interface TurnsHooks {
-  /** Nothing more is to be read for now. */
+  /** Stop reading from the connection for now. */
   pause(): void;
   resume(): void;
   /** Work has failed. */
@@ -12,13 +12,13 @@ export interface TurnsHooks {
 }
 
 /**
- * Does what one connection asks for, one after the other: work that has to wait for something holds up what is behind it. So
- * does work that took long, for as long again, or the connection would have the server to itself: a packet about a `**` among
- * many thousand brewers is short, and so may its answer be.
+ * Does the work of one connection in order: work that has to wait for something holds up the work behind it. After work that
+ * took long, the next one waits for as long again, or one connection could keep the server busy all the time: a packet about
+ * a `**` among many thousand brewers is short, and its answer may be short too, but it is much work.
  */
 export class Turns {
   readonly #hooks: TurnsHooks;
-  /** What has come while earlier work is not done. */
+  /** Work that has come while earlier work is not finished; undefined when no work is in progress. */
   #later: (() => void)[] | undefined;
   #spentMs = 0;
 
@@ -30,7 +30,7 @@ export class Turns {
     return this.#later !== undefined;
   }
 
-  /** How much waits for what is not done. */
+  /** How many pieces of work wait for one that is not finished. */
   get waiting(): number {
     return this.#later?.length ?? 0;
   }
@@ -54,7 +54,7 @@ export class Turns {
       .catch((error: unknown) => this.#hooks.crash(error));
   }
 
-  /** What this process stood still for, while others had the machine, was no work. */
+  /** Returns a pause if the work took long. Time in which this process did not run, because others used the machine, does not count. */
   #rest(began: number, used: NodeJS.CpuUsage): Promise<void> | undefined {
     const { user, system } = process.cpuUsage(used);
     const ms = Math.min(performance.now() - began, (user + system) / 1000);

@@ -11,18 +11,19 @@ export interface UpgradeRequest {
   readonly path: string;
   /** The subprotocols offered, in order. */
   readonly protocols: readonly string[];
-  /** The Origin header: the page's; undefined where it is no page. */
+  /** The Origin header: that of the page; undefined if the client is not a page. */
   readonly origin: string | undefined;
   /** The Host header. */
   readonly host: string;
 }
 
-/** What becomes of it. `protocol` is what to answer; empty when none was offered. */
+/** What the server does with an upgrade request. `protocol`: the subprotocol to answer with; empty for none. */
 export type Route =
   | { readonly kind: 'control'; readonly protocol: string; readonly version: PacketVersion }
   | { readonly kind: 'relay'; readonly protocol: string; readonly version: RelayVersion }
   | { readonly kind: 'refused'; readonly status: number; readonly sentence: string };
 
+/** A route that is not a refusal. */
 export type AcceptedRoute = Exclude<Route, { kind: 'refused' }>;
 
 const CONTROL: ReadonlyMap<string, PacketVersion> = new Map([
@@ -57,8 +58,8 @@ export function routeMain({ path, protocols }: UpgradeRequest): Route {
 }
 
 /**
- * The connection on a port of its own for the relay: always the relay, whatever is offered. A control protocol is not answered, so that a
- * client which took this port for the control server's hears at once that it is not: it would wait for an answer to its token instead.
+ * On a port for the relay only, every connection is for the relay, whatever is offered. A control protocol is not answered, so that a client that
+ * takes this port for the control server's learns of its mistake at once, and does not wait for an answer to its token.
  */
 export function routeRelay({ protocols }: UpgradeRequest): Route {
   const protocol = protocols.find((offered) => RELAY.has(offered)) ?? protocols.find((offered) => !CONTROL.has(offered)) ?? '';
@@ -83,8 +84,8 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * Whether pages of the request's origin may connect. No origin: not a page. On loopback every page of this machine, elsewhere
- * those of the origin that the page shares with this server: our own pages.
+ * Whether a page of the request's origin may connect; a request without an origin is not from a page, and may. If the server is bound
+ * to loopback, every page of this machine may, otherwise only pages of the server's own origin.
  */
 export function mayConnect({ origin, host }: UpgradeRequest, boundToLoopback: boolean): boolean {
   if (origin === undefined) return true;
@@ -94,12 +95,12 @@ export function mayConnect({ origin, host }: UpgradeRequest, boundToLoopback: bo
   } catch {
     return false;
   }
-  // Not by the Host: whoever has a domain can let it point to 127.0.0.1, and page and server would share it.
+  // Not by the Host header: whoever has a domain can point it to 127.0.0.1, and then page and server would have the same host.
   if (boundToLoopback) return isLoopback(url.hostname);
   return url.host !== '' && authorityOf(url.protocol, url.host) === authorityOf(url.protocol, host);
 }
 
-/** Whether this is an origin as browsers send it, also of an extension or an app (`chrome-extension://…`), of which `URL` says `null`. */
+/** Whether this is an origin as browsers send it, also of an extension or an app (`chrome-extension://…`), for which `URL` gives `null`. */
 export function isOrigin(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { origin, protocol, host } = new URL(text);

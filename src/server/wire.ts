@@ -14,8 +14,8 @@ export const nameOf = (packet: Packet | UnknownPacket): string =>
 
 /**
  * The bytes of a packet for a connection of this version: one message each. Protocol 1.0 has no room for more than
- * 65,535 bytes: a NOTIFY is then split into several, the answer first and the rest as if they had matched later; what
- * cannot be split gives way to an ERROR that says so.
+ * 65,535 bytes: a longer NOTIFY is split into several, the answer first and the rest as if they had matched later; what
+ * cannot be split is replaced by an ERROR that says so.
  */
 export function encodeMessages(packet: Packet, version: PacketVersion): Uint8Array[] {
   try {
@@ -51,7 +51,7 @@ function split(packet: Packet): Packet[] {
   }
 }
 
-/** Lists that fit into `room` each, in order; at least one, because an answer is owed even when nothing fits. */
+/** Splits `items` into lists of at most `room` bytes, in order; at least one list, because the client waits for an answer even when nothing fits. */
 function portion<T>(items: readonly T[], room: number): { lists: T[][]; tooLong: T[] } {
   const lists: T[][] = [[]];
   const tooLong: T[] = [];

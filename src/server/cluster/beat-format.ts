@@ -2,21 +2,22 @@ import { SERVER_ID } from './bridge-format.js';
 
 // A server's sign of life, as bytes: JSON, so that later versions can add keys.
 
+/** One sign of life. */
 export interface Beat {
   readonly server: string;
-  /** What its shared clock was last at. */
+  /** The last stamp of its shared clock. */
   readonly clock: number;
-  /** It is new here, or back: everybody is to answer. */
+  /** The server is new, or back: everybody has to answer. */
   readonly hello?: unknown;
-  /** It leaves. */
+  /** The server leaves. */
   readonly bye?: unknown;
-  /** The server whose keys it has removed, having taken it for dead. */
+  /** Another server, whose keys this one has removed because it took it for dead. */
   readonly forgot?: unknown;
 }
 
 export const encodeBeat = (beat: Beat): Uint8Array => Buffer.from(JSON.stringify(beat));
 
-/** Undefined for what is none. */
+/** Undefined for a message that is no sign of life. */
 export function readBeat(message: Uint8Array): Beat | undefined {
   try {
     const value = JSON.parse(Buffer.from(message).toString()) as Beat | null;

@@ -4,9 +4,11 @@
 // last frame; then for each frame u32 length and the frame; or u32 the frame's length, u32 where the part begins, the part.
 // Interest: 12 characters the sender's id, u32 the number of the question or 0; then for each topic the 32 bytes of its
 // hash, and u32: how many connections have joined it, and in bit 31 whether its last value is asked for. Without a topic: the sender has
-// been away, and wants to be told of all topics anew.
+// been away, and wants to be told about all topics again.
 
+/** The length of a server's id, in characters. */
 export const SERVER_ID = 12;
+/** The length of a topic's hash, in bytes. */
 export const HASH = 32;
 const HEADER = 4 + SERVER_ID + 8;
 const PART_HEADER = HEADER + 8;
@@ -65,13 +67,14 @@ function header(kind: number, server: string, stamp: number, length: number): Bu
   return bytes;
 }
 
+/** The frames of a message, the server that sent them, and the stamp of the last one. */
 export interface ReadFrames {
   readonly server: string;
   readonly stamp: number;
   readonly frames: readonly Uint8Array[];
 }
 
-/** Puts frames together again that came in parts. Parts of one frame come one after the other. */
+/** Reads frames, and puts those together that come in parts. The parts of one frame come one after the other. */
 export class FrameReader {
   readonly #most: number;
   readonly #open = new Map<string, { readonly bytes: Uint8Array; at: number }>();
@@ -82,7 +85,7 @@ export class FrameReader {
   }
 
   /**
-   * Reads a message that came for `topic`; undefined when it is none, or only a part.
+   * Reads a message that came for `topic`; undefined when it holds a part, and the frame is not complete yet.
    * @throws {RangeError} when it is malformed
    */
   read(topic: string, message: Uint8Array): ReadFrames | undefined {
@@ -102,9 +105,9 @@ export class FrameReader {
     const part = bytes.subarray(PART_HEADER);
     let open = this.#open.get(key);
     if (length > this.#most) throw new RangeError('a frame is too long');
-    // What was begun before and not ended has lost a part on its way.
+    // A first part replaces a frame that was begun before and is not complete: that one has lost a part on its way.
     if (at === 0) {
-      // What nobody ends must not gather.
+      // Frames that are never completed must not pile up.
       if (this.#open.size >= MOST_OPEN && !open) this.#open.delete(this.#open.keys().next().value!);
       this.#open.set(key, (open = { bytes: new Uint8Array(length), at: 0 }));
     }
@@ -120,7 +123,7 @@ export class FrameReader {
   }
 }
 
-/** How many frames may be half there. */
+/** How many incomplete frames are kept. */
 const MOST_OPEN = 64;
 
 function* whole(bytes: Buffer): Generator<Uint8Array> {
@@ -143,9 +146,10 @@ export interface Interest {
 const INTEREST_HEADER = SERVER_ID + 4;
 const INTEREST = HASH + 4;
 const ASKS = 0x8000_0000;
-/** How many topics one message may be about: 36 KiB, or what fits where NATS takes less. */
+/** How many topics one message may be about: 1,024 (36 KiB), or fewer where NATS takes shorter messages only. */
 export const interestsWithin = (most: number): number => Math.max(1, Math.min(1024, Math.floor((most - INTEREST_HEADER) / INTEREST)));
 
+/** A message about topics for other relays; `question`: the number of the question that it asks or answers, else 0. */
 export function encodeInterest(server: string, question: number, topics: readonly Interest[]): Buffer {
   const bytes = Buffer.alloc(INTEREST_HEADER + topics.length * INTEREST);
   bytes.write(server, 0, SERVER_ID, 'latin1');

@@ -6,11 +6,11 @@ import type { SharedClock } from './clock.js';
 import { Demand } from './demand.js';
 import { Questions } from './questions.js';
 
-// Joins the relays of a network. A relay subscribes to the subjects of the topics that somebody has joined on it, and
-// publishes what is published on it: to every topic once, and again only where that has not come back as "nobody wants it".
-// What comes from other relays is given to those who have joined here and to nobody else, so that nothing goes in circles.
+// Connects the relays of a cluster. A relay subscribes to the subjects of the topics that somebody has joined on it, and
+// publishes there what its own connections publish. If NATS reports that nobody has subscribed, it stops for a while. Frames
+// of other relays go only to connections that have joined here, so that nothing goes in circles.
 
-/** What a bridge does with its relay. */
+/** What a bridge needs of its relay. */
 export interface BridgedRelay {
   inject(key: string, frame: Uint8Array, stamp: number): void;
   refresh(key: string, frame: Uint8Array, stamp: number): void;
@@ -29,11 +29,11 @@ export interface BridgeOptions {
   readonly prefix: string;
   /** How long a frame may be, in bytes. */
   readonly maxFrame: number;
-  /** The other servers that are there. */
+  /** The other servers that are alive. */
   others(): ReadonlySet<string>;
-  /** Other servers have other numbers of connections that have joined a topic. */
+  /** The number of connections that have joined a topic at other servers may have changed. */
   arrived(key: string): void;
-  /** Something came that makes no sense. */
+  /** A malformed message has come. */
   malformed(): void;
   /** Calls `run` at the end of this tick. */
   later(run: () => void): void;
@@ -41,23 +41,24 @@ export interface BridgeOptions {
 
 interface Joined {
   count: number;
-  /** Who joins now has to wait: other relays are being asked for the last value. */
+  /** Other relays are being asked for the last value, so a connection that joins now has to wait for it. */
   isAsking: boolean;
   readonly stop: () => void;
 }
 
+/** Connects this server's relay with those of the other servers. */
 export class Bridge implements RelayBridge<RelayMember> {
   readonly member: RelayMember;
   readonly #options: BridgeOptions;
   readonly #reader: FrameReader;
   #relay: BridgedRelay | undefined;
   readonly #joined = new Map<string, Joined>();
-  /** Topics to tell of at the end of the tick; true: with the question for their last values. */
+  /** Topics that other servers are told about at the end of the tick; true: and asked for their last values. */
   readonly #changes = new Map<string, boolean>();
   readonly #questions = new Questions((keys) => this.#answered(keys));
   readonly #demand = new Demand();
   readonly #stops: (() => void)[] = [];
-  /** Another server could not be reached for a while. */
+  /** Another server has been away, and wants to be told about all topics. */
   #wasAway = false;
   #sent = 0;
   #received = 0;
@@ -134,14 +135,14 @@ export class Bridge implements RelayBridge<RelayMember> {
     return this.#demand.count(key);
   }
 
-  /** Another server is there: what was missed is to be had from those who have it. */
+  /** Another server is there now: sends what could not be sent before, and asks for last values that were missed here. */
   resync(): void {
     this.#demand.retry();
     this.#relay?.drained(this.member);
     this.#announceAll();
   }
 
-  /** The bus is there again. Others are to ask this relay too: it has not heard who joined there, nor have they what was published here. */
+  /** The bus is up again. Others have to tell and ask anew: this relay has not heard who has joined there, nor they what was published here. */
   restored(): void {
     const { bus, prefix, server } = this.#options;
     this.#demand.forget();
@@ -149,25 +150,25 @@ export class Bridge implements RelayBridge<RelayMember> {
     bus.publish(`${prefix}.join`, encodeInterest(server, 0, []));
   }
 
-  /** The bus has gone: nobody will answer. */
+  /** The bus is down: nobody will answer. */
   interrupted(): void {
     this.#questions.giveUp();
   }
 
-  /** A server has gone: it answers no more. */
+  /** A server has gone: it will not answer. */
   gone(server: string): void {
     this.#demand.gone(server);
     this.#questions.gone(server);
   }
 
-  /** The bus takes bytes again. */
+  /** There is room on the bus again. */
   drained(): void {
     this.#relay?.drained(this.member);
   }
 
-  /** Half a second is over. */
+  /** Called every half second. */
   tick(): void {
-    // Once, however many of them have been away.
+    // Once, however many servers have been away.
     if (this.#wasAway) this.#announceAll();
     this.#wasAway = false;
     this.#demand.tick((key) => this.#relay?.unbridge(key));
@@ -254,7 +255,7 @@ export class Bridge implements RelayBridge<RelayMember> {
       this.#demand.set(key, server, count);
       arrived(key);
       const last = asks ? this.#relay?.last(key) : undefined;
-      // One for which there is no room is asked for again with the next interruption at the latest; a live one may come first.
+      // A last value for which there is no room is asked for again after the next interruption at the latest; a live frame may come first.
       if (!last || !bus.fits(last.frame.length)) continue;
       for (const part of encodeFrames(own, last.stamp, [last.frame], bus.maxMessage)) bus.publish(`${prefix}.last.${server}.${tokenOf(key)}`, part);
     }

@@ -1,20 +1,20 @@
-/** A way to the other servers: messages under subjects, as core NATS has them. What is sent while it is down is lost. */
+/** Carries messages to the other servers, under subjects, as core NATS does. What is sent while it is down is lost. */
 export interface Bus {
   readonly isUp: boolean;
   /** How long a message may be, in bytes. */
   readonly maxMessage: number;
-  /** Whether so many bytes more may wait to be sent: none while it is down. */
+  /** Whether `length` more bytes may wait to be sent: never while it is down. */
   fits(length: number): boolean;
-  /** `answerTo`: the subject under which it is said that nobody has subscribed to this one, if that is so. */
+  /** `answerTo`: the subject under which NATS reports it if nobody has subscribed to this one. */
   publish(subject: string, message: Uint8Array, answerTo?: string): void;
-  /** Returns what ends it. Comes back by itself after an interruption. */
+  /** Subscribes, also across interruptions; returns a function that unsubscribes. */
   subscribe(subject: string, receive: Receive): () => void;
 }
 
-/** `isNobody`: it is not a message, but the word that one of ours has reached nobody. */
+/** `isNobody`: this is not a message, but the report that a message of this server has reached nobody. */
 export type Receive = (subject: string, message: Uint8Array, isNobody: boolean) => void;
 
-/** A bus that is there later. */
+/** A stand-in for a bus that is made later: each call looks it up. */
 export const busOf = (bus: () => Bus): Bus => ({
   get isUp() {
     return bus().isUp;

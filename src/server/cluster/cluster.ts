@@ -16,25 +16,25 @@ import type { ClusterSettings } from './options.js';
 import { Registry } from './registry.js';
 import type { ReplicaOwner } from './replica.js';
 
-// One server of a network of several. All that is decided is decided by each server for itself, from the same facts: there
-// is no leader.
+// One of the servers of a cluster. There is no leader: each server decides everything for itself, from the same facts as the
+// others.
 
 const TICK_MS = 500;
-/** How long the registry is tried at the start, in ms. */
+/** For how long opening and reading the registry is tried again at the start, in ms. */
 const START_MS = 20_000;
-/** In ticks: between two signs of life; until a server is taken for dead (6 s); until one that is cut off gives up the others; without a failure, until an outage is over. */
+/** In ticks: between signs of life; until a silent server counts as dead (6 s); until a cut-off server gives up all others; until calm ends an outage. */
 const BEAT = 3;
 const LEASE = 12;
 const ISOLATION = 60;
 const CALM = 20;
-/** What a message has besides its value: the header of a deletion, and what JetStream adds. */
+/** How many bytes a message may have besides its value: the header of a deletion, and what JetStream adds. */
 const RECORD_OVERHEAD = 1024;
 
 /** The state of the cluster as this server sees it; part of `ServerStats`. */
 export interface ClusterStats {
   /** Whether everything works: NATS is connected, and what is written to the registry comes back. */
   readonly ready: boolean;
-  /** Other servers that live. */
+  /** Other servers that are alive. */
   readonly servers: number;
   /** Patrons and brewers at other servers. */
   readonly registrations: number;
@@ -48,14 +48,14 @@ export interface ClusterStats {
   readonly sent: number;
   /** Frames that came from the relays of other servers, since the start. */
   readonly received: number;
-  /** Bytes that wait to be sent to NATS. */
+  /** Bytes that NATS has not confirmed. It is asked once per 128 KiB, so the last ones count until then even if they were sent. */
   readonly waitingBytes: number;
 }
 
-/** The server that is part of the network. */
+/** What a cluster needs of its server. */
 export interface ClusterMember extends ReplicaOwner {
   readonly relay: BridgedRelay;
-  /** Connections have joined the topic of this key at another server. */
+  /** The number of connections that have joined the topic of this key at other servers may have changed. */
   arrived(key: string): void;
 }
 
@@ -67,7 +67,7 @@ export interface ClusterHooks {
 }
 
 export class Cluster {
-  /** This run of this server. */
+  /** The id of this run of this server. */
   readonly server = randomBytes((SERVER_ID * 3) / 4).toString('base64url');
   readonly clock = new SharedClock(Date.now, Math.random());
   readonly bridge: Bridge;
@@ -83,18 +83,18 @@ export class Cluster {
   #timer: NodeJS.Timeout | undefined;
   #tick = 0;
   #hasLeft = false;
-  /** What was said of the present outage, and the tick at which there was something to say last. */
+  /** What the log has said about the present outage, and the tick of the last failure. */
   readonly #told = new Set<string>();
   #toldAt = 0;
 
   private constructor(settings: ClusterSettings, hooks: ClusterHooks) {
     this.#settings = settings;
     this.#hooks = hooks;
-    // Not below "pubkeeper", which clients of NatsBrew are granted.
+    // Not below "pubkeeper", to which clients of NatsBrew have access.
     this.#prefix = `pubkeeper-cluster.${settings.name}`;
     this.bridge = new Bridge({
       server: this.server,
-      // It is made before there is a connection.
+      // The bridge is made before there is a connection.
       bus: busOf(() => this.#link),
       clock: this.clock,
       prefix: this.#prefix,
@@ -125,7 +125,7 @@ export class Cluster {
     return this.#registry;
   }
 
-  /** Whether another server is there. */
+  /** Whether another server is alive. */
   isThere(server: string): boolean {
     return this.#leases.has(server);
   }
@@ -154,7 +154,7 @@ export class Cluster {
   }
 
   /**
-   * Becomes part of the network: resolves when all that is registered elsewhere is known.
+   * Joins the cluster: resolves when everything that is registered at other servers is known.
    * @throws {PubkeeperError} `CLUSTER_FAILED`
    */
   async start(member: ClusterMember): Promise<void> {
@@ -193,14 +193,14 @@ export class Cluster {
     }
   }
 
-  /** Leaves the network: what was registered here counts no more, at once. */
+  /** Leaves the cluster: what was registered here stops counting at once. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     if (this.#control.isUp) this.#beat({ bye: true });
-    // Another sign of life, as an answer to one who is new, would bring back what has just ended.
+    // Another sign of life, such as the answer to a new server, would bring back what has just ended.
     this.#hasLeft = true;
     if (this.#control.isUp) {
-      // NATS may stop answering now as at any time: others find out by themselves then.
+      // NATS may stop answering at any time: then the other servers find out by themselves.
       await Promise.race([this.#registry?.close(), new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
     }
     this.bridge.close();
@@ -223,7 +223,7 @@ export class Cluster {
     await this.#patiently(() => this.#store.open());
   }
 
-  /** NATS servers that have just started, or lost one of them, take some seconds to agree on who leads. */
+  /** Tries again and again: NATS servers that have just started, or have lost one of them, take some seconds to elect a leader. */
   async #patiently(run: () => Promise<void>): Promise<void> {
     const end = performance.now() + START_MS;
     for (;;) {
@@ -258,7 +258,7 @@ export class Cluster {
     const { server, clock, hello, bye, forgot } = beat;
     this.clock.heard(clock);
     if (this.#hasLeft) return;
-    // This process was stopped for so long that its keys were removed.
+    // This process was paused for so long that another server has removed its keys.
     if (forgot === this.server) void this.#registry.sync();
     if (bye) {
       if (this.#leases.left(server)) this.#lost(server, 'has left');
@@ -290,7 +290,7 @@ export class Cluster {
     else this.bridge.interrupted();
   }
 
-  /** Once per outage. */
+  /** Logs a text, but only once per outage. */
   #tell(text: string): void {
     this.#toldAt = this.#tick;
     if (this.#told.has(text)) return;

@@ -1,22 +1,22 @@
-// What other relays want of this one: who has joined which topic there, as far as they have told, and which topics nobody
-// there has taken what was sent on. Knows no bus and no clock: `tick` is called at equal intervals.
+// What other relays want of this one: how many connections have joined which topic there, as far as they have told, and on
+// which topics frames of this relay have reached nobody. Knows no bus and no clock: `tick` is called at equal intervals.
 
-/** For how many ticks nothing is sent where nobody wanted it. */
+/** For how many ticks nothing is sent on a topic that nobody wanted. */
 const IDLE_TICKS = 20;
-/** After how many ticks without a frame a topic is tried anew, so that what nobody publishes any more is forgotten. */
+/** After how many ticks without a frame a topic is given up until the next frame, so that topics that nobody uses any more are forgotten. */
 const UNUSED_TICKS = 120;
-/** Of how many topics such things are remembered. */
+/** For how many topics such facts are remembered. */
 const MOST_TOPICS = 100_000;
 
 export class Demand {
-  /** Topics that no other relay wants, until when; and those that one did, when they were used. Oldest first. */
+  /** Topics that no other relay wants, and until which tick; and topics that one did want, and when they were last used. Oldest first. */
   readonly #idle = new Map<string, number>();
   readonly #used = new Map<string, number>();
-  /** How many have joined a topic, by server. */
+  /** How many connections have joined a topic, by topic and server. */
   readonly #elsewhere = new Map<string, Map<string, number>>();
   #tick = 0;
 
-  /** Whether nobody has wanted what was sent on a topic a short while ago. */
+  /** Whether a frame that was sent on a topic a short while ago has reached nobody. */
   isIdle(key: string): boolean {
     return this.#idle.has(key);
   }
@@ -38,13 +38,13 @@ export class Demand {
     else this.#elsewhere.delete(key);
   }
 
-  /** Something is sent on a topic. */
+  /** A frame is sent on a topic. */
   used(key: string): void {
     this.#used.delete(key);
     this.#used.set(key, this.#tick);
   }
 
-  /** What was sent on a topic has reached nobody. */
+  /** A frame that was sent on a topic has reached nobody. */
   unwanted(key: string): void {
     this.#used.delete(key);
     remember(this.#idle, key, this.#tick + IDLE_TICKS);
@@ -55,17 +55,17 @@ export class Demand {
     for (const [key, counts] of this.#elsewhere) if (counts.delete(server) && !counts.size) this.#elsewhere.delete(key);
   }
 
-  /** What nobody has wanted somebody may want now. */
+  /** Somebody may want now what nobody wanted before. */
   retry(): void {
     this.#idle.clear();
   }
 
-  /** What others have told may be out of date. They tell anew. */
+  /** Forgets what other servers have told, because it may be out of date. They tell it again. */
   forget(): void {
     this.#elsewhere.clear();
   }
 
-  /** Another interval is over; `unused` is called with each topic on which nothing has been sent for long, or for longest where there are too many. */
+  /** Another interval is over. Calls `unused` with each topic on which nothing was sent for long; if there are too many topics, with the oldest too. */
   tick(unused: (key: string) => void): void {
     this.#tick++;
     for (const [key, until] of this.#idle) {
@@ -73,7 +73,7 @@ export class Demand {
       this.#idle.delete(key);
     }
     for (const [key, at] of this.#used) {
-      // What there are too many of is told too: a relay would else send it on for ever.
+      // Topics beyond the limit are told too: otherwise the relay would send them on for ever.
       if (at + UNUSED_TICKS > this.#tick && this.#used.size <= MOST_TOPICS) break;
       this.#used.delete(key);
       unused(key);
@@ -81,7 +81,7 @@ export class Demand {
   }
 }
 
-/** Sets a key as the newest; what was not set for the longest time goes when there are too many. */
+/** Sets a key as the newest one; if there are too many, the oldest one goes. */
 function remember<T>(map: Map<string, T>, key: string, value: T): void {
   map.delete(key);
   map.set(key, value);

@@ -11,12 +11,12 @@ import type { Down, Kind, RegistryRecord } from './records.js';
 import { packetOf, states, unregister } from './record-packets.js';
 import type { SharedClock } from './clock.js';
 
-/** A patron or brewer at another server, as the matchmaker knows it: a client that is told nothing, because its own server does that. */
+/** A patron or brewer at another server. To the matchmaker it is a client, but it is sent nothing, because its own server does that. */
 export class RemotePeer {
-  /** The record that the matchmaker was told of last. */
+  /** The record that the matchmaker was given last. */
   record: RegistryRecord | undefined;
   rights: Rights = NOTHING;
-  /** Where it is registered. */
+  /** The id of the server where it is registered. */
   server = '';
 }
 
@@ -29,40 +29,40 @@ export interface DirectoryOptions<C extends object> {
   pass(items: readonly Outgoing<C | RemotePeer>[]): void;
   /** Whether a brewer's details name the relay of this server. */
   isOwn(brew: BrewDetails, client: C): boolean;
-  /** False when it is too long to be told to other servers. */
+  /** Shares a registration with other servers; returns false when it is too long for that. */
   share(record: RegistryRecord): boolean;
   claim(kind: Kind, id: string, at: number): void;
   unshare(kind: Kind, id: string): void;
-  /** Whether another server is there: what is registered at one that is not meets nobody, even before it is taken back. */
+  /** Whether another server is alive: registrations at a server that is not are matched with nobody, even before they are removed. */
   isThere(server: string): boolean;
-  /** A patron cannot be matched at other servers: its rights cannot be told. */
+  /** A patron cannot be matched at other servers, because its rights cannot be told to them. */
   opaque(): void;
-  /** The client's registration was taken over by one at another server. */
+  /** Tells the client that its registration was taken over by one at another server. */
   tell(client: C, kind: Kind, id: string): void;
-  /** The client's registration is too long to be told to other servers. */
+  /** Tells the client that its registration is too long to be shared with other servers. */
   tooLong(client: C, kind: Kind, id: string): void;
   /** Calls `run` when others have had their turn. */
   later(run: () => void): void;
 }
 
-/** Between a matchmaker and the registrations of all servers: the other servers' go in, those of its own clients go out. */
+/** Connects a matchmaker with the registrations of all servers: gives it those of other servers, and shares those of its own clients. */
 export class Directory<C extends object> {
   readonly #options: DirectoryOptions<C>;
   readonly #peers = new Map<string, RemotePeer>();
-  /** What was shared of each client of this server. */
+  /** By client of this server, the registrations that were shared, by name. */
   readonly #shared = new Map<C, Map<string, Shared>>();
-  /** By their servers, those whom clients of this server are matched with. */
+  /** By server, the peers that clients of this server are matched with. */
   readonly #matched = new Map<string, Set<RemotePeer>>();
-  /** Registrations, by client and name, of which other servers are still to be told that a brew is down, or up. */
+  /** By client, the names of registrations of which a brew is down or up, and other servers have not been told yet. */
   readonly #pending = new Map<C, Set<string>>();
-  /** Rights by the list that they come from: most have the same. */
+  /** Rights by the list that they are made from: most patrons have the same list. */
   readonly #rights = new Map<string, Rights>();
 
   constructor(options: DirectoryOptions<C>) {
     this.#options = options;
   }
 
-  /** A client is about to register something: what another server has under that id is out of date, unless this is refused. */
+  /** A client is about to register something: unless it is refused, what another server has under that id is out of date. */
   before(client: C, packet: Packet): void {
     const { matchmaker, claim, clock } = this.#options;
     const name = registered(packet);
@@ -84,7 +84,7 @@ export class Directory<C extends object> {
     for (const { kind, id } of shared?.values() ?? []) this.#options.unshare(kind, id);
   }
 
-  /** A registration at another server counts. */
+  /** A registration at another server counts: it is new, or has changed. */
   set(record: RegistryRecord, server: string): void {
     const { matchmaker, pass, isThere } = this.#options;
     const name = record.kind + record.id;
@@ -96,7 +96,7 @@ export class Directory<C extends object> {
       matchmaker.add(made, rights, true);
     }
     if (peer.server !== server) {
-      // A client has moved: its matches go on.
+      // A client has moved to another server: its matches go on.
       if (this.#matched.get(peer.server)?.has(peer)) file(this.#matched, server, peer);
       unfile(this.#matched, peer.server, peer);
       peer.server = server;
@@ -116,12 +116,12 @@ export class Directory<C extends object> {
     this.#options.pass(this.#options.matchmaker.gone(peer));
   }
 
-  /** What another server has registered that clients here are matched with. */
+  /** The registrations at another server that clients of this server are matched with. */
   *matchedAt(server: string): Generator<{ readonly kind: Kind; readonly id: string }> {
     for (const { record } of this.#matched.get(server) ?? []) if (record) yield record;
   }
 
-  /** A pair has been made, or has come apart. */
+  /** A match has begun, or has ended. */
   changed({ brewer, patron }: Match<C | RemotePeer>): void {
     for (const { client, matches } of [brewer, patron]) {
       if (!(client instanceof RemotePeer)) continue;
@@ -130,7 +130,7 @@ export class Directory<C extends object> {
     }
   }
 
-  /** Another server has a later registration of an id than a client here. */
+  /** Another server has a later registration of an id that a client of this server has registered. */
   usurped(kind: Kind, id: string): void {
     const { matchmaker, pass, tell } = this.#options;
     const end = this.#find(kind, id);
@@ -138,20 +138,20 @@ export class Directory<C extends object> {
     const { client } = end;
     const ended = [...end.matches.values()].map(kind === 'brewer' ? patronRemoved<C | RemotePeer> : brewerRemoved<C | RemotePeer>);
     tell(client, kind, id);
-    // It has not unregistered itself, and would go on with its pairs.
+    // The client has not unregistered itself: unless it is told that its pairs have ended, it would go on with them.
     pass([...matchmaker.receive(client, unregister(kind, id)), ...ended]);
     this.#follow(client, { kind, id });
   }
 
   /**
-   * A client has told of a brew's state. One that names a registration of its concerns that one alone, and any other one all of them alike:
-   * where it changes nothing of the first, as when it is told again, the rest need not be looked at. There may be ten thousand.
+   * A client has told the state of a brew. A state that names registrations of the client concerns only these; any other state concerns all of them
+   * alike: if it changes nothing for the first, such as when it is told again, the rest need not be looked at. There may be ten thousand.
    */
   #stated(client: C, state: BrewState | undefined): void {
     const shared = this.#shared.get(client);
     if (!state || !shared) return;
     const named = [state.brewerId, state.patronId].flatMap((id) => [shared.get(`brewer${id}`), shared.get(`patron${id}`)]).filter((one) => one !== undefined);
-    // Of the same time: where nothing else has changed there is nothing to tell.
+    // With the former time: if no other brews are down than before, there is nothing to tell.
     for (const one of named) this.#follow(client, one, one.at);
     if (named.length) return;
     const isConcerned = ({ kind, id }: Name): boolean => {
@@ -171,7 +171,7 @@ export class Directory<C extends object> {
     if (!isWorking) this.#work();
   }
 
-  /** Tells of what is pending, some of it at a time and one client after the other: one packet may be about ten thousand registrations of many peers each. */
+  /** Shares what is pending, a slice at a time and the clients in turn: one packet may be about ten thousand registrations with many peers each. */
   #work(): void {
     const [client, names] = [...this.#pending][0] ?? [];
     if (!client || !names) return;
@@ -189,7 +189,7 @@ export class Directory<C extends object> {
     if (this.#pending.size) this.#options.later(() => this.#work());
   }
 
-  /** Tells other servers of a registration as it is now; with `at`, only where other brews of its are down. Whether there was something to tell. */
+  /** Shares a registration as it is now; with `at`, only if other brews of it are down than before. Returns whether there was something to share. */
   #follow(client: C, { kind, id }: Name, at?: number): boolean {
     const { matchmaker, pass, share, tooLong, unshare } = this.#options;
     const found = this.#find(kind, id);
@@ -204,7 +204,7 @@ export class Directory<C extends object> {
         pass(matchmaker.seclude(found!));
       }
     } else if (found?.client !== client && found && !(found.client instanceof RemotePeer)) {
-      // It belongs to another client of this server.
+      // The id belongs to another client of this server.
     } else {
       this.#shared.get(client)?.delete(kind + id);
       unshare(kind, id);
@@ -222,7 +222,7 @@ export class Directory<C extends object> {
     const { id } = end;
     const down = matchmaker.downOf(client, end);
     if ('topic' in end) {
-      // Every relay passes on what is published on any: so each patron joins the one that it reaches its own server by.
+      // The relays pass frames on to each other, so each patron joins the relay of its own server: this record names no host.
       const brews = end.brews.map((brew) => (isOwn(brew, client) ? { ...brew, hostname: null, port: null } : brew));
       return { kind: 'brewer', id, topic: end.topic, config: end.config, brews, down, at };
     }
@@ -249,7 +249,7 @@ export class Directory<C extends object> {
 }
 
 const MOST_RIGHTS = 10_000;
-/** How many registrations, and peers that are named with them, are gone through at a time. */
+/** How many registrations, and peers that are named with them, are handled at a time. */
 const SLICE = 1_000;
 
 interface Name {
@@ -260,7 +260,7 @@ interface Name {
 interface Shared extends Name {
   /** When it was registered. */
   readonly at: number;
-  /** Which of its brews were told to be down. */
+  /** Which of its brews other servers were told to be down. */
   readonly down: readonly Down[];
 }
 
@@ -269,7 +269,7 @@ function registered({ type, payload }: Packet): Name | undefined {
   return type === PacketType.PATRON_REGISTER ? { kind: 'patron', id: payload.patron_id } : undefined;
 }
 
-/** Whether the matchmaker will take a registration of an id that nobody else has here. */
+/** Whether the matchmaker will accept a registration, if no other client of this server has its id. */
 function mayRegister({ type, payload }: Packet, rights = NOTHING): boolean {
   if (type === PacketType.BREWER_REGISTER) return isTopic(payload.topic) && rights.mayWrite(payload.topic);
   return type === PacketType.PATRON_REGISTER && isTopicPattern(payload.topic);

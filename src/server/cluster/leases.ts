@@ -1,9 +1,9 @@
 /**
- * Which servers are there, by their signs of life. No clock: `tick` is called at equal intervals, and only ticks count, so
- * that a process that was stopped for a while does not take all others for dead when it goes on.
+ * Which servers are alive, by their signs of life. Uses no clock: `tick` is called at equal intervals, and only ticks count, so
+ * that a process that was paused for a while does not take all others for dead when it goes on.
  *
- * A server hears its own signs of life as well. While those do not come back it is this server that is cut off, and nobody
- * else ages; only when that lasts are all others given up.
+ * A server hears its own signs of life as well. While those do not come back, this server is the one that is cut off, and no
+ * other server ages; only if that lasts are all others given up.
  */
 export class Leases {
   readonly #own: string;
@@ -16,7 +16,7 @@ export class Leases {
 
   /**
    * @param lease ticks of silence after which a server is taken for dead
-   * @param isolation ticks without a sign of one's own after which all others are given up
+   * @param isolation ticks without a sign of life of this server itself after which all others are given up
    */
   constructor(own: string, lease: number, isolation: number) {
     this.#own = own;
@@ -24,7 +24,7 @@ export class Leases {
     this.#isolation = isolation;
   }
 
-  /** The other servers that are there. */
+  /** The other servers that are alive. */
   get others(): ReadonlySet<string> {
     return new Set(this.#silent.keys());
   }
@@ -37,15 +37,15 @@ export class Leases {
     return this.#silent.has(server);
   }
 
-  /** Whether what this server says does not come back to it. */
+  /** Whether this server does not hear its own signs of life. */
   get isCutOff(): boolean {
     return !this.#heardOnce || this.#ownSilent > this.#lease;
   }
 
-  /** A sign of life; true when it is of a server that was not there. */
+  /** A sign of life has come; returns true when its server was not known as alive. */
   heard(server: string): boolean {
     if (server === this.#own) {
-      // After an interruption everybody has to find the way back: each has a whole lease for it.
+      // After an interruption every server has to connect again: each gets a whole lease for that.
       if (this.#ownSilent > GRACE) for (const other of this.#silent.keys()) this.#silent.set(other, 0);
       this.#ownSilent = 0;
       this.#heardOnce = true;
@@ -77,5 +77,5 @@ export class Leases {
   }
 }
 
-/** Ticks for which the own sign of life may be late without meaning anything: it comes every third. */
+/** For how many ticks this server's own sign of life may be missing before that counts: it comes every third tick. */
 const GRACE = 4;

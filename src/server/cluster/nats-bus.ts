@@ -6,14 +6,15 @@ import { wholeModule } from '../../platform/whole-module.js';
 import type { Bus, Receive } from './bus.js';
 import type { ClusterSettings } from './options.js';
 
-/** More than this many bytes may not wait to be sent to NATS. */
+/** How many bytes may wait to be sent to NATS. */
 const MOST_WAITING = 16 * 1024 * 1024;
 /** After this many bytes NATS is asked whether it has them. */
 const ASK_AFTER = 128 * 1024;
+/** The status by which NATS reports that nobody has subscribed. */
 const NOBODY = 503;
-/** So many different errors of one connection are logged. */
+/** How many different errors are logged until NATS is connected again. */
 const MOST_SAID = 100;
-/** NATS is asked so often, in ms, whether it is there; it is not after so many questions without an answer or anything else. */
+/** How often NATS is pinged, in ms; and after how many pings without an answer or any other message it counts as gone. */
 const PING_MS = 2000;
 const MOST_UNANSWERED = 2;
 
@@ -24,11 +25,11 @@ export interface NatsBusOptions {
   readonly logger: Logger;
   /** The connection has been lost, or is there again. */
   changed(isUp: boolean): void;
-  /** There is room again. */
+  /** More bytes may wait again. */
   drained(): void;
 }
 
-/** One connection to NATS. It comes back by itself, for ever. */
+/** One connection to NATS. It reconnects by itself, without end. */
 export class NatsBus implements Bus {
   readonly connection: NatsConnection;
   readonly #options: NatsBusOptions;
@@ -36,9 +37,9 @@ export class NatsBus implements Bus {
   #waiting = 0;
   #unasked = 0;
   #isFull = false;
-  /** Grows with each connection: what a former one had to send is lost. */
+  /** Grows whenever the connection is lost: what was still waiting then is lost too. */
   #epoch = 0;
-  /** What NATS has said, since the connection was there: each attempt may bring the same. */
+  /** The errors of NATS that were logged since it was last connected: each attempt to reconnect may bring the same one. */
   readonly #said = new Set<string>();
   /** How many messages had come at the last ping. */
   #heard = 0;
@@ -58,12 +59,12 @@ export class NatsBus implements Bus {
       name: options.name,
       noEcho: !options.echo,
       maxReconnectAttempts: -1,
-      // Who is refused twice would else be given up for good: NATS may have been started with other users by mistake.
+      // Otherwise the client would give up for good when it is refused twice: NATS may have been started with other users by mistake.
       ignoreAuthErrorAbort: true,
       reconnectTimeWait: 250,
       reconnectJitter: 250,
       pingInterval: PING_MS,
-      // An answer comes after all that NATS had to send before it, which takes a while where much is registered: see #pinged.
+      // An answer to a ping comes after everything that NATS has to send before, which may be much: #pinged decides instead.
       maxPingOut: Infinity,
       timeout: 5000,
       ...(username !== undefined && { user: username }),
@@ -87,7 +88,7 @@ export class NatsBus implements Bus {
     return Math.min(this.connection.info?.max_payload ?? 1024 * 1024, 1024 * 1024);
   }
 
-  /** Bytes that wait to be sent. */
+  /** Bytes that NATS has not confirmed. It is asked once per 128 KiB. */
   get waiting(): number {
     return this.#waiting;
   }
@@ -96,7 +97,7 @@ export class NatsBus implements Bus {
     const fits = this.#isUp && (this.#waiting === 0 || this.#waiting + length <= MOST_WAITING);
     if (fits) return true;
     this.#isFull = true;
-    // What waits may be too little for NATS to have been asked; nobody would be told then that there is room.
+    // NATS may not have been asked about what waits, because it is too little: then nobody would be told when there is room.
     if (this.#isUp && this.#unasked) void this.#ask();
     return false;
   }
@@ -115,7 +116,7 @@ export class NatsBus implements Bus {
         if (!error) receive(own, data, headers?.code === NOBODY);
       },
     });
-    // A refusal is told by the connection too.
+    // The connection's status reports a refusal too.
     subscription.closed.catch(() => undefined);
     return () => {
       if (!this.connection.isClosed()) subscription.unsubscribe();
@@ -127,7 +128,7 @@ export class NatsBus implements Bus {
     await this.connection.close();
   }
 
-  /** NATS answers when it has all that was sent before. */
+  /** Asks NATS for an answer, which comes when NATS has everything that was sent before. */
   async #ask(): Promise<void> {
     const bytes = this.#unasked;
     const epoch = this.#epoch;
@@ -135,17 +136,17 @@ export class NatsBus implements Bus {
     await this.connection.flush().catch(() => undefined);
     if (epoch !== this.#epoch) return;
     this.#waiting -= bytes;
-    // What is below the threshold is never asked for: it counts as sent when all that was asked for is.
+    // NATS is not asked about bytes below the threshold: they count as sent when all those are that it was asked about.
     if (this.#waiting === this.#unasked) this.#waiting = this.#unasked = 0;
     if (!this.#isFull || this.#waiting > MOST_WAITING / 2) return;
     this.#isFull = false;
     this.#options.drained();
   }
 
-  /** A connection over which nothing comes, not even answers, is given up. */
+  /** Gives up a connection over which nothing comes, not even answers to pings, and makes a new one. */
   #pinged(unanswered: number): void {
     const { inMsgs } = this.connection.stats();
-    if (unanswered >= MOST_UNANSWERED && inMsgs === this.#heard) this.connection.reconnect().catch(() => undefined); // it was closed meanwhile
+    if (unanswered >= MOST_UNANSWERED && inMsgs === this.#heard) this.connection.reconnect().catch(() => undefined); // rejects if it was closed meanwhile
     this.#heard = inMsgs;
   }
 
@@ -160,7 +161,7 @@ export class NatsBus implements Bus {
         logger.warn(`The connection to NATS at ${status.server} was lost; reconnecting.`);
         changed(false);
       } else if (status.type === 'reconnect') {
-        // Told as many times as NATS has refused it before.
+        // This comes as many times as NATS has refused the connection before.
         if (this.#isUp) continue;
         this.#isUp = true;
         this.#said.clear();
@@ -179,8 +180,8 @@ export class NatsBus implements Bus {
 }
 
 /**
- * The packages of NATS are optional: who does not use a cluster does not have to have them. They are imported within the `try`,
- * by which bundlers know that too.
+ * Loads the packages of NATS, which are optional, because only a cluster needs them. They are imported within the `try`, which tells
+ * bundlers the same.
  * @throws {PubkeeperError} `CLUSTER_DEPENDENCY`
  */
 export async function loadNats() {

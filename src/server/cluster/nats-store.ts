@@ -5,13 +5,13 @@ import { PubkeeperError } from '../../core/errors.js';
 import { loadNats } from './nats-bus.js';
 import type { RegistryStore, Watcher } from './registry.js';
 
-/** JetStream's words for: there is only one NATS server. */
+/** JetStream's error code for "there is only one NATS server". */
 const NOT_CLUSTERED = 10074;
 const TIMEOUT_MS = 3000;
 
 /**
- * The registry in a bucket of JetStream. It is kept in memory: what it holds is of use only while the servers are there that
- * have written it, and these write it anew where it has been lost.
+ * The registry in a bucket of JetStream. It is kept in memory: what it holds is of use only while the servers that have written
+ * it are running, and these write it again if it is lost.
  */
 export class NatsStore implements RegistryStore {
   readonly #manager: JetStreamManager;
@@ -27,11 +27,14 @@ export class NatsStore implements RegistryStore {
     this.#open = open;
   }
 
-  /** @throws {PubkeeperError} `CLUSTER_DEPENDENCY`; `CLUSTER_FAILED` where there is no JetStream */
+  /**
+   * Makes a store, which is not open yet.
+   * @throws {PubkeeperError} `CLUSTER_DEPENDENCY`
+   */
   static async on(connection: NatsConnection, bucket: string, replicas: number | undefined): Promise<NatsStore> {
     const nats = await loadNats();
     const { jetstream, jetstreamManager } = nats.jetstream;
-    // Not asked whether JetStream is there: in a cluster that has just lost a server the answer may take its time.
+    // Do not ask here whether there is JetStream: NATS servers that have just lost one of them may take long to answer.
     const manager = await jetstreamManager(connection, { checkAPI: false, timeout: TIMEOUT_MS });
     const kvm = new nats.kv.Kvm(jetstream(connection, { timeout: TIMEOUT_MS }));
     const open = (count: number): Promise<KV> =>
@@ -39,6 +42,7 @@ export class NatsStore implements RegistryStore {
     return new NatsStore(manager, bucket, replicas, open);
   }
 
+  /** @throws {PubkeeperError} `CLUSTER_FAILED` when the bucket cannot be opened, for example without JetStream */
   async open(): Promise<void> {
     try {
       this.#kv = await this.#open(this.#replicas ?? 3);

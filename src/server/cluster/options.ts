@@ -7,9 +7,9 @@ export interface ClusterOptions {
   readonly servers: string | readonly string[];
   /** The name of the network; different names separate networks on one NATS: 1 to 32 letters, digits, `-` and `_`. Default `pubkeeper`. */
   readonly name?: string | undefined;
-  /** The name for NATS. Default: that in the first address, if there is one. */
+  /** The user name for NATS. Default: that in the first address that has a user name or a password, if any. */
   readonly username?: string | undefined;
-  /** The password for NATS. Default: that in the first address, if there is one. */
+  /** The password for NATS. Default: that in the first address that has a user name or a password, if any. */
   readonly password?: string | undefined;
   /** The token for NATS, if it uses tokens. */
   readonly token?: string | undefined;
@@ -21,7 +21,7 @@ export interface ClusterOptions {
 
 const NAMES = ['servers', 'name', 'username', 'password', 'token', 'credentials', 'replicas'];
 
-/** The options as the cluster works with them. */
+/** The options, checked and with their defaults. */
 export interface ClusterSettings {
   readonly servers: readonly string[];
   readonly name: string;
@@ -37,7 +37,7 @@ export function readClusterOptions(options: ClusterOptions | undefined): Cluster
   if (options === undefined) return undefined;
   if (typeof options !== 'object' || options === null) throw invalid('', 'must be an object like {servers: "nats://127.0.0.1:4222"}', options);
   const { servers, name = 'pubkeeper', replicas, credentials } = options;
-  // What is given is not shown: it may be a secret.
+  // The value is not shown, because it may be a secret.
   const unknown = Object.keys(options).find((option) => !NAMES.includes(option));
   if (unknown !== undefined) throw new PubkeeperError('OPTION_INVALID', `The option "cluster.${unknown}" is not known: the options are ${NAMES.join(', ')}.`, { option: `cluster.${unknown}` });
   if (credentials !== undefined && typeof credentials !== 'string' && !ArrayBuffer.isView(credentials)) {
@@ -55,7 +55,7 @@ export function readClusterOptions(options: ClusterOptions | undefined): Cluster
   const text = (key: 'username' | 'password' | 'token'): string | undefined => {
     const value: unknown = options[key];
     if (value === undefined || (typeof value === 'string' && value)) return value;
-    // The value is not shown: it may be a secret of another kind.
+    // The value is not shown, because it may be another kind of secret.
     throw new PubkeeperError('OPTION_INVALID', `The option "cluster.${key}" must be a text that is not empty.`, { option: `cluster.${key}` });
   };
   const named = urls.find(({ username, password }) => username !== undefined || password !== undefined);

@@ -6,18 +6,18 @@ const ANSWER_MS = 500;
 
 interface Question {
   readonly keys: readonly string[];
-  /** Those who have not answered. */
+  /** The servers that have not answered. */
   readonly servers: Set<string>;
   readonly timer: Timer;
 }
 
-/** What other relays have been asked for, until all of them have answered or have had their time. */
+/** Questions to other relays for last values, each of which is open until all relays have answered or the time is over. */
 export class Questions {
   readonly #answered: (keys: readonly string[]) => void;
   readonly #open = new Map<number, Question>();
   #last = 0;
 
-  /** @param answered told of the topics for whose last values nobody has to wait any more */
+  /** @param answered called with the topics for whose last values nobody has to wait any more */
   constructor(answered: (keys: readonly string[]) => void) {
     this.#answered = answered;
   }

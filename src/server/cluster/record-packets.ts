@@ -4,11 +4,13 @@ import type { Down, Kind, RegistryRecord } from './records.js';
 
 // The packets by which a matchmaker learns of a registration at another server.
 
+/** The packet that ends a registration. */
 export const unregister = (kind: Kind, id: string): Packet =>
   kind === 'brewer'
     ? { type: PacketType.BREWER_UNREGISTER, payload: { topic: '', brewer_id: id } }
     : { type: PacketType.PATRON_UNREGISTER, payload: { topic: '', patron_id: id } };
 
+/** The packet that makes or changes a registration. */
 export const packetOf = (record: RegistryRecord): Packet =>
   record.kind === 'brewer'
     ? {
@@ -17,7 +19,7 @@ export const packetOf = (record: RegistryRecord): Packet =>
       }
     : { type: PacketType.PATRON_REGISTER, payload: { topic: record.topic, patron_id: record.id, brews: record.brews } };
 
-/** The packets by which the states of a registration's brews become others. */
+/** The packets that change the states of a registration's brews from `before` to `now`. */
 export function states({ kind, id }: RegistryRecord, before: readonly Down[], now: readonly Down[]): Packet[] {
   const keyOf = ([brew, peer = '']: Down): string => `${peer}/${brew}`;
   const [was, is] = [before, now].map((list) => new Set(list.map(keyOf)));

@@ -3,8 +3,8 @@ import { readId } from '../../core/id.js';
 import type { Down } from '../down-brews.js';
 import { isTopic, isTopicPattern } from '../../core/topic.js';
 
-// A registration as servers tell it each other: JSON under a key of the registry, `<server>.<kind>.<id>`. It was checked by
-// the server that its client is connected to; what is read here is checked for its shape only.
+// A registration as servers share it with each other: JSON under a key of the registry, `<server>.<kind>.<id>`. It was checked
+// by the server that its client is connected to; here only its shape is checked.
 
 export type Kind = 'brewer' | 'patron';
 
@@ -44,12 +44,13 @@ export interface RecordName {
 
 const LETTERS: Readonly<Record<Kind, string>> = { brewer: 'b', patron: 'p' };
 
+/** The key of a registration. */
 export const keyOf = ({ server, kind, id }: RecordName): string => `${server}.${LETTERS[kind]}.${id}`;
 
 /** The key under which a server shows that the registry works for it. */
 export const pulseKey = (server: string): string => `${server}.s`;
 
-/** What stands there. `isWhole`: all that this server has registered is in the registry, as far as it was there before the registry was read last. */
+/** The value under that key. `isWhole`: the registry holds everything that this server had registered when it last read the registry. */
 export const pulseOf = (count: number, isWhole: boolean): string => `${count}${isWhole ? WHOLE : ''}`;
 
 export const isWholePulse = (value: string | undefined): boolean => !!value?.endsWith(WHOLE);
@@ -59,7 +60,7 @@ const WHOLE = '+';
 /** The server that a key belongs to. */
 export const serverOf = (key: string): string => key.slice(0, key.indexOf('.'));
 
-/** Reads a key; undefined for a pulse, and for what is no key of ours. */
+/** Reads the key of a registration; undefined for a pulse, and for any other key. */
 export function readKey(key: string): RecordName | undefined {
   const [server, letter, id, ...more] = key.split('.');
   const kind = letter === 'b' ? 'brewer' : letter === 'p' ? 'patron' : undefined;

@@ -5,21 +5,22 @@ import type { ReplicaOwner } from './replica.js';
 import { Writer } from './writer.js';
 import type { KeyStore } from './writer.js';
 
-/** The keys that all servers share. Promises reject while they cannot be reached. */
+/** The keys that all servers share. Promises reject while the store cannot be reached. */
 export interface RegistryStore extends KeyStore {
-  /** Makes sure that there is one. */
+  /** Makes sure that the store exists. */
   open(): Promise<void>;
-  /** Removes all keys of a server, and tells nobody. */
+  /** Removes all keys of a server; watchers are not told. */
   purge(server: string): Promise<void>;
-  /** Tells of all keys, then `complete`, then of each change, until the returned function is called. */
+  /** Tells `watcher` all keys, then `complete`, then each change, until the returned function is called. */
   watch(watcher: Watcher): Promise<() => void>;
 }
 
+/** What a store tells of its keys. */
 export interface Watcher {
-  /** `value` undefined: it was deleted. */
+  /** A key is there, or has changed; `value` undefined: it was deleted. */
   key(key: string, value: string | undefined): void;
   complete(): void;
-  /** It has ended by itself, perhaps by an error. */
+  /** The watch has ended by itself, perhaps because of an error. */
   ended(error?: unknown): void;
 }
 
@@ -27,22 +28,22 @@ export interface RegistryOptions extends ReplicaOwner {
   readonly server: string;
   readonly store: RegistryStore;
   isAlive(server: string): boolean;
-  /** Whether this server is in no position to say who is there. */
+  /** Whether this server is cut off, and so cannot say which servers are alive. */
   isCutOff(): boolean;
   failed(error: unknown): void;
-  /** A registration that makes no sense, or is too long. */
+  /** A registration is malformed, or too long. */
   malformed(): void;
-  /** When something was registered elsewhere: what is registered here from now on is later. */
+  /** A registration at another server has this time: what is registered here from now on has to be later. */
   heard(at: number): void;
   later(run: () => void): void;
   after(ms: number, run: () => void): void;
   /** How long a registration may be, in bytes. */
   maxRecord(): number;
-  /** The keys of a server that was taken for dead have been removed: should it be there still, it has to write them anew. */
+  /** The keys of a server that was taken for dead have been removed: if it is still alive, it has to write them again. */
   purged(server: string): void;
 }
 
-/** A pulse is written every fourth tick; without its echo for so many ticks the watch is begun anew. */
+/** A pulse is written every fourth tick; if it has not come back for `STALL_TICKS`, the watch is begun anew. */
 const PULSE_TICKS = 4;
 const STALL_TICKS = 20;
 /** After how many ticks without a sign of life the keys of a server are removed. */
@@ -52,13 +53,13 @@ const STUCK_MS = 30_000;
 /** How many changes are handled before others have their turn. */
 const SLICE = 500;
 
-/** The registrations of all servers: tells this one's, and learns those of the others. Heals itself by comparing. */
+/** The registrations of all servers: shares those of this one, and learns those of the others. Repairs itself by comparing. */
 export class Registry {
   readonly #options: RegistryOptions;
   readonly #replica: Replica;
   readonly #writer: Writer;
   #watch: { readonly stop: () => void } | undefined;
-  /** Grows with each watch: what a former one tells is out of date. */
+  /** Grows with each watch: what an earlier watch tells is out of date. */
   #epoch = 0;
   #syncing: Promise<void> | undefined;
   #again = false;
@@ -69,7 +70,7 @@ export class Registry {
   #pulse = 0;
   #tick = 0;
   #resyncs = 0;
-  /** For how many ticks the servers of which there are keys have been away. */
+  /** The servers of which there are keys, and for how many ticks each has been away. */
   readonly #absent = new Map<string, number>();
 
   constructor(options: RegistryOptions) {
@@ -78,7 +79,7 @@ export class Registry {
     this.#writer = new Writer(options.store, {
       failed: (error) => options.failed(error),
       after: (ms, run) => options.after(ms, run),
-      // Others need not wait for the next tick to learn what is gone.
+      // Write a pulse at once, so that others need not wait for the next one to learn which registrations are gone.
       caughtUp: () => void this.#beat().catch(() => undefined),
     });
   }
@@ -88,12 +89,12 @@ export class Registry {
     return this.#replica.size;
   }
 
-  /** Writes that wait. */
+  /** How many writes wait or are on their way. */
   get pending(): number {
     return this.#writer.pending;
   }
 
-  /** How often all was read. */
+  /** How often the whole registry was read. */
   get resyncs(): number {
     return this.#resyncs;
   }
@@ -103,7 +104,7 @@ export class Registry {
     return this.#complete && this.#silent <= STALL_TICKS;
   }
 
-  /** False when it is too long for the registry: the other servers do not learn of it. */
+  /** Shares a registration of this server; returns false when it is too long for the registry: then other servers do not learn of it. */
   share(record: RegistryRecord): boolean {
     const { server, malformed, maxRecord } = this.#options;
     const name = { server, kind: record.kind, id: record.id };
@@ -119,11 +120,12 @@ export class Registry {
     return fits;
   }
 
-  /** An id is about to be registered here: what another server has under it counts no more. */
+  /** An id is about to be registered here: what another server has under it does not count any more. */
   claim(kind: Kind, id: string, at: number): void {
     this.#replica.claim(kind, id, at);
   }
 
+  /** A registration of this server has ended. */
   unshare(kind: Kind, id: string): void {
     this.#replica.release(kind, id);
     this.#writer.delete({ server: this.#options.server, kind, id });
@@ -136,13 +138,13 @@ export class Registry {
     this.#work();
   }
 
-  /** Reads all anew and compares; resolves when that has been done. Tries until it works. */
+  /** Reads the whole registry again and compares; resolves when that is done. Tries until it works. */
   sync(): Promise<void> {
     if (this.#syncing) this.#again = true;
     return (this.#syncing ??= this.#sync().finally(() => (this.#syncing = undefined)));
   }
 
-  /** One attempt, for the start: rejects when it fails. Where the connection was lost meanwhile, the next one counts. */
+  /** Reads the registry at the start, in one attempt: rejects when it fails. If the connection was lost meanwhile, waits for the `sync` after it. */
   async start(): Promise<void> {
     await this.#attempt();
     await this.#syncing;
@@ -153,7 +155,7 @@ export class Registry {
     this.#silent++;
     this.#writer.tick();
     if (this.#tick % PULSE_TICKS === 0 && this.#complete) void this.#beat().catch(() => undefined);
-    // One that is under way may take longer than that where much is registered.
+    // A `sync` that is under way may take longer than that where much is registered.
     if (this.#complete && !this.#syncing && this.#silent > STALL_TICKS) void this.sync();
     this.#sweep();
   }
@@ -163,7 +165,7 @@ export class Registry {
     await store.put(pulseKey(server), pulseOf(++this.#pulse, this.#writer.isCaughtUp));
   }
 
-  /** Takes back what this server has told. */
+  /** Removes what this server has shared. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#writer.pause();
@@ -193,7 +195,7 @@ export class Registry {
     this.#watch = undefined;
     this.#resyncs++;
     await store.open();
-    // So that there is something to be told of: an empty registry says nothing.
+    // So that there is at least one key: the watch of an empty registry would tell nothing, not even `complete`.
     await this.#beat();
     this.#replica.beginSnapshot();
     const present = new Map<string, string>();
@@ -227,7 +229,7 @@ export class Registry {
           void this.sync();
         },
       };
-      // A million keys may take minutes. One that tells none for a while, and is neither completed nor ended, has got stuck.
+      // A million keys may take minutes. But a watch that tells no key for 30 s, and is neither complete nor ended, is stuck.
       const check = (): void => {
         if (isComplete || isOld()) return resolve();
         if (isStuck) return reject(new Error('The registry has not told any of its keys for 30 s.'));
@@ -257,7 +259,7 @@ export class Registry {
     this.#work();
   }
 
-  /** Tells what follows from what was learned, a slice at a time. */
+  /** Tells the owner what follows from what was learned, a slice at a time. */
   #work(): void {
     if (this.#working) return;
     this.#working = true;
@@ -278,7 +280,7 @@ export class Registry {
       this.#absent.delete(server);
       this.#work();
       const { store, purged } = this.#options;
-      // Nobody tells of them again: where it fails they would be there for ever.
+      // If it fails, count again: these keys are not told again, and would otherwise stay for ever.
       void store.purge(server).then(() => purged(server), () => void this.#absent.set(server, 0));
     }
   }

@@ -3,15 +3,15 @@ import type { Kind, RecordName, RegistryRecord } from './records.js';
 
 // What the registry holds, as one server sees it, and what follows from it. No network here, and no clock.
 
-/** Whom a replica tells of what counts. */
+/** What a replica needs of its owner. */
 export interface ReplicaOwner {
   /** A registration at another server counts: it is new, or has changed. */
   set(record: RegistryRecord, server: string): void;
   /** No registration at another server counts for this id any more. */
   delete(kind: Kind, id: string): void;
-  /** Another server has a later registration of an id that is registered here: the one here is to be taken back. */
+  /** Another server has a later registration of an id that is registered here: the one here has to be removed. */
   usurped(kind: Kind, id: string): void;
-  /** The registrations at another server that clients of this one are matched with: their end is told first. */
+  /** The registrations at another server that clients of this one are matched with: when that server goes, their end is told first. */
   matchedAt(server: string): Iterable<{ readonly kind: Kind; readonly id: string }>;
 }
 
@@ -27,34 +27,35 @@ type Name = string;
 const nameOf = (kind: Kind, id: string): Name => kind + id;
 
 /**
- * The registrations at all servers. Those of a server count while it is there; of several of one id the latest counts, and
- * where two are of the same time, that of the server whose id sorts last: so that all servers agree.
+ * The registrations at all servers. Those of a server count while it is alive. Of several registrations of one id the latest counts,
+ * and of two with the same time that of the server whose id sorts last, so that all servers agree.
  *
- * Changes are only noted; `work` tells what follows from them, as much at a time as one wants.
+ * Changes are only noted; `work` tells the owner what follows from them, as much at a time as the caller wants.
  */
 export class Replica {
   readonly #own: string;
   readonly #owner: ReplicaOwner;
   readonly #servers = new Map<string, Map<Name, Entry>>();
   readonly #alive = new Set<string>();
-  /** All entries of an id. */
+  /** The entries of all servers, by id. */
   readonly #byName = new Map<Name, Entry[]>();
   /** When ids were registered here. */
   readonly #local = new Map<Name, number>();
-  /** What was told last. */
+  /** The entries that the owner has been told of, as it was told last. */
   readonly #told = new Map<Name, Entry>();
+  /** Ids of which another entry may count now. */
   readonly #dirty = new Set<Name>();
-  /** Like `#dirty`, and clients wait for it. */
+  /** Like `#dirty`, but handled first, because clients wait for it. */
   readonly #urgent = new Set<Name>();
-  /** Servers that have gone, and of their ids those that are not cleared away yet. */
+  /** Servers that have gone, each with those of its ids that are not handled yet. */
   readonly #leaving = new Map<string, Iterator<Name>>();
   /** How many of `#told` each server has. */
   readonly #counts = new Map<string, number>();
   #snapshot = 0;
   #isReading = false;
-  /** Servers of which the present snapshot has shown, or the last one had, all that they have registered. */
+  /** Servers of which everything that they have registered has been told since the last snapshot began. */
   readonly #whole = new Set<string>();
-  /** Servers that were writing when the last snapshot ended: what it did not have of theirs may still come. */
+  /** Servers that were still writing when the last snapshot ended: registrations of theirs that it did not have may still come. */
   readonly #behind = new Set<string>();
 
   constructor(own: string, owner: ReplicaOwner) {
@@ -76,7 +77,7 @@ export class Replica {
     return count;
   }
 
-  /** A key of the registry has been set or, without a record, deleted. One's own keys are not of interest. */
+  /** A key of the registry has been set or, without a record, deleted. Keys of this server itself are ignored. */
   apply({ server, kind, id }: RecordName, record: RegistryRecord | undefined): void {
     if (server === this.#own) return;
     const name = nameOf(kind, id);
@@ -84,7 +85,7 @@ export class Replica {
     else this.#drop(name, server);
   }
 
-  /** All that is in the registry follows. */
+  /** Everything in the registry will be told now. */
   beginSnapshot(): void {
     this.#snapshot++;
     this.#isReading = true;
@@ -93,8 +94,8 @@ export class Replica {
   }
 
   /**
-   * All that is in the registry has been told: what was not among it is gone. Where a server is there and has not written all of its yet, as
-   * after the registry was lost, that is known once it has.
+   * Everything in the registry has been told: what was not part of it is gone. If a live server has not written all its registrations yet, for
+   * example after the registry was lost, it is known only later, once it has, which of them are gone.
    */
   endSnapshot(): void {
     this.#isReading = false;
@@ -104,7 +105,7 @@ export class Replica {
     }
   }
 
-  /** All that a server has registered is in the registry, and has been told. */
+  /** Everything that a server has registered is in the registry, and has been told. */
   whole(server: string): void {
     this.#whole.add(server);
     if (!this.#isReading && this.#behind.delete(server)) this.#prune(server);
@@ -114,7 +115,7 @@ export class Replica {
     for (const [name, { seen }] of this.#servers.get(server) ?? []) if (seen !== this.#snapshot) this.#drop(name, server);
   }
 
-  /** A server has come or gone. What is known of one that has gone is kept, in case that it comes back. */
+  /** A server has come or gone. What is known of a server that has gone is kept, in case it comes back. */
   setAlive(server: string, isAlive: boolean): void {
     if (this.#alive.has(server) === isAlive) return;
     if (!isAlive) return this.#leave(server);
@@ -123,12 +124,12 @@ export class Replica {
     for (const name of this.#servers.get(server)?.keys() ?? []) {
       this.#dirty.add(name);
       const told = this.#told.get(name);
-      // It is back before that was cleared away. Whoever came meanwhile has not met it: it is to be told of anew.
+      // The server is back before this was removed. Clients that came meanwhile were not matched with it: a copy is told as a change.
       if (told?.server === server) this.#told.set(name, { ...told, record: { ...told.record } });
     }
   }
 
-  /** Costs no more at once than there are matches: of all that is to be cleared away nobody waits for the rest. */
+  /** A server has gone. Only its registrations with matches are urgent: the rest is removed bit by bit, because nobody waits for it. */
   #leave(server: string): void {
     this.#alive.delete(server);
     for (const { kind, id } of this.#owner.matchedAt(server)) this.#urgent.add(nameOf(kind, id));
@@ -136,13 +137,13 @@ export class Replica {
     if (names) this.#leaving.set(server, names);
   }
 
-  /** What is known of a server that has gone is not needed any more. */
+  /** Forgets what is known of a server that has gone. */
   forget(server: string): void {
     this.#alive.delete(server);
     for (const name of this.#servers.get(server)?.keys() ?? []) this.#drop(name, server);
   }
 
-  /** An id has been registered here. Takes back at once what was told of another server's registration of it. */
+  /** An id has been registered here. A registration of it at another server, if the owner was told of one, ends at once. */
   claim(kind: Kind, id: string, at: number): void {
     const name = nameOf(kind, id);
     this.#local.set(name, at);
@@ -155,7 +156,7 @@ export class Replica {
     if (this.#local.delete(name) && this.#byName.has(name)) this.#dirty.add(name);
   }
 
-  /** Tells what follows for up to `most` ids; true while there are more. */
+  /** Tells the owner what follows for up to `most` ids; returns true while there are more. */
   work(most = Infinity): boolean {
     let left = most;
     for (const names of [this.#urgent, this.#dirty]) {

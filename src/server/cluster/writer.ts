@@ -1,46 +1,47 @@
 import { keyOf } from './records.js';
 import type { RecordName } from './records.js';
 
-/** Where a writer writes: the registry's keys. Promises reject while it cannot be reached. */
+/** The keys that a writer writes. Promises reject while the registry cannot be reached. */
 export interface KeyStore {
   put(key: string, value: string): Promise<void>;
-  /** Leaves a mark in place of the value, by which everybody learns that it is gone. */
+  /** Leaves a mark in place of the value, which tells everybody that the value is gone. */
   delete(key: string): Promise<void>;
-  /** Removes the mark too. Nobody is told. */
+  /** Removes the mark too; watchers are not told. */
   erase(key: string): Promise<void>;
 }
 
 export interface WriterOptions {
-  /** Something could not be written; it is tried again in `retryMs`. */
+  /** A key could not be written; the writer tries again after `retryMs`. */
   failed(error: unknown): void;
-  /** All is written that differed when `reconcile` was called. */
+  /** Everything is written that differed when `reconcile` was called. */
   caughtUp?(): void;
-  /** Calls `run` after so many milliseconds. */
+  /** Calls `run` after `ms` milliseconds. */
   after(ms: number, run: () => void): void;
-  /** How many writes are on the way at most; default 256. */
+  /** How many writes may be on their way at once; default 256. */
   window?: number;
+  /** How long to wait after a write has failed, in milliseconds; default 500. */
   retryMs?: number;
 }
 
-/** For how many ticks the mark of what was deleted is kept, for those who are slow to learn of it. */
+/** For how many ticks the mark of a deletion is kept, so that slow servers learn of it too. */
 const MARK_TICKS = 20;
 
 /**
- * Keeps the registry the way that this server wants its own keys to be. Knows the wanted state and what of it is not
- * written yet, and nothing of the order of changes: so what was missed in an outage is made up for by comparing, and a key
- * that changes ten times while it cannot be written is written once.
+ * Makes this server's keys in the registry what they should be. Knows the wanted state and which keys are not written yet,
+ * but not the order of changes: so after an outage it only has to compare, and a key that changes ten times while it cannot
+ * be written is written once.
  */
 export class Writer {
   readonly #store: KeyStore;
   readonly #options: WriterOptions;
   readonly #window: number;
   readonly #wanted = new Map<string, string>();
-  /** Keys that differ from what is wanted, or may. */
+  /** Keys whose value in the registry differs, or may differ, from what is wanted. */
   readonly #dirty = new Set<string>();
   readonly #writing = new Set<string>();
-  /** What differed at the last comparison, and has not been written since. */
+  /** Keys that differed at the last comparison, and have not been written since. */
   readonly #owed = new Set<string>();
-  /** Marks to be removed, by the tick at which they may be. */
+  /** By key, marks that have to be removed, with the tick from which on they may be. */
   readonly #marks = new Map<string, number>();
   #tick = 0;
   #paused = true;
@@ -62,14 +63,14 @@ export class Writer {
     return this.#dirty.size + this.#writing.size;
   }
 
-  /** Whether the registry has all that was wanted when it was compared last. */
+  /** Whether the registry has everything that was wanted when it was last compared. */
   get isCaughtUp(): boolean {
     return !this.#paused && !this.#owed.size;
   }
 
   set(name: RecordName, value: string): void {
     const key = keyOf(name);
-    // What is wanted is written, or will be.
+    // If it was wanted already, it is written, or will be.
     if (this.#wanted.get(key) === value) return;
     this.#wanted.set(key, value);
     this.#touch(key);
@@ -80,7 +81,7 @@ export class Writer {
     if (this.#wanted.delete(key)) this.#touch(key);
   }
 
-  /** Compares the own keys with what the registry holds, and goes on. */
+  /** Compares the wanted keys with those in the registry, and goes on to write. */
   reconcile(present: ReadonlyMap<string, string>): void {
     for (const [key, value] of this.#wanted) if (present.get(key) !== value) this.#dirty.add(key);
     for (const key of present.keys()) if (!this.#wanted.has(key)) this.#dirty.add(key);
@@ -96,7 +97,7 @@ export class Writer {
     this.#paused = true;
   }
 
-  /** Some time is over: marks are removed that everybody had time to read. */
+  /** Called at equal intervals: removes marks that everybody has had time to read. */
   tick(): void {
     this.#tick++;
     let erased = 0;
@@ -108,7 +109,7 @@ export class Writer {
     }
   }
 
-  /** Counts as a write: a value that is put meanwhile could be removed with the mark. */
+  /** Removes a mark. This counts as a write, because a value that is put meanwhile could be removed with the mark. */
   async #erase(key: string): Promise<void> {
     this.#writing.add(key);
     await this.#store.erase(key).catch(() => this.#mark(key));
