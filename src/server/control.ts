@@ -133,7 +133,7 @@ export class ControlPlane {
       registrations: (client) => this.matchmaker.client(client),
       receive: (client, packet) => this.receive(client, packet, 0),
       gone: (client) => {
-        this.#pass(this.matchmaker.gone(client, (items) => this.#pass(items)));
+        this.#pass(this.matchmaker.gone(client));
         this.#directory?.gone(client);
       },
     });

@@ -50,26 +50,30 @@ export class Departures<C> {
     this.#step(client);
   }
 
-  /** Removes at once what is left of all clients. */
+  /** Removes all clients that are being removed, now. */
   finish(): void {
-    for (const client of this.#leaving) this.#options.gone(client);
-    this.#leaving.clear();
+    for (const client of this.#leaving) while (!this.#leave(client)) continue;
   }
 
   #step(client: C): void {
-    if (!this.#leaving.has(client)) return;
+    if (this.#leaving.has(client) && !this.#leave(client)) setImmediate(() => this.#step(client));
+  }
+
+  /** Ends some of a client's registrations; returns whether it is gone. */
+  #leave(client: C): boolean {
     const { registrations, receive, gone } = this.#options;
     const left = registrations(client);
     let ended = 0;
     for (const kind of ['brewer', 'patron'] as const) {
       for (const { id, matches } of left?.[`${kind}s`] ?? []) {
         if (ended + left!.pairs <= PAIRS_A_TURN) break;
-        if (ended && ended + matches.size > PAIRS_A_TURN) return void setImmediate(() => this.#step(client));
+        if (ended && ended + matches.size > PAIRS_A_TURN) return false;
         ended += matches.size;
         receive(client, unregister(kind, id));
       }
     }
     this.#leaving.delete(client);
     gone(client);
+    return true;
   }
 }

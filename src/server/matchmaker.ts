@@ -158,16 +158,13 @@ export class Matchmaker<C> {
     return [...end.matches.values()].flatMap((match) => (this.#pairs.part(match) ? [patronRemoved(match), brewerRemoved(match)] : []));
   }
 
-  /** A client's connection has ended: unregisters everything of this client. `pass`: as with `receive`. */
-  gone(client: C, pass?: Pass<Outgoing<C>>): Outgoing<C>[] {
+  /** A client's connection has ended: unregisters everything of this client. */
+  gone(client: C): Outgoing<C>[] {
     const known = this.#clients.get(client);
     if (!known) return [];
     this.#clients.delete(client);
-    const parts = new Parts(pass);
-    const tell = (items: readonly Outgoing<C>[]): void => parts.add(items.filter((item) => item.client !== client));
-    for (const brewer of [...known.brewers]) tell(this.#dropBrewer(known, brewer));
-    for (const patron of [...known.patrons]) tell(this.#dropPatron(known, patron));
-    return parts.rest;
+    const ended = [...[...known.brewers].flatMap((brewer) => this.#dropBrewer(known, brewer)), ...[...known.patrons].flatMap((patron) => this.#dropPatron(known, patron))];
+    return ended.filter((item) => item.client !== client);
   }
 
   #registerBrewer(client: C, known: Client<C>, payload: BrewerRegister, length: number): Outgoing<C>[] {
