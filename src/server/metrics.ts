@@ -30,7 +30,7 @@ const CLUSTER_METRICS: Readonly<Record<keyof ClusterStats, Metric>> = {
   topics: ['cluster_relay_topics', 'gauge', 'Topics whose frames come from other servers.'],
   sent: ['cluster_frames_sent_total', 'counter', 'Frames sent to the relays of other servers.'],
   received: ['cluster_frames_received_total', 'counter', 'Frames that came from the relays of other servers.'],
-  waitingBytes: ['cluster_waiting_bytes', 'gauge', 'Bytes that NATS has not confirmed; of the last 128 KiB it is not asked.'],
+  waitingBytes: ['cluster_waiting_bytes', 'gauge', 'Bytes sent to NATS that it has not confirmed; it is asked once per 128 KiB.'],
 };
 
 /** Every reason is listed from the start, with 0: Prometheus sees no increase in a counter that appears for the first time. */
