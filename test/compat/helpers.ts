@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
-import { afterEach } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import { PubkeeperClient, WebSocketBrew, type ClientOptions, type Status } from '../../src/compat/index.js';
 import { PubkeeperClient as NativeClient, type ClientOptions as NativeOptions } from '../../src/index.js';
 import { createServer, type PubkeeperServer, type ServerOptions } from '../../src/server/index.js';
@@ -20,6 +20,13 @@ export async function serve(options: ServerOptions = {}): Promise<PubkeeperServe
   const server = await createServer({ port: 0, tokens: { [JWT]: [{ topic: '**', read: true, write: true }] }, ...options });
   later(() => server.close());
   return server;
+}
+
+/** A URL where nothing listens. */
+export async function nowhere(): Promise<string> {
+  const server = await serve();
+  await server.close();
+  return server.url;
 }
 
 /** The relay of a server, as the option `brewerConfig`. */
@@ -43,6 +50,29 @@ export function native(server: PubkeeperServer, options: Partial<NativeOptions> 
   later(() => client.disconnect());
   return client;
 }
+
+/** A `ws` that counts how often it is dialled. */
+export function counting(): { WebSocket: new (url: string, protocols?: string | string[]) => WebSocket; urls: string[] } {
+  const urls: string[] = [];
+  class Counting extends WebSocket {
+    constructor(url: string, protocols?: string | string[]) {
+      super(url, protocols);
+      urls.push(url);
+    }
+  }
+  return { WebSocket: Counting, urls };
+}
+
+/** The statuses of a client, as they come. */
+export const statuses = (client: PubkeeperClient): Status[] => {
+  const all: Status[] = [];
+  client.on('statuschange', ({ target, status }) => {
+    expect(target).toBe(client);
+    expect(target.status).toBe(status);
+    all.push(status);
+  });
+  return all;
+};
 
 /** Resolves when the client has that status. */
 export const status = (client: PubkeeperClient, wanted: Status): Promise<void> =>
