@@ -16,6 +16,10 @@ export const later = (run: () => unknown): void => void clean.push(run);
 
 export const JWT = 'secret';
 
+/** An id, and the same as foreign systems may write it. */
+export const ID = '0123456789abcdef0123456789abcdef';
+export const DASHED = '01234567-89AB-CDEF-0123-456789ABCDEF';
+
 export async function serve(options: ServerOptions = {}): Promise<PubkeeperServer> {
   const server = await createServer({ port: 0, tokens: { [JWT]: [{ topic: '**', read: true, write: true }] }, ...options });
   later(() => server.close());
@@ -43,6 +47,14 @@ export function compat(server: PubkeeperServer | string, options: Partial<Client
   const client = new PubkeeperClient({ server: url, jwt: JWT, maxTimeout: 40, brews, ...options });
   later(() => client.disconnect());
   return client;
+}
+
+/** Two clients that are connected to one server, and the server. */
+export async function pair() {
+  const server = await serve();
+  const [reader, writer] = [compat(server), compat(server)];
+  await Promise.all([reader.connect(), writer.connect()]);
+  return { server, reader, writer };
 }
 
 export function native(server: PubkeeperServer, options: Partial<NativeOptions> = {}): NativeClient {
