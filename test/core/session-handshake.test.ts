@@ -1,39 +1,12 @@
-import WebSocket from 'ws';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { PubkeeperClient } from '../../src/core/client.js';
-import type { BrewHost } from '../../src/core/brew.js';
-import type { ClientOptions } from '../../src/core/client-options.js';
-import type { WebSocketConstructor } from '../../src/core/connection.js';
-import type { PubkeeperError } from '../../src/core/errors.js';
-import { failover } from '../../src/brews/internal/failover.js';
-import { bytes, id, rejected, unhex } from '../helpers.js';
-import { strictEncode, StrictServer } from '../strict-server.js';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { id, rejected } from '../helpers.js';
+import { strictEncode } from '../strict-server.js';
 import { PairBrew } from './scripted-control.js';
+import { kit, server } from './session-kit.js';
+
+// From the token to the answers of all registrations, and what ends it before.
 
 vi.setConfig({ testTimeout: 20_000 });
-
-let server: StrictServer;
-const clean: (() => Promise<unknown>)[] = [];
-beforeEach(async () => void (server = await new StrictServer().listen()));
-afterEach(async () => {
-  for (const run of clean.splice(0)) await run();
-  await server.close();
-});
-
-function kit(options: Partial<ClientOptions> = {}) {
-  const errors: PubkeeperError[] = [];
-  const client = new PubkeeperClient({
-    server: server.url,
-    token: 'secret',
-    brews: [new PairBrew()],
-    WebSocket: WebSocket as unknown as WebSocketConstructor,
-    reconnect: { delayMs: 10, maxDelayMs: 20 },
-    ...options,
-  });
-  clean.push(() => client.disconnect());
-  client.on('error', (error) => errors.push(error));
-  return { client, errors };
-}
 
 describe('before it is authenticated', () => {
   it('no packet but the answer and an ERROR counts', async () => {
@@ -279,122 +252,5 @@ describe('the token', () => {
     gives[2]!('secret');
     await server.until(() => server.ofType(40).length === 2);
     expect(server.ofType(1)).toEqual([{ token: 'secret' }, { token: 'secret' }]);
-  });
-});
-
-describe('what a server may send wrong', () => {
-  const notify = strictEncode({ type: 12, payload: { patron_id: id(1), brewers: [] } });
-  const wrong: [string, string, Uint8Array | string][] = [
-    ['text', 'PROTOCOL_ERROR', '{"authenticated":true}'],
-    ['nothing', 'PACKET_INVALID', new Uint8Array(0)],
-    ['garbage', 'PACKET_INVALID', bytes('garbage, and not little of it')],
-    ['a truncated packet', 'PACKET_INVALID', notify.subarray(0, -1)],
-    ['a packet with more than it says', 'PACKET_INVALID', Buffer.concat([notify, notify])],
-    ['no JSON', 'PACKET_INVALID', unhex('63000300010000007b7d7b')],
-    ['a wrong shape', 'PACKET_INVALID', strictEncode({ type: 12, payload: { patron_id: id(1) } })],
-    ['an unknown type', 'PROTOCOL_ERROR', strictEncode({ type: 77, payload: {} })],
-    ['an ERROR', 'SERVER_ERROR', strictEncode({ type: 99, payload: { message: 'hm' } })],
-    ['an ERROR with a code', 'FORBIDDEN', strictEncode({ type: 99, payload: { message: 'hm', code: 'FORBIDDEN' } })],
-    ['an ERROR with an odd code', 'SERVER_ERROR', strictEncode({ type: 99, payload: { message: 'hm', code: '__proto__' } })],
-    ['an ERROR about odd ids', 'SERVER_ERROR', strictEncode({ type: 99, payload: { message: 'hm', patron_id: { toString: 1 } } })],
-  ];
-
-  it.each(wrong)('%s is reported as %s, and the connection goes on', async (_, code, data) => {
-    const { client, errors } = kit();
-    await client.connect();
-    server.sendRaw(data);
-    await vi.waitFor(() => expect(errors.length).toBe(1));
-    expect(errors[0]!.code).toBe(code);
-    const patron = client.addPatron('still.works', () => undefined);
-    await server.until(() => server.ofType(20).some(({ patron_id }) => patron_id === patron.patronId));
-    expect([client.state, server.connections]).toEqual(['connected', 1]);
-  });
-
-  it('a notification for somebody who is not there does nothing, and packets that are only for servers are reported', async () => {
-    const { client, errors } = kit();
-    await client.connect();
-    const ids = { patron_id: id(8), brewer_id: id(9) };
-    server.sendRaw(notify);
-    for (const [type, payload] of [[13, ids], [23, ids], [11, { topic: 'a', ...ids }], [30, {}], [2, { authenticated: false }]] as const) server.send({ type, payload });
-    server.send({ type: 99, payload: { message: 'last' } });
-    await vi.waitFor(() => expect(errors.at(-1)?.message).toBe('last'));
-    expect(errors.map(({ code, details }) => [code, details['type']])).toEqual([['PROTOCOL_ERROR', 11], ['PROTOCOL_ERROR', 30], ['SERVER_ERROR', undefined]]);
-    expect(client.state).toBe('connected');
-  });
-});
-
-describe('the heartbeat', () => {
-  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('asks a server that is silent, and stays with one that answers (%s)', async (subprotocol) => {
-    server.options = { ...server.options, heartbeat: 100, subprotocol };
-    const { client } = kit();
-    await client.connect();
-    await server.until(() => server.ofType(60).length >= 4);
-    expect([client.state, server.connections, server.faults]).toEqual(['connected', 1, []]);
-  });
-
-  it.each([
-    [1, 100],
-    [2, 100],
-    [2, undefined],
-  ])('is the sign of a server that can move pairs: %i brews, heartbeat %s', async (count, heartbeat) => {
-    const [x, y] = [new PairBrew(), Object.assign(new PairBrew(), { name: 'y', failover })];
-    let host!: BrewHost;
-    x.attach = (given?: BrewHost) => void (host = given!);
-    if (heartbeat) server.options.heartbeat = heartbeat;
-    const brews = [x, y].slice(0, count);
-    const { client } = kit({ brews });
-    await client.connect();
-    client.addPatron('one', () => undefined);
-    host.state?.('x', false, { patronId: id(1) });
-    client.addPatron('last', () => undefined);
-    await server.until(() => server.ofType(20).length === 2);
-    // To others: the packets of the protocol, and nothing else.
-    expect(server.ofType(40)).toEqual([{ brews: brews.map(({ name }) => name), bridge_mode: false }]);
-    const down = { brew: 'x', state: 'down', patron_id: id(1) };
-    expect(server.ofType(41)).toEqual(count > 1 && heartbeat ? [{ brew: 'x', state: 'up', moves: true }, down] : []);
-    expect(server.faults).toEqual([]);
-  });
-
-  it.each([[100, true], [99, false], [-1000, false], ['1000', false], [true, false]])('of %j is one: %s', async (heartbeat, isOne) => {
-    server.options.heartbeat = heartbeat as number;
-    let wake!: () => void;
-    const { client } = kit({ lifecycle: (run) => ((wake = run), () => undefined) });
-    await client.connect();
-    wake();
-    client.addPatron('after.it', () => undefined);
-    await server.until(() => server.ofType(20).length === 1);
-    expect(server.ofType(60).length > 0).toBe(isOne);
-  });
-
-  it('gives up a server that does not answer, and comes back', async () => {
-    server.options = { ...server.options, heartbeat: 100, answer: ({ type }) => (type === 60 ? [] : undefined) };
-    const { client, errors } = kit();
-    await client.connect();
-    await server.until(() => server.connections === 2 && server.ofType(40).length === 2);
-    expect(errors.some(({ code, message }) => code === 'CONNECTION_LOST' && /did not answer/.test(message))).toBe(true);
-    expect(server.faults).toEqual([]);
-  });
-
-  it('sends nothing to a server that announces none, nor when the page wakes up', async () => {
-    let wake!: () => void;
-    const { client } = kit({ lifecycle: (run) => ((wake = run), () => undefined) });
-    await client.connect();
-    wake();
-    const before = server.packets.length;
-    client.addPatron('a', () => undefined);
-    await server.until(() => server.packets.length > before);
-    expect(server.ofType(60)).toEqual([]);
-  });
-
-  it('is asked for at once when the page wakes up', async () => {
-    server.options.heartbeat = 60_000;
-    let wake!: () => void;
-    const stop = vi.fn();
-    const { client } = kit({ lifecycle: (run) => ((wake = run), stop) });
-    await client.connect();
-    wake();
-    await server.until(() => server.ofType(60).length === 1);
-    await client.disconnect();
-    expect(stop).toHaveBeenCalledTimes(1);
   });
 });
