@@ -5,10 +5,10 @@ import { LocalBrew } from '../src/brews/local.js';
 import { MemoryBrew } from '../src/brews/memory.js';
 import { client, cuttable, inbox, matched, once, QUICK, serve, state } from './client-kit.js';
 
-// The whole way on real sockets: client, server and relay of this project, and what happens when parts of it die.
+// From brewer to patron over real sockets, with the client, server and relay of this project, and what happens when one of them is lost.
 
-describe.each(['aes-gcm', 'aes-cbc', 'none'] as const)('%s', (cipher) => {
-  it('flows from a brewer to a patron with wildcards', async () => {
+describe.each(['aes-gcm', 'aes-cbc', 'none'] as const)('data with the cipher %s', (cipher) => {
+  it('reaches a patron with wildcards as bytes, text and JSON', async () => {
     const { url } = await serve();
     const reader = client(url);
     const writer = client(url);
@@ -30,7 +30,7 @@ describe.each(['aes-gcm', 'aes-cbc', 'none'] as const)('%s', (cipher) => {
     expect(patron.dropped).toEqual({});
   });
 
-  it('keeps the order of a burst that starts with the match, and loses nothing of it', async () => {
+  it('arrives complete and in order when 2000 messages are brewed at the match', async () => {
     const { url } = await serve();
     const reader = client(url);
     const writer = client(url);
@@ -51,8 +51,8 @@ describe.each(['aes-gcm', 'aes-cbc', 'none'] as const)('%s', (cipher) => {
   });
 });
 
-describe('when parts die', () => {
-  it('comes back after the server was killed, and data goes on', async () => {
+describe('when a server or a connection is lost', () => {
+  it('both clients connect to the restarted server, and messages arrive again', async () => {
     const first = await serve();
     const reader = client(first.url);
     const writer = client(first.url);
@@ -75,7 +75,7 @@ describe('when parts die', () => {
     expect(await box.next()).toBe('after');
   });
 
-  it('goes on when only the relay connection is cut, and repeats nothing', async () => {
+  it('a patron whose relay connection is cut gets the next message once, and its client stays connected', async () => {
     const { url } = await serve();
     const wire = cuttable();
     const reader = client(url, { WebSocket: wire.WebSocket });
@@ -93,13 +93,13 @@ describe('when parts die', () => {
     const told = once<PubkeeperError>((listener) => reader.on('error', listener));
     expect(wire.cut('pubkeeper-relay-2')).toBe(1);
     expect((await told).code).toBe('CONNECTION_LOST');
-    await brewer.brewText('two'); // kept by the relay as the last value when nobody is there
+    await brewer.brewText('two'); // the relay keeps it as the last value if the patron is not connected yet
     expect(await box.next()).toBe('two');
     expect(reader.state).toBe('connected');
     expect(errors).toEqual(['CONNECTION_LOST']);
   });
 
-  it('lets data flow between matched pairs while the control server is gone, and does not touch them when it is back', async () => {
+  it('messages of matched pairs arrive while the control server is gone, and the pairs stay matched when it is back', async () => {
     const control = await serve();
     const relay = await serve();
     const at = { hostname: '127.0.0.1', port: relay.port };
@@ -133,7 +133,7 @@ describe('when parts die', () => {
     expect(changes).toEqual([]);
   });
 
-  it('resets when the server stays away for longer than graceMs, and still comes back', async () => {
+  it('pairs end when the server stays away for longer than graceMs, and the client still connects again', async () => {
     const first = await serve();
     const reader = client(first.url, { reconnect: { ...QUICK, graceMs: 100 } });
     reader.on('error', () => undefined);
@@ -154,12 +154,12 @@ describe('when parts die', () => {
   });
 });
 
-describe('a brewer that is taken back', () => {
+describe('a removed brewer', () => {
   it.each<[string, () => Brew]>([
     ['WebSocketBrew', () => new WebSocketBrew()],
     ['LocalBrew', () => new LocalBrew()],
     ['BroadcastChannelBrew', () => new BroadcastChannelBrew()],
-  ])('still sends what it has brewed before its patron had come, over a %s', async (_, brew) => {
+  ])('still delivers what it brewed before its patron was connected, over a %s', async (_, brew) => {
     const { url } = await serve();
     for (const cipher of ['aes-gcm', 'aes-cbc', 'none'] as const) {
       const [writer, reader] = [client(url, { brews: [brew()] }), client(url, { brews: [brew()] })];
@@ -178,7 +178,7 @@ describe('a brewer that is taken back', () => {
   });
 });
 
-it('reads with for await until the client disconnects', async () => {
+it('for await over a patron yields its messages, and ends when the client disconnects', async () => {
   const { url } = await serve();
   const both = client(url, { brews: [new MemoryBrew()] });
   const patron = both.addPatron('for.*');
@@ -198,7 +198,7 @@ it('reads with for await until the client disconnects', async () => {
   expect(texts).toEqual(['a', 'b']);
 });
 
-it('ends for await at disconnect() also where it never was connected', async () => {
+it('for await over a patron ends at disconnect() also when the client was never connected', async () => {
   const idle = client('ws://127.0.0.1:9');
   const patron = idle.addPatron('for.*');
   const reading = patron[Symbol.asyncIterator]().next();

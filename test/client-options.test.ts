@@ -1,12 +1,12 @@
 import WebSocket from 'ws';
 import { describe, expect, it, vi } from 'vitest';
-import { Patron, WebSocketBrew, type Brew } from '../src/index.js';
+import { Patron, PubkeeperClient, WebSocketBrew, type Brew, type Brewer, type ClientOptions } from '../src/index.js';
 import { createServer } from '../src/server/index.js';
 import { MemoryBrew } from '../src/brews/memory.js';
 import { MqttBrew } from '../src/brews/mqtt.js';
 import { NatsBrew } from '../src/brews/nats.js';
 import { deferred } from './helpers.js';
-import { client, cuttable, later, serve, state } from './client-kit.js';
+import { client, cuttable, later, QUICK, serve, state } from './client-kit.js';
 
 describe('options and registrations', () => {
   it.each([
@@ -21,7 +21,7 @@ describe('options and registrations', () => {
     expect(() => client('ws://127.0.0.1:9', options)).toThrow(expect.objectContaining({ code }) as Error);
   });
 
-  it('takes no name and no password in an address, and does not show them; an @ behind the host is none', () => {
+  it('refuses a user name or a password in the address without showing it, and accepts an @ after the host', () => {
     for (const [server, shown] of [['ws://me:secret@127.0.0.1/ws', '(use token)@127.0.0.1/ws'], ['me:secret@a', '(use token)@a'], ['ws://me:\nsecret@a', '(use token)@a'], [['ws://a', 'ws://:secret@a/@/b'], '(use token)@/b'], [[], ''], [undefined as never, 'undefined']] as const) {
       const message = `server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not "${shown}".`;
       expect(() => client('', { server })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message }) as Error);
@@ -29,7 +29,7 @@ describe('options and registrations', () => {
     expect(() => client('', { server: ['ws://a/@b?c=d@e', 'wss://a?b@c'] })).not.toThrow();
   });
 
-  it('takes a URL as well, as it was then', async () => {
+  it('accepts a URL object as the server, and ignores later changes of it', async () => {
     const server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true }] } });
     later(() => server.close());
     const url = new URL(server.url);
@@ -43,7 +43,7 @@ describe('options and registrations', () => {
     ['websocket', [new WebSocketBrew(), new WebSocketBrew()]],
     ['mqtt', [new MqttBrew({ url: 'mqtt://127.0.0.1:1' }), new WebSocketBrew(), new MqttBrew({ url: 'mqtt://127.0.0.1:2' })]],
     ['nats', [new NatsBrew({ url: 'nats://127.0.0.1:1' }), new NatsBrew()]],
-  ])('refuses two brews called %s, and takes them under names of their own', (name, brews) => {
+  ])('refuses two brews called %s, and accepts them under different names', (name, brews) => {
     expect(() => client('ws://127.0.0.1:9', { brews })).toThrow(
       expect.objectContaining({ code: 'BREW_DUPLICATE', message: `Two brews are called "${name}": give one another name.`, details: { name } }) as Error,
     );
@@ -51,7 +51,7 @@ describe('options and registrations', () => {
     if (name === 'nats') client('ws://127.0.0.1:9', { brews: [new NatsBrew({ name: 'another' }), new NatsBrew()] });
   });
 
-  it('takes each brew, patron and brewer once', async () => {
+  it('refuses a brew, a patron or a brewer that a client has already', async () => {
     const { url } = await serve();
     const brew = new MemoryBrew();
     const first = client(url, { brews: [brew] });
@@ -68,7 +68,41 @@ describe('options and registrations', () => {
     expect(other.addPatron(patron)).toBe(patron);
   });
 
-  it('waits for all brews to close, though one fails to', async () => {
+  it.each([
+    [{ brews: [WebSocketBrew] }, /new WebSocketBrew/],
+    [{ brews: [{}] }, /must list brews/],
+    [{ brews: [null] }, /must list brews/],
+  ])('refuses brews that are not brew objects: %j', (options, sentence) => {
+    const made = (): unknown => new PubkeeperClient({ server: 'ws://127.0.0.1:9', token: 'x', ...options } as unknown as ClientOptions);
+    expect(made).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringMatching(sentence) as string }) as Error);
+  });
+
+  it('refuses a signal that is not an AbortSignal, and the client still connects', async () => {
+    const plain = client((await serve()).url);
+    const signal = {} as AbortSignal;
+    await expect(plain.connect({ signal })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    expect(plain.state).toBe('disconnected');
+    const patron = new Patron('a');
+    expect(() => plain.addPatron(patron, undefined, { signal })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as Error);
+    plain.addPatron(patron);
+    await plain.connect();
+  });
+
+  it('treats null and undefined as options that are not given', async () => {
+    const plain = client((await serve()).url, { reconnect: { ...QUICK, graceMs: undefined } as unknown as ClientOptions['reconnect'] & object });
+    await plain.connect(null);
+    const patron = plain.addPatron('a', () => undefined, null);
+    const brewer = plain.addBrewer('a', null);
+    for (const nobody of [undefined, null]) {
+      plain.removePatron(nobody as unknown as Patron);
+      plain.removeBrewer(nobody as unknown as Brewer);
+    }
+    expect(() => patron.on('added', undefined as never)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as Error);
+    expect([patron.topic, brewer.topic, plain.state]).toEqual(['a', 'a', 'connected']);
+    await expect(brewer.brewText(undefined as never)).rejects.toThrow('not undefined');
+  });
+
+  it('disconnect() waits until all brews are closed, also when closing one of them fails', async () => {
     const { url } = await serve();
     const closing = deferred<undefined>();
     class Failing extends MemoryBrew {
@@ -95,7 +129,7 @@ describe('options and registrations', () => {
     await ending;
   });
 
-  it('fetches a token for each connection', async () => {
+  it('calls the token function for each connection', async () => {
     const { url } = await serve();
     const wire = cuttable();
     let calls = 0;
@@ -111,7 +145,7 @@ describe('options and registrations', () => {
     expect(calls).toBe(2);
   });
 
-  it('leaves no socket behind when it disconnects, however often', async () => {
+  it('leaves no socket open after connect() and disconnect(), 100 times', async () => {
     const { url } = await serve();
     const wire = cuttable();
     const tireless = client(url, { WebSocket: wire.WebSocket });

@@ -6,23 +6,23 @@ import { Sent } from '../../src/brews/internal/sent.js';
 import { id, settle } from '../helpers.js';
 import { sealedFrame } from '../sealed-frame.js';
 
-// What is remembered for moves: by a patron of what it has heard, by a brewer of what it has sent, by a client of brews that are down.
+// What is kept in case a pair moves: by a patron, which messages it has received; by a brewer, which it has sent; by a client, which brews are down.
 
 describe('Heard', () => {
   const message = (sequence: number) => sealedFrame(Buffer.from(String(sequence)), { topic: 'a', brewerId: id(1), key: Buffer.alloc(32), epoch: '0011223344556677', sequence });
   const news = (heard: Heard, ...sequences: number[]) => sequences.filter((sequence) => heard.isNews(message(sequence), false));
 
-  it('leaves out after a move what was brewed before the first message that came', () => {
+  it('skips, after a move, messages that were brewed before the first one that came', () => {
     const heard = new Heard();
     expect(news(heard, 5, 6, 9)).toEqual([5, 6, 9]);
     heard.move();
     expect(news(heard, 3, 4, 5, 6, 7, 8, 9, 10)).toEqual([7, 8, 10]);
   });
 
-  it('knows what it has also where what it has missed comes before that', () => {
+  it('recognises messages that it has also when missed ones come before them', () => {
     const heard = new Heard();
     const numbers = Array.from({ length: 562 }, (_, number) => number);
-    news(heard, 0, ...numbers.slice(50)); // which is as much as is kept
+    news(heard, 0, ...numbers.slice(50)); // as many as are kept
     heard.move();
     expect(news(heard, ...numbers.slice(20))).toEqual(numbers.slice(20, 50));
     expect(news(heard, 562, 563)).toEqual([562, 563]);
@@ -30,7 +30,7 @@ describe('Heard', () => {
     expect(news(heard, ...numbers.slice(52), 562, 563)).toEqual([]);
   });
 
-  it('of a pair that began over a relay leaves out what was brewed before the first message of a session, which others may have missed', () => {
+  it('skips, for a pair that began over a relay, messages before the first one of a session, which only other patrons may have missed', () => {
     const heard = new Heard(true);
     heard.move();
     expect(news(heard, 5, 4, 7, 6, 3)).toEqual([5, 7, 6]);
@@ -38,14 +38,14 @@ describe('Heard', () => {
     expect(news(heard, 4, 7, 8)).toEqual([8]);
   });
 
-  it('leaves out nothing that comes late of a session that began after a move', () => {
+  it('skips no late message of a session that began after a move', () => {
     const heard = new Heard(true);
     heard.move();
     heard.move(true);
     expect(news(heard, 5, 4, 5000 - 1025)).toEqual([5, 4, 5000 - 1025]);
   });
 
-  it('leaves out nothing before a move, and no more than a window for a first message that is forged', () => {
+  it('skips nothing before a move, and after a forged first message no more than a window', () => {
     const heard = new Heard();
     expect(news(heard, 5000, 4999)).toEqual([5000, 4999]);
     heard.move();
@@ -54,7 +54,7 @@ describe('Heard', () => {
 });
 
 describe('Sent', () => {
-  it('keeps the last 512 frames, and 1 MiB', () => {
+  it('keeps at most the last 512 frames and 1 MiB', () => {
     const sent = new Sent();
     for (let i = 0; i < 600; i++) sent.add(Uint8Array.of(i & 255));
     expect(sent.since(0)).toHaveLength(512);
@@ -66,7 +66,7 @@ describe('Sent', () => {
 });
 
 describe('BrewStates', () => {
-  it('tells changes once, and a new server, once in a tick, what is down', async () => {
+  it('sends each change once, and to a new server, once in a tick, what is down', async () => {
     const told: unknown[] = [];
     const states = new BrewStates('x', ({ payload }: Packet) => told.push(payload));
     const hello = { brew: 'x', state: 'up', moves: true };

@@ -9,10 +9,10 @@ import { Patron } from '../../src/core/patron.js';
 import { deferred, id, settle } from '../helpers.js';
 import { ListingWire, moving, Wire } from './moves-kit.js';
 
-// A pair that is moved to another brew: what the brewer sends again, and what the patron makes of it.
+// A pair that is moved to another brew: what the brewer sends again, and what the patron delivers of it.
 
 describe('a pair that moves', () => {
-  it('loses nothing, repeats nothing, and is not without its patron for a moment', async () => {
+  it('loses and repeats no message, and stays matched', async () => {
     const { one, over, say, got, gaps, dropped, patron, brewer } = moving();
     const unmatched: unknown[] = [];
     over('one');
@@ -32,7 +32,7 @@ describe('a pair that moves', () => {
     expect([gaps, dropped, unmatched]).toEqual([[], [], []]);
   });
 
-  it('and ends, and begins anew while what was sent again still waits, is served again', async () => {
+  it('and ends and begins again delivers new messages, while those that were sent again still wait', async () => {
     const { over, brewer, got } = moving({}, true, new ListingWire('one'));
     const say = async (text: string): Promise<void> => {
       void brewer.brewText(text);
@@ -42,7 +42,7 @@ describe('a pair that moves', () => {
     await say('1');
     over('two');
     await say('2');
-    over('one'); // what it missed waits here from now on
+    over('one'); // from now on, what is sent again waits in this brew
     await say('3');
     brewer.removePatron(id(1));
     await say('nobody reads');
@@ -51,7 +51,7 @@ describe('a pair that moves', () => {
     expect(got).toEqual(['1', '2', '3', '4']);
   });
 
-  it('keeps nobody waiting for a brew that accepted nothing any more', async () => {
+  it('resolves the brew() calls that waited for the brew that it has left', async () => {
     const { one, over, brewer, got } = moving();
     over('one');
     one.brew = () => new Promise(() => undefined);
@@ -66,7 +66,7 @@ describe('a pair that moves', () => {
     expect([isAccepted, got]).toEqual([true, ['1', '2']]);
   });
 
-  it('does not go on being read where it was, nor anywhere when it has ended', async () => {
+  it('is read over its present brew only, and over none when it has ended', async () => {
     const { one, two, over, say, patron, brewer, got } = moving();
     const reading = (): number[] => [one.reading, two.reading];
     over('one');
@@ -82,21 +82,21 @@ describe('a pair that moves', () => {
     expect([reading(), got]).toEqual([[0, 0], ['1', '2', '3']]);
   });
 
-  it('reports as a gap what cannot be sent again', async () => {
+  it('reports messages as a gap that cannot be sent again', async () => {
     const { one, two, over, say, got, gaps } = moving();
     over('one');
     await say('1');
     one.connected = false;
     await say('2');
     await say('3');
-    two.connected = false; // what is sent again gets lost too
+    two.connected = false; // what is sent again is lost too
     over('two');
     two.connected = true;
     await say('4');
     expect([got, gaps]).toEqual([['1', '4'], [2]]);
   });
 
-  it('takes no last value that is older than what has come', async () => {
+  it('ignores a last value that is older than a message that has come', async () => {
     const { one, two, over, say, got } = moving();
     over('one');
     one.connected = false;
@@ -113,7 +113,7 @@ describe('a pair that moves', () => {
     expect(got).toEqual([]);
   });
 
-  it.each([{ cipher: 'aes-cbc' as const }, { crypto: false }])('with %j is sent nothing again by a brew that has kept nothing', async (options) => {
+  it.each([{ cipher: 'aes-cbc' as const }, { crypto: false }])('with %j sends nothing again over a brew that has kept nothing', async (options) => {
     const { two, over, say, got } = moving(options);
     over('one');
     await say('1');
@@ -122,7 +122,7 @@ describe('a pair that moves', () => {
     expect([got, two.starts[0]!.missed]).toEqual([['1', '1'], undefined]);
   });
 
-  it.each([{ cipher: 'aes-cbc' as const }, { crypto: false }])('with %j is sent the newest by a brew that has kept an older one', async (options) => {
+  it.each([{ cipher: 'aes-cbc' as const }, { crypto: false }])('with %j sends the newest message again over a brew that has kept an older one', async (options) => {
     const { one, over, say, got } = moving(options);
     const frames: Uint8Array[] = [];
     over('one');
@@ -134,13 +134,13 @@ describe('a pair that moves', () => {
     one.connected = false; // its patron is not there yet
     over('one');
     one.connected = true;
-    one.receive!(frames[1]!, true); // the relay's last value is the newest again, and known
-    one.receive!(frames[1]!, false); // a message that is the same is none that is repeated
+    one.receive!(frames[1]!, true); // the relay's last value is the newest message, which the patron has
+    one.receive!(frames[1]!, false); // a new message with the same bytes is not a repetition
     await settle();
     expect([got, frames.length]).toEqual([['old', 'new', 'new'], 2]);
   });
 
-  it('is sent nothing again where its client does not move pairs', async () => {
+  it('sends nothing again when its client does not move pairs', async () => {
     const { two, over, say, got } = moving({}, false);
     over('one');
     await say('1');
@@ -149,7 +149,7 @@ describe('a pair that moves', () => {
     expect([got, two.starts[0]!.missed]).toEqual([['1', '2'], undefined]);
   });
 
-  it('sends nothing again to a patron that is new, but the newest where its brew has not carried that', async () => {
+  it('sends nothing again to a new patron, except the newest message over a brew that has not carried it', async () => {
     const { one, two, brewer, over, say } = moving();
     over('one');
     await say('1');
@@ -158,7 +158,7 @@ describe('a pair that moves', () => {
     expect([...one.starts, ...two.starts].map(({ missed }) => missed?.length)).toEqual([undefined, undefined, 1]);
   });
 
-  it('is sent nothing of before its patron came', async () => {
+  it('sends nothing again that was brewed before its patron came', async () => {
     const { one, two, brewer, over, say, got } = moving();
     brewer.newPatrons([{ topic: 'a.b', patron_id: id(2), brew: { name: 'one' } }]);
     await say('before');
@@ -171,7 +171,7 @@ describe('a pair that moves', () => {
     expect([two.starts[0]!.missed?.length, got]).toEqual([2, ['1', '2', '3']]);
   });
 
-  it('over a relay, which sends to all, does not give a patron that has just come what was brewed before', async () => {
+  it('over a relay, which sends to all, delivers what is sent again only to the patron that has missed it', async () => {
     const readers = new Set<PatronPair['receive']>();
     const relay: Partial<Brew> = {
       name: 'websocket',
@@ -211,14 +211,14 @@ describe('a pair that moves', () => {
     await say('2');
     match(fresh, over.relay);
     await say('3');
-    // It has lost its server, and reads on; so for the brewer nobody is at the relay when the other one moves there.
+    // `fresh` has lost its server but still reads, so that the brewer knows of no patron at the relay when `old` moves there.
     brewer.removePatron(fresh.patronId);
     match(old, over.relay);
     await settle();
     expect(got).toEqual(['fresh 2', 'fresh 3', 'old 1', 'old 2', 'old 3']);
   });
 
-  it('starts anew with a new session: another epoch, and the sequence from 0', async () => {
+  it('sends nothing of an earlier session again, and counts from 0 in the new one', async () => {
     const { two, brewer, over, say } = moving();
     over('one');
     await say('1');
@@ -235,10 +235,10 @@ describe('a pair that moves', () => {
   });
 });
 
-it('remembers no message that its brew has accepted, however long the pair lasts', async () => {
+it('a brewer keeps no promise of a message that its brew has accepted, however long the pair lasts', async () => {
   const promises = (): number => queryObjects(Promise, { format: 'count' });
   const { one, over, brewer } = moving();
-  one.brew = () => Promise.resolve(); // as MQTT with QoS 1 does of each
+  one.brew = () => Promise.resolve(); // as MQTT with QoS 1 answers each message
   over('one');
   await brewer.brewText('first');
   await settle();
@@ -250,10 +250,10 @@ it('remembers no message that its brew has accepted, however long the pair lasts
   expect(promises() - before).toBeLessThan(50);
 });
 
-it('lets a brewer that leaves wait for what moved while it was leaving', async () => {
+it('a brewer that leaves waits for messages that move to another brew meanwhile', async () => {
   const { one, two, over, brewer } = moving();
   over('one');
-  // Both brews are still dialling: the first gives up what waits when its pair is moved, the second has it accepted later.
+  // Both brews are still connecting: the first resolves what waits when its pair is moved, the second accepts it later.
   const [left, arrived] = [deferred<void>(), deferred<void>()];
   one.brew = () => left.promise;
   two.startBrewer = ({ missed, accepting }) => {

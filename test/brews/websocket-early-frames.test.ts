@@ -6,7 +6,7 @@ import { kit, record, RELAY_2 } from './websocket-kit.js';
 
 fakeTime();
 
-describe('frames of a brewer that this client is not told of yet', () => {
+describe('frames of a brewer that the server has not told of yet', () => {
   const joined = () => {
     const made = kit();
     made.read(1);
@@ -14,7 +14,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     return made;
   };
 
-  it('are given to its patrons when it is, each once, and are no loss', async () => {
+  it('are delivered once to each of its patrons when the server tells of it, and are not counted as dropped', async () => {
     const { network, dropped, read } = joined();
     network.last.deliver(record(2, 'hello'));
     network.last.deliver(record(2, 'world'));
@@ -25,7 +25,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect([texts, other.texts, dropped]).toEqual([['hello', 'world', 'live'], ['hello retained', 'world retained', 'live retained'], []]);
   });
 
-  it('are none of those that it has published itself', async () => {
+  it('do not include those that this client has published itself', async () => {
     const { network, dropped, start, read, say } = kit();
     start();
     network.last.open(RELAY_2);
@@ -35,7 +35,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(dropped).toEqual([]);
   });
 
-  it('are not given twice where the relay repeats the last one to who joins by a ticket', () => {
+  it('are not delivered twice when the relay repeats the last one after a join with a ticket', () => {
     const { network, read } = joined();
     network.last.deliver(record(2, 'hello'));
     const { texts } = read(2, 'one', { ticket: 'ab' });
@@ -44,7 +44,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(texts).toEqual(['hello', 'hello']);
   });
 
-  it('are given to who leaves and comes back as what they are then: last values, each once', () => {
+  it('are delivered once, as last values, to a patron that stops and starts again', () => {
     const { network, read } = joined();
     network.last.deliver(record(2, 'hello'));
     read(2).stop();
@@ -53,7 +53,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(texts).toEqual(['hello retained']);
   });
 
-  it.each([true, false])('are given once where the relay repeats the last one, since a topic was left and joined anew (retained at first: %s)', (retained) => {
+  it.each([true, false])('are delivered once when the relay repeats the last one after the topic was left and joined again (retained at first: %s)', (retained) => {
     const { network, read } = joined();
     network.last.deliver(record(2, 'hello', retained));
     network.last.deliver(record(2, 'hello', true));
@@ -61,7 +61,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(read(2).texts).toEqual([retained ? 'hello retained' : 'hello', 'hello']);
   });
 
-  it('are not given to who leaves and comes back when it has had what is newer', () => {
+  it('are not delivered to a patron that stops and starts again after it got a newer one', () => {
     const { network, read } = joined();
     network.last.deliver(record(2, 'hello'));
     const { stop } = read(2);
@@ -70,7 +70,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(read(2).texts).toEqual([]);
   });
 
-  it('that the relay had kept are last values, for as long as somebody reads that brewer', async () => {
+  it('are delivered as last values if the relay had kept them, while anybody reads that brewer', async () => {
     const { network, read } = joined();
     network.last.deliver(record(2, 'kept', true));
     expect([read(2).texts, read(2, 'one', {}, 8).texts]).toEqual([['kept retained'], ['kept retained']]);
@@ -78,7 +78,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(read(2).texts).toEqual(['kept retained']);
   });
 
-  it('are dropped after a second, and those of others stay away', async () => {
+  it('are dropped after a second, and not delivered to patrons of another brewer', async () => {
     const { network, dropped, read } = joined();
     network.last.deliver(record(2, 'hello'));
     expect(read(3).texts).toEqual([]);
@@ -86,7 +86,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect(dropped).toEqual([]);
     await pass(1);
     expect([dropped, read(2).texts]).toEqual([['unknown-brewer'], []]);
-    expect(vi.getTimerCount()).toBe(1); // that of a stable connection
+    expect(vi.getTimerCount()).toBe(1); // the timer after which a connection counts as stable
   });
 
   it('are dropped with their connection, and leave no timer behind', async () => {
@@ -96,7 +96,7 @@ describe('frames of a brewer that this client is not told of yet', () => {
     expect([dropped, vi.getTimerCount()]).toEqual([['unknown-brewer'], 0]);
   });
 
-  it('are bounded in number and size: the oldest goes first', () => {
+  it('are limited in number and size: the oldest is dropped first', () => {
     const { network, dropped, read } = joined();
     for (let i = 0; i < 100; i++) network.last.deliver(record(2, String(i)));
     const { texts } = read(2);

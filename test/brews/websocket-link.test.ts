@@ -7,7 +7,7 @@ import { kit, packets, published, record, RELAY_2 } from './websocket-kit.js';
 
 fakeTime();
 
-it('a relay that was reached while the client tried another server is watched as soon as its own server tells of a pair', async () => {
+it('a relay that was connected while the client tried another server is pinged as soon as its own server tells of a pair', async () => {
   const { network, host, errors, read } = kit();
   Object.assign(host, { heartbeatMs: 200, server: 'ws://two/ws' });
   const first = read();
@@ -23,7 +23,7 @@ it('a relay that was reached while the client tried another server is watched as
   expect(errors.map(({ message }) => message)).toEqual([expect.stringMatching(/^ws:\/\/one:80 did not answer within/)]);
 });
 
-it('a connection that has come to its end does not take its successor along', async () => {
+it('the idle timer of a connection that was refused does not close the next connection', async () => {
   const { network, errors, brew, read } = kit();
   read().stop();
   network.last.open('mqtt');
@@ -39,7 +39,7 @@ it('a connection that has come to its end does not take its successor along', as
 });
 
 describe('a link', () => {
-  it('dials at once when a brewer has come whose relay that is', async () => {
+  it('dials again at once when a patron of a new brewer at that relay starts', async () => {
     const { network, read } = kit();
     read();
     network.last.open(RELAY_2);
@@ -49,7 +49,7 @@ describe('a link', () => {
     expect(network.sockets.length).toBe(2);
   });
 
-  it('holds what is brewed while its relay is closing the connection, where a socket would drop it without a word', async () => {
+  it('holds messages while the relay is closing the connection, as the socket would drop them silently', async () => {
     const { network, start, say } = kit();
     start();
     network.last.open(RELAY_2);
@@ -63,7 +63,7 @@ describe('a link', () => {
     expect(published(network.last)).toEqual(['held']);
   });
 
-  it('puts what is brewed in one tick together, up to 64 KiB', async () => {
+  it('sends the messages of one tick together, up to 64 KiB', async () => {
     const { network, start, say } = kit();
     start();
     network.last.open(RELAY_2);
@@ -75,7 +75,7 @@ describe('a link', () => {
     expect(network.last.sent.map(({ length }) => length).filter((length) => length > 1000)).toEqual([60_256, 30_100 + 256, 70_128]);
   });
 
-  it('takes one frame however long, where nothing waits; more than 16 MiB may not wait', async () => {
+  it('accepts a frame of any length when nothing waits, and throws BUFFER_FULL when more than 16 MiB would wait', async () => {
     const { network, start, say } = kit();
     start();
     network.last.open(RELAY_2);
@@ -88,7 +88,7 @@ describe('a link', () => {
     expect(() => say('x'.repeat(16 * 1024 * 1024))).toThrow(expect.objectContaining({ code: 'BUFFER_FULL' }) as Error);
   });
 
-  it('holds no more than 16 MiB while it is not connected, and has room again when that has left', async () => {
+  it('holds at most 16 MiB while it is not connected, and has room again when that is sent', async () => {
     const { network, start, say } = kit();
     start();
     const half = 'x'.repeat(9 * 1024 * 1024);
@@ -105,7 +105,7 @@ describe('a link', () => {
     expect(published(network.last)).toEqual([half]);
   });
 
-  it('lets nobody wait for a full socket that has ended, and leaves no timer behind', async () => {
+  it('ends the wait for a full socket when the brew is closed, and leaves no timer behind', async () => {
     const { network, brew, start, say } = kit();
     start();
     network.last.open(RELAY_2);
@@ -118,7 +118,7 @@ describe('a link', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('is closed when no brewer has used it for a while', async () => {
+  it('is closed 5 s after a brewer has used it last', async () => {
     const { network, start } = kit();
     start()();
     network.last.open(RELAY_2);
@@ -130,7 +130,7 @@ describe('a link', () => {
     expect([network.last.closedBy, network.sockets.length]).toEqual([1000, 1]);
   });
 
-  it('is kept for as long as anybody uses it', async () => {
+  it('stays open while a patron uses it', async () => {
     const { network, read } = kit();
     read();
     read(2).stop();
@@ -140,7 +140,7 @@ describe('a link', () => {
     expect([network.last.closedBy, network.sockets.length]).toEqual([undefined, 1]);
   });
 
-  it('is over when its relay has agreed: close() of the brew waits for that', async () => {
+  it('is awaited by close() of the brew until the relay has answered the close', async () => {
     const { network, brew, read } = kit();
     network.answersClose = false;
     read();
@@ -153,7 +153,7 @@ describe('a link', () => {
     await closing;
   });
 
-  it('goes on giving a brewer to the others when one of its patrons has left', () => {
+  it('delivers the messages of a brewer to its other patrons when one has left', () => {
     const { network, read } = kit();
     const [first, second] = [read(), read(1, 'one', {}, 8)];
     network.last.open(RELAY_2);
@@ -162,7 +162,7 @@ describe('a link', () => {
     expect([first.texts, second.texts]).toEqual([[], ['x']]);
   });
 
-  it('counts what is no packet of the relay, and goes on', () => {
+  it('counts malformed packets from the relay, and delivers the next message', () => {
     const { network, dropped, read } = kit();
     const { texts } = read();
     network.last.open(RELAY_2);
@@ -172,7 +172,7 @@ describe('a link', () => {
     expect([dropped, texts]).toEqual([['malformed', 'malformed'], ['good']]);
   });
 
-  it('joins a topic once more where another pair comes with a ticket: a relay that was started anew may have refused the one before', async () => {
+  it('joins a topic again when another pair comes with a ticket, as a restarted relay may have refused the earlier ticket', async () => {
     const { network, read } = kit();
     read(2, 'one', { ticket: 'aa' });
     network.last.open(RELAY_2);
@@ -183,7 +183,7 @@ describe('a link', () => {
     expect(joins.map(({ payload }) => payload.toString('hex'))).toEqual(['aa', 'bb']);
   });
 
-  it('does not join again what nobody reads any more', async () => {
+  it('does not join a topic again that nobody reads any more', async () => {
     const { network, read } = kit();
     const [first, second] = [read(2), read(3)];
     network.last.open(RELAY_2);
@@ -197,7 +197,7 @@ describe('a link', () => {
     expect([network.sockets.length, network.last.sent]).toEqual([2, []]);
   });
 
-  it.each([['one', RELAY_2, 1], ['another', RELAY_2, 0], ['one', 'pubkeeper-1.0.0', 0]])('to the relay at %s that speaks %s is asked for signs of life %i times: that of the control server is', async (hostname, protocol, asked) => {
+  it.each([['one', RELAY_2, 1], ['another', RELAY_2, 0], ['one', 'pubkeeper-1.0.0', 0]])('to the relay at %s with the protocol %s sends %i pings: only the relay of the control server is pinged', async (hostname, protocol, asked) => {
     const { network, host, read } = kit();
     Object.assign(host, { heartbeatMs: 10_000 });
     read(1, hostname);
@@ -207,7 +207,7 @@ describe('a link', () => {
   });
 });
 
-it('a relay that is dialled again is asked for signs of life also where a patron has come meanwhile', async () => {
+it('a relay that is dialled again is pinged also when a patron has started meanwhile', async () => {
   const { network, host, read } = kit();
   Object.assign(host, { heartbeatMs: 10_000 });
   read();

@@ -8,7 +8,7 @@ import { kit, packets, published, RELAY_2, TOPIC } from './websocket-kit.js';
 fakeTime();
 
 describe('a brewer whose pair ends and begins again at once', () => {
-  it('what it brews then follows what it holds', async () => {
+  it('sends new messages after those that it holds', async () => {
     const { network, host, start, say } = kit();
     const stop = start();
     network.last.open(RELAY_2);
@@ -25,7 +25,7 @@ describe('a brewer whose pair ends and begins again at once', () => {
     expect(published(network.last)).toEqual(['1', '2', '3']);
   });
 
-  it.each([1, 2])('elsewhere: what it holds goes along, before what it brews then (%d patrons)', async (patrons) => {
+  it.each([1, 2])('on another relay, sends there the messages that it holds, and then new ones (%d patrons)', async (patrons) => {
     const { network, host, brew, start, read, say } = kit();
     const stops = Array.from({ length: patrons }, (_, i) => start(i));
     read(5); // keeps the connection
@@ -44,7 +44,7 @@ describe('a brewer whose pair ends and begins again at once', () => {
     expect([texts('one'), texts('two')]).toEqual([[], ['held', 'next']]);
   });
 
-  it('one that has no pair any more brews nothing', async () => {
+  it('sends nothing when it has no pair any more', async () => {
     const { network, start, say } = kit();
     const stop = start();
     network.last.open(RELAY_2);
@@ -55,7 +55,7 @@ describe('a brewer whose pair ends and begins again at once', () => {
   });
 });
 
-it('what a brewer that has gone brewed before there was a connection leaves with its ticket, without which the relay refuses it; and that once', async () => {
+it('messages that a removed brewer brewed before the relay was connected are sent once, after the ticket that the relay asks for', async () => {
   const { network, start, read, say } = kit();
   read(5); // keeps the connection
   const stop = start(2, { ticket: 'abcd' });
@@ -73,7 +73,7 @@ it('what a brewer that has gone brewed before there was a connection leaves with
   expect(packets(network.last).map(({ type }) => type)).toEqual([0]);
 });
 
-it.each(['another pair', 'a known pair'])('what waits until the server tells of %s leaves behind the ticket that comes with it, without which the relay refuses it', async (which) => {
+it.each(['another pair', 'a known pair'])('messages that wait until the server tells of %s are sent after the ticket that comes with it, which the relay asks for', async (which) => {
   const { network, host, brew, start, say } = kit();
   start(2, { ticket: 'ab' });
   network.last.open(RELAY_2);
@@ -88,7 +88,7 @@ it.each(['another pair', 'a known pair'])('what waits until the server tells of 
   expect(packets(network.last).map(({ type, payload }) => (type === 4 ? payload.toString('hex') : type))).toEqual(['ab', 'cd', 2]);
 });
 
-it('tickets are shown to each connection to the relay, and fresh ones at once', async () => {
+it('tickets are sent on each connection to the relay, and new ones at once', async () => {
   const { network, brew, start, read } = kit();
   start(2, { ticket: 'ab' });
   read(5, 'one', { ticket: 'cd' });
@@ -106,7 +106,7 @@ it('tickets are shown to each connection to the relay, and fresh ones at once', 
   expect(shown()).toEqual(['4 ab', '0 cd', '0 ef']);
 });
 
-it('a brewer that has gone, and of which nothing waits for the connection, leaves no ticket behind', async () => {
+it('no ticket is sent for a removed brewer of which no message waits for the connection', async () => {
   const { network, start, read } = kit();
   read(5); // keeps the connection
   start(2, { ticket: 'abcd' })();
@@ -116,7 +116,7 @@ it('a brewer that has gone, and of which nothing waits for the connection, leave
   expect(packets(network.last).map(({ type }) => type)).toEqual([0]);
 });
 
-it('brew() rejects where the callback of a patron of the same client has closed the brew', async () => {
+it('brew() rejects when the callback of a patron of the same client closes the brew', async () => {
   const { network, brew, start, say } = kit();
   start();
   network.last.open(RELAY_2);
@@ -126,7 +126,7 @@ it('brew() rejects where the callback of a patron of the same client has closed 
   await rejected((async () => say('x'))(), 'BREW_FAILED');
 });
 
-describe('a brewer that was of this client and is of another one now, over a relay that does not say what it kept', () => {
+describe('a brewer that has moved from this client to another, over a relay that does not mark last values', () => {
   const own = () => {
     const made = kit();
     const one = made.read();
@@ -138,7 +138,7 @@ describe('a brewer that was of this client and is of another one now, over a rel
     return { ...made, one, other, stop, deliver };
   };
 
-  it('is heard by patrons that begin anew one after the other', async () => {
+  it('reaches patrons that are stopped and started again one after the other', async () => {
     const { one, other, stop, read, deliver } = own();
     stop();
     one.stop();
@@ -149,7 +149,7 @@ describe('a brewer that was of this client and is of another one now, over a rel
     expect([one.texts, other.texts, again.texts]).toEqual([['here'], ['here'], ['here retained', 'there']]);
   });
 
-  it('what the relay kept of it does not overtake what it brews here', async () => {
+  it('is back here, and an older last value that the relay sends of it is ignored', async () => {
     const { one, stop, start, say, deliver } = own();
     stop();
     start();

@@ -18,7 +18,7 @@ describe('connect', () => {
     expect(events).toEqual(['connected', 'closed']);
   });
 
-  it('resolves once every registered brewer has been answered, and with wait: false before', async () => {
+  it('resolves when every registered brewer has its answer, and with wait: false before', async () => {
     const server = await serve();
     const answers = deferred<boolean>();
     // 22 is PATRON_NOTIFY, the answer to a brewer.
@@ -38,12 +38,12 @@ describe('connect', () => {
     expect(await ready).toBe(client);
   });
 
-  it('keeps nothing of those who waited for the connection only, and were refused', async () => {
+  it('keeps no promise of calls with wait: false that were refused', async () => {
     const client = compat(await serve(), { jwt: 'unknown' });
     client.on('error', () => undefined);
     const promises = (): number => queryObjects(Promise, { format: 'count' });
     const attempts = async (): Promise<void> => {
-      // Not by `rejects`, which remembers what it was given.
+      // Not with `rejects`, which keeps the promise that it is given.
       for (let i = 0; i < 20; i++) await client.connect({ wait: false }).catch(() => undefined);
     };
     await attempts();
@@ -53,7 +53,7 @@ describe('connect', () => {
     expect(promises() - before).toBeLessThan(20);
   });
 
-  it('heeds wait: false also in a listener that is told of connecting', async () => {
+  it('respects wait: false also in a listener of the status "connecting"', async () => {
     const server = await serve();
     const answers = deferred<boolean>();
     const gateway = await Gateway.open(server.url, { pass: (message) => (message[0] === 22 ? answers.promise : true) });
@@ -90,7 +90,7 @@ describe('connect', () => {
     expect(gateway.offered).toHaveLength(1);
   });
 
-  it.each([true, false])('rejects an attempt that disconnect() ended, whatever follows it (wait: %s)', async (wait) => {
+  it.each([true, false])('rejects when disconnect() ends the attempt, also when another connect() follows (wait: %s)', async (wait) => {
     const { WebSocket, urls } = counting();
     const client = compat(await serve(), { WebSocket });
     const ended = client.connect({ wait });
@@ -115,7 +115,7 @@ describe('connect', () => {
     expect(client.status).toBe(PubkeeperClient.DEAD);
     expect(urls).toHaveLength(maxRetries + 1);
     expect(errors).toHaveLength(maxRetries + 1);
-    // And it can be tried once more.
+    // connect() may be called again.
     await expect(client.connect()).rejects.toThrow(/^unable to connect$/);
     expect(urls).toHaveLength(2 * (maxRetries + 1));
   });
@@ -131,7 +131,7 @@ describe('connect', () => {
     expect(await connected).toBe(client);
   });
 
-  it('is dead at once when its jwt is refused: no retry would help', async () => {
+  it('makes the client dead at once when the jwt is refused, without a retry', async () => {
     const server = await serve();
     const client = compat(server, { jwt: 'wrong' });
     client.on('error', () => undefined);
@@ -139,7 +139,7 @@ describe('connect', () => {
     expect(client.status).toBe('dead');
   });
 
-  it('rejects when disconnect() is called meanwhile; none of it needs to be caught', async () => {
+  it('rejects when disconnect() is called meanwhile, and the rejection need not be caught', async () => {
     const client = compat(await nowhere());
     client.on('error', () => undefined);
     void client.connect({ wait: false });
@@ -185,7 +185,7 @@ describe('disconnect', () => {
     expect(client.status).toBe('connected');
   });
 
-  it('in a listener is told after what it follows, and ends what waits for the connection only', async () => {
+  it('in a listener is reported after the status that the listener heard, and makes connect({ wait: false }) reject', async () => {
     const server = await serve();
     const client = compat(server);
     const told: string[] = [];
@@ -196,7 +196,7 @@ describe('disconnect', () => {
     expect(told).toEqual(['connecting', 'connected', '(connected)', 'disconnected', '(closed)']);
   });
 
-  it('in a listener of the status is no error', async () => {
+  it('in a listener of "connected" causes no error event', async () => {
     const server = await serve();
     const client = compat(server);
     client.addPatron('a.b');
@@ -214,7 +214,7 @@ describe('disconnect', () => {
   });
 });
 
-it('logs an error that nobody listens to, and throws nothing', async () => {
+it('an error that nobody listens to is logged, and not thrown', async () => {
   const logged: unknown[] = [];
   const { error } = console;
   console.error = (...data: unknown[]) => void logged.push(...data);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Brewer, Cipher, CipherConstructor, CryptoMap } from '../../src/compat/index.js';
 import { compat, deferred, Inbox, serve, text } from './helpers.js';
 
-/** XORs with a stream made of the key: enough to see which key was used. */
+/** XORs with bytes made from the key, so that a wrong key shows. */
 class Xor implements Cipher {
   static readonly keyLength: number = 24;
   static readonly keys: string[] = [];
@@ -24,7 +24,7 @@ class Xor implements Cipher {
   }
 }
 
-/** The same, but each message takes its time, the longer ones less. */
+/** The same, but asynchronous: the longer a message, the sooner it is ready. */
 class Slow extends Xor {
   override async encrypt(data: Uint8Array): Promise<Uint8Array> {
     const copy = data.slice();
@@ -66,7 +66,7 @@ describe('a crypto map', () => {
     expect(await Promise.all(words.map(() => texts.next()))).toEqual(words);
   });
 
-  it('gets a random key of its length, the same at both ends and a new one for each session', async () => {
+  it('gives its cipher a random key of keyLength, the same at both ends and a new one for each session', async () => {
     const crypto = new Map([[7, Xor]]);
     Xor.keys.length = 0;
     const { writer } = await pair(crypto, crypto, 7);
@@ -81,18 +81,18 @@ describe('a crypto map', () => {
     expect([...counts.values()][0]).toBe(2);
   });
 
-  it('leaves mode 2 to AES-CBC where it has none', async () => {
+  it('leaves mode 2 to AES-CBC when it has no entry for it', async () => {
     const { brewer, texts } = await pair(new Map([[7, Xor]]), undefined, 2);
     await brewer.brewText('by AES');
     expect(await texts.next()).toBe('by AES');
   });
 
-  it('that has no entry for a brewer’s mode is an error event', async () => {
+  it('without an entry for a brewer’s mode causes an error event', async () => {
     const { errors } = await pair(undefined, new Map([[7, Xor]]), 7);
     expect(await errors.next()).toBe('CIPHER_UNKNOWN');
   });
 
-  it('whose cipher throws drops that message, and the next one arrives', async () => {
+  it('whose cipher cannot decrypt a message drops it, and the next one arrives', async () => {
     class Bad extends Xor {
       override encrypt(data: Uint8Array): Uint8Array {
         return text(data) === 'bad' ? data : (super.encrypt(data) as Uint8Array);
@@ -104,7 +104,7 @@ describe('a crypto map', () => {
     expect(await texts.next()).toBe('good');
   });
 
-  it('whose cipher takes its time encrypts what was given to brew()', async () => {
+  it('whose cipher encrypts later encrypts the bytes as they were when brew() was called', async () => {
     class Late extends Xor {
       override async encrypt(data: Uint8Array): Promise<Uint8Array> {
         await Promise.resolve();
@@ -131,7 +131,7 @@ describe('a crypto map', () => {
     await expect(brewer.brewText('never')).rejects.toMatchObject({ code: 'BREW_FAILED' });
   });
 
-  it('whose cipher gives anything but bytes makes brew() reject, and drops what it opens', async () => {
+  it('whose cipher returns anything but bytes makes brew() reject, or drops the message at the patron', async () => {
     class Textual extends Xor {
       override encrypt(data: Uint8Array): Uint8Array {
         return (text(data) === 'bad' ? 'no bytes' : super.encrypt(data)) as Uint8Array;
@@ -150,7 +150,7 @@ describe('a crypto map', () => {
     expect(await texts.next()).toBe('good');
   });
 
-  it('is not needed for plaintext and for sealed mode', async () => {
+  it('is not needed for none, aes-gcm and aes-cbc', async () => {
     for (const cipher of ['none', 'aes-gcm', 'aes-cbc'] as const) {
       const { brewer, texts } = await pair(undefined, undefined, cipher);
       await brewer.brewText(cipher);

@@ -4,7 +4,7 @@ import { settle } from '../helpers.js';
 import { compat, deferred, Inbox, serve, text } from './helpers.js';
 import { bus } from './bus.js';
 
-// A custom brew whose connections are still being made: who waits for them, and what becomes of those that come too late.
+// A custom brew whose connections are still being made: which calls wait for them, and that a connection made too late is closed.
 
 describe('a custom brew', () => {
   it('that is still connecting makes brewers wait, and is closed when its match has ended', async () => {
@@ -32,7 +32,7 @@ describe('a custom brew', () => {
     expect(log).toEqual(['brewer open', 'patron closed', 'brewer closed']);
   });
 
-  /** A brewer whose connection is being made until `gate` settles, and one of the same brew whose connection stands. */
+  /** A brewer whose connection is made when `gate` settles, and a brewer of the same brew that is connected. */
   async function pending(gate: Promise<unknown>) {
     const server = await serve();
     const { make } = bus();
@@ -62,7 +62,7 @@ describe('a custom brew', () => {
     return { reader, token, texts, errors, slow: await slow.promise, quick: await quick.promise };
   }
 
-  it('whose connection never opens holds up its own brewer only, and that until its match ends', async () => {
+  it('whose connection never opens delays only its own brewer, and only until the match ends', async () => {
     const { reader, token, texts, slow, quick } = await pending(new Promise(() => undefined));
     await quick.brewText('free');
     expect(await texts.next()).toBe('free');
@@ -75,7 +75,7 @@ describe('a custom brew', () => {
     expect(await texts.next()).toBe('still free');
   });
 
-  it('keeps what is brewed without waiting for its connections, in order, up to 16 MiB', async () => {
+  it('keeps messages that are brewed with waitForBrews: false until it is connected, in order, up to 16 MiB', async () => {
     const gate = deferred();
     const { texts, errors, slow } = await pending(gate.promise);
     for (const word of ['one', 'two', 'three']) await slow.brewText(word, { waitForBrews: false });
@@ -86,7 +86,7 @@ describe('a custom brew', () => {
     for (const word of ['one', 'two', 'three', 'four']) expect(await texts.next()).toBe(word);
   });
 
-  /** A brewer and patrons over a brew whose connections the test makes: each gate settles with what sends by it. */
+  /** A brewer and patrons over a brew whose connections the test makes: it resolves each gate with the function that sends. */
   async function byHand(patrons: number) {
     const server = await serve();
     const log: string[] = [];
@@ -111,7 +111,7 @@ describe('a custom brew', () => {
     return { brewer: await matched.promise, gates, log, errors, reader, tokens };
   }
 
-  it('whose match has ended while it was connecting is closed when it comes', async () => {
+  it('whose match ends while it is connecting has its connection closed as soon as that is made', async () => {
     const { brewer, gates, log, reader, tokens } = await byHand(1);
     const removed = new Promise((resolve) => brewer.once('removed', resolve));
     reader.removePatron(tokens[0]!);
@@ -122,7 +122,7 @@ describe('a custom brew', () => {
     expect(log).toEqual(['closed 0']);
   });
 
-  it('sends on each of its connections, when all are made; brew() waits for that, and fails with it', async () => {
+  it('sends on each of its connections when all are made; brew() waits for all, and rejects when one throws', async () => {
     const { brewer, gates, log, errors } = await byHand(2);
     const slow = deferred();
     const take = (at: number) => (frame: Uint8Array) => {

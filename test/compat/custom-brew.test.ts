@@ -4,7 +4,7 @@ import { compat, deferred, Inbox, native, relayOf, serve, text } from './helpers
 import { bus } from './bus.js';
 
 describe('a custom brew', () => {
-  it('carries data both ends of which it has connected', async () => {
+  it('carries data between a brewer and a patron that it has connected', async () => {
     const server = await serve();
     const { make, log, matches, frames } = bus();
     const [brewA, brewB] = [make(), make()];
@@ -31,7 +31,7 @@ describe('a custom brew', () => {
     const common = { topic: 'bus.x', brewerId: brewing.id, patronId: token.id };
     expect(matches).toContainEqual({ ...common, config: { name: 'bus', volume: 11 } });
     expect(matches).toContainEqual({ ...common, config: { name: 'bus', channel: 7 } });
-    // A whole brew frame: its version, and the brewer's id.
+    // A whole brew frame begins with its version, and holds the brewer's id.
     expect(frames[0]?.[0]).toBe(1);
     expect(Buffer.from(frames[0]!.subarray(34, 50)).toString('hex')).toBe(brewing.id);
     await reader.disconnect();
@@ -41,7 +41,7 @@ describe('a custom brew', () => {
     expect(log.filter((line) => line === 'brewer closed')).toHaveLength(2);
   });
 
-  it('that returns one connection for all matches gets each frame once, and close at the end', async () => {
+  it('that returns one connection for all matches gets each frame once, and one close() at the end', async () => {
     const server = await serve();
     const { make, log, frames } = bus();
     const writer = compat(server, { brews: [make({ shared: true })] });
@@ -72,7 +72,7 @@ describe('a custom brew', () => {
     expect(log.filter((line) => line === 'brewer closed')).toHaveLength(1);
   });
 
-  it('that fails is an error event', async () => {
+  it('that cannot connect causes an error event', async () => {
     const server = await serve();
     const failing: CustomBrew = {
       name: 'bus',
@@ -92,7 +92,7 @@ describe('a custom brew', () => {
     expect(errors.all).toContainEqual(['BREW_FAILED', 'at once']);
   });
 
-  it('with a null config, or without one of the functions, serves the other kind only', async () => {
+  it('with a null config, or without one of the functions, serves only brewers or only patrons', async () => {
     const server = await serve();
     const { make } = bus();
     const full = make();
@@ -112,14 +112,14 @@ describe('a custom brew', () => {
     const last = compat(server, { brews: [make()] });
     last.addPatron('half.*', ({ topic }) => matched.push(topic));
     for (const client of [third, last]) await client.connect();
-    // All of the last one's matches are in the answer to its registration.
+    // The answer to its registration names all matches of the last client, so that no others follow.
     expect(matched).toEqual(['right', 'half.*']);
     expect(reading.status).toBe('connected');
   });
 });
 
 describe('the option brews of patrons and brewers', () => {
-  it('chooses among those of the client, by name or object', async () => {
+  it('chooses among the brews of the client, by name or object', async () => {
     const server = await serve();
     const { make } = bus();
     const relay = new WebSocketBrew({ brewerConfig: relayOf(server) });

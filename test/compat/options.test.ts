@@ -25,7 +25,7 @@ describe('the constructor', () => {
     expect([CONNECTING, CONNECTED, RECONNECTING, DISCONNECTED, DEAD]).toEqual(names);
   });
 
-  it('does nothing by itself', async () => {
+  it('does not connect by itself', async () => {
     const { WebSocket, urls } = counting();
     const client = compat('ws://127.0.0.1:9', { WebSocket });
     await settle();
@@ -33,7 +33,7 @@ describe('the constructor', () => {
   });
 });
 
-describe('the other options', () => {
+describe('the options', () => {
   it.each([
     [undefined, ['pubkeeper-1.1', 'pubkeeper-1.0']],
     ['pubkeeper-1.0', ['pubkeeper-1.0']],
@@ -61,7 +61,7 @@ describe('the other options', () => {
     expect(urls).toEqual([server.url, `ws://127.0.0.1:${server.port}`]);
   });
 
-  it('WebSocket without addEventListener is refused with that word, where no compiler has done it', async () => {
+  it('WebSocket without addEventListener makes connect() reject, with OPTION_INVALID as its cause', async () => {
     class Minimal {
       readonly readyState = 0;
       close(): void {}
@@ -82,7 +82,7 @@ describe('the other options', () => {
     }
   });
 
-  it('maxTimeout bounds the waits, which are random so that clients do not come back together', async () => {
+  it('maxTimeout limits the waits, which are random so that clients do not come back together', async () => {
     const waits: number[] = [];
     const url = await nowhere();
     const times: number[] = [];
@@ -116,7 +116,7 @@ describe('the other options', () => {
     }
     await Promise.all(clients.map((client) => client.connect()));
     expect([await texts.next(), await texts.next()].sort()).toEqual(['of 0', 'of 1']);
-    // The one that leaves takes nothing of the other's along.
+    // A client that disconnects does not affect the other.
     await clients[0]!.disconnect();
     const alone = deferred<string>();
     clients[1]!.addPatron('serves.1', (patron) => patron.on('message', (data) => alone.resolve(text(data))));

@@ -35,7 +35,7 @@ describe('the patron', () => {
     expect(patron).toMatchObject({ size: 0, isMatched: false });
   });
 
-  it('goes on when a message listener throws', async () => {
+  it('calls its other listeners when a message listener throws', async () => {
     const { reader, writer } = await pair();
     const errors = new Inbox<unknown>();
     reader.on('error', ({ code }) => errors.put(code));
@@ -80,7 +80,7 @@ describe('the brewer', () => {
     expect(brewer).toMatchObject({ size: 0, isMatched: false });
   });
 
-  it('brews bytes, text and JSON with replacer and space; each a promise', async () => {
+  it('brews bytes, text and JSON with replacer and space, and returns a promise for each', async () => {
     const { reader, writer } = await pair();
     const texts = new Inbox<string>();
     reader.addPatron('kinds.x', (patron) => patron.on('message', (data) => texts.put(text(data))));
@@ -110,7 +110,7 @@ describe('the brewer', () => {
     ]);
   });
 
-  it.each([2, 'none', 'aes-gcm'])('loses nothing of what matched, and a listener of added, brew at once (cipher %s)', async (cipher) => {
+  it.each([2, 'none', 'aes-gcm'])('loses no message that is brewed in matched or in a listener of "added" (cipher %s)', async (cipher) => {
     const { reader, writer } = await pair();
     const texts = new Inbox<string>();
     reader.addPatron('early.*', (patron) => patron.on('message', (data) => texts.put(text(data))));
@@ -121,7 +121,7 @@ describe('the brewer', () => {
     expect([await texts.next(), await texts.next()]).toEqual(['in matched', 'in added']);
   });
 
-  it('takes null for no options', async () => {
+  it('treats null as no options', async () => {
     const { reader, writer } = await pair();
     const texts = new Inbox<string>();
     reader.addPatron('null.x', (patron) => patron.on('message', (data) => texts.put(text(data))));
@@ -148,7 +148,7 @@ describe('the brewer', () => {
     reader.removePatron(token);
     await removed;
     expect(await brewer.brewText('into the void')).toBeUndefined();
-    // Whatever it is: there is nobody whom it could not be sent to.
+    // Also for invalid data, as there is nobody to send it to.
     expect(await brewer.brewJSON(1n)).toBeUndefined();
     expect(await brewer.brew('no bytes' as unknown as Uint8Array)).toBeUndefined();
     await writer.disconnect();
@@ -165,7 +165,7 @@ describe('the brewer', () => {
     const brewer = await matched.promise;
     await expect(brewer.brewJSON(1n)).rejects.toMatchObject({ code: 'DATA_INVALID' });
     await expect(brewer.brewJSON(undefined)).rejects.toMatchObject({ code: 'DATA_INVALID' });
-    // Nobody has to catch them.
+    // These rejections need not be caught.
     void brewer.brewJSON(1n);
     void brewer.brew(JSON.parse('7') as Uint8Array);
     for (let i = 0; i < 4; i++) expect(await errors.next()).toBe('DATA_INVALID');

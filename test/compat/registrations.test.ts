@@ -3,7 +3,7 @@ import type { BrewerToken, Patron, PatronToken } from '../../src/compat/index.js
 import { compat, DASHED, deferred, ID, Inbox, pair } from './helpers.js';
 
 describe('addPatron and addBrewer', () => {
-  it('return tokens, by which they are removed; a second time does nothing', async () => {
+  it('return tokens that remove them; using a token a second time does nothing', async () => {
     const { server, reader, writer } = await pair();
     const gone = new Inbox<string>();
     const both = new Inbox<string>();
@@ -29,7 +29,7 @@ describe('addPatron and addBrewer', () => {
     expect(gone.all).toEqual(['patron', 'brewer']);
   });
 
-  it('return tokens whose second use leaves another one alone that has the id by then, also one that a teardown has added', async () => {
+  it('return tokens whose second use does not remove a later patron with the same id, also one that a teardown has added', async () => {
     const { reader, writer } = await pair();
     const sizes = new Inbox<string>();
     const seen = (name: string) => (patron: Patron) => void sizes.put(`${name} ${patron.size}`);
@@ -47,7 +47,7 @@ describe('addPatron and addBrewer', () => {
     expect(await sizes.next()).toBe('second 1');
   });
 
-  it('throw for a token that was never registered: there, with that client, of that kind', async () => {
+  it('return tokens for one client and one kind; to remove by any other token throws', async () => {
     const client = compat('ws://127.0.0.1:9');
     const other = compat('ws://127.0.0.1:9');
     const patron = client.addPatron('a.*');
@@ -63,7 +63,7 @@ describe('addPatron and addBrewer', () => {
     client.removeBrewer(brewer);
   });
 
-  it('take a matched, or options, or both', async () => {
+  it('accept a matched function, options, or both', async () => {
     const { reader, writer } = await pair();
     const seen = new Inbox<string>();
     reader.addPatron('forms.a', () => seen.put('patron 1'));
@@ -79,14 +79,14 @@ describe('addPatron and addBrewer', () => {
     expect(five.sort()).toEqual(['brewer 1', 'brewer 2', 'patron 1', 'patron 2', 'patron 3']);
   });
 
-  it('throw for a wildcard in a brewer’s topic, and for what is no topic', () => {
+  it('throw for a wildcard in a brewer’s topic, and for an invalid topic', () => {
     const client = compat('ws://127.0.0.1:9');
     for (const topic of ['a.*', 'a.**', '**', 'a.*.b']) expect(() => client.addBrewer(topic)).toThrow(/wildcards are for patrons/);
     expect(() => client.addBrewer('')).toThrow(/is not a topic/);
     expect(() => client.addPatron('a..b')).toThrow(/is not a topic pattern/);
   });
 
-  it('throw for an id that is no UUID or is taken, and for a cipher and a brew that are not known', () => {
+  it('throw for an id that is no UUID or is taken, and for an unknown cipher or brew', () => {
     const client = compat('ws://127.0.0.1:9');
     client.addPatron('a.b', { id: ID, brews: ['websocket'] });
     expect(() => client.addPatron('a.b', { id: 'seven' })).toThrow(/must be a UUID/);
@@ -97,7 +97,7 @@ describe('addPatron and addBrewer', () => {
 });
 
 describe('matched', () => {
-  it('runs at the first match, its teardown when the last one goes, and again at the next match', async () => {
+  it('runs at the first match, its teardown when the last match ends, and both again at the next match', async () => {
     const { reader, writer } = await pair();
     const events = new Inbox<string>();
     reader.addPatron('life.**', (patron) => {
@@ -150,7 +150,7 @@ describe('matched', () => {
     expect([await events.next(), await events.next()]).toEqual(['removed false', 'torn down']);
   });
 
-  it('may fail, and so may its teardown: that is an error event', async () => {
+  it('causes an error event when it or its teardown fails', async () => {
     const { reader, writer } = await pair();
     const errors = new Inbox<unknown>();
     reader.on('error', ({ cause }) => errors.put(cause));

@@ -17,7 +17,7 @@ describe('a close by the server', () => {
     expect(gateway.offered).toHaveLength(2);
   });
 
-  it.each([1001, 1011, 4000])('with %i means reconnecting, and connected again', async (code) => {
+  it.each([1001, 1011, 4000])('with %i means reconnecting, and then connected', async (code) => {
     const server = await serve();
     const gateway = await Gateway.open(server.url);
     const client = compat(server, { server: gateway.url });
@@ -33,7 +33,7 @@ describe('a close by the server', () => {
   it.each([
     [undefined, 'reconnecting'],
     [0, 'dead'],
-  ])('before all registrations are answered is no different: maxRetries %s, %s', async (maxRetries, expected) => {
+  ])('before all registrations are answered has the same effect: maxRetries %s, %s', async (maxRetries, expected) => {
     const server = await serve();
     const registered = deferred();
     // 22 is PATRON_NOTIFY, the answer to a brewer.
@@ -45,7 +45,7 @@ describe('a close by the server', () => {
         this.once('close', () => closed.resolve());
       }
     }
-    // Its next try comes so late that it is not what tells of the loss.
+    // The next attempt comes so late that the status cannot change because of it.
     const client = compat(server, { server: gateway.url, WebSocket: Closing, maxTimeout: 600_000, maxRetries });
     vi.spyOn(Math, 'random').mockReturnValue(1);
     later(() => vi.restoreAllMocks());
@@ -61,7 +61,7 @@ describe('a close by the server', () => {
     expect(seen).toEqual(['connecting', 'connected', expected]);
   });
 
-  it('with 1000 is not followed by another try while what was brewed last has not left', async () => {
+  it('with 1000 is not followed by another attempt, also when a brewed message has not been sent', async () => {
     const server = await serve();
     const gone = await serve();
     await gone.close();
@@ -93,7 +93,7 @@ describe('a close by the server', () => {
     expect(gateway.offered).toHaveLength(2);
   });
 
-  it('by the real server going away means reconnecting, and everything works when it is back', async () => {
+  it('by a server that goes away means reconnecting, and messages arrive when it is back', async () => {
     const first = await serve();
     const client = compat(first);
     client.on('error', () => undefined);
@@ -113,7 +113,7 @@ describe('a close by the server', () => {
     expect(await received.promise).toBe('here again');
   });
 
-  it('is followed by maxRetries retries, and then it is dead', async () => {
+  it('is followed by maxRetries retries, and then the client is dead', async () => {
     const server = await serve();
     const { WebSocket, urls } = counting();
     const client = compat(server, { WebSocket, maxRetries: 2 });
@@ -131,7 +131,7 @@ describe('a close by the server', () => {
     expect(errors).toEqual(['CONNECTION_LOST', 'CONNECT_FAILED']);
   });
 
-  it('makes a client dead that may not try again at all; the next connect() begins anew', async () => {
+  it('makes a client with maxRetries 0 dead, which the next connect() changes', async () => {
     const server = await serve();
     const client = compat(server, { maxRetries: 0 });
     const errors: string[] = [];
@@ -149,7 +149,7 @@ describe('a close by the server', () => {
     expect(client.status).toBe('connected');
   });
 
-  it('is reconnecting also when matched pairs are given up, after 30 s', async () => {
+  it('leaves the client reconnecting when matched pairs are given up after 30 s', async () => {
     const server = await serve();
     const control: WebSocket[] = [];
     let isCut = false;

@@ -4,10 +4,10 @@ import { WebSocketBrew, type Brewer } from '../../src/compat/index.js';
 import { compat, deferred, Inbox, native, relayOf, serve, text } from './helpers.js';
 
 describe('waitForBrews', () => {
-  /** A brewer whose control connection stands, and whose relay is reached only when `open` is called. */
+  /** A brewer that is connected to its server, but reaches its relay only after a call of `open`. */
   async function waiting(waitForBrews: boolean | number | undefined) {
     const server = await serve();
-    // Until then its relay connections lead nowhere, and are tried again and again.
+    // Until then, its attempts to connect to the relay fail and are repeated.
     let isOpen = false;
     class Gated extends WebSocket {
       constructor(url: string, protocols?: string | string[]) {
@@ -29,7 +29,7 @@ describe('waitForBrews', () => {
     return { brewer, texts, errors, writer, open: () => (isOpen = true) };
   }
 
-  it('rejects with "all brews are not ready" when the wait is over, and nothing leaves later', async () => {
+  it('rejects with "all brews are not ready" when the wait is over, and the message is not sent later', async () => {
     const { brewer, texts, errors, open } = await waiting(undefined);
     await expect(brewer.brewText('lost', { waitForBrews: 30 })).rejects.toThrow(/^all brews are not ready$/);
     expect(await errors.next()).toBe('all brews are not ready');
@@ -52,7 +52,7 @@ describe('waitForBrews', () => {
     }
   });
 
-  it('keeps the order of what waits, and what it was given then', async () => {
+  it('keeps waiting messages in order, with the bytes that they had when brew() was called', async () => {
     const { brewer, texts, open } = await waiting(60_000);
     const data = new TextEncoder().encode('first');
     const buffer = Buffer.from('of Node');
@@ -65,7 +65,7 @@ describe('waitForBrews', () => {
     for (const expected of ['first', 'of Node', 'raw', 'second', 'third']) expect(await texts.next()).toBe(expected);
   });
 
-  it('keeps the order also of what waits and what does not, and of what follows one whose wait is over', async () => {
+  it('keeps the order of messages that wait and messages that do not, also after one whose wait is over', async () => {
     const { brewer, texts, open } = await waiting(60_000);
     const given = brewer.brewText('given up', { waitForBrews: 20 });
     const sent = [
@@ -81,21 +81,21 @@ describe('waitForBrews', () => {
     for (const expected of ['one', 'two', 'three', 'four', 'five']) expect(await texts.next()).toBe(expected);
   });
 
-  it('false resolves at once, and the message leaves when it can', async () => {
+  it('false resolves at once, and the message is sent when the brew is connected', async () => {
     const { brewer, texts, open } = await waiting(false);
     expect(await brewer.brewText('patient')).toBeUndefined();
     open();
     expect(await texts.next()).toBe('patient');
   });
 
-  it('ends when nobody is matched any more', async () => {
+  it('resolves when nobody is matched any more', async () => {
     const { brewer, writer } = await waiting(600_000);
     const sent = brewer.brewText('nobody left');
     await writer.disconnect();
     expect(await sent).toBeUndefined();
   });
 
-  it('need not be caught', async () => {
+  it('rejects without an unhandled rejection when nobody catches it', async () => {
     const { brewer, errors } = await waiting(10);
     void brewer.brewText('lost');
     expect(await errors.next()).toBe('all brews are not ready');

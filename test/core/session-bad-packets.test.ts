@@ -33,7 +33,7 @@ describe('what a server may send wrong', () => {
     expect([client.state, server.connections]).toEqual(['connected', 1]);
   });
 
-  it('a notification for somebody who is not there does nothing, and packets that are only for servers are reported', async () => {
+  it('a notification for an unknown patron or brewer is ignored, and a packet that only servers receive is reported', async () => {
     const { client, errors } = kit();
     await client.connect();
     const ids = { patron_id: id(8), brewer_id: id(9) };

@@ -4,12 +4,12 @@ import { strictEncode } from '../strict-server.js';
 import { PairBrew } from './scripted-control.js';
 import { kit, server } from './session-kit.js';
 
-// From the token to the answers of all registrations, and what ends it before.
+// A session from the token to the answers to all registrations, and what makes connect() reject before that.
 
 vi.setConfig({ testTimeout: 20_000 });
 
-describe('before it is authenticated', () => {
-  it('no packet but the answer and an ERROR counts', async () => {
+describe('before authentication', () => {
+  it('a packet other than the answer and an ERROR is reported and has no effect', async () => {
     const brewer = { topic: 'a.b', brewer_id: id(2), brewer_config: {}, brew: { name: 'x' } };
     server.options.mute = true;
     server.options.answer = ({ type }) => (type === 20 ? [{ type: 12, payload: { patron_id: id(1), brewers: [brewer] } }] : undefined);
@@ -27,7 +27,7 @@ describe('before it is authenticated', () => {
 });
 
 describe('a brew that cannot say what to register', () => {
-  it('is reported, and the other registrations go out', async () => {
+  it('is reported as BREW_FAILED, and the other registrations are sent', async () => {
     const brew = new PairBrew();
     const { client, errors } = kit({ brews: [brew] });
     let calls = 0;
@@ -44,7 +44,7 @@ describe('a brew that cannot say what to register', () => {
 });
 
 describe('the handshake', () => {
-  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('by %s: a strict server finds no fault in it', async (subprotocol) => {
+  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('follows %s: a strict server finds no fault', async (subprotocol) => {
     server.options.subprotocol = subprotocol;
     const { client, errors } = kit();
     const patron = client.addPatron('a.**', () => undefined, { patronId: id(1).toUpperCase() });
@@ -68,7 +68,7 @@ describe('the handshake', () => {
     expect([server.faults, errors]).toEqual([[], []]);
   });
 
-  it('a patron that is added and removed at once leaves no fault', async () => {
+  it('sends nothing for patrons and brewers that are added and removed at once', async () => {
     const { client } = kit();
     await client.connect();
     client.removePatron(client.addPatron('a', () => undefined));
@@ -101,7 +101,7 @@ describe('the handshake', () => {
     expect(client.state).toBe('connected');
   });
 
-  it('is refused for a wrong token: UNAUTHORIZED, and it is not tried again', async () => {
+  it('rejects with UNAUTHORIZED for a wrong token, and is not tried again', async () => {
     const { client, errors } = kit({ token: 'wrong', retryFirst: true });
     const error = await rejected(client.connect(), 'UNAUTHORIZED');
     expect([error.message, errors]).toEqual([expect.stringContaining('Give a valid one'), []]);
@@ -109,7 +109,7 @@ describe('the handshake', () => {
     expect([client.state, server.connections]).toEqual(['disconnected', 1]);
   });
 
-  it('tells what the server said before it refused', async () => {
+  it('rejects with the message of the ERROR that the server sent before it closed', async () => {
     server.options.answer = () => undefined;
     server.options.mute = true;
     const { client } = kit();
@@ -120,7 +120,7 @@ describe('the handshake', () => {
     expect((await rejected(connecting)).message).toContain('expired yesterday');
   });
 
-  it('tells it also where the server then says that it refuses', async () => {
+  it('rejects with that message also when the server then answers that the token is refused', async () => {
     server.options.mute = true;
     const connecting = kit().client.connect();
     await server.until(() => server.ofType(1).length === 1);
@@ -129,7 +129,7 @@ describe('the handshake', () => {
     expect((await rejected(connecting, 'UNAUTHORIZED')).message).toMatch(/does not accept this token.*expired yesterday/);
   });
 
-  it('is over when a server says so by an ERROR alone, also while it reconnects', async () => {
+  it('is not tried again after an ERROR with UNAUTHORIZED, also while the client reconnects', async () => {
     const { client } = kit({ reconnect: { delayMs: 1, maxDelayMs: 1 } });
     await client.connect();
     server.options.mute = true;
@@ -142,7 +142,7 @@ describe('the handshake', () => {
     expect(server.connections).toBe(2);
   });
 
-  it.each(['', 'pubkeeper-2.0', 'mqtt'])('is refused for the subprotocol %j: SUBPROTOCOL_REFUSED, and it is not tried again', async (subprotocol) => {
+  it.each(['', 'pubkeeper-2.0', 'mqtt'])('rejects with SUBPROTOCOL_REFUSED for the subprotocol %j, and is not tried again', async (subprotocol) => {
     server.options.subprotocol = subprotocol;
     const { client } = kit({ retryFirst: true });
     await rejected(client.connect(), 'SUBPROTOCOL_REFUSED');
@@ -150,8 +150,8 @@ describe('the handshake', () => {
     expect(server.packets).toEqual([]);
   });
 
-  it('ends by TIMEOUT when nothing answers: to the token, and to a registration, which it names', async () => {
-    // To dial has as long, and takes longer on a busy machine: time passes when the server has been asked.
+  it('rejects with TIMEOUT when the server does not answer the token or a registration, and names that registration', async () => {
+    // The same limit holds for opening the socket, which takes long on a busy machine: so the clock advances only after that.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
     server.options.mute = true;
@@ -173,13 +173,13 @@ describe('the handshake', () => {
     await answered;
     vi.advanceTimersByTime(150);
     const refused = await refusal;
-    // Who has many can read what is said all the same.
+    // The message names one of them, `details.topics` all.
     expect(refused.message).toBe('The server did not answer all registrations within 150 ms, such as that of never.answered.');
     expect(refused.details['topics']).toHaveLength(1001);
     expect(client.state).toBe('disconnected');
   });
 
-  it('ends when the server closes before it has answered', async () => {
+  it('rejects with CONNECTION_LOST when the server closes before it has answered', async () => {
     server.options.mute = true;
     const { client } = kit();
     const connecting = client.connect();
@@ -206,19 +206,19 @@ describe('the token', () => {
     ['gives a number', () => 7],
     ['gives an empty text', async () => Promise.resolve('')],
   ];
-  it.each(bad)('a function that %s: TOKEN_FAILED', async (_, token) => {
+  it.each(bad)('from a function that %s makes connect() reject with TOKEN_FAILED', async (_, token) => {
     const { client } = kit({ token: token as () => string });
     await rejected(client.connect(), 'TOKEN_FAILED');
     expect(server.packets).toEqual([]);
     expect(client.state).toBe('disconnected');
   });
 
-  it.each([['a text', 'x'.repeat(70_000)], ['a function', () => 'x'.repeat(70_000)]])('%s that 1.0 has no room for: PACKET_TOO_LONG, and no crash', async (_, token) => {
+  it.each([['a text', 'x'.repeat(70_000)], ['a function', () => 'x'.repeat(70_000)]])('as %s makes connect() reject with PACKET_TOO_LONG when it is too long for protocol 1.0', async (_, token) => {
     server.options.subprotocol = 'pubkeeper-1.0';
     await rejected(kit({ token }).client.connect(), 'PACKET_TOO_LONG');
   });
 
-  it('that comes after the connection has ended is not sent', async () => {
+  it('is not sent when it comes after the connection has ended', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
     let give!: (token: string) => void;
@@ -229,13 +229,13 @@ describe('the token', () => {
     await asked;
     vi.advanceTimersByTime(50);
     const { message } = await refusal;
-    expect(message).toBe('The token function did not answer within 50 ms.'); // the server is not to blame
+    expect(message).toBe('The token function did not answer within 50 ms.'); // the message blames the function, not the server
     give('secret');
     await client.disconnect();
     expect(server.packets).toEqual([]);
   });
 
-  it('that comes after the connection has ended is not sent on the next one either', async () => {
+  it('is not sent on the next connection either when it comes after its own has ended', async () => {
     const gives: ((token: string) => void)[] = [];
     const { client } = kit({ token: () => new Promise((resolve) => gives.push(resolve)), reconnect: { delayMs: 1, maxDelayMs: 1 } });
     const connecting = client.connect();

@@ -8,7 +8,7 @@ import { kit, server } from './session-kit.js';
 vi.setConfig({ testTimeout: 20_000 });
 
 describe('the heartbeat', () => {
-  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('asks a server that is silent, and stays with one that answers (%s)', async (subprotocol) => {
+  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('is sent to a silent server, and the connection stays when the server answers (%s)', async (subprotocol) => {
     server.options = { ...server.options, heartbeat: 100, subprotocol };
     const { client } = kit();
     await client.connect();
@@ -20,7 +20,7 @@ describe('the heartbeat', () => {
     [1, 100],
     [2, 100],
     [2, undefined],
-  ])('is the sign of a server that can move pairs: %i brews, heartbeat %s', async (count, heartbeat) => {
+  ])('shows that the server can move pairs, and only such a server gets BREW_STATE: %i brews, heartbeat %s', async (count, heartbeat) => {
     const [x, y] = [new PairBrew(), Object.assign(new PairBrew(), { name: 'y', failover })];
     let host!: BrewHost;
     x.attach = (given?: BrewHost) => void (host = given!);
@@ -32,14 +32,14 @@ describe('the heartbeat', () => {
     host.state?.('x', false, { patronId: id(1) });
     client.addPatron('last', () => undefined);
     await server.until(() => server.ofType(20).length === 2);
-    // To others: the packets of the protocol, and nothing else.
+    // Other servers get only the packets of the original protocol.
     expect(server.ofType(40)).toEqual([{ brews: brews.map(({ name }) => name), bridge_mode: false }]);
     const down = { brew: 'x', state: 'down', patron_id: id(1) };
     expect(server.ofType(41)).toEqual(count > 1 && heartbeat ? [{ brew: 'x', state: 'up', moves: true }, down] : []);
     expect(server.faults).toEqual([]);
   });
 
-  it.each([[100, true], [99, false], [-1000, false], ['1000', false], [true, false]])('of %j is one: %s', async (heartbeat, isOne) => {
+  it.each([[100, true], [99, false], [-1000, false], ['1000', false], [true, false]])('with an announced interval of %j is used: %s', async (heartbeat, isOne) => {
     server.options.heartbeat = heartbeat as number;
     let wake!: () => void;
     const { client } = kit({ lifecycle: (run) => ((wake = run), () => undefined) });
@@ -50,7 +50,7 @@ describe('the heartbeat', () => {
     expect(server.ofType(60).length > 0).toBe(isOne);
   });
 
-  it('gives up a server that does not answer, and comes back', async () => {
+  it('ends the connection to a server that does not answer, and the client connects again', async () => {
     server.options = { ...server.options, heartbeat: 100, answer: ({ type }) => (type === 60 ? [] : undefined) };
     const { client, errors } = kit();
     await client.connect();
@@ -59,7 +59,7 @@ describe('the heartbeat', () => {
     expect(server.faults).toEqual([]);
   });
 
-  it('sends nothing to a server that announces none, nor when the page wakes up', async () => {
+  it('is not sent to a server that announces no interval, also not when the page wakes up', async () => {
     let wake!: () => void;
     const { client } = kit({ lifecycle: (run) => ((wake = run), () => undefined) });
     await client.connect();
@@ -70,7 +70,7 @@ describe('the heartbeat', () => {
     expect(server.ofType(60)).toEqual([]);
   });
 
-  it('is asked for at once when the page wakes up', async () => {
+  it('is sent at once when the page wakes up', async () => {
     server.options.heartbeat = 60_000;
     let wake!: () => void;
     const stop = vi.fn();

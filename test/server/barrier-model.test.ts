@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { rightsOf } from '../../src/server/auth.js';
 import { Bench, FOREIGN, OWN } from './barrier-bench.js';
 
-// Everything that may happen around a barrier, in any order.
+// A barrier under random sequences of everything that may happen to it.
 
 describe('Barrier', () => {
-  it('keeps the order of every pair, answers everything and loses nothing, whatever happens when', () => {
+  it('tells brewers of all pairs in order and answers every registration, after any sequence of events', () => {
     const topics = ['a', 'b'];
     const step = fc.oneof(
       fc.record({
@@ -67,7 +67,7 @@ describe('Barrier', () => {
         fold();
         const live = [...bench.live].map(({ brewer, patron, topic }) => `${brewer.id} ${patron.id} ${topic}`);
         expect([...known].map(([pair, topic]) => `${pair} ${topic}`).sort()).toEqual(live.sort());
-        // Later matches may join an answer or come to nothing; answers may not get lost.
+        // A later match may become part of an answer or end before it is told; no answer may be lost.
         expect(answers).toBeGreaterThanOrEqual(bench.answers);
         expect(answers).toBeLessThanOrEqual(bench.answers + bench.later);
         expect([bench.barrier.held, bench.clock.waiting]).toEqual([0, 0]);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Bench, FOREIGN, OWN } from './barrier-bench.js';
 
 describe('Barrier', () => {
-  it('holds a later match until the patron has joined', () => {
+  it('holds the notification of a later match until the patron has joined the topic', () => {
     const bench = new Bench();
     bench.brewer('b1', 'a');
     expect(bench.take()).toEqual(['B +']);
@@ -18,14 +18,14 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual(['P +b1', 'B +p2']);
     bench.patron('p3', 'a');
     expect(bench.take()).toEqual(['P +b1', 'B +p3']);
-    // One of another client: two connections are wanted.
+    // A patron of another client: now two connections have to join.
     bench.patron('q1', 'a', 'Q');
     expect(bench.take()).toEqual(['Q +b1']);
     bench.join('a');
     expect(bench.take()).toEqual(['B +q1']);
   });
 
-  it('waits for no client whose patrons have all gone, one after the other', () => {
+  it('does not wait for a client whose patrons were unregistered one after the other', () => {
     const bench = new Bench();
     bench.brewer('b1', 'a');
     bench.patron('p1', 'a');
@@ -52,7 +52,7 @@ describe('Barrier', () => {
     expect([bench.take(), bench.late]).toEqual([[], 1]);
   });
 
-  it('waits for a JOIN that has arrived while the process stood still, and is read after its timers', () => {
+  it('counts a JOIN as in time that arrived while the process stood still and is read after the timers', () => {
     const bench = new Bench();
     bench.brewer('b1', 'a');
     bench.patron('p1', '*');
@@ -63,7 +63,7 @@ describe('Barrier', () => {
     expect([bench.take(), bench.late, bench.clock.waiting]).toEqual([['B +p1'], 0, 0]);
   });
 
-  it('holds the answer to a BREWER_REGISTER, and lets a later match join it', () => {
+  it('holds the answer to a BREWER_REGISTER, and adds a later match to it', () => {
     const bench = new Bench();
     bench.patron('p1', '*');
     bench.brewer('b1', 'a');
@@ -75,7 +75,7 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual(['B +p1,q1']);
   });
 
-  it('does not hold over a foreign relay or another brew', () => {
+  it('holds nothing for a foreign relay or another brew', () => {
     const bench = new Bench();
     bench.patron('p1', '*');
     bench.brewer('b1', 'a', FOREIGN);
@@ -86,7 +86,7 @@ describe('Barrier', () => {
     expect(bench.barrier.held).toBe(0);
   });
 
-  it('never tells of a patron that goes while its notification is held', () => {
+  it('never sends the notification of a patron that goes while it is held', () => {
     const bench = new Bench();
     bench.brewer('b1', 'a');
     bench.patron('p1', '*');
@@ -97,7 +97,7 @@ describe('Barrier', () => {
     expect([bench.barrier.held, bench.clock.waiting]).toEqual([0, 0]);
   });
 
-  it('tells once of a patron that goes while its move to the own relay is held', () => {
+  it('sends one removal only when a patron goes whose move to the own relay is held', () => {
     const bench = new Bench();
     bench.pass('B', { type: 10, payload: { topic: 'a', brewer_id: 'b1', brewer_config: {}, brews: [{ name: 'mqtt' }, OWN] } });
     bench.pass('P', { type: 20, payload: { topic: 'a', patron_id: 'p1', brews: [{ name: 'mqtt' }, { name: 'websocket' }] } });
@@ -109,7 +109,7 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual([]);
   });
 
-  it('answers without the patron that goes while the answer is held', () => {
+  it('leaves a patron out of the answer that goes while the answer is held', () => {
     const bench = new Bench();
     bench.patron('p1', '*');
     bench.patron('q1', '*', 'Q');
@@ -120,7 +120,7 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual(['B +p1']);
   });
 
-  it('answers with an empty list when nobody is left', () => {
+  it('answers with an empty list when all patrons go while the answer is held', () => {
     const bench = new Bench();
     bench.patron('p1', '*');
     bench.brewer('b1', 'a');
@@ -130,7 +130,7 @@ describe('Barrier', () => {
     expect([bench.barrier.held, bench.clock.waiting]).toEqual([0, 0]);
   });
 
-  it('holds an answer on whose only patron comes apart from the brewer and is matched anew', () => {
+  it('goes on holding an answer when its only patron is unmatched and matched again', () => {
     const bench = new Bench();
     bench.patron('p1', '*');
     bench.brewer('b1', 'a');
@@ -141,7 +141,7 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual(['B +p1']);
   });
 
-  it('answers a brewer that is unregistered while its answer is held at once, before it may come back', () => {
+  it('answers at once when a brewer is unregistered while its answer is held', () => {
     const bench = new Bench();
     bench.patron('p1', '*');
     bench.brewer('b1', 'a');
@@ -154,7 +154,7 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual(['P +b1', 'B +p1', 'B +p1']);
   });
 
-  it('tells of a removal that follows an answer which is held, when the brewer knew the patron', () => {
+  it('sends the removal of a patron that the brewer knew, also while an answer is held', () => {
     const bench = new Bench();
     bench.brewer('b1', 'a');
     bench.patron('p1', '*');
@@ -179,7 +179,7 @@ describe('Barrier', () => {
     expect(bench.take()).toEqual(['B +p1', 'B +p1']);
   });
 
-  it('tells each patron once where several matches are held when the brewer is registered again', () => {
+  it('names each patron once when the brewer is registered again while several matches are held', () => {
     const bench = new Bench();
     bench.brewer('b1', 'a');
     bench.patron('p1', 'a');
@@ -192,7 +192,7 @@ describe('Barrier', () => {
     expect([bench.barrier.held, bench.clock.waiting]).toEqual([0, 0]);
   });
 
-  it('forgets what a client was to be told when it is gone', () => {
+  it('drops what is held for a client that is gone', () => {
     const bench = new Bench();
     bench.patron('p1', '*');
     bench.brewer('b1', 'a');

@@ -8,8 +8,8 @@ import { Matchmaker } from '../../src/server/matchmaker.js';
 import type { Match, Outgoing } from '../../src/server/match.js';
 import { ALL, brewer, P, patron, WEB } from './matchmaker-kit.js';
 
-// Random interleavings against a model that compares everything with everything. Each client folds the packets that it
-// gets into tables; after every step these must be what the model says.
+// Random sequences of packets, compared with a model that tries every brewer with every patron. Each client keeps a table of its
+// pairs by the packets that it gets; after every step the tables must be those of the model.
 
 interface BrewerRow {
   client: string;
@@ -35,7 +35,7 @@ class Model {
   readonly may = (client: string, right: 'read' | 'write', topic: string): boolean =>
     CLIENTS[client]!.some((one) => one[right] && matchTopic(one.topic, topic));
 
-  /** Returns whether it should be accepted. */
+  /** Returns whether the registration should be accepted. */
   register(client: string, packet: Packet): boolean {
     if (packet.type === 10) {
       const { brewer_id: id, topic, brewer_config: config, brews } = packet.payload;
@@ -59,7 +59,7 @@ class Model {
     for (const table of [this.brewers, this.patrons]) for (const [id, row] of table) if (row.client === client) table.delete(id);
   }
 
-  /** `patron/brewer` → what each side should know, of the sides of one client. */
+  /** What a client should know of its pairs, by the kind and id of its own side and the id of the other. */
   table(client: string): Map<string, unknown> {
     const known = new Map<string, unknown>();
     for (const [brewer_id, b] of this.brewers) {
@@ -76,7 +76,7 @@ class Model {
   }
 }
 
-/** Folds packets as a client does: a NOTIFY adds, a REMOVED takes away. */
+/** Changes a table by a packet as a client does: a NOTIFY adds, a REMOVED deletes. */
 function fold(table: Map<string, unknown>, { type, payload }: Packet): void {
   if (type === 12) {
     for (const info of payload.brewers) add(table, `P ${payload.patron_id} ${info.brewer_id}`, info);
@@ -89,7 +89,7 @@ function fold(table: Map<string, unknown>, { type, payload }: Packet): void {
   }
 }
 function add(table: Map<string, unknown>, key: string, info: unknown): void {
-  // An answer may repeat what is known, but nothing may change without having been removed.
+  // An answer may repeat a pair, but a pair may change only after it was removed.
   if (table.has(key)) expect(table.get(key), `${key} changed without having been removed`).toEqual(info);
   table.set(key, info);
 }
@@ -175,13 +175,13 @@ describe('Matchmaker against a model', () => {
   });
 });
 
-/** A client that unregisters something forgets its pairs by itself. Ids of others do not concern it. */
+/** A client that unregisters a brewer or patron deletes its pairs by itself. */
 function forgetOwn(table: Map<string, unknown>, { type, payload }: Packet): void {
   const own = type === 11 ? `B ${payload.brewer_id} ` : type === 21 ? `P ${payload.patron_id} ` : undefined;
   if (own) for (const key of table.keys()) if (key.startsWith(own)) table.delete(key);
 }
 
-/** Exactly one answer, with everybody in it, and about each new pair the patron is told before the brewer. */
+/** There is exactly one answer, it names all pairs, and the patron of a new pair is told before the brewer. */
 function expectAnswer(sent: readonly Outgoing<string>[], to: string, { type, payload }: Packet, model: Model): void {
   const table = model.table(to);
   if (type === 10) {

@@ -6,7 +6,7 @@ import type { Outgoing } from '../../src/server/match.js';
 import { worked } from '../helpers.js';
 import { ALL, brewer, P, patron, WEB } from './matchmaker-kit.js';
 
-/** What was sent, short enough to compare: `[client, packet type, payload]`. */
+/** What was sent, as `[client, packet type, payload]`. */
 const said = (items: readonly Outgoing<string>[]): unknown[] =>
   items.map(({ client, packet }) => [client, packet.type, packet.payload]);
 
@@ -48,7 +48,7 @@ describe('Matchmaker', () => {
     expect(said(matchmaker.receive('B', brewer('b2', 'a', [P('nats')])))).toEqual([['B', 22, { brewer_id: 'b2', patrons: [] }]]);
   });
 
-  it('tells of very many pairs in parts, so that they need not all be in memory', () => {
+  it('hands out the notifications of very many pairs in parts, so that they need not all be in memory', () => {
     const matchmaker = pair();
     const brews = [P('x'), P('y')];
     for (let i = 0; i < 250; i++) matchmaker.receive('P', patron(`p${i}`, '**', brews));
@@ -75,16 +75,16 @@ describe('Matchmaker', () => {
       }
     };
     read(matchmaker.receive('B', { type: 41, payload: { brew: 'x', state: 'down', moves: true } }, 0, pass));
-    // Each ends for both and begins again for its patron; what the brewers hear of that are lists.
+    // Each pair ends for both sides and begins again for its patron; brewers are told of new pairs in lists.
     expect([told.size, most]).toEqual([25_000 * 2, 10_000]);
     told.clear();
     most = 0;
     read(matchmaker.gone('P', pass));
-    // Of the last registration all are told at once.
+    // The pairs of one registration are told of together.
     expect([told.size, most, matchmaker.matches]).toEqual([25_000, 10_000, 0]);
   });
 
-  it('tells the other side, with the topic, when one is unregistered or gone', () => {
+  it('tells the other side of a pair, with the topic, when one side is unregistered or its client is gone', () => {
     const matchmaker = pair();
     const both = () => {
       matchmaker.receive('B', brewer('b1', 'a'));
@@ -115,7 +115,7 @@ describe('Matchmaker', () => {
     expect(matchmaker.gone('B')).toEqual([]);
   });
 
-  it('replaces on re-registration, and touches only what has changed', () => {
+  it('replaces what is registered again, and notifies only about pairs that change', () => {
     const matchmaker = pair();
     matchmaker.receive('P', patron('p1', 'a.*'));
     matchmaker.receive('P', patron('p2', '**'));
@@ -124,19 +124,19 @@ describe('Matchmaker', () => {
       matchmaker
         .receive(packet.type === 10 ? 'B' : 'P', packet)
         .map(({ packet: { type, payload } }) => [type, 'patron_id' in payload ? payload.patron_id : '']);
-    // The same again: only the answer.
+    // The same registration again: only the answer.
     expect(types(brewer('b1', 'a.b'))).toEqual([[22, '']]);
     expect(types(patron('p1', 'a.b'))).toEqual([[12, 'p1']]);
     // Another key: the patrons have to learn it, the brewer keeps its pairs.
     expect(types(brewer('b1', 'a.b', [WEB], { k: 2 }))).toEqual([[13, 'p1'], [13, 'p2'], [12, 'p1'], [12, 'p2'], [22, '']]);
-    // Another topic: one is lost, one is made anew.
+    // Another topic: one pair ends, the other begins again.
     expect(types(brewer('b1', 'c', [WEB], { k: 2 }))).toEqual([[13, 'p1'], [23, 'p1'], [13, 'p2'], [23, 'p2'], [12, 'p2'], [22, '']]);
     // Other details of the patron's brew: the brewer has to learn them, the patron keeps its pair.
     expect(types(patron('p2', 'c', [{ name: 'websocket', v: 2 }]))).toEqual([[23, 'p2'], [12, 'p2'], [22, '']]);
     expect(types(patron('p2', 'd'))).toEqual([[13, 'p2'], [23, 'p2'], [12, 'p2']]);
   });
 
-  it('refuses an id of another live client, and forgets nothing by it', () => {
+  it('refuses an id that another live client has registered, and keeps the pairs of that client', () => {
     const matchmaker = pair();
     matchmaker.receive('B', brewer('b1', 'a'));
     matchmaker.receive('P', patron('p1', 'a'));
@@ -154,7 +154,7 @@ describe('Matchmaker', () => {
     expect(matchmaker.matches).toBe(1);
   });
 
-  it('tells patrons of the key and of the address of the brew that are registered last', () => {
+  it('tells patrons the key and the address of the brew from the latest registration', () => {
     const matchmaker = pair();
     matchmaker.receive('P', patron('p1', 'a'));
     matchmaker.receive('B', brewer('b1', 'a'));
@@ -166,7 +166,7 @@ describe('Matchmaker', () => {
     expect(answer?.packet.payload).toEqual({ patron_id: 'p2', brewers: [{ ...info, brewer_config: { k: 2 } }] });
   });
 
-  it('leaves an id to the client that has it, when one is gone that had it before', () => {
+  it('leaves an id with its present client when a client is gone that had it before', () => {
     const matchmaker = pair();
     matchmaker.receive('B', brewer('b1', 'a'));
     matchmaker.receive('B', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } });
@@ -179,7 +179,7 @@ describe('Matchmaker', () => {
     expect(matchmaker.receive('P', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } })).toHaveLength(1);
   });
 
-  it('knows what each client uses: its registrations and their bytes, but that which is registered again', () => {
+  it('counts the registrations of a client and their bytes, without the one that is being replaced', () => {
     const matchmaker = pair();
     const used = (packet: Packet) => {
       const { count, bytes } = matchmaker.usage('B', packet);
@@ -198,19 +198,19 @@ describe('Matchmaker', () => {
     expect(used(brewer('b2', 'a'))).toEqual([0, 0]);
   });
 
-  it('counts what is of this server: of others only the pairs', () => {
+  it('counts clients, brewers and patrons of this server only, and the pairs that they are part of', () => {
     const matchmaker = pair();
     for (const far of ['X', 'Y']) matchmaker.add(far, rightsOf(ALL), true);
     matchmaker.receive('X', brewer('b1', 'a'));
     matchmaker.receive('Y', patron('p1', 'a'));
     matchmaker.receive('P', patron('p2', 'a'));
     matchmaker.receive('B', brewer('b2', 'a'));
-    // Those two of others are matched there.
+    // b1 and p1 are of other servers, which match them.
     expect([matchmaker.clients, matchmaker.brewers, matchmaker.patrons, matchmaker.matches]).toEqual([2, 1, 1, 3]);
     expect([matchmaker.allBrewers.size, matchmaker.allPatrons.size]).toEqual([2, 2]);
   });
 
-  it('refuses what is malformed or not allowed by an ERROR that says so, answers it all the same, and keeps the old registration', () => {
+  it('refuses a malformed or forbidden registration with an ERROR, answers it nevertheless, and keeps the old registration', () => {
     const matchmaker = new Matchmaker<string>();
     matchmaker.add('B', rightsOf([{ topic: 'plant.*', write: true }]));
     matchmaker.receive('B', brewer('b1', 'plant.1'));
@@ -225,7 +225,7 @@ describe('Matchmaker', () => {
       const answer = packet.type === 10 ? ['B', 22, { ...subject, patrons: [] }] : ['B', 12, { ...subject, brewers: [] }];
       expect(said(matchmaker.receive('B', packet))).toEqual([['B', 99, expect.objectContaining({ code, ...subject })], answer]);
     }
-    // What is there still is what the answer lists.
+    // The answer lists the pairs of the registration that is kept.
     matchmaker.receive('B', patron('p1', 'plant.*'));
     expect(matchmaker.matches).toBe(0);
     matchmaker.add('P', rightsOf(ALL));
@@ -255,7 +255,7 @@ describe('Matchmaker', () => {
     expect(matchmaker.receive('B', brewer('b3', 'secret.x')).length).toBe(1);
   });
 
-  it('does not look at everything there is for a patron that may read little of it', () => {
+  it('checks only topics within the rights of a patron, not all topics there are', () => {
     const matchmaker = new Matchmaker<string>();
     matchmaker.add('B', rightsOf(ALL));
     for (let i = 0; i < 1000; i++) matchmaker.receive('B', brewer(`b${i}`, `plant.${i}`));
@@ -267,7 +267,7 @@ describe('Matchmaker', () => {
     expect(asked).toEqual(['mine.x', 'mine.x']);
   });
 
-  it('asks once whether a client may read what a brewer brings, however many patrons it has', () => {
+  it('asks once for each client whether it may read the topic of a new brewer, however many patrons it has', () => {
     const matchmaker = new Matchmaker<string>();
     matchmaker.add('B', rightsOf(ALL));
     const asked: string[] = [];
@@ -279,13 +279,13 @@ describe('Matchmaker', () => {
     expect([asked.sort(), matchmaker.matches]).toEqual([['P a.b', 'Q a.b'], 100]);
   });
 
-  it('stays linear, whoever comes first: 10,000 brewers between 20,000 patrons', () => {
+  it('takes linear time, whoever registers first: 10,000 brewers between 20,000 patrons', () => {
     const matchmaker = pair();
     const started = worked();
     const each = (register: (i: number) => void): void => {
       for (let i = 0; i < 10_000; i++) {
         register(i);
-        // To look at each of the others would take more than a minute.
+        // Comparing each with all others would take more than a minute.
         if (i % 1000 === 0) expect(worked() - started).toBeLessThan(5000);
       }
     };

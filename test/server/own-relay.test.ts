@@ -4,7 +4,7 @@ import { id } from '../helpers.js';
 
 describe('the own relay', () => {
   const packet = (brew: object) => ({ type: 12, payload: { patron_id: id(1), brewers: [{ topic: 'a', brewer_id: id(2), brewer_config: {}, brew: { name: 'websocket', ...brew } }] } }) as const;
-  it('is told by the name that a client reaches its server by', () => {
+  it('is announced under the host name by which a client reaches its server', () => {
     const brewOf = (authority: string, secure: boolean, brew: object): object => {
       const told = reachedBy({ authority, secure }, packet(brew) as never, (brewerId, patronId) => brewerId === id(2) && patronId === id(1));
       return (told.payload as { brewers: { brew: object }[] }).brewers[0]!.brew;
@@ -19,7 +19,7 @@ describe('the own relay', () => {
     }
   });
 
-  it('is reached by TLS where the server, a proxy or the page say so', () => {
+  it('is reached by TLS when the server, a proxy or the origin of the page says so', () => {
     const plain = { isTls: false, forwarded: undefined, origin: undefined, authority: 'a.example' };
     expect(isSecure(plain)).toBe(false);
     expect(isSecure({ ...plain, isTls: true })).toBe(true);

@@ -8,7 +8,7 @@ import { Bench, frame, ID, messages, packet, records } from './relay-bench.js';
 const { JOIN, LEAVE, PUBLISH } = RelayPacketType;
 
 describe('Relay', () => {
-  it('gathers what is published in a tick: one write for each connection, brought into form once for all', () => {
+  it('writes once to each connection what is published in a tick, and encodes it once for all of one protocol', () => {
     const bench = new Bench();
     for (const name of ['1', '2', '3', 'old1', 'old2']) bench.relay.receive(name, packet(JOIN, 'a'));
     const batch = Buffer.concat(['x', 'y', 'z'].map((text) => packet(PUBLISH, 'a', frame('a', text))));
@@ -23,7 +23,7 @@ describe('Relay', () => {
     expect(bench.relay.delivered).toBe(15);
   });
 
-  it('keeps of what is published in a tick the last', () => {
+  it('keeps the last of several frames of a tick as the last value', () => {
     const bench = new Bench();
     bench.relay.receive('2', packet(JOIN, 'a'));
     for (const text of ['x', 'y', 'z']) bench.publish('1', 'a', text);
@@ -32,12 +32,12 @@ describe('Relay', () => {
     expect(bench.take()).toEqual(['3 z*']);
   });
 
-  it('takes no frame that is longer than allowed, but a bundle of short ones as long as a batch', () => {
+  it('drops a frame that is longer than maxMessage, but accepts a sealed bundle of up to 64 KiB', () => {
     const bench = new Bench({ maxMessage: 1000 });
     bench.relay.receive('2', packet(JOIN, 'a'));
     const sealed = (length: number, flags: number): Uint8Array =>
       sealedFrame(Buffer.alloc(length), { topic: 'a', brewerId: Buffer.from(ID).toString('hex'), key: Buffer.alloc(32), epoch: '0'.repeat(16), sequence: 0, flags });
-    // Only what is sealed can be a bundle.
+    // Only a sealed frame can be a bundle.
     const unsealed = frame('a', 'x'.repeat(1033));
     unsealed[51] = 1;
     const frames = [frame('a', 'x'.repeat(1032)), sealed(1000, 0), sealed(64 * 1024 + 16, 1), frame('a', 'x'.repeat(1033)), sealed(1017, 0), sealed(64 * 1024 + 17, 1), unsealed];
@@ -45,7 +45,7 @@ describe('Relay', () => {
     expect([bench.relay.published, bench.faults]).toEqual([3, Array(4).fill('1 too-long')]);
   });
 
-  it('leaves out of what it gathers only what the connection itself has published', () => {
+  it('sends each connection all frames of a tick except its own', () => {
     const bench = new Bench();
     for (const name of ['1', '2', '3']) bench.relay.receive(name, packet(JOIN, 'a'));
     bench.publish('1', 'a', 'of 1');
@@ -57,7 +57,7 @@ describe('Relay', () => {
   it('fills messages up to 64 KiB, and gives a longer frame a message of its own', () => {
     const bench = new Bench();
     bench.relay.receive('2', packet(JOIN, 'a'));
-    // With its record's header and its own, a text of 55,344 fills a message that one of 10,000 has begun; one more is too long.
+    // With both headers, a text of 55,344 bytes exactly fills a message after one of 10,000; 55,345 are too many.
     const wanted = [[10_000, 30_000], [30_000], [70_000], [100, 65_000], [10_000, 55_344], [10_000], [55_345]];
     const texts = wanted.flat().map((length, index) => String.fromCharCode(97 + index).repeat(length));
     for (const text of texts) bench.publish('1', 'a', text);
@@ -67,7 +67,7 @@ describe('Relay', () => {
     expect(sent.flat()).toEqual(texts);
   });
 
-  it('gives who joins or leaves within a tick what was published while it had joined, and no more', () => {
+  it('sends a connection that joins or leaves within a tick only what was published while it had joined', () => {
     const bench = new Bench();
     bench.relay.receive('2', packet(JOIN, 'a'));
     bench.publish('1', 'a', 'one');

@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { RelayPacketType } from '../../src/core/relay.js';
 import { Bench, packet } from './relay-bench.js';
 
-// Readers whose sockets are full: what they get later, and who is told of them.
+// Readers whose sockets are full: what they get later, and which publishers are named to full().
 
 const { JOIN } = RelayPacketType;
 
 describe('Relay', () => {
-  it('gives a reader that joins while it is behind the last value as such, once it has drained', () => {
+  it('sends a reader that joins a topic while it is behind the last value, marked as one, when it has drained', () => {
     let full = false;
     const bench: Bench = new Bench({ write: (to, bytes) => !full && bench.written.push({ to, bytes }) > 0 });
     for (const topic of ['old', 'new']) bench.publish('1', topic, topic);
@@ -23,7 +23,7 @@ describe('Relay', () => {
     expect(bench.take()).toEqual(['2 missed', '2 old*', '2 newer']);
   });
 
-  it('gives a reader that has drained nothing of a topic whose newest frame is its own, and calls nothing it missed a last value', () => {
+  it('sends a drained reader nothing of a topic whose newest frame is its own, and marks no missed frame as a last value', () => {
     let isFull = false;
     const bench: Bench = new Bench({ write: (to, bytes) => !isFull && bench.written.push({ to, bytes }) > 0 });
     for (const topic of ['a', 'b']) bench.relay.receive('2', packet(JOIN, topic));
@@ -38,7 +38,7 @@ describe('Relay', () => {
     expect(bench.take()).toEqual(['2 missed on b']);
   });
 
-  it('gives a reader that is behind nothing until it has drained, and then only what is kept still', () => {
+  it('sends a reader that is behind nothing until it has drained, and then only the last values that are still kept', () => {
     let isFull = true;
     const bench: Bench = new Bench({ write: (to, bytes) => !isFull && bench.written.push({ to, bytes }) > 0, maxRetained: 1 });
     for (const topic of ['a', 'b']) {
@@ -61,7 +61,7 @@ describe('Relay', () => {
     expect(bench.take()).toEqual(['2 x']);
   });
 
-  it('tells of a full reader who publishes for it, and whether somebody else reads that', () => {
+  it('names the publishers of a full reader, and says whether anybody else reads what they publish', () => {
     const told: unknown[] = [];
     const bench: Bench = new Bench({
       full: (reader, publishers, others) => void told.push([reader.name, [...publishers].map((one) => [one.name, others(one)])]),
@@ -82,11 +82,11 @@ describe('Relay', () => {
     Object.assign(bench.member('3'), { isFull: false });
     bench.relay.age();
     expect(publish()).toEqual(['2', [['1', true]]]);
-    bench.relay.age(); // nothing was published on b since the call before
+    bench.relay.age(); // nothing was published on b since the previous call
     expect(publish()).toEqual(['2', [['1', false]]]);
   });
 
-  it('sends at once what fills a message, so that a full reader is noticed', () => {
+  it('writes a full message at once, so that a full reader is noticed', () => {
     const bench = new Bench();
     bench.relay.receive('2', packet(JOIN, 'a'));
     bench.publish('1', 'a', 'x'.repeat(65_000));

@@ -7,7 +7,7 @@ import { hashKey } from '../../src/server/relay.js';
 import { vectors } from '../vectors.js';
 import { Bench, frame, packet } from './relay-bench.js';
 
-// Who gets what of a relay, what it keeps, and what it does about nonsense.
+// Who gets which frames, what the relay keeps, and how it treats malformed packets.
 
 const { JOIN, LEAVE, PUBLISH, GRANT, PING } = RelayPacketType;
 
@@ -22,7 +22,7 @@ describe('Relay', () => {
     expect(bench.joins).toHaveLength(4);
   });
 
-  it('gives a JOIN the last frame at once, and after LEAVE nothing', () => {
+  it('sends the last value at once after a JOIN, and nothing after a LEAVE', () => {
     const bench = new Bench();
     bench.publish('1', 'a', 'long, then short');
     bench.publish('1', 'a', 'x');
@@ -36,7 +36,7 @@ describe('Relay', () => {
     expect(bench.relay.topics).toBe(0);
   });
 
-  it('does not change a last value that is on its way when the next one comes', () => {
+  it('sends a last value unchanged when the next frame comes before it has left', () => {
     const bench = new Bench();
     bench.publish('1', 'a', 'old');
     bench.relay.receive('2', packet(JOIN, 'a'));
@@ -54,7 +54,7 @@ describe('Relay', () => {
     expect([bench.take(), bench.relay.topics]).toEqual([[], 0]);
   });
 
-  it('drops and counts what is malformed', () => {
+  it('drops and counts malformed packets and frames', () => {
     const bench = new Bench();
     const lying = frame('a', 'x');
     lying[84] = 9;
@@ -66,7 +66,7 @@ describe('Relay', () => {
     ]) {
       bench.relay.receive('1', bytes);
     }
-    // Where nothing can be told apart any more, what came before it in the message holds.
+    // When a packet cannot be read, those before it in the message still count.
     bench.relay.receive('1', Uint8Array.of(...packet(LEAVE, 'a'), 1));
     bench.relay.receive('old', Uint8Array.of(...packet(JOIN, 'a'), ...packet(JOIN, 'a')));
     bench.relay.receive('1', packet(PUBLISH, 'a'));
@@ -76,7 +76,7 @@ describe('Relay', () => {
     expect([bench.relay.topics, bench.relay.retained, bench.relay.published]).toEqual([0, 0, 0]);
   });
 
-  it('makes no error of what is malformed: that takes ten times as long as reading it', () => {
+  it('creates no Error for a malformed packet, as that takes ten times as long as reading it', () => {
     let made = 0;
     class Counted extends Error {
       constructor(...given: ConstructorParameters<ErrorConstructor>) {
@@ -84,7 +84,7 @@ describe('Relay', () => {
         made++;
       }
     }
-    // Each PubkeeperError is made by what it inherits from.
+    // The constructor of a PubkeeperError calls the one that it inherits from.
     Object.setPrototypeOf(PubkeeperError, Counted);
     try {
       const bench = new Bench();
@@ -98,7 +98,7 @@ describe('Relay', () => {
     }
   });
 
-  it('survives any bytes', () => {
+  it('throws nothing, whatever bytes it receives', () => {
     const bench = new Bench();
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => bench.relay.receive('1', bytes)),
@@ -107,15 +107,15 @@ describe('Relay', () => {
     expect(bench.relay.retained).toBe(0);
   });
 
-  it('takes the packets of the vectors', () => {
+  it('accepts the packets of the test vectors', () => {
     const bench = new Bench();
     bench.relay.receive('2', packet(JOIN, 'weather.denver.temperature'));
     for (const { hex } of vectors<{ hex: string }[]>('relay-packets')) bench.relay.receive('1', Buffer.from(hex, 'hex'));
-    // Two of them publish; what they bear is random and no brew frame.
+    // Two of them publish random bytes, which are no brew frame.
     expect(bench.faults).toEqual(['1 relay-frame', '1 relay-frame']);
   });
 
-  it('bounds the last values by number: the one not used for the longest time goes first', () => {
+  it('keeps at most maxRetained last values, and drops the least recently used first', () => {
     const bench = new Bench({ maxRetained: 2 });
     bench.publish('1', 'a', 'a');
     bench.publish('1', 'b', 'b');
@@ -127,7 +127,7 @@ describe('Relay', () => {
     expect(bench.take()).toEqual(['3 a*', '3 c*']);
   });
 
-  it('bounds the last values by bytes', () => {
+  it('keeps at most maxRetainedBytes of last values', () => {
     const bench = new Bench({ maxRetainedBytes: 1000 });
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(5), fc.nat(1200)), { maxLength: 50 }), (published) => {
@@ -143,7 +143,7 @@ describe('Relay', () => {
     expect(bench.take()).toEqual([]);
   });
 
-  it('does what a model does', () => {
+  it('agrees with a simple model after any sequence of joins, leaves, frames and lost connections', () => {
     const step = fc.record({
       do: fc.constantFrom('join', 'leave', 'publish', 'gone'),
       connection: fc.constantFrom('1', '2', '3'),
@@ -181,7 +181,7 @@ describe('Relay', () => {
     );
   });
 
-  it('gives signs of life to who speaks protocol 2, and takes no offence at tickets where none are asked for', () => {
+  it('accepts a PING of protocol 2 only, and accepts tickets also when it does not ask for any', () => {
     const pinged: string[] = [];
     const bench = new Bench({ pinged: ({ name }) => void pinged.push(name) });
     for (const name of ['1', 'old']) {

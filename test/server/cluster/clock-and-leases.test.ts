@@ -3,7 +3,7 @@ import { SharedClock } from '../../../src/server/cluster/clock.js';
 import { Leases } from '../../../src/server/cluster/leases.js';
 
 describe('SharedClock', () => {
-  it('never stands still, never falls behind what was heard, and believes no stamp of the far future', () => {
+  it('always advances, is later than every stamp it heard, and ignores stamps of the far future', () => {
     let now = 1000;
     const clock = new SharedClock(() => now);
     const first = clock.next();
@@ -12,11 +12,11 @@ describe('SharedClock', () => {
     expect(clock.next()).toBeGreaterThan(5000);
     now = 6000;
     expect(clock.next()).toBe(6000);
-    // Two that are asked at once hardly ever say the same.
+    // A fraction for each server keeps stamps of the same millisecond apart.
     expect(new SharedClock(() => now, 0.25).next()).toBe(6000.25);
     for (const nonsense of [NaN, Infinity, 1e18, 2 ** 43]) clock.heard(nonsense);
     expect(clock.next()).toBeLessThan(6001);
-    // The last one that is believed is one from which the next step shows.
+    // The greatest stamp that is accepted still leaves room for a greater one.
     const last = 2 ** 43 - 2;
     clock.heard(last);
     expect(clock.next()).toBeGreaterThan(last);
@@ -30,7 +30,7 @@ describe('Leases', () => {
       return leases.tick();
     });
 
-  it('take a silent server for dead after its lease, and not before', () => {
+  it('a silent server is dead after its lease, and not before', () => {
     const leases = new Leases('me', 12, 60);
     expect(leases.heard('a')).toBe(true);
     expect(leases.heard('a')).toBe(false);
@@ -39,13 +39,13 @@ describe('Leases', () => {
     expect(leases.size).toBe(0);
   });
 
-  it('let nobody age while this server does not hear itself, and give all up when that lasts', () => {
+  it('no lease ages while this server does not hear itself, and all end when that lasts', () => {
     const leases = new Leases('me', 12, 60);
     leases.heard('me');
     leases.heard('a');
     expect(ticks(leases, 60, false)).toEqual([]);
     expect(leases.isCutOff).toBe(true);
-    // Back: a whole lease for everybody.
+    // When it hears itself again, every other server gets a whole lease.
     expect(ticks(leases, 12)).toEqual([]);
     expect(leases.isCutOff).toBe(false);
     expect(ticks(leases, 1)).toEqual(['a']);
@@ -53,7 +53,7 @@ describe('Leases', () => {
     expect(ticks(leases, 61, false)).toEqual(['b']);
   });
 
-  it('forget at once who says goodbye', () => {
+  it('a server that says goodbye is forgotten at once', () => {
     const leases = new Leases('me', 12, 60);
     expect(leases.isCutOff).toBe(true);
     leases.heard('a');

@@ -10,7 +10,7 @@ import { brewerRecord as brewer } from './record.js';
 // What servers of one cluster write to each other: records in the registry, messages between relays, signs of life.
 
 describe('records', () => {
-  it('come back as they went', () => {
+  it('are decoded to what was encoded', () => {
     const patron: RegistryRecord = { kind: 'patron', id: id(2), topic: 'a.**', brews: [{ name: 'mqtt' }], reads: ['a.*'], down: [['mqtt'], ['nats', id(1)]], at: 7.25 };
     for (const record of [brewer(1, 3), patron]) {
       const key = keyOf({ server: 'abcdefghijkl', ...record });
@@ -20,7 +20,7 @@ describe('records', () => {
     }
   });
 
-  it('are refused when they make no sense', () => {
+  it('are refused when their key or value is malformed', () => {
     for (const key of ['', 'x', pulseKey('abc'), 's.q.' + id(1), 's.b.nonsense', 's.b.' + id(1) + '.x', '.b.' + id(1)]) expect(readKey(key)).toBeUndefined();
     const name = { server: 's', kind: 'brewer', id: id(1) } as const;
     const good = JSON.parse(encodeRecord(brewer(1, 1))) as Record<string, unknown>;
@@ -40,7 +40,7 @@ describe('messages between relays', () => {
   const SERVER = 'abcdefghijkl';
   const bytes = fc.uint8Array({ maxLength: 300 });
 
-  it('carry frames of every length within the longest message', () => {
+  it('carry frames of any length, and are no longer than allowed', () => {
     fc.assert(
       fc.property(fc.array(bytes, { maxLength: 20 }), fc.integer({ min: 64, max: 500 }), (frames, most) => {
         const reader = new FrameReader(1000);
@@ -69,7 +69,7 @@ describe('messages between relays', () => {
     }));
   });
 
-  it('keep no more than 64 frames of which a part has come', () => {
+  it('are kept for at most 64 frames that are incomplete', () => {
     const [first, second] = encodeFrames(SERVER, 1, [new Uint8Array(50)], 76);
     const reader = new FrameReader(1000);
     for (let topic = 0; topic < 65; topic++) reader.read(String(topic), first!);
@@ -77,8 +77,8 @@ describe('messages between relays', () => {
     for (let topic = 1; topic < 65; topic++) expect(reader.read(String(topic), second!)?.frames).toEqual([new Uint8Array(50)]);
   });
 
-  // Servers of one network may be of several versions.
-  it('have the bytes that they have always had', () => {
+  // Servers of one cluster may be of different versions.
+  it('have the same bytes in every version', () => {
     const hex = (messages: readonly Buffer[]): string[] => messages.map((message) => message.toString('hex'));
     const begin = (kind: string): string => `${kind}6162636465666768696a6b6c0000000000002940`;
     expect(hex(encodeFrames(SERVER, 12.5, [Uint8Array.of(1, 2), Uint8Array.of(3)], 100))).toEqual([`${begin('00000000')}0200000001020100000003`]);
@@ -92,7 +92,7 @@ describe('messages between relays', () => {
     expect([1024 * 1024, 16 + 36, 1].map(interestsWithin)).toEqual([1024, 1, 1]);
   });
 
-  it('tell of topics and questions', () => {
+  it('encode and decode interest in topics, and questions', () => {
     const topics = [{ hash: Buffer.alloc(32, 1), count: 3, asks: true }, { hash: Buffer.alloc(32, 2), count: 0, asks: false }];
     expect(decodeInterest(encodeInterest(SERVER, 9, topics))).toEqual({ server: SERVER, question: 9, topics });
     expect(() => decodeInterest(new Uint8Array(5))).toThrow(RangeError);
@@ -101,7 +101,7 @@ describe('messages between relays', () => {
 });
 
 describe('signs of life', () => {
-  it('are read where they say whose they are, and are none otherwise', () => {
+  it('are decoded when they are well-formed, and to undefined otherwise', () => {
     const read = (value: unknown) => readBeat(Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
     const beat = { server: 'abcdefghijkl', clock: 12.5, forgot: 'bcdefghijklm', later: true };
     expect(read(beat)).toEqual(beat);

@@ -10,7 +10,7 @@ describe('options of a cluster', () => {
     expect(readClusterOptions({ servers: 'nats://a:1,nats://me:secret@b:1' })).toMatchObject({ servers: ['nats://a:1', 'nats://b:1'], username: 'me', password: 'secret' });
   });
 
-  it('are refused with a sentence', () => {
+  it('are refused when they are wrong, with a sentence that shows no password', () => {
     for (const bad of [{ servers: [] }, { servers: 'http://a' }, { servers: 'nats://me:secret@' }, { servers: 'a', name: 'a.b' }, { servers: 'a', name: '' }, { servers: 'a', replicas: 6 }, { servers: 'a', token: '' }, { servers: 'nats://me:100%secret@a' }, { servers: 'a', credentials: 7 }, { servers: 'a', nmae: 'x' }, 7]) {
       const error = thrown(() => readClusterOptions(bad as never), 'OPTION_INVALID');
       expect(error.message).toMatch(/^The option "cluster/);

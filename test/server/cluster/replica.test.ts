@@ -18,7 +18,7 @@ describe('Replica', () => {
     return { replica, seen, log, put };
   }
 
-  it('counts what servers have registered that are there, and keeps what is known of those that are not', () => {
+  it('shows the registrations of live servers only, and keeps those of others until they are forgotten', () => {
     const { replica, seen, put } = made();
     put('a', 1, 1);
     replica.work();
@@ -37,7 +37,7 @@ describe('Replica', () => {
     expect([seen.size, replica.known]).toEqual([0, 0]);
   });
 
-  it('hands over from one server to another without an end between', () => {
+  it('changes the server of an id without deleting the id in between', () => {
     const { replica, log, put } = made();
     replica.setAlive('a', true);
     replica.setAlive('b', true);
@@ -50,7 +50,7 @@ describe('Replica', () => {
     expect(log).toEqual(['set a', 'set b']);
   });
 
-  it('lets the later registration of an id win, here or elsewhere', () => {
+  it('gives an id to the later registration, of this server or another', () => {
     const { replica, seen, log, put } = made();
     replica.setAlive('a', true);
     put('a', 1, 10);
@@ -72,7 +72,7 @@ describe('Replica', () => {
     expect(seen.has(id(2))).toBe(true);
   });
 
-  it('drops what a snapshot does not have, and says nothing of what has not changed', () => {
+  it('drops records that a snapshot does not have, and reports nothing for unchanged ones', () => {
     const { replica, seen, log, put } = made();
     replica.setAlive('a', true);
     for (const n of [1, 2, 3]) put('a', n, 1);
@@ -88,7 +88,7 @@ describe('Replica', () => {
     expect(log.sort()).toEqual(['delete', 'set a']);
   });
 
-  it('keeps what a snapshot does not have of a server that is there, until that has written all of its', () => {
+  it('keeps records of a live server that a snapshot does not have until that server has written all of its own', () => {
     const { replica, seen, log, put } = made();
     for (const server of ['a', 'b', 'gone']) replica.setAlive(server, true);
     for (const n of [1, 2, 3]) put('a', n, 1);
@@ -97,7 +97,7 @@ describe('Replica', () => {
     replica.setAlive('gone', false);
     replica.work();
     log.length = 0;
-    // The registry was lost: `a` has begun to write anew, `b` is to.
+    // The registry was lost: `a` has begun to write its records again, `b` has not.
     replica.beginSnapshot();
     put('a', 1, 1);
     replica.endSnapshot();
@@ -107,7 +107,7 @@ describe('Replica', () => {
     replica.whole('a');
     replica.work();
     expect([log, [...seen.keys()].sort()]).toEqual([['delete'], [id(1), id(3), id(4)]]);
-    // A word of before the next snapshot says nothing of what that has not told yet.
+    // whole() during a snapshot says nothing about records that the snapshot has yet to tell.
     replica.beginSnapshot();
     replica.whole('b');
     put('b', 4, 1);
@@ -117,7 +117,7 @@ describe('Replica', () => {
     expect([log, replica.known]).toEqual([['delete'], 3]);
   });
 
-  it('does as much at a time as it is asked to', () => {
+  it('applies as many changes at a time as it is asked to, and says whether more are waiting', () => {
     const { replica, seen, put } = made();
     replica.setAlive('a', true);
     for (let n = 0; n < 10; n++) put('a', n, 1);
@@ -131,7 +131,7 @@ describe('Replica', () => {
     const change = fc.record({ server: fc.constantFrom('a', 'b', 'c'), at: fc.nat(3), gone: fc.boolean() });
     fc.assert(
       fc.property(fc.array(change, { maxLength: 12 }), fc.array(fc.nat(), { minLength: 12, maxLength: 12 }), (changes, order) => {
-        // Only the last word of each server counts; those may come in any order.
+        // Only the last change of each server counts; these may come in any order.
         const last = new Map(changes.map((one) => [one.server, one]));
         const outcome = (list: typeof changes): string | undefined => {
           const { replica, seen } = made();

@@ -27,14 +27,14 @@ describe('Writer', () => {
     return { writer, keys, calls, timers, failures, told, state, name };
   }
 
-  it('writes nothing until it knows what is there, then only what differs', async () => {
+  it('writes nothing before it knows which keys are there, and then only what differs', async () => {
     const { writer, keys, calls, name } = made();
     for (const n of [1, 2, 3]) writer.set(name(n), `v${n}`);
     expect(calls.splice(0)).toEqual([]);
     writer.reconcile(new Map());
     await settle();
     expect(calls.splice(0)).toEqual([1, 2, 3].map((n) => `put ${keyOf(name(n))}`));
-    // One was lost, one is changed, and one has come that nobody wants.
+    // One key was lost, one is changed, and one is there that should not be.
     writer.pause();
     keys.delete(keyOf(name(3)));
     keys.set(keyOf(name(4)), 'stale');
@@ -48,7 +48,7 @@ describe('Writer', () => {
     expect(writer.pending).toBe(0);
   });
 
-  it('says when all is written that differed, and not what came after that', async () => {
+  it('is caught up when all that differed is written, without waiting for later changes', async () => {
     const { writer, told, state, timers, name } = made();
     for (const n of [1, 2, 3]) writer.set(name(n), 'v');
     const gate = deferred<void>();
@@ -73,7 +73,7 @@ describe('Writer', () => {
     expect([told, writer.isCaughtUp]).toEqual([['caught up', 'caught up'], true]);
   });
 
-  it('writes a key once, however often it changes meanwhile', async () => {
+  it('writes a key once more, however often it changes during a write', async () => {
     const { writer, keys, calls, state, name } = made();
     writer.reconcile(new Map());
     const gate = deferred<void>();
@@ -86,7 +86,7 @@ describe('Writer', () => {
     expect(calls.length).toBe(2);
   });
 
-  it('tries again what failed, and tells it once', async () => {
+  it('repeats writes that failed, and reports one failure', async () => {
     const { writer, keys, timers, failures, state, name } = made();
     writer.reconcile(new Map());
     state.broken = true;
@@ -100,7 +100,7 @@ describe('Writer', () => {
     expect([keys.size, writer.pending]).toEqual([3, 0]);
   });
 
-  it('removes the marks of what it deleted, after a while and not where there is a new value', async () => {
+  it('erases the marks of deleted keys after a while, except where there is a new value', async () => {
     const { writer, calls, name } = made();
     writer.reconcile(new Map());
     for (const n of [1, 2]) writer.set(name(n), 'v');
@@ -115,7 +115,7 @@ describe('Writer', () => {
     expect(calls.filter((call) => call.startsWith('erase'))).toEqual([`erase ${keyOf(name(1))}`]);
   });
 
-  it('tries again to remove a mark that could not be removed', async () => {
+  it('tries again to erase a mark after a failure', async () => {
     const { writer, calls, state, name } = made();
     writer.reconcile(new Map());
     writer.set(name(1), 'v');
@@ -134,7 +134,7 @@ describe('Writer', () => {
     expect(writer.pending).toBe(0);
   });
 
-  it('writes no new value while a mark is being removed, which would go with it', async () => {
+  it('writes a new value only after a running erase of its key, which would remove the value', async () => {
     const { writer, keys, calls, state, name } = made();
     writer.reconcile(new Map());
     writer.set(name(1), 'v');
