@@ -1,86 +1,18 @@
 import { queryObjects } from 'node:v8';
 import { describe, expect, it } from 'vitest';
-import type { Brew, BrewerPair, BrewHost, PatronPair } from '../../src/core/brew.js';
-import { BrewStates } from '../../src/brews/internal/brew-states.js';
-import { Heard } from '../../src/brews/internal/heard.js';
+import type { Brew, BrewHost, PatronPair } from '../../src/core/brew.js';
 import { failover } from '../../src/brews/internal/failover.js';
-import { Brewer, type BrewerOptions } from '../../src/core/brewer.js';
+import { Brewer } from '../../src/core/brewer.js';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
 import { readSeal } from '../../src/core/frame.js';
-import type { Packet } from '../../src/core/packet.js';
 import { Patron } from '../../src/core/patron.js';
-import { Sent } from '../../src/brews/internal/sent.js';
 import { deferred, id, settle } from '../helpers.js';
-import { sealedFrame } from '../sealed-frame.js';
+import { ListingWire, moving, Wire } from './moves-kit.js';
 
-// A pair that is moved to another brew: what the brewer sends again, and what the patron makes of it.
-
-/** A brew in memory that delivers only while `connected`. */
-class Wire {
-  connected = true;
-  readonly starts: BrewerPair[] = [];
-  /** Given by the pair what it missed. */
-  readonly failover = failover;
-  receive: PatronPair['receive'] | undefined;
-  constructor(readonly name: string) {}
-  startBrewer(pair: BrewerPair): () => void {
-    this.starts.push(pair);
-    for (const frame of pair.missed ?? []) void this.brew('', frame);
-    return () => undefined;
-  }
-  reading = 0;
-  startPatron({ receive }: PatronPair): () => void {
-    this.receive = receive;
-    this.reading++;
-    return () => void this.reading--;
-  }
-  brew(_brewerId: string, frame: Uint8Array): void | Promise<void> {
-    if (this.connected) this.receive?.(frame);
-  }
-}
-
-/** One that knows its patrons, as brews by brokers do, and whose patron never says that it has got what it missed. */
-class ListingWire extends Wire {
-  readonly #patrons = new Set<string>();
-  override startBrewer(pair: BrewerPair): () => void {
-    this.#patrons.add(pair.patronId);
-    if (pair.missed) pair.accepting?.(new Promise(() => undefined));
-    super.startBrewer(pair);
-    return () => void this.#patrons.delete(pair.patronId);
-  }
-  override brew(brewerId: string, frame: Uint8Array): void | Promise<void> {
-    if (this.#patrons.size) return super.brew(brewerId, frame);
-  }
-}
-
-function moving(options: BrewerOptions = {}, moves = true, one = new Wire('one')) {
-  const two = new Wire('two');
-  const wires = [one, two] as Partial<Brew>[] as Brew[];
-  const brews = moves ? failover({} as BrewHost, wires, () => undefined) : wires;
-  const lent = { brew: (name: string) => brews.find((brew) => brew.name === name), engine: nobleEngine };
-  const brewer = new Brewer('a.b', options);
-  const got: string[] = [];
-  const patron = new Patron('a.*', (_data, message) => got.push(message.text()));
-  const dropped: unknown[] = [];
-  const gaps: number[] = [];
-  patron.on('dropped', (drop) => dropped.push(drop));
-  patron.on('gap', ({ missing }) => gaps.push(missing));
-  brewer._lend(lent);
-  patron._lend(lent);
-  const info = { topic: 'a.b', brewer_id: brewer.brewerId, brewer_config: brewer.getConfig() };
-  const over = (name: string): void => {
-    patron.newBrewers([{ ...info, brew: { name } }]);
-    brewer.newPatrons([{ topic: 'a.b', patron_id: id(1), brew: { name } }]);
-  };
-  const say = async (text: string): Promise<void> => {
-    await brewer.brewText(text);
-    await settle();
-  };
-  return { one, two, brewer, patron, got, dropped, gaps, over, say };
-}
+// A pair that is moved to another brew: what the brewer sends again, and what the patron delivers of it.
 
 describe('a pair that moves', () => {
-  it('loses nothing, repeats nothing, and is not without its patron for a moment', async () => {
+  it('loses and repeats no message, and stays matched', async () => {
     const { one, over, say, got, gaps, dropped, patron, brewer } = moving();
     const unmatched: unknown[] = [];
     over('one');
@@ -100,7 +32,7 @@ describe('a pair that moves', () => {
     expect([gaps, dropped, unmatched]).toEqual([[], [], []]);
   });
 
-  it('and ends, and begins anew while what was sent again still waits, is served again', async () => {
+  it('and ends and begins again delivers new messages, while those that were sent again still wait', async () => {
     const { over, brewer, got } = moving({}, true, new ListingWire('one'));
     const say = async (text: string): Promise<void> => {
       void brewer.brewText(text);
@@ -110,7 +42,7 @@ describe('a pair that moves', () => {
     await say('1');
     over('two');
     await say('2');
-    over('one'); // what it missed waits here from now on
+    over('one'); // from now on, what is sent again waits in this brew
     await say('3');
     brewer.removePatron(id(1));
     await say('nobody reads');
@@ -119,7 +51,7 @@ describe('a pair that moves', () => {
     expect(got).toEqual(['1', '2', '3', '4']);
   });
 
-  it('keeps nobody waiting for a brew that accepted nothing any more', async () => {
+  it('resolves the brew() calls that waited for the brew that it has left', async () => {
     const { one, over, brewer, got } = moving();
     over('one');
     one.brew = () => new Promise(() => undefined);
@@ -134,7 +66,7 @@ describe('a pair that moves', () => {
     expect([isAccepted, got]).toEqual([true, ['1', '2']]);
   });
 
-  it('does not go on being read where it was, nor anywhere when it has ended', async () => {
+  it('is read over its present brew only, and over none when it has ended', async () => {
     const { one, two, over, say, patron, brewer, got } = moving();
     const reading = (): number[] => [one.reading, two.reading];
     over('one');
@@ -150,21 +82,21 @@ describe('a pair that moves', () => {
     expect([reading(), got]).toEqual([[0, 0], ['1', '2', '3']]);
   });
 
-  it('reports as a gap what cannot be sent again', async () => {
+  it('reports messages as a gap that cannot be sent again', async () => {
     const { one, two, over, say, got, gaps } = moving();
     over('one');
     await say('1');
     one.connected = false;
     await say('2');
     await say('3');
-    two.connected = false; // what is sent again gets lost too
+    two.connected = false; // what is sent again is lost too
     over('two');
     two.connected = true;
     await say('4');
     expect([got, gaps]).toEqual([['1', '4'], [2]]);
   });
 
-  it('takes no last value that is older than what has come', async () => {
+  it('ignores a last value that is older than a message that has come', async () => {
     const { one, two, over, say, got } = moving();
     over('one');
     one.connected = false;
@@ -181,7 +113,7 @@ describe('a pair that moves', () => {
     expect(got).toEqual([]);
   });
 
-  it.each([{ cipher: 'aes-cbc' as const }, { crypto: false }])('with %j is sent nothing again by a brew that has kept nothing', async (options) => {
+  it.each([{ cipher: 'aes-cbc' as const }, { crypto: false }])('with %j sends nothing again over a brew that has kept nothing', async (options) => {
     const { two, over, say, got } = moving(options);
     over('one');
     await say('1');
@@ -190,7 +122,7 @@ describe('a pair that moves', () => {
     expect([got, two.starts[0]!.missed]).toEqual([['1', '1'], undefined]);
   });
 
-  it.each([{ cipher: 'aes-cbc' as const }, { crypto: false }])('with %j is sent the newest by a brew that has kept an older one', async (options) => {
+  it.each([{ cipher: 'aes-cbc' as const }, { crypto: false }])('with %j sends the newest message again over a brew that has kept an older one', async (options) => {
     const { one, over, say, got } = moving(options);
     const frames: Uint8Array[] = [];
     over('one');
@@ -202,13 +134,13 @@ describe('a pair that moves', () => {
     one.connected = false; // its patron is not there yet
     over('one');
     one.connected = true;
-    one.receive!(frames[1]!, true); // the relay's last value is the newest again, and known
-    one.receive!(frames[1]!, false); // a message that is the same is none that is repeated
+    one.receive!(frames[1]!, true); // the relay's last value is the newest message, which the patron has
+    one.receive!(frames[1]!, false); // a new message with the same bytes is not a repetition
     await settle();
     expect([got, frames.length]).toEqual([['old', 'new', 'new'], 2]);
   });
 
-  it('is sent nothing again where its client does not move pairs', async () => {
+  it('sends nothing again when its client does not move pairs', async () => {
     const { two, over, say, got } = moving({}, false);
     over('one');
     await say('1');
@@ -217,7 +149,7 @@ describe('a pair that moves', () => {
     expect([got, two.starts[0]!.missed]).toEqual([['1', '2'], undefined]);
   });
 
-  it('sends nothing again to a patron that is new, but the newest where its brew has not carried that', async () => {
+  it('sends nothing again to a new patron, except the newest message over a brew that has not carried it', async () => {
     const { one, two, brewer, over, say } = moving();
     over('one');
     await say('1');
@@ -226,7 +158,7 @@ describe('a pair that moves', () => {
     expect([...one.starts, ...two.starts].map(({ missed }) => missed?.length)).toEqual([undefined, undefined, 1]);
   });
 
-  it('is sent nothing of before its patron came', async () => {
+  it('sends nothing again that was brewed before its patron came', async () => {
     const { one, two, brewer, over, say, got } = moving();
     brewer.newPatrons([{ topic: 'a.b', patron_id: id(2), brew: { name: 'one' } }]);
     await say('before');
@@ -239,7 +171,7 @@ describe('a pair that moves', () => {
     expect([two.starts[0]!.missed?.length, got]).toEqual([2, ['1', '2', '3']]);
   });
 
-  it('over a relay, which sends to all, does not give a patron that has just come what was brewed before', async () => {
+  it('over a relay, which sends to all, delivers what is sent again only to the patron that has missed it', async () => {
     const readers = new Set<PatronPair['receive']>();
     const relay: Partial<Brew> = {
       name: 'websocket',
@@ -279,14 +211,14 @@ describe('a pair that moves', () => {
     await say('2');
     match(fresh, over.relay);
     await say('3');
-    // It has lost its server, and reads on; so for the brewer nobody is at the relay when the other one moves there.
+    // `fresh` has lost its server but still reads, so that the brewer knows of no patron at the relay when `old` moves there.
     brewer.removePatron(fresh.patronId);
     match(old, over.relay);
     await settle();
     expect(got).toEqual(['fresh 2', 'fresh 3', 'old 1', 'old 2', 'old 3']);
   });
 
-  it('starts anew with a new session: another epoch, and the sequence from 0', async () => {
+  it('sends nothing of an earlier session again, and counts from 0 in the new one', async () => {
     const { two, brewer, over, say } = moving();
     over('one');
     await say('1');
@@ -303,10 +235,10 @@ describe('a pair that moves', () => {
   });
 });
 
-it('remembers no message that its brew has accepted, however long the pair lasts', async () => {
+it('a brewer keeps no promise of a message that its brew has accepted, however long the pair lasts', async () => {
   const promises = (): number => queryObjects(Promise, { format: 'count' });
   const { one, over, brewer } = moving();
-  one.brew = () => Promise.resolve(); // as MQTT with QoS 1 does of each
+  one.brew = () => Promise.resolve(); // as MQTT with QoS 1 answers each message
   over('one');
   await brewer.brewText('first');
   await settle();
@@ -318,67 +250,10 @@ it('remembers no message that its brew has accepted, however long the pair lasts
   expect(promises() - before).toBeLessThan(50);
 });
 
-describe('Heard', () => {
-  const message = (sequence: number) => sealedFrame(Buffer.from(String(sequence)), { topic: 'a', brewerId: id(1), key: Buffer.alloc(32), epoch: '0011223344556677', sequence });
-  const news = (heard: Heard, ...sequences: number[]) => sequences.filter((sequence) => heard.isNews(message(sequence), false));
-
-  it('leaves out after a move what was brewed before the first message that came', () => {
-    const heard = new Heard();
-    expect(news(heard, 5, 6, 9)).toEqual([5, 6, 9]);
-    heard.move();
-    expect(news(heard, 3, 4, 5, 6, 7, 8, 9, 10)).toEqual([7, 8, 10]);
-  });
-
-  it('knows what it has also where what it has missed comes before that', () => {
-    const heard = new Heard();
-    const numbers = Array.from({ length: 562 }, (_, number) => number);
-    news(heard, 0, ...numbers.slice(50)); // which is as much as is kept
-    heard.move();
-    expect(news(heard, ...numbers.slice(20))).toEqual(numbers.slice(20, 50));
-    expect(news(heard, 562, 563)).toEqual([562, 563]);
-    heard.move();
-    expect(news(heard, ...numbers.slice(52), 562, 563)).toEqual([]);
-  });
-
-  it('of a pair that began over a relay leaves out what was brewed before the first message of a session, which others may have missed', () => {
-    const heard = new Heard(true);
-    heard.move();
-    expect(news(heard, 5, 4, 7, 6, 3)).toEqual([5, 7, 6]);
-    heard.move(true);
-    expect(news(heard, 4, 7, 8)).toEqual([8]);
-  });
-
-  it('leaves out nothing that comes late of a session that began after a move', () => {
-    const heard = new Heard(true);
-    heard.move();
-    heard.move(true);
-    expect(news(heard, 5, 4, 5000 - 1025)).toEqual([5, 4, 5000 - 1025]);
-  });
-
-  it('leaves out nothing before a move, and no more than a window for a first message that is forged', () => {
-    const heard = new Heard();
-    expect(news(heard, 5000, 4999)).toEqual([5000, 4999]);
-    heard.move();
-    expect(news(heard, 5000 - 1025, 5000 - 1024, 5001)).toEqual([5000 - 1025, 5001]);
-  });
-});
-
-describe('Sent', () => {
-  it('keeps the last 512 frames, and 1 MiB', () => {
-    const sent = new Sent();
-    for (let i = 0; i < 600; i++) sent.add(Uint8Array.of(i & 255));
-    expect(sent.since(0)).toHaveLength(512);
-    expect(sent.since(598)).toEqual([Uint8Array.of(598 & 255), Uint8Array.of(599 & 255)]);
-    expect(sent.since(600)).toEqual([]);
-    for (let i = 0; i < 3; i++) sent.add(new Uint8Array(400_000));
-    expect(sent.since(0)).toHaveLength(2);
-  });
-});
-
-it('lets a brewer that leaves wait for what moved while it was leaving', async () => {
+it('a brewer that leaves waits for messages that move to another brew meanwhile', async () => {
   const { one, two, over, brewer } = moving();
   over('one');
-  // Both brews are still dialling: the first gives up what waits when its pair is moved, the second has it accepted later.
+  // Both brews are still connecting: the first resolves what waits when its pair is moved, the second accepts it later.
   const [left, arrived] = [deferred<void>(), deferred<void>()];
   one.brew = () => left.promise;
   two.startBrewer = ({ missed, accepting }) => {
@@ -394,33 +269,4 @@ it('lets a brewer that leaves wait for what moved while it was leaving', async (
   expect(gone).toBe(false);
   arrived.resolve();
   await leaving;
-});
-
-describe('BrewStates', () => {
-  it('tells changes once, and a new server, once in a tick, what is down', async () => {
-    const told: unknown[] = [];
-    const states = new BrewStates('x', ({ payload }: Packet) => told.push(payload));
-    const hello = { brew: 'x', state: 'up', moves: true };
-    states.set('x', true);
-    states.set('x', false);
-    states.set('x', false);
-    states.set('x', false, { brewerId: 'b', patronId: 'p' });
-    expect(told.splice(0)).toEqual([
-      { brew: 'x', state: 'down' },
-      { brew: 'x', state: 'down', brewer_id: 'b', patron_id: 'p' },
-    ]);
-    states.set('x', true);
-    expect(told.splice(0)).toEqual([{ brew: 'x', state: 'up' }]);
-    states.set('x', false, { brewerId: 'b', patronId: 'q' });
-    told.length = 0;
-    states.forget({ brewerId: 'b', patronId: 'q' });
-    expect(told.splice(0)).toEqual([{ brew: 'x', state: 'up', brewer_id: 'b', patron_id: 'q' }]);
-    states.repeat();
-    states.repeat();
-    expect(told.splice(0)).toEqual([hello, { brew: 'x', state: 'down', brewer_id: 'b', patron_id: 'p' }]);
-    await settle();
-    states.clear('x');
-    states.repeat();
-    expect(told).toEqual([hello]);
-  });
 });

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
-import { afterEach } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import { PubkeeperClient, WebSocketBrew, type ClientOptions, type Status } from '../../src/compat/index.js';
 import { PubkeeperClient as NativeClient, type ClientOptions as NativeOptions } from '../../src/index.js';
 import { createServer, type PubkeeperServer, type ServerOptions } from '../../src/server/index.js';
@@ -16,10 +16,21 @@ export const later = (run: () => unknown): void => void clean.push(run);
 
 export const JWT = 'secret';
 
+/** An id, and the same as foreign systems may write it. */
+export const ID = '0123456789abcdef0123456789abcdef';
+export const DASHED = '01234567-89AB-CDEF-0123-456789ABCDEF';
+
 export async function serve(options: ServerOptions = {}): Promise<PubkeeperServer> {
   const server = await createServer({ port: 0, tokens: { [JWT]: [{ topic: '**', read: true, write: true }] }, ...options });
   later(() => server.close());
   return server;
+}
+
+/** A URL where nothing listens. */
+export async function nowhere(): Promise<string> {
+  const server = await serve();
+  await server.close();
+  return server.url;
 }
 
 /** The relay of a server, as the option `brewerConfig`. */
@@ -38,11 +49,42 @@ export function compat(server: PubkeeperServer | string, options: Partial<Client
   return client;
 }
 
+/** Two clients that are connected to one server, and the server. */
+export async function pair() {
+  const server = await serve();
+  const [reader, writer] = [compat(server), compat(server)];
+  await Promise.all([reader.connect(), writer.connect()]);
+  return { server, reader, writer };
+}
+
 export function native(server: PubkeeperServer, options: Partial<NativeOptions> = {}): NativeClient {
   const client = new NativeClient({ server: server.url, token: JWT, ...options });
   later(() => client.disconnect());
   return client;
 }
+
+/** A `ws` that counts how often it is dialled. */
+export function counting(): { WebSocket: new (url: string, protocols?: string | string[]) => WebSocket; urls: string[] } {
+  const urls: string[] = [];
+  class Counting extends WebSocket {
+    constructor(url: string, protocols?: string | string[]) {
+      super(url, protocols);
+      urls.push(url);
+    }
+  }
+  return { WebSocket: Counting, urls };
+}
+
+/** The statuses of a client, as they come. */
+export const statuses = (client: PubkeeperClient): Status[] => {
+  const all: Status[] = [];
+  client.on('statuschange', ({ target, status }) => {
+    expect(target).toBe(client);
+    expect(target.status).toBe(status);
+    all.push(status);
+  });
+  return all;
+};
 
 /** Resolves when the client has that status. */
 export const status = (client: PubkeeperClient, wanted: Status): Promise<void> =>

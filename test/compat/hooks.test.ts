@@ -1,16 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { WebSocket } from 'ws';
 import { Brewer, Patron, PubkeeperClient, type ClientOptions, type WebSocketConstructor } from '../../src/index.js';
 import { encodeFrame, FRAME_HEADER, type MakeSealer, type Opener } from '../../src/core/index.js';
-import { Inbox, JWT, later, native, serve } from './helpers.js';
+import { counting, Inbox, JWT, later, native, nowhere, serve } from './helpers.js';
 
 // What the compat layer needed of the core, as the core's own users have it.
-
-async function nowhere(): Promise<string> {
-  const server = await serve();
-  await server.close();
-  return server.url;
-}
 
 function client(server: string, options: Partial<ClientOptions>): PubkeeperClient {
   const made = new PubkeeperClient({ server, token: JWT, ...options });
@@ -24,14 +17,8 @@ describe('retryFirst', () => {
   it('is off by default: a first attempt that fails is final', async () => {
     const errors: string[] = [];
     const url = await nowhere();
-    let dialled = 0;
-    class Counting extends WebSocket {
-      constructor(...where: ConstructorParameters<typeof WebSocket>) {
-        super(...where);
-        dialled++;
-      }
-    }
-    const impatient = client(url, { reconnect: QUICK, WebSocket: Counting as unknown as WebSocketConstructor });
+    const { WebSocket, urls } = counting();
+    const impatient = client(url, { reconnect: QUICK, WebSocket: WebSocket as unknown as WebSocketConstructor });
     impatient.on('error', ({ code }) => errors.push(code));
     await expect(impatient.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
     // In the time in which another one tries again and again.
@@ -40,7 +27,7 @@ describe('retryFirst', () => {
     patient.on('error', ({ code }) => failures.put(code));
     patient.connect().catch(() => undefined);
     for (let i = 0; i < 5; i++) await failures.next();
-    expect([dialled, errors, impatient.state]).toEqual([1, [], 'disconnected']);
+    expect([urls.length, errors, impatient.state]).toEqual([1, [], 'disconnected']);
   });
 
   it('tries again, tells of each failure, and connects when the server is there', async () => {

@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import { describe, expect, it } from 'vitest';
 import { WebSocketBrew, type Brewer, type Patron } from '../../src/compat/index.js';
-import { compat, deferred, Inbox, native, relayOf, serve, text } from './helpers.js';
+import { compat, counting, deferred, Inbox, native, relayOf, serve, text } from './helpers.js';
 
 describe('the properties', () => {
   it('are name, brewerConfig, patronConfig and metrics()', () => {
@@ -207,15 +207,9 @@ describe('when the relay cannot be reached', () => {
     const server = await serve();
     const gone = await serve();
     await gone.close();
-    const dialled: string[] = [];
-    class Counting extends WebSocket {
-      constructor(url: string, protocols?: string | string[]) {
-        super(url, protocols);
-        dialled.push(url);
-      }
-    }
+    const { WebSocket, urls: dialled } = counting();
     const { maxRetries = Infinity, listen = true } = options;
-    const brew = new WebSocketBrew({ brewerConfig: relayOf(gone), maxRetries, maxTimeout: 20, WebSocket: Counting });
+    const brew = new WebSocketBrew({ brewerConfig: relayOf(gone), maxRetries, maxTimeout: 20, WebSocket });
     const ofBrew = new Inbox<string>();
     const ofClient = new Inbox<string>();
     if (listen) brew.on('error', ({ code }) => ofBrew.put(code));

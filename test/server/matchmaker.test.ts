@@ -1,27 +1,12 @@
-import fc from '../fast-check.js';
 import { describe, expect, it } from 'vitest';
-import type { BrewDetails, Packet } from '../../src/core/packet.js';
-import { isTopic, isTopicPattern, matchTopic } from '../../src/core/topic.js';
+import type { Packet } from '../../src/core/packet.js';
 import { rightsOf } from '../../src/server/auth.js';
-import type { Right } from '../../src/server/auth.js';
 import { Matchmaker } from '../../src/server/matchmaker.js';
-import type { Match, Outgoing } from '../../src/server/match.js';
+import type { Outgoing } from '../../src/server/match.js';
 import { worked } from '../helpers.js';
+import { ALL, brewer, P, patron, WEB } from './matchmaker-kit.js';
 
-const ALL: readonly Right[] = [{ topic: '**', read: true, write: true }];
-const WEB: BrewDetails = { name: 'websocket', hostname: 'h', port: 1 };
-const P = (name: string): BrewDetails => ({ name });
-
-const brewer = (id: string, topic: string, brews: readonly BrewDetails[] = [WEB], config: object = {}): Packet => ({
-  type: 10,
-  payload: { topic, brewer_id: id, brewer_config: { ...config }, brews },
-});
-const patron = (id: string, topic: string, brews: readonly BrewDetails[] = [P('websocket')]): Packet => ({
-  type: 20,
-  payload: { topic, patron_id: id, brews },
-});
-
-/** What was sent, short enough to compare: `[client, packet type, payload]`. */
+/** What was sent, as `[client, packet type, payload]`. */
 const said = (items: readonly Outgoing<string>[]): unknown[] =>
   items.map(({ client, packet }) => [client, packet.type, packet.payload]);
 
@@ -63,7 +48,7 @@ describe('Matchmaker', () => {
     expect(said(matchmaker.receive('B', brewer('b2', 'a', [P('nats')])))).toEqual([['B', 22, { brewer_id: 'b2', patrons: [] }]]);
   });
 
-  it('tells of very many pairs in parts, so that they need not all be in memory', () => {
+  it('hands out the notifications of very many pairs in parts, so that they need not all be in memory', () => {
     const matchmaker = pair();
     const brews = [P('x'), P('y')];
     for (let i = 0; i < 250; i++) matchmaker.receive('P', patron(`p${i}`, '**', brews));
@@ -90,14 +75,14 @@ describe('Matchmaker', () => {
       }
     };
     read(matchmaker.receive('B', { type: 41, payload: { brew: 'x', state: 'down', moves: true } }, 0, pass));
-    // Each ends for both and begins again for its patron; what the brewers hear of that are lists.
+    // Each pair ends for both sides and begins again for its patron; brewers are told of new pairs in lists.
     expect([told.size, most]).toEqual([25_000 * 2, 10_000]);
     told.clear();
     read(matchmaker.gone('P'));
     expect([told.size, matchmaker.matches]).toEqual([25_000, 0]);
   });
 
-  it('tells the other side, with the topic, when one is unregistered or gone', () => {
+  it('tells the other side of a pair, with the topic, when one side is unregistered or its client is gone', () => {
     const matchmaker = pair();
     const both = () => {
       matchmaker.receive('B', brewer('b1', 'a'));
@@ -128,7 +113,7 @@ describe('Matchmaker', () => {
     expect(matchmaker.gone('B')).toEqual([]);
   });
 
-  it('replaces on re-registration, and touches only what has changed', () => {
+  it('replaces what is registered again, and notifies only about pairs that change', () => {
     const matchmaker = pair();
     matchmaker.receive('P', patron('p1', 'a.*'));
     matchmaker.receive('P', patron('p2', '**'));
@@ -137,19 +122,19 @@ describe('Matchmaker', () => {
       matchmaker
         .receive(packet.type === 10 ? 'B' : 'P', packet)
         .map(({ packet: { type, payload } }) => [type, 'patron_id' in payload ? payload.patron_id : '']);
-    // The same again: only the answer.
+    // The same registration again: only the answer.
     expect(types(brewer('b1', 'a.b'))).toEqual([[22, '']]);
     expect(types(patron('p1', 'a.b'))).toEqual([[12, 'p1']]);
     // Another key: the patrons have to learn it, the brewer keeps its pairs.
     expect(types(brewer('b1', 'a.b', [WEB], { k: 2 }))).toEqual([[13, 'p1'], [13, 'p2'], [12, 'p1'], [12, 'p2'], [22, '']]);
-    // Another topic: one is lost, one is made anew.
+    // Another topic: one pair ends, the other begins again.
     expect(types(brewer('b1', 'c', [WEB], { k: 2 }))).toEqual([[13, 'p1'], [23, 'p1'], [13, 'p2'], [23, 'p2'], [12, 'p2'], [22, '']]);
     // Other details of the patron's brew: the brewer has to learn them, the patron keeps its pair.
     expect(types(patron('p2', 'c', [{ name: 'websocket', v: 2 }]))).toEqual([[23, 'p2'], [12, 'p2'], [22, '']]);
     expect(types(patron('p2', 'd'))).toEqual([[13, 'p2'], [23, 'p2'], [12, 'p2']]);
   });
 
-  it('refuses an id of another live client, and forgets nothing by it', () => {
+  it('refuses an id that another live client has registered, and keeps the pairs of that client', () => {
     const matchmaker = pair();
     matchmaker.receive('B', brewer('b1', 'a'));
     matchmaker.receive('P', patron('p1', 'a'));
@@ -167,7 +152,7 @@ describe('Matchmaker', () => {
     expect(matchmaker.matches).toBe(1);
   });
 
-  it('tells patrons of the key and of the address of the brew that are registered last', () => {
+  it('tells patrons the key and the address of the brew from the latest registration', () => {
     const matchmaker = pair();
     matchmaker.receive('P', patron('p1', 'a'));
     matchmaker.receive('B', brewer('b1', 'a'));
@@ -179,7 +164,7 @@ describe('Matchmaker', () => {
     expect(answer?.packet.payload).toEqual({ patron_id: 'p2', brewers: [{ ...info, brewer_config: { k: 2 } }] });
   });
 
-  it('leaves an id to the client that has it, when one is gone that had it before', () => {
+  it('leaves an id with its present client when a client is gone that had it before', () => {
     const matchmaker = pair();
     matchmaker.receive('B', brewer('b1', 'a'));
     matchmaker.receive('B', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } });
@@ -192,7 +177,7 @@ describe('Matchmaker', () => {
     expect(matchmaker.receive('P', { type: 11, payload: { topic: 'a', brewer_id: 'b1' } })).toHaveLength(1);
   });
 
-  it('knows what each client uses: its registrations and their bytes, but that which is registered again', () => {
+  it('counts the registrations of a client and their bytes, without the one that is being replaced', () => {
     const matchmaker = pair();
     const used = (packet: Packet) => {
       const { count, bytes } = matchmaker.usage('B', packet);
@@ -211,19 +196,19 @@ describe('Matchmaker', () => {
     expect(used(brewer('b2', 'a'))).toEqual([0, 0]);
   });
 
-  it('counts what is of this server: of others only the pairs', () => {
+  it('counts clients, brewers and patrons of this server only, and the pairs that they are part of', () => {
     const matchmaker = pair();
     for (const far of ['X', 'Y']) matchmaker.add(far, rightsOf(ALL), true);
     matchmaker.receive('X', brewer('b1', 'a'));
     matchmaker.receive('Y', patron('p1', 'a'));
     matchmaker.receive('P', patron('p2', 'a'));
     matchmaker.receive('B', brewer('b2', 'a'));
-    // Those two of others are matched there.
+    // b1 and p1 are of other servers, which match them.
     expect([matchmaker.clients, matchmaker.brewers, matchmaker.patrons, matchmaker.matches]).toEqual([2, 1, 1, 3]);
     expect([matchmaker.allBrewers.size, matchmaker.allPatrons.size]).toEqual([2, 2]);
   });
 
-  it('refuses what is malformed or not allowed by an ERROR that says so, answers it all the same, and keeps the old registration', () => {
+  it('refuses a malformed or forbidden registration with an ERROR, answers it nevertheless, and keeps the old registration', () => {
     const matchmaker = new Matchmaker<string>();
     matchmaker.add('B', rightsOf([{ topic: 'plant.*', write: true }]));
     matchmaker.receive('B', brewer('b1', 'plant.1'));
@@ -238,7 +223,7 @@ describe('Matchmaker', () => {
       const answer = packet.type === 10 ? ['B', 22, { ...subject, patrons: [] }] : ['B', 12, { ...subject, brewers: [] }];
       expect(said(matchmaker.receive('B', packet))).toEqual([['B', 99, expect.objectContaining({ code, ...subject })], answer]);
     }
-    // What is there still is what the answer lists.
+    // The answer lists the pairs of the registration that is kept.
     matchmaker.receive('B', patron('p1', 'plant.*'));
     expect(matchmaker.matches).toBe(0);
     matchmaker.add('P', rightsOf(ALL));
@@ -268,7 +253,7 @@ describe('Matchmaker', () => {
     expect(matchmaker.receive('B', brewer('b3', 'secret.x')).length).toBe(1);
   });
 
-  it('does not look at everything there is for a patron that may read little of it', () => {
+  it('checks only topics within the rights of a patron, not all topics there are', () => {
     const matchmaker = new Matchmaker<string>();
     matchmaker.add('B', rightsOf(ALL));
     for (let i = 0; i < 1000; i++) matchmaker.receive('B', brewer(`b${i}`, `plant.${i}`));
@@ -280,7 +265,7 @@ describe('Matchmaker', () => {
     expect(asked).toEqual(['mine.x', 'mine.x']);
   });
 
-  it('asks once whether a client may read what a brewer brings, however many patrons it has', () => {
+  it('asks once for each client whether it may read the topic of a new brewer, however many patrons it has', () => {
     const matchmaker = new Matchmaker<string>();
     matchmaker.add('B', rightsOf(ALL));
     const asked: string[] = [];
@@ -292,13 +277,13 @@ describe('Matchmaker', () => {
     expect([asked.sort(), matchmaker.matches]).toEqual([['P a.b', 'Q a.b'], 100]);
   });
 
-  it('stays linear, whoever comes first: 10,000 brewers between 20,000 patrons', () => {
+  it('takes linear time, whoever registers first: 10,000 brewers between 20,000 patrons', () => {
     const matchmaker = pair();
     const started = worked();
     const each = (register: (i: number) => void): void => {
       for (let i = 0; i < 10_000; i++) {
         register(i);
-        // To look at each of the others would take more than a minute.
+        // Comparing each with all others would take more than a minute.
         if (i % 1000 === 0) expect(worked() - started).toBeLessThan(5000);
       }
     };
@@ -308,198 +293,3 @@ describe('Matchmaker', () => {
     expect(matchmaker.matches).toBe(20_000);
   });
 });
-
-// Random interleavings against a model that compares everything with everything. Each client folds the packets that it
-// gets into tables; after every step these must be what the model says.
-
-interface BrewerRow {
-  client: string;
-  topic: string;
-  config: object;
-  brews: readonly BrewDetails[];
-}
-interface PatronRow {
-  client: string;
-  pattern: string;
-  brews: readonly BrewDetails[];
-}
-
-const CLIENTS: Readonly<Record<string, readonly Right[]>> = {
-  c0: ALL,
-  c1: [{ topic: 'a.**', read: true, write: true }, { topic: 'b', read: true }],
-  c2: [{ topic: '*.b', read: true }, { topic: '**', write: true }],
-};
-
-class Model {
-  readonly brewers = new Map<string, BrewerRow>();
-  readonly patrons = new Map<string, PatronRow>();
-  readonly may = (client: string, right: 'read' | 'write', topic: string): boolean =>
-    CLIENTS[client]!.some((one) => one[right] && matchTopic(one.topic, topic));
-
-  /** Returns whether it should be accepted. */
-  register(client: string, packet: Packet): boolean {
-    if (packet.type === 10) {
-      const { brewer_id: id, topic, brewer_config: config, brews } = packet.payload;
-      const holder = this.brewers.get(id)?.client ?? client;
-      if (!isTopic(topic) || !this.may(client, 'write', topic) || holder !== client) return false;
-      this.brewers.set(id, { client, topic, config, brews });
-    } else if (packet.type === 20) {
-      const { patron_id: id, topic: pattern, brews } = packet.payload;
-      const holder = this.patrons.get(id)?.client ?? client;
-      if (!isTopicPattern(pattern) || holder !== client) return false;
-      this.patrons.set(id, { client, pattern, brews });
-    }
-    return true;
-  }
-
-  drop(client: string, what: 'brewers' | 'patrons', id: string): void {
-    if (this[what].get(id)?.client === client) this[what].delete(id);
-  }
-
-  gone(client: string): void {
-    for (const table of [this.brewers, this.patrons]) for (const [id, row] of table) if (row.client === client) table.delete(id);
-  }
-
-  /** `patron/brewer` → what each side should know, of the sides of one client. */
-  table(client: string): Map<string, unknown> {
-    const known = new Map<string, unknown>();
-    for (const [brewer_id, b] of this.brewers) {
-      for (const [patron_id, p] of this.patrons) {
-        if (!matchTopic(p.pattern, b.topic) || !this.may(p.client, 'read', b.topic)) continue;
-        const brew = b.brews.find(({ name }) => p.brews.some((other) => other.name === name));
-        if (!brew) continue;
-        const other = p.brews.find(({ name }) => name === brew.name);
-        if (p.client === client) known.set(`P ${patron_id} ${brewer_id}`, { topic: b.topic, brewer_id, brewer_config: b.config, brew });
-        if (b.client === client) known.set(`B ${brewer_id} ${patron_id}`, { topic: b.topic, patron_id, brew: other });
-      }
-    }
-    return known;
-  }
-}
-
-/** Folds packets as a client does: a NOTIFY adds, a REMOVED takes away. */
-function fold(table: Map<string, unknown>, { type, payload }: Packet): void {
-  if (type === 12) {
-    for (const info of payload.brewers) add(table, `P ${payload.patron_id} ${info.brewer_id}`, info);
-  } else if (type === 22) {
-    for (const info of payload.patrons) add(table, `B ${payload.brewer_id} ${info.patron_id}`, info);
-  } else if (type === 13) {
-    remove(table, `P ${payload.patron_id} ${payload.brewer_id}`, payload.topic);
-  } else if (type === 23) {
-    remove(table, `B ${payload.brewer_id} ${payload.patron_id}`, payload.topic);
-  }
-}
-function add(table: Map<string, unknown>, key: string, info: unknown): void {
-  // An answer may repeat what is known, but nothing may change without having been removed.
-  if (table.has(key)) expect(table.get(key), `${key} changed without having been removed`).toEqual(info);
-  table.set(key, info);
-}
-function remove(table: Map<string, unknown>, key: string, topic: unknown): void {
-  expect(table.get(key), `${key} was removed and never told`).toMatchObject({ topic });
-  table.delete(key);
-}
-
-const client = fc.constantFrom(...Object.keys(CLIENTS));
-const brews = fc.subarray([WEB, P('mqtt'), { name: 'local-1', sock: 's' }, { name: 'mqtt', second: true }], { minLength: 1 });
-const step = fc.oneof(
-  fc.record({
-    do: fc.constant('register' as const),
-    client,
-    packet: fc.oneof(
-      fc
-        .tuple(fc.constantFrom('b1', 'b2', 'b3'), fc.constantFrom('a.b', 'a.c', 'b', 'c.b', 'a.*', ''), brews, fc.nat(1))
-        .map(([id, topic, list, k]) => brewer(id, topic, list, { k })),
-      fc
-        .tuple(fc.constantFrom('p1', 'p2', 'p3'), fc.constantFrom('a.b', 'a.*', '**', '*.b', '*', 'x', 'a..b'), brews)
-        .map(([id, pattern, list]) => patron(id, pattern, list)),
-    ),
-  }),
-  fc.record({
-    do: fc.constant('unregister' as const),
-    client,
-    packet: fc.oneof(
-      fc.constantFrom('b1', 'b2', 'b3').map((id): Packet => ({ type: 11, payload: { topic: 'a', brewer_id: id } })),
-      fc.constantFrom('p1', 'p2', 'p3').map((id): Packet => ({ type: 21, payload: { topic: 'a', patron_id: id } })),
-    ),
-  }),
-  fc.record({ do: fc.constant('gone' as const), client }),
-);
-
-describe('Matchmaker against a model', () => {
-  it('gives every client exactly the right table after every step', () => {
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-        const live = new Set<Match<string>>();
-        const matchmaker = new Matchmaker<string>({
-          matched: (match) => expect(live.has(match) || !live.add(match)).toBe(false),
-          unmatched: (match) => expect(live.delete(match)).toBe(true),
-        });
-        const model = new Model();
-        const tables = new Map<string, Map<string, unknown>>();
-        for (const [name, rights] of Object.entries(CLIENTS)) {
-          matchmaker.add(name, rightsOf(rights));
-          tables.set(name, new Map());
-        }
-        for (const one of steps) {
-          let sent: Outgoing<string>[];
-          if (one.do === 'gone') {
-            sent = matchmaker.gone(one.client);
-            expect(sent.every((item) => item.client !== one.client)).toBe(true);
-            model.gone(one.client);
-            matchmaker.add(one.client, rightsOf(CLIENTS[one.client]!));
-            tables.set(one.client, new Map());
-          } else {
-            sent = matchmaker.receive(one.client, one.packet);
-            if (one.do === 'unregister') {
-              const { type, payload } = one.packet;
-              if (type === 11) model.drop(one.client, 'brewers', payload.brewer_id);
-              if (type === 21) model.drop(one.client, 'patrons', payload.patron_id);
-              forgetOwn(tables.get(one.client)!, one.packet);
-            } else if (!model.register(one.client, one.packet)) {
-              expect(sent.map(({ packet }) => packet.type)).toEqual([99, one.packet.type === 10 ? 22 : 12]);
-            } else {
-              expectAnswer(sent, one.client, one.packet, model);
-            }
-          }
-          for (const { client: to, packet } of sent) fold(tables.get(to)!, packet);
-          let pairs = 0;
-          for (const name of Object.keys(CLIENTS)) {
-            const expected = model.table(name);
-            expect(tables.get(name)).toEqual(expected);
-            pairs += [...expected.keys()].filter((key) => key.startsWith('P')).length;
-          }
-          expect([matchmaker.matches, live.size]).toEqual([pairs, pairs]);
-        }
-      }),
-      { numRuns: 500 },
-    );
-  });
-});
-
-/** A client that unregisters something forgets its pairs by itself. Ids of others do not concern it. */
-function forgetOwn(table: Map<string, unknown>, { type, payload }: Packet): void {
-  const own = type === 11 ? `B ${payload.brewer_id} ` : type === 21 ? `P ${payload.patron_id} ` : undefined;
-  if (own) for (const key of table.keys()) if (key.startsWith(own)) table.delete(key);
-}
-
-/** Exactly one answer, with everybody in it, and about each new pair the patron is told before the brewer. */
-function expectAnswer(sent: readonly Outgoing<string>[], to: string, { type, payload }: Packet, model: Model): void {
-  const table = model.table(to);
-  if (type === 10) {
-    const answers = sent.filter(({ about, packet }) => packet.type === 22 && about?.answer);
-    expect(answers.map((answer) => answer.client)).toEqual([to]);
-    expect(sent.at(-1)).toBe(answers[0]);
-    const listed = answers[0]!.packet.type === 22 ? answers[0]!.packet.payload.patrons : [];
-    const wanted = [...table].filter(([key]) => key.startsWith(`B ${payload.brewer_id} `)).map(([, info]) => info);
-    expect(listed).toHaveLength(wanted.length);
-    expect(listed).toEqual(expect.arrayContaining(wanted));
-  } else if (type === 20) {
-    const notifies = sent.filter(({ packet }) => packet.type === 12 || packet.type === 22);
-    expect(notifies[0]).toMatchObject({ client: to, packet: { type: 12 } });
-    expect(notifies.filter(({ packet }) => packet.type === 12)).toHaveLength(1);
-    const listed = notifies[0]!.packet.type === 12 ? notifies[0]!.packet.payload.brewers : [];
-    const wanted = [...table].filter(([key]) => key.startsWith(`P ${payload.patron_id} `)).map(([, info]) => info);
-    expect(listed).toHaveLength(wanted.length);
-    expect(listed).toEqual(expect.arrayContaining(wanted));
-  }
-}

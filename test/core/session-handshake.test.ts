@@ -1,42 +1,15 @@
-import WebSocket from 'ws';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { PubkeeperClient } from '../../src/core/client.js';
-import type { BrewHost } from '../../src/core/brew.js';
-import type { ClientOptions } from '../../src/core/client-options.js';
-import type { WebSocketConstructor } from '../../src/core/connection.js';
-import type { PubkeeperError } from '../../src/core/errors.js';
-import { failover } from '../../src/brews/internal/failover.js';
-import { bytes, id, rejected, unhex } from '../helpers.js';
-import { strictEncode, StrictServer } from '../strict-server.js';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { id, rejected } from '../helpers.js';
+import { strictEncode } from '../strict-server.js';
 import { PairBrew } from './scripted-control.js';
+import { kit, server } from './session-kit.js';
+
+// A session from the token to the answers to all registrations, and what makes connect() reject before that.
 
 vi.setConfig({ testTimeout: 20_000 });
 
-let server: StrictServer;
-const clean: (() => Promise<unknown>)[] = [];
-beforeEach(async () => void (server = await new StrictServer().listen()));
-afterEach(async () => {
-  for (const run of clean.splice(0)) await run();
-  await server.close();
-});
-
-function kit(options: Partial<ClientOptions> = {}) {
-  const errors: PubkeeperError[] = [];
-  const client = new PubkeeperClient({
-    server: server.url,
-    token: 'secret',
-    brews: [new PairBrew()],
-    WebSocket: WebSocket as unknown as WebSocketConstructor,
-    reconnect: { delayMs: 10, maxDelayMs: 20 },
-    ...options,
-  });
-  clean.push(() => client.disconnect());
-  client.on('error', (error) => errors.push(error));
-  return { client, errors };
-}
-
-describe('before it is authenticated', () => {
-  it('no packet but the answer and an ERROR counts', async () => {
+describe('before authentication', () => {
+  it('a packet other than the answer and an ERROR is reported and has no effect', async () => {
     const brewer = { topic: 'a.b', brewer_id: id(2), brewer_config: {}, brew: { name: 'x' } };
     server.options.mute = true;
     server.options.answer = ({ type }) => (type === 20 ? [{ type: 12, payload: { patron_id: id(1), brewers: [brewer] } }] : undefined);
@@ -54,7 +27,7 @@ describe('before it is authenticated', () => {
 });
 
 describe('a brew that cannot say what to register', () => {
-  it('is reported, and the other registrations go out', async () => {
+  it('is reported as BREW_FAILED, and the other registrations are sent', async () => {
     const brew = new PairBrew();
     const { client, errors } = kit({ brews: [brew] });
     let calls = 0;
@@ -71,7 +44,7 @@ describe('a brew that cannot say what to register', () => {
 });
 
 describe('the handshake', () => {
-  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('by %s: a strict server finds no fault in it', async (subprotocol) => {
+  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('follows %s: a strict server finds no fault', async (subprotocol) => {
     server.options.subprotocol = subprotocol;
     const { client, errors } = kit();
     const patron = client.addPatron('a.**', () => undefined, { patronId: id(1).toUpperCase() });
@@ -95,7 +68,7 @@ describe('the handshake', () => {
     expect([server.faults, errors]).toEqual([[], []]);
   });
 
-  it('a patron that is added and removed at once leaves no fault', async () => {
+  it('sends nothing for patrons and brewers that are added and removed at once', async () => {
     const { client } = kit();
     await client.connect();
     client.removePatron(client.addPatron('a', () => undefined));
@@ -128,7 +101,7 @@ describe('the handshake', () => {
     expect(client.state).toBe('connected');
   });
 
-  it('is refused for a wrong token: UNAUTHORIZED, and it is not tried again', async () => {
+  it('rejects with UNAUTHORIZED for a wrong token, and is not tried again', async () => {
     const { client, errors } = kit({ token: 'wrong', retryFirst: true });
     const error = await rejected(client.connect(), 'UNAUTHORIZED');
     expect([error.message, errors]).toEqual([expect.stringContaining('Give a valid one'), []]);
@@ -136,7 +109,7 @@ describe('the handshake', () => {
     expect([client.state, server.connections]).toEqual(['disconnected', 1]);
   });
 
-  it('tells what the server said before it refused', async () => {
+  it('rejects with the message of the ERROR that the server sent before it closed', async () => {
     server.options.answer = () => undefined;
     server.options.mute = true;
     const { client } = kit();
@@ -147,7 +120,7 @@ describe('the handshake', () => {
     expect((await rejected(connecting)).message).toContain('expired yesterday');
   });
 
-  it('tells it also where the server then says that it refuses', async () => {
+  it('rejects with that message also when the server then answers that the token is refused', async () => {
     server.options.mute = true;
     const connecting = kit().client.connect();
     await server.until(() => server.ofType(1).length === 1);
@@ -156,7 +129,7 @@ describe('the handshake', () => {
     expect((await rejected(connecting, 'UNAUTHORIZED')).message).toMatch(/does not accept this token.*expired yesterday/);
   });
 
-  it('is over when a server says so by an ERROR alone, also while it reconnects', async () => {
+  it('is not tried again after an ERROR with UNAUTHORIZED, also while the client reconnects', async () => {
     const { client } = kit({ reconnect: { delayMs: 1, maxDelayMs: 1 } });
     await client.connect();
     server.options.mute = true;
@@ -169,7 +142,7 @@ describe('the handshake', () => {
     expect(server.connections).toBe(2);
   });
 
-  it.each(['', 'pubkeeper-2.0', 'mqtt'])('is refused for the subprotocol %j: SUBPROTOCOL_REFUSED, and it is not tried again', async (subprotocol) => {
+  it.each(['', 'pubkeeper-2.0', 'mqtt'])('rejects with SUBPROTOCOL_REFUSED for the subprotocol %j, and is not tried again', async (subprotocol) => {
     server.options.subprotocol = subprotocol;
     const { client } = kit({ retryFirst: true });
     await rejected(client.connect(), 'SUBPROTOCOL_REFUSED');
@@ -177,8 +150,8 @@ describe('the handshake', () => {
     expect(server.packets).toEqual([]);
   });
 
-  it('ends by TIMEOUT when nothing answers: to the token, and to a registration, which it names', async () => {
-    // To dial has as long, and takes longer on a busy machine: time passes when the server has been asked.
+  it('rejects with TIMEOUT when the server does not answer the token or a registration, and names that registration', async () => {
+    // The same limit holds for opening the socket, which takes long on a busy machine: so the clock advances only after that.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
     server.options.mute = true;
@@ -200,13 +173,13 @@ describe('the handshake', () => {
     await answered;
     vi.advanceTimersByTime(150);
     const refused = await refusal;
-    // Who has many can read what is said all the same.
+    // The message names one of them, `details.topics` all.
     expect(refused.message).toBe('The server did not answer all registrations within 150 ms, such as that of never.answered.');
     expect(refused.details['topics']).toHaveLength(1001);
     expect(client.state).toBe('disconnected');
   });
 
-  it('ends when the server closes before it has answered', async () => {
+  it('rejects with CONNECTION_LOST when the server closes before it has answered', async () => {
     server.options.mute = true;
     const { client } = kit();
     const connecting = client.connect();
@@ -233,19 +206,19 @@ describe('the token', () => {
     ['gives a number', () => 7],
     ['gives an empty text', async () => Promise.resolve('')],
   ];
-  it.each(bad)('a function that %s: TOKEN_FAILED', async (_, token) => {
+  it.each(bad)('from a function that %s makes connect() reject with TOKEN_FAILED', async (_, token) => {
     const { client } = kit({ token: token as () => string });
     await rejected(client.connect(), 'TOKEN_FAILED');
     expect(server.packets).toEqual([]);
     expect(client.state).toBe('disconnected');
   });
 
-  it.each([['a text', 'x'.repeat(70_000)], ['a function', () => 'x'.repeat(70_000)]])('%s that 1.0 has no room for: PACKET_TOO_LONG, and no crash', async (_, token) => {
+  it.each([['a text', 'x'.repeat(70_000)], ['a function', () => 'x'.repeat(70_000)]])('as %s makes connect() reject with PACKET_TOO_LONG when it is too long for protocol 1.0', async (_, token) => {
     server.options.subprotocol = 'pubkeeper-1.0';
     await rejected(kit({ token }).client.connect(), 'PACKET_TOO_LONG');
   });
 
-  it('that comes after the connection has ended is not sent', async () => {
+  it('is not sent when it comes after the connection has ended', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
     let give!: (token: string) => void;
@@ -256,13 +229,13 @@ describe('the token', () => {
     await asked;
     vi.advanceTimersByTime(50);
     const { message } = await refusal;
-    expect(message).toBe('The token function did not answer within 50 ms.'); // the server is not to blame
+    expect(message).toBe('The token function did not answer within 50 ms.'); // the message blames the function, not the server
     give('secret');
     await client.disconnect();
     expect(server.packets).toEqual([]);
   });
 
-  it('that comes after the connection has ended is not sent on the next one either', async () => {
+  it('is not sent on the next connection either when it comes after its own has ended', async () => {
     const gives: ((token: string) => void)[] = [];
     const { client } = kit({ token: () => new Promise((resolve) => gives.push(resolve)), reconnect: { delayMs: 1, maxDelayMs: 1 } });
     const connecting = client.connect();
@@ -279,122 +252,5 @@ describe('the token', () => {
     gives[2]!('secret');
     await server.until(() => server.ofType(40).length === 2);
     expect(server.ofType(1)).toEqual([{ token: 'secret' }, { token: 'secret' }]);
-  });
-});
-
-describe('what a server may send wrong', () => {
-  const notify = strictEncode({ type: 12, payload: { patron_id: id(1), brewers: [] } });
-  const wrong: [string, string, Uint8Array | string][] = [
-    ['text', 'PROTOCOL_ERROR', '{"authenticated":true}'],
-    ['nothing', 'PACKET_INVALID', new Uint8Array(0)],
-    ['garbage', 'PACKET_INVALID', bytes('garbage, and not little of it')],
-    ['a truncated packet', 'PACKET_INVALID', notify.subarray(0, -1)],
-    ['a packet with more than it says', 'PACKET_INVALID', Buffer.concat([notify, notify])],
-    ['no JSON', 'PACKET_INVALID', unhex('63000300010000007b7d7b')],
-    ['a wrong shape', 'PACKET_INVALID', strictEncode({ type: 12, payload: { patron_id: id(1) } })],
-    ['an unknown type', 'PROTOCOL_ERROR', strictEncode({ type: 77, payload: {} })],
-    ['an ERROR', 'SERVER_ERROR', strictEncode({ type: 99, payload: { message: 'hm' } })],
-    ['an ERROR with a code', 'FORBIDDEN', strictEncode({ type: 99, payload: { message: 'hm', code: 'FORBIDDEN' } })],
-    ['an ERROR with an odd code', 'SERVER_ERROR', strictEncode({ type: 99, payload: { message: 'hm', code: '__proto__' } })],
-    ['an ERROR about odd ids', 'SERVER_ERROR', strictEncode({ type: 99, payload: { message: 'hm', patron_id: { toString: 1 } } })],
-  ];
-
-  it.each(wrong)('%s is reported as %s, and the connection goes on', async (_, code, data) => {
-    const { client, errors } = kit();
-    await client.connect();
-    server.sendRaw(data);
-    await vi.waitFor(() => expect(errors.length).toBe(1));
-    expect(errors[0]!.code).toBe(code);
-    const patron = client.addPatron('still.works', () => undefined);
-    await server.until(() => server.ofType(20).some(({ patron_id }) => patron_id === patron.patronId));
-    expect([client.state, server.connections]).toEqual(['connected', 1]);
-  });
-
-  it('a notification for somebody who is not there does nothing, and packets that are only for servers are reported', async () => {
-    const { client, errors } = kit();
-    await client.connect();
-    const ids = { patron_id: id(8), brewer_id: id(9) };
-    server.sendRaw(notify);
-    for (const [type, payload] of [[13, ids], [23, ids], [11, { topic: 'a', ...ids }], [30, {}], [2, { authenticated: false }]] as const) server.send({ type, payload });
-    server.send({ type: 99, payload: { message: 'last' } });
-    await vi.waitFor(() => expect(errors.at(-1)?.message).toBe('last'));
-    expect(errors.map(({ code, details }) => [code, details['type']])).toEqual([['PROTOCOL_ERROR', 11], ['PROTOCOL_ERROR', 30], ['SERVER_ERROR', undefined]]);
-    expect(client.state).toBe('connected');
-  });
-});
-
-describe('the heartbeat', () => {
-  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('asks a server that is silent, and stays with one that answers (%s)', async (subprotocol) => {
-    server.options = { ...server.options, heartbeat: 100, subprotocol };
-    const { client } = kit();
-    await client.connect();
-    await server.until(() => server.ofType(60).length >= 4);
-    expect([client.state, server.connections, server.faults]).toEqual(['connected', 1, []]);
-  });
-
-  it.each([
-    [1, 100],
-    [2, 100],
-    [2, undefined],
-  ])('is the sign of a server that can move pairs: %i brews, heartbeat %s', async (count, heartbeat) => {
-    const [x, y] = [new PairBrew(), Object.assign(new PairBrew(), { name: 'y', failover })];
-    let host!: BrewHost;
-    x.attach = (given?: BrewHost) => void (host = given!);
-    if (heartbeat) server.options.heartbeat = heartbeat;
-    const brews = [x, y].slice(0, count);
-    const { client } = kit({ brews });
-    await client.connect();
-    client.addPatron('one', () => undefined);
-    host.state?.('x', false, { patronId: id(1) });
-    client.addPatron('last', () => undefined);
-    await server.until(() => server.ofType(20).length === 2);
-    // To others: the packets of the protocol, and nothing else.
-    expect(server.ofType(40)).toEqual([{ brews: brews.map(({ name }) => name), bridge_mode: false }]);
-    const down = { brew: 'x', state: 'down', patron_id: id(1) };
-    expect(server.ofType(41)).toEqual(count > 1 && heartbeat ? [{ brew: 'x', state: 'up', moves: true }, down] : []);
-    expect(server.faults).toEqual([]);
-  });
-
-  it.each([[100, true], [99, false], [-1000, false], ['1000', false], [true, false]])('of %j is one: %s', async (heartbeat, isOne) => {
-    server.options.heartbeat = heartbeat as number;
-    let wake!: () => void;
-    const { client } = kit({ lifecycle: (run) => ((wake = run), () => undefined) });
-    await client.connect();
-    wake();
-    client.addPatron('after.it', () => undefined);
-    await server.until(() => server.ofType(20).length === 1);
-    expect(server.ofType(60).length > 0).toBe(isOne);
-  });
-
-  it('gives up a server that does not answer, and comes back', async () => {
-    server.options = { ...server.options, heartbeat: 100, answer: ({ type }) => (type === 60 ? [] : undefined) };
-    const { client, errors } = kit();
-    await client.connect();
-    await server.until(() => server.connections === 2 && server.ofType(40).length === 2);
-    expect(errors.some(({ code, message }) => code === 'CONNECTION_LOST' && /did not answer/.test(message))).toBe(true);
-    expect(server.faults).toEqual([]);
-  });
-
-  it('sends nothing to a server that announces none, nor when the page wakes up', async () => {
-    let wake!: () => void;
-    const { client } = kit({ lifecycle: (run) => ((wake = run), () => undefined) });
-    await client.connect();
-    wake();
-    const before = server.packets.length;
-    client.addPatron('a', () => undefined);
-    await server.until(() => server.packets.length > before);
-    expect(server.ofType(60)).toEqual([]);
-  });
-
-  it('is asked for at once when the page wakes up', async () => {
-    server.options.heartbeat = 60_000;
-    let wake!: () => void;
-    const stop = vi.fn();
-    const { client } = kit({ lifecycle: (run) => ((wake = run), stop) });
-    await client.connect();
-    wake();
-    await server.until(() => server.ofType(60).length === 1);
-    await client.disconnect();
-    expect(stop).toHaveBeenCalledTimes(1);
   });
 });

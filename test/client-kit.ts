@@ -1,0 +1,73 @@
+import WebSocket from 'ws';
+import { afterEach } from 'vitest';
+import { PubkeeperClient, type Brewer, type ClientOptions } from '../src/index.js';
+import { createServer, type PubkeeperServer } from '../src/server/index.js';
+
+// Servers and clients on real sockets, which end after the test, and what waits for their events.
+
+const clean: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const run of clean.splice(0).reverse()) await run();
+});
+
+/** Calls `run` after the test. */
+export const later = (run: () => Promise<unknown>): void => void clean.push(run);
+
+export const QUICK = { delayMs: 20, maxDelayMs: 50 };
+
+export async function serve(port = 0, tls?: { cert: Buffer; key: Buffer }): Promise<PubkeeperServer> {
+  const server = await createServer({ port, tls, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
+  later(() => server.close());
+  return server;
+}
+
+export function client(server: ClientOptions['server'], options: Partial<ClientOptions> = {}): PubkeeperClient {
+  const made = new PubkeeperClient({ server, token: 'secret', reconnect: QUICK, ...options });
+  later(() => made.disconnect());
+  return made;
+}
+
+export const once = <T>(subscribe: (listener: (event: T) => void) => () => void, wanted: (event: T) => boolean = () => true) =>
+  new Promise<T>((resolve) => {
+    const undo = subscribe((event) => {
+      if (!wanted(event)) return;
+      undo();
+      resolve(event);
+    });
+  });
+export const state = (of: PubkeeperClient, wanted: string): Promise<unknown> =>
+  of.state === wanted ? Promise.resolve() : once<string>((listener) => of.on('state', listener), (now) => now === wanted);
+export const matched = (brewer: Brewer): Promise<unknown> =>
+  brewer.isMatched ? Promise.resolve() : once<unknown>((listener) => brewer.on('matched', listener));
+
+/** Texts as they come, each to be awaited once. */
+export function inbox(): { callback: (data: Uint8Array) => void; next: () => Promise<string> } {
+  const texts: string[] = [];
+  const readers: ((text: string) => void)[] = [];
+  return {
+    callback: (data) => {
+      const text = new TextDecoder().decode(data);
+      const reader = readers.shift();
+      if (reader) reader(text);
+      else texts.push(text);
+    },
+    next: () => (texts.length ? Promise.resolve(texts.shift()!) : new Promise((resolve) => readers.push(resolve))),
+  };
+}
+
+/** A `ws` that remembers its sockets, so that a test can cut them. */
+export function cuttable(): { WebSocket: new (url: string, protocols?: string | string[]) => WebSocket; cut: (protocol: string) => number; sockets: WebSocket[] } {
+  const sockets: WebSocket[] = [];
+  class Cuttable extends WebSocket {
+    constructor(url: string, protocols?: string | string[]) {
+      super(url, protocols);
+      sockets.push(this);
+    }
+  }
+  const cut = (protocol: string) => {
+    const open = sockets.filter((socket) => socket.readyState === WebSocket.OPEN && socket.protocol.startsWith(protocol));
+    for (const socket of open) socket.terminate();
+    return open.length;
+  };
+  return { WebSocket: Cuttable, cut, sockets };
+}

@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest';
+import type { Brewer, CustomBrew, Patron } from '../../src/compat/index.js';
+import { settle } from '../helpers.js';
+import { compat, deferred, Inbox, serve, text } from './helpers.js';
+import { bus } from './bus.js';
+
+// A custom brew whose connections are still being made: which calls wait for them, and that a connection made too late is closed.
+
+describe('a custom brew', () => {
+  it('that is still connecting makes brewers wait, and is closed when its match has ended', async () => {
+    const server = await serve();
+    const { make, log } = bus();
+    const gate = deferred();
+    const writer = compat(server, { brews: [make({ gate: gate.promise })] });
+    const reader = compat(server, { brews: [make()] });
+    const texts = new Inbox<string>();
+    const token = reader.addPatron('slow.x', (patron) => patron.on('message', (data) => texts.put(text(data))));
+    const matched = deferred<Brewer>();
+    writer.addBrewer('slow.x', (brewer) => matched.resolve(brewer));
+    writer.on('error', () => undefined);
+    await Promise.all([reader.connect(), writer.connect()]);
+    const brewer = await matched.promise;
+    await expect(brewer.brewText('lost', { waitForBrews: 20 })).rejects.toThrow('all brews are not ready');
+    const sent = [brewer.brewText('first', { waitForBrews: 60_000 }), brewer.brewText('second', { waitForBrews: 60_000 })];
+    gate.resolve();
+    await Promise.all(sent);
+    expect([await texts.next(), await texts.next()]).toEqual(['first', 'second']);
+    const removed = new Promise((resolve) => brewer.once('removed', resolve));
+    reader.removePatron(token);
+    await removed;
+    await settle();
+    expect(log).toEqual(['brewer open', 'patron closed', 'brewer closed']);
+  });
+
+  /** A brewer whose connection is made when `gate` settles, and a brewer of the same brew that is connected. */
+  async function pending(gate: Promise<unknown>) {
+    const server = await serve();
+    const { make } = bus();
+    const open = make();
+    const writer = compat(server, {
+      brews: [
+        {
+          ...open,
+          connectBrewer: async (match) => {
+            if (match.topic === 'pending.x') await gate;
+            return open.connectBrewer!(match);
+          },
+        },
+      ],
+    });
+    const reader = compat(server, { brews: [make()] });
+    const errors = new Inbox<string>();
+    writer.on('error', ({ code }) => errors.put(code));
+    const texts = new Inbox<string>();
+    const listen = (patron: Patron) => patron.on('message', (data) => texts.put(text(data)));
+    const token = reader.addPatron('pending.x', listen);
+    reader.addPatron('open.x', listen);
+    const [slow, quick] = [deferred<Brewer>(), deferred<Brewer>()];
+    writer.addBrewer('pending.x', { cipher: 'none', autoRemoveListeners: false }, slow.resolve);
+    writer.addBrewer('open.x', { waitForBrews: 60_000 }, quick.resolve);
+    await Promise.all([reader.connect(), writer.connect()]);
+    return { reader, token, texts, errors, slow: await slow.promise, quick: await quick.promise };
+  }
+
+  it('whose connection never opens delays only its own brewer, and only until the match ends', async () => {
+    const { reader, token, texts, slow, quick } = await pending(new Promise(() => undefined));
+    await quick.brewText('free');
+    expect(await texts.next()).toBe('free');
+    const held = slow.brewText('nobody', { waitForBrews: false });
+    const waiting = slow.brewText('nobody', { waitForBrews: 60_000 });
+    const removed = new Promise((resolve) => slow.once('removed', resolve));
+    reader.removePatron(token);
+    await Promise.all([removed, held, waiting]);
+    await quick.brewText('still free');
+    expect(await texts.next()).toBe('still free');
+  });
+
+  it('keeps messages that are brewed with waitForBrews: false until it is connected, in order, up to 16 MiB', async () => {
+    const gate = deferred();
+    const { texts, errors, slow } = await pending(gate.promise);
+    for (const word of ['one', 'two', 'three']) await slow.brewText(word, { waitForBrews: false });
+    await slow.brew(new Uint8Array(16 * 1024 * 1024), { waitForBrews: false });
+    expect(await errors.next()).toBe('BUFFER_FULL');
+    gate.resolve();
+    await slow.brewText('four', { waitForBrews: 60_000 });
+    for (const word of ['one', 'two', 'three', 'four']) expect(await texts.next()).toBe(word);
+  });
+
+  /** A brewer and patrons over a brew whose connections the test makes: it resolves each gate with the function that sends. */
+  async function byHand(patrons: number) {
+    const server = await serve();
+    const log: string[] = [];
+    const gates: ReturnType<typeof deferred<(frame: Uint8Array) => unknown>>[] = [];
+    const hand: CustomBrew = {
+      name: 'hand',
+      connectBrewer: async () => {
+        const at = gates.length;
+        gates.push(deferred());
+        return { brew: await gates[at]!.promise, close: () => log.push(`closed ${at}`) };
+      },
+      connectPatron: () => ({ close: () => undefined }),
+    };
+    const [writer, reader] = [compat(server, { brews: [hand] }), compat(server, { brews: [hand] })];
+    const errors = new Inbox<string>();
+    writer.on('error', ({ code }) => errors.put(code));
+    const tokens = Array.from({ length: patrons }, () => reader.addPatron('hand.x'));
+    const matched = deferred<Brewer>();
+    writer.addBrewer('hand.x', { cipher: 'none', autoRemoveListeners: false, waitForBrews: 60_000 }, matched.resolve);
+    await reader.connect();
+    await writer.connect();
+    return { brewer: await matched.promise, gates, log, errors, reader, tokens };
+  }
+
+  it('whose match ends while it is connecting has its connection closed as soon as that is made', async () => {
+    const { brewer, gates, log, reader, tokens } = await byHand(1);
+    const removed = new Promise((resolve) => brewer.once('removed', resolve));
+    reader.removePatron(tokens[0]!);
+    await removed;
+    expect(log).toEqual([]);
+    gates[0]!.resolve(() => undefined);
+    await settle();
+    expect(log).toEqual(['closed 0']);
+  });
+
+  it('sends on each of its connections when all are made; brew() waits for all, and rejects when one throws', async () => {
+    const { brewer, gates, log, errors } = await byHand(2);
+    const slow = deferred();
+    const take = (at: number) => (frame: Uint8Array) => {
+      const word = text(frame.subarray(88));
+      log.push(`${at} ${word}`);
+      if (word === 'bad') throw new Error('of the connection');
+      return at === 0 ? slow.promise : undefined;
+    };
+    await brewer.brewText('early', { waitForBrews: false });
+    gates[0]!.resolve(take(0));
+    await settle();
+    expect(log).toEqual([]);
+    gates[1]!.resolve(take(1));
+    await settle();
+    expect(log).toEqual(['0 early', '1 early']);
+    let isSent = false;
+    const sent = brewer.brewText('late').then(() => (isSent = true));
+    await settle();
+    expect([log.slice(2), isSent]).toEqual([['0 late', '1 late'], false]);
+    slow.resolve();
+    await sent;
+    await expect(brewer.brewText('bad')).rejects.toMatchObject({ code: 'BREW_FAILED', cause: { message: 'of the connection' } });
+    expect(await errors.next()).toBe('BREW_FAILED');
+  });
+
+  it('none of whose connections could be made makes brew() reject', async () => {
+    const gate = deferred<Promise<never>>();
+    const { errors, slow } = await pending(gate.promise);
+    await slow.brewText('held', { waitForBrews: false });
+    gate.resolve(Promise.reject(new Error('refused')));
+    expect([await errors.next(), await errors.next()]).toEqual(['BREW_FAILED', 'BREW_FAILED']);
+    await expect(slow.brewText('too late')).rejects.toMatchObject({ code: 'BREW_FAILED' });
+  });
+});

@@ -1,0 +1,13 @@
+import type { RegistryRecord } from '../../../src/server/cluster/records.js';
+import { id } from '../../helpers.js';
+
+/** A brewer as it is in the registry. */
+export const brewerRecord = (n: number, at: number, topic = 'a.b'): RegistryRecord => ({
+  kind: 'brewer',
+  id: id(n),
+  topic,
+  config: { cipher: { mode: 'NONE', key: '' } },
+  brews: [{ name: 'websocket', hostname: null, port: null }],
+  down: [],
+  at,
+});

@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { isSecure, reachedBy } from '../../src/server/own-relay.js';
+import { id } from '../helpers.js';
+
+describe('the own relay', () => {
+  const packet = (brew: object) => ({ type: 12, payload: { patron_id: id(1), brewers: [{ topic: 'a', brewer_id: id(2), brewer_config: {}, brew: { name: 'websocket', ...brew } }] } }) as const;
+  it('is announced under the host name by which a client reaches its server', () => {
+    const brewOf = (authority: string, secure: boolean, brew: object): object => {
+      const told = reachedBy({ authority, secure }, packet(brew) as never, (brewerId, patronId) => brewerId === id(2) && patronId === id(1));
+      return (told.payload as { brewers: { brew: object }[] }).brewers[0]!.brew;
+    };
+    expect(brewOf('a.example:9898', false, { hostname: null, ticket: 'x' })).toEqual({ name: 'websocket', hostname: 'a.example', port: 9898, secure: false, ticket: 'x' });
+    expect(brewOf('a.example', true, { hostname: null })).toMatchObject({ hostname: 'a.example', port: 443, secure: true });
+    expect(brewOf('[::1]', false, { hostname: null })).toMatchObject({ hostname: '[::1]', port: 80 });
+    expect(brewOf('a.example', true, { hostname: 'b', port: 1 })).toEqual({ name: 'websocket', hostname: 'b', port: 1 });
+    for (const hostname of ['127.0.0.1', 'localhost', '::1', '[::1]']) {
+      expect(brewOf('a.example', true, { hostname, port: 1, secure: false })).toEqual({ name: 'websocket', hostname: 'a.example', port: 443, secure: true });
+      for (const authority of ['127.0.0.1:9', '[::1]:9', 'localhost', '']) expect(brewOf(authority, false, { hostname, port: 1 })).toEqual({ name: 'websocket', hostname, port: 1 });
+    }
+  });
+
+  it('is reached by TLS when the server, a proxy or the origin of the page says so', () => {
+    const plain = { isTls: false, forwarded: undefined, origin: undefined, authority: 'a.example' };
+    expect(isSecure(plain)).toBe(false);
+    expect(isSecure({ ...plain, isTls: true })).toBe(true);
+    expect(isSecure({ ...plain, forwarded: 'https' })).toBe(true);
+    expect(isSecure({ ...plain, forwarded: 'http', origin: 'https://a.example' })).toBe(false);
+    expect(isSecure({ ...plain, origin: 'https://a.example' })).toBe(true);
+    expect(isSecure({ ...plain, origin: 'https://other.example' })).toBe(false);
+    expect(isSecure({ ...plain, authority: 'a.example:443' })).toBe(true);
+  });
+});
