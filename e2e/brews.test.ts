@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright';
+import puppeteer from 'puppeteer-core';
 import { build } from 'vite';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { MqttBrew } from '../src/brews/mqtt.js';
@@ -11,7 +12,7 @@ import { NatsBrew } from '../src/brews/nats.js';
 import { PubkeeperClient, type Brew } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { findProgram, mosquitto, nats, type Running } from '../test/brews/processes.js';
-import { launchChromium } from './browsers.js';
+import { findChromium, launchChromium, quietArgs } from './browsers.js';
 import { describeInChromium } from './engines.js';
 
 // The brews of browsers in a browser, put together by a bundler as an application would: tabs with each other, and with Node.
@@ -117,6 +118,37 @@ describeInChromium('in Chromium', () => {
     await page.waitForFunction('said.length === 3');
     expect(await page.evaluate('said')).toEqual([expect.stringMatching(/workers get that of their page's brew/), 'ready', await page.evaluate('own')]);
     await context.close();
+  });
+
+  it('BroadcastChannelBrew: a page stays in the back/forward cache, whatever is brewed meanwhile', async () => {
+    // Playwright does without that cache.
+    const cached = await puppeteer.launch({ executablePath: findChromium()!, ignoreDefaultArgs: ['--disable-back-forward-cache'], args: [...quietArgs] });
+    try {
+      const run = async (page: Awaited<ReturnType<typeof cached.newPage>>, script: string): Promise<unknown> => {
+        if (page.url() === 'about:blank') await page.goto(origin);
+        return page.evaluate(`(async () => { const pk = await import('/bundle.js'); const server = '${server.url}'; ${script} })()`);
+      };
+      const writes = `const say = async (text) => { brewer.brewText(text); while (!got.includes(text)) await new Promise((resolve) => setTimeout(resolve)); };`;
+      const [one, two] = [await cached.newPage(), await cached.newPage()];
+      await run(one, listen('new pk.BroadcastChannelBrew()', 'cache.*'));
+      // Reads itself, so that it goes on when the other page is left.
+      await run(two, `${listen('new pk.BroadcastChannelBrew()', 'cache.*')}
+        globalThis.brewer = client.addBrewer('cache.two');
+        while (brewer.patrons.size < 2) await new Promise((resolve) => brewer.on('added', resolve));
+        ${writes} await say('before');`);
+      await one.waitForFunction('got.length');
+      await run(two, `globalThis.left = new Promise((resolve) => brewer.on('removed', resolve));`);
+      await one.goto(`${origin}/other`);
+      await run(two, `await left; ${writes} for (let i = 0; i < 50; i++) await say('meanwhile ' + i);
+        globalThis.back = new Promise((resolve) => brewer.on('added', resolve));`);
+      await one.goBack();
+      expect(await one.evaluate('globalThis.got?.[0]')).toBe('before');
+      await run(two, `await back; ${writes} await say('after');`);
+      await one.waitForFunction(`got.includes('after')`);
+      expect(await one.evaluate('got')).toEqual(['before', 'meanwhile 49', 'after']);
+    } finally {
+      await cached.close();
+    }
   });
 
   const withNode = async (page: Page, topic: string, inBrowser: string, inNode: Brew): Promise<void> => {

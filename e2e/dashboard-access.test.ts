@@ -47,4 +47,29 @@ describeInChromium('the dashboard has nothing that axe-core finds fault with', (
     await expect.poll(() => page.locator('#connect').isVisible()).toBe(false);
     expect(await faults(page), 'without a connection').toEqual([]);
   });
+
+  it('draws charts in forced colours, whatever theme was chosen before', async () => {
+    const page = await dashboard.open({ colorScheme: 'light' });
+    await dashboard.expectState('Connected');
+    await page.locator('#theme').click();
+    await page.locator('#theme').click();
+    expect(await page.locator('#theme').getAttribute('title')).toBe('Theme: dark');
+    await dashboard.select(dashboard.memory);
+    await page.getByTitle('Chart percent').click();
+    /** How many pixels of the chart are just as dark as text on a page of these colours. */
+    const black = () =>
+      page.locator('.chart canvas').evaluate((canvas: HTMLCanvasElement) => {
+        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true })!;
+        copy.drawImage(canvas, 0, 0);
+        const pixels = new Uint32Array(copy.getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+        return pixels.filter((pixel) => pixel === 0xff000000).length;
+      });
+    await expect.poll(() => page.locator('.chart canvas').isVisible(), patient).toBe(true);
+    expect(await black()).toBe(0);
+    await page.emulateMedia({ colorScheme: 'light', forcedColors: 'active' });
+    await expect.poll(black, patient).toBeGreaterThan(20);
+    await page.emulateMedia({ colorScheme: 'light', forcedColors: 'none' });
+    await expect.poll(black, patient).toBe(0);
+    expect(dashboard.complaints).toEqual([]);
+  });
 });

@@ -36,9 +36,16 @@ interface Answering {
 }
 
 interface Outlet {
-  readonly channel: BroadcastChannel;
   readonly recent: Recent;
   readonly pairs: Set<string>;
+  /** Undefined while the page is put away. */
+  channel: BroadcastChannel | undefined;
+}
+
+interface Reader {
+  readonly pair: PatronPair;
+  channel: BroadcastChannel;
+  joining: Joining;
 }
 
 /**
@@ -51,8 +58,8 @@ export class BroadcastChannelBrew implements Brew {
   readonly name: string;
   readonly #lastValue: boolean;
   readonly #outlets = new Map<string, Outlet>();
-  /** The function that ends each patron, with the brewer that it reads. */
-  readonly #patrons = new Map<() => void, { readonly brewerId: string; readonly joining: Joining }>();
+  readonly #readers = new Set<Reader>();
+  #rests = false;
   #host: BrewHost | undefined;
 
   /** @throws {PubkeeperError} `OPTION_INVALID` where there is no BroadcastChannel, and without a `scope` in workers and in pages that may not use localStorage */
@@ -92,9 +99,10 @@ export class BroadcastChannelBrew implements Brew {
 
   startBrewer({ brewerId, patronId, missed, accepting }: BrewerPair): () => void {
     this.brewerDetails({ brewerId });
-    const { channel, pairs, recent } = this.#outlets.get(brewerId)!;
+    const outlet = this.#outlets.get(brewerId)!;
+    const { pairs, recent } = outlet;
     pairs.add(patronId);
-    const accepted = recent.expect(patronId, missed, (answer, unasked) => reply(channel, patronId, answer, unasked));
+    const accepted = recent.expect(patronId, missed, (answer, unasked) => reply(outlet, patronId, answer, unasked));
     if (accepted) accepting?.(accepted);
     return once(() => {
       pairs.delete(patronId);
@@ -102,15 +110,85 @@ export class BroadcastChannelBrew implements Brew {
     });
   }
 
-  startPatron({ brewerId, patronId, receive }: PatronPair): () => void {
+  startPatron(pair: PatronPair): () => void {
+    const reader: Reader = { pair, ...this.#read(pair) };
+    this.#readers.add(reader);
+    return once(() => this.#end(reader));
+  }
+
+  brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    const outlet = this.#outlets.get(brewerId);
+    if (!outlet?.pairs.size) return;
+    return outlet.recent.add(frame, () => {
+      // What is brewed while the page is being put away goes by a channel that is closed at once.
+      const channel = outlet.channel ?? new BroadcastChannel(this.#address(brewerId));
+      channel.postMessage(compact(frame));
+      if (channel !== outlet.channel) channel.close();
+    });
+  }
+
+  renew({ brewerId }: Pick<PatronPair, 'brewerId'>, brews: boolean): void {
+    if (brews || this.#rests) return;
+    for (const { pair, joining } of this.#readers) if (pair.brewerId === brewerId) joining.again();
+  }
+
+  /** Closes all channels: a message on an open one would evict the page from the back/forward cache. */
+  rest(): void {
+    this.#rests = true;
+    for (const outlet of this.#outlets.values()) shut(outlet);
+    for (const reader of this.#readers) stop(reader);
+  }
+
+  wake(): void {
+    if (!this.#rests) return;
+    this.rest(); // also ends what was started meanwhile
+    this.#rests = false;
+    for (const [brewerId, outlet] of this.#outlets) this.#hear(brewerId, outlet);
+    for (const reader of this.#readers) Object.assign(reader, this.#read(reader.pair, reader.joining.last));
+  }
+
+  endBrewer(brewerId: string): void {
+    const outlet = this.#outlets.get(brewerId);
+    this.#outlets.delete(brewerId);
+    if (!outlet) return;
+    outlet.recent.clear();
+    shut(outlet); // what is on its way could not be answered
+  }
+
+  close(): void {
+    for (const id of this.#outlets.keys()) this.endBrewer(id);
+    for (const reader of this.#readers) this.#end(reader);
+    this.#rests = false;
+  }
+
+  #outlet(brewerId: string): Outlet {
+    const recent = new Recent(this.#lastValue, (error) => this.#host!.report(error));
+    const outlet: Outlet = { recent, pairs: new Set(), channel: undefined };
+    this.#hear(brewerId, outlet);
+    return outlet;
+  }
+
+  #hear(brewerId: string, outlet: Outlet): void {
+    const { recent, pairs } = outlet;
+    const channel = (outlet.channel = this.#channel(brewerId));
+    channel.onmessage = ({ data }: { readonly data: unknown }) => {
+      if (!isAsking(data)) return;
+      if (data.got) return recent.arrived(data.ask);
+      const answer = recent.asked(data.ask, pairs.has(data.ask));
+      if (answer) reply(outlet, data.ask, answer);
+    };
+  }
+
+  /** @param last the last frame that was delivered before, if this is a return */
+  #read({ brewerId, patronId, receive }: PatronPair, last?: Uint8Array): Pick<Reader, 'channel' | 'joining'> {
     const channel = this.#channel(brewerId);
     const joining = new Joining({
       ask: () => channel.postMessage({ ask: patronId } satisfies Asking),
       got: () => channel.postMessage({ ask: patronId, got: true } satisfies Asking),
       deliver: (frame, retained) => receive(frame, retained),
-      // Nobody brews here: the browser keeps the two apart after all, or the brewer's tab is frozen.
+      // No brewer answers: the browser keeps the two apart after all, or the brewer's tab is frozen.
       unanswered: () => this.#host!.state?.(this.name, false, { brewerId, patronId }),
-      last: undefined,
+      last,
     });
     channel.onmessage = ({ data }: { readonly data: unknown }) => {
       const frame = bytesOf(data);
@@ -120,55 +198,20 @@ export class BroadcastChannelBrew implements Brew {
       }
     };
     joining.begin();
-    const stop = once(() => {
-      joining.stop();
-      channel.onmessage = null;
-      channel.close();
-      this.#patrons.delete(stop);
-    });
-    this.#patrons.set(stop, { brewerId, joining });
-    return stop;
+    return { channel, joining };
   }
 
-  brew(brewerId: string, frame: Uint8Array<ArrayBuffer>): void | Promise<void> {
-    const outlet = this.#outlets.get(brewerId);
-    if (!outlet?.pairs.size) return;
-    return outlet.recent.add(frame, () => outlet.channel.postMessage(compact(frame)));
+  #end(reader: Reader): void {
+    stop(reader);
+    this.#readers.delete(reader);
   }
 
-  renew({ brewerId }: Pick<PatronPair, 'brewerId'>, brews: boolean): void {
-    for (const reader of brews ? [] : this.#patrons.values()) if (reader.brewerId === brewerId) reader.joining.again();
-  }
-
-  endBrewer(brewerId: string): void {
-    const outlet = this.#outlets.get(brewerId);
-    this.#outlets.delete(brewerId);
-    if (!outlet) return;
-    outlet.recent.clear();
-    outlet.channel.onmessage = null; // questions in transit could not be answered on a closed channel
-    outlet.channel.close();
-  }
-
-  close(): void {
-    for (const id of this.#outlets.keys()) this.endBrewer(id);
-    for (const stop of this.#patrons.keys()) stop();
-  }
-
-  #outlet(brewerId: string): Outlet {
-    const channel = this.#channel(brewerId);
-    const recent = new Recent(this.#lastValue, (error) => this.#host!.report(error));
-    const pairs = new Set<string>();
-    channel.onmessage = ({ data }: { readonly data: unknown }) => {
-      if (!isAsking(data)) return;
-      if (data.got) return recent.arrived(data.ask);
-      const answer = recent.asked(data.ask, pairs.has(data.ask));
-      if (answer) reply(channel, data.ask, answer);
-    };
-    return { channel, recent, pairs };
+  #address(brewerId: string): string {
+    return `pubkeeper:${this.scope}:${brewerId}`;
   }
 
   #channel(brewerId: string): BroadcastChannel {
-    const channel = new BroadcastChannel(`pubkeeper:${this.scope}:${brewerId}`);
+    const channel = new BroadcastChannel(this.#address(brewerId));
     channel.onmessageerror = () => this.#host!.dropped('malformed');
     // In Node an open channel keeps the process alive; only the client's connection should.
     (channel as { unref?(): void }).unref?.();
@@ -176,8 +219,24 @@ export class BroadcastChannelBrew implements Brew {
   }
 }
 
-function reply(channel: BroadcastChannel, to: string, { frames, retained }: Answer, unasked = false): void {
-  channel.postMessage({ to, frames: frames.map(compact), retained, ...(unasked && { unasked }) } satisfies Answering);
+function closeChannel(channel: BroadcastChannel | undefined): void {
+  if (!channel) return;
+  channel.onmessage = null;
+  channel.close();
+}
+
+function shut(outlet: Outlet): void {
+  closeChannel(outlet.channel);
+  outlet.channel = undefined;
+}
+
+function stop({ channel, joining }: Reader): void {
+  joining.stop();
+  closeChannel(channel);
+}
+
+function reply({ channel }: Outlet, to: string, { frames, retained }: Answer, unasked = false): void {
+  channel?.postMessage({ to, frames: frames.map(compact), retained, ...(unasked && { unasked }) } satisfies Answering);
 }
 
 /** `postMessage` copies the whole buffer behind a view: that must hold the frame and nothing else. */

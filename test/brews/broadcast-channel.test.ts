@@ -160,6 +160,82 @@ describe('BroadcastChannelBrew', () => {
     expect([box, other, third].map(({ all }) => all.map(({ text }) => text))).toEqual([['one'], ['one', 'two'], ['three', 'four']]);
   });
 
+  /** Counts the channels that are open. */
+  function counted(): () => number {
+    const open = new Set<BroadcastChannel>();
+    class Counted extends BroadcastChannel {
+      constructor(name: string) {
+        super(name);
+        open.add(this);
+      }
+      override close(): void {
+        open.delete(this);
+        super.close();
+      }
+    }
+    vi.stubGlobal('BroadcastChannel', Counted);
+    clean.push(() => vi.unstubAllGlobals());
+    return () => open.size;
+  }
+
+  it('has no channel open while the page is put away, and goes on afterwards with what is new', async () => {
+    const writer = channel();
+    const reader = channel();
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    const other = await pair(writer.brew, channel().brew, box.brewerId);
+    expect(await other.next()).toBe('one');
+
+    const open = counted();
+    const { brew } = channel();
+    const away = await pair(writer.brew, brew, box.brewerId);
+    const own = await pair(brew, writer.brew);
+    expect(await away.next()).toBe('one');
+    await own.say('own');
+    expect(await own.next()).toBe('own');
+    const before = open();
+    brew.rest();
+    brew.rest(); // a page is hidden, and then frozen
+    expect(open()).toBe(before - 2);
+    brew.renew({ brewerId: box.brewerId }, false); // says nothing by a channel that is closed
+    await box.say('two');
+    expect(await other.next()).toBe('two');
+    await own.say('while it is left');
+    expect(await own.next()).toBe('while it is left');
+    expect(open()).toBe(before - 2);
+
+    brew.wake();
+    brew.wake();
+    expect(open()).toBe(before);
+    expect(await away.next()).toBe('two');
+    await box.say('three');
+    await own.say('again');
+    expect([await away.next(), await own.next()]).toEqual(['three', 'again']);
+    expect(away.all.map(({ text }) => text)).toEqual(['one', 'two', 'three']);
+    const late = await pair(brew, channel().brew, own.brewerId);
+    expect(await late.next()).toBe('again'); // it is heard where it brews, too
+  });
+
+  it('gives one that comes back from the cache no message twice, and closes while it is put away', async () => {
+    const writer = channel();
+    const reader = channel();
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    reader.brew.rest();
+    reader.brew.wake();
+    await box.say('two');
+    expect(await box.next()).toBe('two');
+    expect(box.all.map(({ text }) => text)).toEqual(['one', 'two']);
+    reader.brew.rest();
+    reader.brew.close();
+    const open = counted();
+    reader.brew.wake(); // nothing is left to be opened again
+    expect(open()).toBe(0);
+    expect(reader.errors).toEqual([]);
+  });
+
   it('refuses a scope that is no word, and a second client', () => {
     thrown(() => new BroadcastChannelBrew({ scope: 'a b' }), 'OPTION_INVALID');
     const { brew, host } = channel();

@@ -132,8 +132,10 @@ describe('diff', () => {
   });
 
   it('of bytes: how many, and where the first is', () => {
-    const note = diff(entry(Uint8Array.of(0, 1, 2)), entry(Uint8Array.of(0, 9, 2, 3))).note;
-    expect(note).toBe('1 of 3 bytes differ, the first at offset 1; 1 bytes longer.');
+    const note = (before: number[], after: number[]) => diff(entry(Uint8Array.from(before)), entry(Uint8Array.from(after))).note;
+    expect(note([0, 1, 2], [0, 9, 2, 3])).toBe('1 of 3 bytes differs, the first at offset 1; 1 byte longer.');
+    expect(note([0, 1, 2], [9])).toBe('1 of 1 byte differs, the first at offset 0; 2 bytes shorter.');
+    expect(note(Array(2000).fill(0), Array(2000).fill(1))).toBe('2,000 of 2,000 bytes differ, the first at offset 0.');
   });
 
   it('ends', () => {

@@ -111,8 +111,8 @@ class Chart {
   #options() {
     const style = getComputedStyle(document.documentElement);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
-    const axis = { stroke: colour('--muted'), font: `11px ${colour('--sans')}`, grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
-    const points = { show: false, filter: () => this.#series.alone, size: 5, fill: colour('--accent') };
+    const axis = { stroke: colour('--axis'), font: `11px ${colour('--sans')}`, grid: { stroke: colour('--grid'), width: 1 }, ticks: { show: false } };
+    const points = { show: false, filter: () => this.#series.alone, size: 5, fill: colour('--curve') };
     // The range of values that a point stands for: bounds without lines, with a light fill between them.
     const bound = { points: { show: false } };
     return {
@@ -122,8 +122,8 @@ class Chart {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: { y: { range: (_plot, min, max) => rangeOf(min, max) } },
-      series: [{}, { stroke: colour('--accent'), width: 1.75, fill: colour('--accent-wash'), points }, bound, bound],
-      bands: [{ series: [3, 2], fill: colour('--accent-wash') }],
+      series: [{}, { stroke: colour('--curve'), width: 1.75, fill: colour('--curve-wash'), points }, bound, bound],
+      bands: [{ series: [3, 2], fill: colour('--curve-wash') }],
       axes: [
         { ...axis, size: 24, gap: 4, space: 70, values: timesOf },
         { ...axis, size: (_plot, labels) => widthOf(labels), gap: 6, space: 24, values: (_plot, splits) => formatTicks(splits) },

@@ -1,5 +1,5 @@
 // What differs between two payloads. Uses no DOM, so that it can be tested anywhere.
-import { formatExactly, formatNumber } from './format.js';
+import { formatExactly, formatNumber, plural } from './format.js';
 import { cut, isRecord, nameOf, quoted, read } from './payload.js';
 
 /** @typedef {{ kind: 'changed' | 'added' | 'removed', where: string, before: string, after: string, delta: string }} Change */
@@ -93,8 +93,8 @@ function describeBytes(before, after) {
   const longer = after.length - before.length;
   if (!changed && !longer) return SAME;
   const parts = [];
-  if (changed) parts.push(`${changed} of ${shared} bytes differ, the first at offset ${first}`);
-  if (longer) parts.push(`${Math.abs(longer)} bytes ${longer > 0 ? 'longer' : 'shorter'}`);
+  if (changed) parts.push(`${formatExactly(changed)} of ${plural(shared, 'byte')} ${changed === 1 ? 'differs' : 'differ'}, the first at offset ${first}`);
+  if (longer) parts.push(`${plural(Math.abs(longer), 'byte')} ${longer > 0 ? 'longer' : 'shorter'}`);
   return `${parts.join('; ')}.`;
 }
 
