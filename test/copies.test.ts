@@ -1,14 +1,14 @@
 import { afterEach, expect, it } from 'vitest';
 import type * as sdk from '../src/index.js';
-import { Brewer, Patron, PubkeeperClient, type WebSocketConstructor } from '../src/index.js';
+import { Brewer, Patron, PubkeeperClient, PubkeeperError, type WebSocketConstructor } from '../src/index.js';
 import { createServer } from '../src/server/index.js';
 import { NodeWebSocket } from '../src/platform/node-socket.js';
 import { thrown } from './helpers.js';
 
-type Package = Pick<typeof sdk, 'Brewer' | 'Patron' | 'PubkeeperClient'>;
+type Package = Pick<typeof sdk, 'Brewer' | 'Patron' | 'PubkeeperClient' | 'PubkeeperError'>;
 /** A second copy of the package, as a page has that loads it by a script tag and bundles it too. */
 const other = (await import(new URL('../dist/pubkeeper.esm.min.js', import.meta.url).href)) as Package;
-const own: Package = { Brewer, Patron, PubkeeperClient };
+const own: Package = { Brewer, Patron, PubkeeperClient, PubkeeperError };
 
 const TOKEN = 'token-of-copies';
 const clean: (() => Promise<void>)[] = [];
@@ -31,6 +31,18 @@ it.each([
   if (!brewer.isMatched) await matched;
   await brewer.brewText('across');
   expect(await heard).toBe('across');
+});
+
+it('a token function that throws UNAUTHORIZED of the other copy ends the client', async () => {
+  const server = await createServer({ port: 0, tokens: { [TOKEN]: [] } });
+  clean.push(() => server.close());
+  const token = (): string => {
+    throw new other.PubkeeperError('UNAUTHORIZED', 'Log in again.');
+  };
+  const client = new PubkeeperClient({ server: server.url, token, retryFirst: true });
+  clean.push(() => client.disconnect());
+  await expect(client.connect()).rejects.toMatchObject({ code: 'UNAUTHORIZED', message: 'Log in again.' });
+  expect(client.state).toBe('disconnected');
 });
 
 it('what is neither a patron nor a brewer is told to be no topic', () => {

@@ -85,9 +85,13 @@ export class PubkeeperError extends Error {
 
   constructor(code: ErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
-    this.name = 'PubkeeperError';
     this.code = code;
     this.details = details;
+  }
+
+  // A getter, since an assignment throws where a page has frozen `Error.prototype`.
+  override get name(): string {
+    return 'PubkeeperError';
   }
 }
 
@@ -97,4 +101,4 @@ export const bufferFull = (where: string, details: Readonly<Record<string, unkno
 
 /** Any thrown value as a {@link PubkeeperError}: unchanged if it is one, otherwise as the `cause` of a new one with this `code`. */
 export const asPubkeeperError = (error: unknown, code: ErrorCode, message: string): PubkeeperError =>
-  error instanceof PubkeeperError ? error : new PubkeeperError(code, message, {}, error);
+  (error as Partial<PubkeeperError> | undefined)?.name === 'PubkeeperError' ? (error as PubkeeperError) : new PubkeeperError(code, message, {}, error);

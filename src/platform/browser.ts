@@ -7,7 +7,14 @@ import type { ClientOptions, CryptoEngine, WebSocketConstructor } from '../core/
  * The browser's own WebSocket, unless another one is given. Looked up when a client is made, and not by way of isomorphic-ws: a bundler
  * that ignores the field `browser` of that package would take its Node version.
  */
-export const webSocket = (given?: WebSocketConstructor): Pick<ClientOptions, 'WebSocket' | 'prepare'> => ({ WebSocket: given ?? globalThis.WebSocket });
+export const webSocket = (given?: WebSocketConstructor): Pick<ClientOptions, 'WebSocket' | 'prepare'> => ({
+  WebSocket: given ?? globalThis.WebSocket,
+  // While a page is prerendered, Chromium holds its connections back: `connect()` waits until it is visited, and no timeout runs.
+  prepare: async () => {
+    const page: (Document & { readonly prerendering?: boolean }) | undefined = globalThis.document;
+    if (page?.prerendering) await new Promise((shown) => page.addEventListener('prerenderingchange', shown));
+  },
+});
 
 /** The core's engine: WebCrypto, or plain JavaScript. */
 export const engine: CryptoEngine | undefined = undefined;

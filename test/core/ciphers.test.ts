@@ -314,6 +314,16 @@ describe('the engine of a page', () => {
     expect([isSync(from - 10), isSync(from + 10)]).toEqual([true, false]);
   });
 
+  it.each([
+    ['shared', new SharedArrayBuffer(70_000)],
+    ['resizable', new (ArrayBuffer as unknown as new (length: number, options: object) => ArrayBuffer)(70_000, { maxByteLength: 100_000 })],
+  ])('bytes in %s memory, which WebCrypto refuses, are sealed all the same', async (_, memory) => {
+    const aes = webCryptoEngine(webcrypto.subtle as never).cbc(new Uint8Array(16));
+    await aes.seal(new Uint8Array(1)); // from now on its key is there, and calls are made at once
+    const data = new Uint8Array(memory).fill(7);
+    expect(Buffer.from(data).equals(await aes.open(await aes.seal(data)))).toBe(true);
+  });
+
   it('a key that WebCrypto refuses rejects the call that needs it, and nothing else', async () => {
     const engine = webCryptoEngine({ ...webcrypto.subtle, importKey: () => Promise.reject(new Error('no such key')) } as never);
     const aes = engine.cbc(new Uint8Array(24));

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Drops, type Drop } from '../../src/core/drops.js';
 import { asPubkeeperError, PubkeeperError } from '../../src/core/errors.js';
@@ -130,6 +131,13 @@ describe('PubkeeperError', () => {
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({ name: 'PubkeeperError', code: 'TIMEOUT', message: 'Too late.', details: { ms: 5 }, cause });
     expect('cause' in new PubkeeperError('TIMEOUT', 'x')).toBe(false);
+  });
+
+  it('can be made where Error.prototype is frozen', () => {
+    const code = `import { PubkeeperError } from ${JSON.stringify(new URL('../../dist/core/index.js', import.meta.url).href)};
+      Object.freeze(Error.prototype);
+      console.log(new PubkeeperError('TIMEOUT', 'Too late.').name);`;
+    expect(execFileSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' })).toBe('PubkeeperError\n');
   });
 
   it('is left alone by asPubkeeperError; anything else is wrapped', () => {

@@ -61,7 +61,7 @@ export function webCryptoEngine(api: Subtle): CryptoEngine {
       return {
         seal(plaintext) {
           const iv = randomBytes(BLOCK);
-          return run('encrypt', { iv }, plaintext, (ciphertext) => join(iv, ciphertext));
+          return run('encrypt', { iv }, plaintext.slice(), (ciphertext) => join(iv, ciphertext));
         },
         open,
         openAll,
