@@ -1,4 +1,3 @@
-import { closeSync, openSync } from 'node:fs';
 import { dashboardHandler } from '../dashboard/handler.js';
 import type { PubkeeperServer, RequestHandler } from '../server/index.js';
 import { createServer, jsonLogger, LOG_LEVELS } from '../server/index.js';
@@ -6,6 +5,7 @@ import type { Logger, LogLevel } from '../server/index.js';
 import { isLoopback } from '../server/upgrade.js';
 import { show } from '../core/id.js';
 import { ExitCode, usage } from './exit.js';
+import type { OnHangup } from './hangup.js';
 import { Output } from './output.js';
 import { Run } from './run.js';
 import { clusterOf, readSecrets, readsFiles } from './serve-files.js';
@@ -16,15 +16,15 @@ import type { Tell } from './tell.js';
 /** A logger that also tells what is no trouble. */
 type ServeLogger = Required<Logger> & { info(sentence: string): void };
 
-/** `pubkeeper serve` */
-export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
+/**
+ * `pubkeeper serve`
+ * @param onHangup says what SIGHUP does from when the server runs
+ */
+export async function serve(flags: ServeFlags, tell: Tell, onHangup: (running: OnHangup) => void): Promise<number> {
   const { port, host, relayPort, relayAddress, json, profile, origin, drainMs } = flags;
   const secrets = await readSecrets(flags);
   const cluster = await clusterOf(flags);
   check(flags, secrets.tokens !== undefined);
-  const run = new Run(tell, () => ExitCode.OK);
-  // Whoever reads the address has read it and may go.
-  const output = new Output(process.stdout, () => undefined, (error) => run.fail(error));
   let generated: string | undefined = undefined;
   // A token that was made here is given to the page, so that nobody has to type it.
   const http = dashboard(() => generated, numbersOf(flags).maxMessageBytes, tell);
@@ -44,8 +44,12 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
     logger,
   });
   generated = server.token;
-  // Before it is told that it serves: whoever reads that may send the signal.
-  reloadOnHangup(server, flags, logger, run);
+  // From here on a signal has something to close; until then it ends the process, also one that waits for NATS. All this before it is told
+  // that it serves: whoever reads that may send one.
+  const run = new Run(tell, () => ExitCode.OK);
+  // Whoever reads the address has read it and may go.
+  const output = new Output(process.stdout, () => undefined, (error) => run.fail(error));
+  onHangup({ end: () => run.end(ExitCode.OK), reload: reloader(server, flags, logger) });
   if (json) output.write(`${JSON.stringify(describe(server, relayPort))}\n`);
   else announce(server, relayPort, http !== undefined, flags.logFormat === 'json' ? logger : { info: (sentence) => tell.note(sentence) });
   const code = await run.ended;
@@ -86,14 +90,10 @@ function loggerOf({ logFormat, logLevel, verbose }: ServeFlags, tell: Tell): Ser
   };
 }
 
-/** At SIGHUP everything that came from files is read again. What is wrong then changes nothing. */
-function reloadOnHangup(server: PubkeeperServer, flags: ServeFlags, logger: ServeLogger, run: Run): void {
-  const terminal = hasTerminal();
+/** Everything that came from files is read again. What is wrong then changes nothing. */
+function reloader(server: PubkeeperServer, flags: ServeFlags, logger: ServeLogger): () => void {
   let reading = Promise.resolve();
-  process.on('SIGHUP', () => {
-    // The same signal says that the terminal in which it was started has been closed.
-    if (terminal && !hasTerminal()) return run.end(ExitCode.OK);
-    // By itself the signal would end the process, and to systemd that is no failure: nothing would start it again.
+  return () => {
     if (!readsFiles(flags)) return logger.info('SIGHUP: there are no files to read again.');
     // One after the other: what was read last is what holds.
     reading = reading.then(async () => {
@@ -105,16 +105,7 @@ function reloadOnHangup(server: PubkeeperServer, flags: ServeFlags, logger: Serv
         logger.error(`Nothing has changed, because not all files could be read again: ${why}`);
       }
     });
-  });
-}
-
-function hasTerminal(): boolean {
-  try {
-    closeSync(openSync('/dev/tty', 'r'));
-    return true;
-  } catch {
-    return false;
-  }
+  };
 }
 
 const describe = ({ url, relayUrl, port, token }: PubkeeperServer, relayPort: number | undefined): Record<string, unknown> => ({
