@@ -17,6 +17,8 @@ export interface BrewFlags extends ClientFlags {
 
 /** How long the end waits for what was sent to be taken, in seconds: a patron that was matched may be 10 s on its way. */
 const ACCEPT = 15;
+/** How long one who has pressed Ctrl-C waits until the other end has closed the connection too, and so has what was sent, in ms. */
+const PATIENCE = 5000;
 /** Errors that mean that something did not leave, or did not arrive. */
 const LOST: readonly string[] = ['BREW_FAILED', 'BUFFER_FULL', 'CONNECTION_CLOSED'];
 /** Errors that mean that a connection is not there. */
@@ -27,7 +29,11 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   const { lines, file, timeout, cipher } = flags;
   let waiting = true;
   // Ctrl-C is how one ends lines that come without end; it is a failure for what nobody has got.
-  const run = new Run(tell, (code) => (lines && !waiting ? ExitCode.OK : code));
+  let isInterrupted = false;
+  const run = new Run(tell, (code) => {
+    isInterrupted = true;
+    return lines && !waiting ? ExitCode.OK : code;
+  });
   const client = makeClient(flags, await makeBrews(flags.brew, true), run);
   let input: Readable | undefined;
   let isSending = false;
@@ -111,6 +117,10 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
       },
     });
   };
+  const unanswered = (): never => {
+    tell.error(failure(`The other end did not close the connection within ${PATIENCE} ms: what was sent on ${topic} last may be lost.`));
+    process.exit(ExitCode.FAILURE);
+  };
   const late = (seconds: number): Error => failure(`What was sent on ${topic} was not accepted within ${seconds} s: it may be lost.`);
 
   // brew() resolves before, and disconnect() waits for a second only: less than a patron may need to come over a broker.
@@ -154,6 +164,8 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   stopWatching();
   input?.destroy();
   await client.disconnect();
+  // By itself the process would wait for half a minute for a relay that is stuck.
+  if (isInterrupted) setTimeout(unanswered, PATIENCE).unref();
   if (code !== ExitCode.OK || !isLost) return code;
   // Ctrl-C ends lines well only if those that were read have left.
   tell.error(failure(`Not everything that was sent on ${topic} was accepted: some of it may be lost.`));
