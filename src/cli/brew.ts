@@ -17,6 +17,8 @@ export interface BrewFlags extends ClientFlags {
 
 /** How long to wait at the end until what was sent is accepted, in seconds: a matched patron may take 10 s to arrive. */
 const ACCEPT = 15;
+/** How long to wait after Ctrl-C until the other end has closed the connection too, and so has received what was sent, in ms. */
+const PATIENCE = 5000;
 /** Errors that mean that a message was not sent, or did not arrive. */
 const LOST: readonly string[] = ['BREW_FAILED', 'BUFFER_FULL', 'CONNECTION_CLOSED'];
 /** Errors that mean that there is no connection. */
@@ -27,7 +29,11 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   const { lines, file, timeout, cipher } = flags;
   let waiting = true;
   // Ctrl-C is the normal way to end an endless input of lines; but while no patron has come for them, it is a failure.
-  const run = new Run(tell, (code) => (lines && !waiting ? ExitCode.OK : code));
+  let isInterrupted = false;
+  const run = new Run(tell, (code) => {
+    isInterrupted = true;
+    return lines && !waiting ? ExitCode.OK : code;
+  });
   const client = makeClient(flags, await makeBrews(flags.brew, true), run);
   let input: Readable | undefined;
   let isSending = false;
@@ -111,6 +117,10 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
       },
     });
   };
+  const unanswered = (): never => {
+    tell.error(failure(`The other end did not close the connection within ${PATIENCE} ms: what was sent on ${topic} last may be lost.`));
+    process.exit(ExitCode.FAILURE);
+  };
   const late = (seconds: number): Error => failure(`What was sent on ${topic} was not accepted within ${seconds} s: it may be lost.`);
 
   // brew() resolves before this, and disconnect() waits for one second only: a patron may need longer to arrive over a broker.
@@ -154,6 +164,8 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   stopWatching();
   input?.destroy();
   await client.disconnect();
+  // Otherwise the process would wait half a minute for a relay that is stuck.
+  if (isInterrupted) setTimeout(unanswered, PATIENCE).unref();
   if (code !== ExitCode.OK || !isLost) return code;
   // After Ctrl-C the lines count as sent only if all that were read have left.
   tell.error(failure(`Not everything that was sent on ${topic} was accepted: some of it may be lost.`));

@@ -13,6 +13,7 @@ import {
 import type { BenchFlags } from './bench.js';
 import type { BrewFlags } from './brew.js';
 import { ExitCode, ExitError, usage } from './exit.js';
+import { watchHangup } from './hangup.js';
 import { BENCH, BREW, GENERAL, PATRON, SERVE, TOKEN } from './help.js';
 import type { PatronFlags } from './patron.js';
 import { addServeFlags } from './serve-flags.js';
@@ -60,7 +61,10 @@ function makeProgram(tell: Tell, done: (exitCode: number) => void): Command {
 
   addServeFlags(command(program, 'serve', 'Run a server: control server, relay and dashboard on one port', SERVE))
     .addOption(verbose())
-    .action(async (flags: ServeFlags) => done(await (await import('./serve.js')).serve(flags, tell)));
+    .action(async (flags: ServeFlags) => {
+      const onHangup = watchHangup();
+      done(await (await import('./serve.js')).serve(flags, tell, onHangup));
+    });
 
   client(command(program, 'patron', 'Subscribe to a topic or a pattern of topics, and print the messages', PATRON))
     .argument('<pattern>', "a topic, or a pattern such as 'demo.**'", parsePattern)

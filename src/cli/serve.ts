@@ -1,4 +1,3 @@
-import { closeSync, openSync } from 'node:fs';
 import { dashboardHandler } from '../dashboard/handler.js';
 import type { PubkeeperServer, RequestHandler } from '../server/index.js';
 import { createServer, jsonLogger, LOG_LEVELS } from '../server/index.js';
@@ -6,6 +5,7 @@ import type { Logger, LogLevel } from '../server/index.js';
 import { isLoopback } from '../server/upgrade.js';
 import { show } from '../core/id.js';
 import { ExitCode, usage } from './exit.js';
+import type { OnHangup } from './hangup.js';
 import { Output } from './output.js';
 import { Run } from './run.js';
 import { clusterOf, readSecrets, readsFiles } from './serve-files.js';
@@ -16,15 +16,15 @@ import type { Tell } from './tell.js';
 /** A logger with all levels, among them `info`. */
 type ServeLogger = Required<Logger> & { info(sentence: string): void };
 
-/** `pubkeeper serve` */
-export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
+/**
+ * `pubkeeper serve`
+ * @param onHangup called when the server runs, with what SIGHUP does from then on
+ */
+export async function serve(flags: ServeFlags, tell: Tell, onHangup: (running: OnHangup) => void): Promise<number> {
   const { port, host, relayPort, relayAddress, json, profile, origin, drainMs } = flags;
   const secrets = await readSecrets(flags);
   const cluster = await clusterOf(flags);
   check(flags, secrets.tokens !== undefined);
-  const run = new Run(tell, () => ExitCode.OK);
-  // The reader of stdout may go once it has read the address: that does not end the server.
-  const output = new Output(process.stdout, () => undefined, (error) => run.fail(error));
   let generated: string | undefined = undefined;
   // A generated token is given to the page, so that nobody has to type it.
   const http = dashboard(() => generated, numbersOf(flags).maxMessageBytes, tell);
@@ -44,8 +44,12 @@ export async function serve(flags: ServeFlags, tell: Tell): Promise<number> {
     logger,
   });
   generated = server.token;
-  // Before the server is announced: whoever reads that may send the signal.
-  reloadOnHangup(server, flags, logger, run);
+  // From here on a signal closes the server; before, it ends the process, also while that waits for NATS. Set up before the server is
+  // announced, since whoever reads that may send a signal at once.
+  const run = new Run(tell, () => ExitCode.OK);
+  // The reader of stdout may go once it has read the address: that does not end the server.
+  const output = new Output(process.stdout, () => undefined, (error) => run.fail(error));
+  onHangup({ end: () => run.end(ExitCode.OK), reload: reloader(server, flags, logger) });
   if (json) output.write(`${JSON.stringify(describe(server, relayPort))}\n`);
   else announce(server, relayPort, http !== undefined, flags.logFormat === 'json' ? logger : { info: (sentence) => tell.note(sentence) });
   const code = await run.ended;
@@ -86,14 +90,10 @@ function loggerOf({ logFormat, logLevel, verbose }: ServeFlags, tell: Tell): Ser
   };
 }
 
-/** At SIGHUP, reads everything again that came from files. If anything is wrong then, nothing changes. */
-function reloadOnHangup(server: PubkeeperServer, flags: ServeFlags, logger: ServeLogger, run: Run): void {
-  const terminal = hasTerminal();
+/** Reads everything again that came from files. If anything is wrong then, nothing changes. */
+function reloader(server: PubkeeperServer, flags: ServeFlags, logger: ServeLogger): () => void {
   let reading = Promise.resolve();
-  process.on('SIGHUP', () => {
-    // The same signal is sent when the terminal in which the server was started is closed.
-    if (terminal && !hasTerminal()) return run.end(ExitCode.OK);
-    // Without a listener the signal would end the process, and systemd, which takes that for a clean exit, would not start it again.
+  return () => {
     if (!readsFiles(flags)) return logger.info('SIGHUP: there are no files to read again.');
     // One after the other, so that what was read last counts.
     reading = reading.then(async () => {
@@ -105,16 +105,7 @@ function reloadOnHangup(server: PubkeeperServer, flags: ServeFlags, logger: Serv
         logger.error(`Nothing has changed, because not all files could be read again: ${why}`);
       }
     });
-  });
-}
-
-function hasTerminal(): boolean {
-  try {
-    closeSync(openSync('/dev/tty', 'r'));
-    return true;
-  } catch {
-    return false;
-  }
+  };
 }
 
 const describe = ({ url, relayUrl, port, token }: PubkeeperServer, relayPort: number | undefined): Record<string, unknown> => ({

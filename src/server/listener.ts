@@ -263,7 +263,10 @@ function pem({ cert, key }: TlsFiles): { cert: string | Buffer; key: string | Bu
  */
 export function checkTls(tls: TlsFiles): void {
   try {
-    createSecureContext(pem(tls));
+    const { cert, key } = pem(tls);
+    // Of one that is empty, as a file is in the midst of being copied, it makes a context all the same, and no handshake would succeed.
+    if (!cert.length || !key.length) throw new Error('empty');
+    createSecureContext({ cert, key });
   } catch {
     // What OpenSSL says is not passed on: it may quote the key.
     throw new PubkeeperError('OPTION_INVALID', 'The option "tls" (--tls-cert, --tls-key) must hold a certificate and the private key that belongs to it, both in PEM, the key without a passphrase.');

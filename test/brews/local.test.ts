@@ -745,6 +745,34 @@ describe('socket files', () => {
     expect(readdirSync(dir)).toEqual([]);
   });
 
+  it.skipIf(process.platform === 'win32')('are neither made nor read without a file descriptor, and that is what is said', () => {
+    const script = `
+      import { closeSync, openSync } from 'node:fs';
+      import { LocalBrew } from ${JSON.stringify(new URL('../../dist/brews/local.js', import.meta.url).href)};
+      const errors = [];
+      let told;
+      const brew = new LocalBrew({ directory: ${JSON.stringify(directory())} });
+      brew.attach({ reconnect: { delayMs: 1, maxDelayMs: 1, stableMs: 1000 }, report: (error) => (errors.push(error), told?.()) });
+      const [first, second] = ['0', '1'].map((digit) => ({ topic: 'demo.one', brewerId: digit.repeat(32), patronId: '2'.repeat(32) }));
+      const details = await brew.brewerDetails(first);
+      const open = [];
+      try { for (;;) open.push(openSync('/dev/null')); } catch (error) { console.log(error.code); }
+      await brew.brewerDetails(second);
+      const down = new Promise((resolve) => (told = resolve));
+      brew.startPatron({ ...first, details, receive: () => undefined });
+      await down;
+      open.forEach((one) => closeSync(one));
+      for (const { code, message } of errors) console.log(code, message.replace(/\\S+sock/, 'x'));
+      process.exit();`;
+    const { stdout, stderr } = spawnSync('sh', ['-c', 'ulimit -n 80; exec "$0" --input-type=module -e "$1"', process.execPath, script], { encoding: 'utf8', timeout: 20_000 });
+    expect([...stdout.trim().split('\n'), stderr]).toEqual([
+      'EMFILE',
+      expect.stringMatching(/^BREW_FAILED A LocalBrew cannot listen at "?x"? \(EMFILE\): no file descriptor is left: let this process open more files\.$/),
+      'CONNECT_FAILED Cannot read the local brewer at x (EMFILE: no file descriptor is left: let this process open more files).',
+      '',
+    ]);
+  });
+
   it('are not removed when the process exits, where their brewer has ended before: another may brew there by now', () => {
     const dir = directory();
     const script = `

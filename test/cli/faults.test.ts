@@ -123,6 +123,18 @@ describe.concurrent('a server that dies and comes back', () => {
     waiting.kill('SIGINT');
     expect(await waiting.exit).toBe(130);
   });
+
+  it('that is frozen is not waited for by one who ends lines, who is told that the last ones may be lost', async () => {
+    const server = await serve();
+    const patron = await listen('a', ['--lines'], server);
+    const brewer = pubkeeper(['brew', 'a', '--lines'], { env: server.env });
+    brewer.child.stdin!.write('one\n');
+    await patron.prints(/one\n/);
+    server.cli.kill('SIGSTOP');
+    brewer.kill('SIGINT');
+    expect([await brewer.exit, brewer.stderr.lines.at(-1)]).toEqual([1, expect.stringMatching(/did not close the connection within 5000 ms: what was sent on a last may be lost\.$/)]);
+    server.cli.kill('SIGCONT');
+  });
 });
 
 describe.concurrent('several servers', () => {

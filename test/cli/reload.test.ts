@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { open, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -57,6 +59,23 @@ describe.concurrent('SIGHUP', () => {
     server.kill('SIGHUP');
     await server.says(/SIGHUP: there are no files to read again\.\n/);
     expect(await result(['patron', 'a', '--server', url, '--token', 'x', '--timeout', '0.2'])).toMatchObject({ code: 124 });
+    server.kill('SIGTERM');
+    expect(await server.exit).toBe(0);
+  });
+
+  it.skipIf(process.platform === 'win32')('that comes while the server is yet starting has its files read again when it runs', async () => {
+    const path = join(directory, 'tokens.fifo');
+    execFileSync('mkfifo', [path]);
+    const server = pubkeeper(['serve', '--port', '0', '--tokens', path]);
+    // Open when the other end is: there it waits for the tokens.
+    const first = await open(path, 'w');
+    server.kill('SIGHUP');
+    await first.writeFile(JSON.stringify({ early: ALL }));
+    await first.close();
+    const url = await urlOf(server);
+    await writeFile(path, JSON.stringify({ late: ALL }));
+    await server.says(/were read again\.\n/);
+    expect(await result(['patron', 'a', '--server', url, '--token', 'late', '--timeout', '0.2'])).toMatchObject({ code: 124 });
     server.kill('SIGTERM');
     expect(await server.exit).toBe(0);
   });
@@ -121,6 +140,17 @@ describe.concurrent('SIGHUP', () => {
     await server.says(/Nothing has changed[^\n]+certificate and the private key that belongs to it/);
     expect(await shown(port)).toBe('after.example');
   });
+});
+
+it.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as const)('%s ends a server at once that waits for NATS', async (signal) => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const server = pubkeeper(['serve', '--port', '0', '--token', 't', '--cluster', `nats://127.0.0.1:${(silent.address() as AddressInfo).port}`]);
+  await once(silent, 'connection');
+  server.kill(signal);
+  expect(await server.exit).toBe(signal);
+  expect(server.stderr.all).toBe('');
+  silent.close();
 });
 
 describe.concurrent('logs', () => {

@@ -189,6 +189,11 @@ describe('reload', () => {
     const [one, two] = [first, second].map(({ cert }) => new X509Certificate(cert).fingerprint256) as [string, string];
     expect(await all()).toEqual([one, one]);
     expect(() => server.reload({ tls: { cert: second.cert, key: first.key } })).toThrow(/the private key that belongs to it/);
+    // OpenSSL takes what is empty, and then no handshake succeeds.
+    for (const empty of [{ cert: second.cert, key: '' }, { cert: new Uint8Array(0), key: second.key }, { cert: '', key: '' }]) {
+      expect(() => server.reload({ tls: empty })).toThrow(/the private key that belongs to it/);
+      await expect(start({ tls: empty })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    }
     expect(await all()).toEqual([one, one]);
     server.reload({ tls: second });
     expect(await all()).toEqual([two, two]);

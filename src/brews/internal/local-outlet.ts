@@ -8,7 +8,7 @@ import { show } from '../../core/id.js';
 import { prefixed } from './length-prefixed.js';
 import { Recent } from './recent.js';
 import { sameBytes } from './small.js';
-import { removeAtExit } from './socket-directory.js';
+import { isOutOfFiles, MORE_FILES, removeAtExit } from './socket-directory.js';
 
 /** While more than this many bytes wait for one reader, `brew` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -255,8 +255,8 @@ const crowded = (address: LocalAddress): PubkeeperError =>
 
 function deaf(path: string | undefined, cause: NodeJS.ErrnoException): PubkeeperError {
   const hint =
-    cause.code === 'EMFILE'
-      ? 'let this process open more files'
+    isOutOfFiles(cause)
+      ? MORE_FILES
       : path === undefined
         ? 'check what this host lets a process listen at'
         : cause.code === 'EADDRINUSE'

@@ -6,6 +6,7 @@ import { backoff } from '../../core/reconnect.js';
 import { LengthPrefixed } from './length-prefixed.js';
 import { type LocalAddress, placeOf } from './local-outlet.js';
 import { sameBytes } from './small.js';
+import { isOutOfFiles, MORE_FILES } from './socket-directory.js';
 
 /** After this many failures in a row, the pair is reported as down, so that it can go on over another brew. */
 const FAILURES = 3;
@@ -156,6 +157,8 @@ function unreachable(address: LocalAddress, cause: NodeJS.ErrnoException): Pubke
   const hint =
     cause.code === 'EACCES'
       ? 'it belongs to another user'
-      : `${cause.code ?? cause.message}: the brewer is gone, or its file system is not this one's`;
+      : isOutOfFiles(cause)
+        ? `${cause.code!}: ${MORE_FILES}`
+        : `${cause.code ?? cause.message}: the brewer is gone, or its file system is not this one's`;
   return new PubkeeperError('CONNECT_FAILED', `Cannot read the local brewer at ${placeOf(address)} (${hint}).`, { address }, cause);
 }

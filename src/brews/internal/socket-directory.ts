@@ -13,6 +13,10 @@ const STALE = 10_000;
 /** The mode bit of a directory that everybody may write to. */
 const STICKY = 0o1000;
 
+/** Whether no file descriptor is left, and what to say then. */
+export const isOutOfFiles = ({ code }: NodeJS.ErrnoException): boolean => code === 'EMFILE' || code === 'ENFILE';
+export const MORE_FILES = 'no file descriptor is left: let this process open more files';
+
 /** `$XDG_RUNTIME_DIR/pubkeeper`, or `pubkeeper-<uid>` in the directory for temporary files. */
 export function defaultDirectory(): string {
   const { XDG_RUNTIME_DIR: runtime = '' } = process.env;
@@ -38,7 +42,7 @@ export async function prepareDirectory(directory: string): Promise<void> {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new PubkeeperError(
       'BREW_FAILED',
-      `The directory ${show(directory)} cannot hold the sockets of a LocalBrew: ${why}. Give it another one as the option directory.`,
+      `The directory ${show(directory)} cannot hold the sockets of a LocalBrew: ${why}. Give it another one as the option directory, or, where that is left out, by XDG_RUNTIME_DIR.`,
       { directory },
       cause,
     );
@@ -104,7 +108,8 @@ function probe(path: string): Promise<'alive' | 'stale' | 'absent'> {
       resolve('alive');
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') resolve('absent');
+      // Without descriptors this process cannot listen either, and the attempt to do so says why.
+      if (isOutOfFiles(error) || error.code === 'ENOENT') resolve('absent');
       // Refused, or not a socket: nobody listens. After any other error somebody may, so the file stays.
       else resolve(error.code === 'ECONNREFUSED' || error.code === 'ENOTSOCK' ? 'stale' : 'alive');
     });
