@@ -14,9 +14,9 @@ const FOUND = 2.5 * HEARTBEAT;
 const STEP = 10;
 
 /**
- * A fake clock for clients and server: on a machine that halts, answers are read late, and a client would rightly ping again. Time passes
- * in steps, and the next step begins when everything that was sent in this one has arrived
- * at its other end, and the answer back.
+ * A fake clock for clients and server: on a machine that halts, answers are read late, and a client would rightly ping again.
+ * Time passes in steps, and the next step begins when everything that was sent in this one has arrived at its other end, and
+ * the answer has come back.
  */
 function ownTime() {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'] });
