@@ -76,7 +76,7 @@ describe('for await (const message of patron)', () => {
     expect(await Promise.all(loops)).toEqual([['1', '2', '3'], ['1', '2']]);
   });
 
-  it('yields a message before the one that its callback causes', async () => {
+  it('yields a message before another one that its callback causes', async () => {
     const { patron } = patronKit({ callback: (_, message) => void (message.text() === 'a' && send(patron, 'b')) });
     patron.newBrewers([info(1)]);
     const reading = collect(patron, 'b');

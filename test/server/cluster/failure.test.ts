@@ -155,7 +155,7 @@ describe.skipIf(!NATS)('a cluster in which a part fails', { timeout: 90_000 }, (
     await until(() => brewer.isMatched && patron.isMatched, 'the match');
     await brewer.brewText('before');
     expect(await box.upTo('before')).toContain('before');
-    // One after the other, so that one of these is the leader of the stream.
+    // One after the other, so that the leader of the stream may be among them.
     for (const nats of natses.slice(0, 2)) {
       nats.child.kill('SIGKILL');
       const late = writer.addBrewer(`three.new${nats.port}`);
