@@ -8,8 +8,8 @@ import { afterAll, beforeAll, expect } from 'vitest';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * The built package as it is installed, beside these packages and no others. Registers the hooks that lay it out and remove
- * it. Returns what runs a module there, which must complain of nothing, and gives what it has written.
+ * The built package as it is installed, with these packages and no others. Registers hooks that create and remove it. Returns
+ * a function that runs a module there, expects nothing on stderr, and returns what the module printed.
  */
 export function barePackage(packages: readonly string[]): (script: string) => string {
   let directory: string;

@@ -9,7 +9,7 @@ vi.mock('#platform', async (original) => {
   return { ...made, lifecycle: platform.lifecycle, engine: { ...made.engine, gcm: (key: Uint8Array) => (platform.sealed(), made.engine.gcm(key)) } };
 });
 
-it('an option that is given as undefined is one that is not given, also where the platform has it', async () => {
+it('an option that is undefined counts as not given, also if the platform has a default for it', async () => {
   const server = 'ws://127.0.0.1:1/ws';
   const client = new PubkeeperClient({ server, token: 'secret', lifecycle: undefined, engine: undefined });
   client.addBrewer('a');

@@ -3,7 +3,7 @@ import { afterEach } from 'vitest';
 import { PubkeeperClient, type Brewer, type ClientOptions } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 
-// Servers and clients on real sockets, which end after the test, and what waits for their events.
+// Servers and clients on real sockets, which end after the test, and helpers that wait for their events.
 
 const clean: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -55,7 +55,7 @@ export function inbox(): { callback: (data: Uint8Array) => void; next: () => Pro
   };
 }
 
-/** A `ws` that remembers its sockets, so that a test can cut them. */
+/** A `ws` that records its sockets, so that a test can cut them. */
 export function cuttable(): { WebSocket: new (url: string, protocols?: string | string[]) => WebSocket; cut: (protocol: string) => number; sockets: WebSocket[] } {
   const sockets: WebSocket[] = [];
   class Cuttable extends WebSocket {

@@ -16,17 +16,17 @@ import { brewSuite, type BrewFixture, type BrewSuiteOptions } from './brew-suite
 import { aedes } from './brews/aedes.js';
 import { findProgram, mosquitto, nats } from './brews/processes.js';
 
-// Every brew of this package against the real thing. `npm run conformance` prints the table.
+// Every brew of this package with its real broker or server. `npm run conformance` prints the table.
 
-/** What all tests of one brew share: a broker, a server. */
+/** What all tests of a brew share: a broker or a server. */
 interface Shared {
-  /** What makes the brews of one test, which reach each other and those of no other test. */
+  /** Returns a function that makes the brews of one test, which reach each other and those of no other test. */
   fresh(): () => Brew;
   stop(): unknown;
 }
 interface Candidate extends Omit<BrewSuiteOptions, 'make'> {
   readonly name: string;
-  /** Undefined where a program is not installed. */
+  /** Undefined if a program is not installed. */
   readonly start: (() => Promise<Shared>) | undefined;
   readonly host?: BrewFixture['host'];
 }
@@ -35,10 +35,10 @@ const natsServer = findProgram('nats-server');
 const mosquittoServer = findProgram('mosquitto');
 const unique = (): string => `test-${newId()}`;
 const KEEPS = { lastValue: true, tellsRetained: true } as const;
-/** Brews that stand beside others. */
+/** Brews that are used together with others. */
 const MOVES = { missed: true } as const;
 
-/** An MqttBrew with whatever broker. */
+/** An MqttBrew with the given broker. */
 const mqtt = (name: string, start: (() => Promise<{ url: string; stop: () => unknown }>) | undefined, qos: 0 | 1 = 0): Candidate => ({
   name,
   ...KEEPS,
@@ -52,7 +52,7 @@ const mqtt = (name: string, start: (() => Promise<{ url: string; stop: () => unk
     }),
 });
 
-/** What starts mosquitto, if it is installed. Not by WebSocket: there 2.0.11 holds large messages back. */
+/** Starts mosquitto, if it is installed. Not with WebSocket, as 2.0.11 delays large messages there. */
 const byMosquitto =
   mosquittoServer === undefined
     ? undefined

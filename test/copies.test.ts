@@ -6,7 +6,7 @@ import { NodeWebSocket } from '../src/platform/node-socket.js';
 import { thrown } from './helpers.js';
 
 type Package = Pick<typeof sdk, 'Brewer' | 'Patron' | 'PubkeeperClient' | 'PubkeeperError'>;
-/** A second copy of the package, as a page has that loads it by a script tag and bundles it too. */
+/** A second copy of the package, as in a page that loads it by a script tag and also bundles it. */
 const other = (await import(new URL('../dist/pubkeeper.esm.min.js', import.meta.url).href)) as Package;
 const own: Package = { Brewer, Patron, PubkeeperClient, PubkeeperError };
 
@@ -19,7 +19,7 @@ afterEach(async () => {
 it.each([
   ['this copy', 'the other', own, other],
   ['the other copy', 'this one', other, own],
-])('a client of %s takes the patrons and brewers of %s', async (_, __, { PubkeeperClient: Client }, { Patron: AnyPatron, Brewer: AnyBrewer }) => {
+])('a client of %s accepts the patrons and brewers of %s', async (_, __, { PubkeeperClient: Client }, { Patron: AnyPatron, Brewer: AnyBrewer }) => {
   const server = await createServer({ port: 0, tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] } });
   clean.push(() => server.close());
   const client = new Client({ server: server.url, token: TOKEN, WebSocket: NodeWebSocket as WebSocketConstructor });
@@ -45,30 +45,30 @@ it('a token function that throws UNAUTHORIZED of the other copy ends the client'
   expect(client.state).toBe('disconnected');
 });
 
-it('what is neither a patron nor a brewer is told to be no topic', () => {
+it('addPatron() and addBrewer() report an argument that is neither a patron nor a brewer as a malformed topic', () => {
   const client = new PubkeeperClient({ server: 'ws://127.0.0.1:1/ws', token: TOKEN });
   for (const wrong of [undefined, null, {}, 7, new Brewer('a')]) expect(thrown(() => client.addPatron(wrong as never)).code).toBe('PATTERN_INVALID');
   for (const wrong of [undefined, null, {}, 7, new Patron('a')]) expect(thrown(() => client.addBrewer(wrong as never)).code).toBe('TOPIC_INVALID');
 });
 
-it('a callback for a patron that has its own already is refused, since nobody would call it', () => {
+it('addPatron() refuses a callback for an existing patron, as it would never be called', () => {
   const client = new PubkeeperClient({ server: 'ws://127.0.0.1:1/ws', token: TOKEN });
   const patron = new Patron('a');
-  // @ts-expect-error It has a callback of its own, or none.
+  // @ts-expect-error An existing patron has its own callback, or none.
   expect(thrown(() => client.addPatron(patron, () => undefined)).code).toBe('OPTION_INVALID');
-  // And it can still be added.
+  // The patron can still be added.
   expect(client.addPatron(patron)).toBe(patron);
 });
 
-it('the options of a patron or brewer that is there already are its own: others do not compile', () => {
+it('addPatron() and addBrewer() ignore options of an existing patron or brewer, and such calls do not compile', () => {
   const client = new PubkeeperClient({ server: 'ws://127.0.0.1:1/ws', token: TOKEN });
-  // @ts-expect-error Its minCipher is that of new Patron().
+  // @ts-expect-error Its minCipher was given to new Patron().
   expect(client.addPatron(new Patron('a'), undefined, { minCipher: 'aes-gcm' }).minCipher).toBe('aes-cbc');
-  // @ts-expect-error Its cipher is that of new Brewer().
+  // @ts-expect-error Its cipher was given to new Brewer().
   expect(client.addBrewer(new Brewer('a'), { cipher: 'none' }).cipher).toBe('aes-gcm');
   const { signal } = new AbortController();
   client.addPatron(new Patron('a'), undefined, { signal });
-  // What may be either compiles as it did.
+  // An argument that may be either compiles as before.
   for (const either of ['a', new Patron('a')]) client.addPatron(either, undefined, { signal });
   for (const either of ['a', new Brewer('a')]) client.addBrewer(either, null);
 });

@@ -29,7 +29,7 @@ describe('src/core', () => {
     };
     const outside = specifiers.filter((specifier) => {
       if (specifier.startsWith('@noble/')) return false;
-      // What package.json chooses by condition: each choice must be one of the core.
+      // package.json chooses these by condition: each choice must be in the core.
       const choices = specifier.startsWith('#') ? Object.values(imports[specifier] ?? {}) : [];
       if (choices.length) return choices.some((path) => isOutside(resolve(root, path.replace(/^\.\/dist\//, 'src/'))));
       return !specifier.startsWith('.') || isOutside(resolve(file, '..', specifier));
@@ -37,7 +37,7 @@ describe('src/core', () => {
     expect(outside).toEqual([]);
   });
 
-  it('touches no global but the intrinsics of ECMAScript when it is imported', { timeout: 60_000 }, async () => {
+  it('accesses no global but the intrinsics of ECMAScript when it is imported', { timeout: 60_000 }, async () => {
     const realm = createBareRealm();
     const loaded = realm.run(await bundleCore());
     expect(Object.keys(loaded as object)).toContain('Patron');
@@ -54,13 +54,13 @@ describe('the bare realm of this test', () => {
       try {
         realm.run(code);
       } catch {
-        // A global that is missing may well throw; whether it was noticed is the question.
+        // A missing global may throw; the question is whether the access was noticed.
       }
       expect(realm.touched()).toHaveLength(1);
     },
   );
 
-  it('knows the intrinsics', () => {
+  it('allows the intrinsics', () => {
     const realm = createBareRealm();
     realm.run('[new Map(), new Uint8Array(1), Promise.resolve(), globalThis.Array, Symbol.iterator, globalThis.toString]');
     expect(realm.touched()).toEqual([]);
@@ -80,14 +80,14 @@ async function bundleCore(): Promise<string> {
   return `${output[0].code}\npubkeeperCore;`;
 }
 
-/** A realm with nothing of the host in it, that writes down the name of every global looked for in vain. */
+/** A realm without the host's globals, which records the name of every global that was not found. */
 function createBareRealm() {
   const context = vm.createContext(Object.create(null) as object, { codeGeneration: { strings: false, wasm: false } });
   const run = (code: string): unknown => vm.runInContext(code, context);
-  // V8 puts these two into every realm; neither is ECMAScript.
+  // V8 adds these two to every realm; neither is ECMAScript.
   run('delete globalThis.console; delete globalThis.WebAssembly;');
 
-  // Every lookup that the global object cannot answer goes on to its prototype.
+  // A lookup that the global object cannot answer goes to its prototype.
   const names = new Set<PropertyKey>();
   const inherited = run('Object.prototype') as object;
   const note = (name: PropertyKey) => Reflect.has(inherited, name) || names.add(name);

@@ -6,12 +6,12 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { newId } from '../src/core/index.js';
 import { findProgram } from './brews/processes.js';
 
-// `npm run demo:cluster` starts half a dozen processes and a browser: it must not leave one behind, however it ends.
+// `npm run demo:cluster` starts half a dozen processes and a browser: none must be left, however it ends.
 
 const START = fileURLToPath(new URL('../scripts/start.mjs', import.meta.url));
 const canLook = process.platform === 'linux' && findProgram('nats-server') !== undefined;
 
-/** The processes that have been started with this mark in their environment, and what these have started. */
+/** The processes that were started with this mark in their environment, and their descendants. */
 const marked = (mark: string): string[] =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -23,7 +23,7 @@ const marked = (mark: string): string[] =>
       }
     });
 
-/** The helpers of a browser that was killed end a moment after it. */
+/** Waits, as the helpers of a killed browser end a moment later. */
 const gone = (mark: string): Promise<void> => vi.waitFor(() => expect(marked(mark)).toEqual([]), { timeout: 10_000, interval: 50 });
 
 function demo(...args: string[]) {
@@ -63,7 +63,7 @@ describe.runIf(canLook)('npm run demo:cluster', { timeout: 120_000 }, () => {
   it.each([
     ['SIGINT', 'Starting three NATS servers', 130],
     ['SIGTERM', 'messages a second each', 143],
-  ] as const)('ends with all that it has started at %s, when it has said "%s"', async (signal, text, code) => {
+  ] as const)('ends all processes that it has started at %s, after it has printed "%s"', async (signal, text, code) => {
     const { mark, child, ended, says } = demo();
     await says(text);
     expect(marked(mark).length).toBeGreaterThan(1);
@@ -72,7 +72,7 @@ describe.runIf(canLook)('npm run demo:cluster', { timeout: 120_000 }, () => {
     await gone(mark);
   });
 
-  it('--headless ends by itself, when it has told what became of the messages', async () => {
+  it('--headless ends by itself after it has reported what happened to the messages', async () => {
     const { mark, ended, text } = demo('--seconds', '1');
     expect(await ended, text()).toBe(0);
     expect(text()).toMatch(/Messages of both flowed again \d+ ms after the failure: whole after \d+ ms\.\n/);

@@ -19,7 +19,7 @@ interface Name {
   readonly tags: readonly string[];
 }
 
-/** Every exported name, and every member of one that somebody else can reach, with what editors show for it. */
+/** Every exported name, and every public member of it, with the text that editors show for it. */
 function publicNames(entry: string): Name[] {
   const names: Name[] = [];
   const seen = new Set<ts.Symbol>();
@@ -60,11 +60,11 @@ describe.each(entries.map((entry) => [entry.slice(source.length), publicNames(en
     expect(names).not.toEqual([]);
   });
 
-  it('says of each public name what it is', () => {
+  it('has a docstring for each public name', () => {
     expect(names.filter(({ text }) => !text).map(({ path }) => path)).toEqual([]);
   });
 
-  // `npm install @scope/name` in a docstring is a tag to editors: they cut the sentence there.
+  // Editors take `@scope/name` in a docstring for a tag, and cut the sentence there.
   it('has no word in a docstring that editors take for a tag', () => {
     const known = ['param', 'throws'];
     expect(names.filter(({ tags }) => tags.some((tag) => !known.includes(tag))).map(({ path, tags }) => `${path}: ${tags.join(', ')}`)).toEqual([]);

@@ -3,17 +3,17 @@ import { WebSocket } from 'ws';
 import { PubkeeperClient, WebSocketBrew } from '../src/index.js';
 import { createServer } from '../src/server/index.js';
 
-// A machine elsewhere reaches the server by a name, and by 127.0.0.1 itself: only what is dialled by the name gets through.
+// On another machine, 127.0.0.1 is that machine itself: only connections to the server's name get through.
 const NAME = 'plant.example';
 
-/** The WebSocket of a client on another machine, and what it has dialled. */
+/** The WebSocket of a client on another machine, and a list of its dials. */
 function elsewhere() {
   const dialled: string[] = [];
   class Elsewhere extends WebSocket {
     constructor(url: string, protocols?: string[]) {
       const { hostname, host } = new URL(url);
       dialled.push(host);
-      // Nobody listens there: as on a machine of its own.
+      // Nobody listens there, as on another machine.
       super(hostname === NAME ? url.replace(NAME, '127.0.0.1') : 'ws://127.0.0.1:1', protocols, { headers: { Host: host } });
     }
   }
@@ -25,7 +25,7 @@ it.each([
   ['secured', 'ws://localhost', 'the one port'],
   ['open', 'ws://127.0.0.1', 'the one port'],
   ['secured', 'ws://127.0.0.1', 'a relay port of its own'],
-] as const)('%s: a client elsewhere reads what a brewer brews that has come by %s, where that leads to another machine, to %s', async (profile, by, port) => {
+] as const)('%s: a remote client reads a brewer that has connected by %s, an address that is another machine there, over %s', async (profile, by, port) => {
   const split = port !== 'the one port';
   const server = await createServer({ port: 0, profile, tokens: { all: [{ topic: '**', read: true, write: true }] }, ...(split && { relayPort: 0 }) });
   onTestFinished(() => server.close());
@@ -44,7 +44,7 @@ it.each([
   expect(new Set(dialled)).toEqual(new Set([`${NAME}:${server.port}`]));
 });
 
-it('a relay on the own machine of both, which is none of this server, stays what the brewer has named', async () => {
+it('a brewer’s relay on its own machine that is not of this server is announced as the brewer has named it', async () => {
   const [server, other] = await Promise.all([createServer({ port: 0, tokens: { all: [{ topic: '**', read: true, write: true }] } }), createServer({ port: 0, profile: 'open' })]);
   onTestFinished(async () => void (await Promise.all([server.close(), other.close()])));
   const { dialled, Elsewhere } = elsewhere();

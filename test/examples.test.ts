@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const docs = readdirSync(`${root}docs`).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
 
-/** What an example may use without saying where it comes from. */
+/** Names that an example may use without an import or declaration. */
 const given = (document: string): Record<string, string> => {
   const home = document.startsWith('src/compat') ? 'pubkeeper/compat' : 'pubkeeper';
   return {
@@ -26,7 +26,7 @@ const given = (document: string): Record<string, string> => {
 };
 
 const examples = new Map<string, string>();
-/** How many there are, also where one stands in a list. */
+/** The number of examples, also those in lists. */
 let printed = 0;
 for (const document of ['README.md', 'src/compat/README.md', ...docs]) {
   const text = readFileSync(root + document, 'utf8');
@@ -35,7 +35,7 @@ for (const document of ['README.md', 'src/compat/README.md', ...docs]) {
     const own = new RegExp(`\\b(?:const|class) (?:${Object.keys(given(document)).join('|')})\\b|^import .*;`, 'gm');
     const names: readonly string[] = (code.match(own) ?? []).join(' ').match(/\w+/g) ?? [];
     const missing = Object.entries(given(document)).filter(([name]) => !names.includes(name));
-    // In one line, so that lines are those of the document.
+    // On one line, so that line numbers are those of the document.
     const before = '\n'.repeat(text.slice(0, index).split('\n').length) + missing.map(([, line]) => line.replace(/\n\s*/g, ' ')).join(' ');
     examples.set(`${root}${document.replaceAll('/', '-')}-${examples.size}.${language === 'tsx' ? 'tsx' : 'ts'}`, `${before.slice(1)}\n${code}\nexport {};\n`);
   }

@@ -17,7 +17,7 @@ import { host } from './brews/rig.js';
 import { freePort } from './free-port.js';
 import { settle } from './helpers.js';
 
-// A pair whose brew is down goes on over the next one that both have, and comes back: with real brokers that are killed
+// A pair whose brew is down moves to the next common one, and comes back: with real brokers that are killed
 // while messages flow.
 
 const natsServer = findProgram('nats-server');
@@ -45,7 +45,7 @@ function client(server: string, brews: Brew[], options: Partial<ClientOptions> =
   return made;
 }
 
-/** Resolves when `look` is true; looks at each of these events. */
+/** Resolves when `look` returns true; calls it at each of these events. */
 function until(look: () => boolean, ...events: ((listener: () => void) => () => void)[]): Promise<void> {
   return new Promise((resolve) => {
     const check = (): void => {
@@ -58,7 +58,7 @@ function until(look: () => boolean, ...events: ((listener: () => void) => () => 
   });
 }
 
-/** A brewer that counts without end, and a patron that writes down what comes. */
+/** A brewer that brews ascending numbers, and a patron that records what comes. */
 function flow(writer: PubkeeperClient, reader: PubkeeperClient) {
   const got: number[] = [];
   const gaps: number[] = [];
@@ -85,7 +85,7 @@ function flow(writer: PubkeeperClient, reader: PubkeeperClient) {
       (run) => brewer.on('added', run),
       (run) => patron.on('added', run),
     );
-  /** Resolves when this many more have come than now. */
+  /** Resolves when this many more messages have come. */
   const more = (count: number): Promise<void> => {
     const wanted = got.length + count;
     return until(
@@ -98,7 +98,7 @@ function flow(writer: PubkeeperClient, reader: PubkeeperClient) {
 
 const expectAll = (got: readonly number[]): void => expect(got).toEqual(got.map((_, index) => index));
 
-it('waits no longer for a relay that is not there when the pairs that it was down for are over', async () => {
+it('a relay that cannot be reached is not watched any more when the pairs over it have ended', async () => {
   const url = `ws://127.0.0.1:${await freePort()}`;
   const scope = { brewerId: '1', patronId: '2' };
   let tell: (up: boolean) => void = () => undefined;
@@ -114,7 +114,7 @@ it('waits no longer for a relay that is not there when the pairs that it was dow
   expect(relays.watch(url, () => undefined)).toBeUndefined();
 });
 
-/** A brew of an application's own, that brings failover along. */
+/** A custom brew that has its own failover. */
 class OwnBrew extends MemoryBrew {
   readonly failover = failover;
   host: BrewHost | undefined;
@@ -124,7 +124,7 @@ class OwnBrew extends MemoryBrew {
 }
 
 describe('failing over', () => {
-  it('goes from a brew of ones own to the relay and back, as it says', async () => {
+  it('goes from a custom brew to the relay and back, when the brew reports its state', async () => {
     const { url } = await serve();
     const own = new OwnBrew();
     const pair = flow(client(url, [own, new WebSocketBrew()]), client(url, [new OwnBrew(), new WebSocketBrew()]));
@@ -139,7 +139,7 @@ describe('failing over', () => {
     await pair.more(10);
   });
 
-  it.skipIf(!natsServer)('goes from NATS to the relay and back, and neither loses, nor repeats, nor reorders', async () => {
+  it.skipIf(!natsServer)('goes from NATS to the relay and back without loss, repetition or reordering', async () => {
     const broker = await nats(natsServer!);
     let alive: { kill(): Promise<void> } = broker;
     clean.push(() => alive.kill());
@@ -185,7 +185,7 @@ describe('failing over', () => {
     expect(pair.gaps).toEqual([]);
   }, 20_000);
 
-  it('goes from a relay that is gone to the local brew, and back', async () => {
+  it('goes from a lost relay to the local brew, and back', async () => {
     const relayPort = await freePort();
     const relays = await createServer({ port: relayPort, tokens: { x: [] } });
     let relay: PubkeeperServer = relays;
@@ -207,7 +207,7 @@ describe('failing over', () => {
     expect(new Set(pair.got).size).toBe(pair.got.length);
   }, 20_000);
 
-  it('says no more of brewers that have gone that a relay is down for them', async () => {
+  it('does not report a relay as down for brewers that have been removed', async () => {
     const relay = { hostname: '127.0.0.1', port: await freePort() };
     const server = await serve();
     let down = 0;
@@ -221,7 +221,7 @@ describe('failing over', () => {
     const writer = client(server.url, brews(), { WebSocket: Counted as unknown as WebSocketConstructor });
     const reader = client(server.url, brews());
     await Promise.all([writer.connect(), reader.connect()]);
-    // Until it was the writer that has found its relay down, which is as often the reader.
+    // Repeat until the writer has noticed that its relay is down, as the reader may notice it first.
     for (let i = 0; i < 3 || !down; i++) {
       const brewer = writer.addBrewer(`demo.${i}`);
       const patron = reader.addPatron(`demo.${i}`);
@@ -230,14 +230,14 @@ describe('failing over', () => {
       await until(() => !patron.isMatched, (run) => patron.on('removed', run));
       reader.removePatron(patron);
     }
-    // What is down is said again with each registration, to a server that may be another one.
+    // Down states are sent again with each registration, as that may go to another server.
     down = 0;
     writer.addBrewer('demo.last');
     await expect.poll(() => server.stats().brewers).toBe(1);
     expect(down).toBe(0);
   });
 
-  it('does not choose a brew that was down from the start, and comes to it when it is there', async ({ skip }) => {
+  it('does not choose a brew that is down from the start, and moves to it when it is up', async ({ skip }) => {
     if (!natsServer) return skip();
     const port = await freePort();
     const { url } = await serve();
@@ -253,7 +253,7 @@ describe('failing over', () => {
     expect(pair.got).toEqual(pair.got.map((_, index) => index + pair.got[0]!));
   }, 20_000);
 
-  it('stays where it is when there is no other brew', async ({ skip }) => {
+  it('leaves a pair where it is when there is no other brew', async ({ skip }) => {
     if (!natsServer) return skip();
     const broker = await nats(natsServer);
     let alive: { kill(): Promise<void> } = broker;
@@ -272,8 +272,8 @@ describe('failing over', () => {
   }, 20_000);
 });
 
-describe('a move of which the brewer hears long after its patron', () => {
-  it.skipIf(!natsServer)('loses and repeats nothing, holds nobody up, and is no fault', async () => {
+describe('a move of which the brewer is told long after its patron', () => {
+  it.skipIf(!natsServer)('loses and repeats nothing, blocks nobody, and reports no error', async () => {
     const broker = await nats(natsServer!);
     clean.push(() => broker.kill());
     const spy = await connect({ servers: broker.tcp });
@@ -313,7 +313,7 @@ describe('a move of which the brewer hears long after its patron', () => {
     near.patron();
     await brewer.brewText('1');
     await upTo('1');
-    // By this word a patron says that it has been answered, and asks no more.
+    // A patron publishes this when it has been answered, and asks no more then.
     const asking = spy.subscribe(`pubkeeper.demo.late.${brewerId}.join`);
     const answers = spy.subscribe(`pubkeeper.demo.late.${brewerId}.to.*`);
     await spy.flush();
@@ -332,7 +332,7 @@ describe('a move of which the brewer hears long after its patron', () => {
     await upTo('5');
     expect(got).toEqual(['1', '2', '3', '4', '5']);
     expect([faults, ends.map(({ errors }) => errors)]).toEqual([[], [[], []]]);
-    // What it missed came by an answer with bit 2, to which an older patron does not listen any more.
+    // The missed messages came in an answer with bit 2, for which an older patron does not listen any more.
     for await (const { data } of answers) if (data[0] === 4) break;
   });
 });

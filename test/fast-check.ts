@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-// By itself fast-check makes nothing longer than ten, whatever `maxLength` says: too short a life for most faults.
+// By default fast-check makes nothing longer than ten, whatever `maxLength` is: too short to find most faults.
 fc.configureGlobal({ ...fc.readConfigureGlobal(), defaultSizeToMaxWhenMaxSpecified: true });
 
 export default fc;

@@ -12,8 +12,8 @@ import { Relay } from '../src/server/relay.js';
 import { id, rawFrame, settle, sha256 } from './helpers.js';
 import { later, start } from './server/harness.js';
 
-// What the speed rests on, in counts and not in times: they are the same on every machine, however busy. Each bound is
-// about twice what was counted when it was written, and far from what a careless change would make of it.
+// Speed in counts instead of times, which are the same on every machine, however busy. Each limit is about twice the count
+// when it was written, and far below the effect of a careless change.
 
 const COUNT = 1000;
 const PAYLOAD = new Uint8Array(64).fill(97);
@@ -23,7 +23,7 @@ type Methods = Record<string, (this: object, ...args: unknown[]) => unknown>;
 
 describe('system calls', () => {
   const undo: (() => void)[] = [];
-  /** Writes to TCP sockets in this process: of server and clients alike. */
+  /** The number of writes to TCP sockets in this process, by server and clients. */
   let writes = 0;
 
   beforeAll(async () => {
@@ -31,7 +31,7 @@ describe('system calls', () => {
     await once(server, 'listening');
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
     await once(socket, 'connect');
-    // Beneath Node's streams: what is called here asks the kernel.
+    // Below Node's streams, where each call is a system call.
     const { constructor } = (socket as unknown as { _handle: { constructor: { prototype: object } } })._handle;
     const stream = Object.getPrototypeOf(constructor.prototype) as Methods;
     for (const name of Object.getOwnPropertyNames(stream).filter((key) => key.startsWith('write') && key !== 'writeQueueSize')) {
@@ -48,18 +48,18 @@ describe('system calls', () => {
   afterEach(() => void (writes = 0));
   afterAll(() => undo.forEach((run) => run()));
 
-  it.each(CIPHERS)('per 1,000 messages that are brewed, relayed and received (%s)', async (cipher) => {
+  it.each(CIPHERS)('are at most 20 per 1,000 messages that are brewed, relayed and received (%s)', async (cipher) => {
     const { brewer, heard } = await exchange(cipher, 1);
     const before = writes;
     const all = heard(COUNT);
     for (let i = 0; i < COUNT; i++) await brewer.brew(PAYLOAD);
     await all;
-    // Out of the client and out of the server; one by one they would be 2,000.
+    // By the client and by the server; one for each message would be 2,000.
     expect(writes - before).toBeGreaterThanOrEqual(2);
     expect(writes - before).toBeLessThanOrEqual(20);
   });
 
-  it('per 1,000 messages to 20 patrons on connections of their own: a few for each connection', async () => {
+  it('are a few per connection for 1,000 messages to 20 patrons with their own connections', async () => {
     const { brewer, heard } = await exchange('aes-gcm', 20);
     const before = writes;
     const all = heard(20 * COUNT);
@@ -69,7 +69,7 @@ describe('system calls', () => {
     expect(writes - before).toBeLessThanOrEqual(21 * 4);
   });
 
-  it('one for each message and each end where messages come one by one: nothing else is sent', async () => {
+  it('are one per message and end when messages come one by one, so that nothing else is sent', async () => {
     const { brewer, heard } = await exchange('aes-gcm', 1);
     const before = writes;
     for (let i = 1; i <= 50; i++) {
@@ -81,9 +81,9 @@ describe('system calls', () => {
     expect(writes - before).toBeLessThanOrEqual(105);
   });
 
-  /** A brewer matched with patrons on clients of their own; `heard(n)` resolves when n messages have come in all. */
+  /** A brewer matched with patrons on their own clients; `heard(n)` resolves when n messages have come in all. */
   async function exchange(cipher: CipherName, patrons: number) {
-    // Its signs of life would be counted as well, where a busy machine takes as long to connect.
+    // Heartbeats would be counted too, if a busy machine takes long to connect.
     const server = await start({ heartbeatMs: 600_000 });
     const open = (): PubkeeperClient => {
       const client = new PubkeeperClient({ server: server.url, token: server.token! });
@@ -121,7 +121,7 @@ describe('framings', () => {
   const publish = (payload: Uint8Array) => encodeRelayPacket(RelayPacketType.PUBLISH, sha256('guard.x'), rawFrame('guard.x', id(1), payload));
   const join = encodeRelayPacket(RelayPacketType.JOIN, sha256('guard.x'));
 
-  it('per fan-out: one for all connections that speak the same', () => {
+  it('are one per fan-out for all connections with the same protocol', () => {
     const written: Buffer[] = [];
     const relay = new Relay<Member>({ cork: () => undefined, write: (_, bytes) => (written.push(bytes), true) });
     for (let i = 0; i < 100; i++) relay.receive({ version: i < 90 ? 2 : 1 }, join);
@@ -139,7 +139,7 @@ describe('framings', () => {
 const ROUNDS = 120;
 
 describe('allocations', () => {
-  /** Bytes of heap for each message: the median over rounds, since now and then garbage is collected in between. */
+  /** Bytes of heap per message: the median over rounds, as garbage may be collected in some of them. */
   async function bytesEach(round: () => Promise<void> | void, messages: number): Promise<number> {
     const taken: number[] = [];
     for (let i = 0; i < ROUNDS; i++) {
@@ -147,7 +147,7 @@ describe('allocations', () => {
       await round();
       taken.push((process.memoryUsage().heapUsed - before) / messages);
     }
-    // The first ones are not compiled yet: Node 24 takes its time.
+    // Skip the first rounds, in which Node 24 has not compiled the code yet.
     return taken.slice(-40).sort((a, b) => a - b)[20]!;
   }
 
@@ -156,7 +156,7 @@ describe('allocations', () => {
     ['none', 650],
     ['aes-cbc', 750],
     ['aes-gcm', 350],
-  ] as const)('per message that a patron delivers (%s): at most %i bytes', async (cipher, most) => {
+  ] as const)('per message that a patron delivers (%s) are at most %i bytes', async (cipher, most) => {
     const frames: Uint8Array[] = [];
     const brew = { startBrewer: () => () => undefined, brew: (_: unknown, frame: Uint8Array) => void frames.push(frame) };
     const brewer = new Brewer('guard.x', { cipher });
@@ -182,7 +182,7 @@ describe('allocations', () => {
     expect(each).toBeLessThan(most);
   });
 
-  it('per delivery of a fan-out', async () => {
+  it('per delivery of a fan-out are at most 40 bytes', async () => {
     const relay = new Relay<{ version: 2 }>({ cork: () => undefined, write: () => true });
     const topic = sha256('guard.x');
     for (let i = 0; i < 100; i++) relay.receive({ version: 2 }, encodeRelayPacket(RelayPacketType.JOIN, topic));

@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
 import { nameForGzip } from '../scripts/gzip-names.mjs';
 
-/** Names of one letter in each place where a name can be another one's: minifiers like to give them twice. */
+/** One-letter names at each kind of place where names may collide, as minifiers use them more than once. */
 const CODE = `!function(){"use strict";
 function f(e,t=e+g(),n){let r=t;{let t=r*2,i=e;r=t+i}try{throw{a:r}}catch({a:t}){let i=t+1;r=i}return[r,n?.(e)].map((e,t)=>({e,t,s:\`\${e}-\${t}\`}))}
 function g(){return h}let h=7;
@@ -17,7 +17,7 @@ const result = (code: string): unknown => {
   return page.q;
 };
 
-it('code has the same result with the names that gzip likes better', async () => {
+it('code has the same result with the names that compress better', async () => {
   const named = await nameForGzip(CODE, 'test.js', false);
   expect(named).not.toBe(CODE);
   expect(named).toHaveLength(CODE.length);
@@ -25,6 +25,6 @@ it('code has the same result with the names that gzip likes better', async () =>
   expect(result(CODE)).toContain('"global"');
 });
 
-it.each(['var a=1;', 'import a from"./a.js";'])('what it does not know is refused: %s', async (code) => {
+it.each(['var a=1;', 'import a from"./a.js";'])('unknown syntax is refused: %s', async (code) => {
   await expect(nameForGzip(code, 'test.js', true)).rejects.toThrow('Names are not looked for');
 });

@@ -14,7 +14,7 @@ const result = (code: string): unknown => {
 
 const ORDER = { declarations: ['c', 'A', 'a', 'f', 'b', 'd', 'B'], methods: { A: ['#add', 'get sum', '*[Symbol.iterator]', 'go'] } };
 
-describe('code in the order that gzip likes better', () => {
+describe('code in the order that compresses better', () => {
   const { code, map } = inOrder(CODE, ORDER);
 
   it('has its declarations and methods in that order, and the same result', () => {
@@ -25,7 +25,7 @@ describe('code in the order that gzip likes better', () => {
     expect(result(CODE)).toBe('[[8,6,"}",null,1],["B",8,6,"}",null,1]]');
   });
 
-  it('has a source map that leads to where each was', () => {
+  it('has a source map that leads to the original place of each declaration', () => {
     const lines = { code: code.split('\n'), CODE: CODE.split('\n') };
     for (const text of ['go(){return[this', '#add(n)', 'f()', 'd=f()', 'class B', 'q=JSON', 'use strict']) {
       const line = lines.code.findIndex((one) => one.includes(text));
@@ -35,12 +35,12 @@ describe('code in the order that gzip likes better', () => {
     }
   });
 
-  it('is not made where something stands between declarations that is none', () => {
+  it('is refused when another statement stands between declarations', () => {
     expect(() => inOrder('const a=1;g();const b=2;', ORDER)).toThrow('This stands between declarations, and what it depends on is not known: g();');
   });
 });
 
-it('what has come since the order was found stays behind what it stands behind', () => {
+it('a declaration that is not in the order stays behind the one before it', () => {
   const units = ['a', 'new', 'b', 'c'].map((key) => ({ key }));
   expect(arrange(units, ['gone', 'c', 'a', 'b']).map(({ key }) => key)).toEqual(['c', 'a', 'new', 'b']);
   expect(arrange(units, ['b']).map(({ key }) => key)).toEqual(['a', 'new', 'b', 'c']);

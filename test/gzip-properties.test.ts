@@ -4,7 +4,7 @@ import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 import { INNER, lettersFor, shortened } from '../scripts/gzip-properties.mjs';
 
-/** Properties wherever a program can name them; `e` is one already. */
+/** Properties at each kind of place where a program can name them; `e` is short already. */
 const CODE = `!function(){class A{inner=1;static own=2;#inner=3;get given(){return this.inner+this.#inner}"quoted"(){return this?.given}}
 const inner=4,{own,given:{e}={e:5}}=A,of=({inner:a=6,own:b}={own:7})=>a+b;
 const o={inner,own,given:e,outer:{inner:8}};o.inner++;
@@ -16,10 +16,10 @@ const result = (code: string): unknown => {
   return page.q;
 };
 
-describe('inner properties by short names', () => {
+describe('inner properties with short names', () => {
   const { code, map } = shortened(CODE, lettersFor(CODE, { own: 'x', gone: 'y' }, ['inner', 'own', 'given']));
 
-  it('change nothing but their names, and keep the letters that they had', () => {
+  it('change nothing but their names, and keep the letters of a former build', () => {
     expect(code).not.toMatch(/\.(inner|own|given)\b/);
     expect(code).toContain('A.x');
     expect(code).toContain(`{${lettersFor(CODE, { own: 'x' }, ['inner', 'own', 'given']).letters.get('inner')!}:8}`);
@@ -27,7 +27,7 @@ describe('inner properties by short names', () => {
     expect(result(CODE)).toBe('[13,7,8,null,4,5,4,2,4]');
   });
 
-  it('have a source map that leads to where each was', () => {
+  it('have a source map that leads to the original places', () => {
     const lines = { code: code.split('\n'), CODE: CODE.split('\n') };
     for (const text of ['outer:', 'JSON', 'class A', 'Object.keys']) {
       const line = lines.code.findIndex((one) => one.includes(text));
@@ -37,12 +37,12 @@ describe('inner properties by short names', () => {
     }
   });
 
-  it.each([['length', 'a builtin'], ['quoted', 'a text']])('%s cannot be one: it is that of %s too', (name) => {
+  it.each([['length', 'a builtin'], ['quoted', 'a text']])('%s is refused as an inner property, as it is the name of %s too', (name) => {
     expect(() => lettersFor(CODE, {}, [name])).toThrow(`${name} may be the name of something else`);
   });
 });
 
-/** Names of all properties that the types of these modules' exports have, and the types of those, as far as they are ours. */
+/** Names of all properties of the types that these modules export, and of the types of these, as far as they are in src. */
 function publicProperties(entries: readonly string[]): Set<string> {
   const root = fileURLToPath(new URL('..', import.meta.url));
   const { config } = ts.readConfigFile(`${root}tsconfig.test.json`, ts.sys.readFile) as { config: object };
@@ -80,7 +80,7 @@ function publicProperties(entries: readonly string[]): Set<string> {
   return names;
 }
 
-it('what an application, a brew or a cipher can see is none of them', () => {
+it('properties that an application, a brew or a cipher can see are not shortened', () => {
   const names = publicProperties(['src/index.ts', 'src/core/index.ts', 'src/compat/index.ts']);
   expect([...names]).toEqual(expect.arrayContaining(['brewerId', 'details', 'sealBundle', 'startBrewer', 'waitForBrews', 'graceMs']));
   expect(INNER.filter((name) => names.has(name))).toEqual([]);

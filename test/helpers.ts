@@ -7,14 +7,14 @@ export const unhex = (text: string): Uint8Array<ArrayBuffer> => Uint8Array.from(
 export const bytes = (text: string): Uint8Array<ArrayBuffer> => Uint8Array.from(Buffer.from(text, 'utf8'));
 export const sha256 = (data: string | Uint8Array): Buffer => createHash('sha256').update(data).digest();
 
-/** Ids that are easy to tell apart: `id(7)` is `00000007-…` without dashes. */
+/** Ids that are easy to distinguish: `id(7)` is `00000007-…` without dashes. */
 export const id = (n: number): string => n.toString(16).padStart(8, '0') + '0000400080000000' + n.toString(16).padStart(8, '0');
 
 /** `id` as foreign systems may write it: dashed, upper-case. */
 export const dashed = (text: string): string =>
   text.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5').toUpperCase();
 
-/** A brew frame put together here from protocol.md, section 3, and not by the code under test. */
+/** A brew frame that is made here from protocol.md, section 3, and not by the code under test. */
 export function rawFrame(topic: string, brewerId: string, payload: Uint8Array | string): Uint8Array<ArrayBuffer> {
   const body = typeof payload === 'string' ? bytes(payload) : payload;
   const frame = Buffer.alloc(88 + body.length);
@@ -26,7 +26,7 @@ export function rawFrame(topic: string, brewerId: string, payload: Uint8Array | 
   return Uint8Array.from(frame);
 }
 
-/** What `run` throws; it has to be a PubkeeperError of that code. */
+/** The exception of `run`, which has to be a PubkeeperError of that code. */
 export function thrown(run: () => unknown, code?: ErrorCode): PubkeeperError {
   let error: unknown;
   try {
@@ -37,7 +37,7 @@ export function thrown(run: () => unknown, code?: ErrorCode): PubkeeperError {
   return checked(error, code);
 }
 
-/** What `promise` rejects with; it has to be a PubkeeperError of that code. */
+/** The rejection of `promise`, which has to be a PubkeeperError of that code. */
 export async function rejected(promise: Promise<unknown>, code?: ErrorCode): Promise<PubkeeperError> {
   return checked(await promise.then(() => undefined, (error: unknown) => error), code);
 }
@@ -49,10 +49,10 @@ function checked(error: unknown, code: ErrorCode | undefined): PubkeeperError {
   return error as PubkeeperError;
 }
 
-/** Lets everything that is ready run: promises, their successors, and what the platform answers in between. */
+/** Lets everything that is ready run: promises, their successors, and answers of the platform in between. */
 export const settle = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
-/** A promise and what settles it. */
+/** A promise, and the functions that settle it. */
 export function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void } {
   let resolve!: (value: T) => void;
   let reject!: (error: unknown) => void;
@@ -63,7 +63,7 @@ export function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => voi
   return { promise, resolve, reject };
 }
 
-/** The milliseconds of work that this process has done: others on the machine, and being made to wait, do not count. */
+/** The milliseconds of CPU time of this process, so that other processes on the machine and waits do not count. */
 export const worked = (): number => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;

@@ -4,7 +4,7 @@ import { type Brew, Brewer, Patron, PubkeeperClient } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { rejected } from './helpers.js';
 
-// Patrons and brewers that leave their client by themselves: by a signal, or at the end of a block.
+// Patrons and brewers that are removed by a signal, or at the end of a block.
 
 const clean: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -24,7 +24,7 @@ async function connected(): Promise<{ client: PubkeeperClient; server: Pubkeeper
   return { client, server, counts };
 }
 
-/** An AbortSignal that knows how many listen to it. */
+/** An AbortSignal that counts its listeners. */
 function countedSignal(): { abort: () => void; signal: AbortSignal; listeners: () => number } {
   const aborter = new AbortController();
   const { signal } = aborter;
@@ -35,7 +35,7 @@ function countedSignal(): { abort: () => void; signal: AbortSignal; listeners: (
   return { abort: () => aborter.abort(), signal, listeners: () => count };
 }
 
-it('removes a patron when its signal is aborted', async () => {
+it('a patron is removed when its signal is aborted', async () => {
   const { client, counts } = await connected();
   const { abort, signal, listeners } = countedSignal();
   const patron = client.addPatron('leave.*', () => undefined, { signal });
@@ -45,33 +45,33 @@ it('removes a patron when its signal is aborted', async () => {
   await expect.poll(counts).toEqual({ patrons: 1, brewers: 0 });
   expect(listeners()).toBe(0);
   abort();
-  client.removePatron(patron); // it is gone already
+  client.removePatron(patron); // the patron has been removed already
   client.removePatron(kept);
   await expect.poll(counts).toEqual({ patrons: 0, brewers: 0 });
 });
 
-it('leaves nothing on the signal of a patron that was removed before', async () => {
+it('a patron that was removed before leaves no listener on its signal', async () => {
   const { client } = await connected();
   const { abort, signal, listeners } = countedSignal();
   const patron = client.addPatron(new Patron('leave.*', () => undefined), undefined, { signal });
   expect(listeners()).toBe(1);
   client.removePatron(patron);
   expect(listeners()).toBe(0);
-  // Another signal, another life: the first one has no say in it.
+  // Added again without a signal, the patron is not removed by the former one.
   client.addPatron(patron);
   abort();
   expect(() => client.addPatron(patron)).toThrow(expect.objectContaining({ code: 'REGISTERED_TWICE' }) as Error);
 });
 
-it('does not add a patron whose signal is aborted already', async () => {
+it('a patron whose signal is aborted already is not added', async () => {
   const { client, counts } = await connected();
   const patron = client.addPatron('leave.*', () => undefined, { signal: AbortSignal.abort() });
   client.addPatron('other.*', () => undefined);
   await expect.poll(counts).toEqual({ patrons: 1, brewers: 0 });
-  expect(client.addPatron(patron)).toBe(patron); // it belongs to nobody yet
+  expect(client.addPatron(patron)).toBe(patron); // no client has the patron yet
 });
 
-it('a loop over a patron that was removed, or whose signal was aborted before, ends at once; one over a patron that nobody has yet waits', async () => {
+it('for await ends at once over a removed patron or one added with an aborted signal, and waits over one that no client has yet', async () => {
   const { client } = await connected();
   const read = async (patron: Patron): Promise<string[]> => {
     const texts: string[] = [];
@@ -83,7 +83,7 @@ it('a loop over a patron that was removed, or whose signal was aborted before, e
   const patron = new Patron('leave.*', (_data, message) => heard.push(message.text()));
   const early = read(patron);
   client.addPatron(patron);
-  // What a client has is not taken from it by a signal that was given too late.
+  // A patron that is added already is not removed by an aborted signal in a later call.
   client.addPatron(patron, undefined, { signal: AbortSignal.abort() });
   const brewer = client.addBrewer('leave.x');
   await expect.poll(() => brewer.isMatched && patron.isMatched).toBe(true);
@@ -92,7 +92,7 @@ it('a loop over a patron that was removed, or whose signal was aborted before, e
   client.removePatron(patron);
   expect(await early).toEqual(['first']);
   expect(await read(patron)).toEqual([]);
-  // Added again it has another life, which begins with the last value.
+  // When the patron is added again, a new loop begins with the last value.
   client.addPatron(patron);
   const late = read(patron);
   await expect.poll(() => brewer.isMatched && patron.isMatched).toBe(true);
@@ -102,7 +102,7 @@ it('a loop over a patron that was removed, or whose signal was aborted before, e
   expect(await late).toEqual(['first', 'second']);
 });
 
-it('removes patrons and brewers at the end of the block that uses them', async () => {
+it('patrons and brewers are removed at the end of the block that uses them', async () => {
   const { client, counts } = await connected();
   {
     using patron = client.addPatron('leave.*', () => undefined);
@@ -113,13 +113,13 @@ it('removes patrons and brewers at the end of the block that uses them', async (
   await expect.poll(counts).toEqual({ patrons: 0, brewers: 0 });
 });
 
-it('does nothing at the end of a block for those that no client has', () => {
+it('patrons and brewers that no client has are left alone at the end of a block', () => {
   using patron = new Patron('leave.*');
   using brewer = new Brewer('leave.x');
   expect([patron.isMatched, brewer.isMatched]).toEqual([false, false]);
 });
 
-it('disconnects a client at the end of its block', async () => {
+it('a client is disconnected at the end of its block', async () => {
   const { server } = await connected();
   let inner: PubkeeperClient;
   {
@@ -132,7 +132,7 @@ it('disconnects a client at the end of its block', async () => {
   await expect.poll(() => server.stats().clients).toBe(1);
 });
 
-/** A client that has brewed what its brew has not accepted before `accept` is called. */
+/** A client with a message that its brew accepts only when `accept` is called. */
 async function holding() {
   const { server } = await connected();
   const brew: Brew = new MemoryBrew();
@@ -149,7 +149,7 @@ async function holding() {
   return { client, accept };
 }
 
-it('connects anew when connect() is called while disconnect() waits for what was brewed', async () => {
+it('connect() connects again when it is called while disconnect() waits for a message to be accepted', async () => {
   const { client, accept } = await holding();
   const states: string[] = [];
   client.on('state', (state) => states.push(state));
@@ -160,7 +160,7 @@ it('connects anew when connect() is called while disconnect() waits for what was
   expect(states).toEqual(['disconnected', 'connecting', 'connected']);
 });
 
-it('stays disconnected when disconnect() was called last', async () => {
+it('a client stays disconnected when disconnect() was called last', async () => {
   const { client, accept } = await holding();
   const left = client.disconnect();
   const back = client.connect();
@@ -171,7 +171,7 @@ it('stays disconnected when disconnect() was called last', async () => {
   expect(client.state).toBe('disconnected');
 });
 
-it('disconnects, and connects again, when a brew throws as it is closed', async () => {
+it('a client disconnects, and connects again, also when its brew throws in close()', async () => {
   const { server } = await connected();
   const brew = new MemoryBrew();
   brew.close = () => {
@@ -187,7 +187,7 @@ it('disconnects, and connects again, when a brew throws as it is closed', async 
   await client.disconnect();
 });
 
-it('says nothing of the relay that a server ends while its clients disconnect', async () => {
+it('no error is reported when the server closes its relay while clients disconnect', async () => {
   const server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
   clean.push(() => server.close());
   const errors: unknown[] = [];
@@ -206,12 +206,12 @@ it('says nothing of the relay that a server ends while its clients disconnect', 
   await expect.poll(() => brewer.isMatched).toBe(true);
   await brewer.brewText('heard');
   await expect.poll(() => heard).toEqual(['heard']);
-  // As programs do that are stopped together.
+  // As when programs are stopped together.
   await Promise.all([...clients.map((client) => client.disconnect()), server.close()]);
   expect(errors).toEqual([]);
 });
 
-it('says nevertheless that the relay has refused what was brewed last', async () => {
+it('an error is reported when the relay refuses the last message while the client disconnects', async () => {
   const server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true, write: true }] } });
   clean.push(() => server.close());
   const [writing, reading] = [new PubkeeperClient({ server: server.url, token: 'secret' }), new PubkeeperClient({ server: server.url, token: 'secret' })];
@@ -222,7 +222,7 @@ it('says nevertheless that the relay has refused what was brewed last', async ()
   const brewer = writing.addBrewer('leave.long');
   await Promise.all([reading.connect(), writing.connect()]);
   await expect.poll(() => brewer.isMatched).toBe(true);
-  // A part of it is on its way when the client disconnects, and the refusal comes when nobody uses the relay any more.
+  // A part of the message is on its way when the client disconnects, and the refusal comes when nobody uses the relay any more.
   await brewer.brew(new Uint8Array(3_000_000));
   await writing.disconnect();
   expect(errors).toEqual([['CONNECTION_LOST', 1009]]);

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import type { WebSocket} from 'ws';
 import { WebSocketServer } from 'ws';
 
-// A relay written from protocol.md, section 4, alone: nothing of src is used here. It speaks relay protocol 1.0 as
-// deployed ones do, and writes down what comes and what is wrong with it.
+// A relay written from protocol.md, section 4, alone: it uses nothing of src. It speaks relay protocol 1.0 as
+// deployed relays do, and records what comes and what is wrong with it.
 
 export const hashOf = (topic: string): string => createHash('sha256').update(topic).digest('hex');
 
@@ -15,9 +15,9 @@ export class MiniRelay {
   readonly log: string[] = [];
   readonly sockets = new Map<WebSocket, Set<string>>();
   connections = 0;
-  /** What it picks of the offered subprotocols. */
+  /** Which of the offered subprotocols it chooses. */
   subprotocol = 'pubkeeper-1.0.0';
-  /** It reads nothing while this is true: what is sent to it piles up. */
+  /** While this is true, it reads nothing, so that messages to it pile up. */
   paused = false;
   #last = new Map<string, Buffer>();
   #http: Server | undefined;
@@ -46,7 +46,7 @@ export class MiniRelay {
     for (const socket of this.sockets.keys()) socket.terminate();
   }
 
-  /** Forgets the last values, as a relay that was started anew. */
+  /** Forgets the last values, as after a restart. */
   forget(): void {
     this.#last.clear();
   }
@@ -58,17 +58,17 @@ export class MiniRelay {
     if (http) await new Promise((done) => http.close(done));
   }
 
-  /** Sends to everybody who joined the topic. */
+  /** Sends to all connections that have joined the topic. */
   send(topic: string, data: Uint8Array | string): void {
     for (const [socket, joined] of this.sockets) if (joined.has(hashOf(topic))) socket.send(data);
   }
 
-  /** How often a line stands in the log. */
+  /** How often a line is in the log. */
   count(type: 'JOIN' | 'LEAVE' | 'PUBLISH', topic: string): number {
     return this.log.filter((line) => line === `${type} ${hashOf(topic)}`).length;
   }
 
-  /** Resolves once `condition` holds; it is looked at whenever something has happened here. */
+  /** Resolves when `condition` holds, which is checked whenever something happens here. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) await new Promise<void>((resume) => this.#waiting.push(resume));
   }

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { NodeWebSocket } from '../src/platform/node-socket.js';
 
-/** What a socket of ours sends to a server: the head of its request, and its first frame. */
+/** What a NodeWebSocket sends to a server: the head of its request, and its first frame. */
 async function sentTo(hostname: string): Promise<{ head: string; frame: Buffer }> {
   let peer: Socket | undefined;
   const server = createServer();
@@ -43,8 +43,8 @@ it.each(['127.0.0.1', 'localhost', '[::1]'])('a socket to %s neither compresses 
   expect([...frame]).toEqual([0x82, 0x83, 0, 0, 0, 0, 1, 2, 3]);
 });
 
-it('a socket to where others may look in masks by random', async () => {
-  // Of this machine, but not by a name that says so.
+it('a socket to an address that may be on another machine masks with random keys', async () => {
+  // The address is of this machine, but is not recognised as such.
   const frames = await Promise.all([sentTo('0.0.0.0'), sentTo('0.0.0.0')]);
   const [one, two] = frames.map(({ frame }) => frame);
   expect(one!.subarray(2, 6)).not.toEqual(two!.subarray(2, 6));

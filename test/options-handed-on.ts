@@ -1,4 +1,4 @@
-// Compiled and never run: who hands options on may give `undefined` for each that may be missing, also where a project has
+// Compiled and never run: code that passes options on may give `undefined` for each optional one, also in a project with
 // `exactOptionalPropertyTypes`.
 import type { BrewerOptions, ClientOptions, Patron, PatronOptions, PubkeeperClient, ReconnectOptions, WebSocketBrewOptions } from 'pubkeeper';
 import type { BroadcastChannelBrewOptions } from 'pubkeeper/brews/broadcast-channel';
@@ -36,5 +36,5 @@ export const all: Record<string, true> = {
   compatBrew: true satisfies Lax<compat.WebSocketBrewOptions>,
 };
 
-// What is handed back has a value.
+// Results have a value.
 export const crypto = (patron: Patron): boolean | 'required' => patron.crypto;

@@ -60,9 +60,9 @@ describe('the published package', () => {
     expect(found).not.toEqual([]);
   });
 
-  // Jest with jsdom sets both: half of it from Node, and `ws` for browsers, would not do.
+  // Jest with jsdom sets both conditions: then half of it from Node, and `ws` for browsers, would not work.
   it.each([...Object.entries(manifest.exports), ...Object.entries(manifest.imports)].filter(([name, target]) => name !== './server' && leaves(target).some((path) => /node/.test(path))))(
-    '%s has what is for browsers before what is for Node',
+    '%s has the condition browser before node',
     (_, target) => {
       const { browser, default: elsewhere } = target as Record<string, Target>;
       expect(browser).toBe(elsewhere);
@@ -76,7 +76,7 @@ describe('the published package', () => {
     expect(packed.filter((path) => /^\.\/(test|e2e|bench|scripts|node_modules)\//.test(path))).toEqual([]);
   });
 
-  it('has the TypeScript source to which every source map leads', () => {
+  it('has the TypeScript source of every source map', () => {
     const maps = packed.filter((path) => /^\.\/dist\/(?!pubkeeper[.-]).*\.js\.map$/.test(path));
     expect(maps).not.toEqual([]);
     for (const path of maps) {
@@ -97,7 +97,7 @@ describe('the published package', () => {
     runTool('node_modules/publint/src/cli.js', 'run', tarball, '--strict');
   });
 
-  // esm-only: Node >= 20.19 loads ES modules by require() too, and node10 resolution knows no `exports`.
+  // esm-only, as Node >= 20.19 loads ES modules by require() too, and node10 resolution does not support `exports`.
   it('passes attw for ES modules', { timeout: 60_000 }, () => {
     runTool('node_modules/@arethetypeswrong/cli/dist/index.js', tarball, '--profile', 'esm-only', '--no-emoji');
   });

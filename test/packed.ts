@@ -7,15 +7,15 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 
-/** A project somewhere else, with nothing but the package in it, installed from the tarball that would be published. */
+/** A project in another directory, with only the package in it, installed from the tarball that would be published. */
 export interface PackedProject {
   readonly directory: string;
-  /** Where the package is in it. */
+  /** The path of the package in it. */
   readonly packageDirectory: string;
   remove(): void;
 }
 
-/** Packs dist as it is, and installs it as a user would. Its dependencies come from npm's cache where they are in it. */
+/** Packs dist as it is, and installs it as a user would. Its dependencies come from npm's cache if they are in it. */
 export function installPacked(): PackedProject {
   const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-packed-'));
   const run = (cwd: string, ...args: string[]): string =>

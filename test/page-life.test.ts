@@ -2,19 +2,19 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { decodePacket, encodePacket, type Packet, PacketType, type PubkeeperError, RelayPacketType } from '../src/core/index.js';
 import { PubkeeperClient } from '../src/index.js';
 
-// What page life does to a client, with time and network in the hands of the test. e2e/page-life.test.ts shows the same
+// How a client reacts to the life of a page, with fake time and network. e2e/page-life.test.ts shows the same
 // in a real browser.
 
 const HEARTBEAT = 1000;
 
-/** A network of sockets whose other ends do what a server does: control connections are authenticated, asked is answered. */
+/** A network of sockets whose other ends act as a server: they authenticate control connections, and answer requests. */
 class Network {
   readonly sockets: FakeSocket[] = [];
-  /** When false, nothing comes back any more, as after the loss of a Wi-Fi: no answer, and no end either. */
+  /** When false, nothing comes back, as after the loss of a Wi-Fi: no answer, and no close either. */
   isUp = true;
-  /** When false, the relay alone is silent. */
+  /** When false, only the relay is silent. */
   isRelayUp = true;
-  /** Where the brewer says that the relay is: by default not on the control server's own host, so that it cannot be asked. */
+  /** The relay that the brewer announces: by default not on the control server's host, so that it may not be pinged. */
   relay = { hostname: 'relay', port: 1 };
   readonly WebSocket: new (url: string, protocols?: string | string[]) => FakeSocket;
 
@@ -44,7 +44,7 @@ class FakeSocket {
   onerror: ((event: never) => void) | null = null;
   onclose: ((event: never) => void) | null = null;
   readonly kind: 'control' | 'relay';
-  /** How often it was asked for a sign of life on the relay. */
+  /** The number of PINGs to the relay. */
   pings = 0;
   readonly received: (PacketType | 'unknown')[] = [];
   readonly #network: Network;
@@ -70,7 +70,7 @@ class FakeSocket {
     }
     const packet = decodePacket(bytes);
     this.received.push(packet.type);
-    if (packet.type === 'unknown') this.say(bytes); // a ping
+    if (packet.type === 'unknown') this.say(bytes); // the only unknown type is a PING
     if (packet.type === PacketType.CLIENT_AUTHENTICATE) {
       this.#answer({ type: PacketType.CLIENT_AUTHENTICATED, payload: { authenticated: true, heartbeat: HEARTBEAT } as never });
     }
@@ -128,20 +128,20 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
-describe('the heartbeat', () => {
-  it('asks a silent server, and stays while it answers', async () => {
+describe('the heartbeat of the control connection', () => {
+  it('pings a silent server, and keeps the connection while it answers', async () => {
     await client.connect();
     await vi.advanceTimersByTimeAsync(60 * HEARTBEAT);
     const [control] = network.open('control');
-    // A question after 1.2 heartbeats of silence, each time.
+    // A PING after 1.2 heartbeats of silence, each time.
     expect(control?.received.filter((type) => type === 'unknown')).toHaveLength(50);
     expect(network.sockets).toHaveLength(1);
     expect(errors).toEqual([]);
   });
 
-  it('does not take the silence of its own throttled timers for that of the server', async () => {
+  it('does not treat its own throttled timers as silence of the server', async () => {
     await client.connect();
-    // A hidden tab: its timers run once a minute, while the server's answers come at once.
+    // As in a hidden tab: timers run once a minute, and the server's answers come at once.
     for (let minute = 0; minute < 5; minute++) {
       vi.setSystemTime(Date.now() + 60_000);
       await vi.advanceTimersToNextTimerAsync();
@@ -151,7 +151,7 @@ describe('the heartbeat', () => {
     expect(errors).toEqual([]);
   });
 
-  it('asks also when the clock was set back, so that a dead server is found all the same', async () => {
+  it('pings also after the clock was set back, so that it finds a dead server', async () => {
     await client.connect();
     vi.setSystemTime(Date.now() - 3_600_000);
     network.isUp = false;
@@ -162,7 +162,7 @@ describe('the heartbeat', () => {
     expect(client.state).toBe('connected');
   });
 
-  it('gives a server up that does not answer, within 2.5 heartbeats', async () => {
+  it('ends the connection to a server that does not answer, within 2.5 heartbeats', async () => {
     await client.connect();
     network.isUp = false;
     await vi.advanceTimersByTimeAsync(2.5 * HEARTBEAT);
@@ -182,7 +182,7 @@ describe('the heartbeat of the control server’s own relay', () => {
     await vi.advanceTimersByTimeAsync(0);
   });
 
-  it('is asked for when the connection opens and in silence, and keeps it while it is answered', async () => {
+  it('pings when the connection opens and in silence, and keeps the connection while it is answered', async () => {
     const [relay] = network.open('relay');
     expect(relay!.pings).toBe(1);
     await vi.advanceTimersByTimeAsync(60 * HEARTBEAT);
@@ -191,7 +191,7 @@ describe('the heartbeat of the control server’s own relay', () => {
     expect(errors).toEqual([]);
   });
 
-  it('gives the relay up that does not answer, within 2.5 heartbeats, and the relay alone', async () => {
+  it('ends the connection to a relay that does not answer within 2.5 heartbeats, and only that connection', async () => {
     network.isRelayUp = false;
     await vi.advanceTimersByTimeAsync(2.5 * HEARTBEAT);
     expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', message: 'ws://server:80 did not answer within 1200 ms.' }]);
@@ -203,7 +203,7 @@ describe('the heartbeat of the control server’s own relay', () => {
     expect(network.sockets).toHaveLength(3);
   });
 
-  it('is not asked for at another relay, which may know no such packet', async () => {
+  it('does not ping another relay, which may not support that', async () => {
     network.relay = { hostname: 'relay', port: 1 };
     client.addPatron('other.*', () => undefined);
     await vi.advanceTimersByTimeAsync(60 * HEARTBEAT);
@@ -212,7 +212,7 @@ describe('the heartbeat of the control server’s own relay', () => {
 });
 
 describe('a page that is put away', () => {
-  it('holds no socket, and has them back at once when it returns', async () => {
+  it('closes its sockets, and opens them again at once when it returns', async () => {
     client.addPatron('page.*', () => undefined);
     await client.connect();
     await vi.advanceTimersByTimeAsync(0);
@@ -231,10 +231,10 @@ describe('a page that is put away', () => {
     expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
     expect(network.sockets).toHaveLength(4);
     expect(client.state).toBe('connected');
-    expect(errors).toEqual([]); // nothing was lost: the page let go
+    expect(errors).toEqual([]); // nothing was lost, as the page closed the sockets itself
   });
 
-  it('goes on with a connect() that had only begun', async () => {
+  it('continues a connect() that had only begun when it returns', async () => {
     network.isUp = false;
     const connected = client.connect();
     await vi.advanceTimersByTimeAsync(10);
@@ -248,7 +248,7 @@ describe('a page that is put away', () => {
     expect(states).toEqual(['connecting', 'connected']);
   });
 
-  it('stays disconnected when it was, and when it is disconnected meanwhile', async () => {
+  it('stays disconnected if the client was, or is disconnected meanwhile', async () => {
     await client.connect();
     rest();
     const gone = client.disconnect();
@@ -264,7 +264,7 @@ describe('a page that is put away', () => {
 });
 
 describe('a page that wakes up', () => {
-  it('asks at once, and stays as it is when the server answers', async () => {
+  it('pings at once, and keeps its connections when the server answers', async () => {
     client.addPatron('page.*', () => undefined);
     await client.connect();
     await vi.advanceTimersByTimeAsync(0);
@@ -276,7 +276,7 @@ describe('a page that wakes up', () => {
     expect(states).toEqual(['connecting', 'connected']);
   });
 
-  it('has new sockets within seconds when the old ones died without a word: also to the relay', async () => {
+  it('has new sockets to control server and relay within seconds when the old ones have died silently', async () => {
     client.addPatron('page.*', () => undefined);
     await client.connect();
     await vi.advanceTimersByTimeAsync(0);
@@ -289,20 +289,20 @@ describe('a page that wakes up', () => {
     network.isUp = true;
     await vi.advanceTimersByTimeAsync(1);
     expect(dead.map(({ readyState }) => readyState)).toEqual([3, 3]);
-    await vi.advanceTimersByTimeAsync(1); // the least that a timer takes
+    await vi.advanceTimersByTimeAsync(1); // the shortest time of a timer
     expect([network.open('control').length, network.open('relay').length]).toEqual([1, 1]);
     expect(client.state).toBe('connected');
     expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', details: { silentMs: 3000 } }]);
   });
 
-  it('has a new socket to the relay within seconds when that alone has died', async () => {
+  it('has a new socket to the relay within seconds when only that one has died', async () => {
     network.relay = { hostname: 'server', port: 80 };
     client.addPatron('page.*', () => undefined);
     await client.connect();
     await vi.advanceTimersByTimeAsync(0);
     const [relay] = network.open('relay');
     network.isRelayUp = false;
-    await vi.advanceTimersByTimeAsync(1); // what came in the millisecond of the question might be an answer
+    await vi.advanceTimersByTimeAsync(1); // data in the millisecond of the PING could be an answer
     wake();
     await vi.advanceTimersByTimeAsync(2999);
     expect(network.open('relay')).toEqual([relay]);
@@ -313,7 +313,7 @@ describe('a page that wakes up', () => {
     expect(errors).toMatchObject([{ code: 'CONNECTION_LOST', details: { silentMs: 3000 } }]);
   });
 
-  it('keeps a relay on which something came while the server was silent', async () => {
+  it('keeps a relay connection on which data came while the server was silent', async () => {
     client.addPatron('page.*', () => undefined);
     await client.connect();
     await vi.advanceTimersByTimeAsync(0);
@@ -322,7 +322,7 @@ describe('a page that wakes up', () => {
     vi.setSystemTime(Date.now() + 3_600_000);
     wake();
     await vi.advanceTimersByTimeAsync(2000);
-    relay!.say(new Uint8Array(3)); // no frame, but a sign of life
+    relay!.say(new Uint8Array(3)); // malformed, but the relay is alive
     await vi.advanceTimersByTimeAsync(5000);
     expect(client.state).toBe('reconnecting');
     expect(network.open('relay')).toEqual([relay]);

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { PubkeeperClient, type PubkeeperError } from '../src/index.js';
 import { PubkeeperProvider, useBrewer, useLatest, usePatron, usePubkeeper } from '../src/react/index.js';
 
-// On a server; e2e/react.test.ts shows the hooks at work in a browser.
+// Rendering on a server; e2e/react.test.ts shows the hooks in a browser.
 
 class NoSocket {
   constructor() {
@@ -21,7 +21,7 @@ function Everything(): ReactElement {
   return h('p', null, JSON.stringify([state, error ?? null, messages, isMatched, latest ?? null, brewer.isMatched]));
 }
 
-it('renders on a server what a page begins with, and connects to nothing', () => {
+it('hooks render on a server the initial state of a page, and connect to nothing', () => {
   const client = newClient();
   const html = renderToString(h(PubkeeperProvider, { client }, h(Everything)));
   expect(html.replaceAll('&quot;', '"')).toBe('<p>["disconnected",null,[],false,null,false]</p>');
@@ -33,7 +33,7 @@ it.each([
   ['usePatron', () => usePatron('a')],
   ['useLatest', () => useLatest('a')],
   ['useBrewer', () => useBrewer('a')],
-])('%s says that a provider is missing', (_, hook) => {
+])('%s reports that a provider is missing', (_, hook) => {
   const Lonely = (): null => (hook(), null);
   expect(() => renderToString(h(Lonely))).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringContaining('PubkeeperProvider') as string }) as PubkeeperError);
 });
@@ -43,12 +43,12 @@ it.each([
   ['a topic', 'TOPIC_INVALID', () => useBrewer('a.*')],
   ['a number of messages to keep', 'OPTION_INVALID', () => usePatron('a', { keep: -5 })],
   ['no number of messages to keep', 'OPTION_INVALID', () => usePatron('a', { keep: NaN })],
-])('refuses %s that is malformed while rendering, for the error boundary above', (_, code, hook) => {
+])('hooks throw for %s that is malformed while rendering, for the error boundary above', (_, code, hook) => {
   const Wrong = (): null => (hook(), null);
   expect(() => renderToString(h(PubkeeperProvider, { client: newClient() }, h(Wrong)))).toThrow(expect.objectContaining({ code }) as PubkeeperError);
 });
 
-it('refuses a provider that has no client', () => {
+it('a provider without a client is refused', () => {
   const props = { server: 'ws://nowhere/ws', token: 'secret' } as unknown as { client: PubkeeperClient };
   expect(() => renderToString(h(PubkeeperProvider, props))).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as PubkeeperError);
 });

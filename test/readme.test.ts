@@ -8,7 +8,7 @@ import { createServer } from '../src/server/index.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** What a program prints first; it is ended then. */
+/** The first output of a program, which is then ended. */
 async function printedBy(code: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], { cwd: root, env: { ...process.env, NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
@@ -32,7 +32,7 @@ it('the first example of the README prints what it brews', { timeout: 30_000 }, 
   }
 });
 
-it('the example of requests and replies in docs/coming-from.md answers, and gives up where nobody does', { timeout: 30_000 }, async () => {
+it('the example of requests and replies in docs/coming-from.md answers, and times out without an answer', { timeout: 30_000 }, async () => {
   const [, example = ''] = /## Requests and replies\n.*?```ts\n(.*?)```/s.exec(readFileSync(`${root}docs/coming-from.md`, 'utf8')) ?? [];
   expect(example).toContain('timeout(5000)');
   const server = await createServer({ port: 0 });
@@ -53,7 +53,7 @@ it('the example of requests and replies in docs/coming-from.md answers, and give
   }
 });
 
-it('docs/operations.md explains each reason for which the server drops something, in the words of the code', () => {
+it('docs/operations.md explains each drop reason of the server in the words of the code', () => {
   const code = readFileSync(`${root}src/server/stats.ts`, 'utf8');
   const [, type = ''] = /export type DropReason =\n(.*?);\n/s.exec(code) ?? [];
   const reasons = [...type.matchAll(/\/\*\* (.+) \*\/\n {2}\| '([\w-]+)'/g)].map(([, why, name]) => `| \`${name}\` | ${why} |`);

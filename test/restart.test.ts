@@ -3,14 +3,14 @@ import { WebSocket } from 'ws';
 import { type CipherName, PubkeeperClient, type PubkeeperError } from '../src/index.js';
 import { later, start, until } from './server/harness.js';
 
-// A server with its relay is started anew: the brewer is back before the patron. Neither its tickets nor its patrons are known
-// there then, and what it brews must wait for them.
+// A server with its relay restarts, and the brewer is back before the patron. The server knows neither its tickets nor its patrons
+// then, so that its messages must wait for them.
 
 const TOKEN = 'restart-secret';
 const QUICK = { delayMs: 5, maxDelayMs: 20 };
 const NOWHERE = 'ws://127.0.0.1:1';
 
-/** A client whose sockets reach the server only while its way is open. */
+/** A client whose sockets reach the server only while `way.isOpen`. */
 function join(server: string | string[], reconnect: Partial<Record<'delayMs' | 'maxDelayMs' | 'graceMs', number>> = QUICK) {
   const way = { isOpen: true };
   class Gated extends WebSocket {
@@ -35,14 +35,14 @@ async function pair(profile: 'open' | 'secured', cipher: CipherName, reconnect: 
   const patron = reading.client.addPatron('r.*', (_, message) => heard.push(message.text()));
   patron.on('gap', ({ missing }) => gaps.push(missing));
   const brewer = writing.client.addBrewer('r.x', { cipher });
-  // In this order, so that the server takes leave of the brewer first: its pair goes on then.
+  // In this order, so that the server closes the brewer's connection first, before its pair could end.
   await writing.client.connect();
   await reading.client.connect();
   await until(() => brewer.isMatched);
   await brewer.brewText('before');
   await until(() => heard.length === 1);
 
-  /** Started anew on the same port; the brewer is back, the patron not yet. */
+  /** Restarts the server on the same port; returns when the brewer is back, and the patron is not. */
   const restart = async () => {
     reading.way.isOpen = false;
     await first.close();
@@ -55,7 +55,7 @@ async function pair(profile: 'open' | 'secured', cipher: CipherName, reconnect: 
 }
 
 describe.each(['open', 'secured'] as const)('after a restart of the server, %s', (profile) => {
-  it.each(['aes-gcm', 'aes-cbc', 'none'] as const)('what a brewer sends before its patron is back arrives when it is, in order: %s', async (cipher) => {
+  it.each(['aes-gcm', 'aes-cbc', 'none'] as const)('messages that are brewed before the patron is back arrive when it is, in order: %s', async (cipher) => {
     const { reading, brewer, heard, gaps, restart } = await pair(profile, cipher);
     const second = await restart();
     let accepted = 0;
@@ -69,10 +69,10 @@ describe.each(['open', 'secured'] as const)('after a restart of the server, %s',
     await until(() => heard.length === 21);
     expect(heard).toEqual(['before', ...Array.from({ length: 20 }, (_, i) => `after ${i}`)]);
     expect(gaps).toEqual([]);
-    expect(second.stats().drops['no-ticket'] ?? 0).toBeLessThanOrEqual(2); // JOIN and GRANT by the tickets of before
+    expect(second.stats().drops['no-ticket'] ?? 0).toBeLessThanOrEqual(2); // JOIN and GRANT with the former tickets
   });
 
-  it('what a brewer sends for a patron that does not come back is accepted when that is given up', async () => {
+  it('messages for a patron that does not come back are accepted when graceMs is over', async () => {
     const { brewer, writing, restart } = await pair(profile, 'aes-gcm', { ...QUICK, graceMs: 300 });
     await restart();
     expect(brewer.isMatched).toBe(true);
@@ -82,7 +82,7 @@ describe.each(['open', 'secured'] as const)('after a restart of the server, %s',
     expect(writing.errors.map(({ code }) => code)).not.toContain('BREW_FAILED');
   });
 
-  it('patrons of one topic that were refused by their old tickets join by the new ones when their brewer comes with another key', async () => {
+  it('patrons of a topic that were refused with old tickets join with new ones when their brewer comes back with another key', async () => {
     const options = { profile, tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] } };
     const first = await start(options);
     const [writing, reading] = [join(first.url), join(first.url)];
@@ -98,7 +98,7 @@ describe.each(['open', 'secured'] as const)('after a restart of the server, %s',
     await writing.client.disconnect();
     await until(() => reading.client.state === 'reconnecting');
     const second = await start({ ...options, port: first.port });
-    // The relay's connection is back as well: by then it has joined with what it was given before.
+    // The relay connection is back too, and has joined with the old ticket.
     await until(() => reading.client.state === 'connected' && second.stats().relayConnections === 1);
     if (profile === 'secured') await until(() => second.stats().drops['no-ticket'] === 1);
     await writing.client.connect();
@@ -109,7 +109,7 @@ describe.each(['open', 'secured'] as const)('after a restart of the server, %s',
   });
 });
 
-describe.each(['open', 'secured'] as const)('a server that is gone for good, and another one that takes its clients, %s', (profile) => {
+describe.each(['open', 'secured'] as const)('a server that is gone for good, and another one that takes over its clients, %s', (profile) => {
   const options = { profile, tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] } };
 
   async function outage(cipher: CipherName) {
@@ -135,7 +135,7 @@ describe.each(['open', 'secured'] as const)('a server that is gone for good, and
     return { reading, brewer, brewed, heard, gaps };
   }
 
-  it.each(['aes-gcm', 'aes-cbc', 'none'] as const)('what waits for its relay follows the pairs to the other, before anything newer: %s', async (cipher) => {
+  it.each(['aes-gcm', 'aes-cbc', 'none'] as const)('messages that wait for the relay move to the other server with their pairs, before newer ones: %s', async (cipher) => {
     const { reading, brewer, brewed, heard, gaps } = await outage(cipher);
     brewed.push(brewer.brewText('four'));
     reading.way.isOpen = true;

@@ -1,7 +1,7 @@
 import { createCipheriv } from 'node:crypto';
 import { sha256 } from './helpers.js';
 
-// Sealed frames put together from the design's words ("Sealed mode") by node:crypto, and not by the code under test.
+// Sealed frames that are made from the design ("Sealed mode") with node:crypto, and not by the code under test.
 
 export interface SealedFrame {
   topic: string;
@@ -13,7 +13,7 @@ export interface SealedFrame {
   sequence?: number | bigint;
   /** Bit 0: bundle. */
   flags?: number;
-  /** What stands at byte 50. */
+  /** The flag at byte 50. */
   sealed?: number;
 }
 

@@ -1,8 +1,8 @@
 import type { WebSocketConstructor, WebSocketLike } from '../src/core/connection.js';
 
-// WebSockets inside this process. Real sockets are tested elsewhere; this pair is for what they cannot do: every
-// message arrives when the test says so, so that random interleavings can be replayed, a close can go unanswered, and
-// fake timers reach both ends.
+// WebSockets within this process. Real sockets are tested elsewhere; this pair does what they cannot: every
+// message arrives when the test says so, so that random interleavings can be replayed, a close can stay unanswered, and
+// fake timers affect both ends.
 
 /** The server's end of a socket. */
 export class PairSocket implements WebSocketLike {
@@ -14,9 +14,9 @@ export class PairSocket implements WebSocketLike {
   onmessage: ((event: never) => void) | null = null;
   onerror: ((event: never) => void) | null = null;
   onclose: ((event: never) => void) | null = null;
-  /** What the client has sent, as it comes. */
+  /** What the client has sent, in order. */
   readonly sent: Uint8Array[] = [];
-  /** The code by which the client began to close. */
+  /** The code with which the client began to close. */
   closedBy: number | undefined;
 
   constructor(
@@ -40,7 +40,7 @@ export class PairSocket implements WebSocketLike {
     if (this.network.answersClose) queueMicrotask(() => this.end(code ?? 1005));
   }
 
-  /** Opens it. */
+  /** Opens the socket. */
   open(protocol = this.offered[0]!): void {
     this.protocol = protocol;
     this.readyState = 1;
@@ -54,7 +54,7 @@ export class PairSocket implements WebSocketLike {
     this.onmessage?.({ data: message } as never);
   }
 
-  /** Ends it, as a server or a broken cable does. */
+  /** Ends the socket, as a server or a broken cable does. */
   end(code = 1006, reason = ''): void {
     if (this.readyState === 3) return;
     const failed = this.readyState === 0;
@@ -64,7 +64,7 @@ export class PairSocket implements WebSocketLike {
   }
 }
 
-/** All sockets of a test, and what happens to them. */
+/** All sockets of a test, with control over them. */
 export class Network {
   readonly sockets: PairSocket[] = [];
   /** Whether a close is answered. */

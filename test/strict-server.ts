@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import type { WebSocket} from 'ws';
 import { WebSocketServer } from 'ws';
 
-// A control server written from protocol.md, section 2, alone: nothing of src is used here. It looks at every byte that
-// a client sends and writes down what is wrong (`faults`), and it answers as the test says.
+// A control server written from protocol.md, section 2, alone: it uses nothing of src. It checks every byte that
+// a client sends and records what is wrong (`faults`), and it answers as the test says.
 
 export interface StrictPacket {
   type: number;
@@ -13,13 +13,13 @@ export interface StrictPacket {
 
 export interface StrictOptions {
   token?: string;
-  /** What it picks of the subprotocols that are offered; `''`: none. Default: the first offered. */
+  /** Which of the offered subprotocols it chooses; `''`: none. Default: the first offered. */
   subprotocol?: string;
   /** Announced in AUTHENTICATED, in ms. */
   heartbeat?: number;
-  /** Says nothing to AUTHENTICATE. */
+  /** Does not answer AUTHENTICATE. */
   mute?: boolean;
-  /** What a packet of the client is answered with. Default: every registration by an empty list. */
+  /** The answers to a packet of the client. Default: every registration is answered by an empty list. */
   answer?: (packet: StrictPacket, socket: WebSocket) => StrictPacket[] | undefined;
 }
 
@@ -36,7 +36,7 @@ const KEYS: Record<number, string[]> = {
   99: ['message'],
 };
 
-/** The bytes of a packet, by the table of headers. */
+/** The bytes of a packet, according to the table of headers. */
 export function strictEncode({ type, payload }: StrictPacket, version: '1.0' | '1.1' = '1.1'): Buffer {
   const json = Buffer.from(JSON.stringify(payload));
   const header = Buffer.alloc(8);
@@ -51,11 +51,11 @@ export function strictEncode({ type, payload }: StrictPacket, version: '1.0' | '
 
 export class StrictServer {
   readonly faults: string[] = [];
-  /** Of all connections, in the order in which they came. */
+  /** The packets of all connections, in order. */
   readonly packets: StrictPacket[] = [];
   readonly offers: string[][] = [];
   readonly sockets = new Set<WebSocket>();
-  /** How many connections were made so far. */
+  /** The number of connections so far. */
   connections = 0;
   options: StrictOptions;
   #http: Server | undefined;
@@ -70,7 +70,7 @@ export class StrictServer {
     return `ws://127.0.0.1:${this.#port}/ws`;
   }
 
-  /** Listens; on the port of before when it was closed. */
+  /** Listens; on the former port after a close(). */
   async listen(): Promise<this> {
     const http = createServer();
     const wss = new WebSocketServer({
@@ -88,7 +88,7 @@ export class StrictServer {
     return this;
   }
 
-  /** Cuts every connection, without a word. */
+  /** Cuts every connection, without a close frame. */
   kill(): void {
     for (const socket of this.sockets) socket.terminate();
   }
@@ -113,7 +113,7 @@ export class StrictServer {
     return this.packets.filter((packet) => packet.type === type).map(({ payload }) => payload);
   }
 
-  /** Resolves once `condition` holds; it is looked at whenever something has happened here. */
+  /** Resolves when `condition` holds, which is checked whenever something happens here. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) await new Promise<void>((resume) => this.#waiting.push(resume));
   }
@@ -167,10 +167,10 @@ export class StrictServer {
     state: { authenticated: boolean; brews: string[] | undefined; ids: Map<string, string> },
     fault: (what: string) => void,
   ): void {
-    if (type === 60 && this.options.heartbeat) return; // what a server that announces a heartbeat answers
+    if (type === 60 && this.options.heartbeat) return; // the answer of a server that announces a heartbeat
     const keys = KEYS[type];
     if (!keys) return fault(`type ${type} is not for a client to send`);
-    // An extension of this project's: to a server that announces a heartbeat, from a client with a choice of brews.
+    // An extension of this project: sent to a server that announces a heartbeat, by a client with several brews.
     const extra = type === 41 && this.options.heartbeat && state.brews!.length > 1 ? ['moves', 'brewer_id', 'patron_id'] : [];
     const has = Object.keys(payload).filter((key) => !extra.includes(key));
     if (JSON.stringify(has.sort()) !== JSON.stringify([...keys].sort())) fault(`type ${type} has the keys ${has.join(', ')}`);

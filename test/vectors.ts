@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url';
 
 const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The copies that the repository carries, for clones that stand alone. */
+/** The copies in this repository, for clones without the originals. */
 export const copiesDirectory = fromHere('fixtures/vectors');
 
-/** Where the originals are, or null on a clone that stands alone. */
+/** The directory of the originals, or null in a clone without them. */
 export const originalsDirectory = findOriginals();
 
 function findOriginals(): string | null {
@@ -27,7 +27,7 @@ export function vectors<T = unknown>(name: string): T {
   return readJson(join(originalsDirectory ?? copiesDirectory, `${name}.json`)) as T;
 }
 
-/** Parsed Wycheproof vectors, or null (said aloud) where they are absent: they are read in place and not copied. */
+/** Parsed Wycheproof vectors, or null with a warning if they are missing: they are read in place and not copied. */
 export function wycheproof<T = unknown>(name: string): T | null {
   const file = originalsDirectory === null ? null : join(originalsDirectory, 'wycheproof', `${name}.json`);
   if (file !== null && existsSync(file)) return readJson(file) as T;

@@ -9,7 +9,7 @@ import { rollup } from 'rollup';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { installPacked, type PackedProject } from './packed.js';
 
-// The ways into the package that need no browser, from the packed tarball; the others are in e2e/ways-in.test.ts.
+// The ways to load the package that need no browser, from the packed tarball; the others are in e2e/ways-in.test.ts.
 
 let project: PackedProject;
 beforeAll(() => {
@@ -17,7 +17,7 @@ beforeAll(() => {
 }, 120_000);
 afterAll(() => project?.remove());
 
-/** Runs a file in the project by Node; returns what it prints, and fails when it says anything else. */
+/** Runs a file of the project with Node; returns its output, and fails on errors and warnings. */
 function runFile(name: string, code: string): string {
   const file = join(project.directory, name);
   writeFileSync(file, code);
@@ -41,18 +41,18 @@ const EXCHANGE = `
   await server.close();
 `;
 
-describe('in Node', () => {
-  it('import', () => {
+describe('the package in Node', () => {
+  it('can be imported', () => {
     const imports = `import { PubkeeperClient } from 'pubkeeper';\nimport { createServer } from 'pubkeeper/server';`;
     expect(runFile('import.mjs', imports + EXCHANGE)).toBe('hello');
   }, 30_000);
 
-  it('require', () => {
+  it('can be required', () => {
     const imports = `const { PubkeeperClient } = require('pubkeeper');\nconst { createServer } = require('pubkeeper/server');`;
     expect(runFile('require.cjs', `${imports}\n(async () => {${EXCHANGE}})();`)).toBe('hello');
   }, 30_000);
 
-  it('the subpaths', () => {
+  it('can be imported by its subpaths', () => {
     const code = `
       const names = ['pubkeeper/core', 'pubkeeper/brews/memory', 'pubkeeper/brews/websocket'];
       const modules = await Promise.all(names.map((name) => import(name)));
@@ -60,7 +60,7 @@ describe('in Node', () => {
     expect(runFile('subpaths.mjs', code)).toBe('PubkeeperClient,MemoryBrew,WebSocketBrew');
   });
 
-  it('each name is the same, whichever way it comes in', () => {
+  it('has the same exports in each of its entries', () => {
     const code = `
       import * as main from 'pubkeeper';
       import * as core from 'pubkeeper/core';
@@ -77,7 +77,7 @@ describe('in Node', () => {
     expect(runFile('same.mjs', code)).toBe(Array(8).fill('true').join(' '));
   });
 
-  it('does not bring React, and the hooks ask for it', () => {
+  it('does not install React, and its hooks require it', () => {
     expect(existsSync(join(project.directory, 'node_modules/react'))).toBe(false);
     const code = `import('pubkeeper/react').then(() => console.log('found'), (error) => console.log(error.code, /'react'/.test(error.message)));`;
     expect(runFile('react.mjs', code)).toBe('ERR_MODULE_NOT_FOUND true');
@@ -85,7 +85,7 @@ describe('in Node', () => {
 });
 
 describe('server-side rendering', () => {
-  // What only a page has. Whoever looks at one of them while a server renders is noticed, `typeof` or not.
+  // Globals of pages only. An access to one while a server renders is noticed, with `typeof` or without.
   const watch = `
     const touched = [];
     const names = ['window', 'self', 'document', 'navigator', 'location', 'localStorage', 'sessionStorage', 'indexedDB', 'history',
@@ -103,14 +103,14 @@ describe('server-side rendering', () => {
     crypto.getRandomValues = (array) => { touched.push('getRandomValues'); return random(array); };
   `;
 
-  it('an import touches no browser global, starts no timer and takes no randomness', () => {
+  it('importing the package touches no browser global, starts no timer and takes no randomness', () => {
     const code = `${watch}
       const { PubkeeperClient } = await import('pubkeeper');
       console.log(typeof PubkeeperClient, JSON.stringify(touched));`;
     expect(runFile('ssr.mjs', code)).toBe('function []');
   });
 
-  it('nor does making a client with its patrons and brewers, apart from their ids', () => {
+  it('making a client with patrons and brewers touches no browser global and starts no timer; only ids take randomness', () => {
     const code = `${watch}
       const { PubkeeperClient } = await import('pubkeeper');
       const client = new PubkeeperClient({ server: 'ws://127.0.0.1:9/ws', token: 'secret' });
@@ -122,7 +122,7 @@ describe('server-side rendering', () => {
 });
 
 describe('the modules for bundlers', () => {
-  it.each(['pubkeeper', 'pubkeeper/core', 'pubkeeper/compat'])('%s needs nothing of Node, also where nobody says that it is for browsers', async (name) => {
+  it.each(['pubkeeper', 'pubkeeper/core', 'pubkeeper/compat'])('%s needs nothing of Node, also in a bundle that is not declared to be for browsers', async (name) => {
     const input = join(project.directory, 'entry.mjs');
     writeFileSync(input, `export * from '${name}';`);
     const warnings: string[] = [];
@@ -132,7 +132,7 @@ describe('the modules for bundlers', () => {
     expect([warnings, output.map(({ fileName }) => fileName), output[0].imports]).toEqual([[], ['entry.js'], []]);
   });
 
-  it('what is for no platform runs where neither a page nor its events are, as in React Native', async () => {
+  it('the module without a platform runs without page events, as in React Native', async () => {
     const input = join(project.directory, 'entry.mjs');
     writeFileSync(input, `export { PubkeeperClient } from 'pubkeeper';`);
     const bundle = await rollup({ input, plugins: [nodeResolve()] });
@@ -152,7 +152,7 @@ describe('the modules for bundlers', () => {
     expect(warnings).toEqual([]);
   });
 
-  describe('where a bundle cannot load ws, as one for Node that esbuild makes as an ES module', () => {
+  describe('in a bundle that cannot load ws, as esbuild makes it as an ES module for Node,', () => {
     beforeAll(async () => {
       const input = join(project.directory, 'entry.mjs');
       writeFileSync(input, `export { PubkeeperClient } from 'pubkeeper';`);
@@ -166,12 +166,12 @@ describe('the modules for bundlers', () => {
       await bundle.close();
     });
 
-    it('the runtime\'s own WebSocket does', () => {
+    it('the client uses the runtime’s own WebSocket', () => {
       const imports = `import { WebSocket } from 'ws';\nimport { PubkeeperClient } from './without-ws/entry.js';\nimport { createServer } from 'pubkeeper/server';`;
       expect(runFile('own-socket.mjs', `${imports}\nglobalThis.WebSocket ??= WebSocket;${EXCHANGE}`)).toBe('hello');
     }, 30_000);
 
-    it('and without one, as in Node 20, connect() tells why', () => {
+    it('connect() reports why it fails without one, as in Node 20', () => {
       const code = `
         import { PubkeeperClient } from './without-ws/entry.js';
         delete globalThis.WebSocket;
@@ -183,7 +183,7 @@ describe('the modules for bundlers', () => {
     });
   });
 
-  it.each(['nats://127.0.0.1:1', 'ws://127.0.0.1:1'])('NatsBrew dials %s where a bundler gives the default of a CommonJS module alone', (url) => {
+  it.each(['nats://127.0.0.1:1', 'ws://127.0.0.1:1'])('NatsBrew dials %s when a bundler gives only the default export of a CommonJS module', (url) => {
     const names = ['@nats-io/nats-core', '@nats-io/transport-node'];
     for (const name of names) {
       const directory = join(project.directory, 'node_modules', name);
@@ -213,13 +213,13 @@ describe('the bundles', () => {
     expect(code.match(/\beval\b|\bFunction\s*\(|\bimport\s*\(|document\.write|innerHTML|\bset(?:Timeout|Interval)\s*\(\s*["'`]/g)).toBeNull();
   });
 
-  it.each(bundles)('%s has nothing of Node in it', (name) => {
+  it.each(bundles)('%s uses nothing of Node', (name) => {
     const code = readFileSync(join(project.packageDirectory, 'dist', name), 'utf8');
-    // A free \`process\`, not a method of that name: noble's hashes have one.
+    // A free \`process\`, not a method of that name, as the hashes of noble have one.
     expect(code.match(/(?<![.\w])process(?!\s*\()\b|\bBuffer\b|\brequire\s*\(|__dirname|\bsetImmediate\b|["'`]node:|\bcreateCipheriv\b/g)).toBeNull();
   });
 
-  it.each(bundles)('%s comes with the map that it names', (name) => {
+  it.each(bundles)('%s has the source map that it names', (name) => {
     const directory = join(project.packageDirectory, 'dist');
     const code = readFileSync(join(directory, name), 'utf8');
     expect(/\/\/# sourceMappingURL=(\S+)\s*$/.exec(code)?.[1]).toBe(`${name}.map`);
@@ -231,7 +231,7 @@ describe('the bundles', () => {
     expect(own.filter(({ isThere }) => !isThere)).toEqual([]);
   });
 
-  it('are all that is minified: a bundler gets modules to shake', () => {
+  it('are the only minified files, as a bundler needs modules for tree shaking', () => {
     const minified = readdirSync(join(project.packageDirectory, 'dist')).filter((name) => name.endsWith('.min.js'));
     expect(minified.sort()).toEqual([...bundles, 'pubkeeper-compat.umd.min.js'].sort());
   });

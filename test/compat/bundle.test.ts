@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 
 const file = fileURLToPath(new URL('../../dist/pubkeeper-compat.umd.min.js', import.meta.url));
 const code = readFileSync(file, 'utf8');
-// The goal is 14,500, and it is not reached: the SDK under it is too large. Until it is, it must at least not grow.
+// The goal of 14,500 is not reached, as the SDK in the bundle is too large. Until then the bundle must not grow.
 const BUDGET = 21_043;
 const NAMES = ['PubkeeperClient', 'WebSocketBrew'];
 
@@ -19,12 +19,12 @@ describe('dist/pubkeeper-compat.umd.min.js', () => {
   it('as a script sets PubkeeperClient and WebSocketBrew as globals, and nothing else', () => {
     const page: Record<string, unknown> = {};
     runInNewContext(code, page);
-    // That one has been there before; to Node's contexts it is new when it is assigned to.
+    // `globalThis` existed before, but Node's contexts list it after an assignment to it.
     expect(Object.keys(page).filter((name) => name !== 'globalThis').sort()).toEqual(NAMES);
   });
 
   it('can be loaded by require', () => {
-    // With `.cjs` code of its own: this package is one of ES modules.
+    // In a CommonJS module of its own, as this package is one of ES modules.
     const script = `const module = { exports: {} }; new Function('exports', 'module', require('fs').readFileSync(0, 'utf8'))(module.exports, module); console.log(Object.keys(module.exports).sort().join())`;
     expect(execFileSync(process.execPath, ['-e', script], { input: code, encoding: 'utf8' }).trim()).toBe(NAMES.join());
   });
@@ -39,7 +39,7 @@ describe('dist/pubkeeper-compat.umd.min.js', () => {
     expect(Object.keys(exported).sort()).toEqual(NAMES);
   });
 
-  it('evaluates no text, which a page’s policy would forbid', () => {
+  it('does not evaluate text, which a page’s policy would forbid', () => {
     expect(code).not.toMatch(/\beval\(|new Function/);
   });
 });

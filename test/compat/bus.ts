@@ -1,6 +1,6 @@
 import type { BrewMatch, CustomBrew } from '../../src/compat/index.js';
 
-/** A transport within this process: a bus by topic. */
+/** A transport within this process: a bus with topics. */
 export function bus() {
   const listeners = new Map<string, Set<(frame: Uint8Array) => void>>();
   const log: string[] = [];

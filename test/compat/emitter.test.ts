@@ -5,8 +5,8 @@ import { PubkeeperError } from '../../src/index.js';
 const emitter = () => new PubkeeperClient({ server: 'ws://127.0.0.1:9', jwt: 'x', brews: [new WebSocketBrew()] });
 const failure = (message: string) => new PubkeeperError('BREW_FAILED', message);
 
-describe('a client is an event emitter', () => {
-  it('on and addListener call at each event; emit tells whether anybody was called', () => {
+describe('a client as an event emitter', () => {
+  it('on() and addListener() call the listener at each event, and emit() returns whether there was a listener', () => {
     const client = emitter();
     const calls: string[] = [];
     expect(client.emit('connected')).toBe(false);
@@ -18,7 +18,7 @@ describe('a client is an event emitter', () => {
     expect(calls).toEqual(['on', 'addListener', 'on', 'addListener']);
   });
 
-  it('refuses at once what is no function', () => {
+  it('refuses a listener that is not a function', () => {
     const client = emitter();
     for (const listener of [undefined, null, 'text', {}]) {
       for (const name of ['on', 'once', 'addListener'] as const) {
@@ -40,7 +40,7 @@ describe('a client is an event emitter', () => {
     expect(seen).toEqual([change, error]);
   });
 
-  it('once calls a single time, also when that emits again', () => {
+  it('once() calls the listener a single time, also when the listener emits the event again', () => {
     const client = emitter();
     let calls = 0;
     client.once('connected', () => {
@@ -53,7 +53,7 @@ describe('a client is an event emitter', () => {
     expect(client.listenerCount('connected')).toBe(0);
   });
 
-  it('once calls a single time, also when the one before it emits again', () => {
+  it('once() calls the listener a single time, also when an earlier listener emits the event again', () => {
     const client = emitter();
     const calls: string[] = [];
     client.once('connected', () => {
@@ -65,7 +65,7 @@ describe('a client is an event emitter', () => {
     expect(calls).toEqual(['first', 'second']);
   });
 
-  it('is what `this` is in a listener', () => {
+  it('is `this` in a listener', () => {
     const client = emitter();
     const seen: unknown[] = [];
     client.on('connected', function () {
@@ -75,7 +75,7 @@ describe('a client is an event emitter', () => {
     expect(seen).toEqual([client, 'disconnected']);
   });
 
-  it('off and removeListener take one listener back, also one of once', () => {
+  it('off() and removeListener() remove one registration of a listener, also one made by once()', () => {
     const client = emitter();
     let calls = 0;
     const listener = () => void calls++;
@@ -92,7 +92,7 @@ describe('a client is an event emitter', () => {
     expect(client.emit('closed')).toBe(false);
   });
 
-  it('removeAllListeners takes those of a name back, or all', () => {
+  it('removeAllListeners() removes the listeners of one event, or all', () => {
     const client = emitter();
     const add = () => client.on('connected', () => undefined).on('closed', () => undefined);
     add().removeAllListeners('connected');
@@ -101,7 +101,7 @@ describe('a client is an event emitter', () => {
     expect([client.listenerCount('connected'), client.listenerCount('closed')]).toEqual([0, 0]);
   });
 
-  it('removeAllListeners takes those of symbols back too', () => {
+  it('removeAllListeners() removes the listeners of symbols too', () => {
     const client = emitter();
     const name = Symbol('mine') as unknown as 'connected';
     client.on(name, () => undefined).removeAllListeners();
@@ -122,7 +122,7 @@ describe('a client is an event emitter', () => {
     expect(calls).toEqual(['first', 'second']);
   });
 
-  it('has no events of its own by the names of Object.prototype', () => {
+  it('has no events named like properties of Object.prototype', () => {
     const client = emitter();
     expect(Reflect.apply(client.emit, client, ['toString'])).toBe(false);
     expect(Reflect.apply(client.listenerCount, client, ['constructor'])).toBe(0);
@@ -130,7 +130,7 @@ describe('a client is an event emitter', () => {
 });
 
 describe('a listener that fails', () => {
-  it('is an error event, and the others are called', async () => {
+  it('causes an error event, and the other listeners are called', async () => {
     const client = emitter();
     const errors: PubkeeperError[] = [];
     const calls: string[] = [];
@@ -150,7 +150,7 @@ describe('a listener that fails', () => {
     ]);
   });
 
-  it('is logged when it listens to errors itself', () => {
+  it('is logged when it is a listener of error itself', () => {
     const client = emitter();
     const logged: unknown[] = [];
     const { error } = console;

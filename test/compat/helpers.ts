@@ -16,7 +16,7 @@ export const later = (run: () => unknown): void => void clean.push(run);
 
 export const JWT = 'secret';
 
-/** An id, and the same as foreign systems may write it. */
+/** An id, and the same id as foreign systems may write it. */
 export const ID = '0123456789abcdef0123456789abcdef';
 export const DASHED = '01234567-89AB-CDEF-0123-456789ABCDEF';
 
@@ -39,11 +39,11 @@ export function relayOf({ relayUrl }: PubkeeperServer): { hostname: string; port
   return { hostname, port: Number(port), secure: false };
 }
 
-/** A client of the old API; one that both subscribes and brews when given a running server. */
+/** A client of the compat API. With a running server it can both subscribe and brew. */
 export function compat(server: PubkeeperServer | string, options: Partial<ClientOptions> = {}): PubkeeperClient {
   const brews = typeof server === 'string' ? [new WebSocketBrew()] : [new WebSocketBrew({ brewerConfig: relayOf(server) })];
   const url = typeof server === 'string' ? server : server.url;
-  // Waits at random up to this: tests should not take long.
+  // Retries wait at random up to this time, so that tests are fast.
   const client = new PubkeeperClient({ server: url, jwt: JWT, maxTimeout: 40, brews, ...options });
   later(() => client.disconnect());
   return client;
@@ -63,7 +63,7 @@ export function native(server: PubkeeperServer, options: Partial<NativeOptions> 
   return client;
 }
 
-/** A `ws` that counts how often it is dialled. */
+/** A `ws` that counts its connections. */
 export function counting(): { WebSocket: new (url: string, protocols?: string | string[]) => WebSocket; urls: string[] } {
   const urls: string[] = [];
   class Counting extends WebSocket {
@@ -75,7 +75,7 @@ export function counting(): { WebSocket: new (url: string, protocols?: string | 
   return { WebSocket: Counting, urls };
 }
 
-/** The statuses of a client, as they come. */
+/** The statuses of a client, in order. */
 export const statuses = (client: PubkeeperClient): Status[] => {
   const all: Status[] = [];
   client.on('statuschange', ({ target, status }) => {
@@ -99,7 +99,7 @@ export const status = (client: PubkeeperClient, wanted: Status): Promise<void> =
         client.on('statuschange', look);
       });
 
-/** What comes, each to be awaited once. */
+/** Values as they come, each to be awaited once. */
 export class Inbox<T> {
   readonly all: T[] = [];
   #taken = 0;
@@ -117,7 +117,7 @@ export class Inbox<T> {
   }
 }
 
-/** A promise, and what settles it. */
+/** A promise and the function that resolves it. */
 export function deferred<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve!: (value: T) => void;
   const promise = new Promise<T>((done) => (resolve = done));
@@ -127,15 +127,15 @@ export function deferred<T = void>(): { promise: Promise<T>; resolve: (value: T)
 export interface GatewayOptions {
   /** Which of the offered subprotocols to choose; default: the first. */
   readonly choose?: (offered: readonly string[]) => string;
-  /** Whether a message from the server goes on to the client; a promise holds it up. */
+  /** Whether a message from the server is forwarded to the client; a promise delays it. */
   readonly pass?: (message: Buffer) => boolean | Promise<boolean>;
   /** Closes each connection with this code as soon as it is open. */
   readonly closeAtOnce?: number;
 }
 
 /**
- * Stands between clients and a server, so that a test can close connections with any code, hold up messages, and see
- * with which code a client closes.
+ * A proxy between clients and a server, so that a test can close connections with any code, delay messages, and see
+ * the code with which a client closes.
  */
 export class Gateway {
   readonly offered: string[][] = [];

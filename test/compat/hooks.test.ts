@@ -3,7 +3,7 @@ import { Brewer, Patron, PubkeeperClient, type ClientOptions, type WebSocketCons
 import { encodeFrame, FRAME_HEADER, type MakeSealer, type Opener } from '../../src/core/index.js';
 import { counting, Inbox, JWT, later, native, nowhere, serve } from './helpers.js';
 
-// What the compat layer needed of the core, as the core's own users have it.
+// Options of the core that were added for the compat layer, as users of the core have them.
 
 function client(server: string, options: Partial<ClientOptions>): PubkeeperClient {
   const made = new PubkeeperClient({ server, token: JWT, ...options });
@@ -14,14 +14,14 @@ function client(server: string, options: Partial<ClientOptions>): PubkeeperClien
 const QUICK = { delayMs: 5, maxDelayMs: 5 };
 
 describe('retryFirst', () => {
-  it('is off by default: a first attempt that fails is final', async () => {
+  it('is off by default, so that a first attempt that fails is final', async () => {
     const errors: string[] = [];
     const url = await nowhere();
     const { WebSocket, urls } = counting();
     const impatient = client(url, { reconnect: QUICK, WebSocket: WebSocket as unknown as WebSocketConstructor });
     impatient.on('error', ({ code }) => errors.push(code));
     await expect(impatient.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
-    // In the time in which another one tries again and again.
+    // Wait as long as another client needs to retry several times.
     const patient = client(url, { reconnect: QUICK, retryFirst: true });
     const failures = new Inbox<string>();
     patient.on('error', ({ code }) => failures.put(code));
@@ -30,7 +30,7 @@ describe('retryFirst', () => {
     expect([urls.length, errors, impatient.state]).toEqual([1, [], 'disconnected']);
   });
 
-  it('tries again, tells of each failure, and connects when the server is there', async () => {
+  it('retries, reports each failure, and connects when the server is there', async () => {
     const url = await nowhere();
     const patient = client(url, { reconnect: QUICK, retryFirst: true });
     const errors = new Inbox<string>();
@@ -46,7 +46,7 @@ describe('retryFirst', () => {
 });
 
 describe('reconnect.maxRetries', () => {
-  it('ends the retries of a first connection', async () => {
+  it('limits the retries of a first connection', async () => {
     const patient = client(await nowhere(), { retryFirst: true, reconnect: { ...QUICK, maxRetries: 2 } });
     let errors = 0;
     patient.on('error', () => errors++);
@@ -55,7 +55,7 @@ describe('reconnect.maxRetries', () => {
     expect(errors).toBe(2);
   });
 
-  it('ends the retries of one that was lost', async () => {
+  it('limits the retries of a lost connection', async () => {
     const server = await serve();
     const lost = client(server.url, { reconnect: { ...QUICK, maxRetries: 1 } });
     const errors = new Inbox<string>();
@@ -66,7 +66,7 @@ describe('reconnect.maxRetries', () => {
     expect(lost.state).toBe('disconnected');
   });
 
-  it('is 0 where reconnect is false: a connection that was lost is the last one, and no attempt to connect is repeated', async () => {
+  it('is 0 when reconnect is false: a lost connection is final, and connect() is not retried', async () => {
     const server = await serve();
     const lost = client(server.url, { reconnect: false, retryFirst: true });
     const errors: string[] = [];
@@ -80,12 +80,12 @@ describe('reconnect.maxRetries', () => {
     expect(errors).toEqual(['CONNECTION_LOST']);
   });
 
-  it('must be a number from 0 on', () => {
+  it('must be a number, 0 or more', () => {
     expect(() => client('ws://127.0.0.1:9', { reconnect: { maxRetries: -1 } })).toThrow(/maxRetries must be a number/);
   });
 });
 
-it('a brewer and a patron may bring a cipher of their own', async () => {
+it('a brewer and a patron may have a custom cipher', async () => {
   const server = await serve();
   const flip = (data: Uint8Array) => data.map((byte) => byte ^ 0xff);
   const cipher: MakeSealer = (identity) => ({

@@ -12,7 +12,7 @@ const LAYOUTS = [
 const PROTOCOLS = ['pubkeeper-1.0', 'pubkeeper-1.1'] as const;
 const CASES = LAYOUTS.flatMap(([layout, options]) => PROTOCOLS.map((protocol) => [layout, protocol, options] as const));
 
-/** Longer than by default: how fast a busy machine is, is not what is tested here. */
+/** Longer than the default, as the speed of a busy machine is not the subject of this test. */
 const PATIENT = { waitForBrews: 10_000 };
 
 describe.each(CASES)('on %s, by %s', (_layout, protocol, options) => {
@@ -56,14 +56,14 @@ describe.each(CASES)('on %s, by %s', (_layout, protocol, options) => {
     const info = { topic: 'mixed.x', from: brewer.brewerId, createdBy: brewer.brewerId };
     await brewer.brewText('new to old');
     expect(await got.next()).toEqual(['new to old', info]);
-    // Large enough to go to another engine where there is one.
+    // Long enough to be opened by another engine if there is one.
     const large = 'x'.repeat(70_000);
     await brewer.brewText(large);
     expect(await got.next()).toEqual([large, info]);
     expect(await chosen.next()).toBe(protocol);
   });
 
-  it('last values reach those who come late, in both directions', async () => {
+  it('last values reach late patrons in both directions', async () => {
     const { old, modern } = await network();
     const got = new Inbox<string>();
     const keep = modern.addPatron('late.*', () => undefined);

@@ -4,10 +4,10 @@ import { WebSocketBrew, type Brewer, type CustomBrew } from '../../src/compat/in
 import { until } from '../server/harness.js';
 import { compat, deferred, Inbox, relayOf, serve, text } from './helpers.js';
 
-// What a relay connection has to know of the control connection: that its server gives signs of life, and how often it was lost.
+// What a relay connection needs of the control connection: whether the server has a heartbeat, and how often the connection was lost.
 
-describe('a relay connection of the old API', () => {
-  it('asks the relay of its own server for signs of life, so that a link that is dead is noticed', async () => {
+describe('a relay connection of the compat API', () => {
+  it('pings the relay of its own server, so that a dead link is noticed', async () => {
     const server = await serve();
     const asked = new Inbox<number>();
     class Seeing extends WebSocket {
@@ -23,7 +23,7 @@ describe('a relay connection of the old API', () => {
     expect(await asked.next()).toBe(60);
   });
 
-  it.each(['open', 'secured'] as const)('after a restart of the server keeps what is brewed until the patron is back, %s', async (profile) => {
+  it.each(['open', 'secured'] as const)('after a restart of the server keeps messages until the patron is back, %s', async (profile) => {
     const first = await serve({ profile });
     const way = { isOpen: true };
     class Gated extends WebSocket {
@@ -38,7 +38,7 @@ describe('a relay connection of the old API', () => {
     reading.addPatron('again.*', (patron) => patron.on('message', (data) => got.put(text(data))));
     const matched = deferred<Brewer>();
     writing.addBrewer('again.x', { waitForBrews: 10_000 }, (brewer) => matched.resolve(brewer));
-    // In this order, so that the server takes leave of the brewer first: its pair goes on then.
+    // In this order, so that the server closes the brewer's connection first, before its pair could end.
     await writing.connect();
     await reading.connect();
     const brewer = await matched.promise;
@@ -59,7 +59,7 @@ describe('a relay connection of the old API', () => {
     for (const word of ['one', 'two', 'three']) expect(await got.next()).toBe(word);
   });
 
-  it('is not ready while its relay waits for word of the pairs, and a wait for it ends when it is over or the word has come', async () => {
+  it('is not ready until the server has told of its pairs, and waitForBrews waits for that until its time is over', async () => {
     const first = await serve({ relayPort: 0 });
     const way = { toControl: true, toRelay: true };
     const gated = (relayToo: boolean) =>
@@ -93,7 +93,7 @@ describe('a relay connection of the old API', () => {
     expect(await got.next()).toBe('kept');
   });
 
-  it('that is away makes nobody wait who is not matched over it', async () => {
+  it('that is down delays only brewers that are matched over it', async () => {
     const server = await serve();
     const gone = await serve();
     await gone.close();

@@ -14,10 +14,10 @@ describe('the properties', () => {
     expect(named).toMatchObject({ name: 'websocket-2', brewerConfig, patronConfig });
   });
 
-  it('that make no sense are refused when a client is made', () => {
+  it('are refused by the client if they are invalid', () => {
     const brew = new WebSocketBrew({ brewerConfig: { hostname: 'a/b', port: 1 } });
     expect(() => compat('ws://127.0.0.1:9', { brews: [brew] })).toThrow(/hostname and a port/);
-    // As a page has it whose settings are missing: not the control server's own relay, which nobody has named.
+    // As in a page whose settings are missing: this must not mean the server's own relay, which was not named.
     for (const half of [{}, { hostname: 'relay.example' }, { port: 8000 }, { hostname: undefined, port: undefined, secure: undefined }]) {
       const missing = new WebSocketBrew({ brewerConfig: half as { hostname: string; port: number } });
       expect(() => compat('ws://127.0.0.1:9', { brews: [missing] })).toThrow(/hostname and a port/);
@@ -25,7 +25,7 @@ describe('the properties', () => {
   });
 });
 
-describe('what is registered', () => {
+describe('the registration', () => {
   /** The packets of one type that a client sends. */
   async function registrations(brew: WebSocketBrew, type: number): Promise<Inbox<Record<string, unknown>>> {
     const server = await serve();
@@ -45,7 +45,7 @@ describe('what is registered', () => {
   }
   const brewerConfig = { hostname: '127.0.0.1', port: 8000, secure: false };
 
-  it('of a brewer: name, hostname, port, secure; and the cipher AES-CBC, mode 2', async () => {
+  it('of a brewer has name, hostname, port and secure, and the cipher AES-CBC, mode 2', async () => {
     const registered = await (await registrations(new WebSocketBrew({ brewerConfig }), 10)).next();
     expect(registered).toMatchObject({ topic: 'reg.x', brews: [{ name: 'websocket', ...brewerConfig }] });
     const { cipher } = registered['brewer_config'] as { cipher: { mode: number; key: string } };
@@ -53,7 +53,7 @@ describe('what is registered', () => {
     expect(cipher.key).toMatch(/^[\da-f]{32}$/);
   });
 
-  it('of a brewer whose port was text, as location.port is: a number', async () => {
+  it('of a brewer has a number as port, also when brewerConfig has a text, as location.port is', async () => {
     const brew = new WebSocketBrew({ brewerConfig: { ...brewerConfig, port: '8000' } });
     expect(await (await registrations(brew, 10)).next()).toMatchObject({ brews: [{ name: 'websocket', ...brewerConfig }] });
     for (const [secure, port] of [[false, 80], [true, 443]] as const) {
@@ -69,26 +69,26 @@ describe('what is registered', () => {
   it.each([
     [true, ['true', 1, true]],
     [false, ['', 0, null, undefined, false]],
-  ])('of a brewer whose secure is %s in some way: that', async (secure, ways) => {
+  ])('of a brewer has %s for secure, also when brewerConfig has a truthy or falsy value', async (secure, ways) => {
     for (const way of ways) {
       const brew = new WebSocketBrew({ brewerConfig: { ...brewerConfig, secure: way as boolean } });
       expect(await (await registrations(brew, 10)).next()).toMatchObject({ brews: [{ ...brewerConfig, secure }] });
     }
   });
 
-  it('of a patron: the name, and the patronConfig', async () => {
+  it('of a patron has the name and the patronConfig', async () => {
     const brew = new WebSocketBrew({ name: 'other', patronConfig: { region: 'north' } });
     const registered = await (await registrations(brew, 20)).next();
     expect(registered).toMatchObject({ topic: 'reg.*', brews: [{ name: 'other', region: 'north' }] });
   });
 
-  it('without a brewerConfig, of a brewer: nothing. It only subscribes', async () => {
+  it('of a brewer lists no brew without a brewerConfig, so that the client only subscribes', async () => {
     const registered = await (await registrations(new WebSocketBrew(), 10)).next();
     expect(registered).toMatchObject({ topic: 'reg.x', brews: [] });
   });
 });
 
-it('without a brewerConfig gets what others brew', async () => {
+it('a brew without a brewerConfig receives messages of others', async () => {
   const server = await serve();
   const reader = compat(server, { brews: [new WebSocketBrew()] });
   const writer = compat(server);
@@ -101,7 +101,7 @@ it('without a brewerConfig gets what others brew', async () => {
   expect(await texts.next()).toBe('read only');
 });
 
-it('works under another name, and only with those of that name', async () => {
+it('a brew with another name is matched only with brews of that name', async () => {
   const server = await serve();
   const brew = () => new WebSocketBrew({ name: 'ws-2', brewerConfig: relayOf(server) });
   const [reader, writer] = [compat(server, { brews: [brew()] }), compat(server, { brews: [brew()] })];
@@ -116,7 +116,7 @@ it('works under another name, and only with those of that name', async () => {
   expect(await texts.next()).toBe('named');
 });
 
-it('counts what it receives and sends', async () => {
+it('metrics() counts the messages that were received and sent', async () => {
   const server = await serve();
   const brews = [0, 1].map(() => new WebSocketBrew({ brewerConfig: relayOf(server) }));
   const [reader, writer] = brews.map((brew) => compat(server, { brews: [brew] }));
@@ -136,7 +136,7 @@ it('counts what it receives and sends', async () => {
   ]);
 });
 
-describe('loopback', () => {
+describe('the option loopback', () => {
   async function loop(loopback: boolean | undefined) {
     const server = await serve();
     const brew = new WebSocketBrew({ brewerConfig: relayOf(server), loopback });
@@ -155,7 +155,7 @@ describe('loopback', () => {
     return { server, client, brew, brewer, own };
   }
 
-  it('false: a brewer that could not be added is none of its own; one of another client may have that id', async () => {
+  it('false: a brewer that could not be added does not count as own, so that another client may use its id', async () => {
     const server = await serve();
     const id = 'ab'.repeat(16);
     const crypto = new Map<unknown, never>([[7, (() => undefined) as never]]); // no constructor
@@ -170,13 +170,13 @@ describe('loopback', () => {
     expect(await texts.next()).toBe('of another');
   });
 
-  it.each([undefined, true])('%s: a client’s patrons get what its brewers brew', async (loopback) => {
+  it.each([undefined, true])('%s: patrons of a client get the messages of its brewers', async (loopback) => {
     const { brewer, own } = await loop(loopback);
     await brewer.brewText('to myself');
     expect(await own.next()).toBe('to myself');
   });
 
-  it('false: they do not, also no last value; others do, and others’ arrives', async () => {
+  it('false: patrons of a client get no messages and last values of its brewers, but those of other clients, as others get theirs', async () => {
     const { server, client, brew, brewer, own } = await loop(false);
     const other = compat(server);
     const others = new Inbox<string>();
@@ -188,7 +188,7 @@ describe('loopback', () => {
     await added;
     await brewer.brewText('to others');
     expect(await others.next()).toBe('to others');
-    // The relay has a last value now; a patron that joins anew would get it.
+    // The relay has a last value now, which it sends to a patron that joins again.
     const late = deferred();
     client.addPatron('*.x', (patron) => {
       patron.on('message', (data) => own.put(text(data)));
@@ -202,7 +202,7 @@ describe('loopback', () => {
   });
 });
 
-describe('when the relay cannot be reached', () => {
+describe('a brew whose relay cannot be reached', () => {
   async function unreachable(options: { maxRetries?: number; listen?: boolean }) {
     const server = await serve();
     const gone = await serve();
@@ -225,25 +225,25 @@ describe('when the relay cannot be reached', () => {
     return { brewer: await matched.promise, brew, ofBrew, ofClient, dialled, gone, texts };
   }
 
-  it('it emits an error; the client does not', async () => {
+  it('emits an error, and its client does not', async () => {
     const { ofBrew, ofClient } = await unreachable({});
     expect(await ofBrew.next()).toBe('CONNECT_FAILED');
     expect(ofClient.all).toEqual([]);
   });
 
-  it('the client emits it when nobody listens to the brew', async () => {
+  it('has its error emitted by its client when the brew has no listener', async () => {
     const { ofClient } = await unreachable({ listen: false });
     expect(await ofClient.next()).toBe('CONNECT_FAILED');
   });
 
-  it('it gives up after maxRetries retries, through its own WebSocket', async () => {
+  it('gives up after maxRetries retries, with its own WebSocket class', async () => {
     const { ofBrew, dialled } = await unreachable({ maxRetries: 2 });
-    // Told once for the outage, and once for the end.
+    // One error for the outage, and one for the end.
     expect([await ofBrew.next(), await ofBrew.next()]).toEqual(['CONNECT_FAILED', 'CONNECT_FAILED']);
     expect(dialled).toHaveLength(3);
   });
 
-  it('it goes on trying for ever by default, and what waits is sent', async () => {
+  it('retries for ever by default, and then sends what waits', async () => {
     const { brewer, dialled, gone, texts } = await unreachable({});
     const sent = brewer.brewText('late');
     while (dialled.length < 5) await new Promise((resolve) => setImmediate(resolve));

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { BloomFilter } from '../../src/core/bloom.js';
 
-/** As good as random, and the same in each run. */
+/** Pseudo-random keys, the same in each run. */
 function hashes(count: number, seed: number): number[] {
   let state = seed;
   return Array.from({ length: count }, () => (state = (Math.imul(state, 1664525) + 1013904223) | 0) ^ (state >>> 16));
 }
 
 describe('BloomFilter', () => {
-  it.each([1, 50, 1000, 100_000])('with room for %i keys knows each of them, and takes less than one in ten others for one', (count) => {
+  it.each([1, 50, 1000, 100_000])('with room for %i keys knows each of them, and takes less than one in ten other keys for one of them', (count) => {
     const filter = new BloomFilter(count);
     expect(filter.room).toBeGreaterThanOrEqual(count);
     const known = hashes(filter.room, 1);
@@ -18,7 +18,7 @@ describe('BloomFilter', () => {
     expect(wrong).toBeLessThan(1000);
   });
 
-  it('knows nothing at first', () => {
+  it('knows no key at first', () => {
     expect(hashes(1000, 3).some((hash) => new BloomFilter(0).has(hash))).toBe(false);
   });
 });

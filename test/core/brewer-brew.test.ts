@@ -10,7 +10,7 @@ import { Patron } from '../../src/core/patron.js';
 import { bytes, deferred, hex, id, rawFrame, rejected, settle, sha256 } from '../helpers.js';
 import { brewerKit as kit, patron } from './brewer-kit.js';
 
-/** Bytes that are elsewhere by now. */
+/** Bytes whose buffer was transferred, so that they cannot be read any more. */
 function transferred(): Uint8Array<ArrayBuffer> {
   const data = bytes('data');
   structuredClone(data, { transfer: [data.buffer] });
@@ -18,7 +18,7 @@ function transferred(): Uint8Array<ArrayBuffer> {
 }
 
 describe('brew()', () => {
-  it('puts a frame around the data, as the protocol says', async () => {
+  it('puts a frame as in the protocol around the data', async () => {
     const { brewer, x } = kit();
     brewer.newPatrons([patron(1)]);
     await brewer.brew(bytes('data'));
@@ -29,7 +29,7 @@ describe('brew()', () => {
     expect(x.frames.map(hex)).toEqual(['data', 'data', '', 'größe 🌡', '{"a":[1,null]}'].map((text) => hex(rawFrame('a.b', id(0xb), text))));
   });
 
-  it('by AES-CBC: node:crypto reads it with the announced key', async () => {
+  it('seals by AES-CBC so that node:crypto opens the frame with the announced key', async () => {
     const { brewer, x } = kit({ crypto: true, cipher: 'aes-cbc' });
     brewer.newPatrons([patron(1)]);
     await brewer.brewText('secret');
@@ -39,7 +39,7 @@ describe('brew()', () => {
     expect(Buffer.concat([decipher.update(frame.subarray(104)), decipher.final()]).toString()).toBe('secret');
   });
 
-  it.each(['aes-gcm', 'aes-cbc'] as const)('%s: WebCrypto is given 16 MiB and a message at once; the rest rejects, and is a gap where there is a sequence', async (cipher) => {
+  it.each(['aes-gcm', 'aes-cbc'] as const)('%s: gives WebCrypto at most 16 MiB and a message at once; more is rejected, and is a gap if frames have a sequence', async (cipher) => {
     const { brewer, x, errors } = kit({ crypto: true, cipher, engine: webCryptoEngine(webcrypto.subtle as never) });
     const heard: number[] = [];
     const gaps: number[] = [];
@@ -61,7 +61,7 @@ describe('brew()', () => {
     await brewer.brewText('!');
     await brewer._flush();
     expect(await vi.waitUntil(() => heard.length > taken && heard)).toEqual([...Array.from({ length: taken }, (_, n) => n), '!'.charCodeAt(0)]);
-    // The last one to be taken comes on top of sixteen; with bundles, one more is in a bundle.
+    // The last message that is accepted comes on top of 16 MiB; with bundles, one more waits in a bundle.
     expect([taken, gaps]).toEqual(cipher === 'aes-gcm' ? [18, [2]] : [17, []]);
   });
 
@@ -72,7 +72,7 @@ describe('brew()', () => {
     expect([x.frames, errors]).toEqual([[], []]);
   });
 
-  it('gives each brew a frame once, however many patrons read over it', async () => {
+  it('gives each brew a frame once, however many patrons it has there', async () => {
     const { brewer, x, y } = kit();
     brewer.newPatrons([patron(1), patron(2), patron(3, { brew: { name: 'y' } })]);
     await brewer.brewText('1');
@@ -83,7 +83,7 @@ describe('brew()', () => {
     expect([x.texts, y.texts]).toEqual([['1', '2'], ['1', '2', '3']]);
   });
 
-  it('waits for the brew that takes the bytes late', async () => {
+  it('waits until the brew has accepted the bytes', async () => {
     const { brewer, x } = kit();
     const accepted = deferred<void>();
     x.onBrew = () => accepted.promise;
@@ -96,7 +96,7 @@ describe('brew()', () => {
     await brewing;
   });
 
-  it('what the buffer holds when brew() is called counts', async () => {
+  it('sends the bytes as they are when it is called, also when the buffer changes afterwards', async () => {
     const { brewer, x } = kit();
     brewer.newPatrons([patron(1)]);
     const data = bytes('abc');
@@ -107,7 +107,7 @@ describe('brew()', () => {
   });
 });
 
-describe('what cannot be brewed', () => {
+describe('data that cannot be brewed', () => {
   const cyclic: Record<string, unknown> = {};
   cyclic['self'] = cyclic;
   const cases: [string, (brewer: Brewer) => Promise<void>][] = [
@@ -134,7 +134,7 @@ describe('what cannot be brewed', () => {
     expect(x.frames).toEqual([]);
   });
 
-  it.each(CIPHERS)('bytes whose buffer was transferred are refused where %s is to seal them, and empty ones are not', async (cipher) => {
+  it.each(CIPHERS)('bytes whose buffer was transferred are refused with the cipher %s, and empty bytes are accepted', async (cipher) => {
     const { brewer, x } = kit({ crypto: true, cipher });
     brewer.newPatrons([patron(1)]);
     await rejected(brewer.brew(transferred()), 'DATA_INVALID');
@@ -143,7 +143,7 @@ describe('what cannot be brewed', () => {
     expect(x.frames.length).toBe(1);
   });
 
-  it('a brew that throws or rejects: brew() rejects, with an error event, and the others carry', async () => {
+  it('brew() rejects, with an error event, when one of the brews throws or rejects, and the other brews get the message', async () => {
     const { brewer, x, y, errors } = kit();
     brewer.newPatrons([patron(1), patron(2, { brew: { name: 'y' } })]);
     const full = new PubkeeperError('BUFFER_FULL', 'full');
@@ -160,7 +160,7 @@ describe('what cannot be brewed', () => {
     expect(errors.length).toBe(2);
   });
 
-  it.each(['throws', 'rejects'])('what a brew %s is an error of ours, with that as its cause', async (how) => {
+  it.each(['throws', 'rejects'])('brew() rejects with BREW_FAILED and the cause when a brew %s', async (how) => {
     const { brewer, x } = kit();
     brewer.newPatrons([patron(1)]);
     const cause = new RangeError('of the brew');
@@ -171,7 +171,7 @@ describe('what cannot be brewed', () => {
     expect(await rejected(brewer.brewText('1'))).toMatchObject({ name: 'PubkeeperError', code: 'BREW_FAILED', cause });
   });
 
-  it('is never an unhandled rejection for those who do not wait', async () => {
+  it('a rejection of brew() need not be caught', async () => {
     const unhandled = vi.fn();
     process.on('unhandledRejection', unhandled);
     const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined);
@@ -185,19 +185,19 @@ describe('what cannot be brewed', () => {
     await settle();
     process.off('unhandledRejection', unhandled);
     expect(unhandled).not.toHaveBeenCalled();
-    expect(logged).toHaveBeenCalledTimes(1); // of the one that nobody listens to
+    expect(logged).toHaveBeenCalledTimes(1); // of the brewer without listeners
     logged.mockRestore();
   });
 });
 
-it('what there is no room for in a bundle comes before what somebody brews who hears that bundle', async () => {
+it('a message that does not fit into a bundle is sent before what a callback brews that gets that bundle', async () => {
   const { brewer, x } = kit({ cipher: 'aes-gcm', crypto: true });
   brewer.newPatrons([patron(1)]);
   const heard: string[] = [];
   const brewed: Promise<void>[] = [];
   const reader = new Patron('a.b', (_, message) => {
     heard.push(message.text()[0]!);
-    // As a brew does that delivers within the call, to a patron of the same client.
+    // A brew may deliver within the call, to a patron of the same client.
     if (message.text() === '1') for (const text of ['3', '4'.repeat(70_000), '5']) brewed.push(brewer.brewText(text));
   });
   reader._lend({ brew: () => ({ startPatron: () => () => undefined }) as Partial<Brew> as Brew, engine: nobleEngine });
@@ -209,7 +209,7 @@ it('what there is no room for in a bundle comes before what somebody brews who h
   expect(heard).toEqual(['1', '2', '3', '4', '5']);
 });
 
-it('what there is no room for in a bundle is accepted as well where who hears that bundle removes the patron', async () => {
+it('a message that does not fit into a bundle is accepted also when the delivery of that bundle removes the patron', async () => {
   const { brewer, x } = kit({ cipher: 'aes-gcm', crypto: true });
   brewer.newPatrons([patron(1)]);
   x.onBrew = () => brewer.removePatron(id(1));
@@ -219,12 +219,12 @@ it('what there is no room for in a bundle is accepted as well where who hears th
   expect(x.frames.length).toBe(2);
 });
 
-it('what is sealed waits to be accepted as well, behind what a brew has not accepted yet', async () => {
+it('brew() of a sealed message waits until it is accepted while the brew has not accepted the message before', async () => {
   const { brewer, x } = kit({ cipher: 'aes-gcm', crypto: true });
   brewer.newPatrons([patron(1)]);
   const accept: (() => void)[] = [];
   x.onBrew = () => new Promise<void>((resolve) => accept.push(resolve));
-  await brewer.brewText('1'); // nothing is in its way
+  await brewer.brewText('1'); // no message is waiting
   await settle();
   const isAccepted = vi.fn();
   const brewed = brewer.brewText('2').then(isAccepted);

@@ -8,7 +8,7 @@ import { id } from '../helpers.js';
 
 export const patron = (n: number, more: Partial<PatronInfo> = {}): PatronInfo => ({ topic: 'a.b', patron_id: id(n), brew: { name: 'x' }, ...more });
 
-/** A brew that writes down what it is given, and answers what the test says. */
+/** A brew that records its calls, and answers as the test says. */
 export class RecordingBrew {
   readonly started: BrewerPair[] = [];
   readonly stopped: string[] = [];
@@ -30,7 +30,7 @@ export class RecordingBrew {
   }
 }
 
-/** A brewer on two brews called `x` and `y`, and everything that it says. */
+/** A brewer on two brews called `x` and `y`, and a log of its events. */
 export function brewerKit(options: BrewerOptions & { engine?: CryptoEngine } = {}) {
   const { engine = nobleEngine, ...rest } = options;
   const brewer = new Brewer('a.b', { crypto: false, brewerId: id(0xb), ...rest });

@@ -6,7 +6,7 @@ import { brewerKit, patron, RecordingBrew } from './brewer-kit.js';
 import { fakeTime, pass } from './fake-time.js';
 import { controlKit, patronInfo } from './scripted-control.js';
 
-// What was brewed last leaves, also where the engine takes its time to seal it, as those of browsers do.
+// What a brewer has brewed last is sent, also when the engine seals asynchronously, as those of browsers do.
 
 fakeTime();
 
@@ -23,8 +23,8 @@ function slowEngine() {
   return { engine, seal: () => answers.splice(0).forEach((answer) => answer()) };
 }
 
-describe('a brewer whose engine takes its time', () => {
-  it.each(['removePatron', 'reset'])('%s: the pair ends when the brew has been given what was brewed before, and not sooner', async (how) => {
+describe('a brewer whose engine seals asynchronously', () => {
+  it.each(['removePatron', 'reset'])('%s: the pair ends only after the brew has got what was brewed before', async (how) => {
     const { engine, seal } = slowEngine();
     const { brewer, x, log } = brewerKit({ crypto: true, engine });
     brewer.newPatrons([patron(1)]);
@@ -32,7 +32,7 @@ describe('a brewer whose engine takes its time', () => {
     if (how === 'reset') brewer.reset();
     else brewer.removePatron(id(1));
     expect([x.stopped, brewer.isMatched, log.at(-1)]).toEqual([[], false, 'unmatched a.b']);
-    // What is thrown in there would be an error of the brewer's, so it is only noted.
+    // An exception in there would become an error of the brewer, so only record the state.
     const stoppedAtBrew: string[][] = [];
     x.onBrew = () => void stoppedAtBrew.push([...x.stopped]);
     seal();
@@ -40,7 +40,7 @@ describe('a brewer whose engine takes its time', () => {
     expect([stoppedAtBrew, x.stopped]).toEqual([[[]], [id(1)]]);
   });
 
-  /** A brewer whose next session has begun, with a pair over y, while what was brewed for its pair over x is still being sealed. */
+  /** A brewer in its second session, with a pair over y, while a message of the first session, for its pair over x, is still being sealed. */
   const followed = () => {
     const { engine, seal } = slowEngine();
     const made = brewerKit({ crypto: true, engine });
@@ -53,14 +53,14 @@ describe('a brewer whose engine takes its time', () => {
     return { ...made, seal };
   };
 
-  it('what is brewed in a former session is for its pairs alone', async () => {
+  it('sends a message of a former session to the pairs of that session only', async () => {
     const { x, y, seal } = followed();
     seal();
     await settle();
     expect([x.frames.length, y.frames.length]).toEqual([1, 0]);
   });
 
-  it('what is brewed in a former session is for its pairs also where the next one has ended too', async () => {
+  it('sends a message of a former session to the pairs of that session also when the next session has ended too', async () => {
     const { brewer, x, y, seal } = followed();
     brewer.reset();
     seal();
@@ -68,7 +68,7 @@ describe('a brewer whose engine takes its time', () => {
     expect([x.frames.length, y.frames.length, x.stopped, y.stopped]).toEqual([1, 0, [id(1)], [id(2)]]);
   });
 
-  it('nor is what is brewed in the next one for those pairs, while they still wait', async () => {
+  it('sends a message of the new session to no pair of the former one, while those pairs still wait', async () => {
     const { brewer, x, y, seal } = followed();
     void brewer.brewText('new');
     await settle();
@@ -77,7 +77,7 @@ describe('a brewer whose engine takes its time', () => {
     expect([x.frames.length, y.frames.length, x.stopped]).toEqual([1, 1, [id(1)]]);
   });
 
-  it('a patron that comes back meanwhile: its former pair ends first', async () => {
+  it('ends the former pair of a patron that comes back before it starts the new one', async () => {
     const { engine, seal } = slowEngine();
     const { brewer, x } = brewerKit({ crypto: true, engine });
     brewer.newPatrons([patron(1)]);
@@ -91,7 +91,7 @@ describe('a brewer whose engine takes its time', () => {
     expect([x.frames.length, stoppedAtStart, x.stopped]).toEqual([1, [[id(1)]], [id(1)]]);
   });
 
-  it('one that never answers is not waited for longer than a second, and that is told', async () => {
+  it('waits at most a second for an engine that never answers, and reports that', async () => {
     const { engine } = slowEngine();
     const { brewer, x, errors } = brewerKit({ crypto: true, engine });
     brewer.newPatrons([patron(1)]);
@@ -123,7 +123,7 @@ describe('removeBrewer() after brew()', () => {
     return { ...made, brewer, seal, log };
   }
 
-  it('what its brews began for it ends when that has left', async () => {
+  it('the pair ends, and the brew’s endBrewer() is called, when the last message was sent', async () => {
     const { brew, seal, log } = await removed();
     expect([brew.running.size, log]).toEqual([1, []]);
     seal();
@@ -131,7 +131,7 @@ describe('removeBrewer() after brew()', () => {
     expect([brew.running.size, log]).toEqual([0, ['frame', 'end']]);
   });
 
-  it('disconnect() waits for it', async () => {
+  it('disconnect() waits until the last message was sent', async () => {
     const { client, seal, log } = await removed();
     const ending = client.disconnect();
     await settle();
@@ -140,7 +140,7 @@ describe('removeBrewer() after brew()', () => {
     expect(log).toEqual(['frame', 'end', 'close']);
   });
 
-  it('disconnect() does not wait for it any more once it has left', async () => {
+  it('disconnect() does not wait if the last message was sent already', async () => {
     const { client, seal } = await removed();
     seal();
     await settle();
@@ -157,14 +157,14 @@ describe('removeBrewer() after brew()', () => {
     expect(log).toEqual(['frame']);
   });
 
-  it('what goes wrong then is an error of its client', async () => {
+  it('an error of the removed brewer is reported by its client', async () => {
     const { errors } = await removed();
     await pass(1000);
     expect(errors.map(({ code }) => code)).toEqual(['BREW_FAILED']);
   });
 });
 
-it('without an engine that takes its time a pair ends at once', async () => {
+it('with an engine that seals synchronously, a pair ends at once', async () => {
   const { brewer, x } = brewerKit({ crypto: true });
   expect(x).toBeInstanceOf(RecordingBrew);
   brewer.newPatrons([patron(1)]);

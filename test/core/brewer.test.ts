@@ -11,7 +11,7 @@ describe('new Brewer()', () => {
     expect(brewer).toMatchObject({ topic: 'a.b', cipher: 'aes-gcm', isMatched: false });
     expect(brewer.brewerId).toMatch(/^[\da-f]{32}$/);
     expect(new Brewer('a', { crypto: false }).cipher).toBe('none');
-    // As for a patron, `crypto` alone.
+    // As for a patron, the options may be the value of `crypto` alone.
     expect(new Brewer('a', false).cipher).toBe('none');
     for (const options of [true, undefined, null, {}]) expect(new Brewer('a', options).cipher).toBe('aes-gcm');
     expect(new Brewer('a', { crypto: false, cipher: 'aes-cbc' }).cipher).toBe('none');
@@ -21,7 +21,7 @@ describe('new Brewer()', () => {
   it.each(['', 'a.*', '**', 'a..b', 'a b', undefined, 7, Object.create(null)])('refuses the topic %j', (topic) => {
     thrown(() => new Brewer(topic as string), 'TOPIC_INVALID');
   });
-  it('says of a pattern that wildcards are for patrons', () => expect(thrown(() => new Brewer('a.*')).message).toContain('patrons'));
+  it('says in the error for a pattern that wildcards are for patrons', () => expect(thrown(() => new Brewer('a.*')).message).toContain('patrons'));
   it.each([{ crypto: 'required' }, { crypto: 1 }, 'aes-cbc', 1, () => undefined, { cipher: 'rot13' }, { cipher: 'constructor' }, { cipher: null }])('refuses %j', (options) => {
     thrown(() => new Brewer('a', options as BrewerOptions), 'OPTION_INVALID');
   });
@@ -31,7 +31,7 @@ describe('new Brewer()', () => {
 });
 
 describe('configure() and getConfig()', () => {
-  it('announce a key by cipher, and none for plaintext', () => {
+  it('announce a key with a cipher, and none for plaintext', () => {
     expect(new Brewer('a').getConfig()).toEqual({
       cipher: { mode: 'AES-GCM', key: expect.stringMatching(/^[\da-f]{64}$/) as string, epoch: expect.stringMatching(/^[\da-f]{16}$/) as string },
     });
@@ -40,7 +40,7 @@ describe('configure() and getConfig()', () => {
     expect(new Brewer('a', { crypto: false }).getConfig()).toEqual({});
   });
 
-  it.each(['aes-gcm', 'aes-cbc'] as const)('a new key with each configure(), the same one until then (%s)', (cipher) => {
+  it.each(['aes-gcm', 'aes-cbc'] as const)('make a new key with each configure(), and keep it until the next (%s)', (cipher) => {
     const brewer = new Brewer('a', { cipher });
     const keys = new Set<unknown>();
     for (let i = 0; i < 20; i++) {
@@ -56,7 +56,7 @@ describe('configure() and getConfig()', () => {
 });
 
 describe('newPatrons() and removePatron()', () => {
-  it('start a brew for each, and tell about the first and the last', () => {
+  it('start a brew for each patron, and emit matched for the first and unmatched for the last', () => {
     const { brewer, x, log } = kit();
     brewer.newPatrons([patron(1), patron(2, { patron_id: dashed(id(2)) })]);
     expect(brewer.isMatched).toBe(true);
@@ -69,7 +69,7 @@ describe('newPatrons() and removePatron()', () => {
     expect(brewer.isMatched).toBe(false);
   });
 
-  it('a known patron is removed first', () => {
+  it('a patron that is listed again is removed first', () => {
     const { brewer, x, y, log } = kit();
     brewer.newPatrons([patron(1)]);
     brewer.newPatrons([patron(1, { brew: { name: 'y' } })]);
@@ -78,7 +78,7 @@ describe('newPatrons() and removePatron()', () => {
     expect(log).toEqual(['+1 x', 'matched a.b', '-1', '+1 y']);
   });
 
-  it('a known patron that comes again over a brew that is not there is none any more', () => {
+  it('a matched patron that comes again over an unknown brew is removed', () => {
     const { brewer, log } = kit();
     brewer.newPatrons([patron(1)]);
     brewer.newPatrons([patron(1, { brew: { name: 'z' } })]);
@@ -105,7 +105,7 @@ describe('newPatrons() and removePatron()', () => {
     ['BREW_UNKNOWN', patron(2, { brew: { name: '__proto__' } })],
     ['ID_INVALID', patron(2, { patron_id: 'nobody' })],
     ['BREW_FAILED', null],
-  ])('%s for one of them, and the others go on', async (code, bad) => {
+  ])('a patron that fails with %s does not keep the others from being matched', async (code, bad) => {
     const { brewer, x, errors } = kit();
     brewer.newPatrons([patron(1), bad as PatronInfo, patron(3)]);
     expect(errors.map((error) => error.code)).toEqual([code]);
@@ -114,7 +114,7 @@ describe('newPatrons() and removePatron()', () => {
     expect(x.texts).toEqual(['x']);
   });
 
-  it('a brew that throws at the start is an error, and the others go on', async () => {
+  it('a brew that throws at the start is an error for its patron, and the others are matched', async () => {
     const { brewer, x, y, errors } = kit();
     x.onStart = () => {
       throw new PubkeeperError('BREW_CONFIG_INVALID', 'of the brew');
@@ -126,7 +126,7 @@ describe('newPatrons() and removePatron()', () => {
     expect([x.texts, y.texts]).toEqual([[], ['x']]);
   });
 
-  it('a listener of added may brew at once: the patron is there already', async () => {
+  it('a listener of added may brew at once, as the patron is matched already', async () => {
     const { brewer, x } = kit();
     brewer.on('added', ({ patronId }) => void brewer.brewText(patronId));
     brewer.newPatrons([patron(1), patron(2)]);
@@ -142,7 +142,7 @@ describe('newPatrons() and removePatron()', () => {
     expect([x.started.length, x.stopped]).toEqual([1, [id(1)]]);
   });
 
-  it('reset() ends all, tells so, and a second one does nothing', () => {
+  it('reset() ends all pairs with their events, and does nothing when called again', () => {
     const { brewer, x, log } = kit();
     brewer.newPatrons([patron(1), patron(2)]);
     log.length = 0;
@@ -153,7 +153,7 @@ describe('newPatrons() and removePatron()', () => {
   });
 });
 
-it('a brewer without listeners is silent', async () => {
+it('a brewer without listeners throws nothing', async () => {
   const spies = (['error', 'warn', 'log', 'info', 'debug'] as const).map((name) => vi.spyOn(console, name));
   const brewer = new Brewer('a');
   brewer.newPatrons([patron(1)]);

@@ -17,14 +17,14 @@ describe('Bundle', () => {
     expect(Buffer.from(made.take()).toString()).toBe('alone');
   });
 
-  it('is full at 64 KiB, lengths included; a single message may be longer', () => {
+  it('is full at 64 KiB including lengths; a single message may be longer', () => {
     const made = new Bundle();
     expect(made.hasRoomFor(new Uint8Array(2 * FULL))).toBe(true);
     made.add(new Uint8Array(FULL - 100 - 4));
     expect([made.hasRoomFor(new Uint8Array(96)), made.hasRoomFor(new Uint8Array(97))]).toEqual([true, false]);
   });
 
-  it('does not keep the memory of one that was long', () => {
+  it('does not keep the memory of a long bundle', () => {
     const made = new Bundle();
     made.add(new Uint8Array(10 * FULL));
     expect(made.take().length).toBe(10 * FULL);
@@ -33,16 +33,16 @@ describe('Bundle', () => {
   });
 });
 
-it('what is brewed in one tick leaves in as few frames as 64 KiB allow', async () => {
+it('messages of one tick are sent in as few frames as 64 KiB allow', async () => {
   const { brewer, x } = brewerKit({ crypto: true });
   brewer.newPatrons([patron(1)]);
   for (const length of [40_000, 20_000, 10_000, 200_000, 1]) void brewer.brew(new Uint8Array(length));
   await settle();
-  // Header, two messages with their lengths, tag; and so on.
+  // Less header and tag, the first frame has two messages, each with its length.
   expect(x.frames.map(({ length }) => length - 88 - 16)).toEqual([60_008, 10_000, 200_000, 1]);
 });
 
-it('what has been accepted is waited for no more', async () => {
+it('a message that was accepted is not waited for by the next _flush()', async () => {
   const { brewer, x } = brewerKit();
   brewer.newPatrons([patron(1)]);
   x.onBrew = () => Promise.resolve();

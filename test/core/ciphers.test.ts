@@ -15,12 +15,12 @@ import { nodeEngine } from '../../src/platform/node-engine.js';
 import { hex, id, rawFrame, thrown, unhex } from '../helpers.js';
 import { vectors, wycheproof } from '../vectors.js';
 
-vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
+vi.setConfig({ testTimeout: 30_000 }); // properties take long on a busy machine
 
-/** The engines that open what comes together in one call. */
+/** The engines that open several frames in one call. */
 const TOGETHER = ['WebCrypto', 'node', 'default'];
 
-/** What the build leaves of noble. */
+/** The part of noble that the build keeps. */
 const { nobleEngine: leanEngine } = (await import(new URL('../../dist/core/ciphers/noble.js', import.meta.url).href)) as { nobleEngine: CryptoEngine };
 const engines: [string, CryptoEngine][] = [
   ['noble', nobleEngine],
@@ -33,7 +33,7 @@ const engines: [string, CryptoEngine][] = [
 const identity = frameIdentity(topicHash('a.b'), unhex(id(1)));
 const cases = vectors<{ key: string; plaintext?: string; payload: string; valid: boolean; why?: string }[]>('aes-cbc');
 const cbc = (key: string): BrewerConfig => ({ cipher: { mode: 2, key } });
-/** Opens a frame; what is thrown becomes a rejection, so that engines of both kinds are tried alike. */
+/** Opens a frame. An exception becomes a rejection, so that synchronous and asynchronous engines are tested alike. */
 const open = async (config: BrewerConfig, engine: CryptoEngine, frame: Uint8Array) => {
   const opener = openerFor(config, engine);
   if (!opener.isWhole(frame)) throw new RangeError('not whole');
@@ -45,7 +45,7 @@ describe.each(engines)('AES-CBC by %s', (_, engine) => {
     'vector: %i-bit key, %i bytes',
     async (_bits, _size, { key, plaintext, payload }) => {
       expect(hex((await open(cbc(key), engine, rawFrame('a.b', id(1), unhex(payload)))) as Uint8Array)).toBe(plaintext);
-      // And the other way: under an IV of its own it seals to the bytes that node:crypto makes under the same IV.
+      // The other direction: it seals to the bytes that node:crypto makes under the same IV.
       const sealed = await engine.cbc(unhex(key)).seal(unhex(plaintext!));
       const cipher = createCipheriv(`aes-${key.length * 4}-cbc`, unhex(key), sealed.subarray(0, 16));
       expect(hex(sealed.subarray(16))).toBe(hex(Buffer.concat([cipher.update(unhex(plaintext!)), cipher.final()])));
@@ -57,7 +57,7 @@ describe.each(engines)('AES-CBC by %s', (_, engine) => {
     await expect(open(cbc(key), engine, rawFrame('a.b', id(1), unhex(payload)))).rejects.toThrow();
   });
 
-  it('seals what node:crypto opens: a random IV, then the padded ciphertext', async () => {
+  it('seals to a random IV and the padded ciphertext, which node:crypto opens', async () => {
     const sealer = sealerFor('aes-cbc', engine, identity);
     expect(sealer.config).toEqual({ mode: 2, key: expect.stringMatching(/^[\da-f]{32}$/) as string });
     const frames = await Promise.all([0, 1, 15, 16, 17, 5000].map(async (size) => [size, await sealer.seal(new Uint8Array(size).fill(7))] as const));
@@ -78,8 +78,8 @@ describe.each(engines)('AES-CBC by %s', (_, engine) => {
   });
 });
 
-describe.each(engines.filter(([name]) => TOGETHER.includes(name)))('frames that come together, by %s', (_, engine) => {
-  it('opens payloads that come together as it opens them one by one', async () => {
+describe.each(engines.filter(([name]) => TOGETHER.includes(name)))('several frames in one call, by %s', (_, engine) => {
+  it('are opened as they would be one by one', async () => {
     const key = engine.cbc(new Uint8Array(16).fill(3));
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(fc.oneof(fc.nat(40), fc.nat(40_000)), fc.constantFrom('whole', 'flipped', 'cut')), { maxLength: 12 }), fc.nat(100), async (parts, skip) => {
@@ -90,7 +90,7 @@ describe.each(engines.filter(([name]) => TOGETHER.includes(name)))('frames that 
         }));
         const one = async (payload: Uint8Array) => key.open(payload);
         const each = await Promise.all(payloads.map((payload) => one(payload).then(hex, () => undefined)));
-        // As payloads of frames: each with a head that is not looked at.
+        // As payloads of frames, each after `skip` bytes that are ignored.
         const frames = payloads.map((payload, index) => new Uint8Array([...new Uint8Array(skip).fill(index), ...payload]));
         expect((await key.openAll!(frames, skip)).map((opened) => opened && hex(opened))).toEqual(each);
       }),
@@ -98,7 +98,7 @@ describe.each(engines.filter(([name]) => TOGETHER.includes(name)))('frames that 
     );
   });
 
-  it('opens bursts at the same time, whether or not its key is ready, and looks at none once its call has returned', async () => {
+  it('are opened concurrently with others, whether or not the key is ready, and are not read after the call has returned', async () => {
     const key = engine.cbc(new Uint8Array(16).fill(4));
     const burst = async (fill: number) => Promise.all([20, 3000, 1].map((size) => key.seal(new Uint8Array(size).fill(fill))));
     const [first, second] = [await burst(1), await burst(2)];
@@ -149,7 +149,7 @@ describe('Wycheproof', () => {
   });
 });
 
-describe('every engine reads every other', () => {
+describe('every engine opens what every other seals', () => {
   const pairs = engines.flatMap(([from, a]) => engines.map(([to, b]) => [from, to, a, b] as const));
   it.each(pairs)('%s → %s', async (_from, _to, a, b) => {
     await fc.assert(
@@ -163,7 +163,7 @@ describe('every engine reads every other', () => {
     );
   });
 
-  it.each(engines)('%s takes views, does not change them, and what they hold when the call is made counts', async (_, engine) => {
+  it.each(engines)('%s accepts views, does not change them, and uses the bytes as they are when it is called', async (_, engine) => {
     for (const size of [10, 3000]) {
       const sealer = sealerFor('aes-gcm', engine, identity);
       const buffer = new Uint8Array(size + 7).fill(1);
@@ -179,18 +179,18 @@ describe('every engine reads every other', () => {
   });
 });
 
-describe('noble, with what it keeps for a key', () => {
+describe('noble, with the state that it keeps for a key', () => {
   const gcm = nobleEngine.gcm(new Uint8Array(32).fill(5));
   const nonce = (last: number) => new Uint8Array(12).fill(last);
 
-  it('computes each message as node:crypto does, whatever came before it under that key', () => {
+  it('computes each message as node:crypto does, whatever it computed before under that key', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ data: fc.uint8Array({ maxLength: 100 }), text: fc.uint8Array({ maxLength: 2500 }), last: fc.nat(255), at: fc.nat(7), forge: fc.boolean() }), { maxLength: 6 }), (messages) => {
         for (const { data, text, last, at, forge } of messages) {
           const cipher = createCipheriv('aes-256-gcm', new Uint8Array(32).fill(5), nonce(last)).setAAD(data);
           const wanted = Buffer.concat([cipher.update(text), cipher.final(), cipher.getAuthTag()]);
           expect(hex(gcm.seal(nonce(last), data, text) as Uint8Array)).toBe(hex(wanted));
-          // At any offset; and one that is refused leaves nothing behind.
+          // At any offset; and a refused message leaves no state behind.
           const sealed = new Uint8Array([...new Uint8Array(at), ...wanted]).subarray(at);
           if (forge) sealed[last % sealed.length]! ^= 1;
           const before = hex(sealed);
@@ -202,16 +202,16 @@ describe('noble, with what it keeps for a key', () => {
     );
   });
 
-  it.each([0, 1, 11, 13, 16, 17])('refuses a nonce of %i bytes, which would be as good as another one', (length) => {
+  it.each([0, 1, 11, 13, 16, 17])('refuses a nonce of %i bytes, which could be equal in effect to another nonce', (length) => {
     expect(() => gcm.seal(new Uint8Array(length), new Uint8Array(0), new Uint8Array(1))).toThrow(RangeError);
     expect(() => gcm.open(new Uint8Array(length), new Uint8Array(0), new Uint8Array(17))).toThrow(RangeError);
   });
 
-  it.each([0, 1, 15])('refuses %i bytes, which are less than a tag', (length) => {
+  it.each([0, 1, 15])('refuses %i bytes, which are shorter than a tag', (length) => {
     expect(() => gcm.open(nonce(1), new Uint8Array(88), new Uint8Array(length))).toThrow(RangeError);
   });
 
-  it.each([0, 15, 16, 17, 33])('refuses a CBC payload of %i bytes, which is none', (length) => {
+  it.each([0, 15, 16, 17, 33])('refuses %i bytes, which cannot be a CBC payload', (length) => {
     expect(() => nobleEngine.cbc(new Uint8Array(16)).open(new Uint8Array(length))).toThrow(RangeError);
   });
 });
@@ -221,20 +221,20 @@ describe.each([
   ['noble, as it is in dist', leanEngine],
   ['noble, loaded later', laterEngine],
 ])('%s', (_, engine) => {
-  it.each(['sixteen letters!', Array<number>(16).fill(1), { length: 16 }, undefined])('takes no key but bytes: %j', (key) => {
+  it.each(['sixteen letters!', Array<number>(16).fill(1), { length: 16 }, undefined])('accepts only bytes as a key: %j', (key) => {
     expect(() => engine.cbc(key as never)).toThrow(TypeError);
     expect(() => engine.gcm(key as never)).toThrow(TypeError);
   });
 });
 
-describe('noble, where it is loaded later', () => {
-  it('is there for the first key at once, and synchronous from then on', async () => {
+describe('noble, when it is loaded later', () => {
+  it('seals with the first key at once, and is synchronous from then on', async () => {
     const key = laterEngine.cbc(new Uint8Array(16));
     const payload = await key.seal(new Uint8Array(3));
     expect(key.open(payload)).toEqual(new Uint8Array(3));
   });
 
-  it('is not loaded by what Node imports of the SDK, and neither is ws', () => {
+  it('is not loaded by the imports of the SDK in Node, and neither is ws', () => {
     const hooks = 'import { writeSync } from "node:fs"; export async function resolve(name, context, next) { const found = await next(name, context); writeSync(1, `${found.url}\\n`); return found; }';
     const script = `import { register } from 'node:module'; register(${JSON.stringify(`data:text/javascript,${hooks}`)}); await import('pubkeeper'); await import('pubkeeper/core');`;
     const urls = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: fileURLToPath(new URL('../..', import.meta.url)), encoding: 'utf8' });
@@ -243,8 +243,8 @@ describe('noble, where it is loaded later', () => {
   });
 });
 
-describe('what a brewer may announce', () => {
-  it.each([{}, { cipher: null }, { cipher: { mode: 'NONE', key: '' } }, { cipher: { mode: 'NONE' } }])('%j is plaintext', async (config) => {
+describe('the cipher that a brewer announces', () => {
+  it.each([{}, { cipher: null }, { cipher: { mode: 'NONE', key: '' } }, { cipher: { mode: 'NONE' } }])('is plaintext for %j', async (config) => {
     expect(hex((await open(config, nobleEngine, rawFrame('a', id(1), 'x'))) as Uint8Array)).toBe('78');
     expect(openerFor(config, nobleEngine).cipher).toBe('none');
   });
@@ -257,10 +257,10 @@ describe('what a brewer may announce', () => {
     ...[1, 3, '2', 'aes-gcm', 'none', '', null, undefined, {}, [2], JSON.parse('{"toString":1,"valueOf":1}')].map((mode): [string, unknown] => ['CIPHER_UNKNOWN', { mode, key: '0a'.repeat(16) }]),
     ...[7, 'text', true, []].map((cipher): [string, unknown] => ['CIPHER_UNKNOWN', cipher]),
   ];
-  it.each(bad)('%s for %j, and the key is not told', (code, cipher) => {
+  it.each(bad)('is refused with %s for %j, and the error does not show the key', (code, cipher) => {
     const error = thrown(() => openerFor({ cipher } as BrewerConfig, nobleEngine), code as 'KEY_INVALID');
     expect(error.message + JSON.stringify(error.details)).not.toMatch(/0a0a|zzzz/);
-    // Who reads it has given no key: it is told of by a patron.
+    // The error must blame the brewer, as it is the patron that reports it and has given no key.
     expect(error.message).toMatch(/^A brewer (announces|encrypts) /);
   });
 });
@@ -268,18 +268,18 @@ describe('what a brewer may announce', () => {
 describe('the engine of a page', () => {
   afterEach(() => void vi.unstubAllGlobals());
 
-  it('is plain JavaScript where there is no crypto.subtle', () => {
+  it('is plain JavaScript without crypto.subtle', () => {
     vi.stubGlobal('crypto', { getRandomValues: webcrypto.getRandomValues.bind(webcrypto) });
     expect(defaultEngine().name).toBe('noble');
     vi.stubGlobal('crypto', undefined);
     expect(defaultEngine().name).toBe('noble');
   });
 
-  it('is synchronous for small payloads and for 192-bit keys, which Chromium does not have', async () => {
+  it('is synchronous for small payloads, and for 192-bit keys, which Chromium does not support', async () => {
     const engine = defaultEngine();
     const isSync = (bits: number, size: number) => engine.cbc(new Uint8Array(bits / 8)).seal(new Uint8Array(size)) instanceof Uint8Array;
     expect([isSync(128, 100), isSync(128, 100_000), isSync(192, 100_000), isSync(256, 100_000)]).toEqual([true, false, true, false]);
-    // GCM is left to WebCrypto at any size.
+    // GCM is done by WebCrypto at any size.
     const seal = (size: number) => engine.gcm(new Uint8Array(32)).seal(new Uint8Array(12), new Uint8Array(88), new Uint8Array(size));
     expect([seal(1) instanceof Promise, seal(100_000) instanceof Promise]).toEqual([true, true]);
   });
@@ -291,11 +291,11 @@ describe('the engine of a page', () => {
     [30, 2700],
     [80, 7200],
     [5000, 8192],
-  ])('leaves payloads to plain JavaScript by what a call costs: %i µs, below %i bytes', async (cost, from) => {
+  ])('uses plain JavaScript as far as it is faster: at %i µs for a call of WebCrypto, below %i bytes', async (cost, from) => {
     let now = 0;
     let calls = 0;
     const encrypt = async (...args: Parameters<typeof webcrypto.subtle.encrypt>) => {
-      // Three hundred of them are in the way of something else.
+      // All but 100 of the calls are slowed down by other work.
       now += (cost / 1000) * (calls > 200 && calls <= 300 ? 1 : 3);
       const ciphertext = await webcrypto.subtle.encrypt(...args);
       calls++;
@@ -306,7 +306,7 @@ describe('the engine of a page', () => {
       getRandomValues: webcrypto.getRandomValues.bind(webcrypto),
       subtle: { importKey: webcrypto.subtle.importKey.bind(webcrypto.subtle), encrypt },
     });
-    vi.resetModules(); // it is measured once
+    vi.resetModules(); // it is measured once for each import
     const aes = (await import('../../src/core/ciphers/default-engine.js')).defaultEngine().cbc(new Uint8Array(16));
     while (calls < 401) await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
@@ -324,7 +324,7 @@ describe('the engine of a page', () => {
     expect(Buffer.from(data).equals(await aes.open(await aes.seal(data)))).toBe(true);
   });
 
-  it('a key that WebCrypto refuses rejects the call that needs it, and nothing else', async () => {
+  it('a key that WebCrypto refuses rejects the call that uses it, and causes no unhandled rejection', async () => {
     const engine = webCryptoEngine({ ...webcrypto.subtle, importKey: () => Promise.reject(new Error('no such key')) } as never);
     const aes = engine.cbc(new Uint8Array(24));
     await expect(aes.open(new Uint8Array(32))).rejects.toThrow('no such key');

@@ -8,7 +8,7 @@ import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
 
 fakeTime();
 
-/** A connected client with a patron (1) and a brewer (2), matched with the peers given. */
+/** A connected client with a patron (1) and a brewer (2), matched with the given peers. */
 async function matched(brewers: number[], patrons: number[]) {
   const made = controlKit();
   const { client, control, brew } = made;
@@ -22,7 +22,7 @@ async function matched(brewers: number[], patrons: number[]) {
 }
 
 describe('while the control server is away', () => {
-  it('an attempt that ended before it was authenticated does not end a later one when its time is over', async () => {
+  it('the time limit of an attempt that ended before it was authenticated does not end a later connection', async () => {
     let asked = 0;
     const token = (): string | Promise<string> => (asked++ === 1 ? new Promise<string>(() => undefined) : 'secret');
     const { client, control, states } = controlKit({ token, connectTimeoutMs: 10_000 });
@@ -37,7 +37,7 @@ describe('while the control server is away', () => {
     expect([states, control.network.sockets.length]).toEqual([['connecting', 'connected', 'reconnecting', 'connected'], 3]);
   });
 
-  it('a token function that does not answer is told, each time', async () => {
+  it('a token function that does not answer is reported as TIMEOUT, each time', async () => {
     const answers: (string | Promise<string>)[] = ['secret'];
     const { client, control, errors } = controlKit({ token: () => answers.shift() ?? 'secret', connectTimeoutMs: 1000 });
     await client.connect();
@@ -49,7 +49,7 @@ describe('while the control server is away', () => {
     expect(errors[1]!.message).toBe('The token function did not answer within 1000 ms.');
   });
 
-  it('a token function that fails is called again, and each failure is told; one that throws UNAUTHORIZED ends it', async () => {
+  it('a token function that throws is called again, and each failure is reported; UNAUTHORIZED from it is final', async () => {
     const answers: (() => string)[] = [() => 'secret'];
     const fail = (error: Error) => (): string => {
       throw error;
@@ -70,7 +70,7 @@ describe('while the control server is away', () => {
     expect([codes(), states.at(-1), control.network.sockets.length]).toEqual([['CONNECTION_LOST', 'UNAUTHORIZED'], 'disconnected', 5]);
   });
 
-  it('says so once, however often it is tried in vain', async () => {
+  it('the lost connection is reported once, however many attempts fail', async () => {
     const { client, control, errors } = controlKit();
     await client.connect();
     control.up = false;
@@ -80,7 +80,7 @@ describe('while the control server is away', () => {
     expect(errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   });
 
-  it('what is removed before it is authenticated anew is not unregistered: the server would refuse that, and does not know it', async () => {
+  it('a patron that is removed before the new connection is authenticated is not unregistered: the server does not know it', async () => {
     let asked = 0;
     let answer!: (token: string) => void;
     const token = (): string | Promise<string> => (asked++ ? new Promise<string>((resolve) => (answer = resolve)) : 'secret');
@@ -97,7 +97,7 @@ describe('while the control server is away', () => {
     expect([client.state, control.packets.map(({ type }) => type)]).toEqual(['connected', [1, 40]]);
   });
 
-  it('a connection that is being made when graceMs is over is not given up for that', async () => {
+  it('an attempt to connect that is under way when graceMs is over goes on', async () => {
     const { client, control, states } = controlKit({ connectTimeoutMs: 20_000 });
     await client.connect();
     control.up = false;
@@ -114,7 +114,7 @@ describe('while the control server is away', () => {
     expect(client.state).toBe('connected');
   });
 
-  it('pairs run on; afterwards the same ids and keys are registered, and unchanged pairs are not touched', async () => {
+  it('pairs stay; then the same ids and keys are registered again, and unchanged pairs are not restarted', async () => {
     const { control, client, brew, running, states, brewer } = await matched([11, 12], [21]);
     expect(running()).toEqual(['1/11', '1/12', '2/21']);
     const before = [control.ofType(20), control.ofType(10)];
@@ -136,7 +136,7 @@ describe('while the control server is away', () => {
     expect(brew.faults).toEqual([]);
   });
 
-  it('a registration that is refused now ends the pairs that it had led to, at once, and no others', async () => {
+  it('a registration that is refused after the reconnect ends its own pairs at once, and no others', async () => {
     const { control, client, running, errors } = await matched([11, 12], [21]);
     control.answers = false;
     control.cut();
@@ -148,21 +148,21 @@ describe('while the control server is away', () => {
     control.send({ type: 22, payload: { brewer_id: id(2), patrons: [patronInfo(id(21))] } });
     await pass(0);
     expect([running(), client.state]).toEqual([['2/21'], 'connected']);
-    // When no answer is waited for, an ERROR ends nothing.
+    // An ERROR ends no pairs when no answer to a registration is awaited.
     control.send({ type: 99, payload: { message: 'Hm.', brewer_id: id(2) } });
     await pass(0);
     expect(running()).toEqual(['2/21']);
     expect(errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST', 'LIMIT_EXCEEDED', 'SERVER_ERROR']);
   });
 
-  it('registrations go out in order: AUTHENTICATE, BREWS_REGISTER, then the rest, each time', async () => {
+  it('each connection sends AUTHENTICATE, BREWS_REGISTER, then the registrations', async () => {
     const { control } = await matched([], []);
     control.cut();
     await pass(2000);
     expect(control.packets.map(({ type }) => type)).toEqual([1, 40, 20, 10, 1, 40, 20, 10]);
   });
 
-  it('what was added meanwhile is registered, what was removed is not', async () => {
+  it('patrons that were added meanwhile are registered, and removed ones are not', async () => {
     const { control, client, patron, running } = await matched([11], []);
     control.cut();
     client.removePatron(patron);
@@ -174,7 +174,7 @@ describe('while the control server is away', () => {
     expect(running()).toEqual(['3/31']);
   });
 
-  it('changed pairs are started anew, new ones started, missing ones kept for graceMs and then removed', async () => {
+  it('changed pairs are restarted, new ones started, and missing ones removed after graceMs', async () => {
     const { control, brew, running } = await matched([11, 12, 13], [21, 22]);
     brew.log.length = 0;
     control.peersOf(id(1)).set(id(12), brewerInfo(id(12), '00'.repeat(16)));
@@ -190,7 +190,7 @@ describe('while the control server is away', () => {
     expect(running()).toEqual(['1/11', '1/12', '1/14', '2/21']);
   });
 
-  it('a missing pair that comes back in time was never touched', async () => {
+  it('a missing pair that comes back within graceMs is not restarted', async () => {
     const { control, brew, running } = await matched([11], []);
     brew.log.length = 0;
     control.peersOf(id(1)).delete(id(11));
@@ -202,7 +202,7 @@ describe('while the control server is away', () => {
     expect(brew.log).toEqual([]);
   });
 
-  it('graceMs counts from each reconnect: neither the first connection’s nor a former outage’s timer cuts it short', async () => {
+  it('graceMs counts from each reconnect: timers of the first connection or of a former outage do not shorten it', async () => {
     const { control, running } = await matched([11], []);
     await pass(20_000);
     control.cut();
@@ -217,20 +217,20 @@ describe('while the control server is away', () => {
     expect(running()).toEqual([]);
   });
 
-  it('gives up on missing pairs after graceMs also where the connection is lost again before that, each time', async () => {
+  it('missing pairs end after graceMs also when the connection is lost again before that, each time', async () => {
     const { control, client, running, states } = await matched([11], []);
     for (let peer = 12; peer < 20; peer++) {
       control.peersOf(id(1)).delete(id(peer - 1));
       control.peersOf(id(1)).set(id(peer), brewerInfo(id(peer)));
       control.cut();
-      await pass(20_000); // of which it is connected for about 19.5 s
+      await pass(20_000); // connected for about 19.5 s of these
     }
     expect([states.filter((state) => state === 'reconnecting').length, client.state]).toEqual([8, 'connected']);
-    // Of those that have left the last two were missing for less than that, at its last reconnect.
+    // Of the peers that have left, the last two had been missing for less than graceMs at the last reconnect.
     expect(running()).toEqual(['1/17', '1/18', '1/19']);
   });
 
-  it('when graceMs is over it resets, says so, and goes on trying with new keys', async () => {
+  it('when graceMs is over, the client resets, is disconnected, and connects again with new keys', async () => {
     const { control, client, running, states, brewer } = await matched([11], [21]);
     const key = brewer.getConfig().cipher?.key;
     control.up = false;
@@ -242,7 +242,7 @@ describe('while the control server is away', () => {
     expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'disconnected', 'connecting']);
     await pass(60_000);
     control.up = true;
-    const connecting = client.connect(); // joins what goes on anyway
+    const connecting = client.connect(); // joins the attempts that are under way
     await pass(3000);
     await connecting;
     expect(client.state).toBe('connected');
@@ -251,7 +251,7 @@ describe('while the control server is away', () => {
     expect(control.ofType(10).at(-1)).toMatchObject({ brewer_config: brewer.getConfig() });
   });
 
-  it.each([0, Infinity])('graceMs %d', async (graceMs) => {
+  it.each([0, Infinity])('with graceMs %d the client resets at once or never', async (graceMs) => {
     const { control, client } = controlKit({ reconnect: { delayMs: 1000, maxDelayMs: 1000, stableMs: 1000, graceMs } });
     await client.connect();
     control.up = false;
@@ -262,7 +262,7 @@ describe('while the control server is away', () => {
     expect(client.state).toBe(graceMs ? 'reconnecting' : 'connecting');
   });
 
-  it('a refused token is final: it resets, and tries no more', async () => {
+  it('a refused token is final: the client resets, and does not connect again', async () => {
     const { control, client, running, errors, states } = await matched([11], []);
     control.network.received = (socket) => queueMicrotask(() => socket.deliver(new Uint8Array([2, 0, 23, 0, 1, 0, 0, 0, ...Buffer.from('{"authenticated":false}')])));
     control.cut();
@@ -279,7 +279,7 @@ describe('while the control server is away', () => {
 });
 
 describe('listeners that act at once', () => {
-  it.each(['reconnecting', 'disconnected', 'connected', 'connecting'])('disconnect() at %s leaves a disconnected client and no timer', async (at) => {
+  it.each(['reconnecting', 'disconnected', 'connected', 'connecting'])('disconnect() in a listener of %s leaves a disconnected client and no timer', async (at) => {
     const { control, client, brew, states } = await matched([11], []);
     await client.disconnect();
     client.on('state', (state) => {
@@ -300,7 +300,7 @@ describe('listeners that act at once', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('connect() at disconnected, when graceMs is over, makes no second connection', async () => {
+  it('connect() in a listener of disconnected, when graceMs is over, makes no second connection', async () => {
     const { control, client, running } = await matched([11], []);
     client.on('state', (state) => {
       if (state === 'disconnected') client.connect().catch(() => undefined);
@@ -330,11 +330,11 @@ describe('disconnect()', () => {
     expect(control.network.sockets.length).toBe(1);
   });
 
-  it('waits for what was brewed to be accepted, no longer than a second, and says when that was not enough', async () => {
+  it('waits at most a second until what was brewed is accepted, and reports when that was not enough', async () => {
     for (const accepts of [true, false]) {
       const { client, brew, brewer, errors } = await matched([], [21]);
       let accept!: () => void;
-      // Sealing takes its own time, which is not in the hands of the test.
+      // Sealing is asynchronous, and does not follow the fake timers of the test.
       const carried = new Promise<void>((reached) => {
         brew.brew = () => new Promise<void>((resolve) => ((accept = resolve), reached()));
       });
@@ -354,7 +354,7 @@ describe('disconnect()', () => {
     }
   });
 
-  it('while connecting rejects connect(); while reconnecting stops that', async () => {
+  it('rejects connect() while connecting, and stops a reconnect', async () => {
     const first = controlKit();
     first.control.up = false;
     first.control.network.onSocket = () => undefined; // never opens
@@ -372,7 +372,7 @@ describe('disconnect()', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('and connect() at once: the new pairs are not closed with the old ones, however long the old close takes', async () => {
+  it('with connect() right after it: the new pairs are not ended with the old ones, however long the brew takes to close', async () => {
     const { control, client, brew, running } = await matched([11], []);
     control.network.answersClose = false;
     let closing!: () => void;

@@ -9,7 +9,7 @@ import { bytes, hex, settle } from '../helpers.js';
 import { Network } from '../socket-pair.js';
 import { StrictServer } from '../strict-server.js';
 
-/** A connection that is not tried again, and a promise of its end. */
+/** A connection without retries, and a promise of its end. */
 function connect(url: string, options: Partial<ReconnectingOptions> = {}) {
   const log: string[] = [];
   const faults: PubkeeperError[] = [];
@@ -39,7 +39,7 @@ describe('a connection', () => {
   beforeEach(async () => void (server = await new StrictServer().listen()));
   afterEach(() => server.close());
 
-  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('offers its subprotocols in order, and takes %s', async (subprotocol) => {
+  it.each(['pubkeeper-1.1', 'pubkeeper-1.0'])('offers its subprotocols in order, and accepts %s', async (subprotocol) => {
     server.options.subprotocol = subprotocol;
     const { open, log, connection, end } = connect(server.url);
     await open;
@@ -51,14 +51,14 @@ describe('a connection', () => {
     expect(connection.isOpen).toBe(false);
   });
 
-  it.each(['', 'mqtt'])('does not take the subprotocol %j', async (subprotocol) => {
+  it.each(['', 'mqtt'])('refuses the subprotocol %j', async (subprotocol) => {
     server.options.subprotocol = subprotocol;
     const { end, log } = connect(server.url);
     expect((await end).code).toBe('SUBPROTOCOL_REFUSED');
     expect(log).toEqual([]);
   });
 
-  it('tells a text message as a fault, and goes on', async () => {
+  it('reports a text message as a fault, and delivers the next message', async () => {
     const { open, log, faults, connection, end } = connect(server.url);
     await open;
     server.sendRaw('text');
@@ -70,7 +70,7 @@ describe('a connection', () => {
     await end;
   });
 
-  it('tells that the server closed it, with its words', async () => {
+  it('reports the code and the reason with which the server closed it', async () => {
     const { open, end, ends, connection } = connect(server.url);
     await open;
     for (const socket of server.sockets) socket.close(4321, 'tired');
@@ -82,7 +82,7 @@ describe('a connection', () => {
     expect(ends.length).toBe(1);
   });
 
-  it('sends what was sent before close()', async () => {
+  it('sends before close() what was passed to send(), and nothing after it', async () => {
     const { open, end, connection } = connect(server.url);
     await open;
     for (let i = 0; i < 100; i++) connection.send(bytes('not a packet'));
@@ -93,7 +93,7 @@ describe('a connection', () => {
     expect(server.faults.filter((fault) => fault.includes('JSON')).length).toBe(100);
   });
 
-  it('says that nobody is there', async () => {
+  it('fails with CONNECT_FAILED when nobody listens there', async () => {
     const { url } = server;
     await server.close();
     const { end } = connect(url);
@@ -101,7 +101,7 @@ describe('a connection', () => {
   });
 });
 
-describe('a server that is none', () => {
+describe('a connection that cannot be made', () => {
   const servers: TcpServer[] = [];
   afterEach(async () => {
     for (const server of servers.splice(0)) await new Promise((done) => server.close(done));
@@ -119,24 +119,24 @@ describe('a server that is none', () => {
     return `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   };
 
-  it('never answers: TIMEOUT after timeoutMs', async () => {
+  it('is TIMEOUT after timeoutMs when the server never answers', async () => {
     const { end } = connect(await listen(() => undefined), { timeoutMs: 50 });
     expect(await end).toMatchObject({ code: 'TIMEOUT', details: { timeoutMs: 50 } });
   });
 
-  it.each(['HTTP/1.1 404 Not Found\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi', 'SSH-2.0-OpenSSH\r\n', ''])('answers %j: CONNECT_FAILED', async (answer) => {
+  it.each(['HTTP/1.1 404 Not Found\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi', 'SSH-2.0-OpenSSH\r\n', ''])('is CONNECT_FAILED when the server answers %j', async (answer) => {
     const { end } = connect(await listen(() => answer));
     expect((await end).code).toBe('CONNECT_FAILED');
   });
 
-  it.each(['ws://127.0.0.1:1/#x', 'ws://', 'nonsense'])('%s: CONNECT_BLOCKED, and told later than the call', async (url) => {
+  it.each(['ws://127.0.0.1:1/#x', 'ws://', 'nonsense'])('to %s is CONNECT_BLOCKED, reported after the call has returned', async (url) => {
     const { end, ends } = connect(url);
     expect(ends).toEqual([]);
     expect((await end).code).toBe('CONNECT_BLOCKED');
   });
 
-  // As e2e/sdk.test.ts sees it in the browsers themselves.
-  it('is CONNECT_BLOCKED where the browser closes it at once and says nothing more, as Chromium does', async () => {
+  // e2e/sdk.test.ts checks the same in real browsers.
+  it('is CONNECT_BLOCKED when the browser closes the socket at once without an event, as Chromium does', async () => {
     class Refused {
       readonly readyState = 3;
       close(): void {}
@@ -145,7 +145,7 @@ describe('a server that is none', () => {
     expect((await end).code).toBe('CONNECT_BLOCKED');
   });
 
-  it('is CONNECT_BLOCKED where the browser tells an error and leaves it connecting, as WebKit does', async () => {
+  it('is CONNECT_BLOCKED when the browser emits an error and leaves the socket connecting, as WebKit does', async () => {
     class Refused {
       readonly readyState = 0;
       onerror: ((event: object) => void) | undefined;
@@ -159,7 +159,7 @@ describe('a server that is none', () => {
     expect(ends).toHaveLength(1);
   });
 
-  it('is CONNECT_FAILED where an error with a message comes while it is connecting: Node’s own says so that nobody is there', async () => {
+  it('is CONNECT_FAILED when an error with a message comes while connecting, as from Node’s own WebSocket if nobody listens', async () => {
     const network = new Network();
     network.onSocket = (socket) => queueMicrotask(() => socket.onerror?.({ message: 'Received network error.' } as never));
     const { end } = connect('ws://pair/', { WebSocket: network.WebSocket });
@@ -177,7 +177,7 @@ describe('the end of a connection', () => {
     return { network, ...made };
   };
 
-  it('comes after a second when the other side does not answer a close()', () => {
+  it('comes after a second if the other side does not answer a close()', () => {
     const { network, connection, ends } = pair();
     network.answersClose = false;
     network.last.open();
@@ -189,7 +189,7 @@ describe('the end of a connection', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('comes at once when it was not open yet, and nothing opens it afterwards', async () => {
+  it('comes at once if the socket was not open yet, and a late open event is ignored', async () => {
     const { network, connection, ends, log } = pair();
     connection.close(why);
     expect(ends).toEqual([why]);
@@ -201,7 +201,7 @@ describe('the end of a connection', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('comes at once by abandon(), whatever the other side does; nothing is told afterwards', async () => {
+  it('comes at once by abandon(), whatever the other side does, and later events are ignored', async () => {
     const { network, connection, ends, log } = pair();
     network.last.open();
     connection.abandon(why);
@@ -215,7 +215,7 @@ describe('the end of a connection', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('reads binary as ArrayBuffer, and listens for errors for good', () => {
+  it('leaves the error listener on the socket, which reads binary as ArrayBuffer', () => {
     const { network, connection } = pair();
     expect(network.last.binaryType).toBe('arraybuffer');
     network.last.open();
@@ -223,7 +223,7 @@ describe('the end of a connection', () => {
     expect(network.last.onerror).not.toBeNull();
   });
 
-  it('does not take a subprotocol that was not offered, as browsers might', () => {
+  it('comes when the server chooses a subprotocol that was not offered, which browsers might allow', () => {
     const { network, ends, log } = pair();
     network.last.open('mqtt');
     expect(ends).toMatchObject([{ code: 'SUBPROTOCOL_REFUSED', details: { chosen: 'mqtt' } }]);
@@ -231,7 +231,7 @@ describe('the end of a connection', () => {
     expect(network.last.readyState).toBeGreaterThan(1);
   });
 
-  it('by close(): what comes while the other side has not answered is not read', () => {
+  it('by close(): messages are ignored while the other side has not answered', () => {
     const { network, connection, log } = pair();
     network.answersClose = false;
     network.last.open();
@@ -242,7 +242,7 @@ describe('the end of a connection', () => {
   });
 
   it.each([[1000, why.code], [1001, why.code], [1005, why.code], [1006, why.code], [1009, 'CONNECTION_LOST'], [4400, 'CONNECTION_LOST']])(
-    'by a close() that the other side answers with %i is %s: only a refusal of what it got says more',
+    'by a close() that the other side answers with %i is %s: only a code that refuses what it got is reported',
     (code, told) => {
       const { network, connection, ends } = pair();
       network.answersClose = false;
@@ -253,7 +253,7 @@ describe('the end of a connection', () => {
     },
   );
 
-  it('is not open before that is told, as while a browser holds its events back', () => {
+  it('is not confused with its beginning: the connection is open from the open event on, not when readyState says so', () => {
     const { network, connection } = pair();
     network.last.readyState = 1;
     connection.send(bytes('x'));
@@ -263,11 +263,11 @@ describe('the end of a connection', () => {
     expect([connection.isOpen, network.last.sent.length]).toEqual([true, 1]);
   });
 
-  it('a timer lives only until it opens', () => {
+  it('leaves no timer: the connection has one only until it is open and stable', () => {
     const { network } = pair();
     expect(vi.getTimerCount()).toBe(1);
     network.last.open();
-    vi.advanceTimersByTime(1000); // it counts as stable
+    vi.advanceTimersByTime(1000); // now the connection counts as stable
     expect(vi.getTimerCount()).toBe(0);
   });
 });

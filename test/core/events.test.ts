@@ -12,7 +12,7 @@ interface Names {
 }
 
 describe('Events', () => {
-  it('calls the listeners of a name in the order in which they came, and says whether there were any', () => {
+  it('calls the listeners of a name in the order in which they were added, and returns whether there were any', () => {
     const events = new Events<Names>();
     const heard: string[] = [];
     events.on('a', (value) => heard.push(`1:${value}`));
@@ -22,24 +22,24 @@ describe('Events', () => {
     expect(heard).toEqual(['1:7', '2:7']);
   });
 
-  it('forgets a listener by what on() returned, and that one only', () => {
+  it('the function that on() returns removes that listener only', () => {
     const events = new Events<Names>();
     const listener = vi.fn();
     const first = events.on('a', listener);
     events.on('a', listener);
     first();
-    first(); // the undo of one registration must not take back the other
+    first(); // a second call must not remove the other registration
     events.emit('a', 1);
     expect(listener).toHaveBeenCalledTimes(1);
   });
 
-  it('tells nobody when the last listener is gone', () => {
+  it('emit() returns false when the last listener was removed', () => {
     const events = new Events<Names>();
     events.on('a', () => undefined)();
     expect(events.emit('a', 1)).toBe(false);
   });
 
-  it('bears listeners that come and go while it emits', () => {
+  it('allows listeners to add and remove listeners while it emits', () => {
     const events = new Events<Names>();
     const late = vi.fn();
     const second = vi.fn();
@@ -56,7 +56,7 @@ describe('Events', () => {
     expect(late).toHaveBeenCalledTimes(1);
   });
 
-  it('takes names of Object.prototype as any other', () => {
+  it('treats names of Object.prototype as any other', () => {
     const events = new Events<Names>();
     const heard = vi.fn();
     expect(events.emit('__proto__', 1)).toBe(false);
@@ -68,7 +68,7 @@ describe('Events', () => {
     expect(heard.mock.calls).toEqual([[1], [2]]);
   });
 
-  it('calls the others when one throws; the exception surfaces as an uncaught one', async () => {
+  it('calls the other listeners when one throws, and the exception surfaces as an uncaught one', async () => {
     const events = new Events<Names>();
     const heard = vi.fn();
     const others = process.rawListeners('uncaughtException') as NodeJS.UncaughtExceptionListener[];
@@ -91,7 +91,7 @@ describe('Events', () => {
 describe('Drops', () => {
   afterEach(() => void vi.useRealTimers());
 
-  it('counts each reason, and reports each once a burst', () => {
+  it('counts each reason, and reports each once per burst', () => {
     vi.useFakeTimers();
     const reports: Drop[] = [];
     const drops = new Drops((drop) => reports.push(drop));
@@ -111,7 +111,7 @@ describe('Drops', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('flushes at once when asked, and not a second time', () => {
+  it('reports at once when flushed, and not a second time', () => {
     vi.useFakeTimers();
     const report = vi.fn();
     const drops = new Drops(report);
@@ -125,7 +125,7 @@ describe('Drops', () => {
 });
 
 describe('PubkeeperError', () => {
-  it('bears code, sentence, details and cause', () => {
+  it('has a code, a message, details and a cause', () => {
     const cause = new Error('beneath');
     const error = new PubkeeperError('TIMEOUT', 'Too late.', { ms: 5 }, cause);
     expect(error).toBeInstanceOf(Error);
@@ -140,7 +140,7 @@ describe('PubkeeperError', () => {
     expect(execFileSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' })).toBe('PubkeeperError\n');
   });
 
-  it('is left alone by asPubkeeperError; anything else is wrapped', () => {
+  it('is returned unchanged by asPubkeeperError, which wraps everything else', () => {
     const error = new PubkeeperError('TIMEOUT', 'Too late.');
     expect(asPubkeeperError(error, 'BREW_FAILED', 'x')).toBe(error);
     expect(asPubkeeperError('text', 'BREW_FAILED', 'x')).toMatchObject({ code: 'BREW_FAILED', message: 'x', cause: 'text' });

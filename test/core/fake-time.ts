@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, vi } from 'vitest';
 
-/** Registers the hooks by which time passes only in `pass`, and every random number is 0.5. */
+/** Registers hooks so that time passes only in `pass`, and every random number is 0.5. */
 export function fakeTime(): void {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
@@ -12,5 +12,5 @@ export function fakeTime(): void {
   });
 }
 
-/** Lets so many ms pass, with what is due in them. */
+/** Lets so many ms pass, and runs what is due in them. */
 export const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);

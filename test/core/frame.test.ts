@@ -6,14 +6,14 @@ import { hex, id, rawFrame, sha256, thrown, unhex } from '../helpers.js';
 import { unicodeText } from '../arbitraries.js';
 import { vectors } from '../vectors.js';
 
-vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
+vi.setConfig({ testTimeout: 30_000 }); // properties take long on a busy machine
 
 const cases = vectors<{ topic: string; brewer_id: string; payload: string; frame: string }[]>('brew-frames');
 const identity = (topic: string, brewerId: string) => frameIdentity(topicHash(topic), unhex(brewerId));
 const someId = fc.uint8Array({ minLength: 16, maxLength: 16 });
 
-describe('the vectors', () => {
-  it.each(cases)('$topic, both ways', ({ topic, brewer_id, payload, frame }) => {
+describe('the vectors of brew frames', () => {
+  it.each(cases)('$topic: encodes to the frame, and decodes back', ({ topic, brewer_id, payload, frame }) => {
     expect(hex(encodeFrame(identity(topic, brewer_id), unhex(payload)))).toBe(frame);
     const read = decodeFrame(unhex(frame));
     expect(hex(read.topicHash)).toBe(sha256(topic).toString('hex'));
@@ -26,7 +26,7 @@ describe('the vectors', () => {
 });
 
 describe('brew frames', () => {
-  it('go both ways, sealed or not', () => {
+  it('are decoded to what was encoded, sealed or not', () => {
     const seal = fc.option(
       fc.record({ bundle: fc.boolean(), epoch: fc.uint8Array({ minLength: 8, maxLength: 8 }), sequence: fc.maxSafeNat() }),
       { nil: undefined },
@@ -44,7 +44,7 @@ describe('brew frames', () => {
     );
   });
 
-  it('lay a seal out as the design says', () => {
+  it('have the layout of the design when sealed', () => {
     const epoch = unhex('a1a2a3a4a5a6a7a8');
     const frame = encodeFrame(identity('a', id(1)), unhex('ff'), { bundle: true, epoch, sequence: 0x0102030405060 });
     expect(hex(frame.subarray(50, 84))).toBe('0101' + '0000' + 'a1a2a3a4a5a6a7a8' + '6050403020100000' + '00'.repeat(14));
@@ -58,7 +58,7 @@ describe('brew frames', () => {
     expect(Buffer.from(decodeFrame(padded).payload).toString()).toBe('hello');
   });
 
-  it('bear an identity only when every byte of it is there', () => {
+  it('have an identity only when every byte of it is there', () => {
     const frame = rawFrame('a', id(1), 'x');
     for (let at = 2; at < 50; at++) {
       const other = frame.slice();
@@ -68,26 +68,26 @@ describe('brew frames', () => {
     expect(brewerKey(frame)).toBe(1 << 24); // bytes 00 00 00 01, little-endian
   });
 
-  it('identity wants a hash of 32 bytes and an id of 16', () => {
+  it('refuse an identity without a hash of 32 bytes and an id of 16', () => {
     thrown(() => frameIdentity(new Uint8Array(31), new Uint8Array(16)), 'FRAME_INVALID');
     thrown(() => frameIdentity(new Uint8Array(32), new Uint8Array(17)), 'FRAME_INVALID');
   });
 });
 
-describe('what is no brew frame', () => {
+describe('bytes that are not a brew frame', () => {
   const good = rawFrame('a.b', id(1), 'payload');
   const refused = (data: Uint8Array): void => {
     expect(isFrame(data)).toBe(false);
     thrown(() => decodeFrame(data), 'FRAME_INVALID');
   };
 
-  it('truncated at each byte, or with extra ones', () => {
+  it('are refused when truncated at any byte, or with extra bytes', () => {
     for (let length = 0; length < good.length; length++) refused(good.subarray(0, length));
     refused(Uint8Array.from([...good, 0]));
     refused(Uint8Array.from([...good, ...good]));
   });
 
-  it('a length that lies', () => {
+  it('are refused when a length in them is wrong', () => {
     for (const [at, value] of [[84, 6], [84, 8], [84, 0], [85, 1], [86, 1], [87, 1], [87, 0x80], [87, 0xff]] as const) {
       const lying = good.slice();
       lying[at] = value;
@@ -95,7 +95,7 @@ describe('what is no brew frame', () => {
     }
   });
 
-  it('another major version', () => {
+  it('are refused with another major version', () => {
     for (const version of [0, 2, 255]) {
       const other = good.slice();
       other[0] = version;
@@ -103,7 +103,7 @@ describe('what is no brew frame', () => {
     }
   });
 
-  it('random bytes throw nothing but PubkeeperErrors', () => {
+  it('cause no exceptions but PubkeeperErrors, also when random', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.boolean(), (data, version) => {
         if (version && data.length) data[0] = 1;

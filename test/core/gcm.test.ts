@@ -5,7 +5,7 @@ import type { CryptoEngine } from '../../src/core/ciphers/engine.js';
 import { nobleEngine } from '../../src/core/ciphers/noble.js';
 import { hex } from '../helpers.js';
 
-/** What the build leaves of noble. */
+/** The part of noble that the build keeps. */
 const { nobleEngine: lean } = (await import(new URL('../../dist/core/ciphers/noble.js', import.meta.url).href)) as { nobleEngine: CryptoEngine };
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
@@ -14,7 +14,7 @@ describe.each([
   ['the source', nobleEngine],
   ['dist', lean],
 ])('AES-GCM in plain JavaScript of %s', (_, engine) => {
-  it('is that of Node, whatever is authenticated besides, under a key that is kept', async () => {
+  it('equals that of Node, for any additional data, under a key that is reused', async () => {
     await fc.assert(
       fc.asyncProperty(bytes(32), fc.array(fc.tuple(bytes(12), fc.uint8Array({ maxLength: 100 }), fc.uint8Array({ maxLength: 300 })), { maxLength: 4 }), async (key, messages) => {
         const aes = engine.gcm(key);
@@ -28,7 +28,7 @@ describe.each([
     );
   }, 30_000);
 
-  it('opens nothing of which one bit is another', () => {
+  it('refuses a message in which one bit was changed', () => {
     const aes = engine.gcm(new Uint8Array(32).fill(6));
     const nonce = new Uint8Array(12);
     const data = new Uint8Array(20).fill(1);

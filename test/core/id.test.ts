@@ -6,7 +6,7 @@ import { dashed, thrown, unhex } from '../helpers.js';
 const ID = '0123456789ab4def8123456789abcdef';
 
 describe('newId', () => {
-  it('is a UUID v4 in 32 lower-case hex digits, and another one each time', () => {
+  it('makes a UUID v4 in 32 lower-case hex digits, different each time', () => {
     const ids = Array.from({ length: 500 }, newId);
     for (const id of ids) expect(id).toMatch(/^[\da-f]{12}4[\da-f]{3}[89ab][\da-f]{15}$/);
     expect(new Set(ids).size).toBe(500);
@@ -20,14 +20,14 @@ describe('parseId and readId', () => {
   });
 
   const bad: unknown[] = ['', ID + '0', ID.slice(1), `${ID}\n`, ` ${ID}`, ID.replace('0', 'g'), `{${ID}}`, '__proto__', null, undefined, 7, [ID], {}, Object.create(null), Symbol('x')];
-  it.each(bad.map((text) => [text]))('do not read %j', (text) => {
+  it.each(bad.map((text) => [text]))('refuse %j', (text) => {
     expect(readId(text)).toBeUndefined();
     thrown(() => parseId(text), 'ID_INVALID');
   });
 });
 
-describe('hex', () => {
-  it('goes both ways', () => {
+describe('toHex and fromHex', () => {
+  it('convert bytes to digits and back', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (data) => {
         expect(toHex(data)).toBe(Buffer.from(data).toString('hex'));
@@ -37,13 +37,13 @@ describe('hex', () => {
     );
   });
 
-  it.each(['0', 'abc', 'zz', '0x', ' 00', '00\n', 7, null, undefined, ['00'], {}].map((text) => [text]))('does not read %j', (text) => {
+  it.each(['0', 'abc', 'zz', '0x', ' 00', '00\n', 7, null, undefined, ['00'], {}].map((text) => [text]))('refuse %j', (text) => {
     expect(fromHex(text)).toBeUndefined();
   });
 });
 
 describe('show', () => {
-  it('is one short line for anything', () => {
+  it('makes one short line of any value', () => {
     fc.assert(
       fc.property(fc.anything({ withNullPrototype: true, withBigInt: true, withDate: true, withMap: true }), (value) => {
         expect(show(value).length).toBeLessThanOrEqual(81);

@@ -6,11 +6,11 @@ import { deferred, id, rawFrame, rejected } from '../helpers.js';
 import { fakeTime, pass } from './fake-time.js';
 import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
 
-// What happens while something else is still under way.
+// Calls and events while another operation is still under way.
 
 fakeTime();
 
-describe('what is removed before the server has answered its registration', () => {
+describe('a patron or brewer that is removed before the server has answered its registration', () => {
   it('is not waited for by connect()', async () => {
     const { client, control } = controlKit();
     control.answers = false;
@@ -24,7 +24,7 @@ describe('what is removed before the server has answered its registration', () =
     await connecting;
   });
 
-  it('connects nobody while the connection is down', async () => {
+  it('does not make the state connected when it is removed while the connection is down', async () => {
     const { client, control, states } = controlKit();
     await client.connect();
     control.answers = false;
@@ -42,7 +42,7 @@ describe('what is removed before the server has answered its registration', () =
   });
 });
 
-it('who was not added cannot be removed, though another one with the same id was', async () => {
+it('removing a patron or brewer that was not added does nothing, also when another one with the same id was added', async () => {
   const { client, control, brew } = controlKit();
   client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
   client.addBrewer(new Brewer('own.topic', { brewerId: id(2) }));
@@ -54,7 +54,7 @@ it('who was not added cannot be removed, though another one with the same id was
   expect([control.ofType(11), control.ofType(21), brew.running.size]).toEqual([[], [], 2]);
 });
 
-it('that a brewer has left one patron ends nothing at that brewer itself, where it is one of the same client', async () => {
+it('BREWER_REMOVED for a patron does not end the same pair at the brewer, when both are of one client', async () => {
   const { client, control, brew } = controlKit();
   const patron = client.addPatron(new Patron('own.*', () => undefined, { patronId: id(1) }));
   const brewer = client.addBrewer(new Brewer('own.topic', { brewerId: id(2), crypto: false }));
@@ -69,7 +69,7 @@ it('that a brewer has left one patron ends nothing at that brewer itself, where 
   expect(brewer.isMatched).toBe(false);
 });
 
-it('brews are asked for nothing before there is a server to tell', async () => {
+it('brews are asked for details only when there is a connection to the server', async () => {
   const { client, brew } = controlKit();
   const asked: string[] = [];
   brew.brewerDetails = () => (asked.push('brewer'), { name: 'x' });
@@ -82,7 +82,7 @@ it('brews are asked for nothing before there is a server to tell', async () => {
   expect(asked).toEqual(['brewer', 'patron']);
 });
 
-describe('a brew that takes its time to say what is registered', () => {
+describe('a brew whose details come asynchronously', () => {
   const slow = async () => {
     const made = controlKit();
     const { brew, client, control } = made;
@@ -98,7 +98,7 @@ describe('a brew that takes its time to say what is registered', () => {
     return { ...made, asked, brewer };
   };
 
-  it('is not heard any more when the brewer was removed: nothing is registered, and nothing unregistered', async () => {
+  it('is ignored when the brewer was removed meanwhile: nothing is registered, and nothing unregistered', async () => {
     const { client, control, asked, brewer } = await slow();
     control.cut();
     await pass(1000);
@@ -110,7 +110,7 @@ describe('a brew that takes its time to say what is registered', () => {
     expect([asked.length, control.ofType(10), control.ofType(11), client.state]).toEqual([2, [], [], 'connected']);
   });
 
-  it('is not heard any more when the connection was another one: it is asked anew', async () => {
+  it('is ignored when the connection was lost meanwhile: its details are asked for again', async () => {
     const { client, control, asked, errors, brewer } = await slow();
     for (const expected of [1, 2]) {
       control.cut();
@@ -126,7 +126,7 @@ describe('a brew that takes its time to say what is registered', () => {
     expect([client.state, control.ofType(10).map(({ brewer_id }) => brewer_id)]).toEqual(['connected', [brewer.brewerId]]);
   });
 
-  it('registers once, whichever connection it had been asked for', async () => {
+  it('leads to one registration, for whichever connections the details were asked for', async () => {
     const { control, asked, client } = await slow();
     for (let i = 0; i < 2; i++) {
       control.cut();
@@ -138,7 +138,7 @@ describe('a brew that takes its time to say what is registered', () => {
   });
 });
 
-it('connect() of a client that is connected is done at once', async () => {
+it('connect() of a connected client resolves at once', async () => {
   const { client, control, states } = controlKit();
   await client.connect();
   await client.connect();
@@ -146,8 +146,8 @@ it('connect() of a client that is connected is done at once', async () => {
   expect([states, control.network.sockets.length]).toEqual([['connecting', 'connected'], 1]);
 });
 
-describe('a client that has to come back', () => {
-  it('goes on doing so when a connect() that waits for it is aborted', async () => {
+describe('a client that reconnects', () => {
+  it('continues when a connect() that waits for it is aborted', async () => {
     const { client, control } = controlKit();
     await client.connect();
     control.up = false;
@@ -162,7 +162,7 @@ describe('a client that has to come back', () => {
     expect(client.state).toBe('connected');
   });
 
-  it('may be disconnected, and connected again, by who hears that the connection was lost', async () => {
+  it('may be disconnected, and connected again, by a listener that hears of the lost connection', async () => {
     const { client, control, states } = controlKit();
     await client.connect();
     const undo = client.on('error', () => {
@@ -178,7 +178,7 @@ describe('a client that has to come back', () => {
     expect([states, control.network.sockets.length]).toEqual([all, 2]);
   });
 
-  it('and then connects for as long as it takes: what would have followed on being away for too long does not', async () => {
+  it('and is disconnected and connected by a listener is not reset when graceMs of the former session is over', async () => {
     let asked = 0;
     const token = (): string | Promise<string> => (asked++ === 1 ? new Promise<string>(() => undefined) : 'secret');
     const { client, control, states } = controlKit({ token, connectTimeoutMs: 100_000 });
@@ -193,12 +193,12 @@ describe('a client that has to come back', () => {
     expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'disconnected', 'connecting']);
   });
 
-  it('keeps nothing of a connect() that was aborted, however long it takes to come back', async () => {
+  it('keeps no reference to aborted connect() calls, however long it takes', async () => {
     const { client, control } = controlKit();
     await client.connect();
     control.up = false;
     control.cut();
-    await pass(100_000); // and is given up, and begun anew
+    await pass(100_000); // longer than graceMs, so that the client has been reset
     const signals = (): number => queryObjects(AbortSignal, { format: 'count' });
     const before = signals();
     for (let i = 0; i < 200; i++) {
@@ -214,7 +214,7 @@ describe('a client that has to come back', () => {
     await connecting;
   });
 
-  it('gives up on peers that do not come back after graceMs, also where others are registered meanwhile', async () => {
+  it('gives up after graceMs on peers that do not come back, also when others are registered meanwhile', async () => {
     const { client, control, brew } = controlKit();
     const patron = client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
     control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
@@ -233,7 +233,7 @@ describe('a client that has to come back', () => {
   });
 });
 
-describe('who hears that it is connected', () => {
+describe('a listener of connected', () => {
   it('may disconnect and connect again: that connect() waits for its own connection', async () => {
     const { client, states } = controlKit();
     let again: Promise<void> | undefined;
@@ -252,7 +252,7 @@ describe('who hears that it is connected', () => {
   });
 });
 
-it('who was removed and is added again is told of once', async () => {
+it('a patron or brewer that is removed and added again has its events reported once', async () => {
   const { client, control, brew } = controlKit();
   const told: unknown[] = [];
   client.on('matched', ({ topic }) => told.push(topic));
@@ -274,21 +274,21 @@ it('who was removed and is added again is told of once', async () => {
   expect(told.length).toBe(3);
 });
 
-it('what has no listener is told to the logger', async () => {
+it('an error without a listener is passed to the logger', async () => {
   const told: unknown[] = [];
   const { client, control } = controlKit({ logger: { warn: () => undefined, error: (error) => void told.push(error) } });
   await client.connect();
   control.send({ type: 99, payload: { message: 'with a listener' } });
   expect(told).toEqual([]);
   const other = controlKit({ logger: { warn: () => undefined, error: (error) => void told.push(error) } });
-  // The listener of the kit is the only one.
+  // The kit has added the only listener.
   other.unlisten();
   await other.client.connect();
   other.control.send({ type: 99, payload: { message: 'without' } });
   expect(told).toMatchObject([{ code: 'SERVER_ERROR', message: 'without' }]);
 });
 
-it.each([null, false, true, {}, { warn: () => undefined }, 'debug'])('or to the console, where that is %j', async (logger) => {
+it.each([null, false, true, {}, { warn: () => undefined }, 'debug'])('an error without a listener goes to the console when the logger is %j', async (logger) => {
   const error = vi.spyOn(console, 'error').mockImplementation(() => undefined);
   onTestFinished(() => error.mockRestore());
   const { client, control, unlisten } = controlKit({ logger: logger as never });

@@ -6,14 +6,14 @@ import { id } from '../helpers.js';
 import { fakeTime, pass } from './fake-time.js';
 import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
 
-// Random interleavings of what applications, servers and networks do, against a model of which pairs must run. On a
-// socket pair and fake timers (see test/socket-pair.ts), so that a failure can be replayed step by step.
+// Random interleavings of the actions of applications, servers and networks, against a model of which pairs must run, on a
+// socket pair with fake timers (see test/socket-pair.ts), so that a failure can be replayed step by step.
 
 vi.setConfig({ testTimeout: 120_000 });
 fakeTime();
 
 const GRACE = 30_000;
-/** Time for a reconnect (1 to 2 s, half of it by the mocked random), and for a removed brewer's last data. */
+/** Enough for a reconnect (1 to 2 s, half of that with the mocked random), and for the last data of a removed brewer. */
 const RECONNECT = 1500;
 const RETIRE = 1000;
 const own = (slot: number): string => id(slot + 1);
@@ -22,7 +22,7 @@ const infoOf = (slot: number, peer: number, version: number) => (isPatron(slot) 
 
 interface Model {
   connected: boolean;
-  /** Registered slots, and for each its peers (id → version) on the server. */
+  /** Registered slots, and the peers of each (id → version) on the server. */
   world: Map<number, Map<number, number>>;
   /** The pairs that must run: slot → peer → version. */
   running: Map<number, Map<number, number>>;
@@ -49,7 +49,7 @@ async function check(model: Model, real: Real): Promise<void> {
   expect(real.client.state).toBe(model.connected ? 'connected' : 'disconnected');
 }
 
-/** All registrations are answered by what the world holds. Those that it does not name are missing until graceMs is over. */
+/** Answers all registrations from `world`. Pairs that it does not name are missing until graceMs is over. */
 const answered = (model: Model): void => {
   for (const [slot, peers] of model.world) {
     const running = model.running.get(slot) ?? new Map<number, number>();
@@ -124,7 +124,7 @@ const removed = fc.tuple(slots, peers).map(([slot, peer]) =>
   }),
 );
 
-/** The connection breaks; peers come and go while nobody is told. */
+/** The connection is lost; peers come and go without a notification. */
 const outage = fc.tuple(fc.constantFrom(0, 5000, 2 * GRACE), fc.array(fc.tuple(slots, peers, fc.integer({ min: -1, max: 2 })), { maxLength: 4 })).map(([ms, changes]) =>
   command(`outage of ${ms} ms with ${changes.join(' ')}`, online, async (model, real) => {
     real.control.up = ms === 0;
@@ -169,7 +169,7 @@ const connect = fc.constant(
   }),
 );
 
-/** A wait near the end of graceMs could be read either way: then what is missing is given its time first. */
+/** A wait near the end of graceMs would be ambiguous: so let graceMs pass for missing pairs first. */
 const decided = (inner: fc.Arbitrary<Command>): fc.Arbitrary<Command> =>
   inner.map((one) => ({
     check: (model) => one.check(model),
@@ -185,7 +185,7 @@ const decided = (inner: fc.Arbitrary<Command>): fc.Arbitrary<Command> =>
   }));
 
 describe('the client against a model', () => {
-  it('runs exactly the pairs that it should after every step, and starts and stops each once', async () => {
+  it('runs exactly the right pairs after every step, and starts and stops each once', async () => {
     const commands = fc.commands([register, register, unregister, notify, notify, removed, outage, wait, disconnect, connect].map(decided), { maxCommands: 60, size: 'max' });
     await fc.assert(
       fc.asyncProperty(commands, async (steps) => {

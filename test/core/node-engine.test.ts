@@ -14,14 +14,14 @@ function nonceOf(sequence: bigint): Uint8Array {
 }
 
 const message = fc.record({
-  // Mostly as a brewer counts up; also again, back, and over what bundles took.
+  // Mostly counting up, as a brewer does; also repeated, going back, and skipping the sequences of bundles.
   step: fc.constantFrom(1n, 1n, 1n, 1n, 1n, 0n, -1n, 2n, 300n),
   text: fc.uint8Array({ maxLength: 40 }),
   idle: fc.boolean(),
   forge: fc.constantFrom(false, false, false, true),
 });
 
-it.each([0n, 250n, 65_533n, 2n ** 32n - 3n, 2n ** 64n - 50n])('GCM, whose ciphers are made beforehand, computes each message as one made for it, from sequence %i on', async (first) => {
+it.each([0n, 250n, 65_533n, 2n ** 32n - 3n, 2n ** 64n - 50n])('GCM with ciphers made in advance computes the same as a fresh cipher for each message, from sequence %i on', async (first) => {
   await fc.assert(
     fc.asyncProperty(fc.array(message, { maxLength: 40 }), async (messages) => {
       const sender = nodeEngine.gcm(KEY);
@@ -39,7 +39,7 @@ it.each([0n, 250n, 65_533n, 2n ** 32n - 3n, 2n ** 64n - 50n])('GCM, whose cipher
           expect(() => receiver.open(nonce, DATA, sealed)).toThrow();
           sealed[0]! ^= 1;
         }
-        // Whoever gives a nonce may go on to use its memory.
+        // The caller may reuse the memory of the nonce.
         const opened = receiver.open(nonce, DATA, sealed);
         nonce.fill(9);
         expect(hex(await opened)).toBe(hex(text));
@@ -50,7 +50,7 @@ it.each([0n, 250n, 65_533n, 2n ** 32n - 3n, 2n ** 64n - 50n])('GCM, whose cipher
   );
 });
 
-it('CBC takes a random IV for every message, also for the first and for those after the pool was filled again', async () => {
+it('CBC takes a random IV for every message, also for the first and after the pool was filled again', async () => {
   const ciphers = [nodeEngine.cbc(KEY), nodeEngine.cbc(KEY)];
   const ivs = new Set<string>();
   for (let count = 0; count < 600; count++) for (const cipher of ciphers) ivs.add(hex((await cipher.seal(DATA)).subarray(0, 16)));

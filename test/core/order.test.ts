@@ -9,15 +9,15 @@ import type { PubkeeperError } from '../../src/core/errors.js';
 import { Patron } from '../../src/core/patron.js';
 import { bytes, deferred, id, settle } from '../helpers.js';
 
-vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
+vi.setConfig({ testTimeout: 30_000 }); // properties take long on a busy machine
 
 const never = () => expect.unreachable();
 
 type Speed = 'sync' | 'fast' | 'slow' | 'fails' | 'throws';
 
 /**
- * An engine that answers each call at a speed of our choice: at once, in a microtask, or when the test resolves it,
- * which it does in an order of its own.
+ * An engine that answers each call as the test chooses: synchronously, in a microtask, or when the test resolves it,
+ * in an order that the test chooses too.
  */
 class ScriptedEngine implements CryptoEngine {
   readonly name = 'scripted';
@@ -42,7 +42,7 @@ class ScriptedEngine implements CryptoEngine {
   #answer(run: () => Uint8Array | Promise<Uint8Array>): Uint8Array | Promise<Uint8Array> {
     const speed = this.speeds.shift() ?? 'sync';
     if (speed === 'throws') throw new Error('of the engine');
-    const result = run(); // at once: inputs are not looked at any more once the call has returned
+    const result = run(); // at once, as inputs may change when the call has returned
     if (speed === 'sync') return result;
     if (speed === 'fast') return Promise.resolve(result);
     const { promise, resolve, reject } = deferred<Uint8Array>();
@@ -53,7 +53,7 @@ class ScriptedEngine implements CryptoEngine {
     return promise;
   }
 
-  /** Settles what is pending in the order that `picks` tell. */
+  /** Settles the pending answers in the order given by `picks`. */
   async drain(picks: readonly number[]): Promise<void> {
     for (let i = 0; this.pending.length; i++) {
       const [one] = this.pending.splice((picks[i % Math.max(1, picks.length)] ?? 0) % this.pending.length, 1);
@@ -67,7 +67,7 @@ class ScriptedEngine implements CryptoEngine {
 const speed = fc.constantFrom<Speed>('sync', 'fast', 'slow', 'slow', 'fails', 'throws');
 const picks = fc.array(fc.nat(1000), { maxLength: 40 });
 
-/** A brewer whose frames go into `carried` in the order in which they are carried. */
+/** A brewer whose frames are appended to `carried` when its brew gets them. */
 function brewerInto(carried: Uint8Array[], engine: CryptoEngine, cipher: 'aes-cbc' | 'aes-gcm', brewerId = id(1)): Brewer {
   const brewer = new Brewer('a.b', { cipher, brewerId });
   const brew = { name: 'x', startBrewer: () => () => undefined, brew: (_: string, frame: Uint8Array) => void carried.push(frame) };
@@ -78,7 +78,7 @@ function brewerInto(carried: Uint8Array[], engine: CryptoEngine, cipher: 'aes-cb
 }
 
 describe.each(['aes-gcm', 'aes-cbc'] as const)('the order of messages by %s', (cipher) => {
-  it('a patron delivers those of each brewer in the order in which they were brewed, each once; failures do not stall', async () => {
+  it('a patron delivers the messages of each brewer once, in the order in which they were brewed, also when some fail to open', async () => {
     const message = fc.record({ brewer: fc.nat(2), speed });
     await fc.assert(
       fc.asyncProperty(fc.array(message, { maxLength: 40 }), picks, async (messages, order) => {
@@ -94,7 +94,7 @@ describe.each(['aes-gcm', 'aes-cbc'] as const)('the order of messages by %s', (c
         messages.forEach((one, index) => {
           const brewer = brewers[one.brewer]!;
           void brewer.brewText(String(index));
-          void brewer._flush(); // not at the end of the tick: each message has a speed of its own here
+          void brewer._flush(); // not at the end of the tick, so that each message has a speed of its own
           engine.speeds = [one.speed];
           patron._handleCallback(brewer.brewerId, frames[one.brewer]!.at(-1)!);
           if (one.speed === 'fails' || one.speed === 'throws') failures++;
@@ -109,7 +109,7 @@ describe.each(['aes-gcm', 'aes-cbc'] as const)('the order of messages by %s', (c
     );
   });
 
-  it('a brewer carries in the order of the calls, whatever encryption takes; failures reject and do not stall', async () => {
+  it('a brewer sends in the order of the calls, however long encryption takes, also when some fail, which rejects or emits an error', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(speed, { maxLength: 40 }), picks, async (speeds, order) => {
         const engine = new ScriptedEngine();
@@ -125,7 +125,7 @@ describe.each(['aes-gcm', 'aes-cbc'] as const)('the order of messages by %s', (c
         });
         await engine.drain(order);
         const bad = (one: Speed) => one === 'fails' || one === 'throws';
-        // A sealed message with nothing in its way is accepted before it is sealed: its failure is an event only.
+        // A sealed message is accepted before it is sealed if no other waits: then its failure is an event only.
         const early = cipher === 'aes-gcm' ? ['ok', 'BREW_FAILED'] : ['BREW_FAILED'];
         (await Promise.all(results)).forEach((result, index) => expect(bad(speeds[index]!) ? early : ['ok']).toContain(result));
         expect(errors.length).toBe(speeds.filter(bad).length);
@@ -143,8 +143,8 @@ describe.each(['aes-gcm', 'aes-cbc'] as const)('the order of messages by %s', (c
   });
 });
 
-describe('a brewer whose data comes back while it is being carried', () => {
-  it('finishes with one message before it begins the next, for every brew and receiver', async () => {
+describe('a brewer that brews from within a brew that carries its message', () => {
+  it('finishes one message before it begins the next, for every brew', async () => {
     const brewer = new Brewer('a', { crypto: false });
     const carried: string[] = [];
     const brewNamed = (name: string) => ({
@@ -152,7 +152,7 @@ describe('a brewer whose data comes back while it is being carried', () => {
       startBrewer: () => () => undefined,
       brew: (_: string, frame: Uint8Array) => {
         const text = Buffer.from(frame.subarray(88)).toString();
-        if (name === 'first' && text.length < 4) void brewer.brewText(text + '!'); // as a callback that answers would
+        if (name === 'first' && text.length < 4) void brewer.brewText(text + '!'); // as a callback that replies
         carried.push(`${name}:${text}`);
       },
     });
@@ -167,7 +167,7 @@ describe('a brewer whose data comes back while it is being carried', () => {
 });
 
 describe('OrderedQueue', () => {
-  it('counts down what waits as it is passed on, and what failed', async () => {
+  it('counts down its size as values are passed on or fail', async () => {
     const [first, second] = [deferred<number>(), deferred<number>()];
     const sizes: [size: number, failure?: unknown][] = [];
     const queue = new OrderedQueue();
@@ -183,7 +183,7 @@ describe('OrderedQueue', () => {
     expect(sizes).toEqual([[3], [1, 'cannot be opened'], [0]]);
   });
 
-  it('passes what is there at once in the same call', () => {
+  it('passes a value on in the same call if it is ready and no other waits', () => {
     const passed: number[] = [];
     const queue = new OrderedQueue();
     queue.push(1, 10, (value) => passed.push(value), never);
@@ -191,7 +191,7 @@ describe('OrderedQueue', () => {
     expect([queue.length, queue.size]).toEqual([0, 0]);
   });
 
-  it('counts what waits, and forgets it when it is cleared', async () => {
+  it('counts what waits, and discards it when it is cleared', async () => {
     const passed: number[] = [];
     const pass = (value: number) => passed.push(value);
     const queue = new OrderedQueue();
@@ -207,7 +207,7 @@ describe('OrderedQueue', () => {
     expect(passed).toEqual([3]);
   });
 
-  it('bears a clear() and a push() out of what it calls', async () => {
+  it('allows clear() and push() from within its callbacks', async () => {
     const passed: number[] = [];
     const first = deferred<number>();
     const queue = new OrderedQueue();

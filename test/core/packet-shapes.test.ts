@@ -6,7 +6,7 @@ const brew = { name: 'websocket' };
 const brewer = { topic: 'a', brewer_id: id(2), brewer_config: { cipher: { mode: 2, key: '00' } }, brew };
 const patron = { topic: 'a', patron_id: id(1), brew };
 
-/** One good payload of each type, and for each of its fields (by path) the values that are of a wrong shape. */
+/** A valid payload of each type, and for each of its fields (by path) values of a wrong shape. */
 const notText = [undefined, null, 7, true, {}, ['a']];
 const notId = [...notText, '', 'x', id(1) + '0', id(1).slice(1), id(1).replace('0', 'g')];
 const notFlag = [undefined, null, 0, 1, 'true', {}];
@@ -36,7 +36,7 @@ const shapes: [number, object, Record<string, unknown[]>][] = [
   [99, { message: 'm' }, { message: notText }],
 ];
 
-/** A deep copy of `value` in which `path` is `wrong`. */
+/** A deep copy of `value` in which the value at `path` is `wrong`. */
 function broken(value: object, path: string, wrong: unknown): object {
   const copy = JSON.parse(JSON.stringify(value)) as object;
   const keys = path.split(/[.[\]]+/).filter(Boolean);
@@ -51,32 +51,32 @@ const cases = shapes.flatMap(([type, good, fields]) =>
   Object.entries(fields).flatMap(([path, values]) => values.map((wrong) => [packetName(type), path, wrong, type, good] as const)),
 );
 
-describe('wrong shapes', () => {
-  it.each(shapes)('type %i: the shape that is broken below is right as it is', (type, payload) => {
+describe('values of a wrong shape', () => {
+  it.each(shapes)('type %i: the unchanged payload is accepted', (type, payload) => {
     expect(decodePacket(encode(type, payload))).toEqual({ type, payload });
   });
 
-  it.each(cases)('%s with %s = %j', (name, path, wrong, type, good) => {
+  it.each(cases)('are refused: %s with %s = %j', (name, path, wrong, type, good) => {
     const error = thrown(() => decodePacket(encode(type, broken(good, path, wrong))), 'PACKET_INVALID');
     expect(error.message).toContain(`${name}${path.startsWith('[') ? '' : '.'}${path} `);
   });
 
-  it.each(shapes)('type %i with a payload that is no object', (type) => {
+  it.each(shapes)('are refused: type %i with a payload that is not an object', (type) => {
     for (const payload of [null, 7, 'text', true, []]) {
       expect(thrown(() => decodePacket(encode(type, payload)), 'PACKET_INVALID').message).toContain(packetName(type));
     }
   });
 
-  it.each([30, 31, 32, 33])('type %i may bear any object and nothing else', (type) => {
+  it.each([30, 31, 32, 33])('type %i may have any object as its payload, and nothing else', (type) => {
     expect(decodePacket(encode(type, { whatever: [1] }))).toEqual({ type, payload: { whatever: [1] } });
     thrown(() => decodePacket(encode(type, [])), 'PACKET_INVALID');
   });
 });
 
-describe('broken bytes', () => {
+describe('bytes that are not a packet are refused:', () => {
   const packet = encode(12, { patron_id: id(1), brewers: [brewer] });
 
-  it('truncated at each byte', () => {
+  it('truncated at any byte', () => {
     for (let length = 0; length < packet.length; length++) {
       thrown(() => decodePacket(packet.subarray(0, length)), 'PACKET_INVALID');
     }
@@ -88,7 +88,7 @@ describe('broken bytes', () => {
     }
   });
 
-  it('with each lie in the length', () => {
+  it('with a wrong length in the header', () => {
     for (const [at, value] of [[2, packet[2]! + 1], [2, packet[2]! - 1], [3, packet[3]! + 1], [5, 1], [6, 1], [6, 0xff]] as const) {
       const lying = packet.slice();
       lying[at] = value;
@@ -109,18 +109,18 @@ describe('broken bytes', () => {
     thrown(() => decodePacket(Uint8Array.from([99, 0, json.length, 0, 1, 0, 0, 0, ...json])), 'PACKET_INVALID');
   });
 
-  it('JSON that is nested without end', () => {
+  it('JSON that is nested without limit', () => {
     const json = bytes('['.repeat(100_000));
     const bad = new Uint8Array([99, 0, json.length & 255, (json.length >> 8) & 255, 1, json.length >> 16, 0, 0, ...json]);
     thrown(() => decodePacket(bad), 'PACKET_INVALID');
   });
 });
 
-describe('what servers notify of', () => {
+describe('lists in notifications', () => {
   it.each([
     [12, 'patron_id', 'brewers', brewer],
     [22, 'brewer_id', 'patrons', patron],
-  ] as const)('leaves out what is of a wrong shape in packet %i, tells of it, and takes the others', (type, own, list, good) => {
+  ] as const)('leave out elements of a wrong shape in packet %i, which are reported, and keep the others', (type, own, list, good) => {
     const bad = [null, 7, { ...good, topic: 7 }, { ...good, brew: null }, { ...good, [type === 12 ? 'brewer_id' : 'patron_id']: 'zz' }];
     const payload = { [own]: id(9), [list]: [bad[0], good, ...bad.slice(1), good] };
     const faults: unknown[] = [];
@@ -129,7 +129,7 @@ describe('what servers notify of', () => {
     expect(faults).toMatchObject(bad.map(() => ({ code: 'PACKET_INVALID' })));
   });
 
-  it('is refused as a whole where the whole is of a wrong shape', () => {
+  it('are refused as a whole when the payload itself has a wrong shape', () => {
     const faults: unknown[] = [];
     const decode = (payload: unknown) => decodeServerPacket(encodePacket({ type: 12, payload } as unknown as Packet), (error) => faults.push(error));
     for (const payload of [{ patron_id: 'zz', brewers: [] }, { patron_id: id(1), brewers: 7 }, null]) thrown(() => decode(payload), 'PACKET_INVALID');

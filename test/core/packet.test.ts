@@ -6,7 +6,7 @@ import { bytes, dashed, hex, id, sha256, thrown, unhex } from '../helpers.js';
 import { unicodeText } from '../arbitraries.js';
 import { vectors } from '../vectors.js';
 
-vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
+vi.setConfig({ testTimeout: 30_000 }); // properties take long on a busy machine
 
 interface Vector {
   version: PacketVersion;
@@ -21,7 +21,7 @@ const all = vectors<Vector[]>('control-packets');
 const label = (vector: Vector): string => `${vector.name} by ${vector.version}`;
 const packetOf = ({ type, payload }: Vector): Packet => ({ type, payload }) as unknown as Packet;
 
-/** A packet built here, from the table of headers in protocol.md, section 2. */
+/** A packet built here from the table of headers in protocol.md, section 2. */
 function raw(type: number, payload: unknown, version: PacketVersion = '1.1'): Uint8Array<ArrayBuffer> {
   const json = payload instanceof Uint8Array ? payload : bytes(typeof payload === 'string' ? payload : JSON.stringify(payload));
   const packet = Buffer.alloc(8 + json.length);
@@ -35,28 +35,28 @@ function raw(type: number, payload: unknown, version: PacketVersion = '1.1'): Ui
   return Uint8Array.from(packet);
 }
 
-describe('the vectors', () => {
-  it('are all of a kind that is tested here', () => {
+describe('the vectors of control packets', () => {
+  it('are all of a kind that this file tests', () => {
     expect(all.filter((vector) => !vector.hex && !vector.sha256 && !vector.error)).toEqual([]);
     expect(all.some((vector) => vector.sha256)).toBe(true);
     expect(all.some((vector) => vector.error)).toBe(true);
   });
 
-  it.each(all.filter((vector) => vector.hex).map((vector) => [label(vector), vector] as const))('%s, both ways', (_, vector) => {
+  it.each(all.filter((vector) => vector.hex).map((vector) => [label(vector), vector] as const))('%s: encodes to the packet, and decodes back', (_, vector) => {
     expect(PacketType[vector.name as keyof typeof PacketType]).toBe(vector.type);
     expect(packetName(vector.type)).toBe(vector.name);
     expect(hex(encodePacket(packetOf(vector), vector.version))).toBe(vector.hex);
     expect(decodePacket(unhex(vector.hex!))).toEqual(packetOf(vector));
   });
 
-  it.each(all.filter((vector) => vector.sha256).map((vector) => [label(vector), vector] as const))('%s over 64 KiB, both ways', (_, vector) => {
+  it.each(all.filter((vector) => vector.sha256).map((vector) => [label(vector), vector] as const))('%s over 64 KiB: encodes to the packet, and decodes back', (_, vector) => {
     const encoded = encodePacket(packetOf(vector), vector.version);
     expect(encoded.length).toBeGreaterThan(65_536);
     expect(sha256(encoded).toString('hex')).toBe(vector.sha256);
     expect(decodePacket(encoded)).toEqual(packetOf(vector));
   });
 
-  it.each(all.filter((vector) => vector.error).map((vector) => [label(vector), vector] as const))('%s is too long', (_, vector) => {
+  it.each(all.filter((vector) => vector.error).map((vector) => [label(vector), vector] as const))('%s is refused as too long', (_, vector) => {
     const error = thrown(() => encodePacket(packetOf(vector), vector.version), 'PACKET_TOO_LONG');
     expect(error.details).toMatchObject({ type: vector.type });
   });
@@ -65,12 +65,12 @@ describe('the vectors', () => {
 describe('lengths', () => {
   const ofLength = (length: number): Packet => ({ type: 99, payload: { message: 'x'.repeat(length - '{"message":""}'.length) } });
 
-  it('1.0 takes 65,535 payload bytes and not one more', () => {
+  it('a packet of version 1.0 has at most 65,535 payload bytes', () => {
     expect(decodePacket(encodePacket(ofLength(65_535), '1.0'))).toEqual(ofLength(65_535));
     thrown(() => encodePacket(ofLength(65_536), '1.0'), 'PACKET_TOO_LONG');
   });
 
-  it.each([65_535, 65_536, 65_537, 131_072, 3_000_000])('1.1 carries %i payload bytes', (length) => {
+  it.each([65_535, 65_536, 65_537, 131_072, 3_000_000])('a packet of version 1.1 can have %i payload bytes', (length) => {
     const packet = encodePacket(ofLength(length));
     const view = Buffer.from(packet.buffer);
     expect(view.readUInt16LE(2) + view.readUInt16LE(5) * 65_536).toBe(length);
@@ -78,23 +78,23 @@ describe('lengths', () => {
     expect(decodePacket(packet)).toEqual(ofLength(length));
   });
 
-  it('the header of 1.0 has zeroes where 1.1 has flags and the high length', () => {
+  it('the header of version 1.0 has zeros where that of 1.1 has flags and the high length', () => {
     expect([...encodePacket(ofLength(40), '1.0').subarray(4, 8)]).toEqual([0, 0, 0, 0]);
   });
 
-  it('without its flag the high length is not looked at', () => {
+  it('the high length is ignored without its flag', () => {
     const packet = raw(2, { authenticated: true }, '1.0');
     packet.set([7, 7, 7], 5);
     expect(decodePacket(packet)).toEqual({ type: 2, payload: { authenticated: true } });
   });
 
-  it('other flags are not looked at', () => {
+  it('unknown flags are ignored', () => {
     const packet = raw(2, { authenticated: true });
     packet[4] = 0xff;
     expect(decodePacket(packet)).toEqual({ type: 2, payload: { authenticated: true } });
   });
 
-  it('reads a view into a larger buffer', () => {
+  it('a packet may be a view into a larger buffer', () => {
     const padded = new Uint8Array([9, 9, 9, ...raw(2, { authenticated: false }), 9, 9]);
     expect(decodePacket(padded.subarray(3, -2))).toEqual({ type: 2, payload: { authenticated: false } });
   });
@@ -125,10 +125,10 @@ describe('round trips', () => {
     99: withExtra({ message: name }),
   };
 
-  it.each(Object.entries(payloads))('of type %s, with unicode and unknown keys, by both versions', (type, payload) => {
+  it.each(Object.entries(payloads))('of type %s, with unicode and unknown keys, in both versions', (type, payload) => {
     fc.assert(
       fc.property(payload, (value) => {
-        const json: unknown = JSON.parse(JSON.stringify(value)); // -0 becomes 0, as JSON has it
+        const json: unknown = JSON.parse(JSON.stringify(value)); // -0 becomes 0, as in JSON
         const packet = { type: Number(type), payload: json } as unknown as Packet;
         expect(decodePacket(encodePacket(packet))).toEqual(packet);
         expect(decodePacket(encodePacket(packet, '1.0'))).toEqual(packet);
@@ -139,7 +139,7 @@ describe('round trips', () => {
 });
 
 describe('ids', () => {
-  it('are read in the dashed and in the upper-case form, and given back as 32 lower-case digits', () => {
+  it('are read in dashed and in upper-case form, and returned as 32 lower-case digits', () => {
     const brewer_id = dashed(id(0xab));
     const patron_id = dashed(id(0xcd));
     const brew = { name: 'websocket' };
@@ -158,13 +158,13 @@ describe('ids', () => {
   });
 });
 
-describe('what is not known', () => {
-  it.each([0, 3, 9, 14, 19, 34, 42, 50, 60, 98, 100, 65_535])('type %i is returned as unknown, whatever it bears', (number) => {
+describe('unknown and missing values', () => {
+  it.each([0, 3, 9, 14, 19, 34, 42, 50, 60, 98, 100, 65_535])('type %i is returned as unknown, whatever its payload is', (number) => {
     expect(decodePacket(raw(number, 'not JSON'))).toEqual({ type: 'unknown', number });
     expect(packetName(number)).toBe(`TYPE_${number}`);
   });
 
-  it('the topic of a REMOVED may be missing, or null', () => {
+  it('the topic of a BREWER_REMOVED or PATRON_REMOVED may be missing, or null', () => {
     const ids = { patron_id: id(1), brewer_id: id(2) };
     for (const type of [13, 23]) {
       expect(decodePacket(raw(type, ids))).toEqual({ type, payload: ids });
@@ -179,7 +179,7 @@ describe('what is not known', () => {
     }
   });
 
-  it('keys like __proto__ and constructor do no harm', () => {
+  it('keys like __proto__ and constructor are ordinary keys', () => {
     const evil = `"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}`;
     const brew = `{"name":"websocket",${evil}}`;
     const brewer = `{"topic":"__proto__","brewer_id":"${id(2)}","brewer_config":{${evil}},"brew":${brew},${evil}}`;
@@ -188,12 +188,12 @@ describe('what is not known', () => {
     expect(Object.getPrototypeOf(packet.payload)).toBe(Object.prototype);
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
     expect((packet.payload as { polluted?: unknown }).polluted).toBeUndefined();
-    // What stands on the prototype is not taken for what was sent.
+    // A value on the prototype is not used for a missing one.
     expect(thrown(() => decodePacket(raw(1, '{"__proto__":{"token":"x"}}')), 'PACKET_INVALID').message).toContain('.token');
   });
 });
 
-it('random bytes throw nothing but PubkeeperErrors', () => {
+it('random bytes cause no exceptions but PubkeeperErrors', () => {
   const anyBytes = fc.oneof(
     fc.uint8Array({ maxLength: 64 }),
     fc.tuple(fc.constantFrom(1, 2, 10, 12, 13, 22, 40, 41, 99), fc.oneof(fc.json(), fc.string())).map(([type, text]) => raw(type, text)),

@@ -5,7 +5,7 @@ import { nodeEngine } from '../../src/platform/node-engine.js';
 import { bytes, id, rawFrame, settle } from '../helpers.js';
 import { info, patronKit, slowEngine } from './patron-kit.js';
 
-// What comes together is opened together, and what comes while that is being done waits for more, but not for long.
+// Frames that come together are opened together, and frames that come meanwhile wait for others, but not for long.
 
 const KEY = new Uint8Array(16).fill(7);
 const CONFIG = { cipher: { mode: 2, key: Buffer.from(KEY).toString('hex') } };
@@ -25,7 +25,7 @@ function kit() {
   return { ...made, ...engine, give, seal, take, answer };
 }
 
-/** Node's engine, and how many frames each of its calls for several got. */
+/** Node's engine, and the number of frames in each of its calls for several. */
 function countingEngine() {
   const bursts: number[] = [];
   const cbc = (key: Uint8Array): CbcKey => {
@@ -35,8 +35,8 @@ function countingEngine() {
   return { bursts, engine: { ...nodeEngine, cbc } };
 }
 
-describe('bursts', () => {
-  it('one of a tick is opened by itself, several are opened together', async () => {
+describe('bursts of frames', () => {
+  it('a single frame of a tick is opened by itself, and several are opened together', async () => {
     const { give, answer, bursts, heard } = kit();
     give('alone');
     await settle();
@@ -48,7 +48,7 @@ describe('bursts', () => {
     expect(heard).toEqual(['alone', 'a', 'b', 'c']);
   });
 
-  it('a last value is opened by itself, and is the only one that is called so', async () => {
+  it('a last value is opened by itself, and only its message is marked as retained', async () => {
     const retained: unknown[] = [];
     const engine = slowEngine(true);
     const { patron } = patronKit({ engine, callback: (_, message) => void retained.push([message.text(), message.retained]) });
@@ -67,7 +67,7 @@ describe('bursts', () => {
     expect([retained, engine.bursts]).toEqual([[['a', false], ['last', true], ['b', false], ['c', false]], [2]]);
   });
 
-  it('those of later ticks wait while others are being opened, and are opened together then', async () => {
+  it('frames of later ticks wait while others are being opened, and are then opened together', async () => {
     const { give, answer, bursts, heard } = kit();
     give('a', 'b');
     await settle();
@@ -83,7 +83,7 @@ describe('bursts', () => {
     expect(heard).toEqual(['a', 'b', 'c', 'c2', 'd', 'd2', 'e', 'e2']);
   });
 
-  it('no call gets more than 128 KiB', async () => {
+  it('no call of the engine gets more than 128 KiB', async () => {
     const { give, answer, bursts, heard } = kit();
     const texts = Array.from({ length: 40 }, (_, i) => String(i).padEnd(10_000));
     give('a', 'b');
@@ -98,7 +98,7 @@ describe('bursts', () => {
     expect(heard).toEqual(['a', 'b', ...texts, 'last', 'but one']);
   });
 
-  it('of one whose opening takes for ever no more than 64 MiB wait', async () => {
+  it('at most 64 MiB of a brewer wait for an engine that does not answer, and more is dropped as overflow', async () => {
     const { give, seal, take, answer, heard, patron } = kit();
     give('a', 'b');
     await settle();
@@ -113,7 +113,7 @@ describe('bursts', () => {
     expect(heard.map(({ length }) => length)).toEqual([1, 1, ...Array<number>(16).fill(text.length), 5]);
   });
 
-  it('a retained frame does not overtake what came before it in its tick', async () => {
+  it('a last value does not overtake frames that came before it in its tick', async () => {
     const { give, seal, take, answer, heard, patron } = kit();
     give('a', 'b');
     patron._handleCallback(id(1), seal('retained'), true);
@@ -125,8 +125,8 @@ describe('bursts', () => {
     expect(heard).toEqual(['a', 'b', 'retained', 'c', 'd']);
   });
 
-  it('what a callback makes come does not overtake the rest of its burst, also where single frames are opened at once', async () => {
-    // Short ones at once, long ones and bursts when the test says, as in a page.
+  it('a frame that a callback causes does not overtake the rest of its burst, also when single frames are opened at once', async () => {
+    // Short frames are opened at once, long ones and bursts when the test says, as in a page.
     const slow = slowEngine(true);
     const fast = nobleEngine.cbc(KEY);
     const cbc = (key: Uint8Array) => {
@@ -145,12 +145,12 @@ describe('bursts', () => {
     give('a');
     give('b');
     await settle();
-    // The burst is there before the long one, whose turn is first.
+    // The burst is opened before the long frame, which is delivered first.
     const [first, ...others] = slow.waiting.splice(0);
     for (const run of others) run();
     await settle();
     expect(heard).toEqual([]);
-    // None of them stands in the queue.
+    // None of these takes a place in the queue.
     for (let i = 0; i < 20; i++) {
       patron._handleCallback(id(1), rawFrame('t.1', id(1), new Uint8Array(32)));
       await settle();
@@ -164,7 +164,7 @@ describe('bursts', () => {
     expect(heard).toEqual([long, 'a', 'b', 'new']);
   });
 
-  it('a brewer that is removed gets what waits opened at once, and a reset counts every message of what it drops', async () => {
+  it('when a brewer is removed, its waiting frames are opened at once, and reset() counts every message that it drops', async () => {
     const { give, answer, bursts, heard, patron } = kit();
     give('a', 'b');
     await settle();
@@ -186,11 +186,11 @@ describe('bursts', () => {
   });
 });
 
-describe('with an engine that does not wait', () => {
-  /** So many wait before one is opened at once, and two of as many from then on. */
+describe('bursts with a synchronous engine', () => {
+  /** How many frames wait before one is opened at once; from then on, two of as many wait. */
   const LOOK = 32;
 
-  it('one that comes after others that came alone is delivered at once, and a burst after them is opened together again', async () => {
+  it('a frame after many single ones is delivered at once, and a burst after these is opened together again', async () => {
     const { engine, bursts } = countingEngine();
     const { patron, heard } = patronKit({ engine });
     const key = nobleEngine.cbc(KEY);
@@ -211,14 +211,14 @@ describe('with an engine that does not wait', () => {
     await settle();
     expect(bursts).toHaveLength(1);
     expect(bursts[0]).toBeGreaterThanOrEqual(64 - (LOOK - 1));
-    // From then on they wait for each other, as at the beginning.
+    // From then on frames of a tick wait for each other again, as at the beginning.
     for (let i = 0; i < 64; i++) give();
     await settle();
     expect(bursts).toEqual([bursts[0], 64]);
     expect(heard).toEqual(Array.from({ length: sent }, (_, i) => String(i)));
   });
 
-  it.each([2, 3, 4, 5, 8, 15, 16, 17])('%i a tick are soon opened together again, wherever the stream of single ones ended', async (perTick) => {
+  it.each([2, 3, 4, 5, 8, 15, 16, 17])('%i frames a tick are soon opened together again, wherever the stream of single frames ended', async (perTick) => {
     for (let singles = LOOK; singles < 2 * LOOK + 2; singles++) {
       const { engine, bursts } = countingEngine();
       const { patron, heard } = patronKit({ engine });
@@ -228,7 +228,7 @@ describe('with an engine that does not wait', () => {
         patron._handleCallback(id(1), frame);
         await settle();
       }
-      const ticks = 40; // of two each, 15 may pass before a look
+      const ticks = 40; // with two a tick, 15 ticks may pass before the next check
       for (let tick = 0; tick < ticks; tick++) {
         for (let i = 0; i < perTick; i++) patron._handleCallback(id(1), frame);
         await settle();
@@ -238,22 +238,22 @@ describe('with an engine that does not wait', () => {
     }
   });
 
-  it('what a callback makes come is delivered after all that had come before', async () => {
+  it('a frame that a callback causes is delivered after all that came before it', async () => {
     const { patron, heard } = patronKit({ engine: nodeEngine, callback: (_, { topic }) => void (heard.length === 1 && give(topic, 'new')) });
     const key = nobleEngine.cbc(KEY);
     const give = (topic: string, text: string): void => patron._handleCallback(id(1), rawFrame(topic, id(1), key.seal(bytes(text)) as Uint8Array));
     patron.newBrewers([info(1, { brewer_config: CONFIG })]);
-    // Two make a call, and the third is over.
+    // Two of these are a full call, and the third is over.
     const texts = ['a', 'b', 'c'].map((letter) => letter.repeat(60_000));
     for (const text of texts) give('t.1', text);
     await settle();
     expect(heard).toEqual([...texts, 'new']);
   });
 
-  it('what cannot be opened among others is counted, and the others are delivered', async () => {
+  it('a frame that cannot be opened is counted, and the others of its call are delivered', async () => {
     const { give, seal, take, answer, bursts, heard, patron } = kit();
     const bad = seal('b');
-    bad[88 + 15]! ^= 0xff; // where the padding is
+    bad[88 + 15]! ^= 0xff; // in the padding
     give('a');
     take(bad);
     give('c');
@@ -262,7 +262,7 @@ describe('with an engine that does not wait', () => {
     expect([bursts, heard, patron.dropped]).toEqual([[3], ['a', 'c'], { undecryptable: 1 }]);
   });
 
-  it('one that throws loses no more than it was given, and that is counted', async () => {
+  it('a call of the engine that throws loses only its own frames, which are counted', async () => {
     const cbc = () => ({
       ...nobleEngine.cbc(KEY),
       openAll: (): never => {

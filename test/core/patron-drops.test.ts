@@ -9,13 +9,13 @@ import { Patron, type PatronOptions } from '../../src/core/patron.js';
 import { bytes, dashed, id, rawFrame, settle } from '../helpers.js';
 import { info, patronKit, sealing, slowEngine } from './patron-kit.js';
 
-vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
+vi.setConfig({ testTimeout: 30_000 }); // properties take long on a busy machine
 
 const CBC: BrewerConfig = { cipher: { mode: 2, key: '00'.repeat(16) } };
 
 const good = rawFrame('t.1', id(1), 'x');
 
-describe('what is dropped', () => {
+describe('a frame that cannot be delivered', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(() => void vi.useRealTimers());
 
@@ -47,11 +47,11 @@ describe('what is dropped', () => {
     ['undecryptable', 'not sealed', {}, sealing(1).info.brewer_config, id(1), good],
   ];
 
-  it.each(cases)('%s: %s; counted, and reported once a burst', async (reason, _, options, brewer_config, brewerId, data) => {
+  it.each(cases)('is dropped as %s (%s), counted, and reported once per burst', async (reason, _, options, brewer_config, brewerId, data) => {
     const { patron, heard, drops, errors } = patronKit(options);
     patron.newBrewers([info(1, { brewer_config })]);
     for (let i = 0; i < 500; i++) patron._handleCallback(brewerId, data as Uint8Array);
-    await Promise.resolve(); // what comes in one tick is opened together at its end
+    await Promise.resolve(); // frames of one tick are opened together at its end
     expect(patron.dropped).toEqual({ [reason]: 500 });
     expect(drops).toEqual([]);
     vi.advanceTimersByTime(1000);
@@ -65,7 +65,7 @@ describe('what is dropped', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('replayed: a sealed message that came before', () => {
+  it('is dropped as replayed if it is a sealed one that came before', () => {
     const { patron, heard, drops } = patronKit();
     const brewer = sealing(1);
     patron.newBrewers([brewer.info]);
@@ -76,7 +76,7 @@ describe('what is dropped', () => {
     expect(drops).toEqual([{ reason: 'replayed', count: 4, brewerId: id(1) }]);
   });
 
-  it('overflow: more than 64 MiB of one brewer wait to be opened; what waits is delivered, and the next goes on', async () => {
+  it('is dropped as overflow when 64 MiB of its brewer wait to be opened, and later messages are delivered', async () => {
     const engine = slowEngine();
     const { patron, heard, drops } = patronKit({ engine });
     patron.newBrewers([info(1, { brewer_config: CBC }), info(2)]);
@@ -96,7 +96,7 @@ describe('what is dropped', () => {
     expect(engine.waiting.length).toBe(1);
   });
 
-  it('several reasons in one burst are one report each', () => {
+  it('causes one report for each reason in a burst', () => {
     const { patron, drops } = patronKit();
     patron.newBrewers([info(1)]);
     for (let i = 0; i < 10; i++) {
@@ -107,7 +107,7 @@ describe('what is dropped', () => {
     expect(drops.map(({ reason, count }) => [reason, count])).toEqual([['malformed', 10], ['unknown-brewer', 10]]);
   });
 
-  it('reset() reports what is pending at once', () => {
+  it('is reported by reset() at once', () => {
     const { patron, drops } = patronKit();
     patron._handleCallback(id(2), good);
     patron.reset();
@@ -116,7 +116,7 @@ describe('what is dropped', () => {
   });
 });
 
-describe('crypto', () => {
+describe('the option crypto', () => {
   const sealed = sealing(3);
   const readers = (crypto: boolean | 'required') => {
     const { patron, heard, drops } = patronKit({ crypto });
@@ -128,12 +128,12 @@ describe('crypto', () => {
     return [heard, drops.map(({ reason, count }) => `${reason} ${count}`)];
   };
   it('true reads encrypted and plaintext brewers', () => expect(readers(true)).toEqual([['plain', 'NONE', 'sealed'], []]));
-  it('false does not accept what is encrypted', () => expect(readers(false)).toEqual([['plain', 'NONE'], ['not-accepted 1']]));
-  it('required does not accept plaintext', () => expect(readers('required')).toEqual([['sealed'], ['not-accepted 2']]));
+  it('false drops encrypted messages', () => expect(readers(false)).toEqual([['plain', 'NONE'], ['not-accepted 1']]));
+  it('required drops plaintext', () => expect(readers('required')).toEqual([['sealed'], ['not-accepted 2']]));
 });
 
-describe('minCipher', () => {
-  /** By node:crypto, not by the code under test. */
+describe('the option minCipher', () => {
+  /** Made with node:crypto, not with the code under test. */
   const cbcFrame = (text: string): Uint8Array => {
     const iv = Buffer.alloc(16, 7);
     const aes = createCipheriv('aes-128-cbc', Buffer.alloc(16), iv);
@@ -148,22 +148,22 @@ describe('minCipher', () => {
       patron._handleCallback(id(2), cbcFrame('cbc'));
       patron._handleCallback(id(3), sealed.seal('gcm'));
     }
-    await Promise.resolve(); // what comes in one tick is opened together at its end
+    await Promise.resolve(); // frames of one tick are opened together at its end
     patron.reset();
     return [[...new Set(heard)].sort().join(' '), drops.map(({ reason, count }) => `${reason} ${count}`).join(', ')];
   };
 
   it.each<[PatronOptions, string, string]>([
-    // Not given: what encrypts does so with AES-CBC at least, and `crypto` says whether plaintext is read beside it.
+    // Without minCipher: encrypted messages need AES-CBC at least, and `crypto` says whether plaintext is read too.
     [{}, 'cbc gcm none', ''],
     [{ crypto: true }, 'cbc gcm none', ''],
     [{ crypto: false }, 'none', 'not-accepted 4'],
     [{ crypto: 'required' }, 'cbc gcm', 'not-accepted 2'],
-    // Given: a floor for all.
+    // With minCipher: a lower limit for all.
     [{ minCipher: 'none' }, 'cbc gcm none', ''],
     [{ minCipher: 'aes-cbc' }, 'cbc gcm', 'too-weak 2'],
     [{ minCipher: 'aes-gcm' }, 'gcm', 'too-weak 4'],
-    // Both: the stricter one holds.
+    // With both, the stricter one holds.
     [{ crypto: true, minCipher: 'aes-cbc' }, 'cbc gcm', 'too-weak 2'],
     [{ crypto: 'required', minCipher: 'none' }, 'cbc gcm', 'not-accepted 2'],
     [{ crypto: 'required', minCipher: 'aes-gcm' }, 'gcm', 'not-accepted 2, too-weak 2'],
@@ -173,7 +173,7 @@ describe('minCipher', () => {
     await settle();
   });
 
-  it('holds when a brewer comes back with less than before', () => {
+  it('holds when a brewer comes back with a weaker cipher', () => {
     const { patron, heard } = patronKit({ minCipher: 'aes-gcm' });
     const sealed = sealing(1);
     patron.newBrewers([sealed.info]);
@@ -184,7 +184,7 @@ describe('minCipher', () => {
     expect(patron.dropped).toEqual({ 'too-weak': 1 });
   });
 
-  it('is aes-cbc by default; another name, or one with which nothing could be read, is refused', () => {
+  it('is aes-cbc by default, and refuses unknown names and values with which nothing could be read', () => {
     expect(new Patron('t').minCipher).toBe('aes-cbc');
     expect(new Patron('t', undefined, { minCipher: 'aes-gcm' }).minCipher).toBe('aes-gcm');
     for (const minCipher of ['aes', '', 2, {}]) {
@@ -195,7 +195,7 @@ describe('minCipher', () => {
     }
   });
 
-  it('takes an application\'s own cipher for AES-CBC: nobody knows whether it does more', () => {
+  it('treats a custom cipher like AES-CBC, as it may not authenticate', () => {
     const opener = () => ({ cipher: 'custom', isWhole: () => true, open: (frame: Uint8Array) => frame.subarray(88), openAll: undefined }) as const;
     const reads = (minCipher: CipherName) => {
       const { patron } = patronKit({ minCipher, opener });
@@ -208,7 +208,7 @@ describe('minCipher', () => {
 });
 
 describe('_handleCallback()', () => {
-  it('never throws, whatever it is given', () => {
+  it('never throws, whatever its arguments are', () => {
     const { patron, errors } = patronKit();
     const brewer = sealing(2);
     patron.newBrewers([info(1), brewer.info, info(3, { brewer_config: CBC })]);
@@ -235,21 +235,21 @@ describe('_handleCallback()', () => {
     ['a Float64Array', new Float64Array(20)],
     ['bytes whose buffer was transferred', detached()],
     ['a buffer that was transferred', detached().buffer],
-  ])('drops %s', (_, data) => {
+  ])('drops %s as malformed', (_, data) => {
     const { patron } = patronKit();
     patron.newBrewers([info(1)]);
     patron._handleCallback(id(1), data as Uint8Array);
     expect(patron.dropped).toEqual({ malformed: 1 });
   });
 
-  it.each([undefined, null, 7, 'text', {}, Object.create(Uint8Array.prototype)])('nor does what a brew is given: %j', (data) => {
+  it.each([undefined, null, 7, 'text', {}, Object.create(Uint8Array.prototype)])('receive() of a brew does not throw either: %j', (data) => {
     const { patron, brew } = patronKit();
     patron.newBrewers([info(1)]);
     brew.started[0]!.receive(data as Uint8Array);
     expect(patron.dropped).toEqual({ malformed: 1 });
   });
 
-  it('takes an ArrayBuffer, a Buffer, a dashed id', () => {
+  it('accepts an ArrayBuffer, a Buffer, and a dashed or upper-case id', () => {
     const { patron, heard } = patronKit();
     patron.newBrewers([info(1)]);
     patron._handleCallback(dashed(id(1)), rawFrame('t.1', id(1), 'a').buffer);
@@ -259,8 +259,8 @@ describe('_handleCallback()', () => {
   });
 });
 
-describe('a callback that fails', () => {
-  it('is an error event, and the stream goes on: when it throws, and when its promise is rejected', async () => {
+describe('a callback that throws, or returns a promise that is rejected,', () => {
+  it('causes an error event, and later messages are delivered', async () => {
     const { patron, heard, errors } = patronKit({
       callback(_, message) {
         if (message.text() === 'throws') throw new Error('thrown');
@@ -277,7 +277,7 @@ describe('a callback that fails', () => {
     expect(errors[0]!.details).toEqual({ topic: 't.1', brewerId: id(1) });
   });
 
-  it('is an error event also when its promise is one of another realm, as that of a frame', async () => {
+  it('causes an error event also when the promise is of another realm, as that of a frame in a page', async () => {
     const { patron, errors } = patronKit({ callback: () => runInNewContext('Promise.reject(new Error("elsewhere"))') as unknown });
     patron.newBrewers([info(1)]);
     patron._handleCallback(id(1), rawFrame('t.1', id(1), 'x'));
@@ -285,7 +285,7 @@ describe('a callback that fails', () => {
     expect(errors.map(({ code, cause }) => [code, (cause as Error).message])).toEqual([['CALLBACK_FAILED', 'elsewhere']]);
   });
 
-  it('goes to the console when nobody listens, and nothing is thrown', () => {
+  it('is reported on the console when there is no listener, and throws nothing', () => {
     const error = vi.spyOn(console, 'error').mockImplementation(() => undefined);
     const patron = new Patron('**', () => {
       throw new Error('thrown');

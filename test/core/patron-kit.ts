@@ -8,7 +8,7 @@ import { Patron, type PatronCallback, type PatronOptions } from '../../src/core/
 import { bytes, deferred, id } from '../helpers.js';
 import { bundle, sealedFrame } from '../sealed-frame.js';
 
-/** A brew that writes down what it is asked for, and does at a start what the test says. */
+/** A brew that records its calls, and does at a start what the test says. */
 export class RecordingBrew {
   readonly started: PatronPair[] = [];
   readonly stopped: string[] = [];
@@ -30,10 +30,10 @@ const opened = (aes: CbcKey, payload: Uint8Array): Uint8Array | undefined => {
   }
 };
 
-/** An engine all of whose answers wait until the test gives them. `together`: it opens what comes together in one call. */
+/** An engine whose answers all wait until the test gives them. `together`: it has `openAll`. */
 export function slowEngine(together = false): CryptoEngine & { readonly waiting: (() => void)[]; readonly bursts: number[] } {
   const waiting: (() => void)[] = [];
-  /** How many frames there were in each call for several. */
+  /** How many frames each call of `openAll` had. */
   const bursts: number[] = [];
   const slow = (run: () => Uint8Array | Promise<Uint8Array>): Promise<Uint8Array> => {
     const { promise, resolve, reject } = deferred<Uint8Array>();
@@ -76,7 +76,7 @@ export const info = (n: number, more: Partial<BrewerInfo> & { brewer_config?: Br
   ...more,
 });
 
-/** A patron on a RecordingBrew called `x`, and everything that it says. */
+/** A patron on a RecordingBrew called `x`, and a log of its events. */
 export function patronKit(options: PatronOptions & { engine?: CryptoEngine; callback?: PatronCallback; topic?: string } = {}) {
   const { engine = nobleEngine, callback, topic = '**', ...rest } = options;
   const heard: string[] = [];
@@ -100,7 +100,7 @@ export function patronKit(options: PatronOptions & { engine?: CryptoEngine; call
   return { patron, brew, heard, log, errors, drops };
 }
 
-/** A brewer in sealed mode, whose frames the test carries. */
+/** A brewer in sealed mode, whose frames the test delivers. */
 export function sealing(n: number) {
   const key = new Uint8Array(32).fill(n);
   const epoch = n.toString(16).padStart(16, '0');

@@ -15,7 +15,7 @@ const kit = () => {
   return made;
 };
 
-/** Reads `patron` until it ends or `last` came. */
+/** Reads `patron` until its iteration ends or `last` was read. */
 async function collect(patron: Patron, last?: string): Promise<string[]> {
   const texts: string[] = [];
   for await (const message of patron) {
@@ -26,7 +26,7 @@ async function collect(patron: Patron, last?: string): Promise<string[]> {
 }
 
 describe('message.text()', () => {
-  it('gives what was brewed, a byte order mark too, which json() skips', () => {
+  it('returns the text that was brewed with its byte order mark, which json() skips', () => {
     const seen: unknown[] = [];
     const { patron } = patronKit({ callback: (_, message) => void seen.push(message.text(), message.json()) });
     patron.newBrewers([info(1)]);
@@ -36,7 +36,7 @@ describe('message.text()', () => {
 });
 
 describe('for await (const message of patron)', () => {
-  it('reads what comes, in order, beside the callback', async () => {
+  it('yields the messages in order, besides the callback', async () => {
     const { patron, heard } = kit();
     const reading = collect(patron, '4');
     send(patron, 1, 2);
@@ -46,7 +46,7 @@ describe('for await (const message of patron)', () => {
     expect(heard).toEqual(['1', '2', '3', '4', '5']);
   });
 
-  it('gives messages as the callback gets them', async () => {
+  it('yields the same messages that the callback gets', async () => {
     const { patron } = kit();
     const stream = patron[Symbol.asyncIterator]();
     send(patron, 'x');
@@ -69,14 +69,14 @@ describe('for await (const message of patron)', () => {
     expect(await second).toEqual(['x', 'y']);
   });
 
-  it('two loops get every message each', async () => {
+  it('gives two loops every message each', async () => {
     const { patron } = kit();
     const loops = [collect(patron, '3'), collect(patron, '2')];
     send(patron, 1, 2, 3);
     expect(await Promise.all(loops)).toEqual([['1', '2', '3'], ['1', '2']]);
   });
 
-  it('sees a message before the one that its callback causes', async () => {
+  it('yields a message before another one that its callback causes', async () => {
     const { patron } = patronKit({ callback: (_, message) => void (message.text() === 'a' && send(patron, 'b')) });
     patron.newBrewers([info(1)]);
     const reading = collect(patron, 'b');
@@ -84,7 +84,7 @@ describe('for await (const message of patron)', () => {
     expect(await reading).toEqual(['a', 'b']);
   });
 
-  it('holds 1,024 messages; then the oldest make room, counted and reported as overflow', async () => {
+  it('keeps 1,024 messages, and drops the oldest beyond these, counted and reported as overflow', async () => {
     const { patron, drops } = kit();
     const slow = patron[Symbol.asyncIterator]();
     send(patron, ...Array.from({ length: 1500 }, (_, index) => index));
@@ -99,7 +99,7 @@ describe('for await (const message of patron)', () => {
     expect(rest.at(-1)).toBe('1499');
   });
 
-  it('ends at reset(): those that wait are told, what was delivered can still be read', async () => {
+  it('ends at reset(), after the messages that were delivered before', async () => {
     const { patron } = kit();
     const waiting = collect(patron);
     const behind = patron[Symbol.asyncIterator]();
@@ -115,7 +115,7 @@ describe('for await (const message of patron)', () => {
     expect(await again).toEqual(['4']);
   });
 
-  it('nothing is kept after a break or a throw out of the loop', async () => {
+  it('keeps no messages after a break or a throw out of the loop', async () => {
     const { patron } = kit();
     const breaking = collect(patron, '1');
     const throwing = (async () => {
@@ -129,7 +129,7 @@ describe('for await (const message of patron)', () => {
     expect(patron.dropped).toEqual({});
   });
 
-  it('nor is the loop itself', async () => {
+  it('keeps no reference to a loop that has ended', async () => {
     const { patron } = kit();
     setFlagsFromString('--expose-gc');
     const collectGarbage = runInNewContext('gc') as () => void;
@@ -143,7 +143,7 @@ describe('for await (const message of patron)', () => {
     expect(over.deref()).toBeUndefined();
   });
 
-  it('return() ends the reads that wait, and the rest', async () => {
+  it('return() ends pending and later reads', async () => {
     const { patron } = kit();
     const stream = patron[Symbol.asyncIterator]();
     const reads = [stream.next(), stream.next()];
@@ -153,7 +153,7 @@ describe('for await (const message of patron)', () => {
     expect((await stream.next()).done).toBe(true);
   });
 
-  it('reads that were asked for ahead are answered in order', async () => {
+  it('answers several pending reads in order', async () => {
     const { patron } = kit();
     const stream = patron[Symbol.asyncIterator]();
     const reads = [stream.next(), stream.next(), stream.next()];
@@ -161,7 +161,7 @@ describe('for await (const message of patron)', () => {
     expect((await Promise.all(reads)).map(({ value }) => (value as Message).text())).toEqual(['1', '2', '3']);
   });
 
-  it('does not keep the messages from before it began', async () => {
+  it('does not yield messages from before it began', async () => {
     const { patron } = kit();
     send(patron, 1);
     const reading = collect(patron, '2');

@@ -8,7 +8,7 @@ import { bytes, dashed, deferred, id, rawFrame, settle, thrown } from '../helper
 import { info, patronKit, sealing, slowEngine } from './patron-kit.js';
 
 describe('new Patron()', () => {
-  it('takes a pattern, and by default makes an id and reads everything', () => {
+  it('takes a pattern, and by default makes an id and reads every cipher', () => {
     const patron = new Patron('a.*.**');
     expect(patron.topic).toBe('a.*.**');
     expect(patron.crypto).toBe(true);
@@ -20,7 +20,7 @@ describe('new Patron()', () => {
 
   it.each([id(7), dashed(id(7))])('takes the id %s', (patronId) => expect(new Patron('a', undefined, { patronId }).patronId).toBe(id(7)));
 
-  it('takes crypto and the id in their places, as the Python original does', () => {
+  it('takes crypto and the id as positional arguments, as the Python original does', () => {
     expect(new Patron('a', undefined, false, dashed(id(7)))).toMatchObject({ crypto: false, patronId: id(7) });
     expect(new Patron('a', undefined, undefined, id(7))).toMatchObject({ crypto: true, patronId: id(7) });
     expect(new Patron('a', undefined, null, id(7))).toMatchObject({ crypto: true, patronId: id(7) });
@@ -47,7 +47,7 @@ describe('new Patron()', () => {
 });
 
 describe('newBrewers()', () => {
-  it('stores the configuration of all before it starts any: data of a later one may come while an earlier one starts', () => {
+  it('stores the configuration of all brewers before it starts any, as their data may come while another is started', () => {
     const { patron, brew, heard, drops } = patronKit();
     brew.onStart = ({ brewerId }) => {
       if (brewerId === id(1)) patron._handleCallback(id(3), rawFrame('t.3', id(3), 'early'));
@@ -59,14 +59,14 @@ describe('newBrewers()', () => {
     expect(drops).toEqual([]);
   });
 
-  it('a last value may come before startPatron() returns', () => {
+  it('delivers a last value that comes before startPatron() returns', () => {
     const { patron, brew, heard } = patronKit();
     brew.onStart = ({ receive, brewerId, topic }) => receive(rawFrame(topic, brewerId, 'last'), true);
     patron.newBrewers([info(1)]);
     expect(heard).toEqual(['last']);
   });
 
-  it('what a brew does not call a last value is none', () => {
+  it('marks a message as retained only if the brew says so', () => {
     const retained: boolean[] = [];
     const { patron, brew } = patronKit({ callback: (_, message) => void retained.push(message.retained) });
     brew.onStart = ({ receive, brewerId, topic }) => {
@@ -78,7 +78,7 @@ describe('newBrewers()', () => {
     expect(retained).toEqual([true, false, false]);
   });
 
-  it('tells the brew topic, ids and details', () => {
+  it('passes topic, ids and details to the brew', () => {
     const { patron, brew } = patronKit();
     const details = { name: 'x', hostname: 'h', port: 1 };
     patron.newBrewers([info(1, { brew: details, brewer_id: dashed(id(1)) })]);
@@ -86,7 +86,7 @@ describe('newBrewers()', () => {
     expect([...patron.brewers]).toEqual([[id(1), { topic: 't.1', brew: 'x' }]]);
   });
 
-  it('removes a known id first: once stopped, then started with its new configuration', () => {
+  it('stops a brewer that is matched already, then starts it with its new configuration', () => {
     const { patron, brew, heard, log } = patronKit();
     patron.newBrewers([info(1), info(2)]);
     patron.newBrewers([info(1, { topic: 'new', brewer_id: dashed(id(1)) })]);
@@ -98,14 +98,14 @@ describe('newBrewers()', () => {
     expect(heard).toEqual(['new']);
   });
 
-  it('listing an id twice starts it once, with the last configuration', () => {
+  it('starts a brewer once that is listed twice, with its last configuration', () => {
     const { patron, brew } = patronKit();
     patron.newBrewers([info(1), info(1, { topic: 'second' })]);
     expect(brew.started.map(({ topic }) => topic)).toEqual(['second']);
     expect(patron.brewers.size).toBe(1);
   });
 
-  it('a brew the patron does not have is an error for that one, and the others go on', () => {
+  it('reports a brewer over an unknown brew as an error, and starts the others', () => {
     const { patron, brew, heard, errors } = patronKit();
     patron.newBrewers([info(1), info(2, { brew: { name: 'nats' } }), info(3)]);
     expect(errors).toMatchObject([{ code: 'BREW_UNKNOWN', details: { topic: 't.2', brewerId: id(2), brew: 'nats' } }]);
@@ -127,20 +127,20 @@ describe('newBrewers()', () => {
     ['BREW_FAILED', null],
     ['BREW_UNKNOWN', info(2, { brew: undefined } as unknown as BrewerInfo)],
   ];
-  it.each(bad)('%s for %j, and the others go on', (code, element) => {
+  it.each(bad)('reports %s for %j, and starts the others', (code, element) => {
     const { patron, errors, brew } = patronKit();
     patron.newBrewers([info(1), element as BrewerInfo, info(3)]);
     expect(errors.map((error) => error.code)).toEqual([code]);
     expect(brew.started.map(({ brewerId }) => brewerId)).toEqual([id(1), id(3)]);
   });
 
-  it.each(bad.slice(0, 2))('%s tells of which brewer', (_code, element) => {
+  it.each(bad.slice(0, 2))('names the brewer in the error %s', (_code, element) => {
     const { patron, errors } = patronKit();
     patron.newBrewers([element as BrewerInfo]);
     expect(errors).toMatchObject([{ details: { topic: 't.2', brewerId: id(2) } }]);
   });
 
-  it('a brew that throws is an error for that one, and the others go on', () => {
+  it('reports a brewer whose brew throws as an error, and starts the others', () => {
     const { patron, errors, brew } = patronKit();
     brew.onStart = ({ brewerId }) => {
       if (brewerId === id(1)) throw new Error('of the brew');
@@ -150,7 +150,7 @@ describe('newBrewers()', () => {
     expect(brew.started.length).toBe(2);
   });
 
-  it('a brewer whose brew cannot be started is no match', () => {
+  it('does not match a brewer whose brew throws at the start', () => {
     const { patron, brew, log } = patronKit();
     brew.onStart = () => {
       throw new Error('of the brew');
@@ -160,7 +160,7 @@ describe('newBrewers()', () => {
     expect(log.at(-1)).toContain('-');
   });
 
-  it('a brewer without a brew can be read by whoever calls _handleCallback, and is listed', () => {
+  it('matches a brewer without a brew, whose frames are given to _handleCallback', () => {
     const heard: string[] = [];
     const patron = new Patron('a', (_, message) => heard.push(message.text()), null);
     patron.newBrewers([{ topic: 'a', brewer_id: id(1), brewer_config: {} } as BrewerInfo]);
@@ -169,7 +169,7 @@ describe('newBrewers()', () => {
     expect([...patron.brewers]).toEqual([[id(1), { topic: 'a', brew: undefined }]]);
   });
 
-  it('reset() comes to an end, whatever a listener does', () => {
+  it('cannot keep reset() from ending when a listener calls it', () => {
     const { patron } = patronKit();
     let times = 0;
     patron.on('removed', () => ++times < 10 && patron.newBrewers([info(times + 1)]));
@@ -178,7 +178,7 @@ describe('newBrewers()', () => {
     expect(times).toBe(1);
   });
 
-  it('a frame of a brewer that does not seal has no sequence, whatever stands where one would be', () => {
+  it('a frame of a brewer that does not seal has no sequence, whatever bytes are in its place', () => {
     const sequences: unknown[] = [];
     const { patron } = patronKit({ callback: (_, message) => void sequences.push(message.sequence) });
     patron.newBrewers([info(1)]);
@@ -189,7 +189,7 @@ describe('newBrewers()', () => {
     expect([sequences, patron.dropped]).toEqual([[undefined, undefined], {}]);
   });
 
-  it('works without a client: whoever runs the patron calls _handleCallback', () => {
+  it('works without a client, when frames are given to _handleCallback', () => {
     const heard: string[] = [];
     const patron = new Patron('a', (_, message) => heard.push(message.text()));
     patron.newBrewers([info(1, { brew: { name: 'anything' } })]);
@@ -199,7 +199,7 @@ describe('newBrewers()', () => {
 });
 
 describe('removeBrewer()', () => {
-  it('ends the transport and the deliveries', () => {
+  it('stops the brew and the deliveries', () => {
     const { patron, brew, heard, log } = patronKit();
     patron.newBrewers([info(1)]);
     patron.removeBrewer(dashed(id(1)));
@@ -220,7 +220,7 @@ describe('removeBrewer()', () => {
     expect([brew.stopped, errors]).toEqual([[], []]);
   });
 
-  it('out of the callback that a starting brew calls still stops that brew', () => {
+  it('stops the brew also when the callback calls it while the brew starts', () => {
     const { patron, brew } = patronKit({ callback: (_, { brewerId }) => patron.removeBrewer(brewerId) });
     brew.onStart = ({ receive, brewerId, topic }) => receive(rawFrame(topic, brewerId, 'last'), true);
     patron.newBrewers([info(1), info(2)]);
@@ -228,7 +228,7 @@ describe('removeBrewer()', () => {
     expect(patron.isMatched).toBe(false);
   });
 
-  it('a stop that throws is an error, and the brewer is gone', () => {
+  it('reports an exception of the brew as an error, and removes the brewer', () => {
     const { patron, errors, brew } = patronKit();
     brew.startPatron = () => () => {
       throw new Error('of the brew');
@@ -239,21 +239,21 @@ describe('removeBrewer()', () => {
     expect(errors).toMatchObject([{ code: 'BREW_FAILED' }]);
   });
 
-  it('what is being opened keeps its place before the data of the same brewer’s next session', async () => {
+  it('delivers frames that are being opened before those of the same brewer’s next session', async () => {
     const engine = slowEngine();
     const { patron, heard } = patronKit({ engine });
     const old = sealing(1);
     patron.newBrewers([old.info]);
     patron._handleCallback(id(1), old.seal('of the old session'));
     patron.removeBrewer(id(1));
-    patron.newBrewers([info(1)]); // the next one brews plaintext, which is opened at once
+    patron.newBrewers([info(1)]); // the next session brews plaintext, which is opened at once
     patron._handleCallback(id(1), rawFrame('t.1', id(1), 'of the new session'));
     for (const answer of engine.waiting) answer();
     await settle();
     expect(heard).toEqual(['of the old session', 'of the new session']);
   });
 
-  it('and keeps it when another brewer is removed meanwhile', async () => {
+  it('delivers frames that are being opened in this order also when another brewer is removed meanwhile', async () => {
     const engine = slowEngine();
     const { patron, heard } = patronKit({ engine });
     const old = sealing(1);
@@ -268,7 +268,7 @@ describe('removeBrewer()', () => {
     expect(heard).toEqual(['of the old session', 'of the new session']);
   });
 
-  it('keeps nothing of the brewer once what it had sent is delivered, and a reset has nothing to tell of it', async () => {
+  it('keeps no state of the brewer when its last frame is delivered, and a later reset() reports no drop', async () => {
     const engine = slowEngine();
     const { patron, brew, heard, drops } = patronKit({ engine });
     const queues = (): number => queryObjects(OrderedQueue, { format: 'count' });
@@ -280,7 +280,7 @@ describe('removeBrewer()', () => {
       patron.removeBrewer(id(n));
       for (const answer of engine.waiting.splice(0)) answer();
       await settle();
-      brew.started.length = 0; // the kit's own memory
+      brew.started.length = 0; // the kit keeps a reference too
     }
     expect(heard.length).toBe(100);
     expect(queues() - before).toBeLessThan(10);
@@ -288,7 +288,7 @@ describe('removeBrewer()', () => {
     expect(drops).toEqual([]);
   });
 
-  it('out of a listener that hears of its match: its brew is not even started', () => {
+  it('in a listener of added keeps the brew from being started', () => {
     const { patron, brew } = patronKit();
     patron.on('added', ({ brewerId }) => patron.removeBrewer(brewerId));
     patron.newBrewers([info(1)]);
@@ -297,7 +297,7 @@ describe('removeBrewer()', () => {
 });
 
 describe('reset()', () => {
-  it('releases every brewer, once, and a second time nothing', () => {
+  it('removes every brewer once, and does nothing when called again', () => {
     const { patron, brew, log } = patronKit();
     patron.newBrewers([info(1), info(2), info(3)]);
     patron.reset();
@@ -307,7 +307,7 @@ describe('reset()', () => {
     expect(patron.isMatched).toBe(false);
   });
 
-  it('nothing is delivered afterwards, neither what comes nor what was being opened', async () => {
+  it('drops later frames, and those that are being opened', async () => {
     const engine = slowEngine();
     const { patron, brew, heard, drops } = patronKit({ engine });
     const one = sealing(1);
@@ -315,7 +315,7 @@ describe('reset()', () => {
     patron.newBrewers([one.info, two.info]);
     for (const text of ['a', 'b']) patron._handleCallback(id(1), one.seal(text));
     patron._handleCallback(id(2), two.seal('c'));
-    patron.removeBrewer(id(2)); // what is being opened of it is still to be delivered, but not after a reset
+    patron.removeBrewer(id(2)); // its frame that is being opened would still be delivered, but not after a reset
     patron.reset();
     for (const answer of engine.waiting) answer();
     patron._handleCallback(id(1), one.seal('d'));
@@ -328,7 +328,7 @@ describe('reset()', () => {
     expect(patron.dropped).toEqual({ reset: 3, 'unknown-brewer': 2 });
   });
 
-  it('out of the callback of one message of a bundle keeps back the rest', () => {
+  it('in the callback of a message of a bundle drops the rest of the bundle', () => {
     const { patron, heard } = patronKit({ callback: () => patron.reset() });
     const brewer = sealing(1);
     patron.newBrewers([brewer.info]);
@@ -336,7 +336,7 @@ describe('reset()', () => {
     expect(heard).toEqual(['one']);
   });
 
-  it('the patron can be used again', () => {
+  it('leaves a patron that can be used again', () => {
     const { patron, brew, heard } = patronKit();
     patron.newBrewers([info(1)]);
     patron.reset();

@@ -7,10 +7,10 @@ import { bytes, id, rawFrame, settle } from '../helpers.js';
 import { Network } from '../socket-pair.js';
 import { brewerKit, patron as matched } from './brewer-kit.js';
 
-// A frame in a page has its own Uint8Array, and so has Node where a test runs in jsdom.
+// A frame in a page has its own Uint8Array, as Node has in a test that runs in jsdom.
 
 const foreign = runInNewContext('({ Uint8Array, ArrayBuffer })') as { Uint8Array: typeof Uint8Array; ArrayBuffer: typeof ArrayBuffer };
-/** `data` as bytes of another realm, which begin somewhere in their buffer. */
+/** `data` as bytes of another realm, at some offset of their buffer. */
 const abroad = (data: Uint8Array): Uint8Array => new foreign.Uint8Array([0, ...data]).subarray(1);
 const bufferOf = (data: Uint8Array): ArrayBuffer => new foreign.Uint8Array(data).buffer as ArrayBuffer;
 
@@ -24,7 +24,7 @@ describe('bytes of another realm', () => {
     expect([x.texts, errors]).toEqual([['view', 'buffer'], []]);
   });
 
-  it('are read', () => {
+  it('are delivered', () => {
     const got: string[] = [];
     const patron = new Patron('a.*', (data, message) => got.push(`${data instanceof Uint8Array} ${message.text()}`));
     patron.newBrewers([{ topic: 'a.b', brewer_id: id(1), brewer_config: {}, brew: { name: 'x' } }]);
@@ -33,7 +33,7 @@ describe('bytes of another realm', () => {
     expect([got, patron.dropped]).toEqual([['true view', 'true buffer'], {}]);
   });
 
-  it('come by a socket', () => {
+  it('are received from a socket', () => {
     const network = new Network();
     const onMessage = vi.fn();
     const onFault = vi.fn();
@@ -62,7 +62,7 @@ describe('bytes of another realm', () => {
     ['words of more than one byte', new Uint16Array(200)],
     ['what calls itself bytes', { [Symbol.toStringTag]: 'Uint8Array' }],
     ['nothing', undefined],
-  ])('%s: malformed', (_, data) => {
+  ])('are dropped as malformed: %s', (_, data) => {
     const patron = new Patron('a.*');
     patron.newBrewers([{ topic: 'a.b', brewer_id: id(1), brewer_config: {}, brew: { name: 'x' } }]);
     patron._handleCallback(id(1), data as never);
@@ -70,14 +70,14 @@ describe('bytes of another realm', () => {
   });
 });
 
-// Where the page of a test has borrowed Node's WebCrypto, and in the sandbox in which Next runs code for the edge.
+// A page under test may have borrowed Node's WebCrypto; the sandbox in which Next runs code for the edge is another realm too.
 describe('promises of another realm', () => {
   const later = runInNewContext('(value) => Promise.resolve(value)') as <T>(value: T) => Promise<T>;
 
   it.each<[string, Opener]>([
     ['one by one', { cipher: 'custom', isWhole: () => true, open: (frame) => later(frame.subarray(88)) }],
     ['in bursts', { cipher: 'custom', isWhole: () => true, open: (frame) => later(frame.subarray(88)), openAll: (frames) => later(frames.map((frame) => frame.subarray(88))) }],
-  ])('are waited for by a patron, %s', async (_, opener) => {
+  ])('are awaited by a patron, %s', async (_, opener) => {
     expect(later(1) instanceof Promise).toBe(false);
     const got: string[] = [];
     const patron = new Patron('a.*', (_data, message) => got.push(message.text()), { opener: () => opener });

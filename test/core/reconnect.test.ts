@@ -36,11 +36,11 @@ function kit(reconnect = RECONNECT) {
   return { network, log, retries, connection };
 }
 
-describe('which ends are final', () => {
-  it.each(['UNAUTHORIZED', 'SUBPROTOCOL_REFUSED', 'CONNECT_BLOCKED', 'CONNECTION_CLOSED'])('%s is', (code) => {
+describe('the reason for which a connection ended', () => {
+  it.each(['UNAUTHORIZED', 'SUBPROTOCOL_REFUSED', 'CONNECT_BLOCKED', 'CONNECTION_CLOSED'])('%s is final', (code) => {
     expect(isFatal({ code } as PubkeeperError)).toBe(true);
   });
-  it.each(['CONNECT_FAILED', 'CONNECTION_LOST', 'TIMEOUT', 'TOKEN_FAILED', 'SERVER_ERROR', 'PROTOCOL_ERROR'])('%s is not', (code) => {
+  it.each(['CONNECT_FAILED', 'CONNECTION_LOST', 'TIMEOUT', 'TOKEN_FAILED', 'SERVER_ERROR', 'PROTOCOL_ERROR'])('%s is not final', (code) => {
     expect(isFatal({ code } as PubkeeperError)).toBe(false);
   });
 });
@@ -59,7 +59,7 @@ describe('backoff', () => {
     expect(retries).toEqual([500, 1000, 2000, 2500, 2500, 2500]);
   });
 
-  it.each([[0, 0], [0.999999, 4999.995]])('is bounded for a random number of %d, however long it goes on', (random, most) => {
+  it.each([[0, 0], [0.999999, 4999.995]])('stays below maxDelayMs with a random number of %d, however long the outage is', (random, most) => {
     vi.spyOn(Math, 'random').mockReturnValue(random);
     const { network, retries } = kit();
     for (let i = 0; i < 1200; i++) {
@@ -71,7 +71,7 @@ describe('backoff', () => {
     expect(vi.getTimerCount()).toBeLessThanOrEqual(1);
   });
 
-  it('starts anew only after a connection has been stable', () => {
+  it('begins again only after a connection has been stable', () => {
     vi.spyOn(Math, 'random').mockReturnValue(1);
     const { network, retries } = kit();
     const cycle = (openFor: number): void => {
@@ -84,7 +84,7 @@ describe('backoff', () => {
     expect(retries).toEqual([1000, 2000, 4000, 1000, 2000]);
   });
 
-  it('takes delays that setTimeout cannot express as the longest that it can', () => {
+  it('limits delays to the longest that setTimeout supports', () => {
     const run = vi.fn();
     after(Infinity, run);
     wait(2 ** 31, run);
@@ -97,7 +97,7 @@ describe('backoff', () => {
 });
 
 describe('a reconnecting connection', () => {
-  it('comes back, and its shape is that of a connection', () => {
+  it('connects again, and forwards the properties of the present connection', () => {
     const { network, log, connection } = kit();
     connection.send(bytes('x'));
     expect([connection.isOpen, network.last.sent]).toEqual([false, []]);
@@ -117,7 +117,7 @@ describe('a reconnecting connection', () => {
     expect(log).toEqual(['open', 'message', 'down CONNECTION_LOST', 'open']);
   });
 
-  it('does not come back from what is final', () => {
+  it('does not connect again after a final error', () => {
     const { network, log } = kit();
     network.last.open('another');
     vi.advanceTimersByTime(100_000);
@@ -126,7 +126,7 @@ describe('a reconnecting connection', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('abandon() gives one connection up and makes another', () => {
+  it('abandon() ends the connection and makes another, or none if the error is final', () => {
     const { network, log, connection } = kit();
     network.last.open();
     connection.abandon({ code: 'TIMEOUT' } as PubkeeperError);
@@ -140,7 +140,7 @@ describe('a reconnecting connection', () => {
     expect(network.sockets.length).toBe(2);
   });
 
-  it('wake() tries at once when it waits, and does nothing else', () => {
+  it('wake() connects at once if the next attempt is waiting, and else does nothing', () => {
     vi.spyOn(Math, 'random').mockReturnValue(1);
     const { network, connection } = kit();
     connection.wake();
@@ -160,7 +160,7 @@ describe('a reconnecting connection', () => {
     ['while it dials', () => undefined],
     ['while it waits to dial', ({ network }) => network.last.end()],
   ];
-  it.each(closes)('close() %s is final: told once, no timer is left, and wake() does not bring it back', async (_, prepare) => {
+  it.each(closes)('close() %s is final: it is reported once, leaves no timer, and wake() does not connect again', async (_, prepare) => {
     const made = kit();
     prepare(made);
     made.log.length = 0;
@@ -176,7 +176,7 @@ describe('a reconnecting connection', () => {
     expect([made.connection.isOpen, made.network.last.sent]).toEqual([false, []]);
   });
 
-  it.each(closes.slice(1))('close() %s is told at once: nobody has to agree', (_, prepare) => {
+  it.each(closes.slice(1))('close() %s is reported at once, as no answer is needed', (_, prepare) => {
     const made = kit();
     made.network.answersClose = false;
     prepare(made);
@@ -185,7 +185,7 @@ describe('a reconnecting connection', () => {
     expect([made.log, vi.getTimerCount()]).toEqual([['close CONNECTION_CLOSED'], 0]);
   });
 
-  it('close() is final also where the other side refuses what it got last', () => {
+  it('close() is final also when the other side refuses what it got last', () => {
     const { network, log, connection } = kit();
     network.answersClose = false;
     network.last.open();
@@ -195,7 +195,7 @@ describe('a reconnecting connection', () => {
     expect([log, network.sockets.length]).toEqual([['open', 'close CONNECTION_LOST'], 1]);
   });
 
-  it('close() is told as such also where a sign of life was asked for, and does not come any more', () => {
+  it('close() is reported as CONNECTION_CLOSED also when the answer to a ping is missing meanwhile', () => {
     const { network, log, connection } = kit();
     network.answersClose = false;
     network.last.open();
@@ -207,7 +207,7 @@ describe('a reconnecting connection', () => {
     expect([log, vi.getTimerCount()]).toEqual([['open', 'close CONNECTION_CLOSED'], 0]);
   });
 
-  it('is watched until it ends: the next one is not asked for it, and does not end for it', () => {
+  it('watch() pings until the connection ends, and the next connection is not pinged', () => {
     vi.spyOn(Math, 'random').mockReturnValue(1);
     const { network, log, connection } = kit();
     network.last.open();
@@ -221,7 +221,7 @@ describe('a reconnecting connection', () => {
     expect([log, network.last.sent, vi.getTimerCount()]).toEqual([['open', 'down CONNECTION_LOST', 'open'], [], 0]);
   });
 
-  it('is found dead in 2.5 heartbeats at most, whenever it dies', () => {
+  it('watch() finds a dead connection within 2.5 heartbeats, whenever it dies', () => {
     const found: number[] = [];
     for (let lives = 0; lives < 5000; lives += 125) {
       const { network, log, connection } = kit();
@@ -236,11 +236,11 @@ describe('a reconnecting connection', () => {
       connection.close(closed);
     }
     expect(Math.max(...found)).toBeLessThanOrEqual(2500);
-    // And not sooner than an answer may take.
+    // And not before the time for an answer is over.
     expect(Math.min(...found)).toBeGreaterThanOrEqual(1200);
   });
 
-  it('rest() is no failure: it counts for nothing in maxRetries', () => {
+  it('rest() does not count for maxRetries', () => {
     const { network, log, connection } = kit({ ...RECONNECT, maxRetries: 1 });
     for (let i = 0; i < 3; i++) {
       network.last.open();
@@ -256,7 +256,7 @@ describe('a reconnecting connection', () => {
     expect(log).toEqual(['down CONNECT_FAILED', 'close CONNECT_FAILED']);
   });
 
-  it('close() out of onDown prevents the next try', () => {
+  it('close() in onDown prevents the next attempt', () => {
     const network = new Network();
     const log: string[] = [];
     const connection: ReconnectingConnection = new ReconnectingConnection({

@@ -22,14 +22,14 @@ beforeEach(() => {
 const heard = (): string[] => calls.splice(0);
 
 describe('Registration', () => {
-  it('adds what the answer lists, then what is notified one by one', () => {
+  it('adds peers of the answer, then those of each later notification', () => {
     registration.expectAnswer();
     registration.notify([{ id: 'a' }, { id: 'b' }]);
     registration.notify([{ id: 'c' }]);
     expect(heard()).toEqual(['add a,b', 'add c']);
   });
 
-  it('is answered by an empty list too, and adds nothing', () => {
+  it('accepts an empty answer, which makes the former peers missing', () => {
     registration.notify([{ id: 'a' }]);
     heard();
     registration.expectAnswer();
@@ -39,13 +39,13 @@ describe('Registration', () => {
     expect(heard()).toEqual(['remove a']);
   });
 
-  it('after a reconnect touches what changed only, and keeps what is missing until it expires', () => {
+  it('after a reconnect restarts changed peers only, and keeps missing ones until they expire', () => {
     registration.notify([{ id: 'same' }, { id: 'changed', key: '1' }, { id: 'gone' }, { id: 'late' }]);
     heard();
     registration.expectAnswer();
     registration.notify([{ id: 'same' }, { id: 'changed', key: '2' }, { id: 'new' }]);
     expect(heard()).toEqual(['renew same', 'add changed2,new']);
-    registration.notify([{ id: 'late' }]); // back in time, and as it was
+    registration.notify([{ id: 'late' }]); // back in time, and unchanged
     expect(heard()).toEqual(['renew late']);
     registration.expire(0);
     expect(heard()).toEqual(['remove gone']);
@@ -53,7 +53,7 @@ describe('Registration', () => {
     expect(heard()).toEqual([]);
   });
 
-  it('renews a pair of which nothing but the ticket has changed', () => {
+  it('renews a pair of which only the ticket has changed', () => {
     const info = (ticket?: string, port = 1) => ({ id: 'a', brew: { name: 'x', port, ...(ticket && { ticket }) } });
     registration.notify([info('old')]);
     registration.notify([info('new')]);
@@ -62,23 +62,23 @@ describe('Registration', () => {
     expect(heard()).toEqual(['add a']);
   });
 
-  it('takes a peer whose details are nested deeper than JSON.stringify goes, and the others beside it', () => {
+  it('accepts a peer whose details are nested too deep for JSON.stringify, and the others of its list', () => {
     const deep = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000)) as unknown;
     registration.notify([{ id: 'deep', deep }, { id: 'b' }]);
     registration.expectAnswer();
-    registration.notify([{ id: 'deep', key: '2', deep }, { id: 'b' }]); // nobody can tell what has changed
+    registration.notify([{ id: 'deep', key: '2', deep }, { id: 'b' }]); // its details cannot be compared, so it counts as changed
     registration.removed('deep');
     expect(heard()).toEqual(['add deep,b', 'renew b', 'add deep2', 'remove deep']);
   });
 
-  it('a live match does not make the others missing', () => {
+  it('does not treat peers as missing that a later notification does not list', () => {
     registration.notify([{ id: 'a' }]);
     registration.notify([{ id: 'b' }]);
     registration.expire(0);
     expect(heard()).toEqual(['add a', 'add b']);
   });
 
-  it('removes each peer once, and only those it knows', () => {
+  it('removes each peer once, and only peers that it has', () => {
     registration.notify([{ id: 'a' }]);
     registration.removed('x');
     registration.removed('a');
@@ -89,7 +89,7 @@ describe('Registration', () => {
     expect(heard()).toEqual(['add a']);
   });
 
-  it('removes at once what is missing when the server says so', () => {
+  it('removes a missing peer at once when the server says so', () => {
     registration.notify([{ id: 'a' }]);
     registration.expectAnswer();
     registration.notify([]);
@@ -98,7 +98,7 @@ describe('Registration', () => {
     expect(heard()).toEqual(['add a', 'remove a']);
   });
 
-  it('forgets all without a word when it is cleared', () => {
+  it('discards all peers without calls when it is cleared', () => {
     registration.notify([{ id: 'a' }]);
     registration.expectAnswer();
     registration.notify([]);
@@ -109,7 +109,7 @@ describe('Registration', () => {
     expect(heard()).toEqual(['add a']);
   });
 
-  it('takes ids like __proto__ as any other', () => {
+  it('treats ids like __proto__ as any other', () => {
     registration.notify([{ id: '__proto__' }, { id: 'constructor' }]);
     registration.removed('__proto__');
     expect(heard()).toEqual(['add __proto__,constructor', 'remove __proto__']);

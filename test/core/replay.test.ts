@@ -2,11 +2,11 @@ import fc from '../fast-check.js';
 import { describe, expect, it, vi } from 'vitest';
 import { ReplayWindow } from '../../src/core/replay.js';
 
-vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
+vi.setConfig({ testTimeout: 30_000 }); // properties take long on a busy machine
 
 const WINDOW = 1024;
 
-/** The rule of the design in a Set: each sequence once, and none that is more than the window behind the highest. */
+/** The rule of the design with a Set: each sequence once, and none that is more than the window behind the highest. */
 class Model {
   readonly seen = new Set<number>();
   highest = -1;
@@ -25,7 +25,7 @@ class Model {
 const jumps = fc.oneof(fc.integer({ min: -6, max: 6 }), fc.integer({ min: -1100, max: 1100 }), fc.constantFrom(1, 1023, 1024, 1025, -1023, -1024, -1025));
 
 describe('ReplayWindow', () => {
-  it('equals a set, whatever comes', () => {
+  it('equals a Set in any order of sequences', () => {
     fc.assert(
       fc.property(fc.nat(5000), fc.array(jumps, { maxLength: 300 }), (start, steps) => {
         const window = new ReplayWindow();
@@ -41,7 +41,7 @@ describe('ReplayWindow', () => {
     );
   });
 
-  it('has nothing at first, and takes any first sequence without a gap', () => {
+  it('is empty at first, and accepts any first sequence without a gap', () => {
     for (const first of [0, 1, 1023, 1024, 5000, 2 ** 40]) {
       const window = new ReplayWindow();
       expect(window.has(first)).toBe(false);
@@ -50,7 +50,7 @@ describe('ReplayWindow', () => {
     }
   });
 
-  it('has of last values all that are older than the newest', () => {
+  it('treats last values that are older than the newest message as known', () => {
     const window = new ReplayWindow();
     window.accept(5);
     window.accept(9);
@@ -69,7 +69,7 @@ describe('ReplayWindow', () => {
     expect(window.has(2000 - 1024)).toBe(true);
   });
 
-  it('the gaps it tells add up to what is missing', () => {
+  it('the gaps that it returns add up to the number of missing messages', () => {
     fc.assert(
       fc.property(fc.shuffledSubarray(Array.from({ length: 100 }, (_, i) => i + 50), { minLength: 1 }), (order) => {
         const window = new ReplayWindow();

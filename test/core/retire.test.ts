@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { id } from '../helpers.js';
 import { patronKit, sealing } from './patron-kit.js';
 
-// A brewer's leaving is told on the control connection, and its data comes on another one: the word is often first.
+// The server's notification that a brewer has left and the brewer's data use different connections: the notification often comes first.
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -14,7 +14,7 @@ function retiring() {
   return { ...kit, brewer, receive: kit.brew.started[0]!.receive };
 }
 
-it('delivers what comes after the word that its brewer has left, and removes the brewer when nothing comes any more', async () => {
+it('_retire() delivers frames that still come, and removes the brewer when no more come', async () => {
   const { patron, brew, heard, log, brewer, receive } = retiring();
   receive(brewer.seal('before'));
   patron._retire(id(1));
@@ -30,7 +30,7 @@ it('delivers what comes after the word that its brewer has left, and removes the
   expect(patron.isMatched).toBe(false);
 });
 
-it('removes the brewer after half a minute even if it goes on', async () => {
+it('_retire() removes the brewer after 30 s even if frames still come', async () => {
   const { patron, brewer, receive } = retiring();
   const begun = Date.now();
   patron._retire(id(1));
@@ -41,7 +41,7 @@ it('removes the brewer after half a minute even if it goes on', async () => {
   expect([patron.isMatched, Date.now() - begun]).toEqual([false, 30_000]);
 });
 
-it('leaves a brewer alone that comes back meanwhile, and does nothing once it is removed', async () => {
+it('_retire() does not affect a brewer that comes back meanwhile, or that was removed', async () => {
   const { patron, log } = retiring();
   patron._retire(id(1));
   patron._retire(id(2));

@@ -7,13 +7,13 @@ import { strictEncode, type StrictPacket } from '../strict-server.js';
 
 type Peer = Record<string, unknown>;
 
-/** A control server in this process, on a socket pair, whose world the test makes: who matches whom. */
+/** A control server in this process, on a socket pair. The test decides who matches whom. */
 export class ScriptedControl {
   readonly network = new Network();
   readonly packets: StrictPacket[] = [];
-  /** What a registration is answered with: for the id of a patron its brewers, of a brewer its patrons. */
+  /** The answers to registrations: the brewers for the id of a patron, the patrons for that of a brewer. */
   readonly peers = new Map<string, Map<string, Peer>>();
-  /** Whether it takes connections. */
+  /** Whether it accepts connections. */
   up = true;
   /** Whether it answers registrations. */
   answers = true;
@@ -31,7 +31,7 @@ export class ScriptedControl {
     this.network.last.deliver(strictEncode(packet));
   }
 
-  /** The connection breaks. */
+  /** Cuts the connection. */
   cut(): void {
     this.network.last.end(1006);
   }
@@ -56,7 +56,7 @@ export class ScriptedControl {
   }
 }
 
-/** A brew that knows which pairs run, and notices when one is started or stopped twice. */
+/** A brew that records which pairs run, and notices when one is started or stopped twice. */
 export class PairBrew implements Brew {
   readonly name: string = 'x';
   readonly running = new Map<string, PatronPair | BrewerPair>();
@@ -95,7 +95,7 @@ export class PairBrew implements Brew {
   }
 }
 
-/** A client on a scripted control server, and everything that it says. */
+/** A client of a scripted control server, and a log of its events. */
 export function controlKit(options: Partial<ClientOptions> = {}) {
   const control = new ScriptedControl();
   const brew = new PairBrew();

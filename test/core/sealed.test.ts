@@ -10,9 +10,9 @@ import { nodeEngine } from '../../src/platform/node-engine.js';
 import { hex, id, settle, unhex } from '../helpers.js';
 import { bundle, sealedFrame as rawSealed, type SealedFrame } from '../sealed-frame.js';
 
-vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
+vi.setConfig({ testTimeout: 30_000 }); // properties take long on a busy machine
 
-// Sealed mode by the design's words and node:crypto, without the code under test.
+// Sealed mode as in the design, made with node:crypto and without the code under test.
 
 const KEY = Buffer.from('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f', 'hex');
 const EPOCH = 'a1b2c3d4e5f60718';
@@ -22,7 +22,7 @@ const ID = id(0x51);
 type Options = Partial<Omit<SealedFrame, 'topic' | 'brewerId'>>;
 const sealedFrame = (plaintext: Uint8Array, options: Options = {}) => rawSealed(plaintext, { topic: TOPIC, brewerId: ID, key: KEY, epoch: EPOCH, ...options });
 
-/** The engine, and a promise for when everything that it was asked for has been answered. */
+/** The engine, and a promise that resolves when all its calls have been answered. */
 function tracked(engine: CryptoEngine): CryptoEngine & { idle(): Promise<void> } {
   const asked: unknown[] = [];
   const track = <T>(answer: T): T => (asked.push(answer), answer);
@@ -65,7 +65,7 @@ const engines: [string, CryptoEngine][] = [
 describe('a brewer that comes back', () => {
   const infoOf = (key: string, epoch: string) => ({ topic: TOPIC, brewer_id: ID, brewer_config: { cipher: { mode: 'AES-GCM', key, epoch } }, brew: { name: 'x' } });
 
-  it('with the same session is not delivered twice, and what is missing is a gap', async () => {
+  it('with the same session: no message is delivered twice, and missing ones are a gap', async () => {
     const { patron, heard, gaps, receive } = reader();
     await receive(sealedFrame(Buffer.from('one')), sealedFrame(Buffer.from('two'), { sequence: 1 }));
     patron.removeBrewer(ID);
@@ -76,7 +76,7 @@ describe('a brewer that comes back', () => {
     expect([patron.dropped, gaps]).toEqual([{ replayed: 1 }, [2]]);
   });
 
-  it('with the same session is not delivered twice, also where another brewer has left meanwhile', async () => {
+  it('with the same session: no message is delivered twice, also when another brewer has left meanwhile', async () => {
     const { patron, heard, receive } = reader();
     await receive(sealedFrame(Buffer.from('one')));
     patron.newBrewers([{ ...infoOf(KEY.toString('hex'), EPOCH), brewer_id: id(0x100) }]);
@@ -89,7 +89,7 @@ describe('a brewer that comes back', () => {
   it.each([
     ['another key', Buffer.alloc(32, 7), EPOCH],
     ['another epoch', KEY, '0102030405060708'],
-  ])('with %s has a session of its own', async (_, key, epoch) => {
+  ])('with %s begins a new session', async (_, key, epoch) => {
     const { patron, heard, receive } = reader();
     await receive(sealedFrame(Buffer.from('one')));
     patron.newBrewers([infoOf(key.toString('hex'), epoch)]);
@@ -116,7 +116,7 @@ describe('a brewer that comes back', () => {
   });
 });
 
-it('a brewer counts what it brewed while nobody was matched, once somebody had been', async () => {
+it('a brewer counts messages that it brewed while nobody was matched, after its first message', async () => {
   const sealer = sealerFor('aes-gcm', nobleEngine, frameIdentity(topicHash(TOPIC), unhex(ID)));
   const sequenceOf = async () => new DataView((await sealer.seal(Buffer.from('x'))).buffer).getBigUint64(62, true);
   sealer.skip!();
@@ -127,7 +127,7 @@ it('a brewer counts what it brewed while nobody was matched, once somebody had b
 });
 
 describe.each(engines)('sealed frames by %s', (_, engine) => {
-  it('made by node:crypto are read: single ones and bundles, in one sequence', async () => {
+  it('made by node:crypto are read, single ones and bundles in one sequence', async () => {
     const { heard, gaps, patron, receive } = reader(engine);
     await receive(
       sealedFrame(Buffer.from('one')),
@@ -141,7 +141,7 @@ describe.each(engines)('sealed frames by %s', (_, engine) => {
     expect(patron.dropped).toEqual({});
   });
 
-  it('written by us have the layout of the design, byte for byte', async () => {
+  it('have the layout of the design, byte for byte', async () => {
     const sealer = sealerFor('aes-gcm', engine, frameIdentity(topicHash(TOPIC), unhex(ID)));
     const { mode, key, epoch } = sealer.config!;
     expect(mode).toBe('AES-GCM');
@@ -161,7 +161,7 @@ describe.each(engines)('sealed frames by %s', (_, engine) => {
     expect(other.epoch).not.toBe(epoch);
   });
 
-  it('with any one bit changed are not delivered', async () => {
+  it('are not delivered with any one bit changed', async () => {
     const { heard, patron, receive } = reader(engine);
     const good = sealedFrame(Buffer.from('hi'), { sequence: 3 });
     for (let bit = 0; bit < good.length * 8; bit++) {
@@ -178,7 +178,7 @@ describe.each(engines)('sealed frames by %s', (_, engine) => {
     expect(heard).toEqual(['3:hi']);
   });
 
-  it('of a bundle that lies about its lengths are not delivered, not even in part', async () => {
+  it('that are bundles with wrong lengths are not delivered, not even in part', async () => {
     const { heard, patron, receive } = reader(engine);
     const cut = [bundle('one', 'two').subarray(0, -1), Buffer.concat([bundle('one'), Buffer.from([1, 0, 0])]), Buffer.from('ffffffff', 'hex'), Buffer.from([9, 0, 0, 0, 1])];
     await receive(...cut.map((body, sequence) => sealedFrame(body, { sequence, flags: 1 })));
@@ -186,7 +186,7 @@ describe.each(engines)('sealed frames by %s', (_, engine) => {
     expect(patron.dropped).toEqual({ undecryptable: 4 });
   });
 
-  it('with less than a tag are not delivered', async () => {
+  it('that are shorter than a tag are not delivered', async () => {
     const { patron, receive } = reader(engine);
     for (let length = 0; length < 16; length++) {
       const short = sealedFrame(Buffer.alloc(0)).slice(0, 88 + length);
@@ -198,27 +198,27 @@ describe.each(engines)('sealed frames by %s', (_, engine) => {
 });
 
 describe('epoch and sequence', () => {
-  it('only the announced epoch is accepted, even under the right key', async () => {
+  it('frames are accepted with the announced epoch only, even under the right key', async () => {
     const { heard, patron, receive } = reader();
     await receive(sealedFrame(Buffer.from('x'), { epoch: '00'.repeat(8) }), sealedFrame(Buffer.from('x'), { epoch: 'a1b2c3d4e5f60719' }));
     expect(heard).toEqual([]);
     expect(patron.dropped).toEqual({ undecryptable: 2 });
   });
 
-  it('an upper-case epoch is the same epoch', async () => {
+  it('an announced epoch may be in upper case', async () => {
     const { heard, receive } = reader(nobleEngine, EPOCH.toUpperCase());
     await receive(sealedFrame(Buffer.from('x')));
     expect(heard).toEqual(['0:x']);
   });
 
-  it('a frame that is not sealed is not accepted from a brewer that seals', async () => {
+  it('a frame that is not sealed is dropped from a brewer that seals', async () => {
     const { heard, patron, receive } = reader();
     await receive(sealedFrame(Buffer.from('x'), { sealed: 0 }), sealedFrame(Buffer.from('x'), { sealed: 2 }));
     expect(heard).toEqual([]);
     expect(patron.dropped).toEqual({ undecryptable: 2 });
   });
 
-  it('a replay is dropped: of a single frame, of a bundle, of a part of one', async () => {
+  it('replayed messages are dropped: of a single frame, of a bundle, and of a part of one', async () => {
     const { heard, patron, receive } = reader();
     const single = sealedFrame(Buffer.from('0'));
     const three = sealedFrame(bundle('1', '2', '3'), { sequence: 1, flags: 1 });
@@ -228,7 +228,7 @@ describe('epoch and sequence', () => {
     expect(patron.dropped).toEqual({ replayed: 1 + 3 + 1 });
   });
 
-  it('a last value that is older than what has come is dropped, though it never came', async () => {
+  it('a last value that is older than a delivered message is dropped, though it did not come before', async () => {
     const { heard, gaps, patron, receive } = reader();
     await receive(sealedFrame(Buffer.from('new'), { sequence: 5 }));
     patron._handleCallback(ID, sealedFrame(Buffer.from('old'), { sequence: 3 }), true);
@@ -237,14 +237,14 @@ describe('epoch and sequence', () => {
     expect([heard, gaps, patron.dropped]).toEqual([['5:new', '6:newer'], [], { replayed: 1 }]);
   });
 
-  it('a listener of the gap that resets the patron gets nothing more', async () => {
+  it('reset() in a listener of gap drops the message that shows the gap, and later ones', async () => {
     const { heard, patron, receive } = reader();
     patron.on('gap', () => patron.reset());
     await receive(sealedFrame(Buffer.from('0'), { sequence: 0 }), sealedFrame(Buffer.from('2'), { sequence: 2 }), sealedFrame(Buffer.from('3'), { sequence: 3 }));
     expect([heard, patron.dropped]).toEqual([['0:0'], { reset: 1, 'unknown-brewer': 1 }]);
   });
 
-  it('two copies that are being opened at once are delivered once', async () => {
+  it('copies of a frame that are opened at the same time are delivered once', async () => {
     const { heard, patron, receive } = reader(webCryptoEngine(webcrypto.subtle as never));
     const frame = sealedFrame(Buffer.from('x'));
     await receive(frame, frame, frame);
@@ -252,10 +252,10 @@ describe('epoch and sequence', () => {
     expect(patron.dropped).toEqual({ replayed: 2 });
   });
 
-  it('a jump is a gap with its size; a late message takes one back; one older than the window is dropped', async () => {
+  it('missing messages are a gap, a late message takes one back, and a message older than the window is dropped', async () => {
     const { heard, gaps, patron, receive } = reader();
     const at = (sequence: number) => sealedFrame(Buffer.from('x'), { sequence });
-    await receive(at(7)); // what came before the first is no gap
+    await receive(at(7)); // messages before the first one are no gap
     await receive(at(10), at(9));
     await receive(at(2000), at(2000 - 1023), at(2000 - 1024));
     expect(gaps).toEqual([2, -1, 1989, -1]);
@@ -263,7 +263,7 @@ describe('epoch and sequence', () => {
     expect(patron.dropped).toEqual({ replayed: 1 });
   });
 
-  it('a forged sequence does not move the window: only what is authentic does', async () => {
+  it('a forged sequence does not move the window, as only authentic frames do', async () => {
     const { heard, receive } = reader();
     const forged = sealedFrame(Buffer.from('x'));
     forged[66] = 1;
@@ -271,8 +271,8 @@ describe('epoch and sequence', () => {
     expect(heard).toEqual(['0:y']);
   });
 
-  // JavaScript's numbers do not count beyond 2^53: a window there would never end, or take replays.
-  it('sequences that cannot be counted are not delivered, and do not hang', { timeout: 5000 }, async () => {
+  // JavaScript's numbers are not exact beyond 2^53: a window there would loop without end, or accept replays.
+  it('frames with sequences beyond 2^53 are dropped, without a loop that never ends', { timeout: 5000 }, async () => {
     const { heard, patron, receive } = reader();
     const most = 2n ** 64n - 1n;
     const beyond = [2n ** 53n, 2n ** 53n + 2n, 2n ** 53n + 6n, 2n ** 60n, most];

@@ -7,9 +7,9 @@ import type { PubkeeperError } from '../../src/core/errors.js';
 import { StrictServer } from '../strict-server.js';
 import { PairBrew } from './scripted-control.js';
 
-// A client and a strict server, over real sockets; both end after the test.
+// A client and a strict server on real sockets, which both end after the test.
 
-/** Of the test that runs. */
+/** The server of the current test. */
 export let server: StrictServer;
 const clean: (() => Promise<unknown>)[] = [];
 beforeEach(async () => void (server = await new StrictServer().listen()));
@@ -18,7 +18,7 @@ afterEach(async () => {
   await server.close();
 });
 
-/** A client of that server; what is reported as an error is in `errors`. */
+/** A client of that server; its error events are in `errors`. */
 export function kit(options: Partial<ClientOptions> = {}) {
   const errors: PubkeeperError[] = [];
   const client = new PubkeeperClient({

@@ -6,11 +6,11 @@ import { deferred, id, rejected } from '../helpers.js';
 import { fakeTime, pass } from './fake-time.js';
 import { brewerInfo, controlKit, PairBrew } from './scripted-control.js';
 
-// What a session begins with, and what ends with it.
+// What begins and ends with a session.
 
 fakeTime();
 
-it('of several servers each is tried in its turn, from the first on', async () => {
+it('a client of several servers tries each in turn, beginning with the first', async () => {
   const { client, control } = controlKit({ server: ['ws://one/', 'ws://two/', 'ws://three/'] });
   const dialled = () => control.network.sockets.splice(0).map(({ url }) => new URL(url).host);
   control.up = false;
@@ -25,7 +25,7 @@ it('of several servers each is tried in its turn, from the first on', async () =
   expect([client.state, dialled()]).toEqual(['connected', ['one', 'two']]);
 });
 
-it('the life of the page is not listened to where a listener of connecting has disconnected', async () => {
+it('the client does not listen to the life of the page after disconnect() in a listener of connecting', async () => {
   let listening = 0;
   const { client } = controlKit({ lifecycle: () => (listening++, () => void listening--) });
   const undo = client.on('state', () => {
@@ -38,7 +38,7 @@ it('the life of the page is not listened to where a listener of connecting has d
   expect(listening).toBe(1);
 });
 
-it('the answers to registrations have their whole time on each connection', async () => {
+it('registrations have the whole connectTimeoutMs for their answers on each connection', async () => {
   const { client, control } = controlKit({ connectTimeoutMs: 10_000 });
   client.addPatron('a', () => undefined);
   await client.connect();
@@ -46,14 +46,14 @@ it('the answers to registrations have their whole time on each connection', asyn
   control.cut();
   await pass(7000);
   control.cut();
-  await pass(10_000); // a second of it without a connection
+  await pass(10_000); // one of these seconds is without a connection
   expect(control.network.sockets.length).toBe(3);
   await pass(20_000);
   expect(control.network.sockets.length).toBeGreaterThan(3);
 });
 
 describe('brews', () => {
-  it('are not asked to look at their connections where that to the server is lost with a word', async () => {
+  it('are not woken when the connection to the server ends with a close event', async () => {
     const { client, control, brew } = controlKit();
     const woken = vi.fn();
     Object.assign(brew, { wake: woken });
@@ -63,7 +63,7 @@ describe('brews', () => {
     expect([client.state, woken.mock.calls]).toEqual(['connected', []]);
   });
 
-  it('have closed when disconnect() is over', async () => {
+  it('are closed before disconnect() resolves', async () => {
     const { client, brew } = controlKit();
     const { promise, resolve } = deferred<void>();
     brew.onClose = () => promise;
@@ -76,7 +76,7 @@ describe('brews', () => {
     await ending;
   });
 
-  it('that have dropped something are heard at the end of their client at the latest', async () => {
+  it('report their drops when their client disconnects at the latest', async () => {
     const brew = new PairBrew();
     let host!: BrewHost;
     brew.attach = (...given: unknown[]) => void (host = given[0] as BrewHost);
@@ -91,7 +91,7 @@ describe('brews', () => {
   });
 });
 
-it('what a patron drops is heard at its client, with the id of that patron', async () => {
+it('a drop of a patron is reported by its client, with the id of that patron', async () => {
   const { client, control, brew } = controlKit();
   client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
   control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
@@ -103,7 +103,7 @@ it('what a patron drops is heard at its client, with the id of that patron', asy
   expect(drops).toMatchObject([{ reason: 'malformed', count: 1, brewerId: id(11), patronId: id(1) }]);
 });
 
-it('a page that was put away comes back to the same of several servers', async () => {
+it('a page that was put away reconnects to the same one of several servers', async () => {
   let wake!: () => void;
   let rest!: () => void;
   const lifecycle = (...given: (() => void)[]) => (([wake, rest] = given as [() => void, () => void]), () => undefined);
@@ -115,8 +115,8 @@ it('a page that was put away comes back to the same of several servers', async (
   expect([client.state, control.network.sockets.map(({ url }) => new URL(url).host)]).toEqual(['connected', ['one', 'one']]);
 });
 
-describe('what a subclass overrides', () => {
-  it('makes ready for each session, as soon as that begins: also when the one before was given up', async () => {
+describe('methods that a subclass overrides', () => {
+  it('configure() is called at the beginning of each session, also after graceMs has ended the former one', async () => {
     const log: string[] = [];
     class OwnPatron extends Patron {
       override configure(): void {
@@ -147,7 +147,7 @@ describe('what a subclass overrides', () => {
     expect(log.length).toBe(2);
   });
 
-  it('begins once, and is not reset again, where who hears of the end connects anew', async () => {
+  it('reset() and configure() are called once each when a listener of disconnected connects again', async () => {
     const log: string[] = [];
     class OwnPatron extends Patron {
       override configure(): void {
@@ -177,7 +177,7 @@ describe('what a subclass overrides', () => {
     expect([client.state, log]).toEqual(['connected', ['reset', 'configure']]);
   });
 
-  it('is called for each match that begins and ends, and for nothing else; also when it is taken back', async () => {
+  it('newBrewers(), removeBrewer() and reset() are called for matches that begin and end, and only for these', async () => {
     const log: string[] = [];
     class OwnPatron extends Patron {
       override newBrewers(brewers: Parameters<Patron['newBrewers']>[0]): void {

@@ -6,11 +6,11 @@ import { isTopic, isTopicPattern, matchTopic, TopicTrie } from '../../src/core/t
 import { thrown } from '../helpers.js';
 import { vectors } from '../vectors.js';
 
-vi.setConfig({ testTimeout: 30_000 }); // properties, on machines that are busy
+vi.setConfig({ testTimeout: 30_000 }); // properties take long on a busy machine
 
 const cases = vectors<{ pattern: string; topic: string; matches: boolean }[]>('topics');
 
-/** The table of protocol.md, section 1, word by word: no cleverness, and exponential. */
+/** The table of protocol.md, section 1, as literally as possible, and therefore exponential. */
 function reference(pattern: readonly string[], topic: readonly string[]): boolean {
   const [want, ...pattern1] = pattern;
   const [have, ...topic1] = topic;
@@ -36,7 +36,7 @@ describe('matchTopic', () => {
 
   it('is case-sensitive', () => expect(matchTopic('a.B', 'a.b')).toBe(false));
 
-  it('equals the naive reference', () => {
+  it('equals a naive reference', () => {
     fc.assert(
       fc.property(patterns, topics, (pattern, topic) => {
         expect(matchTopic(pattern.join('.'), topic.join('.'))).toBe(reference(pattern, topic));
@@ -45,7 +45,7 @@ describe('matchTopic', () => {
     );
   });
 
-  it.each(['constructor', 'hasOwnProperty', 'toString', '__proto__', 'valueOf'])('takes %s as any other segment', (name) => {
+  it.each(['constructor', 'hasOwnProperty', 'toString', '__proto__', 'valueOf'])('treats %s as any other segment', (name) => {
     expect(matchTopic(`${name}.*`, `${name}.x`)).toBe(true);
     expect(matchTopic(`*.${name}`, `x.${name}`)).toBe(true);
     expect(matchTopic('a', name)).toBe(false);
@@ -59,14 +59,14 @@ describe('matchTopic', () => {
     expect(matchTopic('a*', 'ab')).toBe(false);
   });
 
-  // Steps, not milliseconds: an exponential matcher needs more than 2^40 of them and does not end within the timeout.
+  // In steps, not milliseconds: an exponential matcher needs more than 2^40 and does not end within the timeout.
   it.each([
     ['**.**.**.**.a', 60, false],
     [Array(30).fill('**').join('.') + '.z', 200, false],
     [Array(30).fill('**').join('.'), 200, true],
     [Array(50).fill('**.b').join('.') + '.z', 200, false],
     [Array(30).fill('**.*').join('.') + '.z', 200, false],
-  ])('the worst patterns end: %s on %i segments', { timeout: 2000 }, (pattern, length, expected) => {
+  ])('ends for the worst patterns: %s on %i segments', { timeout: 2000 }, (pattern, length, expected) => {
     const topic = Array<string>(length).fill('b').join('.');
     for (let i = 0; i < 100; i++) expect(matchTopic(pattern, topic)).toBe(expected);
     const trie = new TopicTrie<number>({ cacheSize: 0 });
@@ -84,7 +84,7 @@ describe('validation', () => {
     expect(isTopic(text)).toBe(true);
     expect(isTopicPattern(text)).toBe(true);
   });
-  it.each([...bad, ...notText].map((text) => [text]))('%j is neither', (text) => {
+  it.each([...bad, ...notText].map((text) => [text]))('%j is neither a topic nor a pattern', (text) => {
     expect(isTopic(text)).toBe(false);
     expect(isTopicPattern(text)).toBe(false);
   });
@@ -95,7 +95,7 @@ describe('validation', () => {
   it.each([...bad, ...notText].map((text) => [text]))('a trie refuses %j with PATTERN_INVALID', (text) => {
     thrown(() => new TopicTrie().add(text as string, 1), 'PATTERN_INVALID');
   });
-  it('ends for a long topic that is wrong at its end', { timeout: 2000 }, () => {
+  it('ends for a long topic whose last character is invalid', { timeout: 2000 }, () => {
     expect(isTopic('a.'.repeat(100_000))).toBe(false);
     expect(isTopicPattern('a'.repeat(200_000) + '!')).toBe(false);
   });
@@ -119,7 +119,7 @@ describe('TopicTrie', () => {
             const found = [...list].map((item) => item.split(' ')).filter(([wild]) => reference(wild!.split('.'), one.topic.split('.')));
             const expected = new Set(found.map(([, value]) => Number(value)));
             const matched = trie.match(one.topic);
-            // One miss in eight is remembered: now this one is, and has to be forgotten in time.
+            // One miss in eight is cached: after these calls the topic is, so that the cache must be invalidated in time.
             for (let i = 0; i < 8; i++) trie.match(one.topic);
             expect(matched.length).toBe(expected.size);
             expect(new Set(matched)).toEqual(expected);
@@ -144,7 +144,7 @@ describe('TopicTrie', () => {
     );
   });
 
-  it('returns a value once that is filed under many matching patterns', () => {
+  it('returns a value once that was added with several matching patterns', () => {
     const trie = new TopicTrie<string>();
     for (const wild of ['a.b', 'a.*', '*.b', '**', '*.*', 'a.**', '**.b', '**.*']) trie.add(wild, 'one');
     expect(trie.match('a.b')).toEqual(['one']);
@@ -152,7 +152,7 @@ describe('TopicTrie', () => {
     expect(trie.match('a.b')).toEqual(['one']);
   });
 
-  it('keeps a pattern whose longer relative is deleted, and the other way round', () => {
+  it('keeps a pattern when a longer one with the same beginning is deleted, and the other way round', () => {
     const trie = new TopicTrie<number>();
     trie.add('a.*', 1);
     trie.add('a.*.c', 2);
@@ -164,7 +164,7 @@ describe('TopicTrie', () => {
     expect(trie.match('a.b')).toEqual([]);
   });
 
-  it('does not delete a pattern that is only the beginning of another, or was never filed', () => {
+  it('does not delete a pattern that is only the beginning of another, or was never added', () => {
     const trie = new TopicTrie<number>();
     trie.add('a.*.c', 1);
     expect(trie.delete('a.*', 1)).toBe(false);
@@ -174,13 +174,13 @@ describe('TopicTrie', () => {
     expect(trie.match('a.b.c')).toEqual([1]);
   });
 
-  it('matches nothing for what is no topic', () => {
+  it('matches nothing for text that is not a topic', () => {
     const trie = new TopicTrie<number>();
     trie.add('**', 1);
     for (const text of ['', 'a..b', '*', '**', 'a b', '.']) expect(trie.match(text)).toEqual([]);
   });
 
-  it('keeps nothing of patterns that came and went', () => {
+  it('keeps no memory of deleted patterns', () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
     const heap = (): number => (collect(), process.memoryUsage().heapUsed);
@@ -199,33 +199,33 @@ describe('TopicTrie', () => {
     expect((heap() - before) / 1024 / 1024).toBeLessThan(4); // MiB; the nodes of 20,000 patterns take more than 10
   });
 
-  it.each(['', '*.', '**.', 'a.*.'])('finds each of thousands that come and go, however often its filter is made anew (%s…)', (head) => {
+  it.each(['', '*.', '**.', 'a.*.'])('finds each of thousands of patterns that are added and deleted, however often its filter is rebuilt (%s…)', (head) => {
     const trie = new TopicTrie<number>({ cacheSize: 0 });
     const filed = (i: number): string => `${head}p${i}.q${i % 7}`;
     const topic = (i: number): string => filed(i).replace(/\*+/, 'x');
     for (let from = 0; from < 5000; from += 1000) {
       for (let i = from; i < from + 1000; i++) trie.add(filed(i), i);
-      // Of the round before two thirds go.
+      // Delete two thirds of the round before.
       for (let i = from - 1000; i < from; i++) if (i % 3) trie.delete(filed(i), i);
       for (let i = 0; i < from + 1000; i++) expect(trie.match(topic(i))).toEqual(i >= from || i % 3 === 0 ? [i] : []);
     }
   });
 
-  it('takes patterns of as many segments as there may be', () => {
+  it('accepts patterns with very many segments', () => {
     const trie = new TopicTrie<number>();
     const long = Array.from({ length: 20_000 }, (_, i) => `s${i}`).join('.');
     trie.add(`${long}.*`, -1);
-    // Until its filter is made anew, which walks the whole trie.
+    // Add until the filter is rebuilt, which walks the whole trie.
     for (let i = 0; i < 100; i++) trie.add(`${long}.*.t${i}`, i);
     expect(trie.match(`${long}.x`)).toEqual([-1]);
     expect(trie.match(`${long}.x.t50`)).toEqual([50]);
   });
 
-  it('finds a few among 20,000 literals and 20,000 wildcards without looking at all of either', { timeout: 5000 }, () => {
+  it('finds a few among 20,000 literals and 20,000 wildcards without visiting all of either', { timeout: 5000 }, () => {
     const trie = new TopicTrie<number>({ cacheSize: 0 });
     for (let i = 0; i < 20_000; i++) trie.add(`host.h${i}.cpu`, i);
     for (let i = 0; i < 20_000; i++) trie.add(`host.h${i + 5000}.**`, -i - 1);
-    // A walk over one kind would take 20,000 × 20,000 steps.
+    // Visiting all of one kind would take 20,000 × 20,000 steps.
     const found = Array.from({ length: 20_000 }, (_, i) => trie.match(`host.h${i}.cpu`).length);
     expect(found).toEqual(found.map((_, i) => (i < 5000 ? 1 : 2)));
   });

@@ -6,12 +6,12 @@ import { id, rejected } from '../helpers.js';
 import { fakeTime, pass } from './fake-time.js';
 import { brewerInfo, controlKit, patronInfo } from './scripted-control.js';
 
-// What an application does in the middle of something: in a listener, or between two calls of its own.
+// Calls of an application during other operations: in a listener, or between two of its own calls.
 
 fakeTime();
 
 describe('connect() and disconnect()', () => {
-  it('whose signal is aborted by a listener of connecting rejects, and nothing goes on', async () => {
+  it('connect() rejects when a listener of connecting aborts its signal, and no connection is made', async () => {
     const { client, control } = controlKit();
     const aborter = new AbortController();
     client.on('state', () => aborter.abort());
@@ -20,7 +20,7 @@ describe('connect() and disconnect()', () => {
     expect([client.state, control.network.sockets.length]).toEqual(['disconnected', 0]);
   });
 
-  it('the last call counts: a connect() that waits for a disconnect() is over with the next disconnect()', async () => {
+  it('a connect() that waits for a disconnect() rejects when disconnect() is called again', async () => {
     const { client, control, brew } = controlKit();
     const brewer = client.addBrewer('own.topic', { cipher: 'none' });
     control.peersOf(brewer.brewerId).set(id(21), patronInfo(id(21)));
@@ -39,7 +39,7 @@ describe('connect() and disconnect()', () => {
     expect(client.state).toBe('disconnected');
   });
 
-  it('connect() after two calls of disconnect() waits for both, and is ended by neither', async () => {
+  it('connect() after two calls of disconnect() waits for both, and neither makes it reject', async () => {
     const { client, control, brew } = controlKit();
     const brewer = client.addBrewer('own.topic', { cipher: 'none' });
     control.peersOf(brewer.brewerId).set(id(21), patronInfo(id(21)));
@@ -58,7 +58,7 @@ describe('connect() and disconnect()', () => {
     expect(client.state).toBe('connected');
   });
 
-  it('who disconnects as he hears that the client was away for too long hears of that end once', async () => {
+  it('a listener that calls disconnect() when graceMs is over hears of "disconnected" once', async () => {
     const { client, control, states } = controlKit();
     await client.connect();
     client.on('state', (state) => void (state === 'disconnected' && client.disconnect()));
@@ -68,7 +68,7 @@ describe('connect() and disconnect()', () => {
     expect(states).toEqual(['connecting', 'connected', 'reconnecting', 'disconnected']);
   });
 
-  it.each([undefined, new AbortController().signal])('connect() while connecting waits with the first one, and comes to the same end: signal %j', async (signal) => {
+  it.each([undefined, new AbortController().signal])('connect() while connecting settles as the first connect() does: signal %j', async (signal) => {
     const { client, control } = controlKit();
     control.up = false;
     const failing = [client.connect({ signal }), client.connect({ signal })].map((connecting) => rejected(connecting, 'CONNECT_FAILED'));
@@ -78,7 +78,7 @@ describe('connect() and disconnect()', () => {
     expect([client.state, control.network.sockets.length]).toEqual(['connected', 2]);
   });
 
-  it('connect() leaves nothing on its signal, however it ended', async () => {
+  it('connect() leaves no listener on its signal, whether it succeeds or fails', async () => {
     const { client, control } = controlKit();
     const { signal } = new AbortController();
     control.up = false;
@@ -88,7 +88,7 @@ describe('connect() and disconnect()', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
-  it('disconnect() while registrations are not answered leaves no timer, which would end a later connection', async () => {
+  it('disconnect() before registrations are answered leaves no timer that would end a later connection', async () => {
     const { client, control } = controlKit();
     control.answers = false;
     client.addPatron('a', () => undefined);
@@ -100,7 +100,7 @@ describe('connect() and disconnect()', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('a connect() that nobody waits for is no unhandled rejection, whether it fails or a disconnect() overtakes it', async () => {
+  it('a rejection of connect() need not be caught, whether it fails or is ended by disconnect()', async () => {
     const unhandled = vi.fn();
     process.on('unhandledRejection', unhandled);
     const { client, control, brew } = controlKit();
@@ -122,7 +122,7 @@ describe('connect() and disconnect()', () => {
     expect([client.state, unhandled.mock.calls]).toEqual(['disconnected', []]);
   });
 
-  it('listeners hear the states in their order, whatever one of them does', async () => {
+  it('all listeners hear the states in the same order, whatever one of them calls', async () => {
     const { client, control } = controlKit();
     control.up = false;
     let again = true;
@@ -138,7 +138,7 @@ describe('connect() and disconnect()', () => {
     expect(heard).toEqual(['connecting', 'disconnected', 'connecting', 'disconnected']);
   });
 
-  it.each(['cipher', 'lifecycle'])('where the %s of the application throws, connect() rejects, and a later one works', async (what) => {
+  it.each(['cipher', 'lifecycle'])('connect() rejects when the %s of the application throws, and a later connect() succeeds', async (what) => {
     const cause = new Error('of the application');
     let throws = true;
     const fail = (): void => {
@@ -156,7 +156,7 @@ describe('connect() and disconnect()', () => {
   });
 });
 
-it('a listener that removes the patron at the first match of a list: of the others neither their beginning nor their end is told', async () => {
+it('a listener that removes its patron at the first match of a list gets no events of the other matches', async () => {
   const { client, control, brew } = controlKit();
   const patron = new Patron('foreign.*', () => undefined, { patronId: id(1) });
   const log: string[] = [];
@@ -171,7 +171,7 @@ it('a listener that removes the patron at the first match of a list: of the othe
   expect([log, patron.isMatched, brew.running.size]).toEqual([[`+${id(11)}`, `-${id(11)}`], false, 0]);
 });
 
-it('where graceMs is over while registrations are not answered, they are sent again with the new keys', async () => {
+it('registrations that are not answered when graceMs is over are sent again with the new keys', async () => {
   const { client, control, states } = controlKit({ reconnect: { delayMs: 10, graceMs: 200 } });
   const brewer = client.addBrewer('own.topic');
   await client.connect();
@@ -184,7 +184,7 @@ it('where graceMs is over while registrations are not answered, they are sent ag
   expect(control.ofType(10).at(-1)!['brewer_config']).toEqual(brewer.getConfig());
 });
 
-it('a server that names a pair again that could not be started hears of no brew: only what runs is renewed', async () => {
+it('a pair that could not be started is not renewed when the server lists it again', async () => {
   const { client, control, brew } = controlKit();
   const renewed: string[] = [];
   Object.assign(brew, { renew: ({ brewerId }: { brewerId: string }) => renewed.push(brewerId) });
@@ -196,8 +196,8 @@ it('a server that names a pair again that could not be started hears of no brew:
   expect([client.state, renewed]).toEqual(['connected', [id(12)]]);
 });
 
-describe('a listener that ends what its list is about', () => {
-  it.each(['disconnect', 'removeBrewer'])('%s at added: none of the other patrons is started', async (how) => {
+describe('a listener that ends a session or a registration while a list is being processed', () => {
+  it.each(['disconnect', 'removeBrewer'])('%s in added: the other patrons of the list are not started', async (how) => {
     const { client, control, brew } = controlKit();
     const brewer = client.addBrewer(new Brewer('own.topic', { brewerId: id(2) }));
     for (const n of [21, 22]) control.peersOf(id(2)).set(id(n), patronInfo(id(n)));
@@ -210,7 +210,7 @@ describe('a listener that ends what its list is about', () => {
     expect([brewer.patrons.size, brew.log, told]).toEqual([0, [`+${pair}`, `-${pair}`], []]);
   });
 
-  it('disconnect at removed: the pair that comes in its place is not started', async () => {
+  it('disconnect in removed: the changed pair is not started again', async () => {
     const { client, control, brew } = controlKit();
     client.addBrewer(new Brewer('own.topic', { brewerId: id(2) })).on('removed', () => void client.disconnect());
     client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
@@ -222,7 +222,7 @@ describe('a listener that ends what its list is about', () => {
     expect([brew.running.size, brew.log]).toEqual([0, [`+${pair}`, `-${pair}`]]);
   });
 
-  it.each(['disconnect', 'removePatron'])('%s at the error of one brewer: none of the others is stored', async (how) => {
+  it.each(['disconnect', 'removePatron'])('%s in the error of one brewer: the other brewers of the list are not matched', async (how) => {
     const { client, control, brew } = controlKit();
     const patron = client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
     control.peersOf(id(1)).set(id(11), brewerInfo(id(11), 'no key')).set(id(12), brewerInfo(id(12)));
@@ -232,7 +232,7 @@ describe('a listener that ends what its list is about', () => {
     expect([patron.brewers.size, brew.running.size]).toEqual([0, 0]);
   });
 
-  it('disconnect at what is wrong with a packet: the rest of it is not taken, and counts the next time', async () => {
+  it('disconnect in the error of a packet: the rest of the packet is ignored, and matched in the next session', async () => {
     const { client, control, brew, errors } = controlKit();
     client.addPatron(new Patron('foreign.*', () => undefined, { patronId: id(1) }));
     await client.connect();
@@ -246,7 +246,7 @@ describe('a listener that ends what its list is about', () => {
   });
 });
 
-it('a brewer whose cipher throws is not added: not to a client that is connected either', async () => {
+it('addBrewer() throws when the cipher of the brewer throws, and does not add the brewer, also on a connected client', async () => {
   const { client, control } = controlKit();
   await client.connect();
   let throws = true;
@@ -267,7 +267,7 @@ it('a brewer whose cipher throws is not added: not to a client that is connected
   expect(registered()).toBe(1);
 });
 
-it('a client that cannot have all of its brews takes none', async () => {
+it('a client that cannot attach all of its brews attaches none', async () => {
   const { WebSocketBrew } = await import('../../src/brews/websocket.js');
   const { MemoryBrew } = await import('../../src/brews/memory.js');
   const [fresh, used] = [new MemoryBrew(), new WebSocketBrew()];
@@ -277,7 +277,7 @@ it('a client that cannot have all of its brews takes none', async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it('a brewer that is removed and added again has the patrons that it is told when it is registered, not while its brew is getting ready', async () => {
+it('a brewer that is removed and added again is matched when it is registered, not while its brew is getting ready', async () => {
   const { client, control, brew, errors } = controlKit();
   const brewer = client.addBrewer('own.topic');
   const peers = control.peersOf(brewer.brewerId);
@@ -293,7 +293,7 @@ it('a brewer that is removed and added again has the patrons that it is told whe
   };
   client.removeBrewer(brewer);
   client.addBrewer(brewer);
-  // This has crossed the word of its removal.
+  // The server has sent this before it received the removal.
   peers.set(id(21), patronInfo(id(21)));
   control.send({ type: 22, payload: { brewer_id: brewer.brewerId, patrons: [...peers.values()] } });
   isReady = true;

@@ -48,7 +48,7 @@ describe('dashboardHandler', () => {
     expect(headers['content-security-policy']).not.toContain('unsafe');
   });
 
-  it('answers 404 for what is not there, also with tricks', async () => {
+  it('answers 404 for a path that does not exist, also with tricks', async () => {
     for (const path of ['/nothing', '/../outside.js', '/%2e%2e/outside.js', '/%2e%2e%2foutside.js', '/constructor', '/__proto__']) {
       expect((await get(path)).status, path).toBe(404);
     }
@@ -66,13 +66,13 @@ describe('dashboardHandler', () => {
     expect(JSON.parse(text)).toEqual({ server: `ws://${name}:${port}/ws`, maxMessageBytes: 1_048_576, token: 'made-up' });
   });
 
-  it('ends a connection that sends what nobody reads', async () => {
+  it('closes a connection after the answer if its request has a body', async () => {
     const host = `localhost:${port}`;
     expect((await ask({ host, connection: 'keep-alive' })).headers.connection).toBe('keep-alive');
     expect((await ask({ host, connection: 'keep-alive', 'transfer-encoding': 'chunked' })).headers.connection).toBe('close');
   });
 
-  it('tells it to its own origin and to no other', async () => {
+  it('tells the token to its own origin and to no other', async () => {
     const host = `localhost:${port}`;
     expect((await ask({ host, origin: `http://${host}` })).text).toContain('made-up');
     for (const origin of ['http://evil.example', `http://localhost:${port + 1}`, `https://${host}`, 'null', 'garbage']) {
@@ -88,19 +88,19 @@ describe('dashboardHandler', () => {
     [{ host: ':::' }, 'on its own machine'],
     [{ host: 'localhost', 'sec-fetch-site': 'cross-site' }, 'only to its own page'],
     [{ host: 'localhost', 'x-forwarded-for': '203.0.113.9' }, 'through a proxy'],
-    // By a Host that is made up, through the proxy of docs/operations.md.
+    // With a forged Host, through the proxy of docs/operations.md.
     [{ host: 'localhost', 'x-forwarded-proto': 'https' }, 'through a proxy'],
     [{ host: 'localhost', 'x-real-ip': '203.0.113.9' }, 'through a proxy'],
     [{ host: 'localhost', forwarded: 'for=203.0.113.9' }, 'through a proxy'],
     [{ host: 'localhost', via: '1.1 proxy' }, 'through a proxy'],
-  ])('does not tell it to %o, and says why', async (headers, why) => {
+  ])('does not tell the token to %o, and says why', async (headers, why) => {
     const { status, text } = await ask(headers);
     expect(status).toBe(200);
     expect(text).not.toContain('made-up');
     expect(JSON.parse(text)).toEqual({ server: `ws://${headers.host}/ws`, maxMessageBytes: 1_048_576, reason: expect.stringContaining(why) });
   });
 
-  it('tells only the server where there is no token to tell', async () => {
+  it('tells only the server when there is no token', async () => {
     token = undefined;
     try {
       const { status, text } = await ask({ host: 'plant.example:9898' });
@@ -111,13 +111,13 @@ describe('dashboardHandler', () => {
     }
   });
 
-  it('is only read', async () => {
+  it('allows GET and HEAD only', async () => {
     const { status, headers } = await get('/dashboard.json', { host: 'localhost' }, 'POST');
     expect(status).toBe(405);
     expect(headers.allow).toBe('GET, HEAD');
   });
 
-  it('says so when the page was not built', () => {
+  it('throws when the page was not built', () => {
     expect(() => dashboardHandler({ directory: join(directory, 'missing') })).toThrow(PubkeeperError);
   });
 });

@@ -20,7 +20,7 @@ describe('the store', () => {
     expect(store.topics.get('a.b')).toMatchObject({ count: 1, messages: 1, depth: 1, path: 'a.b' });
   });
 
-  it('takes __proto__ and constructor for what they are: names', () => {
+  it('treats __proto__ and constructor as ordinary names', () => {
     const store = new Store();
     const before = Reflect.ownKeys(Object.prototype);
     for (const topic of ['__proto__.constructor', 'constructor', 'a.__proto__']) store.add(topic, entry(bytes('1')));
@@ -29,7 +29,7 @@ describe('the store', () => {
     expect(Reflect.ownKeys(Object.prototype)).toEqual(before);
   });
 
-  it('keeps so many messages of a topic, so many topics and so many levels', () => {
+  it('limits the messages of a topic, the topics and the levels', () => {
     const store = new Store();
     for (let i = 0; i < LIMITS.history + 50; i++) store.add('busy', entry(bytes(String(i))));
     expect(store.topics.get('busy')?.history).toHaveLength(LIMITS.history);
@@ -45,7 +45,7 @@ describe('the store', () => {
     expect(levels).toBe(LIMITS.depth);
   });
 
-  it('drops the topics that have been silent longest for others, but none that somebody looks at', () => {
+  it('drops the topics that have been silent longest, except a topic that is shown', () => {
     let kept = '';
     const store = new Store((node) => node.path === kept);
     for (let i = 0; i < LIMITS.topics; i++) store.add(`t${i}.leaf`, entry(bytes('x')));
@@ -54,7 +54,7 @@ describe('the store', () => {
     store.add('new', entry(bytes('x')));
     store.add('t2', entry(bytes('x')));
     expect(['t0.leaf', 't1.leaf', 't2.leaf', 't3.leaf', 't4.leaf', 'new', 't2'].filter((topic) => store.topics.has(topic))).toEqual(['t0.leaf', 't1.leaf', 't4.leaf', 'new', 't2']);
-    // Also the levels on which nothing is any more, so that the tree stays as small.
+    // Empty levels are removed too, so that the tree stays small.
     expect(store.root.children.has('t3')).toBe(false);
     expect(store.root.children.get('t2')).toMatchObject({ isTopic: true, count: 1 });
     expect(store.bytes).toBe(LIMITS.topics + 1);
@@ -63,7 +63,7 @@ describe('the store', () => {
     expect(store.topics.get('t3.leaf')).toMatchObject({ messages: 1 });
   });
 
-  it('takes a last value that it has already for what it is', () => {
+  it('does not count a last value that it has already', () => {
     const store = new Store();
     store.add('a', entry(bytes('1')));
     store.add('a', { ...entry(bytes('1')), retained: true });
@@ -73,7 +73,7 @@ describe('the store', () => {
     expect(store.root.count).toBe(3);
   });
 
-  it('keeps so many bytes, and of each topic at least something as long as it can', () => {
+  it('limits its bytes, and keeps at least one message of each topic as long as possible', () => {
     const store = new Store();
     const big = new Uint8Array(LIMITS.payload * 2);
     for (let i = 0; i < 3000; i++) {
@@ -87,13 +87,13 @@ describe('the store', () => {
     expect(store.bytes).toBeLessThanOrEqual(LIMITS.bytes);
   });
 
-  it('copies what it keeps: it may be a view into a large buffer', () => {
+  it('copies messages, as they may be views into a large buffer', () => {
     const store = new Store();
     store.add('a', entry(new Uint8Array(1_000_000).subarray(5, 8)));
     expect(store.topics.get('a')?.latest?.data.buffer.byteLength).toBe(3);
   });
 
-  it('takes rates over five seconds', () => {
+  it('computes rates over five seconds', () => {
     const store = new Store();
     const start = Date.now();
     for (let second = 0; second < 10; second++) {
@@ -105,7 +105,7 @@ describe('the store', () => {
     expect(store.root.rate).toBe(0);
   });
 
-  it.each([true, false])('never takes what comes once a second for more, also after a last value (%s)', (hasLast) => {
+  it.each([true, false])('shows at most 1/s for a message each second, also after a last value (%s)', (hasLast) => {
     const store = new Store();
     const start = Date.now();
     if (hasLast) store.add('a.b', { ...entry(bytes('x')), retained: true }, start);
@@ -120,7 +120,7 @@ describe('the store', () => {
 });
 
 describe('the frame loop', () => {
-  it('draws once a frame at most, not more often than a view wants, and not at all without frames', () => {
+  it('draws at most once per frame, not more often than a view wants, and not without frames', () => {
     const frames: ((now: number) => void)[] = [];
     vi.stubGlobal('requestAnimationFrame', (run: (now: number) => void) => frames.push(run));
     try {
@@ -129,7 +129,7 @@ describe('the frame loop', () => {
       const fast = loop.add(() => drawn.push('fast'), 0);
       const slow = loop.add(() => drawn.push('slow'), 100);
       for (let i = 0; i < 1000; i++) for (const view of [fast, slow]) view.changed();
-      // A hidden tab: nothing is drawn, and one request waits.
+      // As in a hidden tab: nothing is drawn, and one request waits.
       expect([frames.length, drawn]).toEqual([1, []]);
       frames.shift()!(0);
       expect(drawn).toEqual(['fast', 'slow']);
@@ -155,7 +155,7 @@ describe('pairs', () => {
   const pairs = [['a', 'old-a'], ['a', 'new-a'], ['b', 'old-b'], ['c', 'old-c'], ['c', 'new-c']].map(([topic = '', brewerId = '']) => ({ topic, brewerId }));
   const shown = (arrivals: Arrivals, now: number) => arrivals.current(pairs, now).map(({ brewerId }) => brewerId);
 
-  it('of before a restart are not listed beside those that followed them, as long as nobody can tell', () => {
+  it('from before a restart are hidden when their topic has a new pair, until the grace period is over', () => {
     const arrivals = new Arrivals();
     expect(shown(arrivals, 0)).toHaveLength(5);
     arrivals.lost();
@@ -166,7 +166,7 @@ describe('pairs', () => {
     expect(shown(arrivals, 2000 + grace)).toHaveLength(5);
   });
 
-  it('are remembered no longer than that, also where nobody looks, since nothing is drawn in a hidden tab', () => {
+  it('from before a restart are forgotten after the grace period also when nothing is drawn, as in a hidden tab', () => {
     const arrivals = new Arrivals();
     arrivals.lost();
     const grace = arrivals.back(2000);
@@ -176,7 +176,7 @@ describe('pairs', () => {
 });
 
 describe('a chart', () => {
-  it('has points that stand for all values of their moment', () => {
+  it('has points with the range of all values of their moment', () => {
     const series = new Series();
     series.add(10, 5);
     series.add(10.02, 90);
@@ -192,7 +192,7 @@ describe('a chart', () => {
     expect(series.range(11)).toBeUndefined();
   });
 
-  it('knows the values that no line leads to: between messages without one nothing else would show them', () => {
+  it('marks values between messages without a value, as no line leads to them', () => {
     const series = new Series();
     for (const [second, value] of [null, 5, null, 6, 7, null, null, 8].entries()) series.add(second, value);
     expect(series.alone).toEqual([1, 7]);
@@ -200,7 +200,7 @@ describe('a chart', () => {
     expect(series.alone).toEqual([1]);
   });
 
-  it('has a gap where nothing came for long', () => {
+  it('has a gap when no message came for long', () => {
     const series = new Series();
     for (const time of [1, 2, 3, 20]) series.add(time, 1);
     expect(series).toMatchObject({ times: [1, 2, 3, 11.5, 20], values: [1, 1, 1, null, 1] });
@@ -208,7 +208,7 @@ describe('a chart', () => {
 });
 
 describe('when the clock is set back', () => {
-  it('rates go on', () => {
+  it('rates are still computed', () => {
     const store = new Store();
     const now = Date.now();
     expect(store.sample(now)).toBe(true);
@@ -223,7 +223,7 @@ describe('when the clock is set back', () => {
     }
   });
 
-  it('a connection that was cut for a time is not cut for longer, nor shorter', () => {
+  it('a connection that was cut for a time is cut exactly as long', () => {
     vi.useFakeTimers({ toFake: ['Date', 'performance'], now: 10_000_000 });
     try {
       const sockets = new Sockets(() => undefined);
@@ -238,7 +238,7 @@ describe('when the clock is set back', () => {
     }
   });
 
-  it('a chart begins anew, and goes on', () => {
+  it('a chart begins again and grows', () => {
     const series = new Series();
     for (const time of [5000, 5001, 5000.5]) series.add(time, 9);
     expect(series.times).toEqual([5000, 5001]);
@@ -262,7 +262,7 @@ describe('explanations', () => {
   const check = (input: object, pageProtocol = 'http:') =>
     checkInput({ server: 'ws://host:9898/ws', token: 't', pattern: '**', ...input }, { pageProtocol, isPattern: isTopicPattern });
 
-  it('says what is wrong with the input before anything is dialled', () => {
+  it('say what is wrong with the input before a connection is made', () => {
     expect(check({})).toBeUndefined();
     expect(check({ server: 'ws://' })?.field).toBe('server');
     expect(check({ server: 'ftp://host/ws' })?.title).toContain('ftp:');
@@ -284,14 +284,14 @@ describe('explanations', () => {
     ['http://app.example:81/a/b/index.html?q', 'ws://inside:9898/ws', 'ws://app.example:81/a/b/ws'],
   ])('a page at %s that is told %s finds its server at %s', (page, told, server) => expect(ownServer(page, told)).toBe(server));
 
-  it('tells a server that closes at once from one that is none of ours', () => {
+  it('distinguish a server that closes at once from one that is not a Pubkeeper server', () => {
     const closed = (code: number, reason = '') => explain({ code: 'CONNECTION_LOST', message: '', details: { code, reason } }, { server: 'ws://host/ws' });
     expect(closed(1008, 'no such room')).toMatchObject({ title: 'host is not a Pubkeeper server.', text: expect.stringContaining('code 1008 and the reason “no such room”') });
     expect(closed(1001).title).toBe('host closed the connection at once.');
     expect(closed(4500).title).toBe('host closed the connection at once.');
   });
 
-  it('says what to do about every way in which a connection fails', () => {
+  it('say what to do about every way in which a connection fails', () => {
     const ways: [code: string, title: string, text: RegExp][] = [
       ['UNAUTHORIZED', 'The server refused this token.', /^Copy it again, .*\.$/],
       ['SUBPROTOCOL_REFUSED', 'host:9898 is not a Pubkeeper server.', /Check the port and the path.*\.$/],
@@ -307,21 +307,21 @@ describe('explanations', () => {
     expect(explain({ code: 'CONNECT_FAILED', message: '' }, { server: 'ws://host:9898/ws', answersOtherwise: true }).title).toBe('host:9898 is not a Pubkeeper server.');
   });
 
-  it('says of an address by wss:// what such a server needs: browsers do not tell why it failed', () => {
+  it('name the needs of a server at wss://, as browsers do not say why a connection failed', () => {
     const textOf = (server: string) => explain({ code: 'CONNECT_FAILED', message: '' }, { server }).text;
     expect(textOf('wss://host:9898/ws')).toMatch(/certificate .*ws:\/\//);
     expect(textOf('ws://host:9898/ws')).not.toContain('certificate');
   });
 
-  it('says of a page that came by https what it may reach, and not of others', () => {
+  it('say which servers a page from https may reach, and nothing of that for other pages', () => {
     const textOf = (pageProtocol: string, server: string) => explain({ code: 'CONNECT_BLOCKED', message: '' }, { server, pageProtocol }).text;
     expect(textOf('https:', 'ws://127.0.0.1:9898/ws')).toMatch(/only connect to wss/);
-    // WebKit lets no page connect to some ports.
+    // WebKit blocks some ports for all pages.
     for (const way of [textOf('http:', 'ws://host:6000/ws'), textOf('https:', 'wss://host:6000/ws')]) expect(way).toMatch(/ports.*policy/);
   });
 });
 
-it('formats', () => {
+it('numbers are formatted with units', () => {
   expect([2 ** 20, 2 ** 24, 1024, 1500].map(formatLimit)).toEqual(['1 MiB', '16 MiB', '1 KiB', '1,500 bytes']);
   expect([0, 1023, 1024, 1_572_864].map(formatBytes)).toEqual(['0 B', '1,023 B', '1.0 KiB', '1.5 MiB'].map((text) => text.replace('1,023', '1023')));
   expect([0, 0.04, 1, 99.95, 2000, 12_345].map(formatRate)).toEqual(['–', '–', '1.0', '100.0', '2,000', '12.3K']);

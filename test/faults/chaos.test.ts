@@ -14,14 +14,14 @@ import { later } from '../server/harness.js';
 import { FaultProxy } from './proxy.js';
 import { dice, LONG, report, scale } from './kit.js';
 
-// Clients of all kinds that do this and that, while links break and the server is started anew, in an order that a number decides.
-// Whatever happened, in the end each patron hears each brewer that it matches; no sealed message came twice, and none after a newer one
-// unless that is told, or older than all that a patron which has moved has had (docs/brews.md). PUBKEEPER_SEED is the first number, if not 7.
+// Clients of all kinds act at random, while links break and the server restarts, in an order that a seed decides.
+// In the end each patron hears each brewer that it matches; no sealed message came twice, and none after a newer one, unless a gap
+// announced it, or it was older than all that a patron had after a move (docs/brews.md). PUBKEEPER_SEED is the first seed; default 7.
 
 const TOKEN = 'chaos';
 const TOPICS = ['a.b', 'a.c', 'a.b.c', 'x.y.z'];
 const PATTERNS = ['a.*', 'a.**', '**', 'a.b', 'x.**.z', '*.b.*'];
-/** How many things happen. */
+/** The number of steps. */
 const STEPS = scale(400, 2000);
 const quiet = { warn: () => undefined, error: () => undefined };
 
@@ -30,11 +30,11 @@ interface Reader {
   readonly patron: Patron;
   /** The numbers that came of each brewer. */
   readonly heard: Map<string, Set<number>>;
-  /** The highest of them. */
+  /** The highest number of each brewer. */
   readonly last: Map<string, number>;
   /** How many messages of each brewer are expected to come late: a `gap` of -1 announces each. */
   readonly late: Map<string, number>;
-  /** The number that came first of each session of a brewer, by that and by how far it is from its sequence, which is the same for all of one. */
+  /** The first number of each session. The key is the brewer and the difference of number and sequence, which is constant within a session. */
   readonly first: Map<string, number>;
   /** The brews over which it was matched with each brewer. */
   readonly over: Map<string, Set<string | undefined>>;
@@ -62,10 +62,10 @@ class Chaos {
   #server!: PubkeeperServer;
   #port = 0;
   #delivered = 0;
-  /** What was brewed and may not be accepted yet. */
+  /** Calls of brewJSON() that have not settled. */
   readonly #brewing = new Set<Promise<unknown>>();
 
-  /** @param ordered false where a local socket's readers move: these do not say who they are, and what one has missed may come to it late */
+  /** @param ordered false if patrons with local sockets move: these have no identity there, so that missed messages may come late */
   constructor(seed: number, profile: 'open' | 'secured', ordered = true) {
     this.#ordered = ordered;
     this.#roll = dice(seed);
@@ -78,7 +78,7 @@ class Chaos {
     later(() => this.#server.close());
   }
 
-  /** @param makers each makes a brew that goes through the proxies, and tells them */
+  /** @param makers each makes a brew that uses the proxies */
   async join(makers: readonly ((via: (port: number) => Promise<number>) => Promise<Brew>)[]): Promise<void> {
     const proxies: FaultProxy[] = [];
     const via = async (port?: number): Promise<number> => {
@@ -102,7 +102,7 @@ class Chaos {
     later(() => client.disconnect());
     await client.connect();
     const member: Member = { client, proxies, readers: [], writers: [] };
-    // By a step, or since control was gone for too long: all begins anew.
+    // After a disconnect, or when control was gone for longer than graceMs, each session begins again.
     client.on('state', (state) => {
       if (state !== 'disconnected') return;
       for (const reader of member.readers) for (const map of [reader.heard, reader.last, reader.first, reader.over]) map.clear();
@@ -120,7 +120,7 @@ class Chaos {
     }
   }
 
-  /** All that match are matched, nobody else is, and all hear what is brewed now. */
+  /** All that should be matched are, no others, and all patrons hear new messages. */
   async calm(): Promise<void> {
     const options = { timeout: 20_000, interval: 20 };
     await vi.waitFor(() => {
@@ -135,7 +135,7 @@ class Chaos {
     }, options);
     const writers = this.#members.flatMap((member) => member.writers);
     await vi.waitFor(async () => {
-      // Again and again: what leaves while a patron's link is coming back is lost.
+      // Repeatedly, as a message is lost that is sent while a patron's link comes back.
       await Promise.all(writers.map((writer) => this.#brew(writer, true)));
       for (const { readers } of this.#members) {
         for (const { pattern, finals } of readers) {
@@ -167,7 +167,7 @@ class Chaos {
     } else if (kind < 960) {
       this.#pick(proxies)!.reset();
     } else if (kind < 972) {
-      // Control alone: who reads at another server's relay, or at a broker, takes long to notice (SECURITY.md).
+      // Control only: a patron at another server's relay, or at a broker, takes long to notice (SECURITY.md).
       proxies[0]!.blackhole(this.#pick(['up', 'down', 'both'] as const)!, (path) => path === '/ws');
     } else if (kind < 984) {
       const writer = this.#pick(writers);
@@ -217,7 +217,7 @@ class Chaos {
 
   #write({ client, writers }: Member): void {
     const brewer = client.addBrewer(this.#pick(TOPICS)!);
-    // What cannot be sent is told; that it is told is the subject of other tests.
+    // Other tests check that messages that cannot be sent are reported.
     brewer.on('error', () => undefined);
     writers.push({ brewer, next: 0 });
   }
@@ -248,7 +248,7 @@ const seeds = Array.from({ length: scale(1, 5) }, (_, index) => Number(process.e
 
 const runs = seeds.flatMap((seed) => [[seed, 'open'] as const, [seed, 'secured'] as const]);
 
-it.each(runs)('over the relay, seed %i, profile %s', async (seed, profile) => {
+it.each(runs)('matched patrons hear all brewers after random faults over the relay, seed %i, profile %s', async (seed, profile) => {
   const chaos = new Chaos(seed, profile);
   await chaos.start();
   for (let members = 0; members < 4; members++) await chaos.join([relay]);
@@ -257,7 +257,7 @@ it.each(runs)('over the relay, seed %i, profile %s', async (seed, profile) => {
 }, LONG ? 300_000 : 60_000);
 
 it.each(runs)(
-  'over the relay and local sockets, seed %i, profile %s',
+  'matched patrons hear all brewers after random faults over the relay and local sockets, seed %i, profile %s',
   async (seed, profile) => {
     const chaos = new Chaos(seed, profile, false);
     await chaos.start();
@@ -273,7 +273,7 @@ it.each(runs)(
 const MOSQUITTO = findProgram('mosquitto');
 const NATS = findProgram('nats-server');
 
-it.skipIf(!MOSQUITTO || !NATS).each(seeds)('over brokers and the relay, seed %i', async (seed) => {
+it.skipIf(!MOSQUITTO || !NATS).each(seeds)('matched patrons hear all brewers after random faults over brokers and the relay, seed %i', async (seed) => {
   const chaos = new Chaos(seed, 'secured');
   await chaos.start();
   const [mqttPort, natsPort] = [await freePort(), await freePort()];

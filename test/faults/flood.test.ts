@@ -4,10 +4,10 @@ import { connect, start, until } from '../server/harness.js';
 import { RawRelay, dial, encodeFrame, encodeRelay, newId } from '../server/raw-client.js';
 import { heap, MiB, report, scale } from './kit.js';
 
-// What is published or asked for by who may not, or for what nobody knows.
+// Floods by clients that have no right, or of topics and ids that nobody knows.
 
 describe('the relay', () => {
-  it('in the profile secured gives nothing for what was not granted, and keeps nothing of it', async () => {
+  it('in the profile secured delivers and keeps nothing that was not granted', async () => {
     const server = await start({ profile: 'secured' });
     const [control, reader, stranger] = [await connect(server), await RawRelay.open(server.relayUrl), await RawRelay.open(server.relayUrl)];
     const [brewer_id, patron_id] = [newId(), newId()];
@@ -23,20 +23,20 @@ describe('the relay', () => {
 
     const count = scale(1_000, 10_000);
     const before = { stats: server.stats(), heap: await heap() };
-    // Joins without a ticket, with one that is made up or for another topic, and one that was altered.
+    // Joins without a ticket, with a random one, with a forged one, and with one for publishing.
     const forged = Buffer.concat([grant.subarray(0, 56), createHmac('sha256', 'no key').update(grant.subarray(0, 56)).digest()]);
     for (let i = 0; i < count; i++) {
       const ticket = [Buffer.alloc(0), randomBytes(88), forged, grant][i % 4]!;
       stranger.socket.send(encodeRelay(0, i % 2 ? 'real' : `other.${i}`, ticket));
       if (i % 500 === 499) await stranger.settled();
     }
-    // Publishes without a grant, also under the real brewer's id.
+    // Publishes without a grant, half of them with the real brewer's id.
     for (let i = 0; i < count; i++) {
       stranger.publish('real', i % 2 ? brewer_id : newId(), 'forged');
       if (i % 500 === 499) await stranger.settled();
     }
     await stranger.settled();
-    // With a grant for one brewer, frames of others.
+    // With a grant for one brewer, publishes frames of others.
     stranger.socket.send(encodeRelay(4, 'real', grant));
     for (let i = 0; i < count; i++) {
       stranger.publish('real', newId(), 'spoofed');
@@ -50,12 +50,12 @@ describe('the relay', () => {
     expect({ topics, retained, published, delivered }).toEqual({ topics: 1, retained: 0, published: 0, delivered: 0 });
     expect(reader.inbox.waiting).toEqual([]);
     expect(grown).toBeLessThan(5 * MiB);
-    // The granted one is delivered still.
+    // A frame of the granted brewer is still delivered.
     stranger.publish('real', brewer_id, 'granted');
     expect(await reader.text()).toBe('granted');
   });
 
-  it('grows little by a flood of topics and ids that nobody knows', async () => {
+  it('grows little by a flood of unknown topics and ids', async () => {
     const count = scale(20_000, 1_000_000);
     const server = await start({ limits: { relayMessagesPerSecond: 1e9 } });
     const relay = new RawRelay(await dial(server.relayUrl, ['pubkeeper-relay-2']));
@@ -65,7 +65,7 @@ describe('the relay', () => {
       relay.socket.send(Buffer.concat(Array.from({ length: Math.min(400, count - sent) }, (_, at) => packet(sent + at))));
       await relay.settled();
     }
-    // Joined and left again: the relay forgets each.
+    // Joined and left again, so that the relay forgets each topic.
     for (let i = 0; i < count; i += 400) {
       const batch: Buffer[] = [];
       for (let at = i; at < Math.min(count, i + 400); at++) batch.push(encodeRelay(0, `gone.${at}`), encodeRelay(1, `gone.${at}`));
@@ -80,7 +80,7 @@ describe('the relay', () => {
     expect(grown).toBeLessThan(20 * MiB);
   });
 
-  it('of a client that leaves forgets what it had', async () => {
+  it('forgets the topics of a client that leaves', async () => {
     const server = await start();
     const relay = await RawRelay.open(server.relayUrl);
     for (let i = 0; i < 2_000; i++) relay.join(`t.${i}`);

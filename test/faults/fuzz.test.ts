@@ -44,7 +44,7 @@ describe('mutated bytes', () => {
     ['tickets', [new Tickets([Buffer.alloc(32)]).issue({ operation: 'join', topicHash: sha256('t') }, 2e9)], (bytes) => new Tickets([Buffer.alloc(32)]).check(bytes, { operation: 'join', topicHash: sha256('t') }, 1e9)],
   ];
 
-  it.each(parsers)('%s: are read, or refused by a PubkeeperError; nothing else is thrown, and nothing is kept', async (name, seeds, parse) => {
+  it.each(parsers)('%s: are parsed or refused with a PubkeeperError, throw nothing else, and leave no memory behind', async (name, seeds, parse) => {
     const count = scale(20_000, 1_000_000);
     const next = mutator(seeds, 11);
     for (let i = 0; i < 2_000; i++) attempt(parse, next());
@@ -54,7 +54,7 @@ describe('mutated bytes', () => {
     const grown = (await heap()) - before;
     report(`fuzz, ${name}`, { count, refused, grown });
     expect(grown).toBeLessThan(5 * MiB);
-    // The mutations bite, and are not all nonsense.
+    // The mutations have an effect, and are not all nonsense.
     if (name !== 'relay records' && name !== 'tickets') expect(refused / count).toSatisfy((part: number) => part > 0.05 && part < 1);
   });
 
@@ -72,13 +72,13 @@ describe('mutated bytes', () => {
 const UNBOUND = { packetsPerSecond: 1e9, packetBurst: 1e9, relayMessagesPerSecond: 1e9, relayBytesPerSecond: 1e12, registrations: 1e6 };
 
 describe('mutated messages on real sockets', () => {
-  it('to the control server: each that it refuses is counted and told, and the connection goes on', async () => {
+  it('to the control server: each one that is refused is counted and reported, and the connection stays', async () => {
     const count = scale(3_000, 100_000);
     const faults: unknown[] = [];
     const server = await start({ limits: UNBOUND, logger: { warn: () => undefined, error: (...data) => faults.push(data) } });
     const client = await RawControl.open(server.url);
     await client.authenticate(server.token!);
-    // What the server answers is only counted, and not kept.
+    // The answers of the server are only counted, and not kept.
     let told = 0;
     client.socket.removeAllListeners('message');
     client.socket.on('message', (data: Buffer) => void (data.readUInt16LE(0) === 99 && told++));
@@ -99,12 +99,12 @@ describe('mutated messages on real sockets', () => {
     expect(faults).toEqual([]);
     expect({ controlConnections, clients }).toEqual({ controlConnections: 1, clients: 1 });
     expect(drops['control-packet']).toBeGreaterThan(count / 20);
-    // Each refusal was told by an ERROR packet; unknown types are only counted.
+    // Each refusal was reported by an ERROR packet; unknown types are only counted.
     expect(told).toBeGreaterThanOrEqual(total(drops) - (drops['control-unknown'] ?? 0));
     expect(grown).toBeLessThan(5 * MiB);
   });
 
-  it.each([['pubkeeper-1.0.0'], ['pubkeeper-relay-2']])('to the relay (%s): each is taken or counted, and the connection goes on', async (protocol) => {
+  it.each([['pubkeeper-1.0.0'], ['pubkeeper-relay-2']])('to the relay (%s): each one is accepted or counted, and the connection stays', async (protocol) => {
     const count = scale(5_000, 100_000);
     const server = await start({ limits: UNBOUND });
     const relay = new RawRelay(await dial(server.relayUrl, [protocol]));
@@ -124,11 +124,11 @@ describe('mutated messages on real sockets', () => {
     report(`fuzz, live, relay ${protocol}`, { count, drops, expected, grown });
     expect(relayConnections).toBe(1);
     expect(total(drops)).toBe(expected);
-    // Thousands of topics stay joined and kept, as they were asked for.
+    // Thousands of topics stay joined and retained, as the messages asked for.
     expect(grown).toBeLessThan(20 * MiB);
   });
 
-  it('to our client, on control and on the relay: nothing is thrown, and what is good is delivered after it', async () => {
+  it('to the client, on control and on the relay: nothing is thrown, and a valid message is delivered afterwards', async () => {
     const count = scale(3_000, 100_000);
     const http = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false, handleProtocols: (offered) => [...offered][0] ?? false });
     await once(http, 'listening');
@@ -163,10 +163,10 @@ describe('mutated messages on real sockets', () => {
     });
     await until(() => sockets.relay?.readyState === WebSocket.OPEN);
     const pinged = async (socket: WebSocket): Promise<void> => {
-      // A link that nobody wants any more is closed, as the mutated packets may have it.
+      // The client may have closed a link that it no longer needs after a mutated packet.
       if (socket.readyState !== WebSocket.OPEN) return;
       socket.ping();
-      // The loser of the two must not go on listening.
+      // Remove the other listener, too.
       const over = new AbortController();
       const { signal } = over;
       const events = ['pong', 'close'].map((event) => once(socket, event, { signal }));
@@ -174,7 +174,7 @@ describe('mutated messages on real sockets', () => {
       over.abort();
       await Promise.allSettled(events);
     };
-    // Nothing that says that the token is refused: that would be the end, and rightly so.
+    // Without AUTHENTICATED, which might refuse the token: that would rightly end the client.
     const controlNext = mutator(control.filter((packet) => packet.readUInt16LE(0) !== 2), 21);
     const relayNext = mutator([records(2), records(5), Buffer.concat([records(2), records(2)])], 22);
     const before = await heap();
@@ -188,7 +188,7 @@ describe('mutated messages on real sockets', () => {
     sockets.control!.send(encodeControl(13, { topic: 't', patron_id: patron, brewer_id: brewer }));
     sockets.control!.send(notify);
     await pinged(sockets.control!);
-    // What is known of the brewer may have changed places; it is matched again, and joins where it is told to.
+    // Mutated packets may have changed the details of the brewer: the client is matched again, and joins at the given relay.
     await until(() => reading.isMatched);
     const dropped = { ...reading.dropped };
     const errorCount = errors.length;
@@ -204,7 +204,7 @@ describe('mutated messages on real sockets', () => {
   });
 });
 
-/** How much the relay must count as refused of a message, by the protocol's words. */
+/** How many parts of a message the relay must count as refused, according to the protocol. */
 function refusals(bytes: Uint8Array, many: boolean): number {
   const view = Buffer.from(bytes);
   let refused = 0;

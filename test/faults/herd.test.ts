@@ -6,10 +6,10 @@ import { later } from '../server/harness.js';
 import { FaultProxy } from './proxy.js';
 import { LONG, report, scale } from './kit.js';
 
-/** How many threads the clients are spread over: in one, all that come due while it is held up would dial at once. */
+/** The number of threads for the clients: in one thread, all timers that are due after a pause would dial at once. */
 const FLOCKS = 10;
 
-/** A thread of clients: tells `ready` when all are connected and, when all have lost that and are connected again, when each has dialled. */
+/** A thread of clients. It sends `ready` when all are connected, and when all have been cut and connected again, the times of their dials. */
 async function flock(url: string, count: number): Promise<Worker> {
   const module = new URL('../../dist/node/index.js', import.meta.url).href;
   const worker = new Worker(
@@ -43,9 +43,9 @@ async function flock(url: string, count: number): Promise<Worker> {
   return worker;
 }
 
-it('thousands of clients that are thrown off at once come back within 15 s, and never more than a few hundred in 100 ms', async () => {
+it('thousands of clients whose connections are cut at once are back within 15 s, with at most some hundred attempts in 100 ms', async () => {
   const count = scale(500, 5_000);
-  // The server in a process of its own: half the work is not done here.
+  // The server is a process of its own, so that half of the work is not done here.
   const { port } = await serve({ args: ['--token', TOKEN, '--log-level', 'error', '--auth-ms', '60000'] });
   const proxy = await FaultProxy.listen(() => port);
   later(() => proxy.close());
@@ -55,7 +55,7 @@ it('thousands of clients that are thrown off at once come back within 15 s, and 
   const begun = performance.now();
   const all = Promise.all(flocks.map((worker) => once(worker, 'message') as Promise<[number[]]>));
   proxy.reset();
-  // By the clients' word: to end so many connections takes the proxy a second, in which it sees none come.
+  // As the clients report it, as the proxy needs a second to end so many connections, in which it does not see new ones.
   const dials = (await all).flat(2).sort((a, b) => a - b);
   const ms = performance.now() - begun;
   let densest = 0;
@@ -63,11 +63,11 @@ it('thousands of clients that are thrown off at once come back within 15 s, and 
     while (to < dials.length && dials[to]! < dials[from]! + 100) to++;
     densest = Math.max(densest, to - from);
   }
-  // Without the first and the last tenth: even chances over 1.5 s make that 1.2 s.
+  // Without the first and the last tenth: a uniform distribution over 1.5 s gives 1.2 s.
   const span = dials[Math.floor(dials.length * 0.9)]! - dials[Math.floor(dials.length * 0.1)]!;
   report('thrown off at once', { clients: count, ms, dials: dials.length, most100ms: densest, span });
   expect(ms).toBeLessThan(15_000);
   expect(densest).toBeLessThanOrEqual(500);
-  // A busy machine bunches what comes due while it is held up; it cannot spread what comes at once.
+  // A busy machine bunches timers that are due during a pause, but cannot spread attempts that are made at once.
   expect(span).toBeGreaterThan(600);
 }, LONG ? 300_000 : 60_000);

@@ -8,11 +8,11 @@ import { connect, start } from '../server/harness.js';
 import { RawRelay } from '../server/raw-client.js';
 import { held, MiB, report, scale } from './kit.js';
 
-// Bytes that no WebSocket library would send, on a bare TCP connection.
+// Bytes that no WebSocket library sends, on a bare TCP connection.
 
 const LIMIT = MiB;
 
-/** A frame of RFC 6455, section 5.2, with whatever is wrong with it. */
+/** A frame of RFC 6455, section 5.2, with the given faults. */
 function wsFrame(payload: Uint8Array, { opcode = 2, fin = true, rsv = 0, masked = true, length = payload.length, length64 = false } = {}): Buffer {
   const extended = length64 || length > 0xffff ? 8 : length > 125 ? 2 : 0;
   const head = Buffer.alloc(2 + extended + (masked ? 4 : 0));
@@ -20,7 +20,7 @@ function wsFrame(payload: Uint8Array, { opcode = 2, fin = true, rsv = 0, masked 
   head[1] = (masked ? 0x80 : 0) | (extended === 8 ? 127 : extended === 2 ? 126 : length);
   if (extended === 2) head.writeUInt16BE(length, 2);
   if (extended === 8) head.writeBigUInt64BE(BigInt(length), 2);
-  // The mask is zero: the payload stands there as it is.
+  // The mask is zero, so that the payload is unchanged.
   return Buffer.concat([head, payload]);
 }
 
@@ -35,7 +35,7 @@ async function upgraded(server: PubkeeperServer, protocol: string, extensions = 
   return { socket, head: answer.toString() };
 }
 
-/** The close code that the server gives; 1006 when it just cuts. */
+/** The close code of the server; 1006 if it closes without one. */
 async function closeCode(socket: Socket): Promise<number> {
   const parts: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => parts.push(chunk));
@@ -49,7 +49,7 @@ async function closeCode(socket: Socket): Promise<number> {
   return 1006;
 }
 
-/** Sends as fast as the other end takes it, or until it closes. */
+/** Sends as fast as the other end reads, or until it closes. */
 async function pour(socket: Socket, chunks: Iterable<Buffer>): Promise<number> {
   let sent = 0;
   for (const chunk of chunks) {
@@ -60,7 +60,7 @@ async function pour(socket: Socket, chunks: Iterable<Buffer>): Promise<number> {
   return sent;
 }
 
-/** The most memory above what was held before that `run` makes this process hold. */
+/** The highest memory in use during `run`, above that before. */
 async function peak<T>(run: () => Promise<T>): Promise<{ value: T; extra: number }> {
   const before = held();
   let most = before;
@@ -97,7 +97,7 @@ describe.each([['control', 'pubkeeper-1.1'], ['relay 1.0', 'pubkeeper-1.0.0'], [
     ['compressed, which was not agreed', wsFrame(deflateRawSync(Buffer.alloc(1000)), { rsv: 4 }), 1002],
   ];
 
-  it('refuses every malformed kind of WebSocket frame with its code, and counts it', async () => {
+  it('refuses each kind of malformed WebSocket frame with its code, and counts it', async () => {
     const server = await start();
     const codes: Record<string, number> = {};
     for (const [name, bytes] of kinds) {
@@ -112,8 +112,8 @@ describe.each([['control', 'pubkeeper-1.1'], ['relay 1.0', 'pubkeeper-1.0.0'], [
     await connect(server);
   });
 
-  it('never agrees to compress, so that a zip bomb is a malformed frame', async () => {
-    // Before there is a connection: to make it may take longer than the server waits for a token.
+  it('never agrees to compression, so that a zip bomb is a malformed frame', async () => {
+    // Made before there is a connection, as that may take longer than the server waits for a token.
     const bomb = wsFrame(deflateRawSync(Buffer.alloc(100 * MiB)), { rsv: 4 });
     const server = await start();
     const { socket, head } = await upgraded(server, protocol, 'permessage-deflate; server_no_context_takeover; client_max_window_bits');
@@ -130,13 +130,13 @@ describe.each([['control', 'pubkeeper-1.1'], ['relay 1.0', 'pubkeeper-1.0.0'], [
     ['fragments', () => [wsFrame(zeros, { fin: false }), ...repeat(wsFrame(zeros, { opcode: 0, fin: false }), 1600)], false],
     ['tiny fragments', () => [wsFrame(zeros.subarray(0, 1), { fin: false }), ...repeat(Buffer.concat(Array.from({ length: 1000 }, () => wsFrame(zeros.subarray(0, 1), { opcode: 0, fin: false }))), scale(300, 1500))], true],
     ['empty fragments', () => [wsFrame(zeros.subarray(0, 0), { fin: false }), ...repeat(Buffer.concat(Array.from({ length: 1000 }, () => wsFrame(zeros.subarray(0, 0), { opcode: 0, fin: false }))), scale(300, 1500))], true],
-  ])('refuses 100 MiB as %s, and holds no more than four times the limit', async (what, chunks, many) => {
+  ])('refuses 100 MiB as %s, and holds at most four times the limit', async (what, chunks, many) => {
     const server = await start({ authMs: 600_000 });
     const { socket } = await upgraded(server, protocol);
     const { value, extra } = await peak(async () => {
       const closed = closeCode(socket);
       const sent = await pour(socket, chunks());
-      // What is refused late is cut off at the latest when it is silent, or ended here.
+      // If the server refuses late, it cuts the connection when that is silent, or this end ends it.
       if (!socket.destroyed) socket.end();
       return { code: await closed, sent };
     });
@@ -148,7 +148,7 @@ describe.each([['control', 'pubkeeper-1.1'], ['relay 1.0', 'pubkeeper-1.0.0'], [
   });
 });
 
-it('a text frame is refused: on control before authentication with 4400, after it and on the relay by a count', async () => {
+it('a text frame is refused: on control with 4400 before authentication, else only by a count', async () => {
   const server = await start();
   const { socket } = await upgraded(server, 'pubkeeper-1.1');
   socket.write(wsFrame(Buffer.from('{"token":"x"}'), { opcode: 1 }));

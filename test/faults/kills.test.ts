@@ -6,7 +6,7 @@ import { freePort } from '../free-port.js';
 import { later } from '../server/harness.js';
 import { LONG, report, scale } from './kit.js';
 
-// Servers in processes of their own, ended by SIGKILL: nothing is flushed and nobody is told.
+// Servers in processes of their own, ended by SIGKILL: nothing is flushed or announced.
 
 const TIME = LONG ? 1_800_000 : 60_000;
 const quiet = { warn: () => undefined, error: () => undefined };
@@ -31,13 +31,13 @@ function client(control: number, relay: number): PubkeeperClient {
   return made;
 }
 
-/** Whether it comes to that in time: relays and servers die here, so that what it waits for may send no event any more. */
+/** Whether `check` becomes true in time. It polls, as relays and servers die here and may send no event. */
 async function settled(check: () => boolean, ms: number): Promise<boolean> {
   for (const end = performance.now() + ms; performance.now() < end; await sleep(2)) if (check()) return true;
   return check();
 }
 
-it('the relay killed again and again in a run of sealed messages: none corrupt, reordered or delivered twice; delivered and reported missing are all that were sent', async () => {
+it('sealed messages while the relay is killed repeatedly: none is corrupt, reordered or repeated, and all are delivered or reported missing', async () => {
   const [messages, kills] = [scale(20_000, 1_000_000), scale(4, 100)];
   const [control, relayPort] = [await freePort(), await freePort()];
   await launch(control);
@@ -65,14 +65,14 @@ it('the relay killed again and again in a run of sealed messages: none corrupt, 
     message.writeUInt32LE(sent++, 0);
     return brewer.brew(message).catch(() => refused++);
   };
-  // What was brewed before the patron had joined is no gap to it: all is counted from the first message that it got.
+  // Messages before the patron has joined are no gap, so count from the first message that it got.
   const began = await settled(() => (void next(), seen.first >= 0), 10_000);
   expect(began).toBe(true);
 
   let killing = true;
   const killer = (async () => {
     for (let i = 0; i < kills; i++) {
-      // In the middle of things: while the patron hears what is being sent.
+      // Kill the relay while the patron receives messages.
       const before = seen.delivered;
       await settled(() => seen.delivered > before && sent >= ((i + 0.5) * messages) / kills, TIME);
       await kill(relay);
@@ -82,11 +82,11 @@ it('the relay killed again and again in a run of sealed messages: none corrupt, 
   })();
   while (sent < messages || killing) {
     await Promise.all(Array.from({ length: 50 }, next));
-    // Nothing that the patron cannot keep up with, so that there is an end.
+    // Send no more than the patron can keep up with, so that the test ends.
     await settled(() => sent - seen.last < 50_000 || !killing, 1000);
   }
   await killer;
-  // A loss at the end is noticed when something comes after it.
+  // A loss at the end is noticed when a later message comes.
   const total = () => sent - seen.first;
   const ended = await settled(() => {
     if (seen.last >= messages && seen.delivered + seen.missing >= total()) return true;
@@ -102,7 +102,7 @@ it('the relay killed again and again in a run of sealed messages: none corrupt, 
   expect(refused).toBe(0);
 }, TIME);
 
-it('the control server killed again and again: matched pairs lose nothing, and its tables are as before within 5 s of each return', async () => {
+it('the control server is killed repeatedly: matched pairs lose nothing, and the server has its old tables within 5 s of each return', async () => {
   const kills = scale(4, 100);
   const pairs = 20;
   const [port, relayPort] = [await freePort(), await freePort()];
@@ -122,7 +122,7 @@ it('the control server killed again and again: matched pairs lose nothing, and i
   await Promise.all([reading.connect(), writing.connect()]);
   await settled(() => brewers.every(({ isMatched }) => isMatched), 20_000);
 
-  // A relay of another process knows no barrier: who has joined there shows when something comes.
+  // A relay of another process has no barrier, so a message shows that a patron has joined.
   for (; joined.size < pairs; await sleep(2)) await Promise.all(brewers.map((brewer) => brewer.brewJSON(-1)));
 
   let sent = 0;
@@ -130,7 +130,7 @@ it('the control server killed again and again: matched pairs lose nothing, and i
   const publishing = (async () => {
     for (; !stop; sent++) {
       await Promise.all(brewers.map((brewer) => brewer.brewJSON(sent)));
-      // The pace of the messages, and not a wait for anything.
+      // The pace of the messages, not a wait for an event.
       await sleep(2);
     }
   })();
@@ -144,7 +144,7 @@ it('the control server killed again and again: matched pairs lose nothing, and i
     await kill(control);
     control = await launch(port);
     const begun = performance.now();
-    // The tables of another process: asked over HTTP, which tells no changes.
+    // The tables of another process are read over HTTP, which announces no changes.
     while ((await tables()) !== model && performance.now() - begun < 10_000) await sleep(10);
     backAfter.push(performance.now() - begun);
   }

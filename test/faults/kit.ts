@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 
 export const LONG = process.env['PUBKEEPER_FAULTS'] === 'long';
 
-/** A number of the short form, and that of the long one. */
+/** A number for the short form, and one for the long form. */
 export const scale = (short: number, long: number): number => (LONG ? long : short);
 
 export const MiB = 1024 * 1024;
@@ -13,7 +13,7 @@ export const MiB = 1024 * 1024;
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
-/** The bytes that are held at this moment: what could be let go is not counted. */
+/** The bytes in use at this moment, without garbage. */
 export function held(): number {
   gc();
   gc(); // V8 frees buffers in another thread, and counts them as held until the next one
@@ -21,7 +21,7 @@ export function held(): number {
   return heapUsed + external;
 }
 
-/** The bytes of the heap, after everything that can be let go is gone. */
+/** The bytes of the heap, after garbage collection. */
 export async function heap(): Promise<number> {
   for (let i = 0; i < 3; i++) {
     gc();
@@ -31,7 +31,7 @@ export async function heap(): Promise<number> {
   return heapUsed + arrayBuffers;
 }
 
-/** Numbers that are the same in every run: a failure can be had again. */
+/** Random numbers that are the same in every run, so that a failure can be repeated. */
 export function dice(seed: number): (below: number) => number {
   let state = seed >>> 0 || 1;
   return (below) => {
@@ -44,7 +44,7 @@ export function dice(seed: number): (below: number) => number {
   };
 }
 
-/** A changed copy of one of `seeds`: bits flipped, bytes overwritten, cut, grown, spliced, lengths that lie; now and then none. */
+/** A changed copy of one of `seeds`: bits flipped, bytes overwritten, cut, extended, spliced, wrong lengths; sometimes unchanged. */
 export function mutator(seeds: readonly Uint8Array[], seed: number): () => Uint8Array<ArrayBuffer> {
   const roll = dice(seed);
   return () => {
@@ -65,7 +65,7 @@ export function mutator(seeds: readonly Uint8Array[], seed: number): () => Uint8
   };
 }
 
-/** Tells a figure of a row, for the report of a long run. */
+/** Prints the figures of a row for the report of a long run. */
 export function report(row: string, figures: Record<string, unknown>): void {
   if (LONG) console.info(`FAULTS ${row}: ${JSON.stringify(figures)}`);
 }

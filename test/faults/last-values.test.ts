@@ -3,8 +3,8 @@ import { type CipherName, Patron, PubkeeperClient } from '../../src/index.js';
 import { later, start, until } from '../server/harness.js';
 import { FaultProxy } from './proxy.js';
 
-// What a relay has kept comes to whoever joins. Where that has come before, or something newer has, it must not come to a callback:
-// ciphers that number nothing leave it to the transport to know.
+// A relay sends its last value to each that joins. If a patron has got that message or a newer one before, its callback must not get it:
+// without a sequence in the cipher, the transport must know that.
 
 const CIPHERS: CipherName[] = ['none', 'aes-cbc'];
 const isRelay = (path: string): boolean => path === '/';
@@ -34,8 +34,8 @@ async function network() {
   return { server, proxy, join, apart, heard, patron };
 }
 
-describe.each(CIPHERS)('of a brewer with the cipher %s', (cipher) => {
-  it('a message that is on its way while a patron leaves and comes back comes once', async () => {
+describe.each(CIPHERS)('a brewer with the cipher %s', (cipher) => {
+  it('delivers a message once that is on its way while its patron leaves and comes back', async () => {
     const { server, proxy, apart, heard, patron } = await network();
     const { reading, brewer } = await apart(cipher);
     await brewer.brewText('1');
@@ -45,7 +45,7 @@ describe.each(CIPHERS)('of a brewer with the cipher %s', (cipher) => {
     await until(() => server.stats().published === 2);
     reading.removePatron(patron);
     reading.addPatron(patron);
-    // It has joined anew: so the relay has sent that message to it twice.
+    // The patron has joined again, so that the relay has sent that message twice.
     await until(() => server.stats().delivered === 3);
     release();
     await until(() => brewer.isMatched);
@@ -54,7 +54,7 @@ describe.each(CIPHERS)('of a brewer with the cipher %s', (cipher) => {
     expect(heard).toEqual(['1', '2', '3']);
   });
 
-  it('a message that came before its brewer was known does not come to its patron again after newer ones', async () => {
+  it('does not repeat a message that came before the brewer was known, after newer ones', async () => {
     const { server, proxy, apart, heard, patron } = await network();
     const { writing, reading } = await apart(cipher);
     const release = proxy.hold((path) => path === '/ws?reads');
@@ -68,7 +68,7 @@ describe.each(CIPHERS)('of a brewer with the cipher %s', (cipher) => {
     await until(() => heard.length === 2);
     reading.removePatron(patron);
     reading.addPatron(patron);
-    // The last value comes once more, to who begins anew.
+    // A patron that begins again gets the last value once more.
     await until(() => heard.at(-1) === '2' && server.stats().delivered === 3);
     await until(() => brewer.isMatched);
     await brewer.brewText('3');
@@ -76,7 +76,7 @@ describe.each(CIPHERS)('of a brewer with the cipher %s', (cipher) => {
     expect(heard).toEqual(['1', '2', '2', '3']);
   });
 
-  it('that left while its link was cut, what the relay had kept does not come after what was lost on that link', async () => {
+  it('that left while its link was cut is not followed by an older last value of the relay', async () => {
     const { server, proxy, join, heard, patron } = await network();
     const client = await join('/ws');
     const brewer = client.addBrewer('a.b', { cipher });

@@ -5,30 +5,30 @@ import { newId, type RawControl } from '../server/raw-client.js';
 import { FaultProxy } from './proxy.js';
 import { report, scale } from './kit.js';
 
-// A link that breaks in the ways in which links break, between real clients and a real server.
+// Ways in which a link breaks, between real clients and a real server.
 
 const HEARTBEAT = 200;
 const FOUND = 2.5 * HEARTBEAT;
 
-/** How much time passes at once, in ms, before all that it has brought about is done. */
+/** How many ms pass at once, before all their consequences are awaited. */
 const STEP = 10;
 
 /**
- * A clock of the test's own, for clients and server alike: on a machine that halts, answers that have come are read late, and whoever waits for them
- * rightly asks again. Time passes a step at a time, and the next one begins when what was sent in this one has been carried
- * to its other end, and its answer back.
+ * A fake clock for clients and server: on a machine that halts, answers are read late, and a client would rightly ping again.
+ * Time passes in steps, and the next step begins when everything that was sent in this one has arrived at its other end, and
+ * the answer has come back.
  */
 function ownTime() {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'] });
-  // First, so that what ends after it has the real clock for that.
+  // Registered first, so that what ends after it has the real clock for that.
   later(async () => void vi.useRealTimers());
   return {
     now: () => Date.now(),
-    /** Lets time pass until `check` holds. `witness`: who is connected to the server throughout. */
+    /** Lets time pass until `check` holds. `witness`: a client that is connected to the server throughout. */
     async until(witness: RawControl, check: () => boolean): Promise<void> {
       while (!check()) {
         vi.advanceTimersByTime(STEP);
-        // By way of the proxy it is twice as far.
+        // The way through the proxy is twice as long.
         for (let i = 0; i < 3; i++) await witness.settled();
       }
     },
@@ -86,12 +86,12 @@ describe('a link', () => {
     report(`link, ${name}`, { clients, found: times.length, clientWorstMs: worst, serverWorstMs: served, heartbeatMs: HEARTBEAT });
     expect(times).toHaveLength(clients);
     expect(worst).toBeLessThan(FOUND);
-    // Where only this way is dead, the client's goodbye is the sign; else the server's own heartbeat, which may find it at the very end.
+    // If only this direction is dead, the client's close reaches the server; else the server's own heartbeat finds it, at the very end perhaps.
     expect(served).toBeLessThanOrEqual(FOUND + STEP);
     expect(server.stats()).toMatchObject({ clients: clients + 1, patrons: clients });
   });
 
-  it('whose packets come one byte at a time, and late: everything is matched and delivered', async () => {
+  it('whose packets come late and one byte at a time matches and delivers everything', async () => {
     const { server, proxy } = await network();
     proxy.way = 'slice';
     proxy.delayMs = 5;
@@ -108,7 +108,7 @@ describe('a link', () => {
     expect(server.stats().drops).toEqual({});
   });
 
-  it('to the relay alone that is half open is found by its client in 2.5 heartbeats, each time, and what is brewed next arrives', async () => {
+  it('to the relay that is half open is found by its client in 2.5 heartbeats, each time, and the next message arrives', async () => {
     const times = scale(10, 100);
     const time = ownTime();
     const { server, proxy } = await network();
@@ -124,7 +124,7 @@ describe('a link', () => {
     await Promise.all([reading.connect(), writing.connect()]);
     await until(() => brewer.isMatched);
     for (let i = 0; i < times; i++) {
-      // It may wait for the relay, and that for its next attempt.
+      // The brewer may wait for the relay connection, and that for its next attempt.
       const before = brewer.brewText(`before ${i}`);
       await time.until(witness, () => heard.includes(`before ${i}`));
       await before;
@@ -140,7 +140,7 @@ describe('a link', () => {
     expect([reading.state, writing.state]).toEqual(['connected', 'connected']);
   });
 
-  it('that is reset comes back each time, with what is matched', async () => {
+  it('that is reset comes back each time, with its pairs', async () => {
     const times = scale(10, 100);
     const { server, proxy } = await network();
     const client = join(proxy, server.token!);
@@ -156,7 +156,7 @@ describe('a link', () => {
       await down;
       await back;
       await until(() => patron.isMatched && brewer.isMatched);
-      // Also where the link to the relay takes longer: then it comes as the last value.
+      // Also if the link to the relay takes longer: then it comes as the last value.
       await brewer.brewText(String(i));
       await until(() => heard.includes(String(i)));
     }
@@ -164,7 +164,7 @@ describe('a link', () => {
     expect(server.stats()).toMatchObject({ clients: 2, patrons: 1, matches: 1 });
   });
 
-  it('to the relay that is half open is found by the relay, and joined anew by its client', async () => {
+  it('to the relay that is half open is found by the relay too, and the client joins again', async () => {
     const { server, proxy } = await network();
     const reading = join(proxy, server.token!);
     const writing = join(proxy, server.token!);
@@ -177,14 +177,14 @@ describe('a link', () => {
     await until(() => heard.includes('before'));
     await until(() => [reading, writing].every(({ state }) => state === 'connected') && server.stats().controlConnections === 2 && server.stats().relayConnections === 2);
     proxy.blackhole('both');
-    // Both links are dead; what is brewed once they are back is delivered.
+    // Both links are dead; a message that is brewed when they are back is delivered.
     await Promise.all([stateOf(reading, 'connected'), stateOf(writing, 'connected')]);
     for (let i = 0; !heard.some((text) => text.startsWith('after')); i++) {
       await brewer.brewText(`after ${i}`).catch(() => undefined);
-      // The pace of the messages: those of before the links are back are lost.
+      // The pace of the messages; those before the links are back are lost.
       await new Promise<void>((resolve) => void setTimeout(resolve, 20));
     }
-    // Two that were control, and two that were the relay's.
+    // Two control connections, and two relay connections.
     await until(() => (server.stats().drops.silent ?? 0) >= 4);
   });
 });

@@ -1,6 +1,6 @@
 import { Brewer, type CipherName, type ClientState, matchTopic, Patron, PubkeeperClient, PubkeeperError } from '../../src/index.js';
 
-// Who acts in lives.search.ts: clients with their patrons and brewers, each of which tells what must not be.
+// The actors of lives.search.ts: clients with their patrons and brewers, which report everything that must not happen.
 
 export const TOKEN = 'lives';
 export const quiet = { warn: () => undefined, error: () => undefined };
@@ -12,7 +12,7 @@ const NEXT: Record<ClientState, readonly ClientState[]> = {
   reconnecting: ['connected', 'disconnected'],
 };
 
-/** Tells of each thing that begins or ends although it has already. */
+/** Reports each item that begins or ends twice. */
 function alternating(name: string, problems: string[]) {
   const there = new Set<string>();
   return {
@@ -22,16 +22,16 @@ function alternating(name: string, problems: string[]) {
   };
 }
 
-/** Brewers that encrypt and authenticate nothing: what was brewed under a former key of theirs may be opened, to nonsense, once in 256 times. */
+/** Brewers that encrypt without authentication: a message under a former key may be opened to nonsense, once in 256 times. */
 const guessable = new Set<string>();
 
 /**
- * Brewers that have come to another client since all was calm. What they had sent may be on its way still when the patrons of their new
- * client, which have that at once, hear what they brew there; only those that are sealed have it dropped.
+ * Brewers that have moved to another client since the last calm. Their earlier messages may still be on the way when patrons of the new client
+ * get a new message, which they get at once; only with a sealed brewer are the earlier ones dropped then.
  */
 export const moved = new Set<string>();
 
-/** Brewers whose client has closed its connections since: the next ones may overtake them. Those that are sealed tell that something was missing. */
+/** Brewers whose client has closed its connections: the next ones may overtake them. With a sealed brewer, that is reported as a gap. */
 export const overtaken = new Set<string>();
 
 /** What came of one session of a brewer. */
@@ -45,7 +45,7 @@ export interface Reader {
   readonly pairs: ReturnType<typeof alternating>;
   /** By brewer and epoch. */
   heard: Map<string, Heard>;
-  /** By brewer: its numbers, the last of them, its epoch, the first number of that, whether it has left, and whether the relay may lack the last. */
+  /** By brewer: its numbers, the last of them, its epoch, its first number, whether the brewer has left, and whether the relay may lack the last. */
   numbers: Map<string, { readonly all: Set<number>; last: number; epoch: string; first: number; again: boolean; lacked: boolean }>;
   drops: number;
   aborter: AbortController;
@@ -58,7 +58,7 @@ export interface Writer {
   readonly pairs: ReturnType<typeof alternating>;
   next: number;
   home: Member;
-  /** Peers that may be taken for matched though they have gone: see `World.read` and `write`. */
+  /** Peers that may count as matched though they have gone: see `World.read` and `write`. */
   ghosts: ReadonlySet<string>;
 }
 
@@ -66,10 +66,10 @@ export class Member {
   readonly client: PubkeeperClient;
   readonly readers: Reader[] = [];
   readonly writers: Writer[] = [];
-  /** What has been told of the link to the relay, and what else makes data go astray, since all was calm. */
+  /** The number of errors of the link to the relay and of other causes of lost data since the last calm. */
   troubles = 0;
   wanted = true;
-  /** The ids that the server has refused to register, since another client had them. */
+  /** The ids that the server has refused to register because another client had them. */
   readonly refused = new Set<unknown>();
   life: { readonly wake: () => void; readonly rest: () => void } | undefined;
 
@@ -106,7 +106,7 @@ export class Member {
   }
 }
 
-/** A patron, and what is to be said of all that it is given. */
+/** A patron, with checks of everything that it receives. */
 export function newReader(pattern: string, home: Member, problems: string[]): Reader {
   const patron = new Patron(pattern, (_, message) => {
     const { brewerId: id, topic, sequence, retained } = message;
@@ -118,8 +118,8 @@ export function newReader(pattern: string, home: Member, problems: string[]): Re
     if (pad !== 'x'.repeat(pad.length) || (sequence === undefined) !== !epoch) problems.push(`${what} came otherwise than it was brewed`);
     const had = reader.numbers.get(id) ?? { all: new Set<number>(), last: -1, epoch, first: number, again: false, lacked: false };
     reader.numbers.set(id, had);
-    // Ciphers that number nothing cannot tell a last value that comes once more when their brewer does. The relay's may be older than that:
-    // it has not got what was lost on the link of a client, whose own patrons had it.
+    // Without a sequence, a last value that comes again with its brewer cannot be recognised. The relay's last value may also be older than
+    // the last message: messages that were lost on a client's link to the relay may have reached the client's own patrons.
     const isAgain = retained && !epoch && had.again && (number === had.last || had.lacked || reader.home.troubles > 0);
     const isLate = (overtaken.has(id) && (!epoch || gap < 0)) || (moved.has(id) && !epoch);
     if (number <= had.last && !isAgain && !isLate) problems.push(`${what} came${retained ? ' as last value' : ''} after ${had.last}`);
@@ -135,7 +135,7 @@ export function newReader(pattern: string, home: Member, problems: string[]): Re
     gap = 0;
     heard.sequences.add(sequence);
   });
-  // It is told right before the message that shows it.
+  // The gap event comes right before the message that shows it.
   let gap = 0;
   const [pairs, aborter] = [alternating(pattern, problems), new AbortController()];
   const reader: Reader = { patron, home, pairs, heard: new Map(), numbers: new Map(), drops: 0, aborter, ghosts: new Set() };
@@ -150,7 +150,7 @@ export function newReader(pattern: string, home: Member, problems: string[]): Re
   return reader;
 }
 
-/** A brewer, and what is to be said of whom it is matched with. */
+/** A brewer, with checks of its matches. */
 export function newWriter(topic: string, cipher: CipherName, home: Member, problems: string[]): Writer {
   const brewer = new Brewer(topic, { cipher });
   const [pairs, match] = [alternating(topic, problems), alternating(`${topic} is matched`, problems)];

@@ -27,11 +27,11 @@ export class World {
   #owed: Owed[] = [];
   /** Promises that have not settled. */
   readonly #pending = new Map<Promise<unknown>, string>();
-  /** Out of their client, and may come back in any. */
+  /** Patrons and brewers that are in no client, and may be added to any. */
   readonly #spare: (Reader | Writer)[] = [];
-  /** Those of them that have left since all was calm. */
+  /** Patrons and brewers that were removed since the last calm. */
   readonly #parting = new Set<Reader | Writer>();
-  /** How many have come to another client than they were in, since all was calm. */
+  /** How many have moved to another client since the last calm. */
   #moves = 0;
   readonly #profile: 'open' | 'secured';
 
@@ -47,7 +47,7 @@ export class World {
     for (const member of this.members) this.connect(member);
   }
 
-  /** For when a step has thrown. */
+  /** Ends everything, also after a step that has thrown. */
   async end(): Promise<void> {
     await Promise.all(this.members.map(({ client }) => client.disconnect()));
     await Promise.all([this.#server.close(), this.proxy.close()]);
@@ -69,7 +69,7 @@ export class World {
     this.#settles('connect', member.client.connect({ signal }));
   }
 
-  /** A `connect()` that is given up at once: where nobody else waits for it, it ends what it began. */
+  /** A `connect()` that is aborted at once: if no other call waits for the connection, that ends it. */
   abort(member: Member): void {
     const aborter = new AbortController();
     this.#settles('connect', member.client.connect({ signal: aborter.signal }));
@@ -89,7 +89,7 @@ export class World {
     member.life.rest();
   }
 
-  /** Its connections are closed, and what they still bring may come after what the next ones do. */
+  /** The connections of a member are closed; what they still deliver may come after messages of the next ones. */
   #parts({ writers }: Member): void {
     this.proxy.letGo();
     for (const { brewer } of writers) overtaken.add(brewer.brewerId);
@@ -134,7 +134,7 @@ export class World {
     const owed: Owed[] = [];
     if (brewer.isMatched) {
       const epoch = String(brewer.getConfig().cipher?.epoch ?? '');
-      // Only the server knows whether who has not heard of this session yet has joined by now (and waits for that, but not behind a proxy).
+      // Only the server knows whether a patron that has not heard of this session has joined by now (and waits for that, but not behind a proxy).
       const readers = this.members.flatMap((member) => member.readers).filter(({ patron, numbers }) => {
         const had = numbers.get(brewer.brewerId);
         return brewer.patrons.has(patron.patronId) && had?.epoch === epoch && !had.again;
@@ -148,7 +148,7 @@ export class World {
     } else this.#settles('brew', brewer.brewJSON({ number, epoch: '', pad: '' }));
   }
 
-  /** All that should be connected are, all that match are matched and nobody else is, and they hear each other. */
+  /** All that should be connected are, all that match are matched and no others, and they hear each other. */
   async calm(): Promise<void> {
     const { members, problems } = this;
     const options = { timeout: 30_000, interval: 10 };
@@ -177,7 +177,7 @@ export class World {
     const begun = new Map(writers.map((writer) => [writer.brewer.brewerId, writer.next]));
     await vi.waitFor(() => {
       const wanting = readers.flatMap(({ patron, numbers }) => [...patron.brewers.keys()].filter((id) => (numbers.get(id)?.last ?? -1) < begun.get(id)!));
-      // Again, since what leaves while a link is coming back is lost.
+      // Repeatedly, as a message is lost that is sent while a link comes back.
       for (const writer of writers) if (wanting.includes(writer.brewer.brewerId)) this.brew(writer, 10);
       expect(wanting).toEqual([]);
     }, options);
@@ -200,14 +200,14 @@ export class World {
     moved.clear();
     overtaken.clear();
     for (const reader of readers) {
-      // Nothing newer has come since of who has left before.
+      // No newer message has come since from brewers that have left before.
       if (reader.home.troubles) for (const had of reader.numbers.values()) had.lacked ||= had.again;
       reader.drops = 0;
     }
     for (const member of members) member.troubles = 0;
   }
 
-  /** All applications end, and the server does. */
+  /** Disconnects all clients and closes the server. */
   async finish(): Promise<void> {
     const { members } = this;
     await Promise.all(members.map(({ client }) => client.disconnect()));
@@ -223,7 +223,7 @@ export class World {
     await this.end();
   }
 
-  /** What is owed and has not come, although nothing was told. What is amidst that which came is told by gaps, where they are numbered. */
+  /** Messages that are owed and did not come, without a report. In sealed sessions, missing messages between others are reported as gaps. */
   #lost(): string[] {
     return this.#owed.flatMap(({ reader, heard, writer, from, to, number, epoch, accepted }) => {
       const { brewerId, topic } = writer.brewer;
@@ -235,8 +235,8 @@ export class World {
   }
 
   /**
-   * Where two clients register ids that the other one has, and gives up only behind that, each waits for the other: then both are told that
-   * the id is another's, and their applications have to ask again.
+   * If two clients register ids of each other, and unregister their own only after that, each waits for the other: then both are told that
+   * the id is another client's, and their applications have to try again.
    */
   #retry({ client, refused, readers, writers }: Member): void {
     for (const reader of readers) {
@@ -255,8 +255,8 @@ export class World {
   }
 
   /**
-   * Where a client takes back at once what it has removed, what the server had said of that before it heard of it may be taken for its
-   * answer. Peers named there that went between the two are never told to have gone: nobody was left to be told of it.
+   * If a client adds at once what it has removed, a notification that the server sent before it heard of that may be taken for the answer.
+   * Peers in it that went meanwhile are never reported as gone, as the server had no registration to report to.
    */
   #enter(one: Reader | Writer, member: Member): void {
     const away = [...this.#spare, ...this.members.filter(({ wanted }) => !wanted).flatMap(({ readers, writers }) => [...readers, ...writers])];

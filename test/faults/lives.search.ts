@@ -1,20 +1,20 @@
-import { setTimeout as later } from 'node:timers'; // not one of those that are counted
+import { setTimeout as later } from 'node:timers'; // not one of the counted timers
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import fc from '../fast-check.js';
 import { World } from './lives-world.js';
 
-// A search, and not a test that has to pass: `npx vitest run --project lives`. Clients whose applications do this and that in random
-// order, while their links are cut or held up, their pages put away and the server started anew. Whatever happens: states follow each
-// other as they may, each match is told once, as is its end; every promise settles; what is brewed while matched comes once and in
-// order, or somebody is told; and after `disconnect()` nothing is left.
+// A search, and not a test that has to pass: `npx vitest run --project lives`. Applications of clients act in random order, while their
+// links are cut or delayed, their pages put away and the server restarted. In every case: states follow each other as documented; each
+// match and its end are reported once; every promise settles; messages that are brewed while matched come once and in order, or a loss is
+// reported; and `disconnect()` leaves nothing behind.
 //
-// PUBKEEPER_SEED and PUBKEEPER_PATH, which a failure tells, begin with that life; PUBKEEPER_RUNS is how many there are.
+// PUBKEEPER_SEED and PUBKEEPER_PATH, which a failure prints, begin with that life; PUBKEEPER_RUNS is the number of lives.
 //
-// What nobody promises is in lives-cast.ts and lives-world.ts, each with its reason. Of brewers that number nothing a last value may come
-// again when a match begins anew (`isAgain`), and what was brewed under a former AES-CBC key may be opened to nonsense (`guessable`). Peers
-// stay that went while a client took back what it had just removed (`ghosts`). What a brewer had sent may come behind what it brews in
-// another client (`moved`), and over another connection (`overtaken`). Two clients that move ids to and fro at once may be refused them (`#retry`).
+// Exceptions that the SDK allows are in lives-cast.ts and lives-world.ts, each with its reason. Without a sequence, a last value may come
+// again when a match begins again (`isAgain`), and a message under a former AES-CBC key may be opened to nonsense (`guessable`). Peers
+// stay that went while a client added what it had just removed (`ghosts`). Messages of a brewer may come after its messages from
+// another client (`moved`) or over another connection (`overtaken`). Two clients that exchange ids at once may be refused them (`#retry`).
 
 const { PUBKEEPER_RUNS: RUNS = 300, PUBKEEPER_SEED: SEED, PUBKEEPER_PATH: PATH } = process.env;
 
@@ -22,7 +22,7 @@ const TOPICS = ['a.b', 'a.c', 'x.y.z'] as const;
 const PATTERNS = ['a.*', '**', 'a.b', 'x.**'] as const;
 const CIPHERS = ['aes-gcm', 'aes-gcm', 'aes-cbc', 'none'] as const;
 
-/** Timers that are running, whoever has set them. Vitest keeps the true functions for itself. */
+/** Timers that are running, by whoever they were set. Vitest keeps the true functions for itself. */
 const timers = new Set<unknown>();
 beforeAll(() => {
   const { setTimeout: set, clearTimeout: clear } = globalThis;
@@ -41,7 +41,7 @@ beforeAll(() => {
 });
 afterAll(() => vi.unstubAllGlobals());
 
-/** What happens: plain data, so that a failure shows it. The first number is the member that does it. */
+/** The steps are plain data, so that a failure shows them. The first number is the member that acts. */
 const at = fc.nat(1);
 const steps = fc.oneof(
   { weight: 6, arbitrary: fc.tuple(fc.constant('read' as const), at, fc.constantFrom(...PATTERNS)) },
@@ -51,14 +51,14 @@ const steps = fc.oneof(
   { weight: 12, arbitrary: fc.tuple(fc.constant('brew' as const), at, fc.nat(3), fc.integer({ min: 1, max: 30 }), fc.constantFrom(10, 10, 10, 3000, 70_000)) },
   { weight: 3, arbitrary: fc.tuple(fc.constantFrom('cut control', 'cut relay', 'cut all', 'refuse', 'rest', 'wake', 'disconnect', 'connect', 'abort'), at) },
   { weight: 1, arbitrary: fc.tuple(fc.constant('restart' as const), at) },
-  // For less than what is waited for on such a network: a JOIN (`holdMs`), and what is on its way when a brewer leaves.
+  // Shorter than the waits on such a network: for a JOIN (`holdMs`), and for data on its way when a brewer leaves.
   { weight: 5, arbitrary: fc.tuple(fc.constant('hold' as const), at, fc.constantFrom('control', 'relay'), fc.constantFrom('up', 'down'), fc.integer({ min: 1, max: 120 })) },
   { weight: 10, arbitrary: fc.tuple(fc.constant('turns' as const), at, fc.integer({ min: 1, max: 200 })) },
   { weight: 4, arbitrary: fc.tuple(fc.constant('calm' as const), at) },
 );
 type Step = typeof steps extends fc.Arbitrary<infer T> ? T : never;
 
-/** One half of the connections to the relay, or the other. */
+/** One half or the other of the connections to the relay. */
 function relayOf({ members }: World, half: number): (path: string) => boolean {
   let index = 0;
   return (path) => !members.some((one) => one.path === path) && index++ % 2 === half;
@@ -101,7 +101,7 @@ async function take(world: World, step: Step): Promise<void> {
   }
 }
 
-it.each(['open', 'secured'] as const)('lives of random steps, profile %s', async (profile) => {
+it.each(['open', 'secured'] as const)('lives of random steps keep all promises, profile %s', async (profile) => {
   await fc.assert(
     fc.asyncProperty(fc.array(steps, { minLength: 20, maxLength: 60 }), async (list) => {
       const world = new World(profile);
@@ -110,14 +110,14 @@ it.each(['open', 'secured'] as const)('lives of random steps, profile %s', async
         for (const step of list) await take(world, step);
         await world.calm();
         await world.finish();
-        // A brewer that was removed is looked after by its patrons twice more.
+        // The patrons of a removed brewer keep a timer for it, which runs twice more.
         await vi.waitFor(() => expect(timers.size).toBe(0), { timeout: 5000 });
         expect(world.problems).toEqual([]);
       } finally {
         await world.end();
       }
     }),
-    // With real sockets a failure is not the same each time: what is shorter proves nothing.
+    // With real sockets a failure does not repeat exactly, so that shrinking proves nothing.
     { numRuns: Number(RUNS), endOnFailure: true, ...(SEED && { seed: Number(SEED) }), ...(PATH && { path: PATH }) },
   );
 });

@@ -10,21 +10,21 @@ interface Pair {
   readonly far: Socket;
   up: Way;
   down: Way;
-  /** What the first request asked for: `/ws` is control. */
+  /** The path of the first request: `/ws` is control. */
   path: string;
 }
 
-/** A TCP proxy on which a network's faults are made. Up: from the client to the server. */
+/** A TCP proxy that causes network faults. Up: from the client to the server. */
 export class FaultProxy {
-  /** What happens to the bytes of connections that come from now on. */
+  /** What happens to the bytes of later connections. */
   way: Way = 'pass';
-  /** How long bytes take, in ms. */
+  /** The delay of bytes, in ms. */
   delayMs = 0;
-  /** Told of what clients send. */
+  /** Called with the bytes that clients send. */
   sent: (bytes: Buffer) => void = () => undefined;
-  /** When each connection was dialled, in ms. */
+  /** The time of each dial, in ms. */
   readonly dials: number[] = [];
-  /** Which new connections are not taken, by what is asked for. */
+  /** Which new connections are refused, by their path. */
   refuses: (path: string) => boolean = () => false;
   readonly #pairs = new Set<Pair>();
   readonly #holds = new Set<() => void>();
@@ -37,7 +37,7 @@ export class FaultProxy {
     this.#server = createServer({ noDelay: true }, (near) => this.#accept(near));
   }
 
-  /** @param target the port that it leads to, on this machine */
+  /** @param target the port of this machine that it leads to */
   static async listen(target: () => number, port = 0): Promise<FaultProxy> {
     const proxy = new FaultProxy(target);
     proxy.#server.listen({ port, host: '127.0.0.1', backlog: 8_192 });
@@ -53,7 +53,7 @@ export class FaultProxy {
     return this.#pairs.size;
   }
 
-  /** Ends connections by RST, which no goodbye precedes. `isMeant`: which of them, by what was asked for at their beginning. */
+  /** Ends connections by RST, without a close. `isMeant`: which of them, by their path. */
   reset(isMeant: (path: string) => boolean = () => true): void {
     for (const { near, far, path } of this.#pairs) {
       if (!isMeant(path)) continue;
@@ -63,8 +63,8 @@ export class FaultProxy {
   }
 
   /**
-   * The connections that are there lead nowhere from now on, in one direction or in both; those that come are well. `isMeant`:
-   * which of them, by what was asked for at their beginning.
+   * Makes present connections lose all bytes, in one direction or in both; later ones work. `isMeant`: which of them,
+   * by their path.
    */
   blackhole(way: 'up' | 'down' | 'both', isMeant: (path: string) => boolean = () => true): void {
     for (const pair of this.#pairs) {
@@ -74,7 +74,7 @@ export class FaultProxy {
     }
   }
 
-  /** What comes from the server, or goes to it, waits until the function that is returned is called. `isMeant`: as with `reset`. */
+  /** Delays what comes from the server, or goes to it, until the returned function is called. `isMeant`: as with `reset`. */
   hold(isMeant: (path: string) => boolean, way: 'up' | 'down' = 'down'): () => void {
     const held = [...this.#pairs].filter(({ path }) => isMeant(path)).map(({ near, far }) => (way === 'up' ? near : far));
     for (const socket of held) socket.pause();
@@ -83,7 +83,7 @@ export class FaultProxy {
     return release;
   }
 
-  /** Nothing waits any longer. */
+  /** Releases everything that is held. */
   letGo(): void {
     for (const release of this.#holds) release();
   }

@@ -21,7 +21,7 @@ function reader() {
 }
 
 describe('sealed mode', () => {
-  it('delivers none of many forged frames, and counts each; one report a burst', async () => {
+  it('delivers none of many forged frames, counts each, and reports once per burst', async () => {
     const count = scale(20_000, 1_000_000);
     const { patron, heard, drops } = reader();
     const roll = dice(1);
@@ -29,7 +29,7 @@ describe('sealed mode', () => {
     for (let i = 0; i < count; i++) {
       const frame = good.slice();
       new DataView(frame.buffer).setUint32(62, roll(0xffffffff), true);
-      // Another body, another tag, or a frame sealed by another key.
+      // Another body, another tag, or a frame sealed with another key.
       if (i % 3 === 0) for (let byte = 88; byte < frame.length; byte++) frame[byte] = roll(256);
       else if (i % 3 === 1) for (let byte = frame.length - 16; byte < frame.length; byte++) frame[byte] = roll(256);
       else frame.set(otherKey(frame.subarray(0, 88)), 88);
@@ -44,7 +44,7 @@ describe('sealed mode', () => {
     expect(drops.length).toBeLessThan(count / 100);
   });
 
-  it('delivers a frame with no single bit flipped, in header or body, and counts each', async () => {
+  it('delivers no frame with a single bit flipped, in header or body, and counts each', async () => {
     const { patron, heard } = reader();
     const good = sealedFrame(Buffer.from('exactly one bit of this is not as it was'), at);
     let flips = 0;
@@ -59,7 +59,7 @@ describe('sealed mode', () => {
     report('sealed, bit flips', { flips, delivered: heard.length, counted: patron.dropped });
     expect(heard).toEqual([]);
     expect(total(patron.dropped)).toBe(flips);
-    // The original is good still: nothing of that has moved the window.
+    // The original is still accepted, as none of these has moved the window.
     patron._handleCallback(id(1), good);
     await settle();
     expect(heard).toEqual([0]);
@@ -86,7 +86,7 @@ describe('sealed mode', () => {
   });
 });
 
-/** What somebody without the key makes of a header. */
+/** The body that an attacker without the key makes for a header. */
 function otherKey(header: Uint8Array): Buffer {
   const cipher = createCipheriv('aes-256-gcm', Buffer.alloc(32, 8), Buffer.alloc(12));
   cipher.setAAD(header);

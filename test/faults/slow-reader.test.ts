@@ -7,7 +7,7 @@ import { later, start, until } from '../server/harness.js';
 import { RawRelay, encodeFrame, encodeRelay, newId } from '../server/raw-client.js';
 import { LONG, MiB, quantile, report, scale } from './kit.js';
 
-// The server in a process of its own, so that nobody here takes its time.
+// The server is a process of its own, so that this process does not slow it down.
 
 const FRAME = 32 * 1024;
 const BYTES_PER_SECOND = scale(10, 50) * 1e6;
@@ -17,7 +17,7 @@ async function metric(port: number, name: string): Promise<number> {
   return Number(new RegExp(`^pubkeeper_${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
 }
 
-/** Publishes at the given rate for so long; the healthy reader's delays in ms. */
+/** Publishes at the given rate for `ms`; returns the delays of the healthy reader in ms. */
 async function run(publisher: RawRelay, healthy: RawRelay, ms: number): Promise<{ delays: number[]; sent: number }> {
   const delays: number[] = [];
   healthy.socket.removeAllListeners('message');
@@ -27,7 +27,7 @@ async function run(publisher: RawRelay, healthy: RawRelay, ms: number): Promise<
   const begun = performance.now();
   let sent = 0;
   while (performance.now() - begun < ms) {
-    // As many as are due by now; a rate is made of time.
+    // As many frames as are due by now.
     const due = ((performance.now() - begun) / 1000) * (BYTES_PER_SECOND / FRAME);
     while (sent < due) {
       packet.writeDoubleLE(performance.now(), 40 + 88);
@@ -41,7 +41,7 @@ async function run(publisher: RawRelay, healthy: RawRelay, ms: number): Promise<
 }
 
 describe.each(['drop', 'cut'] as const)('a stalled patron (--slow-reader %s)', (mode) => {
-  it('holds at most 1 MiB, is cut or passed over within 10 s, and its neighbour gets all, as fast as without it', async () => {
+  it('holds at most 1 MiB, is cut or skipped within 10 s, and does not slow down its neighbour, which gets everything', async () => {
     const { port, url, cli } = await serve({ args: ['--token', TOKEN, '--slow-reader', mode, '--log-level', 'error'] });
     const relayUrl = url.replace('/ws', '/brew');
     const [publisher, healthy] = [await RawRelay.open(relayUrl), await RawRelay.open(relayUrl)];
@@ -54,7 +54,7 @@ describe.each(['drop', 'cut'] as const)('a stalled patron (--slow-reader %s)', (
     let within = 0;
     let begun = NaN;
     let before = NaN;
-    // In both halves of a round: what is asked of the server takes its time.
+    // Poll in both halves of a round, as polling costs the server time in both.
     let watching = true;
     const watch = (async () => {
       while (watching) {
@@ -63,7 +63,7 @@ describe.each(['drop', 'cut'] as const)('a stalled patron (--slow-reader %s)', (
         await sleep(50);
       }
     })();
-    // Several in turn: a pause of the whole machine falls into one of them, and not into the median.
+    // Several rounds: a pause of the whole machine falls into one of them, and not into the median.
     for (let round = 0; round < scale(1, 7); round++) {
       const alone = await run(publisher, healthy, phase);
       p99.alone.push(quantile(alone.delays, 0.99));
@@ -96,7 +96,7 @@ describe.each(['drop', 'cut'] as const)('a stalled patron (--slow-reader %s)', (
 });
 
 describe('a burst', () => {
-  it.each([[1], [3]])('of 20 MB reaches %i healthy patrons whole', async (patrons) => {
+  it.each([[1], [3]])('of 20 MB reaches %i healthy patrons completely', async (patrons) => {
     const server = await start();
     const clients = Array.from({ length: patrons + 1 }, () => new PubkeeperClient({ server: server.url, token: server.token! }));
     for (const client of clients) later(() => client.disconnect());
@@ -117,7 +117,7 @@ describe('a burst', () => {
     expect(server.stats().drops).toEqual({});
   });
 
-  it('of many publishers in one tick reaches a healthy reader whole: what the kernel was not offered does not count', async () => {
+  it('of many publishers in one tick reaches a healthy reader completely, as bytes not yet offered to the kernel do not count', async () => {
     const server = await start({ limits: { bufferedBytes: 256 * 1024 } });
     const reader = await RawRelay.open(server.relayUrl);
     const writers = await Promise.all(Array.from({ length: 20 }, () => RawRelay.open(server.relayUrl)));
@@ -130,7 +130,7 @@ describe('a burst', () => {
     expect(reader.inbox.waiting).toHaveLength(60);
   });
 
-  it('beyond a small limit leaves a healthy reader alive, and holds its publisher up for nobody', async () => {
+  it('beyond a small limit does not cut a healthy reader, and does not hold its publisher up', async () => {
     const server = await start({ limits: { bufferedBytes: 8 * 1024 } });
     const [publisher, reader] = [await RawRelay.open(server.relayUrl, ['pubkeeper-relay-2']), await RawRelay.open(server.relayUrl)];
     const topics = Array.from({ length: 6 }, (_topic, i) => `t.${i}`);
@@ -143,7 +143,7 @@ describe('a burst', () => {
     expect(server.stats().drops).toEqual({});
   });
 
-  it('to a patron that reads slowly, and alone, makes its brewer wait and loses nothing', async () => {
+  it('to a slow patron without others makes its brewer wait, and loses nothing', async () => {
     const server = await start();
     const [publisher, reader] = [await RawRelay.open(server.relayUrl), await RawRelay.open(server.relayUrl)];
     reader.join('t');
@@ -152,7 +152,7 @@ describe('a burst', () => {
     let read = 0;
     reader.socket.removeAllListeners('message');
     reader.socket.on('message', () => {
-      // A while for each MiB: far slower than it is sent.
+      // Pause after each MiB, so that it reads far slower than the brewer sends.
       if (++read % 16) return;
       reader.socket.pause();
       setTimeout(() => reader.socket.resume(), 20);

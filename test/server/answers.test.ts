@@ -1,17 +1,17 @@
-// What plain HTTP is answered with beside its words: headers, and when the connection ends.
+// Answers to plain HTTP requests: their headers, and whether the connection is closed.
 import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { later, start } from './harness.js';
 
-/** A connection, kept open by this end whatever the server does. */
+/** A connection that this end keeps open, whatever the server does. */
 function open(port: number): Socket {
   const tcp = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => undefined);
   later(async () => void tcp.destroy());
   return tcp;
 }
 
-/** The head and the body of the answer to a request; the connection stays, if the server lets it. */
+/** The head and the body of the answer to a request. The connection stays open if the server keeps it. */
 async function ask(port: number, request: string, body = ''): Promise<{ tcp: Socket; status: string; headers: Record<string, string>; body: string }> {
   const tcp = open(port);
   tcp.write(`${request}\r\nHost: x\r\n\r\n${body}`);
@@ -31,7 +31,7 @@ async function ask(port: number, request: string, body = ''): Promise<{ tcp: Soc
 
 const SECURITY = { 'content-security-policy': expect.stringMatching(/^default-src 'self'/) as string, 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer', 'cross-origin-resource-policy': 'same-origin' };
 
-it('says with 426 what to upgrade to, and guards its pages on each port', async () => {
+it('answers plain HTTP with 426 and an Upgrade header, and with security headers on each port', async () => {
   const server = await start({ relayPort: 0 });
   for (const [port, path] of [[server.port, '/ws'], [server.port, '/brew'], [Number(new URL(server.relayUrl).port), '/any']] as const) {
     const { status, headers } = await ask(port, `GET ${path} HTTP/1.1`);
@@ -40,7 +40,7 @@ it('says with 426 what to upgrade to, and guards its pages on each port', async 
   }
 });
 
-it('ends a connection whose request brings something, as nobody reads it, and no other', async () => {
+it('closes a connection after the answer if its request has a body, and keeps others open', async () => {
   const server = await start();
   for (const [request, body, connection] of [
     ['GET /healthz HTTP/1.1', '', 'keep-alive'],
@@ -53,7 +53,7 @@ it('ends a connection whose request brings something, as nobody reads it, and no
   }
 });
 
-it('guards what it says to a WebSocket that it refuses, and does not keep who never ends', async () => {
+it('refuses a WebSocket with security headers, and cuts the connection if the other end does not close it', async () => {
   const server = await start({ limits: { connectionsPerAddress: 1 } });
   const handshake = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==';
   const { tcp, status, headers, body } = await ask(server.port, `GET /none HTTP/1.1\r\n${handshake}`);
@@ -61,6 +61,6 @@ it('guards what it says to a WebSocket that it refuses, and does not keep who ne
   expect(headers).toMatchObject({ connection: 'close', 'content-type': 'text/plain; charset=utf-8', ...SECURITY });
   expect(body).toMatch(/^There is .*\n$/);
   expect(tcp.destroyed).toBe(false);
-  // The one place that there is for this address is free again.
+  // The connection no longer counts for the limit of this address.
   for (let is = 0; is !== 200; ) is = (await fetch(`http://127.0.0.1:${server.port}/healthz`).catch(() => ({ status: 0 }))).status;
 });

@@ -10,7 +10,7 @@ import { heap } from '../faults/kit.js';
 const SECRET = 'secret-3f9a17';
 
 describe('Tokens', () => {
-  it('knows its tokens and their rights', () => {
+  it('returns the rights of its tokens, and none for others', () => {
     const tokens = new Tokens({
       reader: [{ topic: 'plant.**', read: true }],
       writer: [{ topic: 'plant.*', read: false, write: true }, { topic: 'log', write: true }],
@@ -26,12 +26,12 @@ describe('Tokens', () => {
     }
   });
 
-  it('allows nothing that is no topic', () => {
+  it('allows only valid topics', () => {
     const rights = rightsOf([{ topic: '**', read: true, write: true }]);
     for (const may of [rights.mayRead, rights.mayWrite]) expect(['a', 'a.b', '*', 'a.**', '', 'a..b'].map((topic) => may(topic))).toEqual([true, true, false, false, false, false]);
   });
 
-  it('is not harmed by names that objects have', () => {
+  it('treats names of Object.prototype as any other token', () => {
     const tokens = new Tokens(JSON.parse('{"__proto__": [{"topic": "a", "read": true}], "constructor": []}'));
     expect(tokens.authenticate('__proto__')!.mayRead('a')).toBe(true);
     expect(tokens.authenticate('toString')).toBeUndefined();
@@ -94,7 +94,7 @@ describe('readTokens', () => {
     expect(String((error as Error).cause) + JSON.stringify(error) + (error as Error).stack).not.toContain(SECRET);
   });
 
-  it('says that a file is missing', async () => {
+  it('reports a file that is missing', async () => {
     await expect(readTokens(join(directory, 'none.json'))).rejects.toMatchObject({
       code: 'OPTION_INVALID',
       message: expect.stringMatching(/none\.json" does not exist/) as string,
@@ -102,11 +102,11 @@ describe('readTokens', () => {
   });
 });
 
-it('rights hold little, whatever they are asked: each connection with a signed token has its own', async () => {
+it('rights use little memory, whatever topics are asked for, as each connection with a signed token has its own', async () => {
   const topics = Array.from({ length: 5000 }, (_none, i) => `plant.${i}.temperature`);
   const before = await heap();
   const rights = Array.from({ length: 50 }, () => rightsOf([{ topic: 'plant.**', read: true }]));
-  // As often as it takes for all of them to be kept, were they.
+  // As often as needed to keep all topics, if they were kept.
   for (let i = 0; i < 8; i++) for (const { mayRead } of rights) for (const topic of topics) if (!mayRead(topic)) throw new Error(topic);
   expect(((await heap()) - before) / rights.length).toBeLessThan(32 * 1024);
 });

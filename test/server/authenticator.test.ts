@@ -1,4 +1,4 @@
-// Authenticators of one's own: what they answer late, in another way, or wrongly.
+// Custom authenticators: with late, unusual or wrong answers.
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { hashToken } from '../../src/server/auth.js';
@@ -9,10 +9,10 @@ import { RawControl } from './raw-client.js';
 
 const ALL: Rights = { mayRead: () => true, mayWrite: () => true };
 
-/** An answer of another realm, as a test runner or an embedding has them. */
+/** An answer of another realm, as with a test runner or an embedding. */
 const foreign = (value: unknown): Promise<Rights | undefined> => runInNewContext('Promise.resolve(value)', { value }) as Promise<Rights | undefined>;
 
-describe('an authenticator of one\u2019s own', () => {
+describe('a custom authenticator', () => {
   it.each<[string, Authenticator['authenticate']]>([
     ['promises of another realm', (token) => foreign(token === 'good' ? ALL : undefined)],
     ['what has nothing but then()', (token) => ({ then: (resolve: (rights: unknown) => void) => resolve(token === 'good' ? ALL : undefined) }) as Promise<Rights | undefined>],
@@ -34,7 +34,7 @@ describe('an authenticator of one\u2019s own', () => {
     ['an expiry that is no number', { ...ALL, expiresAt: '2030-01-01' }],
     ['readable topics that are no list', { ...ALL, reads: 'a.b' }],
     ['readable topics that are no patterns', { ...ALL, reads: ['a..b'] }],
-  ])('lets nobody in by %s, and the log says what it must be', async (_name, answer) => {
+  ])('authenticates nobody by %s, and the log says what the answer must be', async (_name, answer) => {
     const told: string[] = [];
     const logger = { warn: () => undefined, error: (...data: unknown[]) => void told.push(data.map(String).join(' ')) };
     const server = await start({ tokens: { authenticate: () => answer as unknown as Rights }, logger });
@@ -46,7 +46,7 @@ describe('an authenticator of one\u2019s own', () => {
   });
 });
 
-it('lets nobody in who has gone while the token was checked', async () => {
+it('a client that disconnects while its token is checked is not authenticated', async () => {
   let admit: ((rights: Rights) => void) | undefined;
   const checked = new Promise<Rights>((resolve) => (admit = resolve));
   const server = await start({ tokens: { authenticate: () => checked } });
@@ -61,7 +61,7 @@ it('lets nobody in who has gone while the token was checked', async () => {
   expect(server.stats()).toMatchObject({ controlConnections: 0, clients: 0 });
 });
 
-it.each([undefined, null, 'down'])('costs one connection where it fails by %s, which is no error', async (why) => {
+it.each([undefined, null, 'down'])('an authenticator that rejects with %s, which is not an error, costs one connection', async (why) => {
   const told: unknown[] = [];
   const server = await start({ tokens: { authenticate: () => Promise.reject(why) }, logger: { warn: () => undefined, error: (...data: unknown[]) => void told.push(data[0]) } });
   const client = await RawControl.open(server.url, '1.1');
@@ -70,8 +70,8 @@ it.each([undefined, null, 'down'])('costs one connection where it fails by %s, w
   expect(told).toEqual([expect.stringContaining('A control connection ended by a fault of the server')]);
 });
 
-it('closes when the token is not checked in time, and says that it came', async () => {
-  // However long the token takes on a busy machine: the time passes when it is there.
+it('a connection is closed when its token is not checked in time, and the error says that a token came', async () => {
+  // The fake clock moves when the token has come, however long that takes on a busy machine.
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   let isAsked!: () => void;
@@ -82,11 +82,11 @@ it('closes when the token is not checked in time, and says that it came', async 
   await asked;
   vi.advanceTimersByTime(50);
   expect(await client.expect(99)).toMatchObject({ code: 'TIMEOUT', message: 'The token was not checked within 50 ms.' });
-  vi.advanceTimersByTime(2_000); // whose token is being checked is not read from, and its answer to the close not either: it is cut
+  vi.advanceTimersByTime(2_000); // while a token is checked, nothing is read from its connection, not even the answer to the close, so it is cut
   expect((await client.closed).code).toBe(CloseCode.AUTH_TIMEOUT);
 });
 
-it('lets a client stay as long as its rights say, also longer than a timer can last, and then no more', async () => {
+it('a client stays until its rights expire, also longer than the longest timer, and is closed then', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
   onTestFinished(() => void vi.useRealTimers());
   const lasts = 2 ** 31 + 60_000;
@@ -110,7 +110,7 @@ describe('reload() with an authenticator', () => {
     return { codes: (await Promise.all(clients.map(({ closed }) => closed))).map(({ code }) => code), told };
   };
 
-  it('that is the same as before closes whom that does not know any more, also whose token it was still looking at', async () => {
+  it('that has not changed closes clients whose tokens it does not know any more, also one whose token is being checked', async () => {
     const known = new Set(['kept', 'revoked', 'late']);
     let admit!: () => void;
     let isAsked!: () => void;
@@ -134,12 +134,12 @@ describe('reload() with an authenticator', () => {
     expect(server.stats()).toMatchObject({ clients: 1, drops: { unauthorized: 2 } });
   });
 
-  it('that gives no verdict has everybody come again', async () => {
+  it('that gives no verdict closes all clients so that they reconnect', async () => {
     const later = (() => Promise.resolve('same')) as unknown as () => 'same';
     expect(await reloaded(later)).toEqual({ codes: [CloseCode.TOKEN_EXPIRED, CloseCode.TOKEN_EXPIRED], told: [] });
   });
 
-  it('that throws has everybody come again too, and the log says why', async () => {
+  it('that throws closes all clients so that they reconnect, and the log says why', async () => {
     const { codes, told } = await reloaded(() => {
       throw new Error('no database');
     });

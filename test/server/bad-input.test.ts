@@ -1,4 +1,4 @@
-// What bad input gets: a refusal that says why, a count, and a server that goes on.
+// Bad input is refused with a reason and counted, and the server continues.
 import fc from '../fast-check.js';
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
@@ -9,7 +9,7 @@ import { RawControl, dial, encodeControl, encodeFrame, encodeRelay, newId, refus
 
 const WEB = [{ name: 'websocket' }];
 
-/** Control packets that are none. */
+/** Control packets that are not valid. */
 const MALFORMED: readonly (readonly [what: string, bytes: Buffer])[] = [
   ['nothing', Buffer.alloc(0)],
   ['half a header', Buffer.alloc(5)],
@@ -27,7 +27,7 @@ const MALFORMED: readonly (readonly [what: string, bytes: Buffer])[] = [
 ];
 
 describe('before authentication', () => {
-  it('refuses a wrong token: AUTHENTICATED(false), which is the answer, then ERROR, which says why, then close', async () => {
+  it('answers a wrong token with AUTHENTICATED(false), then an ERROR with the reason, then a close', async () => {
     const server = await start();
     for (const token of ['wrong', '', '__proto__', server.token!.slice(1)]) {
       const client = await RawControl.open(server.url);
@@ -41,7 +41,7 @@ describe('before authentication', () => {
     expect(server.stats().drops).toEqual({ unauthorized: 4 });
   });
 
-  // What is well-formed and not the first packet is another fault than what is malformed.
+  // A well-formed packet that may not be the first one is a different error than a malformed packet.
   const early = ['a packet of servers', 'a later packet', 'a PING'];
   it.each([...MALFORMED, ['a later packet', encodeControl(40, { brews: [], bridge_mode: false })] as const, ['a PING', encodeControl(60, {})] as const])(
     'closes on %s',
@@ -55,7 +55,7 @@ describe('before authentication', () => {
     },
   );
 
-  it('closes on a packet that is longer than 64 KiB, and takes any token that is not', async () => {
+  it('closes on a packet that is longer than 64 KiB, and accepts any token up to that length', async () => {
     const longest = 'x'.repeat(0xffff - '{"token":""}'.length);
     const server = await start({ tokens: { [longest]: [], [`${longest}x`]: [] } });
     const client = await RawControl.open(server.url);
@@ -66,7 +66,7 @@ describe('before authentication', () => {
     for (const version of ['1.0', '1.1'] as const) expect(await connect(server, { version, token: longest })).toBeDefined();
   });
 
-  it('closes on text', async () => {
+  it('closes on a text message', async () => {
     const server = await start();
     const client = await RawControl.open(server.url);
     client.socket.send('hello');
@@ -75,7 +75,7 @@ describe('before authentication', () => {
   });
 
   it('closes when no token comes in time', async () => {
-    // However long a connection takes on a busy machine: the time passes when it is there.
+    // The fake clock moves when the connection is open, however long that takes on a busy machine.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
     const server = await start({ authMs: 30 });
@@ -90,7 +90,7 @@ describe('before authentication', () => {
     expect(server.stats().drops).toEqual({ 'auth-timeout': 1 });
   });
 
-  it('handles what was sent behind the token in its order', async () => {
+  it('handles packets that were sent right after the token in order', async () => {
     const server = await start({ tokens: { authenticate: (token) => Promise.resolve(token === 'slow' ? { mayRead: () => true, mayWrite: () => true } : undefined) }, limits: { packetsBeforeAuth: 51 } });
     const client = await RawControl.open(server.url);
     client.send(1, { token: 'slow' });
@@ -99,7 +99,7 @@ describe('before authentication', () => {
     for (let i = 0; i < 50; i++) expect(await client.expect(12)).toEqual({ patron_id: String(i).padStart(32, '0'), brewers: [] });
   });
 
-  it('survives an authenticator that throws', async () => {
+  it('closes the connection when the authenticator throws', async () => {
     const faults: unknown[] = [];
     const logger = { warn: () => undefined, error: (...data: unknown[]) => void faults.push(data) };
     const server = await start({ logger, tokens: { authenticate: (token) => (token ? Promise.reject(new Error('boom')) : fail()) } });
@@ -108,7 +108,7 @@ describe('before authentication', () => {
       client.send(1, { token });
       expect((await client.closed).code).toBe(CloseCode.SERVER_FAULT);
     }
-    // The sentence says it all: pino prints nothing else.
+    // The message has all that is needed, as pino prints nothing else.
     expect(faults).toEqual(Array(2).fill(['A control connection ended by a fault of the server: boom', new Error('boom')]));
   });
 });
@@ -118,7 +118,7 @@ function fail(): never {
 }
 
 describe('after authentication', () => {
-  it('answers everything that is malformed by an ERROR, and goes on', async () => {
+  it('answers each malformed packet with an ERROR, and handles the next packet', async () => {
     const server = await start();
     const client = await connect(server);
     for (const [what, bytes] of MALFORMED) {
@@ -129,7 +129,7 @@ describe('after authentication', () => {
     expect(await client.expect(99)).toMatchObject({ code: 'PACKET_INVALID' });
     client.send(1, { token: server.token });
     expect(await client.expect(99)).toMatchObject({ code: 'PROTOCOL_ERROR' });
-    // Ignored: unknown types, bridging, states, errors.
+    // These are ignored: unknown types, bridging, states, errors.
     client.send(50, {});
     client.send(30, {});
     client.send(41, { brew: 'websocket', state: 'x' });
@@ -140,7 +140,7 @@ describe('after authentication', () => {
     expect(server.stats().drops).toEqual({ 'control-packet': MALFORMED.length, 'control-text': 1, 'control-unknown': 2 });
   });
 
-  it('refuses a brewer without the right, a pattern for a topic and a malformed pattern', async () => {
+  it('refuses a brewer without the right to write, a pattern in place of a topic, and a malformed pattern', async () => {
     const server = await start({ tokens: { t: [{ topic: 'open.*', read: true, write: true }] } });
     const client = await connect(server, { token: 't' });
     const [brewer_id, patron_id] = [newId(), newId()];
@@ -162,7 +162,7 @@ describe('after authentication', () => {
     expect(await client.expect(12)).toEqual({ patron_id, brewers: [] });
   });
 
-  it('is not harmed by names that objects have', async () => {
+  it('treats names of Object.prototype as any other name', async () => {
     const server = await start();
     const [b, p] = [await connect(server), await connect(server)];
     const [brewer_id, patron_id] = [newId(), newId()];
@@ -180,7 +180,7 @@ describe('after authentication', () => {
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   });
 
-  it('closes on a message that is too long, with 1009 and a sentence', async () => {
+  it('closes on a message that is too long, with 1009 and a reason', async () => {
     const tooLong = { code: 1009, reason: 'A message is longer than this server accepts (maxMessageBytes): send it in parts.' };
     const server = await start({ maxMessageBytes: 2000 });
     const client = await connect(server);
@@ -194,13 +194,13 @@ describe('after authentication', () => {
     expect(server.stats()).toMatchObject({ published: 1, drops: { 'too-long': 2 } });
   });
 
-  it('survives any bytes on control and relay', async () => {
+  it('survives any bytes on control and relay connections', async () => {
     const server = await start();
     const client = await connect(server);
     const relay = await joinRelay(server);
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
-      // Close to real: a true header in front of any JSON.
+      // Close to real packets: a correct header before any JSON.
       fc.tuple(fc.constantFrom(1, 2, 10, 11, 12, 20, 21, 22, 30, 40, 41, 60, 99), fc.json()).map(([type, json]) => encodeControl(type, JSON.parse(json))),
     );
     for (const message of fc.sample(bytes, 1500)) {
@@ -215,7 +215,7 @@ describe('after authentication', () => {
 });
 
 describe('the relay', () => {
-  it('counts what is malformed, and goes on', async () => {
+  it('counts malformed messages, and handles the next one', async () => {
     const server = await start();
     const relay = await joinRelay(server);
     relay.socket.send('text');
@@ -233,7 +233,7 @@ describe('the relay', () => {
     });
   });
 
-  it('cuts a reader that does not read, and its neighbour gets everything', async () => {
+  it('cuts a reader that does not read, and delivers everything to another reader', async () => {
     const server = await start({ limits: { slowReader: 'cut' } });
     const [slow, healthy, publisher] = [await joinRelay(server), await joinRelay(server), await joinRelay(server)];
     for (const reader of [slow, healthy]) {
@@ -250,7 +250,7 @@ describe('the relay', () => {
       expect((await healthy.text()).length).toBe(text.length);
     }
     expect(server.stats().drops).toMatchObject({ 'slow-reader': 1 });
-    // Its close may or may not get through what waits in front of it; it is gone within two seconds.
+    // The close frame may not arrive behind the data that waits; the connection ends within two seconds.
     await until(() => server.stats().relayConnections === 2);
     slow.socket.resume();
     expect([CloseCode.SLOW_READER, 1006]).toContain((await slow.closed).code);
@@ -258,7 +258,7 @@ describe('the relay', () => {
 });
 
 describe('handshakes', () => {
-  it('are refused with a status and a sentence', async () => {
+  it('are refused with a status and a reason', async () => {
     const server = await start();
     const base = server.url.slice(0, -3);
     const known = 'None of the subprotocols offered is known here; known are pubkeeper-1.1, pubkeeper-1.0, pubkeeper-relay-2, pubkeeper-1.0.0.\n';
@@ -273,7 +273,7 @@ describe('handshakes', () => {
     expect(server.stats().drops).toEqual({ handshake: 4 });
   });
 
-  it('may write the name of what they want as they like', async () => {
+  it('may write the values of Connection and Upgrade in any case', async () => {
     const server = await start();
     const tcp = connectTcp(server.port, '127.0.0.1').on('error', () => undefined);
     tcp.write('GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n');
@@ -281,7 +281,7 @@ describe('handshakes', () => {
     tcp.destroy();
   });
 
-  it('of who is gone when they are refused harm nobody', async () => {
+  it('from clients that are gone when they are refused do no harm', async () => {
     const server = await start();
     const handshake = 'GET /none HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n';
     for (let i = 1; i <= 20; i++) {
@@ -293,13 +293,13 @@ describe('handshakes', () => {
     await connect(server);
   });
 
-  it('let an own rule decide on origins', async () => {
+  it('are refused or accepted by a custom rule for origins', async () => {
     const server = await start({ allowOrigin: (origin) => origin === 'https://good.example' });
     expect(await refusal(server.url, ['pubkeeper-1.1'], { origin: 'http://localhost' })).toMatchObject({ status: 403 });
     (await dial(server.url, ['pubkeeper-1.1'], { origin: 'https://good.example' })).terminate();
   });
 
-  it('of raw sockets that speak nonsense, hang up or want something else do no harm', async () => {
+  it('from raw sockets that send nonsense, hang up or want another upgrade do no harm', async () => {
     const server = await start();
     const handshake = [
       'GET /ws HTTP/1.1',
@@ -316,7 +316,7 @@ describe('handshakes', () => {
       head(...handshake.slice(0, 5)),
       head(...handshake.slice(0, 4)),
       head(...handshake, 'Sec-WebSocket-Protocol: pubkeeper-1.1, pubkeeper-1.1'),
-      // A good handshake, then frames that break the WebSocket protocol: reserved bits, no mask, a torn close.
+      // A valid handshake, then frames that break the WebSocket protocol: reserved bits, no mask, a torn close.
       `${head(...handshake)}\xff\xff\xff\xff`,
       `${head(...handshake)}\x82\x01x`,
       `${head(...handshake)}\x88\x81\0\0\0\0x`,
@@ -328,7 +328,7 @@ describe('handshakes', () => {
       socket.resume();
       socket.write(Buffer.from(text, 'latin1'));
       await closed;
-      // And one that resets the connection in the middle of it.
+      // And a connection that is reset in the middle of it.
       const rude = connectTcp(server.port, '127.0.0.1');
       rude.on('error', () => undefined);
       await once(rude, 'connect');

@@ -10,7 +10,7 @@ export const OWN: BrewDetails = { name: 'websocket', hostname: 'own', port: 1 };
 export const FOREIGN: BrewDetails = { name: 'websocket', hostname: 'elsewhere', port: 1 };
 const keyOf = (topic: string): string => hashKey(topicHash(topic));
 
-/** A clock that goes on when told to. */
+/** A clock that moves only when told to. */
 class Clock {
   now = 0;
   readonly #timers = new Map<number, { at: number; run: () => void }>();
@@ -36,7 +36,7 @@ class Clock {
     }
   }
 
-  /** The process has stood still: what is due by now runs, and nothing of what that begins. */
+  /** As after a pause of the process: runs what is due by now, and nothing that this starts. */
   pause(ms: number): void {
     this.now += ms;
     for (const [id, { at, run }] of [...this.#timers]) {
@@ -46,14 +46,14 @@ class Clock {
   }
 }
 
-/** A matchmaker behind a barrier, with a relay that is only numbers. What is sent is kept as `client type ids`. */
+/** A matchmaker behind a barrier, with a relay that is only numbers. Sent packets are kept as `client type ids`. */
 export class Bench {
   readonly clock = new Clock();
   readonly joins = new Map<string, number>();
   readonly live = new Set<Match<string>>();
-  /** PATRON_NOTIFYs that were not held any longer. */
+  /** PATRON_NOTIFYs that are not held any longer. */
   late = 0;
-  /** PATRON_NOTIFYs that the matchmaker gave out: answers, and later matches. */
+  /** PATRON_NOTIFYs that the matchmaker emitted: answers, and later matches. */
   answers = 0;
   later = 0;
   readonly sent: [client: string, packet: Packet][] = [];
@@ -109,7 +109,7 @@ export class Bench {
     if (by > 0) this.barrier.arrived(key);
   }
 
-  /** What has been sent since the last call. */
+  /** The packets that were sent since the last call. */
   take(): string[] {
     return this.sent.splice(0).map(([client, { type, payload }]) => {
       if (type === 12) return `${client} +${payload.brewers.map((one) => one.brewer_id).join()}`;

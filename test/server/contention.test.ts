@@ -1,5 +1,5 @@
-// An id that another connection holds: how that one is asked whether it is there, and what becomes of those who wait for it meanwhile.
-// The clock stands still but where it is moved: nobody is called dead because a machine is busy, and no work counts as long.
+// An id that another connection holds: how the server probes that connection, and what happens to clients that wait for the id.
+// The clock moves only when told to, so that no holder is taken for dead on a busy machine, and no work counts as long.
 import { once } from 'node:events';
 import { beforeEach, expect, it, vi } from 'vitest';
 import type { PubkeeperServer } from '../../src/server/index.js';
@@ -7,7 +7,7 @@ import { connect, joinRelay, start, until } from './harness.js';
 import { RawControl, newId } from './raw-client.js';
 import type { RawRelay } from './raw-client.js';
 
-/** How long the holder of an id has to give a sign of life. */
+/** How long the holder of an id has to answer a probe. */
 const PROBE_MS = 2_000;
 
 beforeEach(() => {
@@ -21,15 +21,15 @@ const hold = async (client: RawControl, id: string): Promise<void> => {
   register(client, id);
   await client.expect(12);
 };
-/** What the next ping to a client says. */
+/** The data of the next ping to a client. */
 const asked = async (client: RawControl): Promise<Buffer> => ((await once(client.socket, 'ping')) as [Buffer])[0];
 const isTold = async (client: RawControl, id: string): Promise<void> => expect(await client.refused()).toMatchObject({ code: 'REGISTERED_TWICE', patron_id: id });
-/** What was on its way to the server has come there. */
+/** Waits until everything that was on its way to the server has arrived there. */
 const rounds = async (client: RawControl | RawRelay): Promise<void> => {
   for (let i = 0; i < 5; i++) await client.settled();
 };
 
-it('the holder is asked anew by each newcomer, and has all the time for each answer', async () => {
+it('each newcomer makes the server probe the holder again, which has the whole time for each answer', async () => {
   const server = await start();
   const [holder, one, two, three] = [await connect(server, { autoPong: false }), await connect(server), await connect(server), await connect(server)];
   const id = newId();
@@ -53,7 +53,7 @@ it('the holder is asked anew by each newcomer, and has all the time for each ans
   expect(await holder.closed).toMatchObject({ code: 1006 });
 });
 
-/** A holder that answers no ping, and one who wants its id: it has been asked by now, with `mark`. */
+/** A holder that answers no ping, and a client `one` that wants its id; the server has probed the holder with `mark`. */
 async function contended(server: PubkeeperServer) {
   const [holder, one] = [await connect(server, { autoPong: false }), await connect(server)];
   const id = newId();
@@ -63,7 +63,7 @@ async function contended(server: PubkeeperServer) {
   return { holder, one, id, mark: await asking };
 }
 
-it('all who want the id at once are answered: one gets it', async () => {
+it('all clients that want an id at the same time are answered, and one of them gets it', async () => {
   const server = await start();
   const [two, other] = [await connect(server), await connect(server)];
   const { one, id } = await contended(server);
@@ -75,7 +75,7 @@ it('all who want the id at once are answered: one gets it', async () => {
   expect(server.stats()).toMatchObject({ clients: 3, patrons: 1 });
 });
 
-it('a holder that pings is there, though it answers none', async () => {
+it('a holder that pings counts as alive, though it answers no ping', async () => {
   const server = await start();
   const { holder, one, id } = await contended(server);
   await holder.settled();
@@ -83,26 +83,26 @@ it('a holder that pings is there, though it answers none', async () => {
   await isTold(one, id);
 });
 
-it('a holder that goes while it is asked is not waited for', async () => {
+it('the id is free at once when its holder disconnects during the probe', async () => {
   const server = await start();
   const { holder, one, id } = await contended(server);
   holder.socket.terminate();
   expect(await one.expect(12)).toEqual({ patron_id: id, brewers: [] });
 });
 
-it('a holder that is being closed is not asked', async () => {
+it('a holder that is being closed is not probed', async () => {
   const all = [{ topic: '**', read: true, write: true }];
   const server = await start({ tokens: { old: all, fresh: all } });
   const [holder, one] = [await connect(server, { token: 'old' }), await connect(server, { token: 'fresh' })];
   const id = newId();
   await hold(holder, id);
-  holder.socket.pause(); // it does not answer the close
+  holder.socket.pause(); // so that it does not answer the close
   server.reload({ tokens: { fresh: all } });
   register(one, id);
   expect(await one.expect(12)).toEqual({ patron_id: id, brewers: [] });
 });
 
-it('a holder that is not read from, because it waits itself, is not called dead', async () => {
+it('a holder from which the server does not read, as it waits for an id itself, is not taken for dead', async () => {
   const server = await start();
   const [dead, deaf] = [await connect(server, { autoPong: false }), await connect(server, { autoPong: false })];
   const [holder, one] = [await connect(server), await connect(server)];
@@ -126,7 +126,7 @@ it('a holder that is not read from, because it waits itself, is not called dead'
   await until(() => server.stats().clients === 2);
 });
 
-it('what came at once with what waits is done in its order, a ping too; and not at all where the token is revoked meanwhile', async () => {
+it('packets and a ping that came together with one that waits are handled in order, and not at all when the token is revoked', async () => {
   const all = [{ topic: '**', read: true, write: true }];
   const server = await start({ tokens: { kept: all, revoked: all } });
   const [holder, one, two] = [await connect(server, { token: 'kept', autoPong: false }), await connect(server, { token: 'kept' }), await connect(server, { token: 'revoked' })];
@@ -158,7 +158,7 @@ it('what came at once with what waits is done in its order, a ping too; and not 
   expect(server.stats().patrons).toBe(1);
 });
 
-it('who waits is not read from', async () => {
+it('the server does not read from a client that waits for an id', async () => {
   const server = await start();
   const { holder, one, id, mark } = await contended(server);
   one.socket.send('text');
@@ -169,7 +169,7 @@ it('who waits is not read from', async () => {
   expect(await one.expect(99)).toMatchObject({ code: 'PACKET_INVALID' });
 });
 
-/** One that waits for an id, and has sent too much. */
+/** A client that waits for an id, and has exceeded its rate. */
 async function resting() {
   const server = await start({ limits: { packetsPerSecond: 1, packetBurst: 4 } });
   const holder = await connect(server, { autoPong: false });
@@ -184,21 +184,21 @@ async function resting() {
   return { server, holder, one, id, mark: await mark };
 }
 
-it('who has sent too much, and waits, is read when both are over', async () => {
+it('the server reads from a client that waits for an id and has exceeded its rate when both are over', async () => {
   const { server, holder, one, id, mark } = await resting();
   holder.socket.pong(mark);
   await isTold(one, id);
   const late = newId();
   register(one, late);
-  await rounds(await joinRelay(server)); // its pings are none of those packets
+  await rounds(await joinRelay(server)); // the pings of a relay connection do not count for the rate of packets
   expect(server.stats().patrons).toBe(3);
   vi.advanceTimersByTime(1_000);
-  expect(await one.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' }); // this one too
+  expect(await one.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' }); // this packet exceeds the rate too
   expect(await one.expect(12)).toEqual({ patron_id: late, brewers: [] });
   vi.advanceTimersByTime(1_000);
 });
 
-it('who waits is not read from when it has rested meanwhile', async () => {
+it('the server does not read from a client that waits for an id when its rest for its rate is over', async () => {
   const { server, holder, one, id, mark } = await resting();
   one.socket.send('text');
   vi.advanceTimersByTime(1_000);
@@ -210,7 +210,7 @@ it('who waits is not read from when it has rested meanwhile', async () => {
   vi.advanceTimersByTime(1_000);
 });
 
-it('a connection that has gone leaves no timer behind, whatever it was waiting for', async () => {
+it('a connection that has ended leaves no timer, whatever it was waiting for', async () => {
   const rights = { mayRead: () => true, mayWrite: () => true, expiresAt: Date.now() + 3_600_000 };
   const server = await start({ tokens: { authenticate: () => rights }, limits: { packetsPerSecond: 1, packetBurst: 2, relayMessagesPerSecond: 1 } });
   const [stranger, client, relay] = [await RawControl.open(server.url), await connect(server, { token: 'x' }), await joinRelay(server)];

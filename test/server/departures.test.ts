@@ -1,4 +1,4 @@
-// What a connection that ends leaves behind: one with very many pairs is removed in steps, and others are served meanwhile.
+// When a connection with very many pairs ends, they are removed in steps, so that other connections are served meanwhile.
 import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import type { PubkeeperServer } from '../../src/server/index.js';
@@ -10,7 +10,7 @@ import type { RawControl } from './raw-client.js';
 const WEB = [{ name: 'websocket' }];
 const SIDE = 60;
 
-/** Two clients of as many brewers and patrons, all of which are matched with each other. */
+/** Two clients, with as many brewers as patrons, all matched with each other. */
 async function crowd(server: PubkeeperServer): Promise<{ brewers: RawControl; patrons: RawControl; ids: readonly string[] }> {
   const [brewers, patrons] = [await connect(server, { autoPong: false }), await connect(server)];
   for (let i = 0; i < SIDE; i++) patrons.send(20, { topic: '**', patron_id: newId(), brews: WEB });
@@ -21,7 +21,7 @@ async function crowd(server: PubkeeperServer): Promise<{ brewers: RawControl; pa
   return { brewers, patrons, ids };
 }
 
-it('many pairs end in several turns, and the other side is told of each of them once', async () => {
+it('many pairs end in several turns, and the other client is notified of each pair once', async () => {
   const server = await start();
   const { brewers, patrons, ids } = await crowd(server);
   await patrons.settled();
@@ -36,7 +36,7 @@ it('many pairs end in several turns, and the other side is told of each of them 
   expect(new Set(told.map((pair) => pair.split(' ')[0]))).toEqual(new Set(ids));
 });
 
-it('an id of a connection that is being removed is free at once, while the rest of it goes in its turn', async () => {
+it('an id of a connection that is being removed is free at once, while its other registrations are removed in turns', async () => {
   const server = await start();
   const { brewers, ids } = await crowd(server);
   const next = await connect(server);
@@ -50,7 +50,7 @@ it('an id of a connection that is being removed is free at once, while the rest 
   expect(server.stats()).toMatchObject({ brewers: 1, matches: SIDE });
 });
 
-it('what is being removed when the server closes is removed at once', () => {
+it('registrations that are being removed in turns are removed at once when the server closes', () => {
   const matches = { size: 1500 };
   const ends = ['one', 'two', 'three'].map((id) => ({ id, matches }));
   const left = new Map([['a', { brewers: new Set(ends), patrons: new Set<never>(), pairs: 4500 }]]);

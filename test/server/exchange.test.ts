@@ -36,7 +36,7 @@ describe.each([
     for (const text of ['one', 'two', 'three']) publisher.publish(topic, brewer_id, text);
     expect([await reader.text(), await reader.text(), await reader.text()]).toEqual(['one', 'two', 'three']);
 
-    // The last value, at once, for who joins now.
+    // A relay connection that joins now gets the last value at once.
     const late = await joinRelay(server);
     late.join(topic);
     expect(await late.text()).toBe('three');
@@ -56,7 +56,7 @@ describe.each([
     expect(server.stats().brewers).toBe(0);
   });
 
-  it('unregisters everything of a client whose connection breaks, and takes it back with the same ids', async () => {
+  it('unregisters everything when a connection is lost, and accepts the same ids on the next connection', async () => {
     const server = await start(options);
     const [b, p] = [await connect(server, { version }), await connect(server, { version })];
     const [brewer_id, patron_id] = [newId(), newId()];
@@ -76,7 +76,7 @@ describe.each([
 });
 
 describe('connections', () => {
-  it('are told apart by path when no subprotocol is offered', async () => {
+  it('are recognised by their path when no subprotocol is offered', async () => {
     const server = await start({ relayPort: 0 });
     const base = server.url.slice(0, -3);
     for (const path of ['/ws', '/', '/ws?x=1']) {
@@ -89,17 +89,17 @@ describe('connections', () => {
     await reader.settled();
     publisher.publish('a', newId(), 'across both ports');
     expect(await reader.text()).toBe('across both ports');
-    // What offers something unknown on the relay's own port gets it back.
+    // On its own port the relay accepts an unknown subprotocol.
     expect((await RawRelay.open(server.relayUrl, ['x', 'y'])).socket.protocol).toBe('x');
   });
 
-  it('of a client that takes the relay’s own port for the control server’s are refused at once', async () => {
+  it('are refused at once when a client takes the relay’s own port for that of the control server', async () => {
     const server = await start({ relayPort: 0 });
     const client = new PubkeeperClient({ server: server.relayUrl, token: server.token! });
     await expect(client.connect()).rejects.toMatchObject({ code: 'SUBPROTOCOL_REFUSED', message: expect.stringContaining('speaks none of pubkeeper-1.1') as string });
   });
 
-  it('get the heartbeat announced, and a PING back', async () => {
+  it('get the heartbeat announced, and their PINGs answered', async () => {
     const server = await start();
     for (const version of ['1.0', '1.1'] as const) {
       const client = await RawControl.open(server.url, version);
@@ -109,7 +109,7 @@ describe('connections', () => {
     }
   });
 
-  it('of version 1.0 get an answer that is too long in several packets', async () => {
+  it('of version 1.0 get an answer that is too long for a packet in several packets', async () => {
     const server = await start();
     const [b, p] = [await connect(server), await connect(server, { version: '1.0' })];
     const ids = Array.from({ length: 600 }, newId);
@@ -124,12 +124,12 @@ describe('connections', () => {
     expect(found.sort()).toEqual(ids.sort());
   });
 
-  it('that are silent are cut, those that answer pings are not', async () => {
+  it('are cut when they are silent, and not when they answer pings', async () => {
     const server = await start({ heartbeatMs: 40 });
     const [alive, relay] = [await connect(server), await joinRelay(server)];
-    // Who has said goodbye is not missed.
+    // A connection that was closed is not counted as silent.
     await (await joinRelay(server)).close();
-    // One after the other: those that only answer have been there for twice as long as silence may last, and have said nothing else.
+    // One after the other, so that the others have lived for twice the longest silence with nothing but answers to pings.
     for (let cut = 1; cut <= 2; cut++) {
       const deaf = await connect(server, { autoPong: false });
       expect(await deaf.closed).toMatchObject({ code: 1006 });
@@ -140,13 +140,13 @@ describe('connections', () => {
     await until(() => server.stats().controlConnections + server.stats().relayConnections === 2);
     expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 1, drops: { silent: 3 } });
     await Promise.all([alive.settled(), relay.settled()]);
-    expect(relay.inbox.waiting).toEqual([]); // signs of life are of protocol 2
+    expect(relay.inbox.waiting).toEqual([]); // relay protocol 1.0 has no heartbeat packets
   });
 });
 
 describe('an id that another connection holds', () => {
   const register = (brewer_id: string) => ({ topic: 'a', brewer_id, brewer_config: {}, brews: WEB });
-  /** One holds an id and answers no ping; the other wants it, and is being waited for: the one sends something meanwhile. */
+  /** `one` holds an id and answers no ping, but sends something while `two` waits for that id. */
   const contended = async () => {
     const server = await start({ heartbeatMs: 200 });
     const [one, two] = [await connect(server, { autoPong: false }), await connect(server)];
@@ -159,21 +159,21 @@ describe('an id that another connection holds', () => {
     return { server, one, two, id };
   };
 
-  it('is refused while that one is alive', async () => {
+  it('is refused to a newcomer while its holder is alive', async () => {
     const server = await start();
     const [one, two] = [await connect(server), await connect(server)];
     const id = newId();
     one.send(10, register(id));
     await one.expect(22);
     two.send(10, register(id));
-    // What follows waits for its turn.
+    // The next packet waits for its turn.
     two.send(20, { topic: 'x', patron_id: id, brews: WEB });
     expect(await two.refused()).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
     expect(await two.expect(12)).toEqual({ patron_id: id, brewers: [] });
     expect(server.stats().clients).toBe(2);
   });
 
-  it('is given to the newcomer when that one has given it up, and that is on its way behind something else', async () => {
+  it('is given to a newcomer when the holder has unregistered it, also if that arrives after other packets of the holder', async () => {
     const server = await start();
     const [one, two] = [await connect(server, { autoPong: false }), await connect(server)];
     const id = newId();
@@ -181,7 +181,7 @@ describe('an id that another connection holds', () => {
     await one.expect(22);
     two.send(10, register(id));
     const [mark] = (await once(one.socket, 'ping')) as [Buffer];
-    one.socket.pong(); // to a heartbeat that had come before
+    one.socket.pong(); // as if to an earlier heartbeat
     one.send(20, { topic: 'x', patron_id: newId(), brews: WEB });
     await one.expect(12);
     one.send(11, register(id));
@@ -189,7 +189,7 @@ describe('an id that another connection holds', () => {
     expect(await two.expect(22)).toEqual({ brewer_id: id, patrons: [] });
   });
 
-  it('is given to the newcomer when that one has given it up, and what it had sent before waits for another', async () => {
+  it('is given to a newcomer when the holder has unregistered it, also if that packet waits for another id', async () => {
     const server = await start();
     const [one, two, three] = [await connect(server, { autoPong: false }), await connect(server), await connect(server)];
     const [id, other] = [newId(), newId()];
@@ -208,13 +208,13 @@ describe('an id that another connection holds', () => {
     expect(await three.expect(22)).toEqual({ brewer_id: id, patrons: [] });
   });
 
-  it('is given to the newcomer at once when that one has said that it goes, which is no silence', async () => {
+  it('is given to a newcomer at once when its holder has begun to close, which does not count as silence', async () => {
     const server = await start();
     const [one, two] = [await connect(server), await connect(server)];
     const id = newId();
     one.send(10, register(id));
     await one.expect(22);
-    // It does not hear the answer to its close, so that the server waits for the end of the connection.
+    // The holder does not read the answer to its close, so that the server waits for the end of the connection.
     one.socket.pause();
     one.socket.close();
     await two.settled();
@@ -225,33 +225,33 @@ describe('an id that another connection holds', () => {
     one.socket.terminate();
   });
 
-  it('is refused while that one sends something, though it answers no ping', async () => {
+  it('is refused to a newcomer while its holder sends something, though the holder answers no ping', async () => {
     const { two, id } = await contended();
     expect(await two.refused()).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
   });
 
-  it('is refused while that one is alive, though the server stands still until its time to answer is over', async () => {
+  it('is refused to a newcomer while its holder is alive, also when the server process stands still until the probe is over', async () => {
     const server = await start({ heartbeatMs: 200 });
     const [one, two] = [await connect(server), await connect(server)];
     const id = newId();
     one.send(10, register(id));
     await one.expect(22);
-    // The answer has left by then, and is read when this process goes on: after its timers.
+    // By then the answer is on its way, and the process reads it only after its timers have run.
     one.socket.on('ping', (mark: Buffer) => mark.length && Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250));
     two.send(10, register(id));
     expect(await two.refused()).toMatchObject({ code: 'REGISTERED_TWICE', brewer_id: id });
   });
 
-  it('is given to the newcomer when that one is being closed, though something came of it before and its end takes its time', async () => {
+  it('is given to a newcomer when its holder closes, also if packets of the holder came before and the close takes time', async () => {
     const { server, one, two, id } = await contended();
     one.socket.close(4000);
-    // The server's answer to that is not read, so that its end of the connection lasts.
+    // The answer of the server is not read, so that the server's end of the connection stays.
     one.socket.pause();
     expect(await two.expect(22)).toEqual({ brewer_id: id, patrons: [] });
     expect(server.stats()).toMatchObject({ clients: 1, brewers: 1, patrons: 0 });
   });
 
-  it('is given to the newcomer when that one is dead', async () => {
+  it('is given to a newcomer when its holder is dead', async () => {
     const server = await start({ heartbeatMs: 200 });
     const id = newId();
     const dead = await connect(server, { autoPong: false });
@@ -269,7 +269,7 @@ describe('the ready barrier', () => {
   it.each([
     ['on one port', {}],
     ['on a port of the relay’s own', { relayPort: 0 }],
-  ])('lets the very first message of a fresh pair arrive, whoever comes first (%s)', async (_layout, options) => {
+  ])('delivers the very first message of a new pair, whichever end comes first (%s)', async (_layout, options) => {
     const server = await start({ holdMs: 60_000, ...options });
     for (const patronFirst of [true, false]) {
       const [b, p] = [await connect(server), await connect(server)];
@@ -287,7 +287,7 @@ describe('the ready barrier', () => {
         registerPatron();
       }
       expect(await p.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
-      // The brewer publishes as soon as it hears of the patron, the patron joins late.
+      // The brewer publishes as soon as it hears of the patron, which joins late.
       const heard = b.expect(22).then(() => publisher.publish(topic, brewer_id, 'first'));
       await b.settled();
       expect(server.stats().heldNotifications).toBe(1);
@@ -298,7 +298,7 @@ describe('the ready barrier', () => {
     }
   });
 
-  it('does not wait for a patron that has gone without joining', async () => {
+  it('does not wait for a patron that has left without joining', async () => {
     const server = await start({ holdMs: 60_000 });
     const [b, p, late] = [await connect(server), await connect(server), await connect(server)];
     const brewer_id = newId();
@@ -311,12 +311,12 @@ describe('the ready barrier', () => {
     late.send(20, { topic: 'a', patron_id, brews: WEB });
     await late.expect(12);
     (await joinRelay(server)).join('a');
-    // Of the one that has gone it never hears.
+    // The brewer is never notified of the patron that has left.
     expect(await b.expect(22)).toMatchObject({ brewer_id, patrons: [{ patron_id }] });
     expect(server.stats().heldNotifications).toBe(0);
   });
 
-  it('gives up on a patron that does not join', async () => {
+  it('stops waiting for a patron that does not join', async () => {
     const server = await start();
     const [b, p] = [await connect(server), await connect(server)];
     const [brewer_id, patron_id] = [newId(), newId()];
@@ -330,8 +330,8 @@ describe('the ready barrier', () => {
   });
 });
 
-describe('our own client', () => {
-  it('loses nothing of what is brewed as soon as somebody listens', async () => {
+describe('the client of this SDK', () => {
+  it('loses no message that is brewed at the match', async () => {
     const server = await start();
     const options = { server: server.url, token: server.token! };
     const [one, two] = [new PubkeeperClient(options), new PubkeeperClient(options)];
@@ -349,8 +349,8 @@ describe('our own client', () => {
     expect(server.stats().drops).toEqual({});
   });
 
-  // The notice of the match and the question take two connections: the server must not let the one lie while it passes the other on.
-  it('answers a question of who has just come: its answer is brewed where the question is heard', async () => {
+  // The notification of the match and the question use two connections: the server must not delay the one while it forwards the other.
+  it('gets the answer to its question when the answering client brews it in its callback', async () => {
     const server = await start();
     const options = { server: server.url, token: server.token! };
     const there = new PubkeeperClient(options);

@@ -73,16 +73,16 @@ describe('serveFiles', () => {
     ['bytes=-4', 206, '</p>', 'bytes 13-16/17'],
     ['bytes=17-', 416, 'There is no such range: request the whole file.\n', 'bytes */17'],
     ['bytes=5-2', 416, 'There is no such range: request the whole file.\n', 'bytes */17'],
-    // More than one part, and other units, may be answered by all of it.
+    // Several ranges, and other units, may be answered with the whole file.
     ['bytes=0-1,3-4', 200, '<p>0123456789</p>', undefined],
     ['lines=0-1', 200, '<p>0123456789</p>', undefined],
-  ])('the part %s: %i', async (range, status, text, content) => {
+  ])('the range %s: %i', async (range, status, text, content) => {
     const answer = await ask('/', { range });
     expect([answer.status, answer.text, answer.headers['content-range'], Number(answer.headers['content-length'])]).toEqual([status, text, content, text.length]);
     expect(faults).toEqual([]);
   });
 
-  it('is only read, and sends again only what has changed', async () => {
+  it('serves GET and HEAD only, and sends a file again only if it has changed', async () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) expect(await ask('/', {}, method)).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD' } });
     const { headers } = await ask('/', {}, 'HEAD');
     expect(headers['content-length']).toBe('17');
@@ -95,14 +95,14 @@ describe('serveFiles', () => {
     expect(await ask('/', { 'if-range': headers.etag!, range: 'bytes=0-1' })).toMatchObject({ status: 200, text: 'other' });
   });
 
-  it('goes on serving when its files have gone', async () => {
+  it('continues when its files are deleted', async () => {
     await rm(directory, { recursive: true });
     for (const path of ['/', '/sub/code.js']) expect((await ask(path)).status).toBe(404);
     expect((await connect(server)).socket.readyState).toBe(1);
     expect(faults).toEqual([]);
   });
 
-  it.skipIf(process.platform === 'win32')('says that it is busy when no descriptor is left, and goes on', () => {
+  it.skipIf(process.platform === 'win32')('answers 503 when no file descriptor is left, and serves again when there is one', () => {
     const script = `
       import { closeSync, openSync } from 'node:fs';
       import { Agent, get } from 'node:http';
@@ -112,7 +112,7 @@ describe('serveFiles', () => {
       const ask = (path) => new Promise((resolve, reject) => {
         get({ port: server.port, host: '127.0.0.1', path, agent }, (response) => response.resume().on('end', () => resolve(response.statusCode))).on('error', reject);
       });
-      // What has a file open closes it only after the answer, and would leave one descriptor to the next: this one has none.
+      // A request that has opened a file closes it only after its answer, which would free a descriptor for the next; this one opens none.
       const answers = [await ask('/none')];
       const open = [];
       try { for (;;) open.push(openSync('/dev/null')); } catch (error) { answers.push(error.code); }
@@ -125,7 +125,7 @@ describe('serveFiles', () => {
     expect([stdout.trim(), stderr]).toEqual(['404,EMFILE,503,200', '']);
   });
 
-  it.skipIf(process.platform === 'win32')('says in its log that no descriptor is left: who connects then is let go below Node', () => {
+  it.skipIf(process.platform === 'win32')('logs that no file descriptor is left, as the connections are then refused below Node', () => {
     const script = `
       import { closeSync, openSync } from 'node:fs';
       import { createServer } from ${JSON.stringify(new URL('../../dist/node/server/index.js', import.meta.url).href)};
@@ -142,22 +142,22 @@ describe('serveFiles', () => {
     expect([stdout.trim().split('\n'), stderr]).toEqual([['No file descriptor is left', '200'], '']);
   }, 30_000);
 
-  it('ends the connection where a file has become shorter than it was said to be', async () => {
+  it('ends the connection when a file becomes shorter than its Content-Length', async () => {
     const large = join(directory, 'large.bin');
     await writeFile(large, Buffer.alloc(32 * 1024 * 1024));
     server = await start({ http: serveFiles(directory) });
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       request({ port: server.port, host: '127.0.0.1', path: '/large.bin' }, resolve).on('error', reject).end();
     });
-    // Nobody reads yet: the rest is still in the file.
+    // Nothing is read yet, so that the rest is still in the file.
     await truncate(large, 1024);
     response.resume();
     await expect(new Promise((resolve, reject) => response.on('end', resolve).on('error', reject))).rejects.toMatchObject({ code: 'ECONNRESET' });
   });
 });
 
-describe('a connection that does not wait for its answers', () => {
-  /** A connection that sends these bytes. */
+describe('a connection that sends requests without waiting for answers', () => {
+  /** Opens a connection and sends this text. */
   async function say(text: string): Promise<Socket> {
     const socket = connectTcp(server.port, '127.0.0.1');
     later(async () => void socket.destroy());
@@ -167,7 +167,7 @@ describe('a connection that does not wait for its answers', () => {
     return socket;
   }
 
-  /** All that comes until the connection ends. */
+  /** Everything that is received until the connection ends. */
   async function hear(socket: Socket): Promise<string> {
     const parts: Buffer[] = [];
     socket.on('data', (part: Buffer) => parts.push(part));
@@ -175,7 +175,7 @@ describe('a connection that does not wait for its answers', () => {
     return Buffer.concat(parts).toString();
   }
 
-  it('has them one after the other, in their order', async () => {
+  it('gets the answers one after the other, in order', async () => {
     let [working, most] = [0, 0];
     const served: (string | undefined)[] = [];
     server = await start({
@@ -186,7 +186,7 @@ describe('a connection that does not wait for its answers', () => {
           working--;
           response.end(`<${request.url}>`);
         };
-        // The later ones would be done first.
+        // Without the order, the later answers would be ready first.
         if (served.length === 1) setImmediate(end);
         else end();
       },
@@ -197,7 +197,7 @@ describe('a connection that does not wait for its answers', () => {
     expect([served, most]).toEqual([['/1', '/2', '/3', '/4'], 1]);
   });
 
-  it('is cut where it asks for much, and costs only it', async () => {
+  it('is cut when it sends too many requests, and others are served', async () => {
     let calls = 0;
     server = await start({ http: (_request, response) => void response.end(`${++calls}`) });
     await hear(await say('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2_000)));
@@ -206,14 +206,14 @@ describe('a connection that does not wait for its answers', () => {
   });
 
   it.each(['GET /ahead HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /ahead HTTP/1.0\r\nConnection: keep-alive\r\n\r\n'])(
-    'is not read further where it is cut: %j',
+    'is not parsed further when it is cut: %j',
     async (ahead) => {
       server = await start({ http: (_request, response) => void response.end() });
       let made = 0;
       const count = (message: unknown): void => void ((message as { request: IncomingMessage }).request.url === '/ahead' && made++);
       subscribe('http.server.request.start', count);
       later(async () => void unsubscribe('http.server.request.start', count));
-      // All in one chunk for Node, which would make an object or two of each.
+      // Node gets all requests in one chunk, and would make an object or two for each.
       await hear(await say(ahead.repeat(1_000)));
       expect(made).toBeGreaterThan(0);
       expect(made).toBeLessThan(20);
@@ -221,7 +221,7 @@ describe('a connection that does not wait for its answers', () => {
     },
   );
 
-  it.skipIf(process.platform !== 'linux')('leaves no file open when it breaks', async () => {
+  it.skipIf(process.platform !== 'linux')('leaves no file open when it is reset', async () => {
     const large = join(directory, 'large.bin');
     await writeFile(large, Buffer.alloc(8 * 1024 * 1024));
     const open = (): number =>
@@ -233,7 +233,7 @@ describe('a connection that does not wait for its answers', () => {
         }
       }).length;
     const socket = await say('GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(16));
-    // Not read: what is sent does not fit into the buffers on its way.
+    // Nothing is read, so that the answers do not fit into the buffers on their way.
     await once(socket, 'readable');
     await until(() => open() > 0);
     socket.resetAndDestroy();
@@ -242,7 +242,7 @@ describe('a connection that does not wait for its answers', () => {
     expect(open()).toBe(0);
   });
 
-  it.each(['/', '/healthz', '/ws', '/dashboard.json'])('is closed after the answer where it sends what nobody reads: %s', async (path) => {
+  it.each(['/', '/healthz', '/ws', '/dashboard.json'])('is closed after the answer when its request has a body that nobody reads: %s', async (path) => {
     const socket = await say(`POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n`);
     const answer = await hear(socket);
     expect(answer).toMatch(/^HTTP\/1\.1 \d{3} /);

@@ -8,10 +8,10 @@ afterEach(async () => {
   await Promise.all(toEnd.splice(0).map((end) => end()));
 });
 
-/** Ends something after the test. */
+/** Calls `end` after the test. */
 export const later = (end: () => Promise<void>): void => void toEnd.push(end);
 
-/** Starts a server on any port; it is closed after the test. */
+/** Starts a server on a free port, which is closed after the test. */
 export async function start(options: ServerOptions = {}): Promise<PubkeeperServer> {
   const server = await createServer({ port: 0, ...options });
   later(() => server.close());
@@ -31,7 +31,7 @@ export async function connect(
 
 export const joinRelay = (server: PubkeeperServer): Promise<RawRelay> => RawRelay.open(server.relayUrl);
 
-/** Resolves when `check` holds, looked at after each turn of the event loop; for what sends no event. */
+/** Resolves when `check` holds, which is called after each turn of the event loop; for changes without an event. */
 export async function until(check: () => boolean): Promise<void> {
   while (!check()) await new Promise<void>((resolve) => void setImmediate(resolve));
 }

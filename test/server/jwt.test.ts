@@ -32,7 +32,7 @@ const hs256 = (options: Partial<JwtOptions> = {}): Promise<JwtAuthenticator> =>
   JwtAuthenticator.create({ ...BASE, key: SECRET, algorithms: ['HS256'], ...options });
 
 describe('JwtAuthenticator', () => {
-  it('takes good tokens of every algorithm, by PEM, JWK, JWKS file and JWKS URL', async () => {
+  it('accepts valid tokens of every algorithm, with keys from PEM, JWK, JWKS file and JWKS URL', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-jwt-'));
     later(() => rm(directory, { recursive: true }));
     for (const alg of JWT_ALGORITHMS.filter((one) => one !== 'HS256')) {
@@ -45,7 +45,7 @@ describe('JwtAuthenticator', () => {
       await once(http, 'listening');
       later(async () => void http.close());
       const jwksUrl = `http://127.0.0.1:${(http.address() as AddressInfo).port}/jwks`;
-      // Another key to be refused.
+      // Tokens that are signed with another key must be refused.
       const other = await generateKeyPair(alg);
       for (const source of [{ key: await exportSPKI(publicKey) }, { key: JSON.stringify(jwk) }, { keyFile: file }, { jwksUrl }]) {
         const authenticator = await JwtAuthenticator.create({ ...BASE, algorithms: [alg], ...source });
@@ -54,11 +54,11 @@ describe('JwtAuthenticator', () => {
         expect(await authenticator.authenticate(await sign(other.privateKey, alg))).toBeUndefined();
       }
     }
-    // Making an RSA key can take seconds on a busy machine: hence the time below.
+    // The timeout is longer because making an RSA key can take seconds on a busy machine.
     expect(await (await hs256()).authenticate(await sign(secret, 'HS256'))).toBeDefined();
   }, 30_000);
 
-  it('says what is wrong with a token, and nothing of what is in it', async () => {
+  it('says what is wrong with a token, and shows nothing of its content', async () => {
     const authenticator = await hs256();
     const wrong: [string, string][] = [
       ['nothing.of.it', 'it is not a JWT'],
@@ -73,7 +73,7 @@ describe('JwtAuthenticator', () => {
     expect(await authenticator.check(await sign(secret, 'HS256'))).toMatchObject({ reads: ['plant.**'] });
   });
 
-  it('refuses every token that is not as it must be', async () => {
+  it('refuses every token with wrong claims or a wrong signature', async () => {
     const now = Math.floor(Date.now() / 1000);
     const authenticator = await hs256();
     for (const claims of [
@@ -96,7 +96,7 @@ describe('JwtAuthenticator', () => {
     }
   });
 
-  it('does not take a public key for a secret', async () => {
+  it('does not accept a public key as a secret', async () => {
     const { publicKey } = await generateKeyPair('RS256', { extractable: true });
     const pem = await exportSPKI(publicKey);
     const authenticator = await JwtAuthenticator.create({ ...BASE, key: pem, algorithms: ['RS256'] });
@@ -127,7 +127,7 @@ describe('JwtAuthenticator', () => {
     expect(String(error)).not.toContain('secret of more');
   });
 
-  it('takes a secret of just 32 bytes, keys of an https URL, and a set of keys for several algorithms', async () => {
+  it('accepts a secret of exactly 32 bytes, keys of an https URL, and a set of keys for several algorithms', async () => {
     await hs256({ key: 'x'.repeat(32) });
     await JwtAuthenticator.create({ ...BASE, jwksUrl: 'https://keys.example/', algorithms: ['ES256'] });
     const made = [await generateKeyPair('ES256', { extractable: true }), await generateKeyPair('EdDSA', { extractable: true })];
@@ -136,7 +136,7 @@ describe('JwtAuthenticator', () => {
     for (const [index, alg] of (['ES256', 'EdDSA'] as const).entries()) expect(await several.check(await sign(made[index]!.privateKey, alg))).toMatchObject({ reads: ['plant.**'] });
   });
 
-  it('gives rights that last for the leeway beyond their token, and knows them again by the same keys and options', async () => {
+  it('gives rights that last until the token expires and the leeway after that, and compares them by keys and options', async () => {
     const [one, same, other] = [await hs256(), await hs256(), await hs256({ leewaySeconds: 61 })];
     const exp = Math.floor(Date.now() / 1000) + 600;
     const rights = (await one.authenticate(await sign(secret, 'HS256', { exp })))!;
@@ -146,7 +146,7 @@ describe('JwtAuthenticator', () => {
     expect(one.compare('', { ...rights })).toBe('unknown');
   });
 
-  it('refuses keys by which every token would be refused', async () => {
+  it('refuses keys with which every token would be refused', async () => {
     const jwk = (type: 'ec' | 'rsa', options: object): JWK => generateKeyPairSync(type as 'ec', options as { namedCurve: string }).publicKey.export({ format: 'jwk' }) as JWK;
     const [ec, short] = [jwk('ec', { namedCurve: 'P-256' }), jwk('rsa', { modulusLength: 1024 })];
     const pem = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ type: 'spki', format: 'pem' }).toString();
@@ -162,16 +162,16 @@ describe('JwtAuthenticator', () => {
     }
   });
 
-  it.each([[null], ['text', 1], [null, generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })]])('refuses a set that holds what is no key: %j', async (...keys) => {
+  it.each([[null], ['text', 1], [null, generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })]])('refuses a set with elements that are not keys: %j', async (...keys) => {
     await expect(JwtAuthenticator.create({ ...BASE, key: JSON.stringify({ keys }), algorithms: ['ES256'] })).rejects.toMatchObject({
       code: 'OPTION_INVALID',
       message: 'Tokens cannot be checked: "key" is neither a JWK nor a JWKS.',
     });
   });
 
-  it('ends a connection when its token does, by a code that lets the client come back', async () => {
+  it('ends a connection when its token expires, with a code after which the client reconnects', async () => {
     const server = await start({ tokens: await hs256({ leewaySeconds: 0 }) });
-    // Two seconds at least: it must be good until it has been let in.
+    // At least two seconds, as the token must be valid until it has been checked.
     const exp = Math.floor(Date.now() / 1000) + 3;
     const client = await connect(server, { token: await sign(secret, 'HS256', { exp }) });
     const { code } = await client.closed;
@@ -180,7 +180,7 @@ describe('JwtAuthenticator', () => {
     expect(server.stats().drops).toEqual({ expired: 1 });
   });
 
-  /** Serves what `answer` says by then; returns the URL. */
+  /** Serves the current result of `answer`; returns the URL. */
   async function keyServer(answer: (response: ServerResponse) => void): Promise<string> {
     const http = createHttp((_request, response) => answer(response)).listen(0, '127.0.0.1');
     await once(http, 'listening');
@@ -188,7 +188,7 @@ describe('JwtAuthenticator', () => {
     return `http://127.0.0.1:${(http.address() as AddressInfo).port}/`;
   }
 
-  it('does not refuse a token for good because its key is newer than those that were fetched a moment ago', async () => {
+  it('does not refuse a token for good when its key is newer than the keys that were fetched a moment ago', async () => {
     const keys: JWK[] = [];
     const make = async (kid: string): Promise<CryptoKey> => {
       const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
@@ -206,21 +206,21 @@ describe('JwtAuthenticator', () => {
       client.send(1, { token: await sign(key, 'ES256', {}, kid) });
       return client;
     };
-    // A fresh fetch knows: this is no key of ours.
+    // The keys were fetched just now, so it is certain that this key is unknown.
     const stranger = await attempt(old, 'strange');
     expect((await stranger.closed).code).toBe(CloseCode.UNAUTHORIZED);
     expect(await (await attempt(old, 'old')).expect(2)).toMatchObject({ authenticated: true });
     const fresh = await make('new');
     expect((await (await attempt(fresh, 'new')).closed).code).toBe(CloseCode.SERVER_FAULT);
-    // Nobody is to be woken by what strangers can do.
+    // A stranger must not be able to cause an error in the log.
     expect(told).toEqual([expect.stringMatching(/^warn: .* was refused/), expect.stringMatching(/^warn: A token from 127\.0\.0\.1 was not accepted: .*keys were fetched less than 30 s ago/)]);
     expect(server.stats().drops).toEqual({ unauthorized: 2 });
-    // Who starts now fetches the keys as they are now.
+    // A new authenticator fetches the current keys.
     server.reload({ tokens: await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'], leewaySeconds: 59 }) });
     expect(await (await attempt(fresh, 'new')).expect(2)).toMatchObject({ authenticated: true });
   });
 
-  it('does not blame a token for keys that cannot be fetched', async () => {
+  it('closes with SERVER_FAULT, not UNAUTHORIZED, when the keys cannot be fetched', async () => {
     const jwksUrl = await keyServer((response) => response.writeHead(500).end());
     const tokens = await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'] });
     const server = await start({ tokens, logger: { warn: () => undefined, error: () => undefined } });
@@ -243,7 +243,7 @@ interface JwsFile {
 
 describe('Wycheproof, json_web_signature_test', () => {
   const file = wycheproof<JwsFile>('json_web_signature_test');
-  it.skipIf(!file)('every case of an algorithm that is taken is judged as it should be; the others are counted', async () => {
+  it.skipIf(!file)('every case of a supported algorithm has the right outcome, and the others are counted', async () => {
     const inapplicable: Record<string, number> = {};
     const wrong: string[] = [];
     let applicable = 0;
@@ -256,8 +256,8 @@ describe('Wycheproof, json_web_signature_test', () => {
       }
       const authenticator = await JwtAuthenticator.create({ ...BASE, key: JSON.stringify(jwk), algorithms: [algorithm] });
       for (const { tcId, comment, jws, result } of group.tests) {
-        // The file was converted: these two have lost the padding that they are about, and are good tokens as they stand.
-        // Those other two are good by the file although a character that is none of base64url stands in them.
+        // These two cases are about padding that was lost when the file was converted, so that their tokens are valid.
+        // The other two are valid according to the file, although they contain a character that is not base64url.
         const why = { 367: 'padding lost', 370: 'padding lost', 372: 'stray character', 373: 'stray character' }[tcId];
         if (why) {
           inapplicable[why] = (inapplicable[why] ?? 0) + 1;
@@ -279,7 +279,7 @@ describe('Wycheproof, json_web_signature_test', () => {
 });
 
 describe('origins and TLS', () => {
-  it('lets pages of the listed origins in, and of no others', async () => {
+  it('accepts pages of the listed origins, and of no others', async () => {
     const server = await start({ origins: ['https://app.example'] });
     (await dial(server.url, ['pubkeeper-1.1'], { origin: 'https://app.example' })).close();
     (await dial(server.url, ['pubkeeper-1.1'])).close();
@@ -291,13 +291,13 @@ describe('origins and TLS', () => {
     }
   });
 
-  it.each(['chrome-extension://abcdefghijklmnopabcdefghijklmnop', 'capacitor://localhost'])('lets %s in where it is listed', async (origin) => {
+  it.each(['chrome-extension://abcdefghijklmnopabcdefghijklmnop', 'capacitor://localhost'])('accepts a page of %s when it is listed', async (origin) => {
     const server = await start({ origins: [origin] });
     (await dial(server.url, ['pubkeeper-1.1'], { origin })).close();
     expect(await refusal(server.url, ['pubkeeper-1.1'], { origin: `${origin}x` })).toMatchObject({ status: 403 });
   });
 
-  it('serves TLS, control and relay, and refuses what is no key', async () => {
+  it('serves control and relay over TLS, and refuses an invalid key', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-tls-'));
     later(() => rm(directory, { recursive: true }));
     const [certFile, keyFile] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];

@@ -8,7 +8,7 @@ const text = (values: LastValues, key: string): string | undefined => {
 };
 
 describe('LastValues', () => {
-  it('keep what was published last, whatever comes last; of the same time what comes last', () => {
+  it('keep the newest frame by its time, whatever comes last, and of the same time the one that comes last', () => {
     const values = new LastValues(10, 1000);
     expect(values.set('a', Buffer.from('two'), 2)).toBe(true);
     expect(values.set('a', Buffer.from('one'), 1)).toBe(false);
@@ -19,7 +19,7 @@ describe('LastValues', () => {
     expect([text(values, 'a'), values.stamp('a')]).toEqual(['also four', 4]);
   });
 
-  it('keep nothing of a topic whose last frame is longer than all may be together', () => {
+  it('keep nothing for a topic whose last frame is longer than the limit for all', () => {
     const values = new LastValues(10, 10);
     values.set('a', Buffer.from('old'));
     values.set('b', Buffer.from('other'));
@@ -29,7 +29,7 @@ describe('LastValues', () => {
     expect([values.size, values.bytes]).toEqual([1, 10]);
   });
 
-  it('are views neither of what came nor of one another, and shrink with their frames', () => {
+  it('are copies of the frames, and shrink with them', () => {
     const values = new LastValues(10, 10_000);
     const message = Buffer.from('first');
     values.set('a', message);
@@ -40,7 +40,7 @@ describe('LastValues', () => {
     expect([text(values, 'a'), values.bytes]).toEqual(['short', 5]);
   });
 
-  it('give room to others when they were not used for the longest time, by number and by bytes', () => {
+  it('are discarded when they were not used for longest, by the limits on their number and bytes', () => {
     const key = fc.constantFrom('a', 'b', 'c', 'd', 'e');
     const step = fc.oneof(fc.tuple(fc.constant('set' as const), key, fc.nat(40)), fc.tuple(fc.constant('get' as const), key, fc.nat(0)));
     fc.assert(
@@ -55,7 +55,7 @@ describe('LastValues', () => {
           } else values.set(at, new Uint8Array(length));
           model.delete(at);
           model.set(at, what === 'get' ? known! : length);
-          // Bytes are used again, so they may be twice what is needed: that many go sooner, and never one that was used later.
+          // Freed bytes are reused, so that up to twice the needed bytes are held. That may discard more values, but always the least recently used.
           while (model.size > values.size) model.delete(model.keys().next().value!);
           expect(model.size).toBe(values.size);
           expect(values.size).toBeLessThanOrEqual(3);

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { LateRequest } from '../../src/server/late-request.js';
 
-/** Node's types do not have what its parser looks at. */
+/** Node's types lack the property that its parser reads. */
 type Upgradable = LateRequest & { upgrade: boolean };
 
-/** Makes one where the class that it extends keeps the arguments as well, and makes a request of the last of them, as that of Bun does. */
+/** Makes a request whose base class, as that of Bun, takes the socket from its last argument; it records the arguments too. */
 function ofRuntime(...args: readonly unknown[]): { request: Upgradable; taken: readonly unknown[] } {
   let taken: readonly unknown[] = [];
   class OfBun extends IncomingMessage {
@@ -24,7 +24,7 @@ function ofRuntime(...args: readonly unknown[]): { request: Upgradable; taken: r
   }
 }
 
-it('hands on all that a runtime makes it of: Node a socket, Deno more, and Bun eight arguments, the socket being the last', async () => {
+it('LateRequest passes all arguments of a runtime on: Node gives a socket, Deno more, and Bun eight arguments with the socket last', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');

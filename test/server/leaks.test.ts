@@ -1,4 +1,4 @@
-// What is left of connections and servers that have gone: nothing.
+// Connections and servers that have ended leave nothing in memory.
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { queryObjects } from 'node:v8';
@@ -8,10 +8,10 @@ import { ControlSession } from '../../src/server/session.js';
 import { connect, start, until } from './harness.js';
 import { newId } from './raw-client.js';
 
-// A count collects what can be collected first.
+// Counting objects collects garbage first.
 const isCollected = (one: WeakRef<object>): boolean => (queryObjects(WeakRef, { format: 'count' }), one.deref() === undefined);
 
-it('a server keeps no connection that has gone', async () => {
+it('a server keeps no reference to a connection that has ended', async () => {
   const sockets: WeakRef<Socket>[] = [];
   const server = await start({
     http: (request, response) => {
@@ -29,7 +29,7 @@ it('a server keeps no connection that has gone', async () => {
   await until(() => isCollected(sockets[0]!) && queryObjects(ControlSession, { format: 'count' }) === 0);
 });
 
-it('a server that was closed leaves no timer behind, not even for what it held back and for tickets that it renews', async () => {
+it('a closed server leaves no timer, not even for held notifications and for tickets that it renews', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
   onTestFinished(() => void vi.useRealTimers());
   const server = await createServer({ port: 0, profile: 'secured', ticketSeconds: 60, holdMs: 60_000 });

@@ -1,10 +1,10 @@
-// A limit on the length of a message that is shorter than what clients put together.
+// A limit on the length of messages that is shorter than what clients combine into one.
 import { expect, it } from 'vitest';
 import { PubkeeperClient } from '../../src/index.js';
 import { connect, joinRelay, later, start, until } from './harness.js';
 import { RawRelay, encodeFrame, encodeJson, encodeRelay, newId } from './raw-client.js';
 
-it('takes what clients put together up to 64 KiB, whatever the length of a message is', async () => {
+it('accepts batches of clients up to 64 KiB, whatever maxMessageBytes is', async () => {
   const server = await start({ maxMessageBytes: 4096 });
   const clients = [0, 1].map(() => new PubkeeperClient({ server: server.url, token: server.token! }));
   for (const client of clients) later(() => client.disconnect());
@@ -13,14 +13,14 @@ it('takes what clients put together up to 64 KiB, whatever the length of a messa
   const brewers = (['aes-gcm', 'none'] as const).map((cipher, i) => clients[1]!.addBrewer(`t${i}`, { cipher }));
   await Promise.all(clients.map((client) => client.connect()));
   await until(() => brewers.every(({ isMatched }) => isMatched));
-  // Many at once: batches of the relay, and bundles of the sealed brewer.
+  // Many messages at once, which become batches of the relay, and bundles of the sealed brewer.
   const brewed = brewers.flatMap((brewer) => Array.from({ length: 300 }, () => brewer.brew(new Uint8Array(200))));
   await Promise.all(brewed);
   await until(() => heard === 600);
   expect(server.stats().drops).toEqual({});
 });
 
-it('tells a client that brews more than it takes what is wrong, and takes what is shorter afterwards', async () => {
+it('tells a client that brews a message over maxMessageBytes why it is closed, and delivers shorter ones afterwards', async () => {
   const server = await start({ maxMessageBytes: 70_000 });
   const client = new PubkeeperClient({ server: server.url, token: server.token! });
   later(() => client.disconnect());
@@ -41,7 +41,7 @@ it('tells a client that brews more than it takes what is wrong, and takes what i
   expect(lengths).not.toContain(80_000);
 });
 
-it('takes a message of just that length, whatever the cipher adds to it, and a control packet too', async () => {
+it('accepts a message of exactly maxMessageBytes, whatever the cipher adds to it, and a control packet of that length', async () => {
   const maxMessageBytes = 100_000;
   const server = await start({ maxMessageBytes });
   const options = { server: server.url, token: server.token! };
@@ -69,7 +69,7 @@ it('takes a message of just that length, whatever the cipher adds to it, and a c
   expect(server.stats().drops).toEqual({ 'too-long': 1 });
 });
 
-it.each(['pubkeeper-1.0.0', 'pubkeeper-relay-2'])('refuses one message that is too long with 1009, be it in a batch (%s)', async (protocol) => {
+it.each(['pubkeeper-1.0.0', 'pubkeeper-relay-2'])('refuses a message that is too long with 1009, also in a batch (%s)', async (protocol) => {
   const server = await start({ maxMessageBytes: 2000 });
   const [relay, reader] = [await RawRelay.open(server.relayUrl, [protocol]), await joinRelay(server)];
   reader.join('a');

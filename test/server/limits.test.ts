@@ -1,4 +1,4 @@
-// Every limit, on a real server: what is beyond it is refused with a word where there is one, and counted; the rest goes on.
+// Every limit on a real server: what exceeds it is refused with a reason where possible, and counted, and the rest is served.
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connect as connectTcp } from 'node:net';
@@ -14,7 +14,7 @@ import { RawControl, RawRelay, dial, encodeRelay, newId, refusal } from './raw-c
 
 const WEB = [{ name: 'websocket' }];
 
-/** A relay connection as a TCP socket, with its handshake done. */
+/** A relay connection as a TCP socket, after its handshake. */
 async function dialRaw(server: PubkeeperServer): Promise<Socket> {
   const tcp = connectTcp(server.port, '127.0.0.1');
   later(async () => void tcp.destroy());
@@ -27,7 +27,7 @@ async function dialRaw(server: PubkeeperServer): Promise<Socket> {
   return tcp;
 }
 
-/** A relay connection that joins a topic and then never reads again: a real TCP socket that nobody listens to. */
+/** A relay connection that joins a topic and then never reads again, on a real TCP socket that is paused. */
 async function stalledReader(server: PubkeeperServer, topic: string): Promise<Socket> {
   const tcp = await dialRaw(server);
   const before = server.stats().topics;
@@ -40,7 +40,7 @@ async function stalledReader(server: PubkeeperServer, topic: string): Promise<So
 }
 
 describe('connections', () => {
-  it('takes one packet before it lets a client in', async () => {
+  it('send at most one packet before the client is authenticated', async () => {
     let admit: ((rights: undefined) => void) | undefined;
     const server = await start({ tokens: { authenticate: () => new Promise((resolve) => (admit = resolve)) } });
     const client = await RawControl.open(server.url);
@@ -49,12 +49,12 @@ describe('connections', () => {
     expect(await client.expect(99)).toMatchObject({ code: 'LIMIT_EXCEEDED' });
     expect((await client.closed).code).toBe(CloseCode.BAD_PACKET);
     admit!(undefined);
-    // By the answer to this what follows from the refusal has followed.
+    // When this is answered, the server has handled the consequences of the refusal.
     await fetch(`http://127.0.0.1:${server.port}/healthz`);
     expect(server.stats().drops).toEqual({ 'before-auth': 1 });
   });
 
-  it('has no more from one address than allowed, and takes the next when one has gone', async () => {
+  it('from one address are limited, and when one ends the next is accepted', async () => {
     const server = await start({ limits: { connectionsPerAddress: 2 }, relayPort: 0 });
     const [first] = [await joinRelay(server), await connect(server)];
     expect(await refusal(server.url)).toMatchObject({ status: 429, body: expect.stringContaining('too many') as string });
@@ -69,7 +69,7 @@ describe('connections', () => {
     await connect(server).catch(async () => await connect(server));
   });
 
-  it('has at once destroyed what comes beyond twice the limit', async () => {
+  it('beyond twice the limit are destroyed at once', async () => {
     const server = await start({ limits: { connectionsPerAddress: 1 } });
     const idle = [0, 1].map(() => connectTcp(server.port, '127.0.0.1'));
     await Promise.all(idle.map((socket) => once(socket, 'connect')));
@@ -79,7 +79,7 @@ describe('connections', () => {
     for (const socket of idle) socket.destroy();
   });
 
-  it('counts IPv4 however it is written, IPv6 by /64, and spares loopback unless told', () => {
+  it('count IPv4 addresses in any notation, IPv6 by /64, and are not limited on loopback by default', () => {
     const book = new AddressBook(undefined);
     const leave = book.enter('::ffff:192.0.2.1');
     expect(book.count('192.0.2.1')).toBe(1);
@@ -92,7 +92,7 @@ describe('connections', () => {
     expect(new AddressBook(5).limit('127.0.0.1')).toBe(5);
   });
 
-  it('of this machine are as many as there may be, where nothing is said: a proxy makes everybody come from there', async () => {
+  it('from loopback are not limited by default, as behind a proxy all clients seem to come from there', async () => {
     const server = await start();
     const idle = Array.from({ length: 300 }, () => connectTcp(server.port, '127.0.0.1'));
     later(async () => idle.forEach((socket) => void socket.destroy()));
@@ -107,7 +107,7 @@ describe('rates', () => {
     let [now, looks] = [0, 0];
     const bucket = new Bucket(10, 5, () => (looks++, now));
     expect(Array.from({ length: 5 }, () => bucket.take(1))).toEqual([0, 0, 0, 0, 0]);
-    // Who stays below costs nothing.
+    // A client that stays below its rate costs nothing.
     expect(looks).toBe(1);
     expect(bucket.take(1)).toBe(100);
     now = 100;
@@ -117,8 +117,8 @@ describe('rates', () => {
     expect(bucket.take(20)).toBeGreaterThan(1000);
   });
 
-  it('slow a client down that sends more, and lose nothing', async () => {
-    // On a machine that halts there would be time enough for all of them, however close together they are sent.
+  it('slow a client down that exceeds them, and lose nothing', async () => {
+    // The clock stands still: else a machine that halts would give time enough for all packets.
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => void vi.useRealTimers());
     const server = await start({ limits: { packetsPerSecond: 1_000, packetBurst: 10 } });
@@ -137,7 +137,7 @@ describe('rates', () => {
     expect(server.stats().drops['packet-rate']).toBe(told);
   });
 
-  it('hold for messages and for bytes on the relay', async () => {
+  it('limit messages and bytes on the relay', async () => {
     for (const limits of [{ relayMessagesPerSecond: 100 }, { relayBytesPerSecond: 2048 }]) {
       const server = await start({ limits });
       const [reader, writer] = [await joinRelay(server), await joinRelay(server)];
@@ -153,7 +153,7 @@ describe('rates', () => {
     }
   });
 
-  it('count text messages, which the relay only drops', async () => {
+  it('count text messages, which the relay drops', async () => {
     const server = await start({ limits: { relayMessagesPerSecond: 100 } });
     const writer = await joinRelay(server);
     for (let i = 0; i < 300; i++) writer.socket.send('x');
@@ -162,7 +162,7 @@ describe('rates', () => {
     expect(server.stats().drops['relay-rate']).toBeGreaterThan(0);
   });
 
-  it('count pings and pongs as messages, before authentication too, and answer the last of pings that come together', async () => {
+  it('count pings and pongs as messages, also before authentication, and only the last of pings that come together is answered', async () => {
     // Masked with zeros, which changes nothing.
     const ping = (text: string): Buffer => Buffer.concat([Buffer.from([0x89, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
     const pong = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
@@ -186,9 +186,9 @@ describe('rates', () => {
     }
   });
 
-  it('let others have their turns while one asks for much', async () => {
+  it('let other clients have their turns while one registers much that takes long', async () => {
     let asked = 0;
-    // As long as a `**` among many thousand brewers takes.
+    // As long as a `**` takes with many thousand brewers.
     const mayRead = (): boolean => {
       asked++;
       for (const began = performance.now(); performance.now() - began < 20; );
@@ -202,20 +202,20 @@ describe('rates', () => {
     for (const id of ids) greedy.send(20, { topic: 'a', patron_id: id, brews: WEB });
     await other.settled();
     expect(asked).toBeLessThan(ids.length);
-    // Later, but in order; so is the answer to a ping.
+    // The packets are handled later, but in order, as is the ping.
     await greedy.settled();
     expect(asked).toBe(ids.length);
     for (const id of ids) expect(await greedy.expect(12)).toMatchObject({ patron_id: id });
   });
 
-  it('let others have their turns while strangers send without end what costs much', async () => {
+  it('let other clients have their turns while strangers send without end', async () => {
     const server = await start();
     const other = await joinRelay(server);
-    // Two bytes that are no packet, masked with zeros.
+    // Two bytes that are not a packet, masked with zeros.
     const most = 40_000;
     const flood = Buffer.alloc(8 * most, Buffer.from([0x82, 0x82, 0, 0, 0, 0, 1, 2]));
     const strangers = await Promise.all([dialRaw(server), dialRaw(server)]);
-    // Fast machines do all of it within the time that the server gives to one: its clock goes faster than any of them.
+    // A fast machine would do all of it within the time of one turn, so the clock goes faster.
     const now = performance.now.bind(performance);
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => 1_000 * now());
     onTestFinished(() => clock.mockRestore());
@@ -223,11 +223,11 @@ describe('rates', () => {
     await other.settled();
     const total = most * strangers.length;
     expect(server.stats().drops['relay-packet']).toBeLessThan(total / 2);
-    // Later, but all of it.
+    // The packets are handled later, but all of them.
     await until(() => server.stats().drops['relay-packet'] === total);
   });
 
-  it('call nobody silent who is read later, for however long', async () => {
+  it('do not make a connection count as silent that is read later, however long that takes', async () => {
     const server = await start({ heartbeatMs: 100, limits: { packetsPerSecond: 20, packetBurst: 1, relayBytesPerSecond: 20_000 } });
     const [client, reader, writer] = [await connect(server), await joinRelay(server), await joinRelay(server)];
     reader.join('a');
@@ -236,14 +236,14 @@ describe('rates', () => {
     for (let i = 0; i < 20; i++) client.send(20, { topic: 'a', patron_id: newId(), brews: WEB });
     expect((await reader.text()).trim()).toBe('first');
     expect((await reader.text()).trim()).toBe('second');
-    // Resting for about a second: four times as long as silence may last.
+    // The connections rest for about a second, four times as long as silence may last.
     await Promise.all([writer.settled(), client.settled()]);
     expect(writer.socket.readyState).toBe(writer.socket.OPEN);
     expect(server.stats()).toMatchObject({ clients: 1, relayConnections: 2 });
     expect(server.stats().drops).not.toHaveProperty('silent');
   });
 
-  it('give who is read later the signs of life that it has asked for: else a page would take its relay for dead', async () => {
+  it('answer the PINGs of a relay connection that is read later, as a page would else take its relay for dead', async () => {
     const server = await start({ heartbeatMs: 100, limits: { relayBytesPerSecond: 20_000 } });
     const writer = await RawRelay.open(server.relayUrl, ['pubkeeper-relay-2']);
     const ping = Buffer.alloc(40);
@@ -251,7 +251,7 @@ describe('rates', () => {
     writer.socket.send(ping);
     const sign = Buffer.from([60, 0, 0, 0, 0, 0, 0, 0]);
     expect(await writer.next()).toEqual(sign);
-    // It rests for about a second.
+    // The connection rests for about a second.
     writer.publish('a', newId(), 'x'.repeat(40_000));
     await until(() => server.stats().drops['relay-rate'] === 1);
     const rested = writer.settled();
@@ -268,7 +268,7 @@ describe('the relay', () => {
     for (const topic of ['a', 'b', 'a', 'c', 'd']) relay.join(topic);
     await relay.settled();
     expect(server.stats()).toMatchObject({ topics: 2, drops: { 'joined-topics': 2 } });
-    // Once: the relay's protocol has no word for it, so that only the log can say it.
+    // Once, and in the log, as the relay's protocol has no packet for it.
     expect(told).toEqual([expect.stringMatching(/^A relay connection from .*127\.0\.0\.1 has joined 2 topics and gets no data of others: raise limits\.joinedTopics/)]);
     relay.leave('a');
     relay.join('c');
@@ -291,7 +291,7 @@ describe('the relay', () => {
   const LIMIT = 1024 * 1024;
   const BODY = 'x'.repeat(32 * 1024);
 
-  /** Publishes until the reader is found to be slow, and `more` frames on top; the neighbour has to get all of them. */
+  /** Publishes until the reader counts as slow, and then `more` frames; the neighbour has to get all of them. */
   async function flood(server: PubkeeperServer, more: number): Promise<{ most: number; sent: number }> {
     const [neighbour, writer] = [await joinRelay(server), await joinRelay(server)];
     neighbour.join('a');
@@ -308,7 +308,7 @@ describe('the relay', () => {
     return { most, sent };
   }
 
-  it('gives a slow reader the newest of each topic once it reads again, and holds 1 MiB for it at most where that is the limit', async () => {
+  it('gives a slow reader the newest of each topic when it reads again, and holds at most bufferedBytes for it', async () => {
     const server = await start({ limits: { bufferedBytes: LIMIT } });
     const tcp = await stalledReader(server, 'a');
     const { most, sent } = await flood(server, 50);
@@ -328,10 +328,10 @@ describe('the relay', () => {
     expect(server.stats().drops['slow-reader-frame']).toBeGreaterThanOrEqual(50);
   });
 
-  it('keeps no answers to pings for who never reads, answers the last one, and closes nobody for it', async () => {
+  it('holds only the last answer to the pings of a connection that never reads, and does not close it', async () => {
     const server = await start();
     const tcp = await stalledReader(server, 'a');
-    // More than the network buffers take: an answer has to wait.
+    // More than the network buffers take, so that an answer has to wait.
     const writer = await joinRelay(server);
     for (const id = newId(); !server.stats().bufferedBytes; await writer.settled()) writer.publish('a', id, 'x'.repeat(16_384));
     const frame = (type: number, body: Buffer): Buffer => Buffer.concat([Buffer.from([0x80 | type, 0x80 | body.length, 0, 0, 0, 0]), body]);
@@ -355,7 +355,7 @@ describe('the relay', () => {
     await answered;
   });
 
-  it('cuts a slow reader instead where the operator wants it', async () => {
+  it('cuts a slow reader when slowReader is "cut"', async () => {
     const server = await createServer({ port: 0, limits: { slowReader: 'cut', bufferedBytes: LIMIT } });
     later(() => server.close());
     const tcp = await stalledReader(server, 'a');
@@ -368,7 +368,7 @@ describe('the relay', () => {
     tcp.destroy();
   });
 
-  it('says why it cut', async () => {
+  it('tells a slow reader why it is cut', async () => {
     const server = await start({ limits: { slowReader: 'cut', bufferedBytes: 64 * 1024 } });
     const deaf = new RawRelay(await dial(server.relayUrl, ['pubkeeper-1.0.0']));
     deaf.join('a');
@@ -385,8 +385,8 @@ describe('the relay', () => {
   });
 });
 
-it('a control client may let 16 MiB wait, where nothing can be left out; it is cut for more, and told why', async () => {
-  // It has two seconds to read all that, and why: too little on a machine that halts.
+it('16 MiB may wait for a control client, as no packet can be left out; with more it is cut, and told why', async () => {
+  // The client has two seconds to read all that and the reason, which is too short on a machine that halts.
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   later(async () => void vi.useRealTimers());
   const server = await start();
@@ -410,7 +410,7 @@ it('a control client may let 16 MiB wait, where nothing can be left out; it is c
   expect(server.stats()).toMatchObject({ patrons: 0, drops: { 'slow-reader': 1 } });
 });
 
-it('nothing may be kept, and no `**` allowed', async () => {
+it('limits of 0 keep no last values, and allow no `**`', async () => {
   const server = await start({ limits: { retainedValues: 0, retainedBytes: 0, doubleWildcards: 0 } });
   const [client, relay] = [await connect(server), await joinRelay(server)];
   relay.publish('a', newId(), 'x');
@@ -442,7 +442,7 @@ it('the defaults are those of docs/operations.md', async () => {
   ]) expect(docs).toContain(`\n${row}`);
 });
 
-it('limits that make no sense are refused', async () => {
+it('invalid limits are refused', async () => {
   for (const limits of [{ registrations: 0 }, { topicLength: 1.5 }, { bufferedBytes: -1 }, { registration: 3 } as object]) {
     await expect(createServer({ port: 0, limits })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('limits.') as string });
   }

@@ -8,7 +8,7 @@ import type { Outgoing } from '../../src/server/match.js';
 // BREW_STATE: pairs move to the next common brew, and back.
 
 const brews = ['nats', 'websocket', 'local-1'].map((name) => ({ name }));
-/** An id that is made of a name. */
+/** An id that is made from a name. */
 const idOf = (name: string): string => Buffer.from(name).toString('hex').padEnd(32, '0');
 const brewer = (id: string, list = brews): Packet => ({
   type: 10,
@@ -41,7 +41,7 @@ function matched({ moves = true, own = brews }: { moves?: boolean; own?: typeof 
 }
 
 describe('a brew that is down', () => {
-  it.each(['B', 'P'])('at %s: the pair moves to the next common one, the patron first, and back when it is up', (end) => {
+  it.each(['B', 'P'])('at %s moves the pair to the next common brew, the patron first, and back when it is up', (end) => {
     const { receive, matchmaker } = matched();
     expect(receive(end, state('nats', 'down'))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
     expect(matchmaker.matches).toBe(1);
@@ -50,12 +50,12 @@ describe('a brew that is down', () => {
     expect(receive(end, state('nats', 'up'))).toEqual([]);
   });
 
-  it('ends and begins anew for clients that do not know of moves', () => {
+  it('ends the pair and begins it again for clients that do not support moves', () => {
     const { receive } = matched({ moves: false });
     expect(receive('B', state('nats', 'down'))).toEqual(['P: 13', 'P: 12 websocket', 'B: 23', 'B: 22 websocket']);
   });
 
-  it('leaves the pair where it is when no other brew is common, or all are down', () => {
+  it('leaves the pair where it is when there is no other common brew, or all are down', () => {
     const only = matched({ own: [{ name: 'nats' }] });
     expect(only.receive('B', state('nats', 'down'))).toEqual([]);
     const { receive } = matched();
@@ -65,14 +65,14 @@ describe('a brew that is down', () => {
     expect(receive('P', state('websocket', 'up'))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
   });
 
-  it('is not chosen for new pairs, unless there is nothing else', () => {
+  it('is not chosen for new pairs, unless there is no other', () => {
     const { receive } = matched();
     receive('B', state('nats', 'down'));
     expect(receive('P', patron('p2'))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
     expect(receive('P', patron('p3', [{ name: 'nats' }]))).toEqual(['P: 12 nats', 'B: 22 nats']);
   });
 
-  it('for one brewer, one patron or one pair moves only those; one notification for each end', () => {
+  it('for one brewer, one patron or one pair moves only those pairs, with one notification for each end', () => {
     const { receive } = matched();
     receive('B', brewer('b2'));
     receive('P', patron('p2'));
@@ -84,11 +84,11 @@ describe('a brew that is down', () => {
     expect(receive('P', state('nats', 'down', { brewer_id: 'b2', patron_id: 'p2' }))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
     expect(receive('P', state('nats', 'down', { patron_id: 'p1' }))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
     expect(receive('P', state('nats', 'down', { patron_id: 'unknown' }))).toEqual([]);
-    // Each reason keeps it where it is.
+    // Each reason alone keeps its pair on the other brew.
     expect(receive('B', state('nats', 'up', { brewer_id: 'b1' }))).toEqual(['P: 12 nats', 'B: 22 nats']);
   });
 
-  it('is forgotten with the client, and words of other clients change nothing', () => {
+  it('is forgotten when its client has gone, and malformed states are ignored', () => {
     const { receive, matchmaker } = matched();
     expect(receive('B', state('nats', 3))).toEqual([]);
     expect(receive('B', state('nats', { some: 'thing' }))).toEqual([]);
@@ -101,7 +101,7 @@ describe('a brew that is down', () => {
   });
 });
 
-it('looks only at pairs that can move, or could meet', () => {
+it('BREW_STATE checks only pairs that can move, and registrations that could match', () => {
   let asked = 0;
   const { mayWrite } = rightsOf([{ topic: '**', write: true }]);
   const matchmaker = new Matchmaker<string>();
@@ -116,7 +116,7 @@ it('looks only at pairs that can move, or could meet', () => {
   expect([matchmaker.matches, asked]).toEqual([1, 1]);
 });
 
-it('finds the pairs of one that a state names by that one, however many others its client has', () => {
+it('BREW_STATE with an id looks at the pairs of that registration only, however many others the client has', () => {
   const { receive } = matched();
   for (let i = 2; i <= 100; i++) receive('P', patron(`p${i}`));
   const looks = vi.spyOn(Map.prototype, 'values');
@@ -124,13 +124,13 @@ it('finds the pairs of one that a state names by that one, however many others i
   for (const [end, ids] of [['P', { patron_id: 'p7' }], ['P', { brewer_id: 'b1', patron_id: 'p8' }], ['B', { patron_id: 'p9' }]] as const) {
     expect(receive(end, state('nats', 'down', ids))).toEqual(['P: 12 websocket', 'B: 22 websocket']);
   }
-  // Of nobody who is there.
+  // With ids that nobody has registered.
   for (const ids of [{ patron_id: 'p10', brewer_id: 'none' }, { patron_id: 'none' }]) expect(receive('P', state('nats', 'down', ids))).toEqual([]);
   expect(looks.mock.calls.length).toBeLessThan(20);
 });
 
 describe('DownBrews', () => {
-  it('is bounded', () => {
+  it('has a limit on its entries', () => {
     const down = new DownBrews();
     const set = (brew: string, isUp: boolean): boolean => down.set({ brew, isUp, brewerId: undefined, patronId: undefined });
     for (let i = 0; i < 10_000; i++) expect(set(String(i), false)).toBe(true);

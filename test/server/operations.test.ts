@@ -25,7 +25,7 @@ const get = async (port: number, path: string): Promise<{ status: number; type: 
 const ALL = [{ topic: '**', read: true, write: true }];
 
 describe('/metrics', () => {
-  it('tells every count of stats() in the text format of Prometheus', async () => {
+  it('has every count of stats() in the text format of Prometheus', async () => {
     const server = await start();
     const client = await connect(server);
     client.send(20, { topic: 'a', patron_id: newId(), brews: [] });
@@ -36,14 +36,14 @@ describe('/metrics', () => {
     expect(body).toContain('# TYPE pubkeeper_patrons gauge\npubkeeper_patrons 1\n');
     expect(body).toContain('# TYPE pubkeeper_published_total counter\npubkeeper_published_total 0\n');
     expect(body).toContain('pubkeeper_drops_total{reason="control-unknown"} 1\n');
-    // An alarm on its increase would miss the first one otherwise.
+    // Without a first 0, an alarm on its increase would miss the first drop.
     expect(body).toContain('pubkeeper_drops_total{reason="slow-reader"} 0\n');
-    // Each line is a comment or `name{labels} value`; each count has its line.
+    // Each line is a comment or `name{labels} value`, and each count has its line.
     for (const line of body.trimEnd().split('\n')) expect(line).toMatch(/^(# (HELP|TYPE) pubkeeper_\w+ .+|pubkeeper_\w+(\{reason="[\w-]+"\})? \d+)$/);
     expect(body.match(/^# TYPE/gm)).toHaveLength(Object.keys(server.stats()).length);
   });
 
-  it('is not told to the world unless asked for', async () => {
+  it('is public only when asked for', async () => {
     const options: ServerOptions = { host: '0.0.0.0', tokens: { t: ALL } };
     const [closed, open] = [await start(options), await start({ ...options, metrics: true })];
     expect((await get(closed.port, '/metrics')).status).toBe(404);
@@ -51,7 +51,7 @@ describe('/metrics', () => {
   });
 });
 
-it('answers who offers another upgrade than WebSocket as if nothing had been offered', async () => {
+it('an offer of another upgrade than WebSocket is ignored, and the request answered', async () => {
   const server = await start({ relayPort: 0 });
   for (const [url, status] of [[server.url, 200], [server.relayUrl, 426]] as const) {
     const headers = { Connection: 'Upgrade, HTTP2-Settings', Upgrade: 'h2c', 'HTTP2-Settings': 'AAMAAABkAAQAoAAAAAIAAAAA' };
@@ -62,19 +62,19 @@ it('answers who offers another upgrade than WebSocket as if nothing had been off
   }
 });
 
-it('does not keep who offered another upgrade, has its answer and never ends', async () => {
+it('a connection that offered another upgrade is cut after its answer if the other end does not close it', async () => {
   const server = await start({ limits: { connectionsPerAddress: 1 } });
   const halfOpen = connectTcp({ port: server.port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => undefined);
   later(async () => void halfOpen.destroy());
   halfOpen.resume();
   halfOpen.write('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n');
   await once(halfOpen, 'end');
-  // The one place that there is for this address is free again.
+  // The connection no longer counts for the limit of this address.
   for (let status = 0; status !== 200; ) ({ status } = await fetch(`http://127.0.0.1:${server.port}/healthz`).catch(() => ({ status: 0 })));
 });
 
 describe('close', () => {
-  it('drains: says so at /readyz, lets nobody in, keeps who is there, then closes with 1001', async () => {
+  it('drains: /readyz says so, new clients are refused, present ones stay, and then all are closed with 1001', async () => {
     const server = await createServer({ port: 0 });
     later(() => server.close());
     expect(await get(server.port, '/readyz')).toMatchObject({ status: 200, body: 'ok\n' });
@@ -86,15 +86,15 @@ describe('close', () => {
     const patron_id = newId();
     client.send(20, { topic: 'a', patron_id, brews: [] });
     expect(await client.expect(12)).toEqual({ patron_id, brewers: [] });
-    // Without patience it is over at once.
+    // Without drainMs it closes at once.
     await server.close();
     expect((await client.closed).code).toBe(CloseCode.GOING_AWAY);
     expect((await relay.closed).code).toBe(CloseCode.GOING_AWAY);
-    // And nothing waits for the minute.
+    // And the first call does not wait for its minute.
     await drained;
   });
 
-  it('ends after the time to drain', async () => {
+  it('ends when drainMs is over', async () => {
     const server = await createServer({ port: 0 });
     const client = await connect(server);
     await server.close({ drainMs: 20 });
@@ -105,7 +105,7 @@ describe('close', () => {
 describe('reload', () => {
   const table: TokenTable = { kept: ALL, changed: ALL, revoked: ALL };
 
-  it('keeps who may stay, closes who was revoked, and has those come again whose rights have changed', async () => {
+  it('keeps clients with unchanged rights, closes those with revoked tokens, and makes those with changed rights reconnect', async () => {
     const server = await start({ tokens: table });
     const clients = Object.fromEntries(await Promise.all(Object.keys(table).map(async (token) => [token, await connect(server, { token })] as const)));
     const patron_id = newId();
@@ -125,7 +125,7 @@ describe('reload', () => {
     expect(server.stats()).toMatchObject({ patrons: 1, drops: { unauthorized: 1, expired: 1 } });
     const there = [clients['kept']!, await connect(server, { token: 'fresh' }), await connect(server, { token: 'changed' })];
     await expect(connect(server, { token: 'revoked' })).rejects.toThrow('refused the token');
-    // A second time nothing has changed.
+    // The second time nothing has changed.
     server.reload({ tokens: { kept: ALL, changed: [{ topic: 'a', read: true }], fresh: ALL } });
     for (const client of there) {
       client.send(60, {});
@@ -134,18 +134,18 @@ describe('reload', () => {
     expect(server.stats()).toMatchObject({ clients: 3, drops: { unauthorized: 2, expired: 1 } });
   });
 
-  it('leaves all as it was when the new tokens make no sense', async () => {
+  it('changes nothing when the new options are invalid', async () => {
     const server = await start({ tokens: table });
     await connect(server, { token: 'kept' });
     expect(() => server.reload({ tokens: {} })).toThrow(PubkeeperError);
-    // Misspelt it would be a revocation that revokes nothing.
+    // A misspelt option must not pass for a revocation that revokes nothing.
     expect(() => server.reload({ token: { kept: ALL } } as ReloadOptions)).toThrow(/no option "token" of reload\(\)/);
     expect(() => server.reload(undefined as unknown as ReloadOptions)).toThrow(PubkeeperError);
     await connect(server, { token: 'revoked' });
     expect(server.stats().clients).toBe(2);
   });
 
-  it('takes other ticket keys; there are none in the profile open, and wrong ones change nothing', async () => {
+  it('replaces ticket keys, refuses them in the profile open, and changes nothing when they are invalid', async () => {
     const [old, next] = [randomBytes(32), randomBytes(32)];
     const server = await start({ profile: 'secured', ticketKeys: [old], ticketSeconds: 60 });
     const hash = sha256('a');
@@ -172,7 +172,7 @@ describe('reload', () => {
     expect(() => open.reload({ tls: { cert: '', key: '' } })).toThrow(/does not speak TLS/);
   });
 
-  it('takes another certificate for each port, wherever in its memory that stands; one with the key of another changes nothing', async () => {
+  it('replaces the certificate of each port, also from views into a larger buffer, and refuses one with the key of another', async () => {
     const made = [certificate(), certificate()];
     for (const { remove } of made) later(async () => remove());
     const read = (path: string): Uint8Array => Buffer.concat([Buffer.from('nonsense'), readFileSync(path)]).subarray(8);
@@ -199,7 +199,7 @@ describe('reload', () => {
     expect(await all()).toEqual([two, two]);
   });
 
-  it('holds for a token that is being checked', async () => {
+  it('applies to a token that is being checked', async () => {
     let admit: (() => void) | undefined;
     const rights = { mayRead: () => true, mayWrite: () => true };
     const server = await start({ tokens: { authenticate: () => new Promise((resolve) => (admit = () => resolve(rights))) } });
@@ -214,7 +214,7 @@ describe('reload', () => {
 });
 
 describe('jsonLogger', () => {
-  it('writes a line of JSON for what is of its level', () => {
+  it('writes a line of JSON for each entry of its level and above', () => {
     const lines: string[] = [];
     const logger = jsonLogger('warn', (line) => void lines.push(line));
     logger.debug('not told');
@@ -231,21 +231,21 @@ describe('jsonLogger', () => {
     expect(Number.isNaN(Date.parse(String(entries[0]!['time'])))).toBe(false);
   });
 
-  it('refuses a level that there is not: it wrote everything', () => {
+  it('refuses an unknown level', () => {
     expect(() => jsonLogger('warning' as never)).toThrow('A log level is one of debug, info, warn, error, not "warning".');
   });
 
   it('does not get a line for each stranger, however many come', async () => {
     const lines: string[] = [];
     const server = await start({ logger: jsonLogger('warn', (line) => void lines.push(line)) });
-    // One at a time: all that came before is logged by then.
+    // One at a time, so that all earlier ones are logged already.
     for (let i = 0; i < 150; i++) await refusal(server.url, ['nonsense']);
     expect(server.stats().drops).toEqual({ handshake: 150 });
     expect(lines.length).toBeGreaterThanOrEqual(100);
     expect(lines.length).toBeLessThan(150);
   });
 
-  it('is told what was left out', () => {
+  it('is told how many lines were left out', () => {
     let now = 0;
     const lines: unknown[][] = [];
     const note = (level: string) => (...data: unknown[]) => void lines.push([level, ...data]);

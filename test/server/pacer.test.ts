@@ -4,7 +4,7 @@ import { Pacer } from '../../src/server/pacer.js';
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
 afterEach(() => void vi.useRealTimers());
 
-/** A connection that takes bytes when the test says so, and writes down when it is not read from. */
+/** A connection whose reading the test controls, and which logs when it is held and released. */
 class End {
   taken = 0;
   readonly log: string[] = [];
@@ -19,7 +19,7 @@ class End {
 const nobody = (): boolean => false;
 const somebody = (): boolean => true;
 
-/** Lets so many ms pass, in each 10 of which the reader takes something. */
+/** Lets so many ms pass, and the reader take something in each 10 of them. */
 function reading(reader: End, ms: number): void {
   for (let left = ms; left > 0; left -= 10) {
     reader.taken++;
@@ -31,8 +31,8 @@ function made() {
   return { pacer: new Pacer<End>(), reader: new End(), writer: new End(), other: new End() };
 }
 
-describe('who publishes for a full reader', () => {
-  it('waits until that has drained, however long it takes, as long as it takes something', () => {
+describe('a publisher for a full reader', () => {
+  it('waits until the reader has drained, however long that takes, as long as the reader takes something', () => {
     const { pacer, reader, writer } = made();
     pacer.full(reader, [writer], nobody);
     pacer.full(reader, [writer], nobody);
@@ -45,7 +45,7 @@ describe('who publishes for a full reader', () => {
     expect(writer.log).toEqual(['held', 'released', 'held']);
   });
 
-  it('waits for 2 s where it takes nothing, and no more until it has drained', () => {
+  it('waits for 2 s when the reader takes nothing, and not again until the reader has drained', () => {
     const { pacer, reader, writer } = made();
     pacer.full(reader, [writer], nobody);
     reading(reader, 1_000);
@@ -60,7 +60,7 @@ describe('who publishes for a full reader', () => {
     expect(writer.log).toEqual(['held', 'released', 'held']);
   });
 
-  it('is read again when the last of those has drained for whom it waits', () => {
+  it('is read again when the last reader for which it waits has drained', () => {
     const { pacer, reader, writer, other } = made();
     pacer.full(reader, [writer], nobody);
     pacer.full(other, [writer], nobody);
@@ -80,8 +80,8 @@ describe('who publishes for a full reader', () => {
   });
 });
 
-describe('where somebody else reads what is published', () => {
-  it('it waits for 20 ms where the reader takes nothing', () => {
+describe('a publisher for a full reader that has other readers too', () => {
+  it('waits for 20 ms when the reader takes nothing', () => {
     const { pacer, reader, writer } = made();
     pacer.full(reader, [writer], somebody);
     expect(writer.log).toEqual(['held']);
@@ -91,7 +91,7 @@ describe('where somebody else reads what is published', () => {
     expect([writer.log, vi.getTimerCount()]).toEqual([['held', 'released'], 0]);
   });
 
-  it('a pause of this process is not the reader\'s: it had no turn to take anything', async () => {
+  it('waits on after a pause of this process, as the reader had no turn to take anything', async () => {
     vi.useRealTimers();
     const { pacer, reader, writer } = made();
     pacer.full(reader, [writer], somebody);
@@ -102,7 +102,7 @@ describe('where somebody else reads what is published', () => {
     pacer.gone(reader);
   });
 
-  it('nor do such pauses use the reader\'s credit up: it takes something whenever it has a turn', () => {
+  it('loses no credit for such pauses, as the reader takes something whenever it has a turn', () => {
     const { pacer, reader, writer } = made();
     let now = 0;
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
@@ -114,7 +114,7 @@ describe('where somebody else reads what is published', () => {
         vi.advanceTimersByTime(5);
       }
       expect(writer.log).toEqual(['held']);
-      // Each of them costs as much as a late timer does.
+      // Each of these costs as much as a late timer.
       for (let look = 0; look < 200; look++) {
         now += 10;
         reader.taken++;
@@ -126,18 +126,18 @@ describe('where somebody else reads what is published', () => {
     }
   });
 
-  it('it waits for a second, then for a hundredth of the time', () => {
+  it('waits for a second, then for a hundredth of the time', () => {
     const { pacer, reader, writer, other } = made();
     pacer.full(reader, [writer], somebody);
     reading(reader, 980);
     expect(writer.log).toEqual(['held']);
     reading(reader, 60);
     expect(writer.log).toEqual(['held', 'released']);
-    // The credit is used up: for this reader nobody waits now. Another one has its own.
+    // The credit of this reader is used up, so that nobody waits for it now. Another reader has its own.
     pacer.drained(reader);
     pacer.full(reader, [writer], somebody);
     expect([writer.log, pacer.isHeld(writer)]).toEqual([['held', 'released'], false]);
-    // Who publishes for it alone is not asked for it.
+    // A publisher with no other reader needs no credit.
     pacer.drained(reader);
     pacer.full(reader, [other], nobody);
     reading(reader, 3_000);
@@ -148,7 +148,7 @@ describe('where somebody else reads what is published', () => {
     expect(writer.log).toEqual(['held', 'released', 'held']);
     pacer.drained(another);
     pacer.drained(reader);
-    // 30 s have 300 ms more.
+    // 30 s give 300 ms more.
     vi.advanceTimersByTime(30_000);
     writer.log.length = 0;
     pacer.full(reader, [writer], somebody);
@@ -158,7 +158,7 @@ describe('where somebody else reads what is published', () => {
     expect(writer.log).toEqual(['held', 'released']);
   });
 
-  it('time in which nobody waited costs nothing', () => {
+  it('uses no credit while nobody waits', () => {
     const { pacer, reader, writer } = made();
     for (let i = 0; i < 5; i++) {
       pacer.full(reader, [writer], somebody);
@@ -171,7 +171,7 @@ describe('where somebody else reads what is published', () => {
     expect(writer.log.at(-1)).toBe('held');
   });
 
-  it('neither does time in which the one that waited is gone', () => {
+  it('uses no credit after the waiting publisher has gone', () => {
     const { pacer, reader, writer, other } = made();
     pacer.full(reader, [writer], somebody);
     pacer.gone(writer);
@@ -181,19 +181,19 @@ describe('where somebody else reads what is published', () => {
     expect(other.log).toEqual(['held']);
   });
 
-  // The shorter ones are over before anybody has looked.
-  it.each([10, 4])('short waits count, too: %i ms', (ms) => {
+  // The shorter ones are over before the pacer checks them.
+  it.each([10, 4])('uses credit for short waits, too: %i ms', (ms) => {
     const { pacer, reader, writer } = made();
     for (let i = 0; i < 2_000 / ms; i++) {
       pacer.full(reader, [writer], somebody);
       vi.advanceTimersByTime(ms);
       pacer.drained(reader);
     }
-    // A second, and what that has brought.
+    // A second, and the credit that has been added meanwhile.
     expect(writer.log.filter((word) => word === 'held').length * ms).toSatisfy((held: number) => held > 1_000 && held < 1_100);
   });
 
-  it('counts from when that is so: a neighbour may have been full, too', () => {
+  it('counts from the time at which it has another reader, which may have been full, too', () => {
     const { pacer, reader, writer } = made();
     let isBeside = false;
     pacer.full(reader, [writer], () => isBeside);
@@ -204,7 +204,7 @@ describe('where somebody else reads what is published', () => {
     expect(writer.log).toEqual(['held', 'released']);
   });
 
-  it('goes for all who wait, where it is so for one of them', () => {
+  it('is released with all others that wait for the reader, when one of them has another reader', () => {
     const { pacer, reader, writer, other } = made();
     pacer.full(reader, [writer], nobody);
     vi.advanceTimersByTime(500);
@@ -215,15 +215,15 @@ describe('where somebody else reads what is published', () => {
   });
 });
 
-describe('a connection that is gone', () => {
-  it('is waited for by nobody', () => {
+describe('a connection that has gone', () => {
+  it('is not waited for', () => {
     const { pacer, reader, writer } = made();
     pacer.full(reader, [writer], nobody);
     pacer.gone(reader);
     expect([writer.log, pacer.isHeld(writer), vi.getTimerCount()]).toEqual([['held', 'released'], false, 0]);
   });
 
-  it('waits for nobody', () => {
+  it('does not wait', () => {
     const { pacer, reader, writer, other } = made();
     pacer.full(reader, [writer, other], nobody);
     pacer.gone(writer);

@@ -1,4 +1,4 @@
-// The small parts that know no sockets: packets for old connections, routes of handshakes, the heartbeat.
+// The small parts that use no sockets: packets for old connections, routes of handshakes, the heartbeat.
 import { describe, expect, it } from 'vitest';
 import { decodePacket } from '../../src/core/packet.js';
 import type { BrewerInfo, Packet } from '../../src/core/packet.js';
@@ -12,7 +12,7 @@ import { encodeMessages, pong } from '../../src/server/wire.js';
 import { strictEncode } from '../strict-server.js';
 import { newId } from './raw-client.js';
 
-it.each(['1.0', '1.1'] as const)('a sign of life is a packet of version %s', (version) => {
+it.each(['1.0', '1.1'] as const)('the answer to a PING is a packet of version %s', (version) => {
   expect(Buffer.from(pong(version))).toEqual(strictEncode({ type: PING, payload: {} }, version));
 });
 
@@ -28,7 +28,7 @@ describe('encodeMessages', () => {
   const notify = (brewers: BrewerInfo[]): Packet => ({ type: 12, payload: { patron_id, brewers } });
   const decoded = (packet: Packet): ReturnType<typeof decodePacket>[] => encodeMessages(packet, '1.0').map((bytes) => decodePacket(bytes));
 
-  it('sends one message where it fits', () => {
+  it('sends one message when it fits', () => {
     const packet = notify(infos(3, 10));
     expect(encodeMessages(packet, '1.1').map((bytes) => decodePacket(bytes))).toEqual([packet]);
     expect(decoded(packet)).toEqual([packet]);
@@ -39,7 +39,7 @@ describe('encodeMessages', () => {
     [1000, 10],
     [400, 100],
     [3, 16_000],
-  ])('splits a NOTIFY of %i brewers that is too long for 1.0, in order', (count, filling) => {
+  ])('splits a BREWER_NOTIFY of %i brewers that is too long for version 1.0, in order', (count, filling) => {
     const list = infos(count, filling);
     const packets = decoded(notify(list));
     expect(packets.length).toBeGreaterThan(1);
@@ -53,7 +53,7 @@ describe('encodeMessages', () => {
     expect(packets.flatMap((packet) => (packet.type === 22 ? packet.payload.patrons : []))).toEqual(patrons);
   });
 
-  it('leaves out what never fits, says so, and answers all the same', () => {
+  it('leaves out an element that never fits, reports that, and sends the rest', () => {
     const [huge] = infos(1, 40_000);
     const [small] = infos(1, 1);
     const [answer, error] = decoded(notify([huge!, small!]));
@@ -74,7 +74,7 @@ describe('routes', () => {
     [['other', 'pubkeeper-1.0.0'], { kind: 'relay', protocol: 'pubkeeper-1.0.0', version: 1 }],
     [['pubkeeper-relay-2', 'pubkeeper-1.0.0'], { kind: 'relay', protocol: 'pubkeeper-relay-2', version: 2 }],
     [['other'], { kind: 'refused', status: 400 }],
-  ])('picks the first of %j that it knows', (protocols, route) => {
+  ])('picks the first known protocol of %j', (protocols, route) => {
     expect(routeMain(request(protocols, '/anywhere'))).toMatchObject(route);
   });
 
@@ -85,7 +85,7 @@ describe('routes', () => {
     expect(routeMain(request([], '/else'))).toMatchObject({ kind: 'refused', status: 404 });
   });
 
-  it('takes everything for the relay on its own port', () => {
+  it('treats everything on the relay’s own port as for the relay', () => {
     expect(routeRelay(request(['x', 'pubkeeper-1.0.0']))).toEqual({ kind: 'relay', protocol: 'pubkeeper-1.0.0', version: 1 });
     expect(routeRelay(request(['x', 'pubkeeper-relay-2']))).toEqual({ kind: 'relay', protocol: 'pubkeeper-relay-2', version: 2 });
     expect(routeRelay(request(['x']))).toEqual({ kind: 'relay', protocol: 'x', version: 1 });
@@ -104,7 +104,7 @@ describe('routes', () => {
 
   it.each([
     [undefined, 'h:9898', true, true],
-    // On loopback a name that is not this machine's own was made to point to it.
+    // On loopback, a host name that is not this machine's was made to point here (DNS rebinding).
     ['http://h:9898', 'h:9898', false, true],
     ['http://H', 'h:80', false, true],
     ['https://h', 'h', false, true],
@@ -125,7 +125,7 @@ describe('routes', () => {
 });
 
 describe('Heartbeat', () => {
-  it('pings once an interval, cuts after more than 2 and at most 2.5 intervals of silence', () => {
+  it('pings once per interval, and cuts after more than 2 and at most 2.5 intervals of silence', () => {
     const heartbeat = new Heartbeat();
     const log: string[] = [];
     const connection = (name: string) => ({
@@ -147,14 +147,14 @@ describe('Heartbeat', () => {
     expect(log.filter((line) => line === 'cut dead')).toHaveLength(1);
   });
 
-  it('counts no silence of a connection that is not read from', () => {
+  it('does not count silence while a connection is not read from', () => {
     const heartbeat = new Heartbeat();
     let cuts = 0;
     const held = { silence: 0, isPaused: true, ping: () => undefined, cut: () => void cuts++ };
     heartbeat.add(held);
     for (let half = 1; half <= 20; half++) heartbeat.beat();
     expect(cuts).toBe(0);
-    // Nor does what it was silent for before count: what it said meanwhile is still to be read.
+    // Earlier silence does not count either, as what came meanwhile is still to be read.
     held.isPaused = false;
     for (let half = 1; half <= 4; half++) heartbeat.beat();
     held.isPaused = true;
@@ -176,12 +176,12 @@ describe('CloseCode', () => {
   });
 });
 
-describe('the own relay', () => {
+describe('the server’s own relay', () => {
   const relays = new OwnRelays(() => [9898, 8000], ['10.0.0.7', 'fe80::1']);
   const own = (hostname: string, port: unknown, authority: string, secure = false): boolean =>
     relays.has({ name: 'websocket', hostname, port, secure }, authority);
 
-  it('is at the main port and at the relay’s own, by any name of ours', () => {
+  it('is at the main port and at the relay’s own, by any name of this machine', () => {
     for (const port of [9898, 8000]) {
       for (const name of ['localhost', '127.0.0.1', '10.0.0.7', '[fe80::1]', 'FE80::1', 'hub.example']) expect(own(name, port, 'hub.example:9898')).toBe(true);
     }
@@ -192,13 +192,13 @@ describe('the own relay', () => {
     expect(own('[2001:db8::5]', 8000, '[2001:db8::5]:9898')).toBe(true);
   });
 
-  it('is nowhere else', () => {
+  it('is at no other address', () => {
     for (const name of ['other.example', 'hub.example.evil', 'hub', '10.0.0.8']) expect(own(name, 8000, 'hub.example:9898')).toBe(false);
     for (const port of [80, 8001, '80', '8001', '8000x', '', undefined, null]) expect(own('hub.example', port, 'hub.example:9898')).toBe(false);
     expect(relays.has({ name: 'mqtt', hostname: 'localhost', port: 9898 }, 'localhost:9898')).toBe(false);
   });
 
-  it('is what is said to be it, and of what is not known it tells once, and not without an end', () => {
+  it('is at the addresses of relayAddresses; each unknown address is reported once, and at most 100 are', () => {
     const told: string[] = [];
     const named = new OwnRelays(() => [9898, undefined], [], ['Relay.example:443', '[2001:DB8::5]:18000'], (address) => told.push(address));
     const has = (hostname: string, port: number): boolean => named.has({ name: 'websocket', hostname, port, secure: true }, 'hub.example');

@@ -1,5 +1,5 @@
-// A client written from the protocol alone, on plain `ws`: nothing of src is imported here, so that a mistake that client
-// and server share cannot hide. Everything awaits events; nothing sleeps.
+// A client written from the protocol alone, on plain `ws`. It imports nothing of src, so that it shows a mistake that client
+// and server share. Everything awaits events; nothing sleeps.
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -15,7 +15,7 @@ export interface Closed {
   readonly reason: string;
 }
 
-/** Values that arrive, and those who wait for them. */
+/** Values that have arrived, and the calls that wait for one. */
 class Inbox<T> {
   readonly #values: T[] = [];
   readonly #waiting: { take(value: T): void; fail(error: Error): void }[] = [];
@@ -38,7 +38,7 @@ class Inbox<T> {
     return new Promise((take, fail) => this.#waiting.push({ take, fail }));
   }
 
-  /** What has arrived and was not taken. */
+  /** Values that have arrived and were not taken. */
   get waiting(): readonly T[] {
     return this.#values;
   }
@@ -68,7 +68,7 @@ class RawSocket<T> {
     return this.inbox.next();
   }
 
-  /** What `send` sends leaves in one piece, so that the other side reads it at once however busy the machine is. */
+  /** Sends everything that `send` sends in one piece, so that the other side reads it at once on a busy machine too. */
   atOnce(send: () => void): void {
     const tcp = (this.socket as unknown as { _socket: Socket })._socket;
     tcp.cork();
@@ -81,7 +81,7 @@ class RawSocket<T> {
     await this.closed;
   }
 
-  /** Resolves when the server has handled everything that was sent before: it answers pings in order. */
+  /** Resolves when the server has handled everything that was sent before, as it answers pings in order. */
   async settled(): Promise<void> {
     const mark = randomBytes(4).toString('hex');
     const answered = new Promise<void>((resolve) => {
@@ -100,13 +100,13 @@ class RawSocket<T> {
 /** Opens a WebSocket; rejects when the server refuses the handshake. */
 export async function dial(url: string, protocols: readonly string[], options: object = {}): Promise<WebSocket> {
   const socket = new WebSocket(url, [...protocols], options);
-  // Messages may come in the same read as the handshake: whoever gets the socket must listen before it goes on.
+  // Messages may come in the same read as the handshake: the caller must listen before it yields.
   socket.pause();
   await once(socket, 'open');
   return socket;
 }
 
-/** What an HTTP answer to a handshake says. */
+/** The status and the body of an HTTP answer to a handshake. */
 export function refusal(url: string, protocols: readonly string[] = [], options: object = {}): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, [...protocols], options);
@@ -123,7 +123,7 @@ export function refusal(url: string, protocols: readonly string[] = [], options:
 export const encodeControl = (type: number, payload: unknown, version: '1.0' | '1.1' = '1.1'): Buffer =>
   encodeJson(type, JSON.stringify(payload), version);
 
-/** A packet of a payload that is JSON already. */
+/** A packet whose payload is JSON text already. */
 export function encodeJson(type: number, text: string, version: '1.0' | '1.1' = '1.1'): Buffer {
   const json = Buffer.from(text);
   const header = Buffer.alloc(8);
@@ -173,7 +173,7 @@ export class RawControl extends RawSocket<RawPacket> {
     return packet.payload;
   }
 
-  /** The next two packets, which must refuse a registration: the reason, and the answer that every registration is owed. */
+  /** The next two packets, which must refuse a registration: the reason, and the answer that every registration gets. */
   async refused(): Promise<Record<string, unknown>> {
     const reason = await this.expect(99);
     const id = 'brewer_id' in reason ? 'brewer_id' : 'patron_id';

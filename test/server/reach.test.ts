@@ -5,8 +5,8 @@ import { file, unfile } from '../../src/server/sets.js';
 const topic = (...members: string[]) => ({ members: new Set(members) });
 const nobodyIsFull = (): boolean => false;
 
-describe('whom a publisher reaches', () => {
-  it('is who reads any topic that it has published on, and not itself', () => {
+describe('the connections that a publisher reaches', () => {
+  it('are the readers of any topic that it has published on, except itself', () => {
     const reach = new Reach<string, ReturnType<typeof topic>>();
     const [one, two] = [topic('reader', 'from'), topic('reader')];
     reach.note('from', one);
@@ -20,7 +20,7 @@ describe('whom a publisher reaches', () => {
     expect(reach.others('from', 'reader', nobodyIsFull)).toBe(true);
   });
 
-  it('counts for as long as the last two times of age(), and no longer', () => {
+  it('count for the last two periods between calls of age(), and no longer', () => {
     const reach = new Reach<string, ReturnType<typeof topic>>();
     const read = topic('reader', 'other');
     const reaches = (): boolean => reach.others('from', 'reader', nobodyIsFull);
@@ -39,7 +39,7 @@ describe('whom a publisher reaches', () => {
   });
 });
 
-it('sets in a map: none is empty, and what is not there may be taken out', () => {
+it('file() and unfile() keep no empty set in a map, and unfile() allows a value that is missing', () => {
   const sets = new Map<string, Set<number>>();
   file(sets, 'a', 1);
   file(sets, 'a', 2);

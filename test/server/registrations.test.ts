@@ -1,4 +1,4 @@
-// The limits of what one connection may register, on a real server: what is beyond them is refused with a word, and counted.
+// The limits on the registrations of a connection, on a real server: what exceeds them is refused with a reason, and counted.
 import { describe, expect, it } from 'vitest';
 import { connect, start, until } from './harness.js';
 import { encodeJson, newId } from './raw-client.js';
@@ -10,7 +10,7 @@ describe('registrations', () => {
     ['topicLength', { topicLength: 10 }, 'elevenchars', 'tencharact', 'topic-length'],
     ['topicSegments', { topicSegments: 3 }, 'a.b.c.d', 'a.b.c', 'topic-segments'],
     ['doubleWildcards', { doubleWildcards: 2 }, '**.a.**.b.**', '**.a.**.b', 'double-wildcards'],
-  ])('refuses what is beyond %s, and takes what is not', async (_name, limits, bad, good, reason) => {
+  ])('beyond %s are refused, and others accepted', async (_name, limits, bad, good, reason) => {
     const server = await start({ limits });
     const client = await connect(server);
     const patron_id = newId();
@@ -23,7 +23,7 @@ describe('registrations', () => {
     expect(server.stats()).toMatchObject({ patrons: 1, drops: { [reason]: 1 } });
   });
 
-  it('answers also what it refuses: a deployed client is ready only when each of its registrations is answered', async () => {
+  it('are answered also when they are refused, as a deployed client is ready only when all its registrations are answered', async () => {
     const server = await start({ limits: { topicLength: 10 }, tokens: { t: [{ topic: 'mine', read: true, write: true }] } });
     const [other, client] = [await connect(server, { token: 't' }), await connect(server, { token: 't' })];
     const [taken, forbidden, long, good] = [newId(), newId(), newId(), newId()];
@@ -33,7 +33,7 @@ describe('registrations', () => {
     const asked = [[taken, 'mine'], [forbidden, 'theirs'], [long, 'elevenchars'], [good, 'mine']] as const;
     for (const [brewer_id, topic] of asked) client.send(10, { topic, brewer_id, brewer_config: {}, brews: WEB });
     const brewers: [number, unknown][] = [];
-    // The reason first: what comes first may be taken for the answer.
+    // The reason comes first, as a client may take the first packet for the answer.
     for (const type of [99, 22, 99, 22, 99, 22, 22]) brewers.push([type, (await client.expect(type))['brewer_id']]);
     expect(brewers).toEqual([taken, forbidden, long].flatMap((id) => [[99, id], [22, id]]).concat([[22, good]]));
     for (const [patron_id, topic] of [[taken, 'mine'], [long, 'elevenchars'], [good, 'a..b']] as const) {
@@ -41,7 +41,7 @@ describe('registrations', () => {
       expect(await client.expect(99)).toMatchObject({ patron_id });
       expect(await client.expect(12)).toEqual({ patron_id, brewers: [] });
     }
-    // What is there still under that id is in the answer.
+    // The answer has the pairs that the id still has.
     client.send(20, { topic: 'mine', patron_id: good, brews: WEB });
     expect(await client.expect(12)).toMatchObject({ brewers: [{ brewer_id: taken }, { brewer_id: good }] });
     await client.expect(22);
@@ -50,7 +50,7 @@ describe('registrations', () => {
     expect(await client.expect(12)).toMatchObject({ brewers: [{ brewer_id: taken }, { brewer_id: good }] });
   });
 
-  it('has the defaults that are documented', async () => {
+  it('have the documented default limits', async () => {
     const server = await start();
     const client = await connect(server);
     const brewer_id = newId();
@@ -68,12 +68,12 @@ describe('registrations', () => {
     client.send(20, { topic: Array(8).fill('**').join('.'), patron_id, brews: WEB });
     expect(await client.expect(12)).toMatchObject({ patron_id, brewers: [{ brewer_id }] });
     await client.expect(22);
-    // A `*` is none of those.
+    // A `*` does not count as a `**`.
     client.send(20, { topic: Array(32).fill('*').join('.'), patron_id, brews: WEB });
     expect(await client.expect(12)).toMatchObject({ patron_id, brewers: [{ brewer_id }] });
   });
 
-  it('takes no more than a connection may have, but the same ones again', async () => {
+  it('are limited per connection, and the same ids may be registered again', async () => {
     const server = await start({ limits: { registrations: 3 } });
     const [client, other] = [await connect(server), await connect(server)];
     const ids = [newId(), newId(), newId(), newId()];
@@ -92,7 +92,7 @@ describe('registrations', () => {
     expect(server.stats()).toMatchObject({ patrons: 3, brewers: 1, drops: { registrations: 1 } });
   });
 
-  it('refuses what is nested so deep that nobody could be told of it, and harms nobody by it', async () => {
+  it('that are too deeply nested for notifications are refused, and do no harm', async () => {
     const server = await start();
     const [client, other] = [await connect(server), await connect(server)];
     const [brewer_id, patron_id] = [newId(), newId()];
@@ -111,7 +111,7 @@ describe('registrations', () => {
     expect(await other.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
   });
 
-  it('leaves an id to its owner whose packets are read later: it would not be heard', async () => {
+  it('keep an id for a client that is read later, as its answer to a probe would not be read', async () => {
     const server = await start({ heartbeatMs: 200, limits: { packetsPerSecond: 20, packetBurst: 3 } });
     const [owner, other] = [await connect(server), await connect(server)];
     const packet = { topic: 'a', patron_id: newId(), brews: WEB };
@@ -119,7 +119,7 @@ describe('registrations', () => {
     await owner.expect(12);
     for (let i = 0; i < 20; i++) owner.send(20, { ...packet, patron_id: newId() });
     await until(() => server.stats().drops['packet-rate'] === 1);
-    // By the next one it has to wait for all before: longer than an answer may take.
+    // Before this packet is read, the client must wait for all others: longer than a probe lasts.
     owner.send(20, { ...packet, patron_id: newId() });
     await until(() => server.stats().drops['packet-rate'] === 2);
     other.send(20, packet);
@@ -128,7 +128,7 @@ describe('registrations', () => {
     expect(server.stats()).toMatchObject({ clients: 2, patrons: 22 });
   });
 
-  it('takes 32 brews of one registration, and names of 255 characters in BREW_STATE', async () => {
+  it('may have 32 brews, and names of 255 characters in BREW_STATE', async () => {
     const server = await start();
     const client = await connect(server);
     const patron_id = newId();
@@ -144,7 +144,7 @@ describe('registrations', () => {
     expect(server.stats().drops).toEqual({ brews: 2 });
   });
 
-  it('bounds the bytes of all registrations of a connection, and gives back those of what has gone', async () => {
+  it('are limited in their bytes per connection, and unregistering frees bytes', async () => {
     const server = await start({ limits: { registeredBytes: 2_000 } });
     const client = await connect(server);
     const register = (brewer_id: string, length: number): void =>
@@ -154,7 +154,7 @@ describe('registrations', () => {
     await client.expect(22);
     register(second, 1_000);
     expect(await client.refused()).toMatchObject({ code: 'LIMIT_EXCEEDED', brewer_id: second });
-    // The same one again is not counted twice, and shorter it makes room.
+    // Registering the same id again is not counted twice, and a shorter one frees bytes.
     register(first, 1_600);
     await client.expect(22);
     register(first, 500);
@@ -174,7 +174,7 @@ describe('registrations', () => {
     expect(server.stats()).toMatchObject({ brewers: 2, patrons: 0, drops: { 'registered-bytes': 2 } });
   });
 
-  it('bounds the pairs that a connection makes, but not those of one registration, and gives back those that have come apart', async () => {
+  it('are limited in the pairs that they make per connection, but not for one registration, and ended pairs are freed', async () => {
     const server = await start({ limits: { pairs: 4 } });
     const brews = [{ name: 'b' }];
     const [owner, other] = [await connect(server), await connect(server)];
@@ -188,18 +188,18 @@ describe('registrations', () => {
     };
     for (const id of [brewer, newId(), newId()]) brew(id);
     read(owner, patron);
-    // The last one that is taken makes three at once.
+    // The last one that is accepted makes three pairs at once.
     read(owner, newId());
     read(owner, late);
     expect(await settled()).toMatchObject({ brewers: 3, patrons: 2, matches: 6, drops: { pairs: 1 } });
     expect(refused()).toEqual([{ code: 'LIMIT_EXCEEDED', patron_id: late, message: expect.stringContaining('at most 4 pairs') as string }]);
-    // Others may register, and their pairs count for both until they go.
+    // Other clients may register, and their pairs count for both sides until they end.
     read(other, newId());
     await other.expect(12);
     expect(await settled()).toMatchObject({ patrons: 3, matches: 9 });
     await other.close();
     await until(() => server.stats().matches === 6);
-    // What is registered again does not count its own pairs: without the brewer's two there are four still, without the patron's three.
+    // Registering again does not count its own pairs: without the brewer's two, four are left; without the patron's three, three are.
     brew(brewer);
     expect(await settled()).toMatchObject({ drops: { pairs: 2 } });
     read(owner, patron);

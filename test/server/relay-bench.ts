@@ -5,7 +5,7 @@ import { Relay } from '../../src/server/relay.js';
 import type { RelayOptions } from '../../src/server/relay.js';
 import { unhex } from '../helpers.js';
 
-// A relay without sockets: what it writes is read as text, by the protocol and not by the code under test.
+// A relay without sockets: what it writes is decoded by the protocol and not by the code under test.
 
 const { PUBLISH } = RelayPacketType;
 export const ID = unhex('0123456789abcdef0123456789abcdef');
@@ -19,7 +19,7 @@ interface Member {
   readonly version: 1 | 2;
 }
 
-/** The messages in what a server writes to a socket, read by RFC 6455, section 5.2. */
+/** The messages that a server has written to a socket, decoded by RFC 6455, section 5.2. */
 export function messages(bytes: Buffer): Buffer[] {
   const found: Buffer[] = [];
   for (let at = 0; at < bytes.length; ) {
@@ -48,7 +48,7 @@ export function records(message: Buffer): string[] {
   return found;
 }
 
-/** A relay whose writes are read as `connection text`, with a star for last values. Connections speak protocol 2, those
+/** A relay whose writes are decoded as `connection text`, with a star for last values. Connections speak protocol 2, those
  * whose names begin with `old` 1.0. */
 export class Bench {
   readonly written: { readonly to: Member; readonly bytes: Buffer }[] = [];
@@ -103,7 +103,7 @@ export class Bench {
     this.relay.receive(connection, packet(PUBLISH, topic, frame(topic, text)));
   }
 
-  /** What was sent, at the end of the tick. */
+  /** What was sent until the end of the tick. */
   take(): string[] {
     this.#relay.flush();
     return this.written.splice(0).flatMap(({ to, bytes }) => {

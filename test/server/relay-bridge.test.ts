@@ -1,4 +1,4 @@
-// A relay that is joined to others: what it takes from them, what it says to them, and who waits for a last value.
+// A relay with a bridge to others: what it accepts from them, what it sends to them, and which members wait for a last value.
 import { expect, it } from 'vitest';
 import { encodeFrame, frameIdentity, topicHash } from '../../src/core/frame.js';
 import { RelayPacketType, encodeRelayPacket } from '../../src/core/relay.js';
@@ -12,14 +12,14 @@ const KEY = hashKey(HASH);
 const frame = (text: string): Uint8Array => encodeFrame(frameIdentity(HASH, unhex(id(1))), Buffer.from(text));
 const NO_FRAME = new Uint8Array(88);
 
-/** A relay of which all that comes out is a line in `log`: what is written, with a star for a last value; what goes to others; who has joined. */
+/** A relay whose output is logged in lines: frames to members, with a star for last values; frames to other relays; numbers of members. */
 function bench(options: Partial<RelayOptions<RelayMember>> = {}) {
   const log: string[] = [];
   const names = new Map<RelayMember, string>();
   const setting = { waits: false, wants: true, now: 10 };
   const far: RelayMember = { version: 2, take: (_key, frames, stamp) => log.push(`far ${frames.map((one) => Buffer.from(one.subarray(88)).toString()).join()} at ${stamp}`) > 0 };
   const relay = new Relay<RelayMember>({
-    // A record of protocol 2 in a WebSocket message; 5: a last value.
+    // A record of protocol 2 in a WebSocket message; its type 5 is a last value.
     write: (member, bytes) => log.push(`${names.get(member)} ${bytes.toString('utf8', 2 + 8 + 88)}${bytes[2] === 5 ? '*' : ''}`) > 0,
     cork: () => undefined,
     dropped: (fault) => void log.push(fault),
@@ -41,7 +41,7 @@ function bench(options: Partial<RelayOptions<RelayMember>> = {}) {
   return { relay, setting, take, member };
 }
 
-it('others are told how many have joined, themselves never counted', () => {
+it('a relay tells others how many members have joined a topic, without counting the bridge', () => {
   const { relay, take, member } = bench();
   const [one, two] = [member('1'), member('2')];
   one.join();
@@ -55,7 +55,7 @@ it('others are told how many have joined, themselves never counted', () => {
   expect([take(), relay.topics]).toEqual([['1', '0'], 0]);
 });
 
-it('what is no frame is taken from nobody, for a last value neither', () => {
+it('a malformed frame from another relay is dropped, also as a last value', () => {
   const { relay, take, member } = bench();
   member('1').join();
   take();
@@ -64,7 +64,7 @@ it('what is no frame is taken from nobody, for a last value neither', () => {
   expect([take(), relay.retained]).toEqual([['cluster-frame', 'cluster-frame'], 0]);
 });
 
-it('a last value of another relay goes to all who have joined where it is newer, once, as what has just been published; not back', () => {
+it('a newer last value of another relay is sent once to all members, as a live frame, and not back over the bridge', () => {
   const { relay, setting, take, member } = bench();
   member('1').join();
   member('2').publish('x');
@@ -81,7 +81,7 @@ it('a last value of another relay goes to all who have joined where it is newer,
   expect(take()).toEqual(['2', '3 new*']);
 });
 
-it('one that is the first of its topic is taken, whatever its time', () => {
+it('the first last value of a topic is accepted, whatever its time is', () => {
   const { relay, take, member } = bench();
   member('1').join();
   take();
@@ -89,7 +89,7 @@ it('one that is the first of its topic is taken, whatever its time', () => {
   expect(take()).toEqual(['1 first']);
 });
 
-it('who joins waits for the newest last value, or for the word that there is none, and gets it once', () => {
+it('a joining member waits for the newest last value or the answer that there is none, and gets the value once', () => {
   const { relay, setting, take, member } = bench();
   relay.refresh(KEY, frame('known'), 5);
   setting.waits = true;
@@ -107,7 +107,7 @@ it('who joins waits for the newest last value, or for the word that there is non
   expect(take()).toEqual(['2', '1']);
 });
 
-it('who waits for a last value of which there is none gets what comes later', () => {
+it('a member that waited for a last value that does not exist gets later ones', () => {
   const { relay, setting, take, member } = bench();
   setting.waits = true;
   member('1').join();
@@ -117,7 +117,7 @@ it('who waits for a last value of which there is none gets what comes later', ()
   expect(take()).toEqual(['1 later']);
 });
 
-it('who got something newer meanwhile waits no more', () => {
+it('a member that gets a newer frame meanwhile does not wait any more', () => {
   const { relay, setting, take, member } = bench();
   setting.waits = true;
   member('1').join();

@@ -5,7 +5,7 @@ import { RawRelay, newId } from './raw-client.js';
 
 const MiB = 1024 * 1024;
 
-it('what comes for a connection in one tick reaches it all, of however many topics', async () => {
+it('frames of several topics in one tick all reach a connection', async () => {
   const server = await start();
   const [reader, writer] = [await joinRelay(server), await joinRelay(server)];
   const topics = ['a', 'b', 'c'];
@@ -17,7 +17,7 @@ it('what comes for a connection in one tick reaches it all, of however many topi
   for (const topic of topics) expect(await reader.text()).toBe(topic);
 });
 
-it('a reader gets the newest once it reads again, also where less may wait for it than its socket tells of', async () => {
+it('a slow reader gets the newest value when it reads again, also with a limit below the socket’s own high-water mark', async () => {
   const server = await start({ limits: { bufferedBytes: 8 * 1024 } });
   const [reader, writer] = [await joinRelay(server), await joinRelay(server)];
   reader.join('a');
@@ -25,9 +25,9 @@ it('a reader gets the newest once it reads again, also where less may wait for i
   reader.socket.pause();
   const id = newId();
   let sent = 0;
-  // One by one: together they would be a message that is longer.
+  // One by one, as together they would be a longer message.
   for (; !server.stats().drops['slow-reader']; await writer.settled()) writer.publish('a', id, String(sent++).padEnd(4_000));
-  // Each counts, also of those that come together.
+  // Each missed frame counts, also of those that come together.
   const missed = Number(server.stats().drops['slow-reader-frame']);
   expect(missed).toBeGreaterThan(0);
   writer.atOnce(() => {
@@ -39,13 +39,13 @@ it('a reader gets the newest once it reads again, also where less may wait for i
   while (Number(await reader.text()) < sent - 1);
 });
 
-it('a reader that was full, and has read all, gets the sign of life that it asks for', async () => {
+it('a reader that was full, and has read all, gets its PING answered', async () => {
   const server = await start({ maxMessageBytes: 32 * MiB });
   const [reader, writer] = [await RawRelay.open(server.relayUrl, ['pubkeeper-relay-2']), await joinRelay(server)];
   reader.join('a');
   await reader.settled();
   reader.socket.pause();
-  // More than the network takes for who does not read.
+  // More than the network buffers for a connection that does not read.
   writer.publish('a', newId(), 'x'.repeat(24 * MiB));
   await until(() => server.stats().bufferedBytes > MiB);
   reader.socket.resume();
@@ -57,7 +57,7 @@ it('a reader that was full, and has read all, gets the sign of life that it asks
   expect(await reader.next()).toEqual(Buffer.from([60, 0, 0, 0, 0, 0, 0, 0]));
 });
 
-it.each(['the reader is ready', 'its rest is over'])('who has sent too much, and waits for a reader, is read when both are over, also where %s first', async (first) => {
+it.each(['the reader is ready', 'its rest is over'])('the relay reads from a publisher that exceeded its rate and waits for a reader when both are over, also when %s first', async (first) => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   onTestFinished(() => void vi.useRealTimers());
   const server = await start({ maxMessageBytes: 32 * MiB, limits: { relayMessagesPerSecond: 1 } });
@@ -69,7 +69,7 @@ it.each(['the reader is ready', 'its rest is over'])('who has sent too much, and
   reader.join('a');
   await reader.settled();
   reader.socket.pause();
-  // Two may come at once; the third is too many, and more than the network takes for a reader that does not read.
+  // Two pings are within the rate; the frame exceeds it, and the network buffers of a reader that does not read.
   writer.socket.ping();
   writer.socket.ping();
   writer.publish('a', newId(), 'x'.repeat(24 * MiB));
@@ -87,11 +87,11 @@ it.each(['the reader is ready', 'its rest is over'])('who has sent too much, and
   expect(isRead()).toBe(false);
   await two();
   await until(isRead);
-  // That was too many once more: who rests does not see the end.
+  // That exceeded the rate again, and while the connection rests its end is not seen.
   await rest();
 });
 
-it('who waits for a reader is read at once when that one goes', async () => {
+it('the relay reads from a publisher that waits for a reader at once when that reader goes', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   onTestFinished(() => void vi.useRealTimers());
   const server = await start({ maxMessageBytes: 32 * MiB });
@@ -108,7 +108,7 @@ it('who waits for a reader is read at once when that one goes', async () => {
   await until(() => server.stats().drops['relay-text'] === 1);
 });
 
-it('nobody waits for a reader whose socket will not say that it has drained', async () => {
+it('nobody waits for a reader whose socket will emit no drain event', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   onTestFinished(() => void vi.useRealTimers());
   const server = await start({ limits: { bufferedBytes: 1024 } });
@@ -117,10 +117,10 @@ it('nobody waits for a reader whose socket will not say that it has drained', as
   await reader.settled();
   reader.socket.pause();
   const id = newId();
-  // More than a quarter of the limit waits then, and less than sockets have room for.
+  // More than a quarter of the limit waits then, and less than the socket's high-water mark.
   for (; server.stats().bufferedBytes < 256; await writer.settled()) writer.publish('a', id, 'x'.repeat(2_000));
   expect(server.stats().bufferedBytes).toBeLessThan(16_384);
-  // That one came with what it was about; this one is read by itself.
+  // The earlier ping came together with the frame; this one is read by itself.
   await writer.settled();
   reader.socket.terminate();
 });

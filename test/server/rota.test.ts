@@ -8,7 +8,7 @@ afterEach(() => void vi.useRealTimers());
 
 const turn = () => new Promise(setImmediate);
 
-/** Connections of one rota; what comes on them gives as many ms to do as it has bytes. */
+/** Connections of a rota; received data takes as many ms of work as it has bytes. */
 function kit(count: number) {
   const rota = new Rota();
   const all = Array.from({ length: count }, () => {
@@ -21,13 +21,13 @@ function kit(count: number) {
   return { all, paused: () => all.map(({ tcp }) => tcp.isPaused()) };
 }
 
-it('a connection that gives little to do is never paused; one that does, after each 20 ms, until others have been read', async () => {
+it('a connection that causes little work is never paused; one that causes much is paused after each 20 ms until others were read', async () => {
   const { all, paused } = kit(2);
   const [one, two] = all as [(typeof all)[0], (typeof all)[0]];
   for (let round = 0; round < 2; round++) {
     two.comes(1);
     one.comes(10);
-    vi.advanceTimersByTime(1000); // in which it gave nothing to do
+    vi.advanceTimersByTime(1000); // time without work for this connection
     one.comes(9);
     expect(paused()).toEqual([false, false]);
     one.comes(1);
@@ -37,7 +37,7 @@ it('a connection that gives little to do is never paused; one that does, after e
   }
 });
 
-it('of those that wait one is read at a time, in their order, and everybody else in between', async () => {
+it('paused connections are read one at a time, in order, and all others in between', async () => {
   const { all, paused } = kit(4);
   for (const { comes } of all.slice(0, 3)) comes(25);
   expect(paused()).toEqual([true, true, true, false]);
@@ -52,7 +52,7 @@ it('of those that wait one is read at a time, in their order, and everybody else
   expect(paused()).toEqual([false, false, false, false]);
 });
 
-it('who wants the WebSocket paused lets it go on: its turn does not', async () => {
+it('a connection whose WebSocket is paused is not resumed by its turn', async () => {
   const { all, paused } = kit(2);
   for (const { comes } of all) comes(20);
   all[0]!.socket.isPaused = true;

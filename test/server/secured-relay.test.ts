@@ -23,7 +23,7 @@ describe('a secured relay', () => {
   });
 
   it('serves clients of this SDK, and renews their tickets without a gap', async () => {
-    // A second is the least that a ticket holds, and a busy machine may halt for as long: so time passes here, and nobody else's does.
+    // A ticket holds for a second at least, and a busy machine may halt as long: so the test moves the clock.
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date', 'performance'] });
     later(async () => void vi.useRealTimers());
     const server = await start({ profile: 'secured', ticketSeconds: 1 });
@@ -45,7 +45,7 @@ describe('a secured relay', () => {
       await brewer.brewJSON(sent++);
       await until(() => seen.length >= sent || Object.keys(server.stats().drops).length > 0);
     };
-    // Through three lives of a ticket.
+    // For three times the life of a ticket.
     for (let ms = 0; ms < 6_400 && seen.length === sent; ms += 5) {
       vi.advanceTimersByTime(5);
       await deliver();
@@ -55,8 +55,8 @@ describe('a secured relay', () => {
     expect([gaps, changes]).toEqual([0, 0]);
   });
 
-  it('renews the tickets of many pairs not all at once, but each before it expires', async () => {
-    // Time passes here: on a busy machine, to match them all takes as long as the tickets hold.
+  it('renews the tickets of many pairs spread over time, and each before it expires', async () => {
+    // The test moves the clock: on a busy machine, matching them all takes as long as the tickets hold.
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     onTestFinished(() => void vi.useRealTimers());
     const server = await start({ profile: 'secured', ticketSeconds: 2 });
@@ -69,14 +69,14 @@ describe('a secured relay', () => {
     for (let i = 0; i < patrons; i++) await p.expect(12);
     let renewed = 0;
     p.socket.on('message', () => renewed++);
-    /** How many are renewed in so many ms. */
+    /** How many tickets are renewed in so many ms. */
     const pass = async (ms: number): Promise<number> => {
       const before = renewed;
       vi.advanceTimersByTime(ms);
       await p.settled();
       return renewed - before;
     };
-    // Half a life after they were given, and over a quarter of one: in many steps.
+    // From half of their life on, over a quarter of it, in many steps.
     expect(await pass(999)).toBe(0);
     const steps: number[] = [];
     for (let ms = 0; ms < 520; ms += 20) steps.push(await pass(20));
@@ -84,7 +84,7 @@ describe('a secured relay', () => {
     expect(renewed).toBe(patrons);
   });
 
-  it('gives tickets for its own relay only, join to patrons and publish to brewers', async () => {
+  it('gives tickets for its own relay only: to join for patrons, and to publish for brewers', async () => {
     const keys = [randomBytes(32)];
     const server = await start({ profile: 'secured', ticketKeys: keys });
     const [b, p] = [await connect(server), await connect(server)];
@@ -114,7 +114,7 @@ describe('a secured relay', () => {
     ['a text that goes on', (ticket: string) => Buffer.from(`${ticket}00`), false],
     ['a text whose last digit is none', (ticket: string) => Buffer.from(`${ticket.slice(0, -1)}g`), false],
     ['a text of another ticket', (ticket: string) => Buffer.from(`${ticket.slice(0, -1)}${ticket.endsWith('0') ? '1' : '0'}`), false],
-  ])('reads tickets as %s', async (_form, read, isGood) => {
+  ])('reads or refuses tickets given as %s', async (_form, read, isGood) => {
     const server = await start({ profile: 'secured' });
     const [b, p] = [await connect(server), await connect(server)];
     const [reader, writer] = [await joinRelay(server), await joinRelay(server)];
@@ -133,7 +133,7 @@ describe('a secured relay', () => {
     expect(server.stats().drops['no-ticket'] ?? 0).toBe(isGood ? 0 : 3);
   });
 
-  it('gives them for the relay at the address by which the brewer reaches it, whatever that is', async () => {
+  it('gives tickets for the relay at the address by which the brewer reaches the server, whatever that is', async () => {
     const server = await start({ profile: 'secured' });
     const brewer = await RawControl.open(server.url, '1.1', { headers: { host: 'relay.example' } });
     await brewer.authenticate(server.token!);
@@ -147,9 +147,9 @@ describe('a secured relay', () => {
     }
   });
 
-  it('gives everybody tickets by the new key, once there is one', async () => {
+  it('gives new tickets to everybody when the ticket key is replaced', async () => {
     const [old, next] = [randomBytes(32), randomBytes(32)];
-    // By themselves they would come in two minutes.
+    // Without the new key, renewals would come in two minutes.
     const server = await start({ profile: 'secured', ticketKeys: [old], ticketSeconds: 240 });
     const [b, p] = [await connect(server), await connect(server)];
     b.send(10, { topic: 'a', brewer_id: ID.toString('hex'), brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }] });
@@ -166,20 +166,20 @@ describe('a secured relay', () => {
     expect(await signedBy()).toEqual([[false, false], [true, true]]);
   });
 
-  it('tells a brewer nothing of a patron that has not joined when it renews', async () => {
+  it('tells a brewer nothing of a patron that has not joined when it renews tickets', async () => {
     const server = await start({ profile: 'secured', ticketSeconds: 1, holdMs: 60_000 });
     const [b, p] = [await connect(server), await connect(server)];
     b.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }] });
     await b.expect(22);
     p.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'websocket' }] });
-    // The answer, and a renewal twice: between these it was the brewer's turn.
+    // The answer and two renewals; between these the brewer's tickets were due.
     for (let i = 0; i < 3; i++) await p.expect(12);
     await b.settled();
     expect(b.inbox.waiting).toEqual([]);
     expect(server.stats()).toMatchObject({ heldNotifications: 1, drops: {} });
   });
 
-  it.each([true, false])('behind a mapped port gives them when it is told of that address, and else says so once: %s', async (isTold) => {
+  it.each([true, false])('gives tickets behind a mapped port if relayAddresses names its address, and else warns once (named: %s)', async (isTold) => {
     let relay = '';
     const mapped = await FaultProxy.listen(() => Number(new URL(relay).port));
     const warnings: unknown[] = [];
@@ -220,7 +220,7 @@ describe('a secured relay', () => {
     const [reader, attacker, writer] = [await joinRelay(server), await joinRelay(server), await joinRelay(server)];
     reader.socket.send(encodeRelay(0, 'a', join));
     await reader.settled();
-    // It has a grant, and abuses it for the id of another brewer.
+    // The attacker has a grant, and misuses it for the id of another brewer.
     attacker.socket.send(encodeRelay(4, 'a', grant));
     for (let i = 0; i < 2500; i++) {
       attacker.socket.send(encodeRelay(0, `t.${i}`, i % 2 ? join : randomBytes(88)));
@@ -239,7 +239,7 @@ describe('a secured relay', () => {
     expect(server.stats()).toMatchObject({ published: 1, delivered: 1, drops: { 'no-ticket': 10_001 } });
   }, 20_000);
 
-  it('does not call a ticket bad because too many topics are joined', async () => {
+  it('does not call a ticket invalid when too many topics are joined', async () => {
     const keys = [randomBytes(32)];
     const told: unknown[] = [];
     const logger = { warn: (text: unknown) => void told.push(text), error: () => undefined };
@@ -255,13 +255,13 @@ describe('a secured relay', () => {
     expect(told).toEqual([expect.stringContaining('has joined 1 topics')]);
   });
 
-  it('lets a connection publish for as many brewers as it may register, forgetting the one granted longest ago, however few topics it may join', async () => {
+  it('grants publishing to as many brewers as a connection may register, and replaces the oldest grant, whatever joinedTopics is', async () => {
     const keys = [randomBytes(32)];
     const server = await start({ profile: 'secured', ticketKeys: keys, limits: { joinedTopics: 1, registrations: 3 } });
     const relay = await joinRelay(server);
     const expires = Math.floor(Date.now() / 1000) + 60;
     const ids = Array.from({ length: 5 }, newId);
-    // The first is renewed: its brewer is there still.
+    // The first grant is renewed, so that it is not the oldest.
     for (const id of [ids[0]!, ids[1]!, ids[2]!, ids[0]!, ids[3]!, ids[4]!]) {
       const grant = { operation: 'publish', topicHash: JOIN_HASH, brewerId: Buffer.from(id, 'hex') } as const;
       relay.socket.send(encodeRelay(4, 'a', new Tickets(keys).issue(grant, expires)));
@@ -273,7 +273,7 @@ describe('a secured relay', () => {
     expect(server.stats()).toMatchObject({ published: 7, drops: { 'no-ticket': 1 } });
   });
 
-  it('goes on where the clock is set forward by more than a ticket holds, as one is that starts wrong', async () => {
+  it('delivers with present permits when the clock is set forward by more than a ticket holds, as after a wrong start', async () => {
     const keys = [randomBytes(32)];
     const server = await start({ profile: 'secured', ticketKeys: keys });
     const [reader, writer] = [await joinRelay(server), await joinRelay(server)];
@@ -291,7 +291,7 @@ describe('a secured relay', () => {
     expect(await reader.text()).toBe('still');
   });
 
-  it('ends what a ticket has expired for, however slow the heartbeat is', async () => {
+  it('ends a join when its ticket expires, however slow the heartbeat is', async () => {
     const keys = [randomBytes(32)];
     const server = await start({ profile: 'secured', ticketKeys: keys, ticketSeconds: 1, heartbeatMs: 60_000 });
     const relay = await joinRelay(server);

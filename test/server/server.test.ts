@@ -25,7 +25,7 @@ async function get(port: number, path: string, headers: Record<string, string> =
 }
 
 describe('createServer', () => {
-  it('makes a token at random when none is given, and says where it is', async () => {
+  it('makes a random token when none is given, and gives its URLs', async () => {
     const [one, two] = [await start(), await start({ relayPort: 0 })];
     expect(one.token).toMatch(/^[\w-]{43}$/);
     expect(one.token).not.toBe(two.token);
@@ -36,7 +36,7 @@ describe('createServer', () => {
     await connect(one);
   });
 
-  it('puts IPv6 in brackets, and names loopback when bound to everything', async () => {
+  it('puts IPv6 addresses in brackets, and gives loopback in its URLs when bound to all addresses', async () => {
     const tokens = { t: [{ topic: '**', read: true }] };
     for (const [host, shown] of [['::1', '[::1]'], ['[::1]', '[::1]'], ['0.0.0.0', '127.0.0.1'], ['::', '[::1]'], ['localhost', 'localhost']] as const) {
       const server = await start({ host, tokens });
@@ -76,11 +76,11 @@ describe('createServer', () => {
     await expect(createServer({ port: 0, ...options })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringMatching(message) as string });
   });
 
-  it('refuses options that are no object', async () => {
+  it('refuses options that are not an object', async () => {
     await expect(createServer(9898 as never)).rejects.toMatchObject({ code: 'OPTION_INVALID', message: 'createServer() takes an object of options, not a number.' });
   });
 
-  it('says that a port is in use, and leaves nothing behind', async () => {
+  it('reports that a port is in use, and leaves nothing open', async () => {
     const holder = createTcpServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     later(async () => void (await new Promise((resolve) => holder.close(resolve))));
@@ -92,7 +92,7 @@ describe('createServer', () => {
     await (await createServer({ port: free.port })).close();
   });
 
-  it('takes what readTokens read', async () => {
+  it('takes the result of readTokens()', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'pubkeeper-server-'));
     later(() => rm(directory, { recursive: true }));
     await writeFile(join(directory, 'tokens.json'), '{"t": [{"topic": "a", "write": true}]}');
@@ -102,7 +102,7 @@ describe('createServer', () => {
     await client.expect(22);
   });
 
-  it('tells of matches', async () => {
+  it('emits events for matches', async () => {
     const server = await start();
     const events: unknown[] = [];
     server.on('matched', (event) => void events.push(['matched', event]));
@@ -132,13 +132,13 @@ describe('close', () => {
     expect(server.stats()).toMatchObject({ controlConnections: 0, clients: 0, relayConnections: 0 });
   });
 
-  it('is what await using calls', async () => {
+  it('is called by await using', async () => {
     const server = await createServer({ port: 0 });
     await server[Symbol.asyncDispose]();
     await expect(dial(server.url, ['pubkeeper-1.1'])).rejects.toThrow('ECONNREFUSED');
   });
 
-  it('does not wait for who neither speaks nor listens', async () => {
+  it('does not wait for connections that neither send nor read', async () => {
     const server = await createServer({ port: 0 });
     const idle = connectTcp(server.port, '127.0.0.1');
     idle.on('error', () => undefined);
@@ -155,7 +155,7 @@ describe('close', () => {
     await deaf.closed;
   });
 
-  it('does not wait for a token that is being checked for ever', async () => {
+  it('does not wait for a token check that never ends', async () => {
     let asked: (() => void) | undefined;
     const wasAsked = new Promise<void>((resolve) => (asked = resolve));
     const authenticate = (): Promise<undefined> => {
@@ -201,7 +201,7 @@ describe('plain HTTP', () => {
     expect(await get(Number(new URL(server.relayUrl).port), '/healthz')).toMatchObject({ status: 426 });
   });
 
-  it('isolates its pages from their openers only where browsers heed that', async () => {
+  it('sets Cross-Origin-Opener-Policy only where browsers respect it', async () => {
     const server = await start();
     const told = async (host: string) => (await get(server.port, '/', { host })).headers['cross-origin-opener-policy'];
     expect(await Promise.all(['localhost:1', '127.0.0.1', '[::1]:9898', '192.168.0.7:9898', 'plant.example'].map(told))).toEqual(['same-origin', 'same-origin', 'same-origin', undefined, undefined]);
@@ -231,7 +231,7 @@ describe('plain HTTP', () => {
     expect(() => serveFiles(join(directory, 'none'))).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
   });
 
-  it('survives a handler that throws or rejects', async () => {
+  it('answers 500 when a handler throws or rejects, and continues', async () => {
     const faults: unknown[] = [];
     const logger = { warn: () => undefined, error: (...data: unknown[]) => void faults.push(data) };
     const server = await start({

@@ -13,7 +13,7 @@ const JOIN = { operation: 'join', topicHash: JOIN_HASH } as const;
 const PUBLISH = { operation: 'publish', topicHash: JOIN_HASH, brewerId: ID } as const;
 
 describe('Tickets', () => {
-  it('grant just what they say, until they expire', () => {
+  it('grant exactly what they were issued for, until they expire', () => {
     const tickets = new Tickets();
     const [join, publish] = [tickets.issue(JOIN, 1000), tickets.issue(PUBLISH, 1000)];
     expect(tickets.check(join, JOIN, 999)).toBe(1000);
@@ -24,13 +24,13 @@ describe('Tickets', () => {
     expect(tickets.check(publish, JOIN, 0)).toBeUndefined();
     expect(tickets.check(publish, { ...PUBLISH, brewerId: OTHER_ID }, 0)).toBeUndefined();
     expect(tickets.check(Buffer.alloc(0), JOIN, 0)).toBeUndefined();
-    // A ticket to join bears zeros where one to publish has the brewer's id, which may be all zeros too.
+    // A ticket to join has zeros in place of the brewer's id, and an id may be all zeros too.
     const zero = { ...PUBLISH, brewerId: Buffer.alloc(16) };
     expect(tickets.check(join, zero, 0)).toBeUndefined();
     expect(tickets.check(tickets.issue(zero, 1000), JOIN, 0)).toBeUndefined();
   });
 
-  it('are worth nothing when any bit of them is another', () => {
+  it('are refused with any one bit changed', () => {
     const tickets = new Tickets();
     const ticket = tickets.issue(PUBLISH, 1000);
     for (let bit = 0; bit < ticket.length * 8; bit++) {
@@ -40,7 +40,7 @@ describe('Tickets', () => {
     }
   });
 
-  it('are good at every relay with the key, and while the key is one of two', () => {
+  it('are accepted by every relay with the key, as long as it is one of its two keys', () => {
     const [old, fresh] = [randomBytes(32), randomBytes(32)];
     const [control, relay] = [new Tickets([old]), new Tickets([fresh, old])];
     const ticket = control.issue(JOIN, 1000);
@@ -50,10 +50,10 @@ describe('Tickets', () => {
     for (const keys of [[], [randomBytes(31)], [old, fresh, old]]) expect(() => new Tickets(keys)).toThrow('one or two');
   });
 
-  describe('where a test runs in jsdom, whose Uint8Array is not that of Node', () => {
+  describe('in a test that runs in jsdom, whose Uint8Array is not that of Node,', () => {
     afterEach(() => void vi.unstubAllGlobals());
 
-    it('are made, and read', () => {
+    it('are issued and checked', () => {
       vi.stubGlobal('Uint8Array', runInNewContext('Uint8Array'));
       const key = randomBytes(32);
       expect(key instanceof Uint8Array).toBe(false);
@@ -63,7 +63,7 @@ describe('Tickets', () => {
   });
 });
 
-/** Room for two permits, a clock, and how 'c' is let publish as the brewers 1 to 3, and may. */
+/** Permits for two grants, a clock, `grant` to let 'c' publish as the brewers 1 to 3, and `may`: which of them it may publish for. */
 function granted() {
   const clock = { now: 0 };
   const tickets = new Tickets();
@@ -76,7 +76,7 @@ function granted() {
 }
 
 describe('Permits', () => {
-  it('end what tickets have expired for, unless it has ended before or goes on by a later one', () => {
+  it('end a join when its ticket expires, unless it was left before or renewed by a later ticket', () => {
     let now = 0;
     const tickets = new Tickets();
     const permits = new Permits<RelayMember>(tickets, 10, () => now);
@@ -103,7 +103,7 @@ describe('Permits', () => {
     expect(ended.length).toBe(1);
   });
 
-  it('hold for as long as was granted where the clock is set forward or back meanwhile', () => {
+  it('hold for the granted time when the clock is set forward or back meanwhile', () => {
     let [now, steady] = [1_000_000, 50];
     const tickets = new Tickets();
     const permits = new Permits<string>(tickets, 10, () => now, () => steady);
@@ -124,7 +124,7 @@ describe('Permits', () => {
     expect([permits.publish('c', frame), ended()]).toEqual([false, 1]);
   });
 
-  it('keep the grants to publish that were renewed last, and each for its time', () => {
+  it('keep the most recently renewed grants to publish, and each until it expires', () => {
     const { clock, permits, grant, may } = granted();
     expect([grant(1, 100), grant(2, 100), grant(1, 200), may()]).toEqual([true, true, true, [true, true, false]]);
     expect([grant(3, 300), may()]).toEqual([true, [true, false, true]]);
@@ -134,7 +134,7 @@ describe('Permits', () => {
     expect(may()).toEqual([false, false, false]);
   });
 
-  it('forget what has expired, which is in the way of nothing, and all of who has gone', () => {
+  it('do not count expired grants, and forget all of a connection that has gone', () => {
     const { clock, tickets, permits, grant, may } = granted();
     permits.join('c', JOIN_HASH, tickets.issue(JOIN, 100));
     expect([grant(1, 300), grant(2, 100)]).toEqual([true, true]);
@@ -145,7 +145,7 @@ describe('Permits', () => {
     permits.expire(() => expect.unreachable());
   });
 
-  it('of a connection end with it at the relay; a ticket for what is joined already gives the last value to nobody again', () => {
+  it('end with their connection, and a second ticket for a joined topic does not send the last value again', () => {
     const tickets = new Tickets();
     const permits = new Permits<RelayMember>(tickets, 10, () => 0);
     const [log, reader, writer]: [string[], RelayMember, RelayMember] = [[], { version: 2 }, { version: 2 }];

@@ -29,7 +29,7 @@ describe('TopicIndex', () => {
         for (const wanted of patterns) {
           const expected = [...model.values()].filter(([at]) => matchTopic(wanted, at)).map(([, value]) => value);
           expect(index.match(wanted).sort()).toEqual(expected.sort());
-          // By what else has to match, nothing may be left out that does.
+          // The result may omit topics that do not match `within`, but no others.
           const within = patterns.slice(0, 2);
           const inside = index.match(wanted, within);
           expect(new Set(inside).size).toBe(inside.length);
@@ -50,7 +50,7 @@ describe('TopicIndex', () => {
     }
   });
 
-  it('returns a value that is filed under two topics once, and refuses what is no topic', () => {
+  it('returns a value once that is stored under two topics, and refuses a malformed topic', () => {
     const index = new TopicIndex<string>();
     index.add('a.b', 'x');
     index.add('a.c', 'x');
@@ -66,7 +66,7 @@ describe('TopicIndex', () => {
       for (const at of ['site.1.7.rare', 'rare.x', 'x.rare.y']) index.add(at, -1);
     }, 60_000);
 
-    // A lookup takes microseconds, a scan some 20 ms: the limit between them leaves room for any machine.
+    // A lookup takes microseconds and a scan some 20 ms: the limit between them leaves room for any machine.
     it.each(['**.rare', 'rare.**', '**.rare.**', '*.rare.*', 'site.**.rare', 'site.*.7.**.rare', '*.*'])(
       'looks up %s without visiting them all',
       (wanted) => {
@@ -76,7 +76,7 @@ describe('TopicIndex', () => {
       },
     );
 
-    it.each([[[]], [['mine.**']], [['rare.*', '**.rare']], [['site.1.7.rare', 'mine.x']]])('looks up what is within %j without visiting them all', (within) => {
+    it.each([[[]], [['mine.**']], [['rare.*', '**.rare']], [['site.1.7.rare', 'mine.x']]])('looks up topics within %j without visiting them all', (within) => {
       const started = worked();
       for (const wanted of ['**', '**.temperature', 'site.**', '*.*.*.*']) {
         for (let i = 0; i < 25; i++) expect(index.match(wanted, within).length).toBeLessThanOrEqual(1);
@@ -85,7 +85,7 @@ describe('TopicIndex', () => {
     });
   });
 
-  it('is not blown up by a pattern of many **', () => {
+  it('takes no exponential time for a pattern of many **', () => {
     const index = new TopicIndex<string>();
     const long = Array.from({ length: 200 }, () => 'a').join('.');
     index.add(long, 'x');

@@ -21,7 +21,7 @@ function kit() {
     resume: () => log.push('resume'),
     crash: (error) => log.push(`crash ${(error as Error).message}`),
   });
-  /** Work that takes so many ms, and is done then. */
+  /** Work that takes so many ms, synchronously. */
   const work = (name: string, ms = 0): void => turns.take(() => void (log.push(name), vi.advanceTimersByTime(ms)));
   return { log, turns, work };
 }
@@ -33,7 +33,7 @@ describe('the work of one connection', () => {
     expect([log, turns.isBusy, turns.waiting]).toEqual([['1', '2'], false, 0]);
   });
 
-  it('waits for what is not done before it, in order; nothing is read meanwhile', async () => {
+  it('waits in order for asynchronous work before it, and the connection is paused meanwhile', async () => {
     const { log, turns, work } = kit();
     const [one, three] = [deferred<void>(), deferred<void>()];
     turns.take(() => one.promise);
@@ -52,7 +52,7 @@ describe('the work of one connection', () => {
   it.each([
     ['rejects', () => Promise.reject(new Error('x'))],
     ['throws in its turn', () => { throw new Error('x'); }],
-  ])('that %s is told', async (_, fail) => {
+  ])('that %s is reported', async (_, fail) => {
     const { log, turns } = kit();
     const first = deferred<void>();
     turns.take(() => first.promise);
@@ -62,7 +62,7 @@ describe('the work of one connection', () => {
     expect(log).toContain('crash x');
   });
 
-  it('does not rest for what the process stood still', () => {
+  it('does not cause a rest for time in which the process stood still', () => {
     const { log, turns, work } = kit();
     turns.take(() => void (log.push('1'), (stoodMs = 2000), vi.advanceTimersByTime(2004)));
     work('2', 4);
@@ -71,7 +71,7 @@ describe('the work of one connection', () => {
     expect([log, turns.isBusy]).toEqual([['1', '2', '3', 'pause'], true]);
   });
 
-  it('rests after each 10 ms, for as long as the last of it took', async () => {
+  it('causes a rest after each 10 ms, as long as its last part took', async () => {
     const { log, turns, work } = kit();
     for (const ms of [3, 3, 5]) work(String(ms), ms);
     work('later');

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { scene, until } from './kit.js';
 import { NATS, startNats } from './nats.js';
 
-// Signs of life, as others hear and say them.
+// The beats that the servers of a cluster publish to say that they are alive.
 
 const stage = scene();
 afterEach(() => stage.end(), 60_000);
@@ -18,7 +18,7 @@ interface Said {
   readonly bye?: true;
 }
 
-/** Another one on the subject of the signs of life. */
+/** A connection that listens and publishes on the subject of the beats. */
 async function listener(url: string, heard: (said: Said) => void): Promise<{ say(beat: object): void; connection: NatsConnection }> {
   const connection = await connect({ servers: url });
   connection.subscribe(SUBJECT, { callback: (_error, message) => heard(message.json<Said>()) });
@@ -28,7 +28,7 @@ async function listener(url: string, heard: (said: Said) => void): Promise<{ say
 }
 
 describe.skipIf(!NATS)('a server of a cluster', { timeout: 60_000 }, () => {
-  it('gives no sign of life once it has left, not even to one who is new', async () => {
+  it('publishes no beat after it has left, not even for a new server', async () => {
     const nats = stage.own(await startNats());
     const server = await stage.server(nats.url);
     const said: Said[] = [];
@@ -42,7 +42,7 @@ describe.skipIf(!NATS)('a server of a cluster', { timeout: 60_000 }, () => {
     expect(said.at(-1)).toMatchObject({ bye: true });
   });
 
-  it('registers its clients anew when others have removed what it had registered', async () => {
+  it('writes its registrations again when other servers have removed them', async () => {
     const nats = stage.own(await startNats());
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const servers = new Set<string>();
@@ -53,7 +53,7 @@ describe.skipIf(!NATS)('a server of a cluster', { timeout: 60_000 }, () => {
     await Promise.all([reader.connect(), writer.connect()]);
     await until(() => patron.isMatched && brewer.isMatched, 'the match');
     await until(() => servers.size === 2, 'the names of both');
-    // As after a stop of more than a minute, in which the others have taken it for dead.
+    // As after a pause of more than a minute, in which the others have taken the server for dead.
     const { streams } = await jetstreamManager(connection);
     for (const server of servers) {
       await streams.purge('KV_pubkeeper_pubkeeper', { filter: `$KV.pubkeeper_pubkeeper.${server}.>` });

@@ -1,4 +1,4 @@
-// Relays that are joined by bridges, over a bus that is a list: what NATS does, without its time.
+// Relays with bridges, over a bus that is a list: it does what NATS does, synchronously.
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { encodeFrame, frameIdentity, topicHash } from '../../../src/core/frame.js';
 import { RelayPacketType, encodeRelayPacket } from '../../../src/core/relay.js';
@@ -17,7 +17,7 @@ const HASH = topicHash('a');
 const KEY = hashKey(HASH);
 const TOKEN = Buffer.from(HASH).toString('base64url');
 
-/** Servers of one network; `sent` has what went over the bus, as `from subject`. */
+/** Servers of one network; `sent` lists what was published on the bus, as `from subject`. */
 function network() {
   const subscriptions: { server: string; subject: string; receive: Receive; hears: () => boolean }[] = [];
   const sent: string[] = [];
@@ -82,7 +82,7 @@ function network() {
   }
 
   const relays: Relay<RelayMember>[] = [];
-  /** Until nobody has anything to say. */
+  /** Runs until no message is on its way. */
   const settle = (): void => {
     do {
       for (const relay of relays) relay.flush();
@@ -93,7 +93,7 @@ function network() {
   return { server, settle, turn: () => due.shift()?.(), sent: () => sent.splice(0), open: () => subscriptions.length };
 }
 
-it('carry what is published to who has joined elsewhere, and nothing where nobody has', () => {
+it('bridges carry frames to members at other relays, and none if no relay has members', () => {
   const { server, settle, sent } = network();
   const [a, b] = [server('a'), server('b')];
   const [brewer, patron] = [a.member('1'), b.member('2')];
@@ -111,7 +111,7 @@ it('carry what is published to who has joined elsewhere, and nothing where nobod
   settle();
   brewer.publish('three');
   settle();
-  // Once to nobody, and then no more.
+  // The first frame is published and answered by nobody, so that no more are.
   expect([sent(), b.take()]).toEqual([[`a net.t.${TOKEN}`], []]);
   patron.join();
   settle();
@@ -120,7 +120,7 @@ it('carry what is published to who has joined elsewhere, and nothing where nobod
   expect(b.take()).toEqual(['2 three*', '2 four']);
 });
 
-it('are tried again where nobody has joined: after 20 ticks, or when another server is there', () => {
+it('bridges publish again after 20 ticks without demand, or when another server comes', () => {
   const { server, settle, sent } = network();
   const a = server('a');
   server('b');
@@ -139,7 +139,7 @@ it('are tried again where nobody has joined: after 20 ticks, or when another ser
   expect(isSent()).toBe(true);
 });
 
-it('have who joins wait for the last value of each other relay, and ask for it once', () => {
+it('a joining member waits for the last value of each other relay, which is asked for once', () => {
   const { server, settle, sent } = network();
   const [a, b, c] = [server('a'), server('b'), server('c')];
   a.member('1').publish('old');
@@ -155,7 +155,7 @@ it('have who joins wait for the last value of each other relay, and ask for it o
   expect(sent().sort()).toEqual(['a net.done.cccccccccccc', `a net.last.cccccccccccc.${TOKEN}`, 'b net.done.cccccccccccc', `b net.last.cccccccccccc.${TOKEN}`, 'c net.join']);
   c.member('5').join();
   settle();
-  // That is known by now.
+  // The last value is known by now.
   expect([c.take(), sent()]).toEqual([['5 new*'], ['c net.join']]);
   expect([a.bridge.joinedElsewhere(KEY), b.bridge.joinedElsewhere(KEY)]).toEqual([3, 3]);
   expect(vi.getTimerCount()).toBe(0);
@@ -165,7 +165,7 @@ it.each<[string, (c: { bridge: Bridge }, gone: string) => void]>([
   ['has gone', ({ bridge }, gone) => bridge.gone(gone)],
   ['cannot be reached', ({ bridge }) => bridge.interrupted()],
   ['does not answer for 500 ms', () => void vi.advanceTimersByTime(1)],
-])('have nobody wait for a relay that %s', (_what, happens) => {
+])('a joining member does not wait for a relay that %s', (_what, happens) => {
   const { server, settle } = network();
   const [a, c] = [server('a'), server('c')];
   c.member('1').publish('own');
@@ -180,7 +180,7 @@ it.each<[string, (c: { bridge: Bridge }, gone: string) => void]>([
   expect([c.take(), vi.getTimerCount()]).toEqual([['2 own*'], 0]);
 });
 
-it('give at once what they have themselves where there is no other one, or no bus', () => {
+it('a joining member gets the relay’s own last value at once without another relay or a bus', () => {
   const { server, settle, sent } = network();
   const a = server('a');
   a.member('1').publish('own');
@@ -193,13 +193,13 @@ it('give at once what they have themselves where there is no other one, or no bu
   server('b');
   a.state.isUp = false;
   a.member('3').join();
-  // Not in a turn: nobody is asked.
+  // At once, as no relay is asked.
   expect(a.take()).toEqual(['3 own*']);
   settle();
   expect([a.take(), sent()]).toEqual([[], []]);
 });
 
-it('ask for all that was missed when the bus is back, and are asked for it', () => {
+it('a bridge asks for last values of all its topics when the bus is back, and answers the others', () => {
   const { server, settle, sent } = network();
   const [a, b] = [server('a'), server('b')];
   const [one, two] = [a.member('1'), b.member('2')];
@@ -230,7 +230,7 @@ it('ask for all that was missed when the bus is back, and are asked for it', () 
   expect(sent()).toEqual([]);
 });
 
-it('ask anew neither for who joins before the answer, nor when somebody leaves', () => {
+it('a bridge asks once for members that join before the answer, and not again when a member leaves', () => {
   const { server, settle, turn, sent } = network();
   const [, c] = [server('a'), server('c')];
   const [one, two] = [c.member('1'), c.member('2')];
@@ -247,7 +247,7 @@ it('ask anew neither for who joins before the answer, nor when somebody leaves',
   settle();
   sent();
   const late = [c.member('3'), c.member('4')];
-  // In two turns, of which the second comes before the answer.
+  // In two turns, the second of them before the answer.
   late[0]!.join();
   turn();
   late[1]!.join();
@@ -255,7 +255,7 @@ it('ask anew neither for who joins before the answer, nor when somebody leaves',
   expect(sent().filter((line) => line.startsWith('a net.done'))).toHaveLength(1);
 });
 
-it('give at once what they have where the bus goes before others are asked', () => {
+it('waiting members get the relay’s own last value when the bus is lost before others were asked', () => {
   const { server, settle } = network();
   const [, c] = [server('a'), server('c')];
   c.member('1').publish('own');
@@ -267,7 +267,7 @@ it('give at once what they have where the bus goes before others are asked', () 
   expect([c.take(), vi.getTimerCount()]).toEqual([['2 own*'], 0]);
 });
 
-it('send on after an outage, first the newest that was missed; and count as lost only what others want', () => {
+it('after an outage a bridge publishes the newest missed frame first, and counts as lost only frames that others want', () => {
   const { server, settle } = network();
   const [a, b] = [server('a'), server('b')];
   const [brewer, patron] = [a.member('1'), b.member('2')];
@@ -295,7 +295,7 @@ it('send on after an outage, first the newest that was missed; and count as lost
   expect(b.take()).toEqual(['2 two']);
 });
 
-it('send nothing on any more where nothing was published for 120 ticks', () => {
+it('a relay forgets a topic on which nothing was published for 120 ticks', () => {
   const { server, settle } = network();
   const [a, b] = [server('a'), server('b')];
   b.member('2').join();
@@ -308,7 +308,7 @@ it('send nothing on any more where nothing was published for 120 ticks', () => {
   expect(a.relay.topics).toBe(0);
 });
 
-it('count no more what a server has told that has gone', () => {
+it('a bridge does not count members at a server that has gone', () => {
   const { server, settle } = network();
   const [a, b] = [server('a'), server('b')];
   b.member('2').join();
@@ -318,7 +318,7 @@ it('count no more what a server has told that has gone', () => {
   expect(a.bridge.joinedElsewhere(KEY)).toBe(0);
 });
 
-it('take nothing for who is full, and say when there is room', () => {
+it('a bridge sends no frames while the bus is full, and sends again when there is room', () => {
   const { server, settle } = network();
   const [a, b] = [server('a'), server('b')];
   b.member('2').join();
@@ -336,7 +336,7 @@ it('take nothing for who is full, and say when there is room', () => {
   expect(b.take().at(-1)).toBe('2 three');
 });
 
-it('heed no message of their own, and count those that make no sense', () => {
+it('a bridge ignores its own messages, and counts malformed ones', () => {
   const { server, settle } = network();
   const [a, b] = [server('a'), server('b')];
   a.member('1').join();
@@ -347,7 +347,7 @@ it('heed no message of their own, and count those that make no sense', () => {
   expect([a.take(), a.bridge.received, a.state.malformed]).toEqual([['1 x'], 1, 0]);
   expect(a.bridge.stamp()).toBeGreaterThan(2000);
   b.bus.publish('net.join', encodeInterest(a.name, 0, [{ hash: HASH, count: 5, asks: false }]));
-  // That nobody wants something is for NATS to say.
+  // Only NATS may say that nobody listens.
   b.bus.publish(`net.void.${a.name}.${TOKEN}`, new Uint8Array(0));
   settle();
   expect([a.bridge.joinedElsewhere(KEY), a.bridge.wants(KEY)]).toEqual([0, true]);
@@ -356,7 +356,7 @@ it('heed no message of their own, and count those that make no sense', () => {
   expect(a.state.malformed).toBe(4);
 });
 
-it('end with all that they have subscribed to', () => {
+it('close() ends all subscriptions and timers of a bridge', () => {
   const { server, settle, open } = network();
   const [a, b] = [server('a'), server('b')];
   a.member('1').join();

@@ -4,7 +4,7 @@ import type { PubkeeperServer } from '../../../src/server/index.js';
 import { TOKEN, scene, until } from './kit.js';
 import { NATS, type Nats, startNats } from './nats.js';
 
-// Two registrations of one id at different servers: which one counts.
+// Two registrations of one id at different servers: the later one counts.
 
 const stage = scene();
 afterEach(() => stage.end(), 60_000);
@@ -14,7 +14,7 @@ describe.skipIf(!NATS)('an id that is registered at two servers of a cluster', {
   beforeAll(async () => void (nats = await startNats()), 60_000);
   afterAll(() => nats.kill());
 
-  /** A server on a machine whose clock is off. */
+  /** A server on a machine whose clock is wrong by `ms`. */
   async function late(ms: number): Promise<PubkeeperServer> {
     const { now } = Date;
     Date.now = () => now() + ms;
@@ -27,7 +27,7 @@ describe.skipIf(!NATS)('an id that is registered at two servers of a cluster', {
 
   const YEAR = 365 * 24 * 3600 * 1000;
   it.each([['five seconds', 5000], ['three years', 3 * YEAR], ['half a century, the other way,', -50 * YEAR]])(
-    'counts where it was registered last, when the clock of one server is %s ahead',
+    'belongs to the later registration, when the clock of one server is %s ahead',
     async (_name, ms) => {
       const [off, right] = [await late(ms), await stage.server(nats.url)];
       for (const [first, second] of [[off, right], [right, off]] as const) {
@@ -45,13 +45,13 @@ describe.skipIf(!NATS)('an id that is registered at two servers of a cluster', {
         await until(() => patron.isMatched && second.stats().brewers === 1 && first.stats().brewers === 0, 'the match with the later one');
         await Promise.all([before.disconnect(), after.disconnect(), reader.disconnect()]);
         await until(() => second.stats().brewers === 0 && first.stats().cluster!.registrations === 0, 'the end of both');
-        // By then nobody else was told anything.
+        // By now no other error has come.
         expect(errors).toHaveLength(1);
       }
     },
   );
 
-  it('is let go where it was registered before: its pairs end there', async () => {
+  it('is removed at the server of the earlier registration, where its pairs end', async () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const [former, later, other] = [stage.client(a), stage.client(b), stage.client(b)];
     const brewer = former.addBrewer('left.one');
@@ -68,7 +68,7 @@ describe.skipIf(!NATS)('an id that is registered at two servers of a cluster', {
     expect(codes).toEqual(['REGISTERED_TWICE', 'REGISTERED_TWICE']);
   });
 
-  it('stays where it is when the other one is refused: nobody is told of an end', async () => {
+  it('keeps its pairs when the later registration is refused', async () => {
     const tokens = { [TOKEN]: [{ topic: '**', read: true, write: true }], weak: [{ topic: '**', read: true }] };
     const [a, b] = [await stage.server(nats.url, { tokens }), await stage.server(nats.url, { tokens })];
     const [writer, reader, weak] = [stage.client(a), stage.client(b), stage.client(b, { token: 'weak' })];
@@ -81,7 +81,7 @@ describe.skipIf(!NATS)('an id that is registered at two servers of a cluster', {
     const refused = new Promise<PubkeeperError>((resolve) => weak.on('error', resolve));
     weak.addBrewer('mine.x', { brewerId: brewer.brewerId });
     expect((await refused).code).toBe('FORBIDDEN');
-    // What follows from it follows before what comes later.
+    // Consequences of the refusal would come before this match.
     const next = writer.addBrewer('mine.y');
     await until(() => next.isMatched, 'the next match');
     expect([told, patron.isMatched]).toEqual([[], true]);

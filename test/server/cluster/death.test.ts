@@ -9,7 +9,7 @@ import type { Outgoing } from '../../../src/server/match.js';
 import { Matchmaker } from '../../../src/server/matchmaker.js';
 import { id } from '../../helpers.js';
 
-// What a server does about one that has died: registry, directory and matchmaker, without sockets and clocks.
+// How a server handles the death of another: registry, directory and matchmaker, without sockets and clocks.
 
 class Client {}
 const BREWS = [{ name: 'websocket' }];
@@ -48,7 +48,7 @@ function server() {
 }
 
 describe('a server that has died with many registrations', () => {
-  it('first has those told who were matched with them, and then the rest cleared away', () => {
+  it('has its pairs ended first, and then its other registrations removed in steps', () => {
     const { told, matchmaker, replica, register, put, setAlive } = server();
     setAlive('other', true);
     for (let n = 0; n < 2000; n++) put('other', patronRecord(n, `a.x${n}`));
@@ -65,13 +65,13 @@ describe('a server that has died with many registrations', () => {
     const left = (): number => Array.from({ length: 2000 }, (_, n) => matchmaker.patron(id(n))).filter(Boolean).length;
     expect(left()).toBe(1997);
     expect(replica.work(1000)).toBe(true);
-    // One of the three is passed over.
+    // One of the three registrations that are removed already is skipped.
     expect(left()).toBe(998);
     while (replica.work(500));
     expect([left(), matchmaker.clients]).toEqual([0, 1]);
   });
 
-  it('has nobody meet its registrations that are not cleared away yet; all meet when it is back', () => {
+  it('matches nobody with registrations that are not removed yet, and matches again when it is back', () => {
     const { matchmaker, replica, register, put, setAlive } = server();
     setAlive('other', true);
     put('other', patronRecord(1, 'a.*'));
@@ -85,7 +85,7 @@ describe('a server that has died with many registrations', () => {
     replica.work();
     expect(matchmaker.pair(id(3), id(1))).toBeDefined();
     expect(matchmaker.pair(id(2), id(4))).toBeDefined();
-    // And when it dies again before that is done, nothing is left of it.
+    // When it dies again before that is done, no registration of it is left.
     setAlive('other', false);
     setAlive('other', true);
     setAlive('other', false);
@@ -93,7 +93,7 @@ describe('a server that has died with many registrations', () => {
     expect([matchmaker.matches, replica.size, matchmaker.brewer(id(2)), matchmaker.patron(id(1))]).toEqual([0, 0, undefined, undefined]);
   });
 
-  it('keeps the matches of those who have come back at another server meanwhile', () => {
+  it('does not end the pairs of registrations that have moved to another server meanwhile', () => {
     const { told, matchmaker, replica, register, put, setAlive } = server();
     setAlive('first', true);
     setAlive('second', true);

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { Demand } from '../../../src/server/cluster/demand.js';
 
-describe('what other relays want', () => {
+describe('the demand of other relays', () => {
   const tick = (demand: Demand, times: number): string[] => {
     const unused: string[] = [];
     for (let i = 0; i < times; i++) demand.tick((key) => unused.push(key));
     return unused;
   };
 
-  it('is nothing for 20 ticks where nobody has wanted what was sent, unless somebody joins or another server is there', () => {
+  it('is none for 20 ticks after a frame that nobody wanted, unless somebody joins or another server comes', () => {
     const demand = new Demand();
     for (const key of ['a', 'b', 'c']) demand.unwanted(key);
     demand.set('b', 's1', 0);
@@ -23,7 +23,7 @@ describe('what other relays want', () => {
     expect(demand.isIdle('b')).toBe(false);
   });
 
-  it('is counted by server, until that says otherwise, goes, or all are to tell anew', () => {
+  it('is counted by server, until that server reports another number or goes, or all must report again', () => {
     const demand = new Demand();
     demand.set('a', 's1', 2);
     demand.set('a', 's2', 3);
@@ -40,7 +40,7 @@ describe('what other relays want', () => {
     expect(demand.count('a')).toBe(0);
   });
 
-  it('is told to be over of a topic on which nothing was sent for 120 ticks, and once', () => {
+  it('is reported once as unused for a topic on which nothing was sent for 120 ticks', () => {
     const demand = new Demand();
     for (const key of ['a', 'b', 'c']) demand.used(key);
     expect(tick(demand, 119)).toEqual([]);
@@ -52,7 +52,7 @@ describe('what other relays want', () => {
     expect(tick(demand, 200)).toEqual([]);
   });
 
-  it('is remembered of 100,000 topics: of more, the one not told of for longest is forgotten', () => {
+  it('is kept for 100,000 topics, and beyond that the least recently reported one is forgotten', () => {
     const demand = new Demand();
     for (let topic = 0; topic < 100_000; topic++) demand.set(String(topic), 's1', 1);
     expect(demand.count('0')).toBe(1);
@@ -61,7 +61,7 @@ describe('what other relays want', () => {
     expect(['0', '1', '2', 'more'].map((key) => demand.count(key))).toEqual([2, 0, 1, 1]);
   });
 
-  it('is remembered of 100,000 topics, and each that is not any more is told, or it would be sent on for ever', () => {
+  it('is tracked for 100,000 used topics, and each topic beyond that is reported as unused, else it would be sent for ever', () => {
     const demand = new Demand();
     for (let topic = 0; topic < 100_003; topic++) demand.used(String(topic));
     demand.used('0');

@@ -15,7 +15,7 @@ function run(options: string): string {
 }
 
 describe('without the packages of NATS', () => {
-  it('a server runs, and one of a cluster says what to install', () => {
+  it('a server runs, and one with the option cluster says what to install', () => {
     expect(JSON.parse(run(''))).toEqual(['runs', '']);
     const [code, message] = JSON.parse(run("cluster: { servers: 'nats://127.0.0.1:1' }")) as [string, string];
     expect(code).toBe('CLUSTER_DEPENDENCY');

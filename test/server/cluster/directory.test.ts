@@ -10,7 +10,7 @@ import { id } from '../../helpers.js';
 
 class Client {}
 
-/** A client of a server with its directory: what it shares, and how often it has asked which brews of a registration are down. */
+/** A client of a server with its directory: the records that it shares, and how often it computes which brews of a registration are down. */
 function stage() {
   const shared = new Map<string, RegistryRecord>();
   const log: string[] = [];
@@ -39,20 +39,20 @@ function stage() {
   return { shared, register, brewer, state, directory, matchmaker, log, later, send, client, asked: () => asked };
 }
 
-it('tells other servers of a brew that is down at a client where that changes something, and of nothing else', () => {
+it('a directory shares a brew that is down at a client only for registrations that this changes', () => {
   const { shared, register, state } = stage();
   for (const n of [1, 2, 3]) register(n);
   const before = [...shared.values()];
   state('down', { patron_id: id(2) });
   expect(shared.get(id(2))).toEqual({ ...before[1]!, down: [['websocket']] });
-  // The same texts: those are not written again.
+  // The same texts, which are not written again.
   for (const n of [0, 2]) expect(encodeRecord(shared.get(id(n + 1))!)).toBe(encodeRecord(before[n]!));
-  // Who registers anew does so later.
+  // Registering again makes the record newer.
   register(1);
   expect(shared.get(id(1))!.at).toBeGreaterThan(before[0]!.at);
 });
 
-it('looks at what a state is about, and at all registrations only where it changes all of them', () => {
+it('a directory checks only registrations that a BREW_STATE concerns, and all only if it changes all', () => {
   const { shared, register, state, asked } = stage();
   for (let n = 1; n <= 100; n++) register(n);
   const looksOf = (run: () => void): number => {
@@ -67,7 +67,7 @@ it('looks at what a state is about, and at all registrations only where it chang
   expect([shared.get(id(2))!.down, shared.get(id(3))!.down, shared.get(id(4))!.down]).toEqual([[['websocket']], [['websocket', id(777)]], []]);
   for (const n of [2, 3]) state('up', { patron_id: id(n), ...(n === 3 && { brewer_id: id(777) }) });
   expect(downs()).toEqual(['[]']);
-  // Of a peer, or of everybody, it is about all of them; told again, about none.
+  // A state for a peer, or for everybody, concerns all registrations; the same state again changes none.
   for (const [ids, text] of [[{ brewer_id: id(777) }, JSON.stringify([['websocket', id(777)]])], [{}, '[["websocket"]]']] as const) {
     expect(looksOf(() => state('down', ids))).toBe(100);
     expect(downs()).toEqual([text]);
@@ -77,7 +77,7 @@ it('looks at what a state is about, and at all registrations only where it chang
   }
 });
 
-it('takes back what another server has registered later, tells its client so, and says no more of it', () => {
+it('a directory removes an id that another server has registered later, tells its client, and does not share it any more', () => {
   const { register, brewer, directory, matchmaker, log } = stage();
   register(1);
   brewer(2);
@@ -90,7 +90,7 @@ it('takes back what another server has registered later, tells its client so, an
   expect(log).toEqual([]);
 });
 
-it('tells of a brew that is down some registrations at a time, of those that have it, and of none that has gone meanwhile', () => {
+it('a directory shares a brew that is down in steps, only for registrations that have it, and not for those removed meanwhile', () => {
   const { shared, register, state, send, directory, client, later } = stage();
   send({ type: PacketType.PATRON_REGISTER, payload: { topic: 'a', patron_id: id(9_999), brews: [{ name: 'mqtt' }] } });
   for (let n = 1; n <= 2_500; n++) register(n);
@@ -98,7 +98,7 @@ it('tells of a brew that is down some registrations at a time, of those that hav
   const turn = (): void => later.splice(0).forEach((run) => run());
   state('down');
   expect([told(), later.length]).toEqual([501, 1]);
-  // Back up before all were told: they know nothing else.
+  // The brew is up again before all records were shared, so that the other servers have the rest as it was.
   state('up');
   expect(later).toHaveLength(1);
   while (later.length) turn();
@@ -117,7 +117,7 @@ it('tells of a brew that is down some registrations at a time, of those that hav
   expect(shared.size).toBe(0);
 });
 
-it('tells of what is down for its own brews, and of no more than 100 peers that are named alone', () => {
+it('a directory shares down states of registered brews only, and of at most 100 peers that are named alone', () => {
   const { shared, register, brewer, state, send, asked } = stage();
   for (let n = 1; n <= 2_000; n++) send({ type: PacketType.BREW_STATE, payload: { brew: `b${n}`, state: 'down' } });
   for (const n of [1, 2]) register(n);
@@ -125,7 +125,7 @@ it('tells of what is down for its own brews, and of no more than 100 peers that 
   const looks = asked();
   send({ type: PacketType.BREW_STATE, payload: { brew: 'another', state: 'down' } });
   expect(asked()).toBe(looks);
-  // A brewer of its own is no peer, and both of a pair are about that one alone.
+  // A brewer of this client is no peer, and a state with both ids concerns that pair only.
   brewer(3);
   state('down', { brewer_id: id(3) });
   for (let n = 1_001; n <= 1_150; n++) state('down', { patron_id: id(1), brewer_id: id(n) });

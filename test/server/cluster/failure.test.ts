@@ -18,7 +18,7 @@ const ready = async (server: PubkeeperServer): Promise<{ status: number; text: s
   return { status: answer.status, text: await answer.text() };
 };
 
-/** Whether all of three NATS servers have what the registry holds. */
+/** Whether all three NATS servers have the content of the registry. */
 async function isWhole({ url }: Nats): Promise<boolean> {
   const connection = await connect({ servers: url });
   try {
@@ -26,7 +26,7 @@ async function isWhole({ url }: Nats): Promise<boolean> {
     const { cluster } = await manager.streams.info('KV_pubkeeper_pubkeeper');
     return !!cluster?.leader && cluster.replicas?.length === 2 && cluster.replicas.every(({ current, offline }) => current && !offline);
   } catch {
-    return false; // while they agree on a leader
+    return false; // while they elect a leader
   } finally {
     await connection.close();
   }
@@ -40,8 +40,8 @@ async function serve(cluster: string): Promise<{ url: string; kill(): Promise<un
   return { url, kill: () => (cli.kill('SIGKILL'), cli.exit) };
 }
 
-describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }, () => {
-  it('forgets within 10 s what was registered at a server that was killed', async () => {
+describe.skipIf(!NATS)('a cluster in which a part fails', { timeout: 90_000 }, () => {
+  it('removes within 10 s the registrations of a server that was killed', async () => {
     const nats = stage.own(await startNats());
     const [a, b] = [await stage.server(nats.url), stage.own(await serve(nats.url))];
     const [reader, writer] = [stage.client(a), stage.client(b.url)];
@@ -56,7 +56,7 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     expect(a.stats().matches).toBe(0);
   });
 
-  it('forgets at once what was registered at a server that was closed', async () => {
+  it('removes at once the registrations of a server that was closed', async () => {
     const nats = stage.own(await startNats());
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const [reader, writer] = [stage.client(a), stage.client(b)];
@@ -68,7 +68,7 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     await until(() => !patron.isMatched, 'the end of the match', 3000);
   });
 
-  it('goes on within each server when NATS is gone, says so at /readyz, and heals with what came meanwhile', async () => {
+  it('works within each server while NATS is gone, reports that at /readyz, and matches new registrations when NATS is back', async () => {
     const nats = stage.own(await startNats());
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const [near, far] = [stage.client(a), stage.client(b)];
@@ -88,12 +88,12 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     expect((await ready(a)).text).toMatch(/NATS/);
     await local.brewText('local');
     expect(await box.upTo('local')).toContain('local');
-    // New ones are matched within their server.
+    // New brewers are matched within their server.
     const late = near.addBrewer('gone.late');
     const lost = far.addBrewer('gone.far');
     await until(() => late.isMatched, 'a new local match');
     expect(lost.isMatched).toBe(false);
-    // Known pairs of two servers stay: nobody can say that the other side has gone.
+    // Known pairs across two servers stay, as no server can know that the other has gone.
     expect([...patron.brewers].length).toBe(3);
     await nats.restart();
     await until(async () => (await ready(a)).status === 200 && (await ready(b)).status === 200, 'both ready again');
@@ -101,11 +101,11 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     await lost.brewText('healed');
     expect(await box.upTo('healed')).toContain('healed');
     expect(a.stats().matches).toBe(5);
-    // The registry is kept in memory, and was lost: whoever reads it first finds nothing of the others there.
+    // The registry is in memory and was lost: the server that reads it first finds nothing of the others, and must not end their pairs.
     expect(ends).toEqual([]);
   });
 
-  it('gives what was missed in an outage as the newest value', async () => {
+  it('delivers the newest of the values that were missed in an outage', async () => {
     const nats = stage.own(await startNats());
     const proxy = stage.own(await Proxy.to(nats.port));
     const [a, b] = [await stage.server(`nats://127.0.0.1:${proxy.port}`), await stage.server(nats.url)];
@@ -125,7 +125,7 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     expect(box.texts).toEqual(['before', 'newest']);
   });
 
-  it('gives also what was brewed first in an outage of the brewer\'s server', async () => {
+  it('delivers the first value of a brewer also when it was brewed in an outage of its server', async () => {
     const nats = stage.own(await startNats());
     const proxy = stage.own(await Proxy.to(nats.port));
     const [a, b] = [await stage.server(nats.url), await stage.server(`nats://127.0.0.1:${proxy.port}`)];
@@ -142,7 +142,7 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     expect(await box.next()).toBe('first');
   });
 
-  it('survives one of three NATS servers, and is whole again for old and new', async () => {
+  it('works when one of three NATS servers is killed, for old and new registrations, and recovers', async () => {
     const natses = (await startCluster()).map((one) => stage.own(one));
     const urls = natses.map(({ url }) => url);
     const rotated = (by: number): string[] => [...urls.slice(by), ...urls.slice(0, by)];
@@ -155,7 +155,7 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     await until(() => brewer.isMatched && patron.isMatched, 'the match');
     await brewer.brewText('before');
     expect(await box.upTo('before')).toContain('before');
-    // One after the other: whichever holds the stream's leader is among them.
+    // One after the other, so that the leader of the stream may be among them.
     for (const nats of natses.slice(0, 2)) {
       nats.child.kill('SIGKILL');
       const late = writer.addBrewer(`three.new${nats.port}`);
@@ -167,12 +167,12 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
       expect(await box.upTo(`old ${nats.port}`)).toContain(`old ${nats.port}`);
       await nats.restart();
       await until(async () => (await ready(a)).status === 200 && (await ready(b)).status === 200, 'both ready again', 40_000);
-      // Two of three that have what the registry holds: else there would be no majority without the next one.
+      // All must have the content again: else there would be no majority without the next one.
       await until(() => isWhole(natses[2]!), 'all three NATS servers at work', 40_000);
     }
   });
 
-  it('comes out of a partition with the matches that a single server would have', async () => {
+  it('has after a partition the same matches that a single server would have', async () => {
     const nats = stage.own(await startNats());
     const proxies = [stage.own(await Proxy.to(nats.port)), stage.own(await Proxy.to(nats.port)), stage.own(await Proxy.to(nats.port))];
     const servers = await Promise.all(proxies.map(({ port }) => stage.server(`nats://127.0.0.1:${port}`)));
@@ -183,7 +183,7 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     const patterns = ['**', '*', 'a.**', '*.b', 'a.b', 'x.**.z'];
     let seed = 7;
     const random = (below: number): number => {
-      // mulberry32: the same changes in every run.
+      // mulberry32: the same random changes in every run.
       seed = (seed + 0x6d2b79f5) | 0;
       let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
       mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
@@ -222,22 +222,22 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
     proxies[0]!.cut();
     await until(() => !servers[0]!.stats().cluster!.ready, 'the partition');
     for (let i = 0; i < 60; i++) change(i % 3);
-    // Long enough for both sides to give each other up, or not: the outcome must be the same.
+    // Long enough for both sides to give each other up or not: the outcome must be the same.
     await until(() => servers[1]!.stats().cluster!.servers === 1, 'the others to miss it');
     expect(real()).not.toBe(model());
     for (let i = 0; i < 30; i++) change(i % 3);
     proxies[0]!.heal();
-    // Where they stay different, what differs is to be seen.
+    // If they stay different, show the difference.
     await until(() => real() === model(), 'the matches of a single server', 30_000).catch(() => expect(real()).toBe(model()));
     const pairs = (JSON.parse(model()) as string[][]).flat().length;
-    // Each pair of two servers is known to both.
+    // Each pair across two servers is known to both.
     await until(() => servers.every((server) => server.stats().cluster!.pending === 0), 'all writes');
     const at = (id: string, all: Map<{ brewerId?: string; patronId?: string }, number>): number => [...all].find(([one]) => (one.brewerId ?? one.patronId) === id)![1];
     const crossing = [...patrons].flatMap(([patron, index]) => (JSON.parse(model()) as string[][])[[...patrons.keys()].indexOf(patron)]!.filter((id) => at(id, brewers) !== index)).length;
     await until(() => servers.reduce((sum, server) => sum + server.stats().matches, 0) === pairs + crossing, 'the same matches at both ends');
   });
 
-  it('says what is wrong when NATS is not there, has no JetStream, or refuses it', async () => {
+  it('says what is wrong when NATS is not there, has no JetStream, or refuses the server', async () => {
     const error = (promise: Promise<unknown>): Promise<{ code: string; message: string }> =>
       promise.then(() => ({ code: 'none', message: '' }), (cause: unknown) => cause as { code: string; message: string });
     const gone = await error(stage.server('nats://127.0.0.1:1'));
@@ -245,7 +245,7 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
       code: 'CONNECT_FAILED',
       message: expect.stringMatching(/^Cannot connect to NATS at nats:\/\/127\.0\.0\.1:1 \(.+\): check that it runs there, and that the address begins with nats:\/\/ or tls:\/\/\.$/),
     });
-    // What is wrong with the server itself is said before anything is connected to, which would keep the process alive.
+    // Invalid options must be reported before a connection is made, which would keep the process alive.
     expect(await error(stage.server('nats://127.0.0.1:1', { tls: { cert: 'x', key: 'y' } }))).toMatchObject({ code: 'OPTION_INVALID' });
     const plain = stage.own(await startNats({ jetstream: false }));
     expect(await error(stage.server(plain.url))).toMatchObject({ code: 'CLUSTER_FAILED', message: expect.stringContaining('-js') });
@@ -266,7 +266,7 @@ describe.skipIf(!NATS)('a cluster in which something fails', { timeout: 90_000 }
 });
 
 describe.skipIf(!NATS)('clients that know several servers', { timeout: 90_000 }, () => {
-  it('go to another one when theirs was killed, and data goes on', async () => {
+  it('connect to another server when theirs was killed, and messages arrive again', async () => {
     const nats = stage.own(await startNats());
     const [a, b, c] = [stage.own(await serve(nats.url)), stage.own(await serve(nats.url)), await stage.server(nats.url)];
     const reader = stage.client('', { server: [a.url, c.url] });
@@ -274,7 +274,7 @@ describe.skipIf(!NATS)('clients that know several servers', { timeout: 90_000 },
     const box = inbox();
     const second = inbox();
     reader.addPatron('go.*', box.callback);
-    // Two patrons of one brewer: both its pairs have to move to the relay of the new server.
+    // Two patrons of one brewer, so that two pairs have to move to the relay of the new server.
     reader.addPatron('go.x', second.callback);
     const brewer = writer.addBrewer('go.x');
     await Promise.all([reader.connect(), writer.connect()]);
@@ -285,7 +285,7 @@ describe.skipIf(!NATS)('clients that know several servers', { timeout: 90_000 },
       await dead.kill();
       const begun = performance.now();
       let number = 0;
-      // Says on and on what it has to say, as a sensor would; each message once.
+      // Brew again and again, as a sensor would, each message once.
       const texts = box.texts.length;
       await until(async () => {
         void brewer.brewText(`${dead.url} ${number++}`).catch(() => undefined);
@@ -301,7 +301,7 @@ describe.skipIf(!NATS)('clients that know several servers', { timeout: 90_000 },
     expect(new Set(box.texts).size).toBe(box.texts.length);
   });
 
-  it('try all of them at first, and reject when there is none', async () => {
+  it('try all servers at first, and reject when none is there', async () => {
     const nats = stage.own(await startNats());
     const c = await stage.server(nats.url);
     const client = stage.client('', { server: ['ws://127.0.0.1:1/ws', 'ws://127.0.0.1:2/ws', c.url] });

@@ -3,7 +3,7 @@ import type { ClientOptions } from '../../../src/client.js';
 import { createServer } from '../../../src/server/index.js';
 import type { PubkeeperServer, ServerOptions } from '../../../src/server/index.js';
 
-// Servers of a cluster and their clients, and what ends them all after a test.
+// Servers of a cluster and their clients, which are all ended after a test.
 
 export const TOKEN = 'token-of-the-tests';
 export const QUIET = { warn: () => undefined, error: () => undefined };
@@ -11,7 +11,7 @@ export const QUIET = { warn: () => undefined, error: () => undefined };
 export interface Scene {
   server(cluster: string | readonly string[], options?: Partial<ServerOptions>): Promise<PubkeeperServer>;
   client(server: PubkeeperServer | string, options?: Partial<ClientOptions>): PubkeeperClient;
-  /** To be ended with the rest. */
+  /** Ends `thing` with the others. */
   own<T extends { kill(): Promise<unknown> }>(thing: T): T;
   end(): Promise<void>;
 }
@@ -51,7 +51,7 @@ export function scene(): Scene {
   };
 }
 
-/** Resolves when `look` finds something: it looks again each time that the machine has nothing better to do. */
+/** Resolves when `look` returns a result; calls it every 10 ms. */
 export async function until<T>(look: () => T | undefined | false | Promise<T | undefined | false>, what: string, ms = 20_000): Promise<T> {
   const end = performance.now() + ms;
   for (;;) {
@@ -80,7 +80,7 @@ export function inbox() {
       while (texts.length <= read) await new Promise<void>((resolve) => waiting.push(resolve));
       return texts[read++]!;
     },
-    /** Everything up to a text. */
+    /** All texts up to this one. */
     async upTo(text: string): Promise<string[]> {
       while (!texts.includes(text, read)) await new Promise<void>((resolve) => waiting.push(resolve));
       const end = texts.indexOf(text, read) + 1;

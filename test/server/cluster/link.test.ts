@@ -5,13 +5,13 @@ import { QUIET, scene, until } from './kit.js';
 import { NATS, startNats } from './nats.js';
 import { Proxy } from './proxy.js';
 
-// A server's connections to NATS: what NATS takes and does not take.
+// The connections of a server to NATS, with the limits of NATS.
 
 const stage = scene();
 afterEach(() => stage.end(), 60_000);
 
 describe.skipIf(!NATS)('the connections of a cluster to NATS', { timeout: 60_000 }, () => {
-  it('tell of many topics in as many messages as a NATS of short messages needs', async () => {
+  it('announce many topics in several messages if NATS allows only short ones', async () => {
     const nats = stage.own(await startNats({ config: 'max_payload: 8192' }));
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     await until(() => a.stats().cluster!.servers === 1 && b.stats().cluster!.servers === 1, 'both');
@@ -20,12 +20,12 @@ describe.skipIf(!NATS)('the connections of a cluster to NATS', { timeout: 60_000
     const brewers = Array.from({ length: 300 }, (_, n) => writer.addBrewer(`many.x${n}`));
     await writer.connect();
     await until(() => a.stats().cluster!.registrations === 300, 'the registrations');
-    // All are joined in one tick: more than one message can tell of.
+    // All topics are joined in one tick, and do not fit into one message.
     await reader.connect();
     await until(() => a.stats().cluster!.topics === 300 && brewers.every(({ isMatched }) => isMatched), 'all topics');
   });
 
-  it('say that there is room also after what is longer than all that may wait', async () => {
+  it('report room again also after a message that is longer than all that may wait', async () => {
     const nats = stage.own(await startNats());
     let drained = 0;
     const options = { echo: false, name: 'test', logger: QUIET, changed: () => undefined, drained: () => void drained++ };
@@ -40,7 +40,7 @@ describe.skipIf(!NATS)('the connections of a cluster to NATS', { timeout: 60_000
     }
   });
 
-  it('are not given up while something comes, however late answers are, and are when nothing comes', async () => {
+  it('stay while data comes, however late the answers to pings are, and end when nothing comes', async () => {
     const nats = stage.own(await startNats());
     const proxy = stage.own(await Proxy.to(nats.port));
     const changes: boolean[] = [];
@@ -51,7 +51,7 @@ describe.skipIf(!NATS)('the connections of a cluster to NATS', { timeout: 60_000
       bus.subscribe('much', () => void received++);
       await bus.connection.flush();
       proxy.limit(100_000);
-      // For ten seconds, in which the answers to five pings come last.
+      // This takes ten seconds, in which the answers to five pings wait behind the data.
       for (let n = 0; n < 100; n++) bus.publish('much', new Uint8Array(10_000));
       await until(() => received === 100, 'all messages');
       expect(changes).toEqual([]);
@@ -65,7 +65,7 @@ describe.skipIf(!NATS)('the connections of a cluster to NATS', { timeout: 60_000
     }
   });
 
-  it('come back when NATS has refused them for a while, and say so once', async () => {
+  it('come back when NATS has refused them for a while, and report each change once', async () => {
     const user = (password: string): string => `authorization { user: "u", password: "${password}" }`;
     const nats = stage.own(await startNats({ config: user('right') }));
     const told: string[] = [];
@@ -79,7 +79,7 @@ describe.skipIf(!NATS)('the connections of a cluster to NATS', { timeout: 60_000
     await until(() => attempts >= 6, 'refusals');
     await nats.restart(user('right'));
     await until(() => server.stats().cluster!.ready && told.filter((text) => text.endsWith('again.')).length >= 2, 'readiness again');
-    // Both of its connections.
+    // Each line twice, for the two connections of a server.
     const each = [`The connection to NATS at 127.0.0.1:${nats.port} was lost; reconnecting.`, 'NATS says: Authorization Violation', `Connected to NATS at 127.0.0.1:${nats.port} again.`];
     expect(told.sort()).toEqual([...each, ...each].sort());
     expect(server.stats().cluster!.resyncs).toBe(resyncs + 1);

@@ -13,7 +13,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
   afterEach(() => stage.end());
   afterAll(() => nats.kill());
 
-  it('match a brewer of one with a patron of the other, whoever comes first, and deliver in order', async () => {
+  it('match a brewer of one with a patron of the other, whichever comes first, and deliver in order', async () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     for (const first of ['patron', 'brewer']) {
       const reader = stage.client(a);
@@ -32,7 +32,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     await until(() => a.stats().matches === 0 && b.stats().matches === 0, 'the end of all matches');
   });
 
-  it('let a patron with wildcards hear brewers of both, each message once', async () => {
+  it('deliver the messages of brewers at both to a patron with wildcards, each once', async () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const reader = stage.client(a);
     const box = inbox();
@@ -50,7 +50,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
       await brewer.brewText(name);
       expect(await box.next()).toBe(name);
     }
-    // What comes twice comes before what comes next.
+    // A repetition would come before the next message.
     for (const brewer of brewers) {
       await brewer.brewText(`${brewer.topic} again`);
       expect(await box.next()).toBe(`${brewer.topic} again`);
@@ -58,7 +58,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     expect([box.texts.length, patron.dropped]).toEqual([4, {}]);
   });
 
-  it('deliver to both what two brewers of one topic say at both', async () => {
+  it('deliver the messages of two brewers of one topic to patrons at both', async () => {
     const servers = [await stage.server(nats.url), await stage.server(nats.url)];
     const boxes = servers.map(() => inbox());
     const writers = servers.map((server, index) => {
@@ -74,7 +74,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     expect(await Promise.all(boxes.map((box) => box.next()))).toEqual(['two', 'two']);
   });
 
-  it('say which brewer is too long to be told to the others, and match it at its own server', async () => {
+  it('report a brewer whose registration is too long for the other server, and match it at its own server only', async () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const [near, far] = [await RawControl.open(a.url), await RawControl.open(b.url)];
     for (const client of [near, far]) await client.authenticate(TOKEN);
@@ -90,10 +90,10 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     const told = await near.expect(99);
     expect(told).toMatchObject({ code: 'LIMIT_EXCEEDED', message: expect.stringContaining(`The brewer ${brewer_id} is too long`) as string });
     expect(told).not.toHaveProperty('brewer_id');
-    // The other server does not know of it: this one lets go of the pair.
+    // The other server does not know of the brewer, so this one ends the pair.
     expect(await near.expect(23)).toMatchObject({ brewer_id, patron_id: there });
     expect(a.stats().matches).toBe(0);
-    // Nor does it meet who comes there later.
+    // The brewer is not matched with a later patron there either.
     const late = newId();
     far.send(20, { topic: 'long.one', patron_id: late, brews });
     expect(await far.expect(12)).toMatchObject({ brewers: [] });
@@ -102,14 +102,14 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     expect(a.stats().drops).toEqual({ 'cluster-record': 1 });
     near.send(20, { topic: 'long.*', patron_id, brews });
     expect(await near.expect(12)).toMatchObject({ patron_id, brewers: [{ brewer_id }] });
-    // Shorter, the other server learns of it.
+    // When it is shorter, the other server learns of it.
     register(10);
     for (let n = 0; n < 2; n++) expect(await far.expect(12)).toMatchObject({ brewers: [{ brewer_id }] });
     await until(() => a.stats().matches === 3, 'all of them');
     await Promise.all([near.close(), far.close()]);
   });
 
-  it('give the last value of one server to who joins at another, the newest where several have one', async () => {
+  it('give a patron that joins at another server the last value, the newest if several servers have one', async () => {
     const [a, b, c] = [await stage.server(nats.url), await stage.server(nats.url), await stage.server(nats.url)];
     const first = inbox();
     const reader = stage.client(a);
@@ -120,7 +120,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     await until(() => brewer.isMatched, 'the match');
     await brewer.brewText('old');
     expect(await first.next()).toBe('old');
-    // Server a keeps the old value, and is not interested any more when the next one comes.
+    // Server a keeps the old value, and has no member any more when the next one is brewed.
     reader.removePatron(patron);
     const other = stage.client(b);
     const near = inbox();
@@ -139,7 +139,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     }
   });
 
-  it('end a match when either side is unregistered', async () => {
+  it('end a match when its patron or its brewer is unregistered', async () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const [reader, writer] = [stage.client(a), stage.client(b)];
     const brewer = writer.addBrewer('end.x');
@@ -168,7 +168,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     await until(() => open.isMatched && patron.isMatched, 'the match that is allowed');
     expect(secret.isMatched).toBe(false);
     expect([...patron.brewers].length).toBe(1);
-    // Nor the other way round: the brewer comes last.
+    // Also when the brewer comes last.
     const late = writer.addBrewer('secret.y');
     const allowed = writer.addBrewer('open.y');
     await until(() => allowed.isMatched, 'the second match that is allowed');
@@ -177,7 +177,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     expect(b.stats().matches).toBe(2);
   });
 
-  it('match patrons of an authenticator that tells no patterns by literal topics only', async () => {
+  it('match only patrons with literal topics if their authenticator gives no readable patterns', async () => {
     const known = new Tokens({ [TOKEN]: [{ topic: '**', read: true, write: true }] });
     const opaque = {
       authenticate: (token: string) => {
@@ -196,7 +196,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     expect([a.stats().matches, b.stats().matches]).toEqual([1, 1]);
   });
 
-  it('give tickets for the relay of its own server to each side, in the profile secured', async () => {
+  it('give each side tickets for the relay of its own server, in the profile secured', async () => {
     const [a, b] = [await stage.server(nats.url, { profile: 'secured' }), await stage.server(nats.url, { profile: 'secured' })];
     const [reader, writer] = [stage.client(a), stage.client(b)];
     const box = inbox();
@@ -209,7 +209,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     expect([a.stats().drops, b.stats().drops]).toEqual([{}, {}]);
   });
 
-  it('renew tickets in time, however much more is registered at the other one', async () => {
+  it('renew tickets in time, however many registrations the other server has', async () => {
     const [a, b] = [await stage.server(nats.url, { profile: 'secured', ticketSeconds: 2 }), await stage.server(nats.url, { profile: 'secured' })];
     const [crowd, brewer, patron] = [await RawControl.open(b.url), await RawControl.open(a.url), await RawControl.open(a.url)];
     for (const client of [crowd, brewer, patron]) await client.authenticate(TOKEN);
@@ -225,12 +225,12 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
       return [brewers[0]!.brew.ticket, patrons[0]!.brew.ticket];
     };
     const first = await tickets();
-    // They say in whole seconds when they end: one that is made anew within the same second is the same.
+    // A ticket expires at a whole second, so that one made within the same second is equal.
     let fresh = first;
     while (fresh.some((ticket, index) => ticket === first[index])) fresh = await tickets();
   });
 
-  it('tell a patron the relay that it reaches its own server by, also by another name', async () => {
+  it('tell a patron the relay at the name by which it reaches its own server', async () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const writer = stage.client(b);
     writer.addBrewer('where.x');
@@ -244,12 +244,12 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     await patron.close();
   });
 
-  it('pass on frames between relays whose control connections are elsewhere, and none where nobody has joined', async () => {
+  it('carry frames between relays without control connections, and none while nobody has joined', async () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     await until(() => a.stats().cluster!.servers === 1 && b.stats().cluster!.servers === 1, 'both servers');
     const [here, there] = [await RawRelay.open(a.relayUrl), await RawRelay.open(b.relayUrl)];
     const id = newId();
-    // Nobody has joined: one frame goes out to find that out, the rest stays here.
+    // Nobody has joined: the first frame goes out and finds no reader, and the rest stays here.
     here.publish('raw.x', id, 'first');
     await until(() => a.stats().cluster!.sent === 1, 'the first frame');
     await until(() => a.stats().topics === 0, 'the word that nobody wants it');
@@ -267,7 +267,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     await Promise.all([here.close(), there.close()]);
   });
 
-  it('carry a frame that is longer than a message of NATS may be', async () => {
+  it('carry a frame that is longer than the longest message of NATS', async () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const [reader, writer] = [stage.client(a), stage.client(b)];
     const box = inbox();
@@ -280,7 +280,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     expect([await box.next(), await box.next(), await box.next()].map(({ length }) => length)).toEqual([text.length, 5, text.length]);
   });
 
-  it('move a registration with its client, and end that of one that was left behind half-open', async () => {
+  it('move a registration with its client, and remove that of the half-open old connection', async () => {
     const [a, b, c] = [await stage.server(nats.url), await stage.server(nats.url), await stage.server(nats.url)];
     const watcher = stage.client(c);
     const patron = watcher.addPatron('move.x');
@@ -304,7 +304,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     await until(() => !patron.isMatched, 'the end');
   });
 
-  it('move a pair to another brew when either side says that one is down, and back', async () => {
+  it('move a pair to another brew when either side reports a brew as down, and back', async () => {
     const [a, b] = [await stage.server(nats.url), await stage.server(nats.url)];
     const [patron, brewer] = [await RawControl.open(a.url), await RawControl.open(b.url)];
     const [patronId, brewerId] = [newId(), newId()];
@@ -328,14 +328,14 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     await Promise.all([patron.close(), brewer.close()]);
   });
 
-  it('keep networks of different names apart', async () => {
+  it('keep networks with different names apart', async () => {
     const a = await stage.server(nats.url);
     const b = await stage.server(nats.url, { cluster: { servers: nats.url, name: 'other' } });
     const [reader, writer] = [stage.client(a), stage.client(b)];
     const patron = reader.addPatron('**');
     writer.addBrewer('apart.x');
     await Promise.all([reader.connect(), writer.connect()]);
-    // By when one of its own network knows it, this one would.
+    // When a server of the other network knows the brewer, this one would know it too.
     const c = await stage.server(nats.url, { cluster: { servers: nats.url, name: 'other' } });
     await until(() => c.stats().cluster!.registrations === 1, 'the registration in its own network');
     const near = stage.client(a);
@@ -347,7 +347,7 @@ describe.skipIf(!NATS)('two servers of a cluster', () => {
     expect([a.stats().cluster!.servers, a.stats().cluster!.registrations]).toEqual([0, 0]);
   });
 
-  it('count and tell what it does at /metrics and /readyz', async () => {
+  it('report their counts and states at /metrics and /readyz', async () => {
     const a = await stage.server(nats.url);
     await stage.server(nats.url);
     await until(() => a.stats().cluster!.servers === 1, 'the other server');

@@ -5,7 +5,7 @@ import { NatsStore } from '../../../src/server/cluster/nats-store.js';
 import { scene, until } from './kit.js';
 import { NATS, startNats } from './nats.js';
 
-// The registry's keys in NATS, without servers that write them.
+// The keys of the registry in NATS, without servers that write them.
 
 const stage = scene();
 const connections: NatsConnection[] = [];
@@ -16,7 +16,7 @@ afterEach(async () => {
 
 const BUCKET = 'pubkeeper_test';
 
-/** A store on a NATS of its own, and another one as another server has it. */
+/** A store on a NATS server of its own, and the same store as another server opens it. */
 async function stores(replicas?: number) {
   const nats = stage.own(await startNats());
   const dial = async (): Promise<NatsConnection> => {
@@ -28,7 +28,7 @@ async function stores(replicas?: number) {
   return { store: await NatsStore.on(connection, BUCKET, replicas), other: await NatsStore.on(await dial(), BUCKET, replicas), manager: await jetstreamManager(connection), connection };
 }
 
-/** Watches a store: what it tells, in order. */
+/** Watches a store, and logs what is reported. */
 async function watch(store: NatsStore) {
   const told: unknown[][] = [];
   const stop = await store.watch({
@@ -40,22 +40,22 @@ async function watch(store: NatsStore) {
 }
 
 describe.skipIf(!NATS)('the registry in NATS', { timeout: 60_000 }, () => {
-  it('is in memory, and of one copy where there is one server of NATS', async () => {
+  it('is kept in memory, with one copy if there is one NATS server', async () => {
     const { store, other, manager } = await stores();
     await expect(store.put('a.s', '1')).rejects.toMatchObject({ code: 'CLUSTER_FAILED', message: expect.stringContaining('not open') as string });
     await store.open();
-    // Whoever comes later finds it.
+    // Another server opens the existing one.
     await other.open();
     const { config } = await manager.streams.info(`KV_${BUCKET}`);
     expect(config).toMatchObject({ storage: 'memory', num_replicas: 1, max_msgs_per_subject: 1 });
   });
 
-  it('is not opened with more copies than there are servers of NATS, where so many are asked for', async () => {
+  it('cannot be opened with more copies than there are NATS servers', async () => {
     const { store } = await stores(3);
     await expect(store.open()).rejects.toMatchObject({ code: 'CLUSTER_FAILED', details: { permanent: true }, message: expect.stringMatching(/single server.*--cluster-replicas/) as string });
   });
 
-  it('tells of all that is there, that this is all, and of each change', async () => {
+  it('reports all keys, then that they are complete, then each change', async () => {
     const { store, other } = await stores();
     await store.open();
     await other.open();
@@ -74,7 +74,7 @@ describe.skipIf(!NATS)('the registry in NATS', { timeout: 60_000 }, () => {
     expect(told).toEqual([['ended', undefined]]);
   });
 
-  it('forgets the mark of what was deleted, and all of a server, and nothing else', async () => {
+  it('erases the marker of a deleted key, purges all keys of a server, and leaves others alone', async () => {
     const { store, other } = await stores();
     await store.open();
     await other.open();
@@ -87,7 +87,7 @@ describe.skipIf(!NATS)('the registry in NATS', { timeout: 60_000 }, () => {
     await store.erase('a.b.1');
     await store.put('b.b.3', 'y');
     await marked.until(1);
-    // Nobody is told of that.
+    // Erasing a marker is not reported.
     expect(marked.told[0]).toEqual(['b.b.3', 'y']);
     const erased = await watch(other);
     await erased.until(5);
@@ -98,7 +98,7 @@ describe.skipIf(!NATS)('the registry in NATS', { timeout: 60_000 }, () => {
     expect(purged.told).toEqual([['aa.s', 'x'], ['b.b.3', 'y'], ['complete']]);
   });
 
-  it('says that a watch has ended with its connection', async () => {
+  it('reports that a watch has ended with its connection', async () => {
     const { store, connection } = await stores();
     await store.open();
     await store.put('a.s', '1');

@@ -10,7 +10,7 @@ import { freePort } from '../../free-port.js';
 
 const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
 
-/** Where nats-server is; undefined when it is not installed, which is said loudly. */
+/** The path of nats-server; undefined with a loud warning when it is not installed. */
 export const NATS = directories.map((directory) => join(directory, 'nats-server')).find((path) => existsSync(path));
 if (!NATS) console.warn('\n*** nats-server is not installed: tests of the cluster are SKIPPED. Install it with: apt-get install nats-server ***\n');
 
@@ -18,9 +18,9 @@ export interface Nats {
   readonly url: string;
   readonly port: number;
   readonly child: ChildProcess;
-  /** Ends it as a crash would. */
+  /** Kills it, as a crash would. */
   kill(): Promise<void>;
-  /** Starts it again, as it was, or with other lines of configuration. */
+  /** Starts it again with the same or other lines of configuration. */
   restart(config?: string): Promise<void>;
 }
 
@@ -71,7 +71,7 @@ export async function startNats({ config = '', cluster, name = 'n1', jetstream =
 
 const restarts = new Set<ChildProcess>();
 
-/** Three of them, which know each other. */
+/** Three servers that form a cluster. */
 export async function startCluster(): Promise<Nats[]> {
   for (let tries = 1; ; tries++) {
     const ports = [await freePort(), await freePort(), await freePort()];
@@ -81,7 +81,7 @@ export async function startCluster(): Promise<Nats[]> {
     const failure = settled.find((one) => one.status === 'rejected');
     if (!failure) return Promise.all(starts);
     for (const one of settled) if (one.status === 'fulfilled') await one.value.kill();
-    // Somebody else may have taken one of the six ports meanwhile.
+    // Another process may have taken one of the six ports meanwhile.
     if (tries === 3) throw failure.reason;
   }
 }

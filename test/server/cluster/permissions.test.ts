@@ -12,8 +12,8 @@ import { id } from '../../helpers.js';
 const stage = scene();
 afterEach(() => stage.end(), 60_000);
 
-describe.skipIf(!NATS)('what NATS has to allow', { timeout: 90_000 }, () => {
-  it('is what docs/scaling.md says, also where much is registered', async () => {
+describe.skipIf(!NATS)('the permissions that a server needs in NATS', { timeout: 90_000 }, () => {
+  it('are those of docs/scaling.md, also with many registrations', async () => {
     const text = readFileSync(fileURLToPath(new URL('../../../docs/scaling.md', import.meta.url)), 'utf8');
     const [, sentence] = /^Servers need (.*?)\. Grant/m.exec(text)!;
     const subjects = [...sentence!.matchAll(/`(.+?)`/g)].map(([, subject]) => JSON.stringify(subject!.replace('<name>', 'pubkeeper')));
@@ -38,8 +38,8 @@ describe.skipIf(!NATS)('what NATS has to allow', { timeout: 90_000 }, () => {
     expect(told).toEqual([]);
   });
 
-  it('is said once for each that is missing, however often it is tried', async () => {
-    const own = '["pubkeeper-cluster.other.>", "$KV.pubkeeper_other.>", "$JS.API.>", "_INBOX.>"]'; // but it is of another name
+  it('are reported once for each that is missing, however often it is tried', async () => {
+    const own = '["pubkeeper-cluster.other.>", "$KV.pubkeeper_other.>", "$JS.API.>", "_INBOX.>"]'; // the permissions are for a network of another name
     const nats = stage.own(await startNats({
       config: `authorization { users: [{ user: server, password: s, permissions: { publish: ${own}, subscribe: ${own} } }] }`,
     }));
@@ -53,7 +53,7 @@ describe.skipIf(!NATS)('what NATS has to allow', { timeout: 90_000 }, () => {
 });
 
 describe.skipIf(!NATS)('a registry that cannot be reached any more', { timeout: 90_000 }, () => {
-  it('is told once, however often it is tried', async () => {
+  it('is reported once, however often it is tried', async () => {
     const nats = stage.own(await startNats());
     const told: string[] = [];
     const logger = { ...QUIET, warn: (line: unknown) => void told.push(String(line)) };
@@ -70,7 +70,7 @@ describe.skipIf(!NATS)('a registry that cannot be reached any more', { timeout: 
 });
 
 describe.skipIf(!NATS)('a JetStream without memory', { timeout: 90_000 }, () => {
-  it('is told by what to raise', async () => {
+  it('is reported with the setting to raise', async () => {
     const nats = stage.own(await startNats({
       config: 'accounts { A { jetstream { max_mem: 1MB, max_file: 0 }, users: [{ user: u, password: p }] } }, no_auth_user: u',
     }));
@@ -100,14 +100,14 @@ describe.skipIf(!NATS)('a NATS server with TLS', { timeout: 90_000 }, () => {
     return { cert, url: nats.url.replace('nats:', 'tls:') };
   };
 
-  it('whose certificate nobody known has signed: the error says how to name its authority', async () => {
+  it('whose certificate is signed by an unknown authority: the error says how to name the authority', async () => {
     await expect(stage.server((await tls()).url)).rejects.toMatchObject({
       code: 'CONNECT_FAILED',
       message: expect.stringMatching(/certificate.*NODE_EXTRA_CA_CERTS=<file in PEM>\.$/),
     });
   });
 
-  it('whose certificate is for a number: is reached by that, by a cluster and by NatsBrew', async () => {
+  it('whose certificate is for an IP address: a cluster and NatsBrew connect to that address', async () => {
     const { cert, url } = await tls();
     const env = { NODE_EXTRA_CA_CERTS: cert, PUBKEEPER_TOKEN: 'numbers' };
     const server = pubkeeper(['serve', '--json', '--port', '0', '--cluster', url], { env });

@@ -1,7 +1,7 @@
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 
-/** A way to a port that can be cut and opened again. */
+/** A TCP proxy to a port, which can be cut and healed. */
 export class Proxy {
   readonly #target: number;
   readonly #sockets = new Set<Socket>();
@@ -31,7 +31,7 @@ export class Proxy {
     this.#isOpen = true;
   }
 
-  /** From now on so many bytes a second come back from the port; 0: none, and nobody is told. */
+  /** Limits what comes back from the port to so many bytes a second; with 0 nothing comes, and the connection stays open. */
   limit(bytesPerSecond: number): void {
     this.#rate = bytesPerSecond;
   }

@@ -4,13 +4,13 @@ import { Questions } from '../../../src/server/cluster/questions.js';
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => void vi.useRealTimers());
 
-/** Questions, and the topics that nobody has to wait for any more. */
+/** Questions to other servers, and a log of the topics for which the answers are complete. */
 function ask() {
   const answered: string[] = [];
   return { answered, questions: new Questions((keys) => void answered.push(keys.join())) };
 }
 
-it('a question is answered when all have said what they have, each counted once, and not again after its time', () => {
+it('a question is answered once, when all servers have replied, each of which counts once', () => {
   const { answered, questions } = ask();
   expect(questions.ask(['a', 'b'], ['s1', 's2'])).toBe(1);
   expect(questions.ask(['c'], ['s1'])).toBe(2);
@@ -29,13 +29,13 @@ it('a question is answered when all have said what they have, each counted once,
   expect(answered).toEqual(['a,b', 'c']);
 });
 
-it('one that nobody can answer is answered at once', () => {
+it('a question to no servers is answered at once', () => {
   const { answered, questions } = ask();
   questions.ask(['a'], []);
   expect([answered, vi.getTimerCount()]).toEqual([['a'], 0]);
 });
 
-it('a question is waited for no longer than 500 ms', () => {
+it('a question is answered after 500 ms at most', () => {
   const { answered, questions } = ask();
   questions.ask(['a'], ['s1']);
   vi.advanceTimersByTime(200);
@@ -49,7 +49,7 @@ it('a question is waited for no longer than 500 ms', () => {
   expect([answered, vi.getTimerCount()]).toEqual([['a', 'b'], 0]);
 });
 
-it('a server that has gone is not waited for', () => {
+it('a question does not wait for a server that has gone', () => {
   const { answered, questions } = ask();
   questions.ask(['a'], ['s1']);
   questions.ask(['b'], ['s1', 's2']);
@@ -59,7 +59,7 @@ it('a server that has gone is not waited for', () => {
   expect(answered).toEqual(['a', 'b']);
 });
 
-it('all are answered when nobody will, and none when they are forgotten', () => {
+it('giveUp() answers all questions, and close() none', () => {
   const { answered, questions } = ask();
   questions.ask(['a'], ['s1']);
   questions.ask(['b'], ['s1']);

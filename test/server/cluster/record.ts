@@ -1,7 +1,7 @@
 import type { RegistryRecord } from '../../../src/server/cluster/records.js';
 import { id } from '../../helpers.js';
 
-/** A brewer as it is in the registry. */
+/** A brewer as a record of the registry. */
 export const brewerRecord = (n: number, at: number, topic = 'a.b'): RegistryRecord => ({
   kind: 'brewer',
   id: id(n),

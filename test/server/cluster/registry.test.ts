@@ -5,12 +5,12 @@ import { Registry } from '../../../src/server/cluster/registry.js';
 import type { RegistryOptions, Watcher } from '../../../src/server/cluster/registry.js';
 import { id, settle } from '../../helpers.js';
 
-// The registry without NATS: its store is a map, and its clock is the test's.
+// The registry without NATS: its store is a map, and the test moves its clock.
 
 function made() {
   const keys = new Map<string, string>();
   const watchers: Watcher[] = [];
-  /** The one that has told all. */
+  /** The watcher that has reported all keys. */
   let told: Watcher | undefined;
   const timers: { ms: number; run: () => void }[] = [];
   const purged: string[] = [];
@@ -25,7 +25,7 @@ function made() {
       put(key, value) {
         if (fails.put) return Promise.reject(new Error('NATS takes nothing'));
         keys.set(key, value);
-        // Changes are told after all that was there.
+        // Changes are reported after all that existed.
         if (watchers.at(-1) === told) told?.key(key, value);
         return Promise.resolve();
       },
@@ -62,7 +62,7 @@ function made() {
     ticks(count: number): void {
       for (let n = 0; n < count; n++) registry.tick();
     },
-    /** The timers of so many milliseconds run out that there are now. */
+    /** Runs all present timers of so many milliseconds. */
     out(ms: number): void {
       const due = timers.filter((timer) => timer.ms === ms);
       for (const timer of due) {
@@ -75,7 +75,7 @@ function made() {
 
 const record = (n: number): RegistryRecord => ({ kind: 'patron', id: id(n), topic: 'a.b', brews: [], reads: ['**'], down: [], at: n });
 
-/** One that has started, and found keys of the server `other` there. */
+/** A registry that has started, and found keys of the server `other`. */
 async function besideOther() {
   const one = made();
   const start = one.registry.start();
@@ -88,7 +88,7 @@ async function besideOther() {
 }
 
 describe('Registry', () => {
-  it('reads all once, however long that takes', async () => {
+  it('reads all keys once, however long that takes', async () => {
     const { registry, complete, ticks } = made();
     const start = registry.start();
     await settle();
@@ -96,7 +96,7 @@ describe('Registry', () => {
     await start;
     const synced = registry.sync();
     await settle();
-    // Twenty seconds: twice the time in which a pulse has to come back.
+    // Twenty seconds, twice the time in which a pulse has to come back.
     ticks(40);
     complete();
     await settle();
@@ -104,7 +104,7 @@ describe('Registry', () => {
     expect([registry.resyncs, registry.isWorking]).toEqual([2, true]);
   });
 
-  it('waits for a watch for as long as it tells keys, and no longer', async () => {
+  it('waits for a watch as long as it reports keys, and no longer', async () => {
     const { registry, watchers, out } = made();
     let outcome = '';
     void registry.start().then(() => (outcome = 'started'), (error: Error) => (outcome = error.message));
@@ -120,7 +120,7 @@ describe('Registry', () => {
     expect(outcome).toMatch(/has not told any of its keys/);
   });
 
-  it('has not started before all is read, also where the connection was lost meanwhile', async () => {
+  it('has started only when all keys are read, also when the connection was lost meanwhile', async () => {
     const { registry, watchers, complete } = made();
     let isStarted = false;
     const start = registry.start().then(() => (isStarted = true));
@@ -134,7 +134,7 @@ describe('Registry', () => {
     expect(registry.isWorking).toBe(true);
   });
 
-  it('says whose keys it has removed, once they are', async () => {
+  it('reports a dead server when its keys are removed', async () => {
     const { keys, purged, alive, ticks } = await besideOther();
     alive.add('other');
     ticks(200);
@@ -149,7 +149,7 @@ describe('Registry', () => {
     expect(purged).toEqual(['other']);
   });
 
-  it('removes them later where it cannot now', async () => {
+  it('removes the keys of a dead server later if it fails now', async () => {
     const { keys, purged, fails, ticks } = await besideOther();
     fails.purge = true;
     ticks(120);
@@ -163,7 +163,7 @@ describe('Registry', () => {
     expect([purged, keys.has(pulseKey('other'))]).toEqual([['other'], false]);
   });
 
-  it('learns of registrations while their server is there, and of their end, also where that was missed', async () => {
+  it('reports registrations while their server is alive, and their end, also if that was missed', async () => {
     const one = await besideOther();
     const { registry, watchers, alive, complete, take } = one;
     const key = keyOf({ server: 'other', kind: 'patron', id: id(1) });
@@ -180,16 +180,16 @@ describe('Registry', () => {
     await settle();
     complete();
     await synced;
-    // What is still told by a former watch is out of date.
+    // Reports of a former watch are out of date.
     watchers[0]!.key(key, encodeRecord(record(3)));
-    // Its server may be writing it anew, as after the registry was lost, until it says that it has written all.
+    // The other server may be writing its keys again, as after the loss of the registry, until its pulse says that all are written.
     watchers[1]!.key(pulseKey('other'), '7');
     expect([take(), registry.size]).toEqual([[], 1]);
     watchers[1]!.key(pulseKey('other'), '8+');
     expect([take(), registry.size]).toEqual([['delete patron true'], 0]);
   });
 
-  it('reads all anew when its pulse does not come back, as when the watch has ended, and tells why where there is a reason', async () => {
+  it('reads all keys again when its pulse does not come back or the watch ends, and reports a reason', async () => {
     const one = await besideOther();
     const { registry, watchers, keys, complete, ticks, take } = one;
     ticks(20);
@@ -220,14 +220,14 @@ describe('Registry', () => {
     }
   });
 
-  it('tries again in half a second what does not work, and no more once it is closed', async () => {
+  it('tries a failed operation again after 500 ms, and no more when it is closed', async () => {
     const one = await besideOther();
     const { registry, keys, fails, complete, out, take } = one;
     fails.open = true;
     const synced = registry.sync();
     await settle();
     expect([take(), registry.resyncs]).toEqual([['Error: NATS does not answer'], 2]);
-    // Nothing is written until all is known.
+    // Nothing is written until all keys are read.
     registry.share(record(1));
     await settle();
     const key = keyOf({ server: 'me', kind: 'patron', id: id(1) });
@@ -258,7 +258,7 @@ describe('Registry', () => {
     expect([take(), registry.resyncs, [...keys.keys()]]).toEqual([[], 4, [pulseKey('other')]]);
   });
 
-  it('writes what it has told anew where that has been removed', async () => {
+  it('writes its keys again when they have been removed', async () => {
     const { registry, keys, complete } = made();
     const start = registry.start();
     await settle();

@@ -5,10 +5,10 @@ import { Relay, hashKey } from '../../../src/server/relay.js';
 import type { RelayMember } from '../../../src/server/relay.js';
 import { id, unhex } from '../../helpers.js';
 
-// What a relay says to others of when something was published.
+// The times of publication that a relay gives other relays.
 
 describe('frames for other relays', () => {
-  it('have the time of their own publication, also beside later ones that came from there', () => {
+  it('have the time of their own publication, also when later frames came from another relay in the same tick', () => {
     const taken: [string[], number][] = [];
     const text = (frame: Uint8Array): string => Buffer.from(frame.subarray(88)).toString();
     let now = 1;
