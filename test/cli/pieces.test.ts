@@ -1,7 +1,7 @@
 import fc from '../fast-check.js';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { parseCount, parseSeconds, parseToken } from '../../src/cli/arguments.js';
+import { parseCount, parsePort, parseSeconds, parseSize, parseToken } from '../../src/cli/arguments.js';
 import { formatter, showData, showTime, wantsColour } from '../../src/cli/format.js';
 import { compactJson, readAll, readLines } from '../../src/cli/input.js';
 import { Run } from '../../src/cli/run.js';
@@ -134,6 +134,12 @@ describe('tokens of the command line', () => {
     expect(() => parseToken('\r\n')).toThrow(/The token is empty/);
   });
 
+  it('are as long as servers read them, in bytes', () => {
+    const longest = 'é'.repeat(32_500);
+    expect(parseToken(longest)).toBe(longest);
+    expect(() => parseToken(`${longest}x`)).toThrow(/at most 65000 bytes, and this one has 65001/);
+  });
+
   it.each(['', '=', '=read:a', 'mine=raed:a', 'mine=read', 'mine=read:', 'mine=read:a..b', 'mine=read:a,', 'mine=read:a='])(
     'are not guessed from "%s"',
     (text) => {
@@ -166,6 +172,16 @@ it('numbers are read strictly', () => {
   for (const text of ['', '0', '-1', '1e3', 'abc', '1s', 'Infinity', 'NaN', '99999999', '0x1']) expect(() => parseSeconds(text), text).toThrow();
   expect(parseCount('12')).toBe(12);
   for (const text of ['', '0', '-1', '1.5', '1e3', ' 1', '99999999999999999999']) expect(() => parseCount(text), text).toThrow();
+});
+
+it('numbers are taken up to their bounds', () => {
+  expect([parseSeconds('7'), parseSeconds('7.')]).toEqual([7, 7]);
+  // A timer that is set to more than 24.8 days ends at once.
+  expect(parseSeconds('2073600')).toBe(24 * 24 * 3600);
+  expect(() => parseSeconds('2073601')).toThrow(/above 0 and up to 2073600/);
+  expect([parsePort('0'), parsePort('65535')]).toEqual([0, 65_535]);
+  expect([parseSize('1'), parseSize('16777216')]).toEqual([1, 16 * 1024 * 1024]);
+  for (const text of ['0', '16777217']) expect(() => parseSize(text), text).toThrow();
 });
 
 it('what is told is one line without control characters', () => {
