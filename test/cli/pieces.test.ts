@@ -93,6 +93,7 @@ describe('what brew reads', () => {
     const long = readLines(inChunks('a\nbc', 'de'), 3);
     expect(Buffer.from((await long.next()).value as Uint8Array).toString()).toBe('a');
     await expect(long.next()).rejects.toThrow('longer than 3 bytes');
+    expect(Buffer.from((await readLines(inChunks('ab', 'c'), 3).next()).value as Uint8Array).toString()).toBe('abc');
   });
 
   it('takes the blanks out of JSON and changes nothing else', () => {

@@ -47,6 +47,8 @@ describe('the command line that is wrong', () => {
     [['patron', 'a', '-n', '0', ...TOKEN], /The count must be a whole number/],
     [['patron', 'a', '--timeout', 'soon', ...TOKEN], /The time must be a number of seconds/],
     [['bench', '--seconds', '0', ...TOKEN], /The time must be a number of seconds/],
+    [['brew', 'a', 'x', '--brew', 'mqt=mqtt://me:SECRET@h', ...TOKEN], /The brew must be one of [^\n]+, not "mqt"\./],
+    [['brew', 'a', 'x', '--brew', 'nats=nats://a', '--brew', 'mqtt=mqtt://a', '--brew', 'nats', ...TOKEN], /--brew nats is given twice/],
     [['patron', 'a', '--brew', 'mqtt=http://x', ...TOKEN], /an address must be like mqtt:/],
     [['patron', 'a', '--brew', 'local=relative', ...TOKEN], /LocalBrew: .*relative/],
     [['serve', '--origin', 'foo'], /The origin must be as browsers send it/],
