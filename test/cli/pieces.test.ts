@@ -1,10 +1,12 @@
 import fc from '../fast-check.js';
 import { PassThrough } from 'node:stream';
+import { Command } from 'commander';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { parseCount, parsePort, parseSeconds, parseSize, parseToken } from '../../src/cli/arguments.js';
 import { formatter, showData, showTime, wantsColour } from '../../src/cli/format.js';
 import { compactJson, readAll, readLines } from '../../src/cli/input.js';
 import { Run } from '../../src/cli/run.js';
+import { addServeFlags, numbersOf, type ServeFlags } from '../../src/cli/serve-flags.js';
 import { escapeUnprintable, Tell } from '../../src/cli/tell.js';
 import { collectTokens, either, parseTokenGrant, tokenTable } from '../../src/cli/tokens.js';
 import { Message } from '../../src/core/message.js';
@@ -183,6 +185,38 @@ it('numbers are taken up to their bounds', () => {
   expect([parsePort('0'), parsePort('65535')]).toEqual([0, 65_535]);
   expect([parseSize('1'), parseSize('16777216')]).toEqual([1, 16 * 1024 * 1024]);
   for (const text of ['0', '16777217']) expect(() => parseSize(text), text).toThrow();
+});
+
+describe('the flags of serve', () => {
+  const read = (...args: string[]): ServeFlags => addServeFlags(new Command()).parse(args, { from: 'user' }).opts();
+
+  it('that may be repeated add up', () => {
+    expect(read('--origin', 'https://a', '--origin', 'http://b:1', '--relay-address', 'a:1', '--relay-address', 'b:2')).toMatchObject({
+      origin: ['https://a', 'http://b:1'],
+      relayAddress: ['a:1', 'b:2'],
+    });
+    expect(read('--jwt-algorithms', 'RS256, ES256,EdDSA').jwtAlgorithms).toEqual(['RS256', 'ES256', 'EdDSA']);
+    expect(read('--jwt-algorithms', 'HS256').jwtAlgorithms).toEqual(['HS256']);
+  });
+
+  it('of a cluster come from the environment, too', () => {
+    vi.stubEnv('PUBKEEPER_CLUSTER', 'nats://a');
+    vi.stubEnv('PUBKEEPER_CLUSTER_NAME', 'plant');
+    vi.stubEnv('PUBKEEPER_CLUSTER_CREDENTIALS', 'file');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(read()).toMatchObject({ cluster: 'nats://a', clusterName: 'plant', clusterCredentials: 'file' });
+  });
+
+  it('that are numbers are handed on, those of limits apart', () => {
+    expect(read()).toMatchObject({ port: 9898, host: '127.0.0.1', drainMs: 0 });
+    expect(numbersOf(read())).toEqual({ limits: {} });
+    expect(numbersOf(read('--auth-ms', '7', '--hold-ms', '0', '--topic-length', '9', '--slow-reader', 'cut'))).toEqual({
+      authMs: 7,
+      holdMs: 0,
+      limits: { topicLength: 9, slowReader: 'cut' },
+    });
+    expect([read().metrics, read('--metrics').metrics, read('--no-metrics').metrics]).toEqual([undefined, true, false]);
+  });
 });
 
 it('what is told is one line without control characters', () => {
