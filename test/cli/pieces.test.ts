@@ -209,7 +209,8 @@ describe('the flags of serve', () => {
 
   it('that are numbers are handed on, those of limits apart', () => {
     expect(read()).toMatchObject({ port: 9898, host: '127.0.0.1', drainMs: 0 });
-    expect(numbersOf(read())).toEqual({ limits: {} });
+    expect(numbersOf(read())).toStrictEqual({ limits: {} });
+    expect(read('--jwt-leeway', '0', '--drain-ms', '0')).toMatchObject({ jwtLeeway: 0, drainMs: 0 });
     expect(numbersOf(read('--auth-ms', '7', '--hold-ms', '0', '--topic-length', '9', '--slow-reader', 'cut'))).toEqual({
       authMs: 7,
       holdMs: 0,
