@@ -1,4 +1,4 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { BrokerBrew } from '../../src/brews/internal/broker-brew.js';
 import type { LineOwner } from '../../src/brews/internal/broker-line.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
@@ -9,8 +9,11 @@ import { host, receiver, TOPIC } from './rig.js';
 
 interface Dialled {
   readonly url: string;
+  /** Whether it is told the own credentials. */
+  readonly isTold: boolean;
   readonly owner: LineOwner;
   open(): Promise<void>;
+  refuse(code: string): Promise<void>;
 }
 
 function made({ load = () => Promise.resolve() }: { load?: () => Promise<void> } = {}) {
@@ -25,9 +28,10 @@ function made({ load = () => Promise.resolve() }: { load?: () => Promise<void> }
         credentials: {},
         separator: '.',
         lastValue: 'brewer',
-        dial: ({ urls: [url = ''] }, owner) => {
+        dial: ({ urls: [url = ''], credentials }, owner) => {
           const opened = deferred();
-          dials.push({ url, owner, open: async () => (opened.resolve(), settle()) });
+          const refuse = async (code: string) => (opened.reject(new PubkeeperError(code as 'UNAUTHORIZED', 'x')), settle());
+          dials.push({ url, owner, isTold: credentials !== undefined, open: async () => (opened.resolve(), settle()), refuse });
           const line = {
             publish: (address: string, bytes: Uint8Array) => void said.push(`${url} ${address} ${Buffer.from(bytes).toString().slice(-3)}`),
             subscribe: (address: string) => (said.push(`${url} +${address}`), Promise.resolve()),
@@ -125,6 +129,7 @@ it('one address at two brokers is two, and each is left when its last patron is'
     return { ...box, stop: brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details, receive: box.receive }) };
   });
   for (const { open } of dials) await open();
+  expect(dials.map(({ url, isTold }) => [url, isTold])).toEqual([['a', false], ['b', false]]);
   expect(take()).toEqual([`a +x.${brewerId}`, `b +x.${brewerId}`]);
   for (const { owner, url } of dials) owner.message(`x.${brewerId}`, rawFrame('x', brewerId, `of ${url}`), false);
   expect(boxes.map(({ all }) => all.map(({ text }) => text))).toEqual([['of a'], ['of b']]);
@@ -146,4 +151,59 @@ it('a library that is missing is told once in a session, and that the brew is do
   await brew.close();
   await register();
   expect([loads, errors.length]).toEqual([2, 2]);
+});
+
+it.each([false, true])('a patron is waited for without limit while it cannot be heard: the broker had been there: %s', async (wasThere) => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { brew, brewerId, say, start, dials, open, errors } = made();
+  brew.brewerDetails({ topic: TOPIC, brewerId });
+  if (wasThere) {
+    await open();
+    dials[0]!.owner.ended(new PubkeeperError('CONNECTION_LOST', 'x'));
+  }
+  start(true);
+  void say('one');
+  await vi.advanceTimersByTimeAsync(15_000);
+  await open();
+  await vi.advanceTimersByTimeAsync(9999);
+  expect(errors.map(({ code }) => code)).not.toContain('BREW_FAILED');
+  await vi.advanceTimersByTimeAsync(1);
+  expect(errors.at(-1)?.code).toBe('BREW_FAILED');
+});
+
+it('a question that is none is counted', async () => {
+  const { brew, brewerId, dials, open, dropped } = made();
+  brew.brewerDetails({ topic: TOPIC, brewerId });
+  await open();
+  dials[0]!.owner.message(`${TOPIC}.${brewerId}.join`, Buffer.from('who?'), false);
+  expect(dropped).toEqual(['malformed']);
+});
+
+it('a connection that nobody uses is kept for 5 s, and used by who comes meanwhile; one that was refused by a foreign broker is tried again', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { brew, brewerId, dials, open, take } = made();
+  const come = () => brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details: { name: 'test', tcp: 'a', address: 'x' }, receive: () => undefined });
+  come()();
+  await open();
+  await vi.advanceTimersByTimeAsync(4999);
+  const stop = come();
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect([dials.length, take()]).toEqual([1, ['a +x']]);
+  stop();
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(take()).toEqual(['a -x', 'a closed']);
+  const refused = come();
+  await dials[1]!.refuse('UNAUTHORIZED');
+  refused();
+  await vi.advanceTimersByTimeAsync(5000);
+  come();
+  expect(dials.map(({ url }) => url)).toEqual(['a', 'a', 'a']);
+  // The own one, when its last brewer has gone.
+  brew.brewerDetails({ topic: TOPIC, brewerId });
+  await open();
+  brew.endBrewer(brewerId);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(take()).toEqual([`own +${TOPIC}.${brewerId}.join`, `own -${TOPIC}.${brewerId}.join`, 'own closed']);
 });
