@@ -29,7 +29,7 @@ function made({ load = () => Promise.resolve() }: { load?: () => Promise<void> }
         separator: '.',
         lastValue: 'brewer',
         dial: ({ urls: [url = ''], credentials }, owner) => {
-          const opened = deferred();
+          const opened = deferred<void>();
           const refuse = async (code: string) => (opened.reject(new PubkeeperError(code as 'UNAUTHORIZED', 'x')), settle());
           dials.push({ url, owner, isTold: credentials !== undefined, open: async () => (opened.resolve(), settle()), refuse });
           const line = {

@@ -29,6 +29,8 @@ describe('the command line that is wrong', () => {
   it.each<[string[], RegExp]>([
     [['frobnicate'], /Unknown command 'frobnicate'; see/],
     [['sub', 'demo.**'], /Unknown command 'sub' \(Did you mean patron\?\); see pubkeeper --help/],
+    [['subscribe', 'demo.**'], /\(Did you mean patron\?\)/],
+    [['pub', 'demo.x', 'hello'], /\(Did you mean brew\?\)/],
     [['publish', 'demo.x', 'hello'], /Unknown command 'publish' \(Did you mean brew\?\); see pubkeeper --help/],
     [['server'], /Unknown command 'server' \(Did you mean serve\?\); see pubkeeper --help/],
     [['patron'], /Missing required argument 'pattern'/],
@@ -140,7 +142,8 @@ describe('the command line that is wrong', () => {
   it.each([[[]], [['token']]])('%j without a command shows the help on stderr', async (args) => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toContain('Usage: pubkeeper');
+    expect(stderr).toMatch(/^Usage: pubkeeper /);
+    expect(stderr).not.toContain('pubkeeper: ');
   });
 });
 
@@ -180,6 +183,9 @@ describe('help', () => {
     expect((await run(['patron', '--help'])).stdout).toMatch(
       /--server[^]*ws:\/\/127\.0\.0\.1:9898\/ws[^]*PUBKEEPER_SERVER[^]*--token[^]*PUBKEEPER_TOKEN[^]*--cipher[^]*--json[^]*--raw[^]*-n, --count[^]*--timeout/,
     );
+    expect((await run(['patron', '--help'])).stdout).toMatch(/--cipher[^]*default:\s+"none"/);
+    expect((await run(['bench', '--help'])).stdout).toMatch(/--size[^]*default:\s+100\)[^]*--seconds[^]*default:\s+3\)[^]*--cipher[^]*default:\s+"aes-gcm"[^]*--timeout[^]*default:\s+15\)/);
+    expect((await run(['help', 'token', 'create'])).stdout).toMatch(/^Usage: pubkeeper token create /);
     expect((await run(['brew', '--help'])).stdout).toMatch(/--server[^]*--token[^]*--cipher[^]*--json[^]*--file[^]*--lines[^]*--timeout/);
   });
 });

@@ -39,10 +39,7 @@ export class BrewStates {
 
   /** A pair has ended, or a brewer: what was said of it alone is of no use any more, here and at the server. */
   forget(scope: BrewScope): void {
-    for (const { type, payload } of [...this.#down.values()]) {
-      if (type !== PacketType.BREW_STATE) continue;
-      if (payload.brewer_id === scope.brewerId && payload.patron_id === scope.patronId) this.set(payload.brew, true, scope);
-    }
+    for (const { payload } of [...this.#down.values()]) if ('brew' in payload) this.set(payload.brew, true, scope);
   }
 
   /** Forgets what was said of a brew, without a word: it has been closed. */
