@@ -88,7 +88,7 @@ export class MemoryBrew implements Brew {
     receivers.set(brewerId, set.add(pair));
     const stop = once(() => {
       this.#stops.delete(stop);
-      if (set.delete(pair) && !set.size && receivers.get(brewerId) === set) receivers.delete(brewerId);
+      if (set.delete(pair) && !set.size) receivers.delete(brewerId);
     });
     this.#stops.add(stop);
     const retained = last.get(brewerId);

@@ -153,6 +153,6 @@ export function addServeFlags(command: Command): Command {
 /** The numbers among the flags, as `createServer` takes them. */
 export function numbersOf(flags: ServeFlags): { readonly [Name in keyof typeof NUMBERS]?: number } & { readonly limits: Limits } {
   const pick = (names: object): Record<string, number> =>
-    Object.fromEntries(Object.entries(flags).filter(([name, value]) => Object.hasOwn(names, name) && value !== undefined));
+    Object.fromEntries(Object.entries(flags).filter(([name]) => Object.hasOwn(names, name)));
   return { ...pick(NUMBERS), limits: { ...pick(LIMITS), ...(flags.slowReader && { slowReader: flags.slowReader }) } };
 }

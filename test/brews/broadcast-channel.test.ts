@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { once } from 'node:events';
@@ -234,6 +235,81 @@ describe('BroadcastChannelBrew', () => {
     reader.brew.wake(); // nothing is left to be opened again
     expect(open()).toBe(0);
     expect(reader.errors).toEqual([]);
+  });
+
+  it('carries nothing where no patron is matched, and to one that is matched anew what is brewed until it listens', async () => {
+    const writer = channel();
+    const reader = channel();
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    box.end();
+    expect(box.say('to nobody')).toBeUndefined();
+    const match = () => writer.brew.startBrewer({ topic: TOPIC, brewerId: box.brewerId, patronId: box.patronId, details: box.details });
+    const end = match();
+    void box.say('two');
+    expect(await box.next()).toBe('two');
+    end();
+    box.stop();
+    match();
+    for (const text of ['three', 'four']) void box.say(text);
+    box.start();
+    expect(await box.take(2)).toEqual(['three', 'four']);
+    writer.brew.close();
+    expect(box.say('to nobody')).toBeUndefined();
+    match();
+    void box.say('five');
+    expect(await box.next()).toBe('five');
+    expect(box.all).toHaveLength(5);
+  });
+
+  it('says of a patron that has not come for what is kept that it misses it, and nothing of a brewer that has gone', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    clean.push(() => void vi.useRealTimers());
+    const { brew, errors } = channel();
+    const [gone, here] = [newId(), newId()];
+    for (const brewerId of [gone, here]) {
+      brew.startBrewer({ topic: TOPIC, brewerId, patronId: newId(), details: { name: brew.name } });
+      void brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'kept'));
+    }
+    brew.endBrewer(gone);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(errors.map(({ code }) => code)).toEqual(['BREW_FAILED']);
+  });
+
+  it('is not disturbed by what else comes by its channel, nor by an answer that comes again', async () => {
+    const writer = channel();
+    const box = await pair(writer.brew, channel().brew);
+    const other = new BroadcastChannel(`pubkeeper:${writer.brew.scope}:${box.brewerId}`);
+    clean.push(() => other.close());
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    const frame = rawFrame(TOPIC, box.brewerId, 'once');
+    const answers = [{ frames: [frame], retained: false }, { frames: [1], retained: true, unasked: true }, { frames: 7, retained: false }, { frames: [] }];
+    for (const data of [null, 7, 'text', { ask: 7 }, { ask: null, got: true }, ...answers.map((answer) => ({ to: box.patronId, ...answer }))]) other.postMessage(data);
+    other.postMessage(rawFrame(TOPIC, box.brewerId, 'two'));
+    expect(await box.next()).toBe('two');
+    await box.say('three');
+    expect(await box.next()).toBe('three');
+    expect(box.all).toHaveLength(3);
+  });
+
+  it('does not keep a process alive', () => {
+    const module = new URL('../../dist/brews/broadcast-channel.js', import.meta.url).href;
+    const script = `
+      const { BroadcastChannelBrew } = await import(${JSON.stringify(module)});
+      const brew = new BroadcastChannelBrew();
+      brew.attach({ report: console.error, state: () => undefined });
+      brew.brewerDetails({ brewerId: '${newId()}' });
+      console.log(brew.name);`;
+    const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 30_000 });
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^broadcast-/)]);
+  });
+
+  it('says where there is no BroadcastChannel', () => {
+    vi.stubGlobal('BroadcastChannel', undefined);
+    clean.push(() => vi.unstubAllGlobals());
+    expect(thrown(() => new BroadcastChannelBrew(), 'OPTION_INVALID').message).toMatch(/needs BroadcastChannel/);
   });
 
   it('refuses a scope that is no word, and a second client', () => {

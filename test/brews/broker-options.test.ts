@@ -4,7 +4,7 @@ import { NatsBrew } from '../../src/brews/nats.js';
 import { show } from '../../src/core/id.js';
 import { newId } from '../../src/core/index.js';
 import { thrown } from '../helpers.js';
-import { readUrls } from '../../src/brews/internal/broker-options.js';
+import { readPlace, readUrls } from '../../src/brews/internal/broker-options.js';
 import { attached } from './rig.js';
 
 it('names an option that is not known, and those that are', () => {
@@ -17,6 +17,53 @@ it('takes name and password from url, and not from an alternative, whose own are
   expect(credentials).toEqual({ username: 'me', password: 'right' });
   expect(urls).toEqual(['mqtt://a:1883']);
   expect(advertised).toEqual({ tcp: urls, ws: ['wss://a/mqtt'] });
+});
+
+it('takes name, password and token before those in url, in which they may be escaped', () => {
+  const credentials = (url: string, options = {}) => readUrls('NatsBrew', ['nats:'], [url], [], options).credentials;
+  expect(credentials('nats://m%40e:r%3Aght@a')).toEqual({ username: 'm@e', password: 'r:ght' });
+  expect(credentials('nats://me@a')).toEqual({ username: 'me', password: '' });
+  expect(credentials('nats://you:wrong@a', { username: 'me', password: 'right' })).toEqual({ username: 'me', password: 'right' });
+  expect(credentials('nats://a', { token: 'x' })).toEqual({ token: 'x' });
+  expect(credentials('nats://a')).toEqual({});
+});
+
+it.each([
+  ['mqtt://A', 'mqtt://a:1883'],
+  ['mqtts://a', 'mqtts://a:8883'],
+  ['tcp://a', 'mqtt://a:1883'],
+  ['ssl://a:1', 'mqtts://a:1'],
+  ['nats://a', 'nats://a:4222'],
+  ['tls://a/', 'tls://a:4222'],
+  ['wss://a:443/', 'wss://a'],
+  ['ws://a:80/mqtt', 'ws://a/mqtt'],
+])('%s is the same address as %s, and is told to patrons once', (written, plain) => {
+  const { urls, advertised } = readUrls('Brew', ['mqtt:', 'mqtts:', 'tcp:', 'ssl:', 'nats:', 'tls:'], [written], [plain], {});
+  expect(urls).toEqual([plain]);
+  expect(advertised).toEqual(plain.startsWith('ws') ? { ws: [plain] } : { tcp: [plain] });
+});
+
+it.each(['wss://a/mqtt#b', 'wss://a/mqtt?b'])('refuses %s, of which patrons would be told less', (url) => {
+  thrown(() => readUrls('MqttBrew', ['mqtt:'], [url], [], {}), 'OPTION_INVALID');
+});
+
+it('takes of what a brewer says the addresses that are such, and no more than 16', () => {
+  const brewerId = newId();
+  const place = (details: object) => readPlace({ name: 'mqtt', ...details }, `p/a/${brewerId}`, brewerId, ['mqtt:'], '/');
+  const many = Array.from({ length: 17 }, (_, n) => `mqtt://h${n}:1883`);
+  expect(place({ tcp: many }).tcp).toEqual(many.slice(0, 16));
+  expect(place({ tcp: ['mqtt://A', 'mqtt://', 'nats://a', 'a', 7], ws: ['wss://a/x', 'mqtt://a'] })).toMatchObject({ tcp: ['mqtt://a:1883'], ws: ['wss://a/x'] });
+  expect(place({ tcp: 'mqtt://a', ws: null })).toMatchObject({ tcp: [], ws: [] });
+  expect([place({ join: true }), place({ join: 'yes' }), place({})].map(({ join }) => join)).toEqual([true, false, false]);
+});
+
+it('counts an address in bytes and levels, as brokers do', () => {
+  const brewerId = newId();
+  const read = (before: string) => readPlace({ name: 'mqtt' }, `${before}/${brewerId}`, brewerId, ['mqtt:'], '/');
+  for (const [longest, more] of [['a/'.repeat(188) + 'a', '/a'], ['é'.repeat(1933) + 'a', 'a']] as const) {
+    expect(read(longest).address).toBe(`${longest}/${brewerId}`);
+    expect(thrown(() => read(longest + more), 'BREW_CONFIG_INVALID').message).toMatch(/^A brewer publishes where it should not: /);
+  }
 });
 
 it.each([

@@ -287,7 +287,7 @@ it('waits longer before each dial in vain, and as little as at first after a lin
   await link.close();
 });
 
-it('is closed when its line is: that lets out what was published', async () => {
+it('is closed when its line is: that lets out what was published; no timer is left that would keep a process alive', async () => {
   const { link, line, open } = made();
   await open();
   const closing = deferred<void>();
@@ -298,4 +298,5 @@ it('is closed when its line is: that lets out what was published', async () => {
   expect(isClosed).toBe(false);
   closing.resolve();
   await closed;
+  expect(vi.getTimerCount()).toBe(0);
 });

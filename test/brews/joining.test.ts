@@ -22,7 +22,7 @@ function arriving(frameOf: (number: number) => Uint8Array) {
   const live = (...numbers: number[]): void => numbers.forEach((number) => joining.live(all[number]!, false));
   const answer = (...numbers: number[]): void =>
     joining.answer({ frames: numbers.map((number) => all[number]!), retained: false, more: false, unasked: false });
-  return { delivered, live, answer };
+  return { delivered, live, answer, flow: () => joining.flow() };
 }
 
 it.each([['sealed', sealed], ['plain', plain]])('delivers the answer, then what it held back, each once: %s', (_, frameOf) => {
@@ -100,6 +100,29 @@ it('delivers what the broker has kept also when frames flow, unless that has jus
   // It came with all that has come since the arrival.
   joining.answer({ frames: [frameOf('before'), frameOf('kept'), frameOf('one')], retained: false, more: false, unasked: true });
   expect(texts.splice(0)).toEqual(['before']);
+});
+
+it.each([
+  ['an answer, which it may be newer than', [1, 2], [], [1, 2]],
+  ['live frames', [], [2, 3], [2, 3]],
+  ['neither', [], [], ['5*']],
+] as const)('what the broker has kept counts only where it is all there is: beside %s', (_, answered, live, delivered) => {
+  const got: (number | string)[] = [];
+  const number = (frame: Uint8Array): number => Number(Buffer.from(frame.subarray(88)).toString());
+  const deliver = (frame: Uint8Array, retained: boolean): void => void got.push(retained ? `${number(frame)}*` : number(frame));
+  const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver, last: undefined });
+  joining.begin();
+  joining.live(plain(5), true);
+  for (const one of live) joining.live(plain(one), false);
+  joining.answer({ frames: answered.map(plain), retained: false, more: false, unasked: false });
+  expect(got).toEqual(delivered);
+});
+
+it('puts live frames in their order, too, where nobody has answered', () => {
+  const { delivered, live, flow } = arriving(sealed);
+  live(2, 1, 3);
+  flow();
+  expect(delivered).toEqual([1, 2, 3]);
 });
 
 it.each([

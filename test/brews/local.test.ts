@@ -1016,6 +1016,15 @@ describe('the reader of length-prefixed frames', () => {
       }),
     );
   });
+
+  it('takes no part of a length for a length', () => {
+    const frame = rawFrame(TOPIC, newId(), new Uint8Array(65_536 - 88));
+    const bytes = padded(frame.length, frame); // begins with 0, 0, 1, 0
+    const found: number[] = [];
+    const reader = new LengthPrefixed(65_536, ({ length }) => found.push(length));
+    for (const cut of [0, 1, 2, 3, 4]) reader.push(Uint8Array.from(bytes.subarray(cut, cut < 4 ? cut + 1 : undefined)));
+    expect(found).toEqual([65_536]);
+  });
 });
 
 describe('options', () => {

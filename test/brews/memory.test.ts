@@ -1,9 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { MemoryBrew } from '../../src/brews/memory.js';
 import { brewSuite } from '../brew-suite.js';
 import { id, rawFrame } from '../helpers.js';
 
 brewSuite('MemoryBrew', { make: () => ({ brew: () => new MemoryBrew() }), lastValue: true, tellsRetained: true });
+
+const textOf = (frame: Uint8Array): string => Buffer.from(frame.subarray(88)).toString();
 
 describe('MemoryBrew', () => {
   const pair = { topic: 'a', brewerId: id(1), patronId: id(2), details: { name: 'x' } };
@@ -21,15 +23,79 @@ describe('MemoryBrew', () => {
   it.each<[string, (brew: MemoryBrew) => void]>([
     ['session', (brew) => brew.close()],
     ['brewer', (brew) => brew.endBrewer(id(1))],
-  ])('keeps no last value of a %s that has ended: its key is gone', (_, end) => {
+  ])('keeps nothing of a %s that has ended: its key is gone', (_, end) => {
     const brew = new MemoryBrew();
-    const stop = brew.startBrewer(pair);
+    for (const patronId of [id(2), id(3)]) {
+      // Of one pair the end is told first, of the other not.
+      const stop = brew.startBrewer({ ...pair, patronId });
+      if (patronId === id(2)) stop();
+    }
     brew.brew(id(1), rawFrame('a', id(1), 'old'));
-    stop();
     end(brew);
     const frames: Uint8Array[] = [];
-    brew.startPatron({ ...pair, receive: (frame) => frames.push(frame) });
+    for (const patronId of [id(2), id(3)]) brew.startPatron({ ...pair, patronId, receive: (frame) => frames.push(frame) });
     expect(frames).toEqual([]);
+  });
+
+  it('carries nothing for a session that has ended', () => {
+    const brew = new MemoryBrew();
+    brew.startBrewer(pair);
+    brew.close();
+    const frames: Uint8Array[] = [];
+    brew.startPatron({ ...pair, receive: (frame) => frames.push(frame) });
+    brew.brew(id(1), rawFrame('a', id(1), 'x'));
+    expect(frames).toEqual([]);
+  });
+
+  it('has a name of its own in each process, and for each copy of this module: others cannot be reached', async () => {
+    vi.resetModules();
+    const copy = await import('../../src/brews/memory.js');
+    expect(new copy.MemoryBrew().name).not.toBe(new MemoryBrew().name);
+    expect(new MemoryBrew().name).toBe(new MemoryBrew().name);
+  });
+
+  it('keeps for a patron that is on its way what is brewed, whoever else is there, and nothing for one that is there', () => {
+    const brew = new MemoryBrew();
+    const got: [number, string, boolean | undefined][] = [];
+    const start = (n: number) =>
+      brew.startPatron({ ...pair, brewerId: id(13), patronId: id(n), receive: (frame, retained) => got.push([n, textOf(frame), retained]) });
+    const stop = start(2);
+    for (const n of [2, 3]) brew.startBrewer({ ...pair, brewerId: id(13), patronId: id(n) });
+    for (const text of ['one', 'two']) brew.brew(id(13), rawFrame('a', id(13), text));
+    expect(got.splice(0)).toEqual([[2, 'one', false], [2, 'two', false]]);
+    start(3);
+    expect(got.splice(0)).toEqual([[3, 'one', false], [3, 'two', false]]);
+    stop();
+    start(2);
+    expect(got).toEqual([[2, 'two', true]]);
+  });
+
+  it('keeps for a patron that is on its way what a client brews to which its brewer has moved, when the former one is done with it', () => {
+    const [before, after] = [new MemoryBrew(), new MemoryBrew()];
+    const own = { ...pair, brewerId: id(14) };
+    const stop = before.startBrewer(own);
+    after.startBrewer(own);
+    stop();
+    before.endBrewer(id(14));
+    for (const text of ['one', 'two']) after.brew(id(14), rawFrame('a', id(14), text));
+    const got: string[] = [];
+    after.startPatron({ ...own, receive: (frame) => got.push(textOf(frame)) });
+    expect(got).toEqual(['one', 'two']);
+  });
+
+  it('gives nothing more to a patron that leaves while a frame is delivered', () => {
+    const brew = new MemoryBrew();
+    const own = { ...pair, brewerId: id(15) };
+    const got: number[] = [];
+    const stops = [2, 3].map((n) => {
+      brew.startBrewer({ ...own, patronId: id(n) });
+      return brew.startPatron({ ...own, patronId: id(n), receive: () => {
+        got.push(n);
+        for (const stop of stops) stop();
+      } });
+    });
+    brew.brew(id(15), rawFrame('a', id(15), 'x'));
+    expect(got).toEqual([2]);
   });
 
   it('keeps the last value of a brewer that has moved to another client, when the former one is done with it', () => {
@@ -52,7 +118,7 @@ describe('MemoryBrew', () => {
     for (const text of ['one', 'two']) brew.brew(id(11), rawFrame('a', id(11), text));
     const got: [string, boolean | undefined][] = [];
     const end = brew.startPatron({ ...own, receive: (frame, retained) => {
-      got.push([Buffer.from(frame.subarray(88)).toString(), retained]);
+      got.push([textOf(frame), retained]);
       if (got.length === 1) brew.brew(id(11), rawFrame('a', id(11), 'three'));
     } });
     expect(got).toEqual([['one', false], ['two', false], ['three', false]]);
@@ -61,7 +127,7 @@ describe('MemoryBrew', () => {
     // Who comes back without another match has the last value, as ever.
     end();
     got.length = 0;
-    brew.startPatron({ ...own, receive: (frame, retained) => got.push([Buffer.from(frame.subarray(88)).toString(), retained]) });
+    brew.startPatron({ ...own, receive: (frame, retained) => got.push([textOf(frame), retained]) });
     expect(got).toEqual([['four', true]]);
     stop();
   });
@@ -76,12 +142,18 @@ describe('MemoryBrew', () => {
     brew.startPatron({ ...own, receive })();
     expect(got).toEqual(Array.from({ length: 15 }, (_, n) => n + 5));
     stop();
+    // One that is longer than that is kept, alone.
+    brew.startBrewer(own);
+    for (const size of [1, 17]) brew.brew(id(12), rawFrame('a', id(12), new Uint8Array(size * 1024 * 1024).fill(size)));
+    const long: [number, boolean | undefined][] = [];
+    brew.startPatron({ ...own, receive: (frame, retained) => long.push([frame[88]!, retained]) })();
+    expect(long).toEqual([[17, false]]);
     const again = brew.startBrewer(own);
     brew.brew(id(12), rawFrame('a', id(12), 'of a match that has ended'));
     again();
-    got.length = 0;
-    brew.startPatron({ ...own, receive });
-    expect(got).toHaveLength(1); // the last value
+    const last: (boolean | undefined)[] = [];
+    brew.startPatron({ ...own, receive: (_, retained) => last.push(retained) });
+    expect(last).toEqual([true]);
   });
 
   it('gives a patron that comes while a frame is delivered that frame once', () => {

@@ -80,6 +80,26 @@ describe('a patron that was matched', () => {
     expect(sent).toHaveBeenCalledTimes(3);
   });
 
+  it('and is slow to come: nothing short overtakes what is too long to be kept, and what is longer than all that is kept leaves and waits alone', () => {
+    const { it } = recent();
+    const sent: number[] = [];
+    const brew = (size: number): void | Promise<void> => it.add(new Uint8Array(size), () => void sent.push(size));
+    void it.expect(PATRON);
+    void brew(2 * 1024 * 1024);
+    expect(sent).toEqual([2 * 1024 * 1024]);
+    it.arrived(PATRON);
+    it.left(PATRON);
+    void it.expect(PATRON);
+    const sizes = [1024, 17 * 1024 * 1024, 1];
+    void brew(sizes[0]!);
+    void brew(sizes[1]!);
+    expect(() => brew(sizes[2]!)).toThrow(expect.objectContaining({ code: 'BUFFER_FULL' }) as Error);
+    expect(sent.splice(0)).toEqual([2 * 1024 * 1024, 1024]);
+    it.arrived(PATRON);
+    void brew(sizes[2]!);
+    expect(sent).toEqual(sizes.slice(1));
+  });
+
   it('beside one that has come: is kept the newest 512 frames or 1 MiB of what was brewed since its match', () => {
     const { it } = recent();
     const [present, second, third] = ['d'.repeat(32), 'e'.repeat(32), 'f'.repeat(32)];

@@ -4,10 +4,12 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Socket
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseBrew } from '../../src/cli/brews.js';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { makeBrews, parseBrew } from '../../src/cli/brews.js';
+import { newId } from '../../src/core/index.js';
 import { createServer, type PubkeeperServer } from '../../src/server/index.js';
 import { findProgram, mosquitto, nats } from '../brews/processes.js';
+import { host } from '../brews/rig.js';
 import { freePort } from '../free-port.js';
 
 // `--brew`: the built command line, over each brew.
@@ -177,5 +179,32 @@ describe('--brew', () => {
       { name: 'nats', address: 'nats://a:1,nats://b:2' },
       { name: 'websocket', address: undefined },
     ]);
+    // A password may hold the sign by which the address begins.
+    expect(parseBrew('mqtt=mqtt://me:a=b=@h')).toEqual([{ name: 'mqtt', address: 'mqtt://me:a=b=@h' }]);
+  });
+
+  it.each([
+    ['websocket=ws://h', { hostname: 'h', port: 80, secure: false }],
+    ['websocket=wss://h', { hostname: 'h', port: 443, secure: true }],
+    ['websocket=ws://h:443/', { hostname: 'h', port: 443, secure: false }],
+    ['nats=nats://a:1,nats://b', { tcp: ['nats://a:1', 'nats://b:4222'] }],
+    ['mqtt=mqtt://me:a=b@h', { tcp: ['mqtt://h:1883'] }],
+  ])('%s is told to patrons as %o', async (flag, told) => {
+    const [brew] = (await makeBrews(parseBrew(flag), true))!;
+    brew!.attach(host().host);
+    expect(await brew!.brewerDetails({ topic: 'demo.x', brewerId: newId() })).toMatchObject(told);
+    await brew!.close();
+  });
+
+  it.each(['mqtt', 'nats'] as const)('%s needs no address where it only reads, and takes that of the environment where none is given', async (name) => {
+    const variable = `PUBKEEPER_${name.toUpperCase()}`;
+    const given = (flag: string) => makeBrews(parseBrew(flag), true);
+    expect(await makeBrews(parseBrew(name), false)).toHaveLength(1);
+    vi.stubEnv(variable, 'nonsense');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(await given(`${name}=${name}://h`)).toHaveLength(1);
+    await expect(given(name)).rejects.toMatchObject({ exitCode: 2, message: expect.stringMatching(/an address must be like/) as string });
+    vi.stubEnv(variable, '');
+    await expect(given(name)).rejects.toMatchObject({ exitCode: 2, message: expect.stringMatching(/needs the address of a broker/) as string });
   });
 });

@@ -1,10 +1,12 @@
 import fc from '../fast-check.js';
 import { PassThrough } from 'node:stream';
+import { Command } from 'commander';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { parseCount, parseSeconds, parseToken } from '../../src/cli/arguments.js';
+import { parseCount, parsePort, parseSeconds, parseSize, parseToken } from '../../src/cli/arguments.js';
 import { formatter, showData, showTime, wantsColour } from '../../src/cli/format.js';
 import { compactJson, readAll, readLines } from '../../src/cli/input.js';
 import { Run } from '../../src/cli/run.js';
+import { addServeFlags, numbersOf, type ServeFlags } from '../../src/cli/serve-flags.js';
 import { escapeUnprintable, Tell } from '../../src/cli/tell.js';
 import { collectTokens, either, parseTokenGrant, tokenTable } from '../../src/cli/tokens.js';
 import { Message } from '../../src/core/message.js';
@@ -93,6 +95,7 @@ describe('what brew reads', () => {
     const long = readLines(inChunks('a\nbc', 'de'), 3);
     expect(Buffer.from((await long.next()).value as Uint8Array).toString()).toBe('a');
     await expect(long.next()).rejects.toThrow('longer than 3 bytes');
+    expect(Buffer.from((await readLines(inChunks('ab', 'c'), 3).next()).value as Uint8Array).toString()).toBe('abc');
   });
 
   it('takes the blanks out of JSON and changes nothing else', () => {
@@ -134,6 +137,12 @@ describe('tokens of the command line', () => {
     expect(() => parseToken('\r\n')).toThrow(/The token is empty/);
   });
 
+  it('are as long as servers read them, in bytes', () => {
+    const longest = 'é'.repeat(32_500);
+    expect(parseToken(longest)).toBe(longest);
+    expect(() => parseToken(`${longest}x`)).toThrow(/at most 65000 bytes, and this one has 65001/);
+  });
+
   it.each(['', '=', '=read:a', 'mine=raed:a', 'mine=read', 'mine=read:', 'mine=read:a..b', 'mine=read:a,', 'mine=read:a='])(
     'are not guessed from "%s"',
     (text) => {
@@ -166,6 +175,49 @@ it('numbers are read strictly', () => {
   for (const text of ['', '0', '-1', '1e3', 'abc', '1s', 'Infinity', 'NaN', '99999999', '0x1']) expect(() => parseSeconds(text), text).toThrow();
   expect(parseCount('12')).toBe(12);
   for (const text of ['', '0', '-1', '1.5', '1e3', ' 1', '99999999999999999999']) expect(() => parseCount(text), text).toThrow();
+});
+
+it('numbers are taken up to their bounds', () => {
+  expect([parseSeconds('7'), parseSeconds('7.')]).toEqual([7, 7]);
+  // A timer that is set to more than 24.8 days ends at once.
+  expect(parseSeconds('2073600')).toBe(24 * 24 * 3600);
+  expect(() => parseSeconds('2073601')).toThrow(/above 0 and up to 2073600/);
+  expect([parsePort('0'), parsePort('65535')]).toEqual([0, 65_535]);
+  expect([parseSize('1'), parseSize('16777216')]).toEqual([1, 16 * 1024 * 1024]);
+  for (const text of ['0', '16777217']) expect(() => parseSize(text), text).toThrow();
+});
+
+describe('the flags of serve', () => {
+  const read = (...args: string[]): ServeFlags => addServeFlags(new Command()).parse(args, { from: 'user' }).opts();
+
+  it('that may be repeated add up', () => {
+    expect(read('--origin', 'https://a', '--origin', 'http://b:1', '--relay-address', 'a:1', '--relay-address', 'b:2')).toMatchObject({
+      origin: ['https://a', 'http://b:1'],
+      relayAddress: ['a:1', 'b:2'],
+    });
+    expect(read('--jwt-algorithms', 'RS256, ES256,EdDSA').jwtAlgorithms).toEqual(['RS256', 'ES256', 'EdDSA']);
+    expect(read('--jwt-algorithms', 'HS256').jwtAlgorithms).toEqual(['HS256']);
+  });
+
+  it('of a cluster come from the environment, too', () => {
+    vi.stubEnv('PUBKEEPER_CLUSTER', 'nats://a');
+    vi.stubEnv('PUBKEEPER_CLUSTER_NAME', 'plant');
+    vi.stubEnv('PUBKEEPER_CLUSTER_CREDENTIALS', 'file');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(read()).toMatchObject({ cluster: 'nats://a', clusterName: 'plant', clusterCredentials: 'file' });
+  });
+
+  it('that are numbers are handed on, those of limits apart', () => {
+    expect(read()).toMatchObject({ port: 9898, host: '127.0.0.1', drainMs: 0 });
+    expect(numbersOf(read())).toStrictEqual({ limits: {} });
+    expect(read('--jwt-leeway', '0', '--drain-ms', '0')).toMatchObject({ jwtLeeway: 0, drainMs: 0 });
+    expect(numbersOf(read('--auth-ms', '7', '--hold-ms', '0', '--topic-length', '9', '--slow-reader', 'cut'))).toEqual({
+      authMs: 7,
+      holdMs: 0,
+      limits: { topicLength: 9, slowReader: 'cut' },
+    });
+    expect([read().metrics, read('--metrics').metrics, read('--no-metrics').metrics]).toEqual([undefined, true, false]);
+  });
 });
 
 it('what is told is one line without control characters', () => {

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SignJWT } from 'jose';
+import { decodeJwt, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../free-port.js';
 import { listen, pubkeeper, result } from './harness.js';
@@ -33,7 +33,10 @@ describe.concurrent('pubkeeper token, static', () => {
     expect(JSON.parse(checked.stdout)).toEqual({ rights: RIGHTS_LIST });
     // The hash is no token.
     const [hash] = Object.keys(JSON.parse(entry) as object);
-    expect(await result(['token', 'verify', '--tokens', tokens], { input: hash! })).toMatchObject({ code: 1, stdout: '' });
+    const refused = 'pubkeeper: The token is not valid: it is not in the file.\n';
+    expect(await result(['token', 'verify', '--tokens', tokens], { input: hash! })).toEqual({ code: 1, stdout: '', stderr: refused });
+    const none = await result(['token', 'verify', '--tokens', tokens]);
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringMatching(/^pubkeeper: There is no token: give it on stdin/) as string });
   });
 
   it('adds the hash to a token file, which is for its owner only; a server takes it', async () => {
@@ -73,6 +76,9 @@ describe.concurrent('pubkeeper token, signed', () => {
     const { code, stdout, stderr } = await result(['token', 'verify', '--jwt-jwks-url', url, ...CLAIMS, 'ES256'], { input: token });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toBe(`pubkeeper: The keys at "${url}" cannot be fetched (ECONNREFUSED): check --jwt-jwks-url.\n`);
+    // One that stands in the file needs none of them.
+    const both = ['--tokens', file('listed.json', '{"listed":[]}'), '--jwt-jwks-url', url, ...CLAIMS, 'ES256'];
+    expect(await result(['token', 'verify', ...both], { input: 'listed' })).toEqual({ code: 0, stdout: '{"rights":[]}\n', stderr: '' });
   });
 
   it('is signed by a private key, checked by the public one, and let in by a server that has this one', async () => {
@@ -80,6 +86,8 @@ describe.concurrent('pubkeeper token, signed', () => {
     const made = await result(['token', 'create', ...RIGHTS, '--subject', 'pump', '--jwt-key-file', secret, ...CLAIMS, 'ES256']);
     expect(made).toMatchObject({ code: 0, stderr: '' });
     const env = { PUBKEEPER_TOKEN: made.stdout.trim() };
+    const { iat = NaN, exp = NaN } = decodeJwt(env.PUBKEEPER_TOKEN);
+    expect([3600, 3601]).toContain(exp - iat); // the second may end between the two
     const checked = await result(['token', 'verify', '--jwt-key-file', open, ...CLAIMS, 'ES256'], { env });
     expect(JSON.parse(checked.stdout)).toEqual({ rights: RIGHTS_LIST, expires: expect.stringMatching(/^\d{4}-/) as string, subject: 'pump' });
     const server = pubkeeper(['serve', '--port', '0', '--jwt-key-file', open, ...CLAIMS, 'ES256']);
@@ -100,6 +108,9 @@ describe.concurrent('pubkeeper token, signed', () => {
     const env = { PUBKEEPER_JWT_KEY: 'a secret of more than thirty-two bytes' };
     const { stdout } = await result(['token', 'create', '--all', '--expires', '60', ...CLAIMS, 'HS256'], { env });
     expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env, input: stdout })).toMatchObject({ code: 0, stderr: '' });
+    // A line break at the end of a file is not part of it.
+    const same = await result(['token', 'create', '--all', '--jwt-key-file', file('secret', `${env.PUBKEEPER_JWT_KEY}\n`), ...CLAIMS, 'HS256']);
+    expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env, input: same.stdout })).toMatchObject({ code: 0, stderr: '' });
     const wrong = { PUBKEEPER_JWT_KEY: 'another secret of more than thirty-two bytes' };
     expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env: wrong, input: stdout })).toMatchObject({ code: 1, stdout: '' });
   });
@@ -119,6 +130,7 @@ describe.concurrent('pubkeeper token, signed', () => {
       [['token', 'create', '--all', '--jwt-key-file', open, ...CLAIMS, 'ES256'], /not a private key for ES256/],
       [['token', 'create', '--all', '--jwt-key-file', secret, ...CLAIMS, 'RS256'], /does not fit RS256/],
       [['token', 'create', '--all', '--jwt-key-file', secret, ...CLAIMS, 'HS256'], /HS256 needs a secret/],
+      [['token', 'create', '--all', '--jwt-key-file', file('short', 'x'.repeat(31)), ...CLAIMS, 'HS256'], /HS256 needs a secret of at least 32 bytes/],
       [['token', 'create', '--all', '--jwt-key-file', file('json', '{"kty":"SECRET"}'), ...CLAIMS, 'ES256'], /not a private key for ES256/],
       [['serve', '--port', '0', '--jwt-key-file', secret, ...CLAIMS, 'ES256'], /is a private key: give the public one/],
       [['token', 'verify', '--jwt-key-file', secret, ...CLAIMS, 'ES256'], /is a private key: give the public one/],

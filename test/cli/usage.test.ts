@@ -29,6 +29,8 @@ describe('the command line that is wrong', () => {
   it.each<[string[], RegExp]>([
     [['frobnicate'], /Unknown command 'frobnicate'; see/],
     [['sub', 'demo.**'], /Unknown command 'sub' \(Did you mean patron\?\); see pubkeeper --help/],
+    [['subscribe', 'demo.**'], /\(Did you mean patron\?\)/],
+    [['pub', 'demo.x', 'hello'], /\(Did you mean brew\?\)/],
     [['publish', 'demo.x', 'hello'], /Unknown command 'publish' \(Did you mean brew\?\); see pubkeeper --help/],
     [['server'], /Unknown command 'server' \(Did you mean serve\?\); see pubkeeper --help/],
     [['patron'], /Missing required argument 'pattern'/],
@@ -47,6 +49,8 @@ describe('the command line that is wrong', () => {
     [['patron', 'a', '-n', '0', ...TOKEN], /The count must be a whole number/],
     [['patron', 'a', '--timeout', 'soon', ...TOKEN], /The time must be a number of seconds/],
     [['bench', '--seconds', '0', ...TOKEN], /The time must be a number of seconds/],
+    [['brew', 'a', 'x', '--brew', 'mqt=mqtt://me:SECRET@h', ...TOKEN], /The brew must be one of [^\n]+, not "mqt"\./],
+    [['brew', 'a', 'x', '--brew', 'nats=nats://a', '--brew', 'mqtt=mqtt://a', '--brew', 'nats', ...TOKEN], /--brew nats is given twice/],
     [['patron', 'a', '--brew', 'mqtt=http://x', ...TOKEN], /an address must be like mqtt:/],
     [['patron', 'a', '--brew', 'local=relative', ...TOKEN], /LocalBrew: .*relative/],
     [['serve', '--origin', 'foo'], /The origin must be as browsers send it/],
@@ -112,6 +116,11 @@ describe('the command line that is wrong', () => {
     [['token', 'create'], /A token without rights is of no use/],
     [['token', 'create', '--read', 'a..b'], /is not a topic pattern/],
     [['token', 'create', '--all', '--read', 'a'], /--all includes every right/],
+    [['token', 'create', '--all', '--write', 'a'], /--all includes every right/],
+    [['token', 'create', '--all', '--subject', 'me'], /--expires and --subject are for signed tokens/],
+    [['token', 'create', '--all', '--jwt-jwks-url', 'https://a'], /--jwt-jwks-url has public keys: a token is signed by --jwt-key-file/],
+    [['token', 'create', '--all', '--jwt-leeway', '5'], /--jwt-leeway is only for checking tokens/],
+    [['token', 'create', '--all', '--jwt-issuer', 'i', '--jwt-audience', 'a', '--jwt-algorithms', 'ES256,RS256'], /one algorithm by --jwt-algorithms/],
     [['token', 'create', '--all', '--expires', '60'], /--expires and --subject are for signed tokens/],
     [['token', 'create', '--all', '--jwt-key-file', 'k'], /A signed token needs --jwt-issuer/],
     [['token', 'create', '--all', '--jwt-key-file', 'k', '--tokens', 'f'], /A signed token is not kept in a file/],
@@ -133,7 +142,8 @@ describe('the command line that is wrong', () => {
   it.each([[[]], [['token']]])('%j without a command shows the help on stderr', async (args) => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toContain('Usage: pubkeeper');
+    expect(stderr).toMatch(/^Usage: pubkeeper /);
+    expect(stderr).not.toContain('pubkeeper: ');
   });
 });
 
@@ -173,6 +183,9 @@ describe('help', () => {
     expect((await run(['patron', '--help'])).stdout).toMatch(
       /--server[^]*ws:\/\/127\.0\.0\.1:9898\/ws[^]*PUBKEEPER_SERVER[^]*--token[^]*PUBKEEPER_TOKEN[^]*--cipher[^]*--json[^]*--raw[^]*-n, --count[^]*--timeout/,
     );
+    expect((await run(['patron', '--help'])).stdout).toMatch(/--cipher[^]*default:\s+"none"/);
+    expect((await run(['bench', '--help'])).stdout).toMatch(/--size[^]*default:\s+100\)[^]*--seconds[^]*default:\s+3\)[^]*--cipher[^]*default:\s+"aes-gcm"[^]*--timeout[^]*default:\s+15\)/);
+    expect((await run(['help', 'token', 'create'])).stdout).toMatch(/^Usage: pubkeeper token create /);
     expect((await run(['brew', '--help'])).stdout).toMatch(/--server[^]*--token[^]*--cipher[^]*--json[^]*--file[^]*--lines[^]*--timeout/);
   });
 });

@@ -39,10 +39,7 @@ export class BrewStates {
 
   /** A pair or a brewer has ended: takes back what was reported for it alone, here and at the server. */
   forget(scope: BrewScope): void {
-    for (const { type, payload } of [...this.#down.values()]) {
-      if (type !== PacketType.BREW_STATE) continue;
-      if (payload.brewer_id === scope.brewerId && payload.patron_id === scope.patronId) this.set(payload.brew, true, scope);
-    }
+    for (const { payload } of [...this.#down.values()]) if ('brew' in payload) this.set(payload.brew, true, scope);
   }
 
   /** A brew has been closed: forgets its states without telling the server. */

@@ -32,7 +32,7 @@ export class Outage {
     this.#users.set(key, user);
     if (this.#isDown) this.#down(key, scope);
     return () => {
-      if (--user.count <= 0 && this.#users.get(key) === user) this.#users.delete(key);
+      if (!--user.count) this.#users.delete(key);
     };
   }
 

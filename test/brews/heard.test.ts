@@ -1,0 +1,49 @@
+import { expect, it } from 'vitest';
+import { Heard } from '../../src/brews/internal/heard.js';
+import { id, rawFrame } from '../helpers.js';
+import { sealedFrame } from '../sealed-frame.js';
+
+// What a patron of several brews takes for news. What is left out here is counted nowhere.
+
+const [BEFORE, NOW] = ['0011223344556677', '8899aabbccddeeff'] as const;
+const sealed = (sequence: number, epoch: string = BEFORE) => sealedFrame(Buffer.from(String(sequence)), { topic: 'a', brewerId: id(1), key: Buffer.alloc(32), epoch, sequence });
+const plain = (text: string) => rawFrame('a', id(1), text);
+
+it('a last value without a sequence is none where it is the last frame once more; equal messages may follow each other', () => {
+  const heard = new Heard();
+  expect(heard.isNews(plain('one'), true)).toBe(true);
+  expect(heard.isNews(plain('one'), true)).toBe(false);
+  expect(heard.isNews(plain('two'), true)).toBe(true);
+  expect([heard.isNews(plain('two'), false), heard.isNews(plain('two'), false)]).toEqual([true, true]);
+  expect(heard.isNews(plain('two'), true)).toBe(false);
+  expect([heard.isNews(plain('three'), false), heard.isNews(plain('three'), true)]).toEqual([true, false]);
+});
+
+it('what comes twice in one pair is told, for it may be a replay; after a move it is what was sent again', () => {
+  const heard = new Heard();
+  expect([0, 1, 1].map((sequence) => heard.isNews(sealed(sequence), false))).toEqual([true, true, true]);
+  heard.move(true);
+  expect([0, 1, 2, 2].map((sequence) => heard.isNews(sealed(sequence), false))).toEqual([false, false, true, true]);
+});
+
+it('a last value that is older than what has come is left out, whether that has come or not', () => {
+  const heard = new Heard();
+  expect([3, 5].map((sequence) => heard.isNews(sealed(sequence), false))).toEqual([true, true]);
+  expect([3, 4].map((sequence) => heard.isNews(sealed(sequence), true))).toEqual([false, false]);
+  expect(heard.isNews(sealed(6), true)).toBe(true);
+});
+
+it.each([true, false])('a session begins anew, wherever the one before began and has got to; a pair that begins over a relay: %s', (isNew) => {
+  const heard = new Heard(isNew);
+  for (const sequence of [5, 6]) heard.isNews(sealed(sequence), false);
+  heard.move();
+  expect(heard.isNews(sealed(0, NOW), true)).toBe(true);
+  expect([1, 2].map((sequence) => heard.isNews(sealed(sequence, NOW), false))).toEqual([true, true]);
+});
+
+it('after a move, what of the next session comes late is no repetition of the one before', () => {
+  const heard = new Heard();
+  heard.isNews(sealed(6), false);
+  heard.move(true);
+  expect([2, 1].map((sequence) => heard.isNews(sealed(sequence, NOW), false))).toEqual([true, true]);
+});
