@@ -43,7 +43,9 @@ export interface Probe {
     const target = this ?? globalThis;
     if (listener) {
       const set = listeners.get(target) ?? new Set();
-      listeners.set(target, set.add(keyOf(type, listener, options)));
+      const key = keyOf(type, listener, options);
+      listeners.set(target, set.add(key));
+      if (typeof options === 'object' && options.signal) addEventListener.call(options.signal, 'abort', () => set.delete(key));
     }
     addEventListener.call(target, type, listener, options);
   };

@@ -29,11 +29,8 @@ const TICK = 5000;
  * that stay open keep it out of that cache, or are cut there without a close event. Returns a function that stops all this.
  */
 export function lifecycle(wake: () => void, rest: () => void): () => void {
-  const undo: (() => void)[] = [];
-  const on = (target: EventTarget | undefined, name: string, run: () => void): void => {
-    target?.addEventListener?.(name, run);
-    undo.push(() => target?.removeEventListener?.(name, run));
-  };
+  const stop = new AbortController(); // as options of a listener it gives its `signal`
+  const on = (target: EventTarget | undefined, name: string, run: () => void): void => target?.addEventListener?.(name, run, stop);
   const page: Document | undefined = globalThis.document; // workers have none
   on(globalThis, 'online', wake);
   on(globalThis, 'pageshow', wake);
@@ -51,6 +48,6 @@ export function lifecycle(wake: () => void, rest: () => void): () => void {
   }, TICK);
   return () => {
     clearInterval(timer);
-    for (const run of undo) run();
+    stop.abort();
   };
 }
