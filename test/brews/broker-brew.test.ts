@@ -180,7 +180,7 @@ it('a malformed question of a patron is counted', async () => {
   expect(dropped).toEqual(['malformed']);
 });
 
-it('an unused connection is kept for 5 s and used by patrons that start meanwhile; after a refusal by a foreign broker it is tried again', async () => {
+it('an unused connection is kept for 5 s, for patrons that start meanwhile; one that a foreign broker refused is tried again', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   const { brew, brewerId, dials, open, take } = made();

@@ -9,7 +9,7 @@ const [BEFORE, NOW] = ['0011223344556677', '8899aabbccddeeff'] as const;
 const sealed = (sequence: number, epoch: string = BEFORE) => sealedFrame(Buffer.from(String(sequence)), { topic: 'a', brewerId: id(1), key: Buffer.alloc(32), epoch, sequence });
 const plain = (text: string) => rawFrame('a', id(1), text);
 
-it('a last value without a sequence is not news if it equals the last frame, but a live message that does is', () => {
+it('a last value without a sequence is not news if it equals the last frame; a live message always is', () => {
   const heard = new Heard();
   expect(heard.isNews(plain('one'), true)).toBe(true);
   expect(heard.isNews(plain('one'), true)).toBe(false);
@@ -19,7 +19,7 @@ it('a last value without a sequence is not news if it equals the last frame, but
   expect([heard.isNews(plain('three'), false), heard.isNews(plain('three'), true)]).toEqual([true, false]);
 });
 
-it('a frame that comes twice over one brew is news, as it may be a replay, but after a move it is not, as it was sent again', () => {
+it('a frame that comes again over one brew is news, as it may be a replay; after a move, a frame that is sent again is not', () => {
   const heard = new Heard();
   expect([0, 1, 1].map((sequence) => heard.isNews(sealed(sequence), false))).toEqual([true, true, true]);
   heard.move(true);

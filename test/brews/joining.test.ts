@@ -240,7 +240,7 @@ describe('the question of a joining patron', () => {
     expect([asked.length, vi.getTimerCount()]).toEqual([2, 0]);
   });
 
-  it('is not repeated sooner than the broker took to confirm the subscription, but in time for the 10 s of the brewer', () => {
+  it('is not repeated sooner than the broker took to confirm the subscription, but soon enough for the brewer, which waits 10 s', () => {
     const slow = asking(400);
     slow.pass(10_000);
     expect(slow.asked).toEqual([0, 400, 800, 1200, 1700, 2700]);

@@ -70,7 +70,7 @@ describe('MemoryBrew', () => {
     expect(got).toEqual([[2, 'two', true]]);
   });
 
-  it('keeps, for a patron that has not started, messages of the client to which the brewer has moved when the former client ends it', () => {
+  it('keeps messages for a patron that has not started when their brewer has moved to this client and the former client ends it', () => {
     const [before, after] = [new MemoryBrew(), new MemoryBrew()];
     const own = { ...pair, brewerId: id(14) };
     const stop = before.startBrewer(own);

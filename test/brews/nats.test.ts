@@ -187,7 +187,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     for (;;) if ((await box.next()) === 'after') break;
   }, 20_000);
 
-  it('leaves a brewer without this brew if its topic would end the connection, and serves the others', async () => {
+  it('registers a brewer without this brew if its topic would end the connection, and serves the others', async () => {
     const server = await serve();
     const writer = brew({ url: server.tcp });
     const box = await pair(writer.brew, brew({ url: server.tcp }).brew);
