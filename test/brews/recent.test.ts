@@ -80,7 +80,7 @@ describe('a patron that was matched', () => {
     expect(sent).toHaveBeenCalledTimes(3);
   });
 
-  it('and comes late gets no short frame before a long one that waits, and a frame of more than 16 MiB waits alone', () => {
+  it('and comes late gets no short frame before a long one that waits; a frame of more than 16 MiB waits alone', () => {
     const { it } = recent();
     const sent: number[] = [];
     const brew = (size: number): void | Promise<void> => it.add(new Uint8Array(size), () => void sent.push(size));

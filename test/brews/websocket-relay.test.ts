@@ -76,7 +76,7 @@ it.each([[false, 'ws://h:80'], [true, 'wss://h:443']])('an empty port, as locati
   expect(relayUrl({ name: 'websocket', hostname: 'h', port: '', secure })).toBe(url);
 });
 
-it.each(['relay.example', 'a_b', '127.0.0.1', 'bücher.example', '例え.jp', '::1', '[::1]'])('the host %s is accepted, and appears in the URL unchanged', (hostname) => {
+it.each(['relay.example', 'a_b', '127.0.0.1', 'bücher.example', '例え.jp', '::1', '[::1]'])('the host %s is accepted, and is not escaped in the URL', (hostname) => {
   expect(relayUrl({ name: 'websocket', hostname, port: 1 })).toBe(`ws://${hostname === '::1' ? '[::1]' : hostname}:1`);
 });
 
