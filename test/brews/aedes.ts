@@ -5,7 +5,7 @@ import { Aedes } from 'aedes';
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 
-/** A broker, by whichever program: what tests need of one. */
+/** What tests need of a broker, whichever program it is. */
 export interface Broker {
   readonly tcp: string;
   readonly ws: string;
@@ -16,13 +16,13 @@ export interface Broker {
 interface AedesOptions {
   readonly tcp?: number;
   readonly ws?: number;
-  /** Only `me` with the password `right` is let in. */
+  /** Accepts only the user `me` with the password `right`. */
   readonly login?: boolean;
   /** Which topics may be read. */
   readonly mayRead?: (topic: string) => boolean;
 }
 
-/** Aedes reads once where a stream tells that it is readable, which gives only the first of the chunks that wait since Node 26: this gives all, as before. */
+/** Aedes calls read() once when a stream is readable. Since Node 26 that gives only the first chunk that waits: this makes it give all, as before. */
 const readsAll = <T extends Duplex>(stream: T): T => {
   const read = stream.read.bind(stream);
   stream.read = (size?: number | null): unknown => {
@@ -35,8 +35,8 @@ const readsAll = <T extends Duplex>(stream: T): T => {
 };
 
 /**
- * Aedes passes on what it has to retain a moment later than other messages, and takes it for a duplicate, which nobody gets, where one
- * that came behind it has overtaken it. Kept in memory it is at once, so nothing need be waited for.
+ * Aedes delivers a message with the retain flag a moment later than others, and drops it as a duplicate if a later message has
+ * overtaken it. The store is in memory, so this makes storing synchronous, which keeps the order.
  */
 function keepsOrder(broker: Aedes): void {
   const { persistence } = broker as unknown as { persistence: { storeRetained(packet: unknown): { then(done: () => void): void } } };
@@ -47,7 +47,7 @@ function keepsOrder(broker: Aedes): void {
   };
 }
 
-/** Aedes in this process, by TCP and by WebSocket. */
+/** Runs Aedes in this process, over TCP and WebSocket. */
 export async function aedes({ tcp = 0, ws = 0, login = false, mayRead = () => true }: AedesOptions = {}): Promise<Broker> {
   const broker = await Aedes.createBroker();
   keepsOrder(broker);

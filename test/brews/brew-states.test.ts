@@ -3,7 +3,7 @@ import { BrewStates } from '../../src/brews/internal/brew-states.js';
 import type { Packet } from '../../src/core/packet.js';
 import { id } from '../helpers.js';
 
-// What a client of several brews tells its server of their state.
+// What a client with several brews tells its server about their states.
 
 function made() {
   const sent: Packet['payload'][] = [];
@@ -12,7 +12,7 @@ function made() {
 }
 const [one, other] = [{ brewerId: id(1), patronId: id(3) }, { brewerId: id(2), patronId: id(3) }];
 
-it('of a pair that has ended, that brews are up again, and of no other pair, brewer or brew', () => {
+it('forget() reports brews as up again for the scope that has ended, and for no other', () => {
   const { states, take } = made();
   for (const scope of [{}, { brewerId: id(1) }, one, { ...one, patronId: id(4) }, other]) states.set('x', false, scope);
   states.set('y', false, one);
@@ -31,7 +31,7 @@ it('of a pair that has ended, that brews are up again, and of no other pair, bre
   ]);
 });
 
-it('nothing of a brew that has been closed, and of the others what they have said', () => {
+it('repeat() reports nothing of a brew that was cleared, and the states of the others again', () => {
   const { states, take } = made();
   for (const brew of ['x', 'y']) states.set(brew, false, one);
   states.set('x', false, one);

@@ -21,14 +21,14 @@ function channel(options: ConstructorParameters<typeof BroadcastChannelBrew>[0] 
 }
 
 describe('BroadcastChannelBrew', () => {
-  it('carries frames in order, and what was brewed before the patron listened', async () => {
+  it('delivers frames in order, also those brewed before the patron listened', async () => {
     const box = await pair(channel().brew, channel().brew);
     for (let i = 0; i < 100; i++) void box.say(String(i));
     expect(await box.take(100)).toEqual(Array.from({ length: 100 }, (_, i) => String(i)));
     expect(box.all.some(({ retained }) => retained)).toBe(false);
   });
 
-  it('gives a newcomer the last value, once, and nothing when there is none or it is not wanted', async () => {
+  it('delivers the last value once to a new patron, and none when lastValue is false', async () => {
     const writer = channel();
     const reader = channel();
     const box = await pair(writer.brew, reader.brew);
@@ -49,7 +49,7 @@ describe('BroadcastChannelBrew', () => {
     expect(await second.next()).toBe('now');
   });
 
-  it('carries frames where a test runs in jsdom, whose Uint8Array is not that of Node, of which what comes by a channel is', async () => {
+  it('delivers frames in jsdom, whose Uint8Array is not the one of Node that the channel delivers', async () => {
     vi.stubGlobal('Uint8Array', runInNewContext('Uint8Array'));
     clean.push(() => vi.unstubAllGlobals());
     const writer = channel();
@@ -62,11 +62,11 @@ describe('BroadcastChannelBrew', () => {
     expect(await late.next()).toBe('two');
   });
 
-  it('gives patrons that come from another brew what they missed, each its own, once, whichever end is told first', async () => {
+  it('delivers once to each patron that moves from another brew the messages that it missed, whichever end is told first', async () => {
     await givesMissed(channel(), channel(), channel());
   });
 
-  it('lets a patron leave while it is given the first of what waits for it: the rest is not given, and nothing is said any more', async () => {
+  it('delivers and sends nothing more when a patron stops in its callback while further frames wait for it', async () => {
     const writer = channel();
     const reader = channel();
     const { brewerId, details } = await pair(writer.brew, channel().brew);
@@ -87,10 +87,10 @@ describe('BroadcastChannelBrew', () => {
     expect(await next()).toBe('one');
     const after = await pair(writer.brew, reader.brew, brewerId);
     expect(await after.next()).toBe('two');
-    expect(all).toHaveLength(1); // and nothing was thrown where nobody could catch it, which fails the run
+    expect(all).toHaveLength(1); // an error that is thrown where no one can catch it would fail the run
   });
 
-  it('reaches other threads', async () => {
+  it('reaches patrons in other threads', async () => {
     const { brew } = channel();
     const brewerId = newId();
     const module = new URL('../../dist/brews/broadcast-channel.js', import.meta.url).href;
@@ -114,7 +114,7 @@ describe('BroadcastChannelBrew', () => {
     expect(await told).toEqual(['across']);
   });
 
-  it('keeps scopes apart, and says of a pair that cannot meet that it is down', async () => {
+  it('keeps scopes apart, and reports itself as down for a pair of different scopes', async () => {
     const writer = channel({ scope: 'here' });
     const reader = channel({ scope: 'there' });
     const brewerId = newId();
@@ -125,7 +125,7 @@ describe('BroadcastChannelBrew', () => {
     expect(await reader.state(false)).toEqual({ brew: reader.brew.name, up: false, scope: { brewerId, patronId } });
   });
 
-  it('copies a frame that is part of a larger buffer before the clone does', async () => {
+  it('copies a frame that is part of a larger buffer, so that the channel does not clone the whole buffer', async () => {
     const box = await pair(channel().brew, channel().brew);
     const frame = rawFrame(TOPIC, box.brewerId, 'small');
     const large = new Uint8Array(100_000);
@@ -138,7 +138,7 @@ describe('BroadcastChannelBrew', () => {
     expect(box.all[1]!.frame.buffer.byteLength).toBe(frame.length);
   });
 
-  it('ends with the patron, the brewer and the brew', async () => {
+  it('delivers nothing more after the patron stops, the brewer ends, or the brew is closed, and may be started again', async () => {
     const writer = channel();
     const reader = channel();
     const box = await pair(writer.brew, reader.brew);
@@ -161,7 +161,7 @@ describe('BroadcastChannelBrew', () => {
     expect([box, other, third].map(({ all }) => all.map(({ text }) => text))).toEqual([['one'], ['one', 'two'], ['three', 'four']]);
   });
 
-  /** Counts the channels that are open. */
+  /** Returns a function that counts the channels that are open. */
   function counted(): () => number {
     const open = new Set<BroadcastChannel>();
     class Counted extends BroadcastChannel {
@@ -179,7 +179,7 @@ describe('BroadcastChannelBrew', () => {
     return () => open.size;
   }
 
-  it('has no channel open while the page is put away, and goes on afterwards with what is new', async () => {
+  it('has no channel open while the page is put away, and delivers the newest message and later ones afterwards', async () => {
     const writer = channel();
     const reader = channel();
     const box = await pair(writer.brew, reader.brew);
@@ -199,7 +199,7 @@ describe('BroadcastChannelBrew', () => {
     brew.rest();
     brew.rest(); // a page is hidden, and then frozen
     expect(open()).toBe(before - 2);
-    brew.renew({ brewerId: box.brewerId }, false); // says nothing by a channel that is closed
+    brew.renew({ brewerId: box.brewerId }, false); // sends nothing over a channel that is closed
     await box.say('two');
     expect(await other.next()).toBe('two');
     await own.say('while it is left');
@@ -215,10 +215,10 @@ describe('BroadcastChannelBrew', () => {
     expect([await away.next(), await own.next()]).toEqual(['three', 'again']);
     expect(away.all.map(({ text }) => text)).toEqual(['one', 'two', 'three']);
     const late = await pair(brew, channel().brew, own.brewerId);
-    expect(await late.next()).toBe('again'); // it is heard where it brews, too
+    expect(await late.next()).toBe('again'); // patrons that start now can ask this brewer
   });
 
-  it('gives one that comes back from the cache no message twice, and closes while it is put away', async () => {
+  it('delivers no message twice to a page that comes back from the cache, and can be closed while the page is put away', async () => {
     const writer = channel();
     const reader = channel();
     const box = await pair(writer.brew, reader.brew);
@@ -237,7 +237,7 @@ describe('BroadcastChannelBrew', () => {
     expect(reader.errors).toEqual([]);
   });
 
-  it('carries nothing where no patron is matched, and to one that is matched anew what is brewed until it listens', async () => {
+  it('sends nothing without a match, and delivers to a patron that is matched again what is brewed until it listens', async () => {
     const writer = channel();
     const reader = channel();
     const box = await pair(writer.brew, reader.brew);
@@ -263,7 +263,7 @@ describe('BroadcastChannelBrew', () => {
     expect(box.all).toHaveLength(5);
   });
 
-  it('says of a patron that has not come for what is kept that it misses it, and nothing of a brewer that has gone', async () => {
+  it('reports once that a patron has not come within 10 s for kept frames, and reports nothing for a brewer that has ended', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     clean.push(() => void vi.useRealTimers());
     const { brew, errors } = channel();
@@ -277,7 +277,7 @@ describe('BroadcastChannelBrew', () => {
     expect(errors.map(({ code }) => code)).toEqual(['BREW_FAILED']);
   });
 
-  it('is not disturbed by what else comes by its channel, nor by an answer that comes again', async () => {
+  it('ignores foreign messages on its channel, and answers that come again', async () => {
     const writer = channel();
     const box = await pair(writer.brew, channel().brew);
     const other = new BroadcastChannel(`pubkeeper:${writer.brew.scope}:${box.brewerId}`);
@@ -306,13 +306,13 @@ describe('BroadcastChannelBrew', () => {
     expect([status, stdout]).toEqual([0, expect.stringMatching(/^broadcast-/)]);
   });
 
-  it('says where there is no BroadcastChannel', () => {
+  it('throws OPTION_INVALID where there is no BroadcastChannel', () => {
     vi.stubGlobal('BroadcastChannel', undefined);
     clean.push(() => vi.unstubAllGlobals());
     expect(thrown(() => new BroadcastChannelBrew(), 'OPTION_INVALID').message).toMatch(/needs BroadcastChannel/);
   });
 
-  it('refuses a scope that is no word, and a second client', () => {
+  it('refuses a scope that is not a word, and a second client', () => {
     thrown(() => new BroadcastChannelBrew({ scope: 'a b' }), 'OPTION_INVALID');
     const { brew, host } = channel();
     thrown(() => brew.attach(host), 'BREW_IN_USE');

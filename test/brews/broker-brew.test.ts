@@ -5,11 +5,11 @@ import { newId, PubkeeperError } from '../../src/core/index.js';
 import { deferred, rawFrame, settle } from '../helpers.js';
 import { host, receiver, TOPIC } from './rig.js';
 
-// What a brew says to its brokers, which are here lines that take everything at once, from the moment that the test opens them.
+// What a brew sends to its brokers. Here these are lines that accept everything at once, as soon as the test opens them.
 
 interface Dialled {
   readonly url: string;
-  /** Whether it is told the own credentials. */
+  /** Whether the brew's own credentials are sent to this broker. */
   readonly isTold: boolean;
   readonly owner: LineOwner;
   open(): Promise<void>;
@@ -58,7 +58,7 @@ function made({ load = () => Promise.resolve() }: { load?: () => Promise<void> }
   return { ...rig, brew, brewerId, start, say, dials, open: () => dials.at(-1)!.open(), take: () => said.splice(0) };
 }
 
-it('a brewer that is registered for another topic brews there, and is asked there alone', async () => {
+it('a brewer that is registered again for another topic publishes there, and listens for questions only there', async () => {
   const { brew, brewerId, open, take } = made();
   const details = (topic: string) => brew.brewerDetails({ topic, brewerId });
   expect([details('a'), details('a'), details('b')]).toMatchObject([{ address: `a.${brewerId}` }, { address: `a.${brewerId}` }, { address: `b.${brewerId}` }]);
@@ -68,7 +68,7 @@ it('a brewer that is registered for another topic brews there, and is asked ther
   expect(take()).toEqual([`own +b.${brewerId}.join`, `own b.${brewerId} one`]);
 });
 
-it('nothing is published for a brewer without a pair, or that has ended', async () => {
+it('nothing is published for a brewer that has no pair or has ended', async () => {
   const { brew, brewerId, start, say, open, take } = made();
   const end = start(false);
   await open();
@@ -83,7 +83,7 @@ it('nothing is published for a brewer without a pair, or that has ended', async 
   expect([say('two'), take()]).toEqual([undefined, [`own +${TOPIC}.${brewerId}.join`, `own -${TOPIC}.${brewerId}.join`, 'own closed']]);
 });
 
-it('a patron is waited for only if it says that it asks', async () => {
+it('brew() waits for a patron only if the details of the patron say that it asks', async () => {
   const { start, say, open } = made();
   start(false);
   await open();
@@ -95,7 +95,7 @@ it('a patron is waited for only if it says that it asks', async () => {
   await accepted;
 });
 
-it('what waits for a broker is given up when the last pair ends, and not before', async () => {
+it('messages that wait for a broker are given up when the last pair ends, and not before', async () => {
   const { brewerId, start, say, open, take } = made();
   const [one, other] = [start(false), start(false)];
   let isOver = false;
@@ -109,7 +109,7 @@ it('what waits for a broker is given up when the last pair ends, and not before'
   expect(take()).toEqual([`own +${TOPIC}.${brewerId}.join`]);
 });
 
-it('a patron that leaves and comes again is one that has to come', async () => {
+it('brew() waits again for a patron that has left and was matched again', async () => {
   const { brewerId, start, say, dials, open } = made();
   const patronId = newId();
   const end = start(true, patronId);
@@ -121,7 +121,7 @@ it('a patron that leaves and comes again is one that has to come', async () => {
   expect(say('two')).toBeInstanceOf(Promise);
 });
 
-it('one address at two brokers is two, and each is left when its last patron is', async () => {
+it('the same address at two brokers is subscribed at both, and each is unsubscribed when its last patron stops', async () => {
   const { brew, brewerId, dials, take } = made();
   const boxes = ['a', 'b'].map((tcp) => {
     const box = receiver();
@@ -139,7 +139,7 @@ it('one address at two brokers is two, and each is left when its last patron is'
   expect(take()).toEqual([`b -x.${brewerId}`, 'a closed', 'b closed']);
 });
 
-it('a library that is missing is told once in a session, and that the brew is down', async () => {
+it('a missing library is reported once in a session, and the brew is reported as down', async () => {
   let loads = 0;
   const { brew, errors, states } = made({ load: () => (loads++, Promise.reject(new PubkeeperError('BREW_DEPENDENCY', 'x'))) });
   const register = async (): Promise<void> => {
@@ -153,7 +153,7 @@ it('a library that is missing is told once in a session, and that the brew is do
   expect([loads, errors.length]).toEqual([2, 2]);
 });
 
-it.each([false, true])('a patron is waited for without limit while it cannot be heard: the broker had been there: %s', async (wasThere) => {
+it.each([false, true])('the 10 s in which a patron must come begin only when the broker is connected (it was connected before: %s)', async (wasThere) => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   const { brew, brewerId, say, start, dials, open, errors } = made();
@@ -172,7 +172,7 @@ it.each([false, true])('a patron is waited for without limit while it cannot be 
   expect(errors.at(-1)?.code).toBe('BREW_FAILED');
 });
 
-it('a question that is none is counted', async () => {
+it('a malformed question of a patron is counted', async () => {
   const { brew, brewerId, dials, open, dropped } = made();
   brew.brewerDetails({ topic: TOPIC, brewerId });
   await open();
@@ -180,7 +180,7 @@ it('a question that is none is counted', async () => {
   expect(dropped).toEqual(['malformed']);
 });
 
-it('a connection that nobody uses is kept for 5 s, and used by who comes meanwhile; one that was refused by a foreign broker is tried again', async () => {
+it('an unused connection is kept for 5 s, for patrons that start meanwhile; one that a foreign broker refused is tried again', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   const { brew, brewerId, dials, open, take } = made();
@@ -200,7 +200,7 @@ it('a connection that nobody uses is kept for 5 s, and used by who comes meanwhi
   await vi.advanceTimersByTimeAsync(5000);
   come();
   expect(dials.map(({ url }) => url)).toEqual(['a', 'a', 'a']);
-  // The own one, when its last brewer has gone.
+  // The connection to the own broker is closed 5 s after its last brewer has ended.
   brew.brewerDetails({ topic: TOPIC, brewerId });
   await open();
   brew.endBrewer(brewerId);

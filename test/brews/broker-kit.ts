@@ -7,12 +7,12 @@ import { FaultProxy } from '../faults/proxy.js';
 import { sealedFrame } from '../sealed-frame.js';
 import { attached, pair, receiver, TOPIC } from './rig.js';
 
-// What brews over a broker promise, whichever broker it is: each function is a step of a test, and says what must be.
+// What brews over a broker promise, whichever broker it is. Each function is a step of a test, with its assertions.
 
 type Rig = ReturnType<typeof attached>;
 type Box = Awaited<ReturnType<typeof pair>>;
 
-/** What is to be done after each test, the newest first. */
+/** A list of functions that run after each test, the newest first. */
 export function cleaning(): (() => unknown)[] {
   const clean: (() => unknown)[] = [];
   afterEach(async () => {
@@ -21,7 +21,7 @@ export function cleaning(): (() => unknown)[] {
   return clean;
 }
 
-/** What makes brews with their hosts that end with the test. */
+/** Returns a function that makes brews with their hosts, which are closed after the test. */
 export const brewing =
   <Options, B extends Brew & { close(): unknown }>(clean: (() => unknown)[], make: (options: Options) => B) =>
   (options: Options) => {
@@ -30,7 +30,7 @@ export const brewing =
     return rig;
   };
 
-/** 200 frames that are brewed at once, before the patron has subscribed, come in their order. */
+/** 200 frames that are brewed at once, before the patron has subscribed, arrive in order. */
 export async function carriesInOrder(writer: Rig, reader: Rig): Promise<void> {
   const box = await pair(writer.brew, reader.brew);
   const numbers = Array.from({ length: 200 }, (_, i) => String(i));
@@ -39,7 +39,7 @@ export async function carriesInOrder(writer: Rig, reader: Rig): Promise<void> {
   expect([...writer.errors, ...reader.errors]).toEqual([]);
 }
 
-/** A patron that comes after two messages gets the last one. `guest` has no broker of its own. Returns the first patron's box. */
+/** A patron that starts after two messages gets the last one. `guest` has no broker of its own. Returns the first patron's box. */
 export async function keepsLast(writer: Rig, reader: Rig, guest: Rig): Promise<Box> {
   const box = await pair(writer.brew, reader.brew);
   await box.say('one');
@@ -53,10 +53,10 @@ export async function keepsLast(writer: Rig, reader: Rig, guest: Rig): Promise<B
   return box;
 }
 
-/** A patron that comes after a message gets nothing of before. */
+/** A patron that starts after a message gets no earlier one. */
 export async function keepsNothing(writer: Rig, reader: Rig, brewerId: string): Promise<string> {
   const late = await pair(writer.brew, reader.brew, brewerId);
-  // It has come, and has had its answer, when one has that came after it on the same connection.
+  // `late` has its answer when a later patron on the same connection has its own.
   const next = await pair(writer.brew, reader.brew);
   await next.say('next');
   expect(await next.next()).toBe('next');
@@ -67,8 +67,8 @@ export async function keepsNothing(writer: Rig, reader: Rig, brewerId: string): 
 }
 
 /**
- * Patrons of one client come from another brew: two before the brewer hears of it, the third after. Each gets what it
- * missed, once, and what its neighbours missed does not come to it.
+ * Patrons of one client move here from another brew: two before the brewer knows, the third after. Each gets what it
+ * missed, once, and nothing that only the others missed.
  */
 export async function givesMissed(writer: Rig, reader: Rig, other: Rig): Promise<void> {
   const box = await pair(writer.brew, other.brew);
@@ -92,7 +92,7 @@ export async function givesMissed(writer: Rig, reader: Rig, other: Rig): Promise
   expect(await early.next()).toBe('three');
   twin.come();
   expect(await twin.next()).toBe('three');
-  // More than one answer takes.
+  // More than fits into one answer.
   const large = ['a', 'b', 'c'].map((letter) => letter.repeat(400_000));
   early.match(...large, 'one', 'two', 'three');
   twin.match('one', 'two', 'three');
@@ -111,7 +111,7 @@ export async function givesMissed(writer: Rig, reader: Rig, other: Rig): Promise
   expect([writer, reader, other].flatMap(({ errors }) => errors)).toEqual([]);
 }
 
-/** A patron that comes late gets all that waits for it, though together that is longer than the broker lets a message be. */
+/** A patron that starts late gets all frames that wait for it, though together they are longer than the broker lets a message be. */
 export async function answersInParts(writer: Rig, reader: Rig, other: Rig): Promise<void> {
   const box = await pair(writer.brew, other.brew);
   const { brewerId, details } = box;
@@ -127,7 +127,7 @@ export async function answersInParts(writer: Rig, reader: Rig, other: Rig): Prom
 }
 
 /**
- * Both ends of a brew of this name say that the broker has gone, and that it is there again. Returns their box, when
+ * Both ends of a brew of this name report that the broker is down, and then that it is up again. Returns their box when
  * 'meanwhile' was accepted.
  */
 export async function comesBack(name: string, writer: Rig, reader: Rig, broker: { kill(): unknown }, restart: () => Promise<unknown>): Promise<Box> {
@@ -145,7 +145,7 @@ export async function comesBack(name: string, writer: Rig, reader: Rig, broker: 
   return box;
 }
 
-/** Wrong credentials are said to be refused, without being shown, and what is brewed is refused then. */
+/** Wrong credentials are reported as refused, without being shown, and brew() is rejected then. */
 export async function isRefused(wrong: Rig, reader: Rig, sentence: RegExp): Promise<void> {
   const box = await pair(wrong.brew, reader.brew);
   const error = await wrong.error('UNAUTHORIZED');
@@ -155,7 +155,7 @@ export async function isRefused(wrong: Rig, reader: Rig, sentence: RegExp): Prom
   await rejected(Promise.resolve().then(() => box.say('x')), 'UNAUTHORIZED');
 }
 
-/** A broker comes back that refuses these credentials by now: a client that has only patrons there hears so, though it was told of the outage. */
+/** A broker comes back that now refuses these credentials: a client with only patrons reports that, though it has reported the outage. */
 export async function isRefusedLater(writer: Rig, reader: Rig, broker: { kill(): unknown }, restart: () => Promise<unknown>): Promise<void> {
   const box = await pair(writer.brew, reader.brew);
   await box.say('before');
@@ -168,8 +168,8 @@ export async function isRefusedLater(writer: Rig, reader: Rig, broker: { kill():
 }
 
 /**
- * There is no broker at this port: that is said once, and it is dialled again and again. Whoever listens there later ends each connection.
- * Returns what was said.
+ * There is no broker at this port: that is reported once, and the port is dialled repeatedly. A server that listens there later ends each connection.
+ * Returns the error.
  */
 export async function isDialledOn(rig: Rig, port: number, clean: (() => unknown)[]): Promise<PubkeeperError> {
   await rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
@@ -182,7 +182,7 @@ export async function isDialledOn(rig: Rig, port: number, clean: (() => unknown)
   return error;
 }
 
-/** The right credentials, `me` and `right`, are taken, and told to nobody. */
+/** The right credentials, `me` and `right`, are accepted, and do not appear in the details. */
 export async function isLetIn(writer: Rig, reader: Rig): Promise<void> {
   const box = await pair(writer.brew, reader.brew);
   expect(JSON.stringify(box.details)).not.toMatch(/me:|right/);
@@ -190,7 +190,7 @@ export async function isLetIn(writer: Rig, reader: Rig): Promise<void> {
   expect(await box.next()).toBe('let in');
 }
 
-/** More is brewed at once than the broker can take: first it has to be waited for, then it is refused. */
+/** More is brewed at once than the broker can take: brew() first returns promises, then throws. */
 export async function fillsUp(writer: Rig, reader: Rig): Promise<void> {
   const box = await pair(writer.brew, reader.brew);
   await box.say('one');
@@ -203,7 +203,7 @@ export async function fillsUp(writer: Rig, reader: Rig): Promise<void> {
   expect(waits).toBeGreaterThan(10);
 }
 
-/** A way to a broker that takes 100 ms in each direction, and what clients have sent by it, as Latin-1. */
+/** A proxy to a broker that delays data by 100 ms in each direction, and what clients have sent through it, as Latin-1. */
 export async function farAway(clean: (() => unknown)[], port: number): Promise<{ port: number; sent: () => string }> {
   const proxy = await FaultProxy.listen(() => port);
   clean.push(() => proxy.close());
@@ -213,7 +213,7 @@ export async function farAway(clean: (() => unknown)[], port: number): Promise<{
   return { port: proxy.port, sent: () => Buffer.concat(sent).toString('latin1') };
 }
 
-/** So many pairs begin at once, half of them sealed, and each patron gets its frame, once. Returns how many. */
+/** 300 pairs begin at once, half of them sealed, and each patron gets its frame once. Returns how many pairs there were. */
 export async function carriesMany(writer: Rig, reader: Rig): Promise<number> {
   const key = Buffer.alloc(32);
   const pairs = await Promise.all(Array.from({ length: 300 }, (_, i) => pair(writer.brew, reader.brew, newId(), `demo.many.n${i}`)));
@@ -222,7 +222,7 @@ export async function carriesMany(writer: Rig, reader: Rig): Promise<number> {
   );
   await Promise.all(pairs.map(({ brewerId }, i) => writer.brew.brew(brewerId, frames[i]!)));
   await Promise.all(pairs.map(({ next }) => next()));
-  // The answers of which one came twice have been overtaken by these.
+  // When this message has come, any answer that was sent twice has come, too.
   const last = await pair(writer.brew, reader.brew);
   void last.say('last');
   expect(await last.next()).toBe('last');

@@ -5,7 +5,7 @@ import { type BrewHost, newId, PubkeeperError } from '../../src/core/index.js';
 import { rawFrame } from '../helpers.js';
 import { host, TOPIC } from './rig.js';
 
-// How long a client tries to reach a broker, and for whom: no broker answers here, and none is needed.
+// How long a client tries to reach a broker, and for which pairs. No real broker is needed.
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => void vi.useRealTimers());
@@ -39,7 +39,7 @@ function kit(code: 'CONNECT_FAILED' | 'UNAUTHORIZED', hosted: (made: BrewHost) =
     const stop = brew.startPatron({ ...pair, topic: TOPIC, details: { name: 'test', tcp }, receive: () => undefined });
     return { ...pair, stop };
   };
-  /** How often it was dialled in ten minutes. */
+  /** The number of dials in the next ten minutes. */
   const later = async (): Promise<number> => {
     const before = dials.length;
     await vi.advanceTimersByTimeAsync(600_000);
@@ -48,7 +48,7 @@ function kit(code: 'CONNECT_FAILED' | 'UNAUTHORIZED', hosted: (made: BrewHost) =
   return { brew, dials, patron, later, ...rig };
 }
 
-it('a broker of a brewer that has gone is not dialled for ever, where the client has no other brew', async () => {
+it('a broker is not dialled any more after its last pair has ended, when the client has no other brew', async () => {
   const { patron, later } = kit('CONNECT_FAILED', ({ state: _, ...made }) => made);
   const { stop } = patron('theirs');
   expect(await later()).toBeGreaterThan(100);
@@ -57,7 +57,7 @@ it('a broker of a brewer that has gone is not dialled for ever, where the client
   expect(await later()).toBe(0);
 });
 
-it('a broker that is missed is waited for while the pair is served over another brew, and no longer than there is a pair', async () => {
+it('a broker that is down is dialled while its pair is served over another brew, until the pair ends', async () => {
   const { brew, patron, later, states } = kit('CONNECT_FAILED', (made) => made);
   const { stop, brewerId, patronId } = patron('theirs');
   await later();
@@ -70,7 +70,7 @@ it('a broker that is missed is waited for while the pair is served over another 
   expect(await later()).toBe(0);
 });
 
-it('the own broker that refuses this client is not asked again, whoever comes, until the brew is closed', async () => {
+it('the own broker that refuses this client is not dialled again for new pairs, until the brew is closed', async () => {
   const { brew, dials, patron, later, errors } = kit('UNAUTHORIZED', (made) => made);
   const come = async (): Promise<void> => {
     const brewerId = newId();
@@ -87,7 +87,7 @@ it('the own broker that refuses this client is not asked again, whoever comes, u
   expect(dials).toEqual(['own', 'own']);
 });
 
-it('what is brewed while the broker is not there yet is kept until a patron can ask for it', async () => {
+it('frames that are brewed before the broker is reached are kept until 10 s after a patron can ask for them', async () => {
   const heard = new Map<string, () => void>();
   const sent: [address: string, bytes: Uint8Array][] = [];
   let isThere = false;

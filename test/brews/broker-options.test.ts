@@ -7,19 +7,19 @@ import { thrown } from '../helpers.js';
 import { readPlace, readUrls } from '../../src/brews/internal/broker-options.js';
 import { attached } from './rig.js';
 
-it('names an option that is not known, and those that are', () => {
+it('the error for an unknown option names it, and lists the known ones', () => {
   const { message } = thrown(() => new NatsBrew({ servers: 'nats://me:secret@a' } as never), 'OPTION_INVALID');
   expect(message).toBe('NatsBrew: the option "servers" is not known: there are url, alternatives, username, password, lastValue, prefix, name, token.');
 });
 
-it('takes name and password from url, and not from an alternative, whose own are told to nobody', () => {
+it('name and password are taken from url, not from an alternative, and are not told to patrons', () => {
   const { urls, credentials, advertised } = readUrls('MqttBrew', ['mqtt:'], ['mqtt://me:right@a'], ['wss://you:other@a/mqtt'], {});
   expect(credentials).toEqual({ username: 'me', password: 'right' });
   expect(urls).toEqual(['mqtt://a:1883']);
   expect(advertised).toEqual({ tcp: urls, ws: ['wss://a/mqtt'] });
 });
 
-it('takes name, password and token before those in url, in which they may be escaped', () => {
+it('the options username, password and token take precedence over those in url, which may be escaped', () => {
   const credentials = (url: string, options = {}) => readUrls('NatsBrew', ['nats:'], [url], [], options).credentials;
   expect(credentials('nats://m%40e:r%3Aght@a')).toEqual({ username: 'm@e', password: 'r:ght' });
   expect(credentials('nats://me@a')).toEqual({ username: 'me', password: '' });
@@ -37,17 +37,17 @@ it.each([
   ['tls://a/', 'tls://a:4222'],
   ['wss://a:443/', 'wss://a'],
   ['ws://a:80/mqtt', 'ws://a/mqtt'],
-])('%s is the same address as %s, and is told to patrons once', (written, plain) => {
+])('%s and %s are the same address, which is told to patrons once', (written, plain) => {
   const { urls, advertised } = readUrls('Brew', ['mqtt:', 'mqtts:', 'tcp:', 'ssl:', 'nats:', 'tls:'], [written], [plain], {});
   expect(urls).toEqual([plain]);
   expect(advertised).toEqual(plain.startsWith('ws') ? { ws: [plain] } : { tcp: [plain] });
 });
 
-it.each(['wss://a/mqtt#b', 'wss://a/mqtt?b'])('refuses %s, of which patrons would be told less', (url) => {
+it.each(['wss://a/mqtt#b', 'wss://a/mqtt?b'])('the url %s is refused, as patrons would be told only a part of it', (url) => {
   thrown(() => readUrls('MqttBrew', ['mqtt:'], [url], [], {}), 'OPTION_INVALID');
 });
 
-it('takes of what a brewer says the addresses that are such, and no more than 16', () => {
+it('of the addresses in the details of a brewer, at most 16 valid ones are used', () => {
   const brewerId = newId();
   const place = (details: object) => readPlace({ name: 'mqtt', ...details }, `p/a/${brewerId}`, brewerId, ['mqtt:'], '/');
   const many = Array.from({ length: 17 }, (_, n) => `mqtt://h${n}:1883`);
@@ -57,7 +57,7 @@ it('takes of what a brewer says the addresses that are such, and no more than 16
   expect([place({ join: true }), place({ join: 'yes' }), place({})].map(({ join }) => join)).toEqual([true, false, false]);
 });
 
-it('counts an address in bytes and levels, as brokers do', () => {
+it('the limits of an address count bytes and levels, as brokers do', () => {
   const brewerId = newId();
   const read = (before: string) => readPlace({ name: 'mqtt' }, `${before}/${brewerId}`, brewerId, ['mqtt:'], '/');
   for (const [longest, more] of [['a/'.repeat(188) + 'a', '/a'], ['é'.repeat(1933) + 'a', 'a']] as const) {
@@ -69,7 +69,7 @@ it('counts an address in bytes and levels, as brokers do', () => {
 it.each([
   ['MqttBrew', () => new MqttBrew({ url: 'mqtt://127.0.0.1:1' }), '/'],
   ['NatsBrew', () => new NatsBrew({ url: 'nats://127.0.0.1:1' }), '.'],
-] as const)('a brewer is registered without a %s where patrons of another brewer are answered, for one of them may have its id', async (kind, make, separator) => {
+] as const)('a brewer is registered without a %s if patrons of another brewer are answered at its address', async (kind, make, separator) => {
   const { brew, errors } = attached(make());
   const [other, brewerId] = [newId(), newId()];
   const details = (topic: string): unknown => brew.brewerDetails({ topic, brewerId });

@@ -5,7 +5,7 @@ import { PubkeeperError } from '../../src/core/index.js';
 import { deferred, rejected, settle, thrown } from '../helpers.js';
 import { host } from './rig.js';
 
-// What a client does with what its broker has not taken yet: lines begin, take and end when the test says so.
+// What a client does with messages that its broker has not confirmed. Lines open, confirm and end when the test says so.
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => {
@@ -42,7 +42,7 @@ function made() {
     close: () => (said.push('closed'), Promise.resolve()),
   };
   const open = async (): Promise<void> => (dials.at(-1)!.open.resolve(line), settle());
-  /** The broker ends the line: what it had not confirmed is lost. */
+  /** The broker ends the line: messages that it had not confirmed are rejected. */
   const lose = async (meanwhile?: () => void): Promise<void> => {
     dials.at(-1)!.owner.ended(lost());
     meanwhile?.();
@@ -53,7 +53,7 @@ function made() {
   return { ...rig, link, line, dials, taken, confirmed, open, lose, redial, take: () => said.splice(0) };
 }
 
-it('what was on its way when a line ended leaves before what was brewed since, and 16 MiB wait at most', async () => {
+it('messages that a line had not confirmed at its end are sent before later ones, and at most 16 MiB wait', async () => {
   const { link, open, lose, redial, take, taken } = made();
   void link.publish('a', bytes('1'));
   await open();
@@ -75,7 +75,7 @@ it('what was on its way when a line ended leaves before what was brewed since, a
   expect(() => void link.publish('a', new Uint8Array(17 * 1024 * 1024))).not.toThrow();
 });
 
-it('what waits for an address that nobody reads any more is given up, and nothing else', async () => {
+it('forget() gives up the messages that wait for an address, and no others', async () => {
   const { link, open, take } = made();
   const given = link.publish('a', bytes('1'));
   void link.publish('b', bytes('2'));
@@ -85,7 +85,7 @@ it('what waits for an address that nobody reads any more is given up, and nothin
   expect(take()).toEqual(['b 2']);
 });
 
-it('what a line had not confirmed when it ended counts once, however late that line says that it has it', async () => {
+it('an unconfirmed message of a line that has ended counts once for the limit, even if the old line confirms it later', async () => {
   const { link, open, lose, dials, taken } = made();
   const half = new Uint8Array(8 * 1024 * 1024);
   await open();
@@ -104,7 +104,7 @@ it('what a line had not confirmed when it ended counts once, however late that l
   thrown(() => link.publish('a', bytes('1')), 'BUFFER_FULL');
 });
 
-it('what the next line refuses at once is told to who brewed it, and what a line had not confirmed at its end too', async () => {
+it('publish() rejects for a message that the next line refuses at once, and for one that is not confirmed when the link closes', async () => {
   const { link, line, open, taken } = made();
   const publish = line.publish.bind(line);
   line.publish = (address, payload, retain) => {
@@ -119,7 +119,7 @@ it('what the next line refuses at once is told to who brewed it, and what a line
   await Promise.all([rejected(short, 'BREW_FAILED'), closed]);
 });
 
-it('what was given up makes room for as much again', async () => {
+it('messages that were given up make room for as many again', async () => {
   const { link } = made();
   for (let i = 0; i < 3; i++) {
     void link.publish('a', new Uint8Array(16 * 1024 * 1024 - 1));
@@ -130,7 +130,7 @@ it('what was given up makes room for as much again', async () => {
   await link.close();
 });
 
-it('an address is subscribed on each line; who has left, and a line that has ended, say nothing', async () => {
+it('addresses are subscribed on each line; listeners that have left, and lines that have ended, cause no callback or error', async () => {
   const { link, open, lose, redial, take, dials, confirmed, errors } = made();
   const heard: string[] = [];
   const listener = (name: string) => ({ message: (payload: Uint8Array) => void heard.push(`${name} ${Buffer.from(payload).toString()}`), confirmed: () => void heard.push(`${name} there`), lost: () => void heard.push(`${name} lost`) });
@@ -162,7 +162,7 @@ it('an address is subscribed on each line; who has left, and a line that has end
   expect(take()).toEqual(['+a', '+b']);
 });
 
-it('an outage is told once, and the next one again; its pairs move after half a second, and hear that it is over', async () => {
+it('each outage is reported once; its pairs are told after half a second that the broker is down, and then that it is up', async () => {
   const { link, open, lose, redial, dials, errors, states } = made();
   link.use({ brewerId: 'b' });
   await open();
@@ -177,7 +177,7 @@ it('an outage is told once, and the next one again; its pairs move after half a 
   expect([errors.map(({ code }) => code), states]).toEqual([['CONNECTION_LOST'], []]);
 });
 
-it('one that has not been there yet is not waited for', async () => {
+it('a broker that was never reached is reported as down at once', async () => {
   const { link, dials, states } = made();
   link.use({ brewerId: 'b' });
   dials[0]!.open.reject(new PubkeeperError('CONNECT_FAILED', 'x'));
@@ -185,7 +185,7 @@ it('one that has not been there yet is not waited for', async () => {
   expect(states.map(({ up }) => up)).toEqual([false]);
 });
 
-it('one that ends before it is handed over is no line: it is told, and dialled anew', async () => {
+it('a line that ends before the dial resolves is not used: the loss is reported, and the broker is dialled again', async () => {
   const { link, open, redial, take, dials, errors } = made();
   void link.publish('a', bytes('1'));
   dials[0]!.owner.ended(lost());
@@ -197,7 +197,7 @@ it('one that ends before it is handed over is no line: it is told, and dialled a
   expect(take()).toEqual(['a 1']);
 });
 
-it('a message over which the broker ends three lines in a row is given up, and what is behind it leaves', async () => {
+it('a message over which the broker ends three lines in a row is given up, and the next one is sent', async () => {
   const { link, open, lose, redial, take, taken } = made();
   await open();
   const before = link.publish('a', bytes('before'));
@@ -217,7 +217,7 @@ it('a message over which the broker ends three lines in a row is given up, and w
   expect(await behind).toBe('taken');
 });
 
-it('one that is woken dials at once; one that is closed while it dials is closed as soon as it is open', async () => {
+it('a link dials at once when it is woken, and closes a line that opens after the link was closed', async () => {
   const { link, open, lose, redial, take, dials } = made();
   await open();
   link.wake();
@@ -239,7 +239,7 @@ it('one that is woken dials at once; one that is closed while it dials is closed
   expect(thrown(() => link.publish('a', bytes('1')), 'CONNECTION_CLOSED')).toBeDefined();
 });
 
-it('one that is closed while its broker is away gives up what waits, dials no more, and tells no state any more', async () => {
+it('a link that is closed while its broker is down rejects what waits, dials no more, and reports no state any more', async () => {
   const { link, open, lose, redial, dials, states, errors } = made();
   link.use({ brewerId: 'b' });
   await open();
@@ -250,7 +250,7 @@ it('one that is closed while its broker is away gives up what waits, dials no mo
   expect([dials.length, states, errors.map(({ code }) => code)]).toEqual([1, [], ['CONNECTION_LOST']]);
 });
 
-it('one that is closed while it dials in vain says nothing, and dials no more', async () => {
+it('a link that is closed before its dial fails reports nothing, and dials no more', async () => {
   const { link, redial, dials, errors, states } = made();
   link.use({ brewerId: 'b' });
   expect(dials[0]!.owner.isGone()).toBe(false);
@@ -261,10 +261,10 @@ it('one that is closed while it dials in vain says nothing, and dials no more', 
   expect([dials.length, errors, states]).toEqual([1, [], []]);
 });
 
-it('waits longer before each dial in vain, and as little as at first after a line that has lasted', async () => {
+it('a link waits longer after each failed dial, and as briefly as at first after a line that lasted 5 s', async () => {
   vi.spyOn(Math, 'random').mockReturnValue(1);
   const { link, open, lose, dials } = made();
-  /** How long it waits before it dials, in ms. */
+  /** How long the link waits before it dials, in ms. */
   const waits = async (): Promise<number> => {
     const before = dials.length;
     let ms = 0;
@@ -287,7 +287,7 @@ it('waits longer before each dial in vain, and as little as at first after a lin
   await link.close();
 });
 
-it('is closed when its line is: that lets out what was published; no timer is left that would keep a process alive', async () => {
+it('close() of a link waits until its line is closed, which may still send, and leaves no timer that keeps a process alive', async () => {
   const { link, line, open } = made();
   await open();
   const closing = deferred<void>();

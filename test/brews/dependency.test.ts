@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { barePackage } from '../bare-package.js';
 
-// The package as it is installed, without the optional peer dependencies.
+// The built package, installed without its optional peer dependencies.
 
 const bare = barePackage(['isomorphic-ws', 'ws']);
 
@@ -10,7 +10,7 @@ interface Told {
   readonly message: string;
 }
 
-/** What a client of a server says whose only brew lacks its library: as it registers, and to whoever brews. */
+/** The errors of a brew whose library is missing: those reported at registration, and the one thrown by brew(). */
 function run(brew: string): { registering: Told[]; brewing: Told[] } {
   const script = `
     import { PubkeeperClient } from 'pubkeeper';
@@ -29,7 +29,7 @@ function run(brew: string): { registering: Told[]; brewing: Told[] } {
   return JSON.parse(bare(script)) as ReturnType<typeof run>;
 }
 
-describe('without its package', () => {
+describe('a brew whose package is not installed', () => {
   it.each([
     ["MqttBrew({ url: 'mqtt://127.0.0.1:1' })", 'MqttBrew needs the package mqtt: run npm install mqtt.'],
     [
@@ -37,9 +37,9 @@ describe('without its package', () => {
       'NatsBrew needs the packages @nats-io/nats-core @nats-io/transport-node: run npm install @nats-io/nats-core @nats-io/transport-node.',
     ],
     ["NatsBrew({ url: 'ws://127.0.0.1:1' })", 'NatsBrew needs the package @nats-io/nats-core: run npm install @nats-io/nats-core.'],
-  ])('%s says what to install: at registration, and to whoever brews', (brew, message) => {
+  ])('%s says what to install, at registration and from brew()', (brew, message) => {
     const told = [{ code: 'BREW_DEPENDENCY', message }];
-    // Of its patron and of its brewer.
+    // One error for the patron and one for the brewer.
     expect(run(brew)).toEqual({ registering: [...told, ...told], brewing: told });
   });
 });

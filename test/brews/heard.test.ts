@@ -3,13 +3,13 @@ import { Heard } from '../../src/brews/internal/heard.js';
 import { id, rawFrame } from '../helpers.js';
 import { sealedFrame } from '../sealed-frame.js';
 
-// What a patron of several brews takes for news. What is left out here is counted nowhere.
+// Which frames are news to a patron of several brews. Those that are not are dropped without a count.
 
 const [BEFORE, NOW] = ['0011223344556677', '8899aabbccddeeff'] as const;
 const sealed = (sequence: number, epoch: string = BEFORE) => sealedFrame(Buffer.from(String(sequence)), { topic: 'a', brewerId: id(1), key: Buffer.alloc(32), epoch, sequence });
 const plain = (text: string) => rawFrame('a', id(1), text);
 
-it('a last value without a sequence is none where it is the last frame once more; equal messages may follow each other', () => {
+it('a last value without a sequence is not news if it equals the last frame; a live message always is', () => {
   const heard = new Heard();
   expect(heard.isNews(plain('one'), true)).toBe(true);
   expect(heard.isNews(plain('one'), true)).toBe(false);
@@ -19,21 +19,21 @@ it('a last value without a sequence is none where it is the last frame once more
   expect([heard.isNews(plain('three'), false), heard.isNews(plain('three'), true)]).toEqual([true, false]);
 });
 
-it('what comes twice in one pair is told, for it may be a replay; after a move it is what was sent again', () => {
+it('a frame that comes again over one brew is news, as it may be a replay; after a move, a frame that is sent again is not', () => {
   const heard = new Heard();
   expect([0, 1, 1].map((sequence) => heard.isNews(sealed(sequence), false))).toEqual([true, true, true]);
   heard.move(true);
   expect([0, 1, 2, 2].map((sequence) => heard.isNews(sealed(sequence), false))).toEqual([false, false, true, true]);
 });
 
-it('a last value that is older than what has come is left out, whether that has come or not', () => {
+it('a last value that is older than the newest frame is not news, whether it has come before or not', () => {
   const heard = new Heard();
   expect([3, 5].map((sequence) => heard.isNews(sealed(sequence), false))).toEqual([true, true]);
   expect([3, 4].map((sequence) => heard.isNews(sealed(sequence), true))).toEqual([false, false]);
   expect(heard.isNews(sealed(6), true)).toBe(true);
 });
 
-it.each([true, false])('a session begins anew, wherever the one before began and has got to; a pair that begins over a relay: %s', (isNew) => {
+it.each([true, false])('frames of a new session are news whatever the sequences of the former one were (the pair begins over a relay: %s)', (isNew) => {
   const heard = new Heard(isNew);
   for (const sequence of [5, 6]) heard.isNews(sealed(sequence), false);
   heard.move();
@@ -41,7 +41,7 @@ it.each([true, false])('a session begins anew, wherever the one before began and
   expect([1, 2].map((sequence) => heard.isNews(sealed(sequence, NOW), false))).toEqual([true, true]);
 });
 
-it('after a move, what of the next session comes late is no repetition of the one before', () => {
+it('late frames of a session that began after a move are news', () => {
   const heard = new Heard();
   heard.isNews(sealed(6), false);
   heard.move(true);

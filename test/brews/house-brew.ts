@@ -1,4 +1,4 @@
-// The example of docs/brews.md, word for word but for where it imports from (house.test.ts sees to that).
+// The example of docs/brews.md, word for word except for the path of the import (house.test.ts checks that).
 import { PubkeeperError, type Brew, type BrewHost, type BrewerPair, type PatronPair } from '../../src/index.js';
 
 export class HouseBrew implements Brew {

@@ -5,7 +5,7 @@ import { HouseBrew } from './house-brew.js';
 
 const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8');
 
-/** Carries bytes to everybody, within this process. */
+/** Delivers bytes to all listeners in this process. */
 function house() {
   const listeners = new Map<string, Set<(bytes: Uint8Array) => void>>();
   return {
@@ -18,7 +18,7 @@ function house() {
   };
 }
 
-it('is the example of docs/brews.md', () => {
+it('house-brew.ts is the example of docs/brews.md', () => {
   const code = read('house-brew.ts').split('\n').slice(1).join('\n').replace("'../../src/index.js'", "'pubkeeper'");
   expect(read('../../docs/brews.md')).toContain(code);
 });

@@ -3,7 +3,7 @@ import { Joining } from '../../src/brews/internal/joining.js';
 import { id, rawFrame } from '../helpers.js';
 import { sealedFrame } from '../sealed-frame.js';
 
-// What an arriving patron makes of live frames and of its brewer's answer.
+// What a patron that arrives delivers of live frames and of its brewer's answer.
 
 const sealed = (sequence: number): Uint8Array =>
   sealedFrame(Buffer.from(String(sequence)), { topic: 'a', brewerId: id(1), key: Buffer.alloc(32), epoch: '0011223344556677', sequence });
@@ -25,7 +25,7 @@ function arriving(frameOf: (number: number) => Uint8Array) {
   return { delivered, live, answer, flow: () => joining.flow() };
 }
 
-it.each([['sealed', sealed], ['plain', plain]])('delivers the answer, then what it held back, each once: %s', (_, frameOf) => {
+it.each([['sealed', sealed], ['plain', plain]])('a joining patron delivers the answer, then the frames held back, each once: %s', (_, frameOf) => {
   const { delivered, live, answer } = arriving(frameOf);
   live(3, 4);
   answer(1, 2, 3);
@@ -33,7 +33,7 @@ it.each([['sealed', sealed], ['plain', plain]])('delivers the answer, then what 
   expect(delivered).toEqual([1, 2, 3, 4, 5]);
 });
 
-it('delivers in its order what is sealed, also where the broker has dropped the newer live frames', () => {
+it('a joining patron delivers sealed frames in order, also if the broker has dropped the newer live frames', () => {
   const { delivered, live, answer } = arriving(sealed);
   live(1, 2);
   answer(3, 4);
@@ -46,7 +46,7 @@ it.each([
   ['of which two have', ['on', 'on', 'on'], ['on', 'on'], ['on', 'on', 'on']],
   ['all of which have, behind others', ['on', 'off'], ['off', 'on', 'off'], ['off', 'on', 'off']],
   ['of which the last but one was dropped live', ['a', 'b', 'c', 'd'], ['b', 'd'], ['a', 'c', 'b', 'd']],
-])('tells equal messages without a sequence apart, in an answer %s', (_, answer, live, delivered) => {
+])('a joining patron tells equal messages without a sequence apart, in an answer %s', (_, answer, live, delivered) => {
   const texts: string[] = [];
   const frameOf = (text: string): Uint8Array => rawFrame('a', id(1), text);
   const deliver = (frame: Uint8Array): void => void texts.push(Buffer.from(frame.subarray(88)).toString());
@@ -57,7 +57,7 @@ it.each([
   expect(texts).toEqual(delivered);
 });
 
-it('does not hold back more than 16 MiB of an answer that has no end', () => {
+it('a joining patron does not hold back more than 16 MiB of an answer that does not end', () => {
   let delivered = 0;
   const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver: () => void delivered++, last: undefined });
   joining.begin();
@@ -71,7 +71,7 @@ it('does not hold back more than 16 MiB of an answer that has no end', () => {
   expect(delivered).toBe(16);
 });
 
-it('goes on without an answer where more than 16 MiB are held back', () => {
+it('a joining patron goes on without an answer when more than 16 MiB of live frames are held back', () => {
   const delivered: number[] = [];
   const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver: (frame) => void delivered.push(frame.length), last: undefined });
   joining.begin();
@@ -83,7 +83,7 @@ it('goes on without an answer where more than 16 MiB are held back', () => {
   expect(delivered).toEqual([half.length, half.length, 1]);
 });
 
-it('delivers what the broker has kept also when frames flow, unless that has just come; what is sent unasked is no last value', () => {
+it('a patron that has joined delivers a last value of the broker, unless it has just come, and unasked frames as live ones', () => {
   const texts: string[] = [];
   const deliver = (frame: Uint8Array, retained: boolean): void => void texts.push(`${Buffer.from(frame.subarray(88)).toString()}${retained ? '*' : ''}`);
   const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver, last: undefined });
@@ -91,13 +91,13 @@ it('delivers what the broker has kept also when frames flow, unless that has jus
   joining.flow();
   joining.live(frameOf('kept'), true);
   joining.live(frameOf('one'), false);
-  joining.live(frameOf('one'), false); // the same, but not the same message
+  joining.live(frameOf('one'), false); // equal, but another message
   joining.live(frameOf('one'), true);
   joining.live(frameOf('two'), true);
   expect(texts.splice(0)).toEqual(['kept*', 'one', 'one', 'two*']);
   joining.answer({ frames: [frameOf('zero'), frameOf('one')], retained: false, more: false, unasked: false });
   expect(texts).toEqual([]);
-  // It came with all that has come since the arrival.
+  // From `kept` on, the frames of this answer have come already.
   joining.answer({ frames: [frameOf('before'), frameOf('kept'), frameOf('one')], retained: false, more: false, unasked: true });
   expect(texts.splice(0)).toEqual(['before']);
 });
@@ -106,7 +106,7 @@ it.each([
   ['an answer, which it may be newer than', [1, 2], [], [1, 2]],
   ['live frames', [], [2, 3], [2, 3]],
   ['neither', [], [], ['5*']],
-] as const)('what the broker has kept counts only where it is all there is: beside %s', (_, answered, live, delivered) => {
+] as const)('the last value of the broker is delivered only if a joining patron gets nothing else: beside %s', (_, answered, live, delivered) => {
   const got: (number | string)[] = [];
   const number = (frame: Uint8Array): number => Number(Buffer.from(frame.subarray(88)).toString());
   const deliver = (frame: Uint8Array, retained: boolean): void => void got.push(retained ? `${number(frame)}*` : number(frame));
@@ -118,7 +118,7 @@ it.each([
   expect(got).toEqual(delivered);
 });
 
-it('puts live frames in their order, too, where nobody has answered', () => {
+it('a joining patron sorts live frames by sequence also if nobody has answered', () => {
   const { delivered, live, flow } = arriving(sealed);
   live(2, 1, 3);
   flow();
@@ -129,7 +129,7 @@ it.each([
   ['what has come since', 2, [1, 2, 3], [3, 4]],
   ['nothing twice where that is all', 2, [2], [4]],
   ['all where that is not among it', 9, [2, 3], [2, 3, 4]],
-])('delivers on a return %s, of what is answered', (_, last, answered, delivered) => {
+])('a patron that joins again, and knows its last frame, delivers of the answer %s', (_, last, answered, delivered) => {
   const all = Array.from({ length: 10 }, (_unused, number) => plain(number));
   const numbers: number[] = [];
   const deliver = (frame: Uint8Array): void => void numbers.push(all.indexOf(frame as never));
@@ -140,7 +140,7 @@ it.each([
   expect(numbers).toEqual(delivered);
 });
 
-it('says again that it has come to a brewer that has begun the pair anew, once it has its answer', () => {
+it('a patron confirms its arrival again to a brewer that has begun the pair again, once it has its answer', () => {
   let said = 0;
   const joining = new Joining({ ask: () => undefined, got: () => void said++, deliver: () => undefined, last: undefined });
   joining.begin();
@@ -152,7 +152,7 @@ it('says again that it has come to a brewer that has begun the pair anew, once i
   expect(said).toBe(2);
 });
 
-it('takes what is sent unasked up to the first frame that has come since its arrival, in as many parts as it has, each time', () => {
+it('a patron delivers unasked frames up to the first one that has come since its arrival, in any number of parts', () => {
   const all = Array.from({ length: 10 }, (_, number) => plain(number));
   const given: (number | string)[] = [];
   const joining = new Joining({
@@ -175,7 +175,7 @@ it('takes what is sent unasked up to the first frame that has come since its arr
   expect(given).toEqual([5, 'got', 6, 1, 2, 'got', 3, 'got']);
 });
 
-it('gives a receiver nothing more that has stopped while it was given a frame, and tells nobody that it has come', () => {
+it('a patron that stops in its callback while it joins gets nothing more, and does not confirm its arrival', () => {
   const given: string[] = [];
   const joining = new Joining({
     ask: () => undefined,
@@ -193,7 +193,7 @@ it('gives a receiver nothing more that has stopped while it was given a frame, a
   expect(given).toEqual(['1']);
 });
 
-describe('the question', () => {
+describe('the question of a joining patron', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(() => void vi.useRealTimers());
 
@@ -218,7 +218,7 @@ describe('the question', () => {
     return { joining, asked, pass, flowed: () => flowed };
   }
 
-  it('is put six times within 3 s while no answer comes', () => {
+  it('is sent six times within 3 s while no answer comes', () => {
     const { asked, pass, flowed } = asking();
     pass(10_000);
     expect(asked).toEqual([0, 50, 150, 400, 900, 1900]);
@@ -229,9 +229,9 @@ describe('the question', () => {
     ['it was answered', (joining) => joining.answer({ frames: [], retained: false, more: false, unasked: false })],
     ['the patron has left', (joining) => joining.stop()],
     ['it goes on without', (joining) => joining.flow()],
-  ])('is not put again when %s, also where the subscription is confirmed once more', (_, end) => {
+  ])('is not sent again when %s, even if the subscription is confirmed again', (_, end) => {
     const { joining, asked, pass } = asking();
-    joining.begin(); // the connection was lost meanwhile: one question is under way already
+    joining.begin(); // the connection was lost meanwhile, and one question has been sent already
     pass(100);
     expect(asked).toEqual([0, 50]);
     end(joining);
@@ -240,7 +240,7 @@ describe('the question', () => {
     expect([asked.length, vi.getTimerCount()]).toEqual([2, 0]);
   });
 
-  it('is not put again sooner than the broker took for the subscription, nor too late for the brewer', () => {
+  it('is not repeated sooner than the broker took to confirm the subscription, but soon enough for the brewer, which waits 10 s', () => {
     const slow = asking(400);
     slow.pass(10_000);
     expect(slow.asked).toEqual([0, 400, 800, 1200, 1700, 2700]);

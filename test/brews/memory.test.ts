@@ -23,10 +23,10 @@ describe('MemoryBrew', () => {
   it.each<[string, (brew: MemoryBrew) => void]>([
     ['session', (brew) => brew.close()],
     ['brewer', (brew) => brew.endBrewer(id(1))],
-  ])('keeps nothing of a %s that has ended: its key is gone', (_, end) => {
+  ])('keeps nothing of a %s that has ended, as the key is gone', (_, end) => {
     const brew = new MemoryBrew();
     for (const patronId of [id(2), id(3)]) {
-      // Of one pair the end is told first, of the other not.
+      // One pair is stopped first, the other one is not.
       const stop = brew.startBrewer({ ...pair, patronId });
       if (patronId === id(2)) stop();
     }
@@ -37,7 +37,7 @@ describe('MemoryBrew', () => {
     expect(frames).toEqual([]);
   });
 
-  it('carries nothing for a session that has ended', () => {
+  it('delivers nothing for a session that has ended', () => {
     const brew = new MemoryBrew();
     brew.startBrewer(pair);
     brew.close();
@@ -47,14 +47,14 @@ describe('MemoryBrew', () => {
     expect(frames).toEqual([]);
   });
 
-  it('has a name of its own in each process, and for each copy of this module: others cannot be reached', async () => {
+  it('has another name in each process and for each copy of the module, as those cannot reach each other', async () => {
     vi.resetModules();
     const copy = await import('../../src/brews/memory.js');
     expect(new copy.MemoryBrew().name).not.toBe(new MemoryBrew().name);
     expect(new MemoryBrew().name).toBe(new MemoryBrew().name);
   });
 
-  it('keeps for a patron that is on its way what is brewed, whoever else is there, and nothing for one that is there', () => {
+  it('keeps messages for a matched patron that has not started, whether or not others have, and none for a patron that has', () => {
     const brew = new MemoryBrew();
     const got: [number, string, boolean | undefined][] = [];
     const start = (n: number) =>
@@ -70,7 +70,7 @@ describe('MemoryBrew', () => {
     expect(got).toEqual([[2, 'two', true]]);
   });
 
-  it('keeps for a patron that is on its way what a client brews to which its brewer has moved, when the former one is done with it', () => {
+  it('keeps messages for a patron that has not started when their brewer has moved to this client and the former client ends it', () => {
     const [before, after] = [new MemoryBrew(), new MemoryBrew()];
     const own = { ...pair, brewerId: id(14) };
     const stop = before.startBrewer(own);
@@ -83,7 +83,7 @@ describe('MemoryBrew', () => {
     expect(got).toEqual(['one', 'two']);
   });
 
-  it('gives nothing more to a patron that leaves while a frame is delivered', () => {
+  it('delivers nothing more to a patron that is stopped while a frame is delivered', () => {
     const brew = new MemoryBrew();
     const own = { ...pair, brewerId: id(15) };
     const got: number[] = [];
@@ -98,7 +98,7 @@ describe('MemoryBrew', () => {
     expect(got).toEqual([2]);
   });
 
-  it('keeps the last value of a brewer that has moved to another client, when the former one is done with it', () => {
+  it('keeps the last value of a brewer that has moved to another client when the former client ends it', () => {
     const [before, after] = [new MemoryBrew(), new MemoryBrew()];
     before.startBrewer(pair)();
     after.startBrewer(pair);
@@ -111,7 +111,7 @@ describe('MemoryBrew', () => {
     expect(frames).toHaveLength(1);
   });
 
-  it('gives a patron whose end begins last all that was brewed since the match, before what that leads to', () => {
+  it('delivers to a patron that starts late all messages since the match, before those that its callback brews', () => {
     const brew = new MemoryBrew();
     const own = { ...pair, brewerId: id(11) };
     const stop = brew.startBrewer(own);
@@ -124,7 +124,7 @@ describe('MemoryBrew', () => {
     expect(got).toEqual([['one', false], ['two', false], ['three', false]]);
     brew.brew(id(11), rawFrame('a', id(11), 'four'));
     expect(got[3]).toEqual(['four', false]);
-    // Who comes back without another match has the last value, as ever.
+    // A patron that starts again without another match gets the last value, as usual.
     end();
     got.length = 0;
     brew.startPatron({ ...own, receive: (frame, retained) => got.push([textOf(frame), retained]) });
@@ -132,7 +132,7 @@ describe('MemoryBrew', () => {
     stop();
   });
 
-  it('keeps no more than 16 MiB for a patron that does not come, and nothing once the match has ended', () => {
+  it('keeps at most 16 MiB for a patron that does not start, and nothing when the match has ended', () => {
     const brew = new MemoryBrew();
     const own = { ...pair, brewerId: id(12) };
     const stop = brew.startBrewer(own);
@@ -142,7 +142,7 @@ describe('MemoryBrew', () => {
     brew.startPatron({ ...own, receive })();
     expect(got).toEqual(Array.from({ length: 15 }, (_, n) => n + 5));
     stop();
-    // One that is longer than that is kept, alone.
+    // A frame that is longer than that is kept alone.
     brew.startBrewer(own);
     for (const size of [1, 17]) brew.brew(id(12), rawFrame('a', id(12), new Uint8Array(size * 1024 * 1024).fill(size)));
     const long: [number, boolean | undefined][] = [];
@@ -156,7 +156,7 @@ describe('MemoryBrew', () => {
     expect(last).toEqual([true]);
   });
 
-  it('gives a patron that comes while a frame is delivered that frame once', () => {
+  it('delivers a frame once to a patron that starts while the frame is delivered', () => {
     const brew = new MemoryBrew();
     const late: string[] = [];
     brew.startBrewer(pair);

@@ -9,7 +9,7 @@ import { id, settle } from '../helpers.js';
 export class Wire {
   connected = true;
   readonly starts: BrewerPair[] = [];
-  /** Given by the pair what it missed. */
+  /** The pair gives this brew the frames that it missed. */
   readonly failover = failover;
   receive: PatronPair['receive'] | undefined;
   constructor(readonly name: string) {}
@@ -29,7 +29,7 @@ export class Wire {
   }
 }
 
-/** One that knows its patrons, as brews by brokers do, and whose patron never says that it has got what it missed. */
+/** A wire that knows its patrons, as brews over brokers do. Its patrons never confirm that they have got what they missed. */
 export class ListingWire extends Wire {
   readonly #patrons = new Set<string>();
   override startBrewer(pair: BrewerPair): () => void {

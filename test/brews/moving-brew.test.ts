@@ -1,4 +1,4 @@
-// A brew among others does all that it does alone: what its client asks of it comes to it; and a pair that has gone leaves nothing behind.
+// A brew of a client with several brews behaves as it does alone: it gets all calls of its client, and a pair that has ended leaves nothing behind.
 import { queryObjects } from 'node:v8';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { failover } from '../../src/brews/internal/failover.js';
@@ -13,7 +13,7 @@ const [BREWER, PATRON] = [id(1), id(2)];
 const frame = (text: string): Uint8Array<ArrayBuffer> => encodeFrame(frameIdentity(topicHash('a'), unhex(BREWER)), Buffer.from(text));
 const RELAY = { name: 'websocket', hostname: 'relay.test', port: 1, secure: false };
 
-/** A socket that opens and closes when it is told to. */
+/** A socket that opens and closes when the test says so. */
 class Socket extends EventTarget {
   readyState = 0;
   is(what: 'open' | 'close'): void {
@@ -22,7 +22,7 @@ class Socket extends EventTarget {
   }
 }
 
-/** A brew that notes what is asked of it. */
+/** A brew that logs the calls that it gets. */
 class Noted implements Brew {
   readonly failover?: Failover;
   readonly log: string[] = [];
@@ -57,7 +57,7 @@ class Noted implements Brew {
   take = (): string[] => this.log.splice(0);
 }
 
-/** @param made what says that the relay's brew knows what to do with what a pair has missed */
+/** @param made set if the relay's brew can itself send again what a pair has missed */
 function bench(made?: Failover) {
   const [relay, other] = [new Noted('websocket', made), new Noted('other', failover)];
   const told: unknown[] = [];
@@ -71,7 +71,7 @@ function bench(made?: Failover) {
   return { host, relay, other, moving: moving!, beside: beside!, told, dial, pair, reading, got };
 }
 
-it('hands on all that its client asks', async () => {
+it('a moving brew passes on all calls of its client', async () => {
   const { relay, moving, pair } = bench();
   moving.renew!({ ...pair, details: { ...RELAY, ticket: 'aa' } }, true);
   moving.renew!({ ...pair, details: { ...RELAY, ticket: 'bb' } }, false);
@@ -83,15 +83,15 @@ it('hands on all that its client asks', async () => {
   expect(relay.take()).toEqual(['attach', 'renews aa true', 'renews bb false', 'rests', 'wakes undefined', 'wakes 5', `ends ${BREWER}`, 'closes']);
 });
 
-it('keeps no frame of a brewer that has ended, nor any when it is closed', async () => {
+it('a moving brew keeps no frame of a brewer that has ended, and none after it is closed', async () => {
   const { moving, pair } = bench();
   const begin = (brewerId: string): (() => void) => moving.startBrewer({ ...pair, brewerId });
   const brew = (brewerId: string): WeakRef<Uint8Array> => ((bytes) => (void moving.brew(brewerId, bytes), new WeakRef(bytes)))(frame('x'));
   const stops = [begin(id(3)), begin(id(4))];
   const brewed = [brew(id(3)), brew(id(4))];
-  /** Which of both are there still. */
+  /** Which of the two frames are still in memory. */
   const areKept = async (): Promise<boolean[]> => {
-    // In a turn of its own; what can be collected is, before anything is counted.
+    // In a new turn of the event loop. queryObjects() collects garbage before it counts.
     await settle();
     queryObjects(WeakRef, { format: 'count' });
     return brewed.map((one) => one.deref() !== undefined);
@@ -103,7 +103,7 @@ it('keeps no frame of a brewer that has ended, nor any when it is closed', async
   expect(await areKept()).toEqual([false, false]);
 });
 
-it('sends again what any of the patrons may have missed, where all of them get what one gets', () => {
+it('a moving brew sends again what any patron may have missed over a brew that sends each frame to all patrons', () => {
   const { relay, moving, beside, pair } = bench();
   const brew = (sequence: number): void => {
     const options = { topic: 'a', brewerId: BREWER, key: Buffer.alloc(32), epoch: '0'.repeat(16), sequence, flags: 0 };
@@ -120,7 +120,7 @@ it('sends again what any of the patrons may have missed, where all of them get w
   expect(relay.take()).toEqual(['attach', 'brewer starts', 'brews', 'brews', 'brewer starts']);
 });
 
-it('ends a pair, and closes, when what it was given again is accepted', async () => {
+it('a moving brew ends a pair and closes only when frames that were sent again are accepted', async () => {
   const { relay, moving, beside, pair } = bench(failover);
   const { promise, resolve } = deferred<void>();
   relay.accepted = promise;
@@ -139,7 +139,7 @@ it('ends a pair, and closes, when what it was given again is accepted', async ()
   expect(relay.take()).toEqual(['brewer stops', 'closes']);
 });
 
-it('gives a patron nothing any more of what comes where it was', () => {
+it('a moving brew gives a patron no frame any more from the brew that it has left', () => {
   const { relay, moving, beside, other, reading, got } = bench();
   const stop = moving.startPatron(reading);
   relay.receive(frame('1'));
@@ -150,7 +150,7 @@ it('gives a patron nothing any more of what comes where it was', () => {
   expect(got).toEqual(['1', '2']);
 });
 
-describe('a relay that goes', () => {
+describe('a relay that is lost', () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     return () => void vi.useRealTimers();
@@ -160,11 +160,11 @@ describe('a relay that goes', () => {
     vi.advanceTimersByTime(500);
   };
 
-  it('is said to be down for the pairs that are there, once they are moved it is waited for, and for no other', async () => {
+  it('is reported as down for its present pairs, and its connection is kept for them after they have moved, until it is up', async () => {
     const { relay, moving, beside, told, dial, pair, reading } = bench();
     const socket = dial();
     socket.is('open');
-    // Gone before, without a trace.
+    // These ended earlier, and must not be reported.
     moving.startBrewer({ ...pair, brewerId: id(3) })();
     moving.startPatron({ ...reading, brewerId: id(3) })();
     await settle();
@@ -175,7 +175,7 @@ describe('a relay that goes', () => {
     for (const stop of stops) stop();
     const elsewhere = [beside.startBrewer(pair), beside.startPatron(reading)];
     await settle();
-    // Their connection is kept, or nobody would see that the relay is back.
+    // Their connection is kept, as otherwise the client would not notice that the relay is back.
     expect(relay.take()).toEqual([]);
     dial().is('open');
     expect(told.splice(0)).toEqual([{ brew: 'websocket', state: 'up', brewer_id: BREWER }, { brew: 'websocket', state: 'up', brewer_id: BREWER, patron_id: PATRON }]);
@@ -183,7 +183,7 @@ describe('a relay that goes', () => {
     for (const stop of elsewhere) stop();
   });
 
-  it('is given a pair back before what that had left there ends: the connection stays; and keeps nothing of one that ends elsewhere', async () => {
+  it('starts a pair that returns before it stops the former one, and keeps nothing of a pair that ends over another brew', async () => {
     const { relay, moving, beside, dial, pair, reading } = bench();
     const socket = dial();
     socket.is('open');
@@ -211,7 +211,7 @@ describe('a relay that goes', () => {
     expect(relay.take()).toEqual(['brewer starts', 'patron starts', 'brewer stops', 'patron stops']);
   });
 
-  it('is not missed by a brewer that has ended, nor while its connections rest', async () => {
+  it('is reported as up when its brewer has ended, and not reported as down while the client rests', async () => {
     const { moving, told, dial, pair } = bench();
     const socket = dial();
     socket.is('open');
@@ -232,7 +232,7 @@ describe('a relay that goes', () => {
     expect(told).toEqual([]);
   });
 
-  it('is not waited for when the client leaves: what it keeps ends', async () => {
+  it('is not waited for when the client disconnects: pairs that were kept for it are stopped', async () => {
     const { relay, moving, beside, dial, pair, told } = bench();
     const socket = dial();
     socket.is('open');
@@ -245,7 +245,7 @@ describe('a relay that goes', () => {
     await moving.close();
     expect(relay.take()).toEqual(['brewer stops', 'closes']);
     told.splice(0);
-    // Nor known any more when it comes again.
+    // The outage is forgotten in the next session.
     void moving.brewerDetails(pair);
     moving.startBrewer(pair);
     dial().is('open');

@@ -49,28 +49,28 @@ describe.each([
     ['tcp', 1],
     ['ws', 0],
     ['ws', 1],
-  ] as const)('carries frames in order by %s with QoS %i, also those brewed before the patron had subscribed', async (way, qos) => {
+  ] as const)('delivers frames in order over %s with QoS %i, also those brewed before the patron had subscribed', async (way, qos) => {
     const broker = await serve();
     await carriesInOrder(brew({ url: broker[way], qos }), brew({ url: broker[way], qos }));
   });
 
-  it.skipIf(skip)('asks no more than it must for hundreds of pairs that begin at once', async () => {
+  it.skipIf(skip)('asks at most three times for each of hundreds of pairs that begin at once', async () => {
     const broker = await serve();
     const far = await farAway(clean, broker.ports[0]);
     const url = `mqtt://127.0.0.1:${far.port}`;
     const count = await carriesMany(brew({ url }), brew({ url }));
     const questions = far.sent().match(/\/join[\da-f]{32}(?!\+)/g)!;
-    // One, and perhaps two more: an answer takes two times as long as the broker alone.
+    // One question, and perhaps two more, as an answer takes twice as long as a reply of the broker.
     expect(questions.length).toBeGreaterThanOrEqual(count);
     expect(questions.length).toBeLessThanOrEqual(3 * count);
   });
 
-  it.skipIf(skip)('carries hundreds of pairs that begin at once with QoS 1', async () => {
+  it.skipIf(skip)('delivers the frames of hundreds of pairs that begin at once with QoS 1', async () => {
     const broker = await serve();
     await carriesMany(brew({ url: broker.tcp, qos: 1 }), brew({ url: broker.tcp, qos: 1 }));
   });
 
-  it.skipIf(skip)('publishes on one topic for each brewer, where the broker can grant it', async () => {
+  it.skipIf(skip)('publishes on one topic for each brewer, below the given prefix, so that the broker can grant it', async () => {
     const broker = await serve();
     const box = await pair(brew({ url: broker.tcp, alternatives: [broker.ws], prefix: 'plant/a' }).brew, brew({ url: broker.ws }).brew);
     expect(box.details).toEqual({
@@ -84,7 +84,7 @@ describe.each([
     expect(await box.next()).toBe('one');
   });
 
-  it.skipIf(skip)('reads on where its only patron goes and comes at once, several times', async () => {
+  it.skipIf(skip)('delivers messages after its only patron has stopped and started several times in one tick', async () => {
     const broker = await serve();
     const { stop, start, say, next } = await pair(brew({ url: broker.tcp }).brew, brew({ url: broker.tcp }).brew);
     await say('one');
@@ -99,12 +99,12 @@ describe.each([
     }
   });
 
-  it.skipIf(skip)('keeps the last value at the broker, for newcomers, until the brewer is gone', async () => {
+  it.skipIf(skip)('keeps the last value at the broker for new patrons, until the brew is closed', async () => {
     const broker = await serve();
     const writer = brew({ url: broker.tcp });
     const box = await keepsLast(writer, brew({ url: broker.tcp }), brew({}));
     await writer.brew.close();
-    // A brewer of the same id: what a patron gets now is from it.
+    // A brewer with the same id: a patron now gets only messages of this one.
     const again = brew({ url: broker.tcp });
     const fresh = await pair(again.brew, brew({ url: broker.tcp }).brew, box.brewerId);
     await fresh.say('three');
@@ -112,12 +112,12 @@ describe.each([
     expect(fresh.all[0]!.retained).toBe(false);
   });
 
-  it.skipIf(skip).each([0, 1] as const)('gives patrons that come from another brew what they missed, each its own, once, with QoS %i', async (qos) => {
+  it.skipIf(skip).each([0, 1] as const)('delivers once to each patron that moves from another brew the messages that it missed, with QoS %i', async (qos) => {
     const broker = await serve();
     await givesMissed(brew({ url: broker.tcp, qos }), brew({ url: broker.tcp, qos }), brew({ qos }));
   });
 
-  it.skipIf(skip)('gives all patrons what is brewed right before one of them is given what it missed', async () => {
+  it.skipIf(skip)('delivers to all patrons a message that is brewed right before one of them is sent what it missed', async () => {
     const broker = await serve();
     const [writer, reader] = [brew({ url: broker.tcp }), brew({ url: broker.tcp })];
     const { brewerId, patronId, details, say, next, take } = await pair(writer.brew, reader.brew);
@@ -131,11 +131,11 @@ describe.each([
     expect([await next(), await second.next()]).toEqual(['two', 'two']);
     void say('three');
     writer.brew.startBrewer({ topic: TOPIC, brewerId, patronId, details: reader.brew.patronDetails()!, missed: [rawFrame(TOPIC, brewerId, 'missed')] });
-    // It was here all the time, and so gets what it missed after what it has.
+    // The patron was there all the time, so it gets what it missed after the newer message.
     expect([await take(2), await second.next()]).toEqual([['three', 'missed'], 'three']);
   });
 
-  it.skipIf(skip)('keeps nothing when it is not wanted', async () => {
+  it.skipIf(skip)('keeps no last value when lastValue is false', async () => {
     const broker = await serve();
     const writer = brew({ url: broker.tcp, lastValue: false });
     const reader = brew({ url: broker.tcp });
@@ -143,23 +143,23 @@ describe.each([
     await box.say('one');
     expect(await box.next()).toBe('one');
     const said = await keepsNothing(writer, brew({ url: broker.tcp }), box.brewerId);
-    // What is still on its way to this client would be heard by whoever joins there.
+    // A message that is still on its way to this client would also reach a patron that joins there.
     expect(await box.next()).toBe(said);
     await keepsNothing(writer, reader, box.brewerId);
   });
 
-  it.skipIf(skip).each([0, 1] as const)('comes back when the broker does, with QoS %i, and sends then what was brewed meanwhile', async (qos) => {
+  it.skipIf(skip).each([0, 1] as const)('connects again when the broker is back, and sends then what was brewed meanwhile, with QoS %i', async (qos) => {
     const broker = await serve();
     const [writer, reader] = [brew({ url: broker.tcp, qos }), brew({ url: broker.tcp, qos })];
     const box = await comesBack('mqtt', writer, reader, broker, () => serve({ tcp: broker.ports[0] }));
-    // Kept by the broker, if it came before the patron.
+    // The broker keeps this message if it came before the patron.
     expect(await box.next()).toBe('meanwhile');
     await box.say('after');
     expect(await box.next()).toBe('after');
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   });
 
-  it.skipIf(skip)('says that credentials are refused, does not try again, and refuses what is brewed', async () => {
+  it.skipIf(skip)('reports refused credentials, does not dial again, and rejects brew()', async () => {
     const broker = await serve({ login: true });
     const proxy = await FaultProxy.listen(() => broker.ports[0]);
     clean.push(() => proxy.close());
@@ -169,22 +169,22 @@ describe.each([
     await isLetIn(right, brew({ url: broker.tcp, username: 'me', password: 'right' }));
     const port = await freePort();
     await isDialledOn(brew({ url: `mqtt://127.0.0.1:${port}` }), port, clean);
-    expect(proxy.dials).toHaveLength(2); // the other one is the patron's
+    expect(proxy.dials).toHaveLength(2); // one for the brewer and one for the patron
   });
 
-  it.skipIf(skip)('says that credentials are refused also when it has said that the connection was lost', async () => {
+  it.skipIf(skip)('reports refused credentials also after it has reported that the connection was lost', async () => {
     const broker = await serve();
     const reader = brew({ url: broker.tcp, username: 'me', password: 'wrong' });
     await isRefusedLater(brew({ url: broker.tcp }), reader, broker, () => serve({ tcp: broker.ports[0], login: true }));
   });
 
-  it.skipIf(skip)('knows its own broker by another way of writing the address, and gives it the credentials', async () => {
+  it.skipIf(skip)('recognises its own broker when the address is written in another way, and sends it the credentials', async () => {
     const broker = await serve({ login: true });
     const writer = brew({ url: broker.tcp.replace('mqtt://127.0.0.1', 'tcp://LOCALHOST'), username: 'me', password: 'right' });
     await isLetIn(writer, brew({ url: broker.tcp.replace('127.0.0.1', 'localhost'), username: 'me', password: 'right' }));
   });
 
-  it.skipIf(skip)('goes to the first of the addresses of a brewer that answers, a WebSocket at last', async () => {
+  it.skipIf(skip)('connects to the first address of a brewer that answers, with WebSocket addresses last', async () => {
     const broker = await serve();
     const writer = brew({ url: broker.tcp, alternatives: [broker.ws] });
     const nobody = `mqtt://127.0.0.1:${await freePort()}`;
@@ -200,7 +200,7 @@ describe.each([
     }
   });
 
-  it.skipIf(skip)('does not give its credentials to a broker that a brewer names', async () => {
+  it.skipIf(skip)('does not send its credentials to another broker that a brewer names', async () => {
     const broker = await serve({ login: true });
     const writer = brew({ url: broker.tcp, username: 'me', password: 'right' });
     const other = await serve();
@@ -209,7 +209,7 @@ describe.each([
     await reader.error('UNAUTHORIZED');
   });
 
-  it.skipIf(skip)('has Nagle off: a message does not wait for the acknowledgement of the one before', async () => {
+  it.skipIf(skip)('sets TCP_NODELAY, so that no message waits for the acknowledgement of the previous one', async () => {
     const broker = await serve();
     const box = await pair(brew({ url: broker.tcp }).brew, brew({ url: broker.tcp }).brew);
     await box.say('x');
@@ -220,18 +220,18 @@ describe.each([
       void box.say(text);
       await box.next();
     }
-    // With Nagle and delayed acknowledgements it is 12 to 40 ms each.
+    // Without TCP_NODELAY, and with delayed acknowledgements, each message takes 12 to 40 ms.
     expect((performance.now() - begun) / 50).toBeLessThan(8);
   });
 
-  it.skipIf(skip)('waits when the broker does not take data as fast as it is brewed, and refuses more than 16 MiB', async () => {
+  it.skipIf(skip)('makes brew() wait when the broker reads too slowly, and throw BUFFER_FULL when more than 16 MiB wait', async () => {
     const broker = await serve();
     await fillsUp(brew({ url: broker.tcp }), brew({ url: broker.tcp }));
   });
 });
 
 describe('MqttBrew', () => {
-  it.skipIf(!program)('is content with the grants that docs/brews.md names', async () => {
+  it.skipIf(!program)('needs no more grants than docs/brews.md names', async () => {
     const topic = `pubkeeper/${TOPIC.replace('.', '/')}/+`;
     const made = files({ passwords: '' });
     clean.push(made.remove);
@@ -246,7 +246,7 @@ describe('MqttBrew', () => {
     await givesMissed(brew({ url: broker.tcp, username: 'brewer', password: 'right' }), brew(patron), brew(patron));
   });
 
-  it('says of a topic that the broker does not let it read, and reads the others', async () => {
+  it('reports a topic that the broker does not let it read, and reads the others', async () => {
     const broker = await aedes({ mayRead: (topic) => !topic.includes('/secret/') });
     clean.push(broker.kill);
     const [writer, reader] = [brew({ url: broker.tcp }), brew({ url: broker.tcp })];
@@ -258,7 +258,7 @@ describe('MqttBrew', () => {
     expect(await open.next()).toBe('open');
   });
 
-  it.skipIf(!program)('gives up a message over which the broker ends the connection, and sends those behind it', async () => {
+  it.skipIf(!program)('gives up a message over which the broker ends the connection three times, and sends the next one', async () => {
     const broker = await mosquitto(program!, { maxPacket: 10_000 });
     clean.push(broker.kill);
     const [writer, reader] = [brew({ url: broker.tcp, qos: 1 }), brew({ url: broker.tcp, qos: 1 })];
@@ -271,7 +271,7 @@ describe('MqttBrew', () => {
     expect(await box.take(2)).toEqual(['one', 'two']);
   });
 
-  it.skipIf(!program)('reads the longest addresses that it does not refuse', async () => {
+  it.skipIf(!program)('carries frames at the longest addresses that it does not refuse', async () => {
     const broker = await mosquitto(program!);
     clean.push(broker.kill);
     for (const prefix of ['p/'.repeat(186) + 'p', 'p'.repeat(3900 - '/demo/one/'.length - 32)]) {
@@ -280,13 +280,13 @@ describe('MqttBrew', () => {
     }
   });
 
-  it.skipIf(!program)('answers a patron that comes late in parts that the broker takes', async () => {
+  it.skipIf(!program)('answers a patron that starts late in parts that the broker accepts', async () => {
     const broker = await mosquitto(program!, { maxPacket: 64 * 1024 });
     clean.push(broker.kill);
     await answersInParts(brew({ url: broker.tcp }), brew({ url: broker.tcp }), brew({ url: broker.tcp }));
   });
 
-  it('sends what a broker that has gone silent did not confirm to it again, once it can be reached', async () => {
+  it('sends messages again that a silent broker did not confirm, when the broker can be reached again', async () => {
     const broker = await aedes();
     const proxy = await FaultProxy.listen(() => broker.ports[0]);
     clean.push(broker.kill, () => proxy.close());
@@ -295,7 +295,7 @@ describe('MqttBrew', () => {
     const box = await pair(writer.brew, reader.brew);
     await box.say('before');
     proxy.blackhole('both');
-    // Of what was subscribed to just then it is not said that the broker refuses it.
+    // A subscription that the silent broker does not confirm must not be reported as refused.
     writer.brew.brewerDetails({ topic: 'demo.other', brewerId: newId() });
     const texts = ['one', 'two', 'three'];
     await Promise.all(texts.map((text) => box.say(text)));
@@ -303,7 +303,7 @@ describe('MqttBrew', () => {
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   }, 40_000);
 
-  it('lets go of a broker that has stopped answering when it closes', async () => {
+  it('close() drops the connection to a broker that has stopped answering', async () => {
     const silent = createServer((socket) => socket.once('data', () => socket.write(Uint8Array.of(0x20, 2, 0, 0)))); // CONNACK
     silent.listen(0, '127.0.0.1');
     clean.push(() => silent.close());
@@ -318,11 +318,11 @@ describe('MqttBrew', () => {
     const begun = performance.now();
     await writer.brew.close();
     await gone;
-    // Otherwise it is after 15 s, when the keepalive is over, that the process can end.
+    // Otherwise the process could end only after the keepalive of 15 s.
     expect(performance.now() - begun).toBeLessThan(5000);
   });
 
-  it('says of a certificate that nobody known has signed how its authority is named', async () => {
+  it('tells how to name the authority when a certificate has an unknown one', async () => {
     const { cert, key, remove } = certificate();
     const server = createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }).listen(0, '127.0.0.1');
     clean.push(remove, () => server.close());
@@ -330,11 +330,11 @@ describe('MqttBrew', () => {
     const rig = brew({ url: `mqtts://127.0.0.1:${(server.address() as AddressInfo).port}` });
     rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
     const { message } = await rig.error('CONNECT_FAILED');
-    // From 24 on, Node adds what it knows itself.
+    // From version 24 on, Node adds its own advice.
     expect(message).toMatch(/^Cannot connect to the MQTT broker at mqtts:\S+ \([^)]*certificate(; if the root CA [^):]*)?\): where its certificate .* start Node with NODE_EXTRA_CA_CERTS=<file in PEM>\.$/);
   });
 
-  it('says that there is no broker at an address, once, and goes on trying', async () => {
+  it('reports once that there is no broker at an address, and continues to dial', async () => {
     const port = await freePort();
     const rig = brew({ url: `mqtt://127.0.0.1:${port}` });
     const error = await isDialledOn(rig, port, clean);
@@ -357,12 +357,12 @@ describe('MqttBrew', () => {
     thrown(() => new MqttBrew(options), 'OPTION_INVALID');
   });
 
-  it('says where an address belongs that is given in the place of the options, and does not show it', () => {
+  it('tells where an address belongs that is given in place of the options, and does not show it', () => {
     const { message, details } = thrown(() => new MqttBrew('mqtt://me:secret@a' as never), 'OPTION_INVALID');
     expect([message, details]).toEqual(['MqttBrew: the options must be an object, in which an address is the url.', {}]);
   });
 
-  it('names the option that is no list, and shows no password', () => {
+  it('names the option that is not a list, and shows no password', () => {
     const { message } = thrown(() => new MqttBrew({ url: 'mqtt://me:secret@a', alternatives: 'ws://me:secret@a' as never }), 'OPTION_INVALID');
     expect(message).toBe('MqttBrew: alternatives must be a list of addresses.');
   });
@@ -376,7 +376,7 @@ describe('MqttBrew', () => {
     else clean.push(start());
   });
 
-  it('one brew serves one client; without a broker it cannot brew', () => {
+  it('refuses a second client, and refuses to start a brewer without a broker', () => {
     const { brew: guest, host } = brew({});
     thrown(() => guest.attach(host), 'BREW_IN_USE');
     const start = () => guest.startBrewer({ topic: TOPIC, brewerId: newId(), patronId: newId(), details: { name: 'mqtt' } });

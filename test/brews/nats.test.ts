@@ -25,25 +25,25 @@ async function serve(options?: NatsOptions) {
 }
 
 describe.skipIf(!program)('NatsBrew and nats-server', () => {
-  it.each(['tcp', 'ws'] as const)('carries frames in order by %s, also those brewed before the patron had subscribed', async (way) => {
+  it.each(['tcp', 'ws'] as const)('delivers frames in order over %s, also those brewed before the patron had subscribed', async (way) => {
     const server = await serve();
     await carriesInOrder(brew({ url: server[way] }), brew({ url: server[way] }));
   });
 
-  it('asks no more than it must for hundreds of pairs that begin at once', async () => {
+  it('asks at most three times for each of hundreds of pairs that begin at once, with few pings', async () => {
     const server = await serve();
     const far = await farAway(clean, server.ports[0]);
     const url = `nats://127.0.0.1:${far.port}`;
     const count = await carriesMany(brew({ url }), brew({ url }));
     const sent = far.sent();
     expect(sent.match(/^SUB /gm)).toHaveLength(3 * count);
-    // One at the beginning of each connection, and one for all that is subscribed in a tick.
+    // One ping at the start of each connection, and one for all subscriptions of a tick.
     expect(sent.match(/^PING\r/gm)!.length).toBeLessThan(20);
-    // One, and perhaps two more: an answer takes two times as long as the broker alone.
+    // One question, and perhaps two more, as an answer takes twice as long as a reply of the server.
     expect(sent.match(/^PUB \S+\.join 32\r/gm)!.length).toBeLessThanOrEqual(3 * count);
   });
 
-  it('lets TCP and WebSocket read each other', async () => {
+  it('carries frames between clients on TCP and on WebSocket, in both directions', async () => {
     const server = await serve();
     const tcp = brew({ url: server.tcp, alternatives: [server.ws] });
     const ws = brew({ url: server.ws });
@@ -52,12 +52,12 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect([await one.next(), await two.next()]).toEqual(['one', 'two']);
   });
 
-  it('gives a newcomer the last value, also by a client that has no server of its own', async () => {
+  it('delivers the last value to a new patron, also to one of a client that has no server of its own', async () => {
     const server = await serve();
     await keepsLast(brew({ url: server.tcp }), brew({ url: server.tcp }), brew({}));
   });
 
-  it('two patrons of one client share a subscription, and end apart', async () => {
+  it('lets two patrons of one client share a subscription, and stop independently', async () => {
     const server = await serve();
     const writer = brew({ url: server.tcp });
     const reader = brew({ url: server.tcp });
@@ -72,7 +72,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(one.all).toHaveLength(1);
   });
 
-  it('keeps nothing when it is not wanted, also for a second patron of one client', async () => {
+  it('keeps no last value when lastValue is false, not even for a second patron of one client', async () => {
     const server = await serve();
     const reader = brew({ url: server.tcp });
     const writer = brew({ url: server.tcp, lastValue: false });
@@ -82,14 +82,14 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await keepsNothing(writer, reader, one.brewerId);
   });
 
-  it('gives patrons that come from another brew what they missed, each its own, once, whichever end is told first', async () => {
+  it('delivers once to each patron that moves from another brew the messages that it missed, whichever end is told first', async () => {
     const server = await serve();
     await givesMissed(brew({ url: server.tcp }), brew({ url: server.tcp }), brew({}));
   });
 
-  it('comes back when the server does, tells its state, and sends then what was brewed meanwhile', async () => {
+  it('connects again when the server is back, reports its state, and sends then what was brewed meanwhile', async () => {
     const server = await serve();
-    // The server keeps nothing for those who come later. So the patron is back first: the brewer's way leads to silence until then.
+    // The server keeps nothing for later subscribers, so the patron must be back first: until then the brewer's proxy leads to a silent server.
     const silent = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1');
     await once(silent, 'listening');
     let isSilent = false;
@@ -112,7 +112,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   });
 
-  it('remembers no connection that has ended', async () => {
+  it('keeps no connection in memory that has ended', async () => {
     const server = await serve();
     for (let i = 0; i < 5; i++) {
       const { brew: both } = brew({ url: server.tcp });
@@ -121,11 +121,11 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
       expect(await box.next()).toBe('one');
       await both.close();
     }
-    // The last one may have a timer for a moment.
+    // The last connection may be held by a timer for a moment.
     await expect.poll(() => queryObjects(NatsConnectionImpl, { format: 'count' }), { timeout: 20_000 }).toBeLessThan(2);
   });
 
-  it('has no timer left when it is closed: it would keep the process alive', async () => {
+  it('leaves no timer that would keep the process alive when it is closed', async () => {
     const server = await serve();
     const { brew: both } = brew({ url: server.tcp });
     const box = await pair(both, both);
@@ -140,13 +140,13 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(timers.filter((timer) => timer.hasRef() && !over.includes(timer))).toEqual([]);
   });
 
-  it('goes on in a cluster of three when the server dies that both ends use', async () => {
+  it('continues in a cluster of three when the server that both ends use dies', async () => {
     const [a, b, c] = [await freePort(), await freePort(), await freePort()];
     const routes = [a, b, c];
     const first = await serve({ cluster: { port: a, routes } });
     await serve({ cluster: { port: b, routes } });
     await serve({ cluster: { port: c, routes } });
-    // They know one server only; of the others they are told.
+    // Both clients are given only one server; it tells them of the others.
     const writer = brew({ url: first.tcp });
     const reader = brew({ url: first.tcp });
     const box = await pair(writer.brew, reader.brew);
@@ -155,7 +155,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await first.kill();
     await writer.error('CONNECTION_LOST');
     await reader.error('CONNECTION_LOST');
-    // What is brewed reaches whoever has subscribed anew; the last value, at the latest.
+    // The message reaches a patron that has subscribed again, as the last value at the latest.
     await box.say('after');
     for (;;) if ((await box.next()) === 'after') break;
     const late = await pair(writer.brew, reader.brew, box.brewerId);
@@ -164,7 +164,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect([...writer.errors, ...reader.errors].every(({ code }) => code === 'CONNECTION_LOST')).toBe(true);
   }, 20_000);
 
-  it('goes on at a server that has joined the cluster since, when the only one of before dies', async () => {
+  it('continues at a server that joined the cluster later when the only earlier server dies', async () => {
     const [a, b] = [await freePort(), await freePort()];
     const routes = [a, b];
     const first = await serve({ cluster: { port: a, routes } });
@@ -178,7 +178,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
       for await (const { type } of watcher.status()) if (type === 'update') return;
     })();
     await serve({ cluster: { port: b, routes } });
-    await told; // as all are; and what comes by the same connections after that has been read after that
+    await told; // all clients are told: they have read the update before any later message on the same connection
     await box.say('told');
     expect(await box.next()).toBe('told');
     await first.kill();
@@ -187,7 +187,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     for (;;) if ((await box.next()) === 'after') break;
   }, 20_000);
 
-  it('registers a brewer without this brew whose topic would end the connection, and the others go on', async () => {
+  it('registers a brewer without this brew if its topic would end the connection, and serves the others', async () => {
     const server = await serve();
     const writer = brew({ url: server.tcp });
     const box = await pair(writer.brew, brew({ url: server.tcp }).brew);
@@ -198,7 +198,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(writer.errors).toHaveLength(1);
   });
 
-  it('says that credentials are refused, does not try again, and refuses what is brewed', async () => {
+  it('reports refused credentials, does not dial again, and rejects brew()', async () => {
     const server = await serve({ user: { name: 'me', password: 'right' } });
     const proxy = await FaultProxy.listen(() => server.ports[0]);
     clean.push(() => proxy.close());
@@ -208,23 +208,23 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await isLetIn(right, brew({ url: server.tcp, username: 'me', password: 'right' }));
     const port = await freePort();
     await isDialledOn(brew({ url: `nats://127.0.0.1:${port}` }), port, clean);
-    expect(proxy.dials).toHaveLength(2); // the other one is the patron's
+    expect(proxy.dials).toHaveLength(2); // one for the brewer and one for the patron
   });
 
-  it('says that credentials are refused also when it has said that the connection was lost', async () => {
+  it('reports refused credentials also after it has reported that the connection was lost', async () => {
     const server = await serve();
     const reader = brew({ url: server.tcp, username: 'me', password: 'wrong' });
     const restart = () => serve({ tcp: server.ports[0], user: { name: 'me', password: 'right' } });
     await isRefusedLater(brew({ url: server.tcp }), reader, server, restart);
   });
 
-  it('tries again when it was too slow to send its credentials', async () => {
+  it('dials again when its credentials came too late', async () => {
     const server = await serve({ user: { name: 'me', password: 'right', timeout: 0.2 } });
     const isFirst = [true];
     const slow = createServer((client) => {
       const there = connect(server.ports[0], '127.0.0.1');
       there.pipe(client);
-      // What the first one says never arrives.
+      // What the client sends on the first connection never arrives.
       if (!isFirst.pop()) client.pipe(there);
       for (const socket of [client, there]) socket.on('error', () => undefined).on('close', () => (client.destroy(), there.destroy()));
     });
@@ -239,7 +239,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(await box.next()).toBe('in time');
   });
 
-  it('tells of a subject that the server refuses once, however much is brewed, and the others go on', async () => {
+  it('reports a subject that the server refuses once, however much is brewed, and serves the others', async () => {
     const server = await serve({ user: { name: 'me', password: 'right', publish: '*.demo.open.>' } });
     const may = { url: server.tcp, username: 'me', password: 'right' };
     const writer = brew(may);
@@ -253,17 +253,17 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(await open.next()).toBe('this one');
   });
 
-  it('reads the longest addresses that it does not refuse', async () => {
+  it('carries frames at the longest addresses that it does not refuse', async () => {
     const server = await serve();
     await carriesInOrder(brew({ url: server.tcp, prefix: 'p'.repeat(3900 - '.demo.one.'.length - 32) }), brew({ url: server.tcp }));
   });
 
-  it.each([64, 30])('answers a patron that comes late in parts that the server takes, of %i KiB', async (most) => {
+  it.each([64, 30])('answers a patron that starts late in parts that the server accepts, of %i KiB', async (most) => {
     const server = await serve({ maxPayload: most * 1024 });
     await answersInParts(brew({ url: server.tcp }), brew({ url: server.tcp }), brew({ url: server.tcp }));
   });
 
-  it('refuses a message that is longer than the server takes, and goes on', async () => {
+  it('rejects a message that is longer than the server accepts, and sends the next one', async () => {
     const server = await serve();
     const box = await pair(brew({ url: server.tcp }).brew, brew({ url: server.tcp }).brew);
     await box.say('one');
@@ -273,7 +273,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(await box.take(2)).toEqual(['one', 'two']);
   });
 
-  it.each(['tcp', 'ws'] as const)('gives up a server that has gone silent, by %s, and goes on with a new connection', async (way) => {
+  it.each(['tcp', 'ws'] as const)('gives up a silent server over %s within 25 s, and continues over a new connection', async (way) => {
     const server = await serve();
     const proxy = await FaultProxy.listen(() => server.ports[way === 'tcp' ? 0 : 1]);
     clean.push(() => proxy.close());
@@ -290,7 +290,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(await box.next()).toBe('after');
   }, 60_000);
 
-  it.each(['tcp', 'ws'] as const)('lets go of a server that has stopped answering when it closes, by %s', async (way) => {
+  it.each(['tcp', 'ws'] as const)('close() drops the connection over %s to a server that has stopped answering', async (way) => {
     const server = await serve();
     const writer = brew({ url: server[way] });
     const box = await pair(writer.brew, brew({ url: server[way] }).brew);
@@ -302,25 +302,25 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(performance.now() - begun).toBeLessThan(5000);
   }, 60_000);
 
-  it('says of a certificate that nobody known has signed how its authority is named', async () => {
+  it('tells how to name the authority when a certificate has an unknown one', async () => {
     const files = certificate();
     clean.push(files.remove);
     const server = await serve({ tls: files });
     const rig = brew({ url: server.tcp.replace('nats:', 'tls:') });
     rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
     const { message } = await rig.error('CONNECT_FAILED');
-    // From 24 on, Node adds what it knows itself.
+    // From version 24 on, Node adds its own advice.
     expect(message).toMatch(/^Cannot connect to NATS at tls:\S+ \([^)]*certificate(; if the root CA [^):]*)?\): where its certificate .* start Node with NODE_EXTRA_CA_CERTS=<file in PEM>\.$/);
   });
 
-  it('waits when the server does not take data as fast as it is brewed, and refuses more than 16 MiB', async () => {
+  it('makes brew() wait when the server reads too slowly, and throw BUFFER_FULL when more than 16 MiB wait', async () => {
     const server = await serve();
     await fillsUp(brew({ url: server.tcp }), brew({ url: server.tcp }));
   });
 });
 
 describe('NatsBrew', () => {
-  it('says that there is no server at an address, once, and goes on trying', async () => {
+  it('reports once that there is no server at an address, and continues to dial', async () => {
     const port = await freePort();
     const rig = brew({ url: `nats://127.0.0.1:${port}` });
     const error = await isDialledOn(rig, port, clean);
@@ -343,20 +343,20 @@ describe('NatsBrew', () => {
     thrown(() => new NatsBrew(options), 'OPTION_INVALID');
   });
 
-  it.each([['nats://a'], [7], [true], [['nats://a']]])('refuses %j in the place of the options', (options) => {
+  it.each([['nats://a'], [7], [true], [['nats://a']]])('refuses %j in place of the options', (options) => {
     const { message } = thrown(() => new NatsBrew(options as never), 'OPTION_INVALID');
     expect(message).toBe('NatsBrew: the options must be an object, in which an address is the url.');
   });
 
-  it('refuses a token that is no text, and does not show it', () => {
+  it('refuses a token that is not a string, and does not show it', () => {
     expect(thrown(() => new NatsBrew({ url: 'nats://a', token: 1234 as never }), 'OPTION_INVALID').message).toBe('NatsBrew: token must be a text.');
   });
 
-  it.each([null, undefined, {}])('takes %j for no options', (options) => {
+  it.each([null, undefined, {}])('accepts %j as no options', (options) => {
     expect(new NatsBrew(options).name).toBe('nats');
   });
 
-  it('takes a password whose percent sign is not escaped', () => {
+  it('accepts a password whose percent sign is not escaped', () => {
     expect(() => new NatsBrew({ url: 'nats://me:100%@a' })).not.toThrow();
   });
 
@@ -379,7 +379,7 @@ describe('NatsBrew', () => {
     thrown(start, 'BREW_CONFIG_INVALID');
   });
 
-  it('says so when a brewer names no server that can be reached, and it has none itself', () => {
+  it('refuses a brewer that names no server that can be reached when it has no server itself, and says what to do', () => {
     const { brew: reader } = brew({});
     const brewerId = newId();
     const details = { name: 'nats', subject: `pubkeeper.${TOPIC}.${brewerId}`, tcp: ['http://x'] };
@@ -387,7 +387,7 @@ describe('NatsBrew', () => {
     expect(thrown(start, 'BREW_CONFIG_INVALID').message).toMatch(/give this NatsBrew the url/);
   });
 
-  it('cannot brew without a server', () => {
+  it('refuses to start a brewer without a server', () => {
     const { brew: guest } = brew({});
     const start = () => guest.startBrewer({ topic: TOPIC, brewerId: newId(), patronId: newId(), details: { name: 'nats' } });
     expect(thrown(start, 'BREW_CONFIG_INVALID')).toBeInstanceOf(PubkeeperError);

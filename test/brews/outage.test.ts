@@ -8,14 +8,14 @@ afterEach(() => void vi.useRealTimers());
 
 const [ONE, TWO] = [{ brewerId: 'b1', patronId: 'p1' }, { brewerId: 'b2' }];
 
-/** An outage, and what has been told of it since the last look. */
+/** An outage, and a function that returns the reports since its last call. */
 function made() {
   const told: string[] = [];
   const outage = new Outage((up, { brewerId }) => void told.push(`${brewerId} ${up ? 'up' : 'down'}`));
   return { outage, told: () => told.splice(0) };
 }
 
-it('is told after half a second, to each who depends on the connection once, and its end to all who were told, also to who has left', () => {
+it('an outage is reported once after half a second for each user, and its end for each of these, even if it has left', () => {
   const { outage, told } = made();
   const [, leave, leaveTwo] = [outage.use(ONE), outage.use({ ...ONE }), outage.use(TWO)];
   leave();
@@ -33,7 +33,7 @@ it('is told after half a second, to each who depends on the connection once, and
   expect([told(), vi.getTimerCount()]).toEqual([[], 0]);
 });
 
-it('is not told where the connection is back in time, and the next one has its half second', () => {
+it('an outage is not reported if the connection is back in time, and the next one has its own half second', () => {
   const { outage, told } = made();
   outage.use(ONE);
   outage.down();
@@ -48,7 +48,7 @@ it('is not told where the connection is back in time, and the next one has its h
   expect(told()).toEqual(['b1 down']);
 });
 
-it('is told at once to who comes while it lasts, and where it is not waited for', () => {
+it('an outage is reported at once for a user that comes while it lasts, and for all with a tolerance of 0', () => {
   const { outage, told } = made();
   outage.use(ONE);
   outage.down(0);
@@ -58,7 +58,7 @@ it('is told at once to who comes while it lasts, and where it is not waited for'
   expect(told()).toEqual(['b2 down']);
 });
 
-it('is over without a word where the connection was closed, and told at once where it ends otherwise', () => {
+it('an outage ends without a report when the connection is closed, and is reported at once when it fails for good', () => {
   const { outage, told } = made();
   outage.use(ONE);
   outage.down(0);
@@ -75,7 +75,7 @@ it('is over without a word where the connection was closed, and told at once whe
   expect(told()).toEqual(['b1 down']);
 });
 
-it('is nothing to who has left for good', () => {
+it('the end of an outage is not reported for a user that was forgotten', () => {
   const { outage, told } = made();
   const leave = outage.use(ONE);
   outage.down(0);
@@ -89,7 +89,7 @@ it('is nothing to who has left for good', () => {
   expect(told()).toEqual([]);
 });
 
-it('bytes are the same where all of them are, and none is left over', () => {
+it('sameBytes() compares all bytes and the lengths', () => {
   const bytes = Uint8Array.of(1, 2);
   expect([[1, 2], [1], [1, 2, 3], [1, 3], []].map((other) => [sameBytes(bytes, Uint8Array.from(other)), sameBytes(Uint8Array.from(other), bytes)])).toEqual([
     [true, true], [false, false], [false, false], [false, false], [false, false],

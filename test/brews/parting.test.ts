@@ -3,12 +3,12 @@ import { Parting } from '../../src/brews/internal/parting.js';
 import { id, rawFrame } from '../helpers.js';
 import { sealedFrame } from '../sealed-frame.js';
 
-// What the brews of a client know of each other's pairs.
+// What the brews of a client share about pairs that move from one brew to another.
 
 const tick = (): Promise<void> => new Promise((resolve) => queueMicrotask(resolve));
 const sealed = (sequence: number, epoch = '0011223344556677') => sealedFrame(Buffer.from(String(sequence)), { topic: 'a', brewerId: id(1), key: Buffer.alloc(32), epoch, sequence });
 
-/** Those who know, what pairs have ended, and the end of one. */
+/** The record that the brews share, the pairs that have ended, and a function that ends a pair and tells whether it has moved. */
 function made() {
   const ended: string[] = [];
   const parting = new Parting(({ brewerId, patronId }) => void ended.push(`${brewerId} ${patronId}`));
@@ -21,7 +21,7 @@ function made() {
   return { parting, ended, end };
 }
 
-it('a pair comes from another brew where it has left that in the same tick, and from none where it is given back', async () => {
+it('a pair has moved if it left another brew in the same tick, and not if it begins again over the same brew', async () => {
   const { parting, end } = made();
   expect(parting.begin('> b p', 'x', 'b')).toBeUndefined();
   let end1 = end('> b p');
@@ -34,11 +34,11 @@ it('a pair comes from another brew where it has left that in the same tick, and 
   expect(parting.begin('> b p', 'x', 'b')).toBeUndefined();
 });
 
-it('what was sent since a pair began is known, each frame once, until the last pair of the brewer has ended or another session has begun', async () => {
+it('each frame sent since a pair began is kept once, until the last pair of the brewer ends or another session begins', async () => {
   const { parting, end } = made();
   const frames = [0, 1, 2].map((sequence) => sealed(sequence));
   parting.begin('> b p', 'x', 'b');
-  // Each of two brews is given it.
+  // Each of two brews is given the frame.
   for (let brew = 0; brew < 2; brew++) parting.add('b', frames[0]!);
   parting.begin('> b q', 'x', 'b');
   for (let brew = 0; brew < 2; brew++) parting.add('b', frames[1]!);
@@ -54,7 +54,7 @@ it('what was sent since a pair began is known, each frame once, until the last p
   expect(missed()).toBeUndefined();
 });
 
-it('what a patron has heard is known again when its pair begins anew, of the last 1024 pairs', async () => {
+it('what a patron has heard is kept when its pair ends, for the last 1024 pairs, and used when the pair begins again', async () => {
   const { parting, ended, end } = made();
   const heard = parting.heard('< b p', false);
   expect(parting.heard('< b p', false)).toBe(heard);
@@ -69,7 +69,7 @@ it('what a patron has heard is known again when its pair begins anew, of the las
   expect(parting.heard('< b p', false)).not.toBe(heard);
 });
 
-it('who waits for the end of a pair hears of it once, and not where it moves', async () => {
+it('whenLeft() calls back once when the pair ends, and not when it moves', async () => {
   const { parting, end } = made();
   let ends = 0;
   parting.begin('> b p', 'x', 'b');

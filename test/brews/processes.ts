@@ -6,11 +6,11 @@ import { delimiter, join } from 'node:path';
 import { once } from 'node:events';
 import { freePort } from '../free-port.js';
 
-// Brokers for tests: processes of their own, on free ports, with a configuration of their own.
+// Brokers for tests: each is a separate process, on free ports, with its own configuration.
 
 const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
 
-/** Where a program is; undefined when it is not installed, which is said loudly. */
+/** The path of a program; undefined, with a warning, if it is not installed. */
 export function findProgram(name: string): string | undefined {
   const found = directories.map((directory) => join(directory, name)).find((path) => existsSync(path));
   if (!found) console.warn(`\n*** ${name} is not installed: its tests are SKIPPED. Install it with: apt-get install ${name} ***\n`);
@@ -19,7 +19,7 @@ export function findProgram(name: string): string | undefined {
 
 export interface Running {
   readonly child: ChildProcess;
-  /** Ends it as a crash would, and waits until it is gone. */
+  /** Kills the process as a crash would, and waits until it has exited. */
   kill(): Promise<void>;
 }
 
@@ -36,10 +36,10 @@ async function run(program: string, args: readonly string[], ports: readonly num
   const ready = async (): Promise<boolean> => (await Promise.all(ports.map(answers))).every(Boolean);
   for (let tries = 0; !(await ready()); tries++) {
     if (child.exitCode !== null || tries > 200) throw new Error(`${program} did not start: ${output}`);
-    // A broker logs that it is there before all of its ports are: asked until they answer, or until it is dead.
+    // A broker logs that it is ready before all of its ports are open, so try the ports until all answer, or the process has exited.
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
-  // Somebody else answers there, if it could not listen.
+  // If the broker could not listen, another process has answered at its port.
   if (child.exitCode !== null) throw new Error(`${program} did not start: ${output}`);
   return { child, kill };
 }
@@ -47,12 +47,12 @@ async function run(program: string, args: readonly string[], ports: readonly num
 const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = createConnection(port, '127.0.0.1');
-    // A port of nobody may be connected to itself.
+    // If nobody listens at a port, the socket may connect to itself.
     socket.on('connect', () => (resolve(socket.localPort !== port), socket.destroy()));
     socket.on('error', () => resolve(false));
   });
 
-/** A directory with files in it, and what removes it. */
+/** A temporary directory with files in it, and a function that removes it. */
 export function files(contents: Record<string, string>): { path: (name: string) => string; remove: () => void } {
   const directory = mkdtempSync(join(tmpdir(), 'pk-broker-'));
   const path = (name: string): string => join(directory, name);
@@ -60,7 +60,7 @@ export function files(contents: Record<string, string>): { path: (name: string) 
   return { path, remove: () => rmSync(directory, { recursive: true, force: true }) };
 }
 
-/** The files of a certificate for an address that nobody known has signed. */
+/** The files of a self-signed certificate for an address. */
 export function certificate(address = '127.0.0.1'): { cert: string; key: string; remove: () => void } {
   const { path, remove } = files({});
   const [cert, key] = [path('cert.pem'), path('key.pem')];
@@ -72,11 +72,11 @@ export function certificate(address = '127.0.0.1'): { cert: string; key: string;
 export interface MosquittoOptions {
   readonly tcp?: number;
   readonly ws?: number;
-  /** `name:hash` as mosquitto_passwd makes them; with it, nobody else is let in. */
+  /** Lines of `name:hash` as mosquitto_passwd writes them. If given, only these users are accepted. */
   readonly passwords?: string;
-  /** As `acl_file` has it. */
+  /** The content of `acl_file`. */
   readonly acl?: string;
-  /** Who sends a longer packet is disconnected, in bytes. */
+  /** In bytes: the broker disconnects a client that sends a longer packet. */
   readonly maxPacket?: number;
 }
 
@@ -112,10 +112,10 @@ export interface NatsOptions {
   readonly ws?: number;
   /** In bytes; default 1 MiB, as nats-server has it. */
   readonly maxPayload?: number;
-  /** `timeout`: how long it may take to say so, in seconds. `publish`: the only subjects that it may publish to. */
+  /** `timeout`: how long the client may take to send its credentials, in seconds. `publish`: the only subjects that it may publish to. */
   readonly user?: { readonly name: string; readonly password: string; readonly timeout?: number; readonly publish?: string };
   readonly cluster?: { readonly port: number; readonly routes: readonly number[] };
-  /** Files; by them it speaks TLS at its TCP port. */
+  /** Paths of files. If given, the server speaks TLS at its TCP port. */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
 

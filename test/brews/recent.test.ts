@@ -2,11 +2,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Recent, type Reply } from '../../src/brews/internal/recent.js';
 import { PubkeeperError } from '../../src/index.js';
 
-// The brewer's side of a patron's arrival, by an injected clock.
+// The brewer's side of a patron's arrival, with fake timers.
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  vi.advanceTimersByTime(5000); // a clock that begins at 0 hides what is added up
+  vi.advanceTimersByTime(5000); // with a clock that begins at 0, a wrong sum could pass
 });
 afterEach(() => void vi.useRealTimers());
 
@@ -25,7 +25,7 @@ function recent(keepLast = true) {
 }
 
 describe('a patron that was matched', () => {
-  it('and does not come: whoever brewed goes on after 10 s, and is told once what it misses', async () => {
+  it('and does not come keeps brew() waiting for 10 s, and is reported once with the number of frames that it misses', async () => {
     const { errors, it } = recent();
     void it.expect(PATRON);
     const waiting = [it.add(frame(1)), it.add(frame(2))];
@@ -44,7 +44,7 @@ describe('a patron that was matched', () => {
     expect(it.add(frame(3))).toBeUndefined();
   });
 
-  it('and comes after more than is kept for it: the rest waits, and leaves in its order', async () => {
+  it('and comes after more than 512 frames has the rest held back until then, and sent in order', async () => {
     const { errors, it } = recent();
     const sent: number[] = [];
     const brew = (n: number): void | Promise<void> => it.add(frame(n), () => void sent.push(n));
@@ -53,14 +53,14 @@ describe('a patron that was matched', () => {
     const accepted = Promise.all(numbers.map(brew));
     expect(sent).toEqual(numbers.slice(0, 512));
     expect(it.asked(PATRON, true)?.frames).toHaveLength(512);
-    const last = brew(600); // it has asked, and has no answer yet
+    const last = brew(600); // the patron has asked, and has not confirmed the answer
     expect(sent).toHaveLength(512);
     it.arrived(PATRON);
     expect(sent).toEqual([...numbers, 600]);
     await Promise.all([accepted, last]);
     expect(brew(601)).toBeUndefined();
     expect(errors).toEqual([]);
-    // What was kept for it is not for the next one, and leaves room.
+    // Frames that were kept for this match are not kept for the next one, and make room.
     it.left(PATRON);
     void it.expect(PATRON);
     void brew(602);
@@ -68,7 +68,7 @@ describe('a patron that was matched', () => {
     it.clear();
   });
 
-  it('and comes after more bytes than are kept for it: the rest waits', () => {
+  it('and comes after more than 1 MiB has the rest held back until then', () => {
     const { it } = recent();
     void it.expect(PATRON);
     const half = new Uint8Array(512 * 1024);
@@ -80,7 +80,7 @@ describe('a patron that was matched', () => {
     expect(sent).toHaveBeenCalledTimes(3);
   });
 
-  it('and is slow to come: nothing short overtakes what is too long to be kept, and what is longer than all that is kept leaves and waits alone', () => {
+  it('and comes late gets no short frame before a long one that waits; a frame of more than 16 MiB waits alone', () => {
     const { it } = recent();
     const sent: number[] = [];
     const brew = (size: number): void | Promise<void> => it.add(new Uint8Array(size), () => void sent.push(size));
@@ -100,7 +100,7 @@ describe('a patron that was matched', () => {
     expect(sent).toEqual(sizes.slice(1));
   });
 
-  it('beside one that has come: is kept the newest 512 frames or 1 MiB of what was brewed since its match', () => {
+  it('and comes after another one gets at most the newest 512 frames or 1 MiB since its match', () => {
     const { it } = recent();
     const [present, second, third] = ['d'.repeat(32), 'e'.repeat(32), 'f'.repeat(32)];
     void it.expect(present);
@@ -117,7 +117,7 @@ describe('a patron that was matched', () => {
     it.clear();
   });
 
-  it('beside others that have not come: one that leaves is not who is waited for', async () => {
+  it('and does not come is waited for also if another one that has not come leaves', async () => {
     const { it } = recent();
     const other = 'e'.repeat(32);
     for (const id of [PATRON, other]) void it.expect(id);
@@ -130,7 +130,7 @@ describe('a patron that was matched', () => {
     await accepted;
   });
 
-  it('is given no last value where none is kept', () => {
+  it('gets no last value when none is kept', () => {
     const { it } = recent(false);
     void it.add(frame(1));
     void it.expect(PATRON);
@@ -138,14 +138,14 @@ describe('a patron that was matched', () => {
     it.clear();
   });
 
-  it('has come before its match was known, and asks again, as where its connection was lost: is answered at once', () => {
+  it('and has come before asks again, as after a lost connection, and is answered at once', () => {
     const { it } = recent();
     it.arrived(PATRON);
     void it.add(frame(1));
     expect(it.asked(PATRON, false)).toEqual({ frames: [frame(1)], retained: true });
   });
 
-  it('and does not come: what waits leaves all the same, and counts as missed; what cannot leave is told', async () => {
+  it('and does not come has the frames that wait sent and counted as missed; brew() rejects those that cannot be sent', async () => {
     const { errors, it } = recent();
     void it.expect(PATRON);
     for (let n = 0; n < 512; n++) void it.add(frame(n));
@@ -160,7 +160,7 @@ describe('a patron that was matched', () => {
     expect(errors.map(({ details }) => details['frames'])).toEqual([514]);
   });
 
-  it('and does not come: no more than 16 MiB wait', () => {
+  it('and does not come makes at most 16 MiB wait, and then brew() throw BUFFER_FULL', () => {
     const { it } = recent();
     void it.expect(PATRON);
     const long = new Uint8Array(1024 * 1024);
@@ -168,13 +168,13 @@ describe('a patron that was matched', () => {
     expect(() => it.add(frame(1))).toThrow(expect.objectContaining({ code: 'BUFFER_FULL' }) as Error);
     it.left(PATRON);
     expect(it.add(frame(1))).toBeUndefined();
-    // What waited has left, and makes room.
+    // The frames that waited have been sent, which makes room.
     void it.expect(PATRON);
     for (let n = 0; n < 17; n++) void it.add(long);
     it.clear();
   });
 
-  it('cannot be heard yet: the 10 s begin when it can', () => {
+  it('and cannot be heard yet has 10 s from when it can', () => {
     const { errors, it } = recent();
     it.hear(false);
     void it.expect(PATRON);
@@ -188,7 +188,7 @@ describe('a patron that was matched', () => {
     expect(errors).toHaveLength(1);
   });
 
-  it('can be heard no more, as where the connection is lost: has 10 s again when it can', () => {
+  it('and cannot be heard any more, as after a lost connection, has 10 s again from when it can', () => {
     const { errors, it } = recent();
     void it.expect(PATRON);
     void it.add(frame(1));
@@ -202,7 +202,7 @@ describe('a patron that was matched', () => {
     expect(errors).toHaveLength(1);
   });
 
-  it('and does not come, while nothing is brewed: misses nothing', () => {
+  it('and does not come is not reported when nothing is brewed', () => {
     const { errors, it } = recent();
     void it.add(frame(1));
     void it.expect(PATRON);
@@ -210,7 +210,7 @@ describe('a patron that was matched', () => {
     expect(errors).toEqual([]);
   });
 
-  it('and leaves, or comes: nothing is told', async () => {
+  it('and leaves, or comes in time, is not reported', async () => {
     const { errors, it } = recent();
     void it.expect(PATRON);
     const first = it.add(frame(1));
@@ -225,7 +225,7 @@ describe('a patron that was matched', () => {
     expect(errors).toEqual([]);
   });
 
-  it.each([true, false])('and is matched again (its end was told: %s): has 10 s of its own', async (hasLeft) => {
+  it.each([true, false])('and is matched again has 10 s from the new match (the end of the former match was known: %s)', async (hasLeft) => {
     const { errors, it } = recent();
     void it.expect(PATRON);
     void it.add(frame(1));
@@ -240,7 +240,7 @@ describe('a patron that was matched', () => {
     expect([isOver, errors.map(({ details }) => details['frames'])]).toEqual([true, [1]]);
   });
 
-  it('beside another: whoever brewed goes on when one of them has come', async () => {
+  it('and does not come is not waited for when another one has come', async () => {
     const { it } = recent();
     const other = 'e'.repeat(32);
     for (const id of [PATRON, other]) void it.expect(id);
@@ -252,7 +252,7 @@ describe('a patron that was matched', () => {
     it.clear();
   });
 
-  it('and leaves after it has asked: its next match is another arrival, and so is that after all is cleared', () => {
+  it('and leaves after its question is waited for again at its next match, also after clear()', () => {
     const { it } = recent();
     const reply = vi.fn<Reply>();
     expect(it.asked(PATRON, false)).toBeUndefined();
@@ -266,14 +266,14 @@ describe('a patron that was matched', () => {
     it.clear();
   });
 
-  it('and asks before this end knows of the match: is answered when it does, or when it asks again after a while', () => {
+  it('and asks before this end knows of the match is answered when it knows, or when the patron asks again after 900 ms', () => {
     const { it } = recent();
     const reply = vi.fn<Reply>();
     expect(it.asked(PATRON, false)).toBeUndefined();
     vi.advanceTimersByTime(899);
     expect(it.asked(PATRON, false)).toBeUndefined();
     expect(it.expect(PATRON, [frame(1)], reply)).toBeInstanceOf(Promise);
-    // In whatever way it listens by now.
+    // Sent as unasked, so that the patron takes it whether or not it still waits for an answer.
     expect(reply.mock.calls).toEqual([[{ frames: [frame(1)], retained: false }, true]]);
     expect(it.asked(PATRON, true)).toEqual({ frames: [frame(1)], retained: false });
 
@@ -282,7 +282,7 @@ describe('a patron that was matched', () => {
     expect(it.asked(second, false)).toBeUndefined();
     expect(it.expect(second, [], reply)).toBeUndefined();
     expect(reply.mock.calls[1]).toEqual([{ frames: [frame(2)], retained: true }, false]);
-    // One that has not asked will.
+    // A patron that has not asked yet will ask, and is not answered now.
     void it.expect('d'.repeat(32), [frame(3)], reply);
     expect(reply).toHaveBeenCalledTimes(2);
 
@@ -292,7 +292,7 @@ describe('a patron that was matched', () => {
     expect(it.asked(other, false)).toEqual({ frames: [frame(2)], retained: true });
   });
 
-  it('and asks before it is, as thousands do: more than are remembered are answered as they come, those who ask no more are forgotten', () => {
+  it('and asks early with more than 1024 others is answered at once, unless the others have stopped asking', () => {
     const { it } = recent();
     for (let i = 0; i < 1024; i++) expect(it.asked(String(i), false)).toBeUndefined();
     expect(it.asked('one more', false)).toBeDefined();
@@ -300,28 +300,28 @@ describe('a patron that was matched', () => {
     expect(it.asked('a later one', false)).toBeUndefined();
   });
 
-  it('and has come before this end knew of the match: is not waited for', () => {
+  it('and has come before this end knew of the match is not waited for', () => {
     const { errors, it } = recent();
     it.arrived(PATRON);
     void it.expect(PATRON);
     expect(it.add(frame(1))).toBeUndefined();
     vi.advanceTimersByTime(20_000);
     expect(errors).toEqual([]);
-    // It was told what it has missed elsewhere, which is kept for it until it says so.
+    // Frames that it has missed over another brew are kept for it until it confirms that it has got them.
     expect(it.expect(PATRON, [frame(2)])).toBeUndefined();
     expect(it.add(frame(3))).toBeUndefined();
     expect(it.asked(PATRON, true)).toEqual({ frames: [frame(2), frame(3)], retained: false });
     it.arrived(PATRON);
     vi.advanceTimersByTime(20_000);
     expect(errors).toEqual([]);
-    // The next match is another arrival.
+    // At the next match the patron has to come again.
     it.left(PATRON);
     void it.expect(PATRON);
     expect(it.add(frame(2))).toBeInstanceOf(Promise);
     it.clear();
   });
 
-  it('and has asked before this end knew of the match: is known; one that does not get what it was sent is told of', () => {
+  it('and was answered before this end knew of the match is sent what it missed, and reported if it does not confirm that', () => {
     const { errors, it } = recent();
     const reply = vi.fn<Reply>();
     expect(it.asked(PATRON, false)).toBeUndefined();

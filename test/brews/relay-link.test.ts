@@ -1,4 +1,4 @@
-// What one connection to a relay does not lose or leave behind. The relay is a socket of this process.
+// A connection to a relay loses no message, and leaves no timer behind. The relay is a socket of this process.
 import { expect, it, vi } from 'vitest';
 import { WebSocketBrew } from '../../src/brews/websocket.js';
 import type { BrewHost } from '../../src/core/brew.js';
@@ -25,7 +25,7 @@ function kit() {
   const brew = new WebSocketBrew();
   brew.attach(host);
   const start = () => brew.startBrewer({ topic: TOPIC, brewerId: id(1), patronId: id(2), details: { name: 'websocket' } });
-  /** Brews, and returns whether that is accepted. */
+  /** Brews a text, and returns a function that tells whether it was accepted. */
   const say = (text: string): (() => boolean) => {
     let isAccepted = false;
     void Promise.resolve(brew.brew(id(1), rawFrame(TOPIC, id(1), text))).then(() => (isAccepted = true));
@@ -34,10 +34,10 @@ function kit() {
   return { network, host, brew, start, say };
 }
 
-/** What was published to a relay, as the texts in it. */
+/** The texts that were published to a relay. */
 const published = ({ sent }: PairSocket): string[] => sent.flatMap((message) => Buffer.from(message).toString('latin1').match(/said \w+/g) ?? []);
 
-it('what waits for word of its pairs leaves when those have ended: no such word comes, and its brewer waits for it', async () => {
+it('messages that wait until the server tells of their pairs are sent when those pairs have ended', async () => {
   const { network, host, start, say } = kit();
   const stop = start();
   network.last.open(RELAY_2);
@@ -53,7 +53,7 @@ it('what waits for word of its pairs leaves when those have ended: no such word 
   expect([isAccepted(), published(network.last)]).toEqual([true, ['said held']]);
 });
 
-it('what is brewed right after the match leaves once the relay is there, also where control is lost before that', async () => {
+it('messages brewed right after the match are sent once the relay is connected, also if control is lost before that', async () => {
   const { network, host, start, say } = kit();
   start();
   const isAccepted = say('said first');
@@ -63,7 +63,7 @@ it('what is brewed right after the match leaves once the relay is there, also wh
   expect([isAccepted(), published(network.last)]).toEqual([true, ['said first']]);
 });
 
-it('where the relay was not there at first, and control is lost, that waits for word of its pairs: it may be one started anew', async () => {
+it('if a dial failed and control was lost, messages wait until the server tells of their pairs, as the relay may be a new one', async () => {
   const { network, host, start, say } = kit();
   start();
   const isAccepted = say('said held');
@@ -75,7 +75,7 @@ it('where the relay was not there at first, and control is lost, that waits for 
   expect([isAccepted(), published(network.last)]).toEqual([false, []]);
 });
 
-it.each(['rest', 'close'] as const)('what was brewed in the tick leaves before a %s', async (how) => {
+it.each(['rest', 'close'] as const)('messages brewed in the same tick are sent before a %s()', async (how) => {
   const { network, brew, start, say } = kit();
   start();
   network.last.open(RELAY_2);
@@ -86,7 +86,7 @@ it.each(['rest', 'close'] as const)('what was brewed in the tick leaves before a
   expect(published(network.sockets[0]!)).toEqual(['said x', 'said y']);
 });
 
-it('each time that the socket is full, who brews waits', async () => {
+it('brew() waits each time that the socket is full', async () => {
   const { network, start, say } = kit();
   start();
   const socket = network.last;
@@ -102,7 +102,7 @@ it('each time that the socket is full, who brews waits', async () => {
   }
 });
 
-it('one that is closed leaves no timer behind, whether it was idle or full', async () => {
+it('a brew that is closed while its socket is full and no longer used leaves no timer behind', async () => {
   const { network, brew, start, say } = kit();
   const stop = start();
   network.last.open(RELAY_2);
@@ -115,7 +115,7 @@ it('one that is closed leaves no timer behind, whether it was idle or full', asy
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it('a relay that shuts down is told of where somebody uses it, once, and one that is lost always; an end by this side is no fault', async () => {
+it('a relay that shuts down is reported only while in use, a lost connection always, and a close by this client never', async () => {
   const { network, host, brew, start } = kit();
   const codes: string[] = [];
   host.report = (error?: { readonly code: string }) => void codes.push(error!.code);

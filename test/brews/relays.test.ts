@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { Relays } from '../../src/brews/internal/relays.js';
 import type { WebSocketConstructor } from '../../src/core/connection.js';
 
-// Which relays are there, by sockets that do what the test says.
+// Which relays are up, seen by sockets that the test opens and closes.
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => void vi.useRealTimers());
@@ -34,7 +34,7 @@ function made() {
   return { relays, dial, wait, told: () => told.splice(0) };
 }
 
-it('a relay is down half a second after its connection has ended, and not while that is first being made', () => {
+it('a relay is reported as down half a second after its connection has ended, but not during the first attempt to connect', () => {
   const { relays, dial, wait, told } = made();
   relays.use(URL, { brewerId: 'b' });
   const first = dial();
@@ -50,7 +50,7 @@ it('a relay is down half a second after its connection has ended, and not while 
   expect(told()).toEqual(['b up']);
 });
 
-it('one whose end is not answered is over when the next one is dialled, and what comes of it then says nothing', () => {
+it('a socket that has not ended counts as lost when the next one is dialled, and its later events are ignored', () => {
   const { relays, dial, wait, told } = made();
   relays.use(URL, { brewerId: 'b' });
   const first = dial();
@@ -65,7 +65,7 @@ it('one whose end is not answered is over when the next one is dialled, and what
   expect(wait()).toEqual([]);
 });
 
-it.each([1, 2])('one whose socket is given up in state %i without an end is down', (state) => {
+it.each([1, 2])('a relay is reported as down when its socket is replaced in readyState %i, without a close event', (state) => {
   const { relays, dial, wait } = made();
   relays.use(URL, { brewerId: 'b' });
   const first = dial();
@@ -75,11 +75,11 @@ it.each([1, 2])('one whose socket is given up in state %i without an end is down
   expect(wait()).toEqual(['b down']);
 });
 
-it('a relay that stops answering is down half a second after the next connection to it was begun', async () => {
+it('a relay that stops answering is reported as down half a second after the next connection to it was begun', async () => {
   const server = new WebSocketServer({
     host: '127.0.0.1',
     port: 0,
-    // From the second on it does not answer any more.
+    // From the second connection on, the server does not answer.
     verifyClient: (_info, accept: (isAccepted: boolean) => void) => void (server.clients.size || accept(true)),
   });
   await once(server, 'listening');
@@ -102,7 +102,7 @@ it('a relay that stops answering is down half a second after the next connection
   server.close();
 });
 
-it('one that is closed because the page is put away is not down', () => {
+it('a relay whose socket is closed because the page is put away is not reported as down', () => {
   const { relays, dial, wait } = made();
   relays.use(URL, { brewerId: 'b' });
   const first = dial();
@@ -112,7 +112,7 @@ it('one that is closed because the page is put away is not down', () => {
   expect(wait()).toEqual([]);
 });
 
-it('who watches one that is down is told once that it is back, unless that is not wanted any more', () => {
+it('watch() of a relay that is down calls back once when the relay is up again, unless cancelled', () => {
   const { relays, dial, wait } = made();
   relays.use(URL, { brewerId: 'b' });
   const backs: string[] = [];
@@ -131,7 +131,7 @@ it('who watches one that is down is told once that it is back, unless that is no
   expect(backs).toEqual(['kept']);
 });
 
-it('one that is down is remembered until another one is used, also by who comes next; one that is not is forgotten with its last pair', () => {
+it('a relay that is down is remembered, and reported to new pairs, until its pairs are forgotten and another relay is used', () => {
   const { relays, dial, wait, told } = made();
   const leave = relays.use(URL, { brewerId: 'b' });
   const first = dial();
@@ -149,7 +149,7 @@ it('one that is down is remembered until another one is used, also by who comes 
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it('a connection of before the client was disconnected does not concern those of after', () => {
+it('the end of a connection from before the client was disconnected does not affect the relay of a later session', () => {
   const { relays, dial, wait } = made();
   const leave = relays.use(URL, { brewerId: 'b' });
   const former = dial();

@@ -4,9 +4,9 @@ import { newId, type Brew, type BrewDetails, type BrewHost, type BrewScope } fro
 import { isFrame } from '../../src/core/frame.js';
 import { rawFrame } from '../helpers.js';
 
-// Brews on their own, without a client: what a client would do, done by hand.
+// Brews without a client: the tests call them as a client would.
 
-/** A host for a brew, that remembers what it was told. */
+/** A host for a brew. It records what the brew reports. */
 export function host() {
   const errors: PubkeeperError[] = [];
   const states: { brew: string; up: boolean; scope: BrewScope | undefined }[] = [];
@@ -22,7 +22,7 @@ export function host() {
     dropped: (reason) => (dropped.push(reason), told()),
     state: (brew, up, scope) => (states.push({ brew, up, scope }), told()),
   };
-  /** Resolves when `look` finds something; it looks whenever the host is told something. */
+  /** Resolves when `look` returns something. It is called whenever the brew reports something. */
   const until = async <T>(look: () => T | undefined): Promise<T> => {
     for (;;) {
       const found = look();
@@ -48,7 +48,7 @@ export function attached<B extends Brew>(brew: B) {
   return { brew, ...rig };
 }
 
-/** Frames as they come, each to be awaited once, as the texts that they bear. */
+/** A receiver of frames: the text of each can be awaited once. */
 export function receiver() {
   const all: { text: string; retained: boolean | undefined; frame: Uint8Array }[] = [];
   const waiting: (() => void)[] = [];

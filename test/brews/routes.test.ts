@@ -10,12 +10,12 @@ function kit() {
   const receive = (frame: Uint8Array, retained?: boolean): void => void heard.push(`${new TextDecoder().decode(frame.subarray(88))} ${retained}`);
   const route = routes.add(frameIdentity(topicHash('a'), unhex(id(1))), receive, id(2));
   const deliver = (text: string, retained?: boolean): void => routes.deliver(rawFrame('a', id(1), text), retained);
-  /** How many frames nobody has taken. */
+  /** How many frames no patron has taken. */
   const end = (): number => (routes.end(), lost);
   return { routes, route, receive, heard, deliver, end };
 }
 
-describe('after a connection was lost', () => {
+describe('after the connection to a relay was lost', () => {
   it.each([true, undefined])('the last value that the relay repeats is not delivered again (retained: %s)', (retained) => {
     const { routes, heard, deliver } = kit();
     deliver('on', false);
@@ -26,7 +26,7 @@ describe('after a connection was lost', () => {
     expect(heard).toEqual(['on false', `off ${retained}`, 'off false']);
   });
 
-  it('what comes next is delivered though it is the same, where the relay does not say what it has kept', () => {
+  it('messages that equal the repeated last value are delivered after it, if the relay does not mark last values', () => {
     const { routes, heard, deliver } = kit();
     deliver('on');
     routes.interrupted();
@@ -36,7 +36,7 @@ describe('after a connection was lost', () => {
     expect(heard).toEqual(['on undefined', 'on undefined', 'on undefined']);
   });
 
-  it('a message that is the same as the one before is delivered, where the relay says that it is live', () => {
+  it('a message that equals the former one is delivered if the relay marks it as live', () => {
     const { routes, heard, deliver } = kit();
     deliver('on', false);
     routes.interrupted();
@@ -46,7 +46,7 @@ describe('after a connection was lost', () => {
   });
 });
 
-it('what a relay has kept, and says so, is not delivered where it came last, as to who left and joined anew while it was on its way', () => {
+it('a marked last value is not delivered if that frame came last, as to a patron that left and joined again meanwhile', () => {
   const { heard, deliver } = kit();
   deliver('on its way', false);
   deliver('on its way', true);
@@ -55,7 +55,7 @@ it('what a relay has kept, and says so, is not delivered where it came last, as 
   expect(heard).toEqual(['on its way false', 'newer true']);
 });
 
-it('what a relay has kept of a brewer that was here is older than what was published here, until that is heard from elsewhere', () => {
+it('a last value of a brewer that was here is not delivered after a frame published here, until the brewer publishes elsewhere', () => {
   const { routes, heard, deliver } = kit();
   const brewer = { pairs: 1 };
   routes.deliver(rawFrame('a', id(1), 'published'), false, brewer);
@@ -66,7 +66,7 @@ it('what a relay has kept of a brewer that was here is older than what was publi
   expect(heard).toEqual(['published false', 'elsewhere false', 'kept of that true']);
 });
 
-it.each([true, undefined])('what a relay has kept of a brewer of this client is older than what was published here (retained: %s)', (retained) => {
+it.each([true, undefined])('a last value of a brewer of this client is not delivered after a frame published here (retained: %s)', (retained) => {
   const { routes, heard, deliver } = kit();
   deliver('from elsewhere', retained);
   routes.deliver(rawFrame('a', id(1), 'published'), false, { pairs: 1 });
@@ -75,7 +75,7 @@ it.each([true, undefined])('what a relay has kept of a brewer of this client is 
   expect(heard).toEqual([`from elsewhere ${retained}`, 'published false', 'live false']);
 });
 
-it('who comes later is given the last frame, which keeps no message alive that was much longer', () => {
+it('a later patron gets the last frame, which is a copy, and does not keep a much longer message in memory', () => {
   const { routes, route, heard, deliver } = kit();
   deliver('before', false);
   const message = new Uint8Array(10_000);
@@ -89,7 +89,7 @@ it('who comes later is given the last frame, which keeps no message alive that w
   expect(given.map((data) => [new TextDecoder().decode(data.subarray(88)), data.buffer.byteLength])).toEqual([['last', frame.length]]);
 });
 
-it('and is copied out of its message once, however long those of others are', () => {
+it('the last frame is copied out of its message only once, however many messages are read after that', () => {
   const { routes, route } = kit();
   const message = new Uint8Array(10_000);
   const frame = rawFrame('a', id(1), 'last');
@@ -103,10 +103,10 @@ it('and is copied out of its message once, however long those of others are', ()
   expect(given[1]).toBe(given[0]);
 });
 
-describe('frames that came before their brewer was told of', () => {
+describe('frames that come before the server has told of their brewer', () => {
   const identity = (brewer: number) => frameIdentity(topicHash('a'), unhex(id(brewer)));
 
-  it('are kept for each of several brewers, also where the relay has kept them all', () => {
+  it('are kept for each of several brewers, also if all are last values', () => {
     const { routes, receive, heard } = kit();
     for (const brewer of [5, 6]) routes.deliver(rawFrame('a', id(brewer), `of ${brewer}`), true);
     for (const brewer of [5, 6]) routes.add(identity(brewer), receive, id(2));
@@ -114,7 +114,7 @@ describe('frames that came before their brewer was told of', () => {
     expect(heard).toEqual(['of 5 true', 'of 6 true']);
   });
 
-  it('do not take the place of what has come since, for those who come later', () => {
+  it('do not replace later frames for patrons that start later', () => {
     const { routes, heard } = kit();
     const read = (patron: number): void => void routes.add(identity(5), (frame) => heard.push(`${patron} ${new TextDecoder().decode(frame.subarray(88))}`), id(patron));
     routes.deliver(rawFrame('a', id(5), 'first'), false);
@@ -127,7 +127,7 @@ describe('frames that came before their brewer was told of', () => {
   });
 });
 
-it('brewers whose ids begin alike are told apart, also when one has left', () => {
+it('brewers whose ids begin with the same bytes are told apart, also after the patron of one has left', () => {
   const { routes, route, receive, heard, deliver, end } = kit();
   const alike = id(1).slice(0, 8) + 'f'.repeat(24);
   const others: string[] = [];
@@ -141,7 +141,7 @@ it('brewers whose ids begin alike are told apart, also when one has left', () =>
   expect([heard, others, end()]).toEqual([['one false'], ['other', 'still'], 1]);
 });
 
-it('a brewer that has published here and has no pairs here any more is heard from elsewhere again', () => {
+it('frames of a brewer that published here are delivered from elsewhere when it has no pairs here any more', () => {
   const { routes, heard, deliver } = kit();
   const brewer = { pairs: 2 };
   routes.deliver(rawFrame('a', id(1), 'published'), false, brewer);
@@ -152,7 +152,7 @@ it('a brewer that has published here and has no pairs here any more is heard fro
   expect(heard).toEqual(['published false', 'elsewhere undefined']);
 });
 
-it('a route that was left takes nothing', () => {
+it('a frame for a route that was left is not delivered, and counted as lost', () => {
   const { routes, route, receive, heard, deliver, end } = kit();
   routes.delete(route, receive);
   deliver('x', false);

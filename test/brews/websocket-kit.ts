@@ -48,10 +48,10 @@ export function packets(socket: PairSocket): { type: number; payload: Buffer }[]
   return all;
 }
 
-/** What was published to a relay. */
+/** The texts that were published to a relay. */
 export const published = (socket: PairSocket): string[] => packets(socket).flatMap(({ type, payload }) => (type === 2 ? payload.subarray(88).toString() : []));
 
-/** What a relay sends: one frame as a record of relay protocol 2. */
+/** A message from a relay: one frame as a record of relay protocol 2. */
 export function record(brewer: number, text: string, retained = false): Uint8Array {
   const frame = rawFrame(TOPIC, id(brewer), text);
   const head = Buffer.alloc(8);

@@ -45,24 +45,24 @@ function attached(more: Partial<BrewHost> = {}, options = { hostname: '127.0.0.1
   return { brew, errors, dropped, patron, brewer };
 }
 
-describe('its details', () => {
+describe('the details of a WebSocketBrew', () => {
   it.each([
     ['ws://h:9898/ws', { hostname: 'h', port: 9898, secure: false }],
     ['wss://h:9898/', { hostname: 'h', port: 9898, secure: true }],
     ['ws://h/', { hostname: 'h', port: 80, secure: false }],
     ['wss://h/', { hostname: 'h', port: 443, secure: true }],
     ['ws://[::1]:9898/ws', { hostname: '[::1]', port: 9898, secure: false }],
-  ])('without configuration: the host and port of %s', (server, details) => {
+  ])('are, without options, the host and port of the server %s', (server, details) => {
     const { brew } = attached({ server }, {} as { hostname: string; port: number });
     expect(brew.brewerDetails()).toEqual({ name: 'websocket', ...details });
     expect(brew.patronDetails()).toEqual({ name: 'websocket' });
   });
 
-  it.each([{ hostname: 'h' }, { port: 1 }, { secure: true }, { hostname: 'h', port: 0 }, { hostname: 'a/b', port: 1 }, { hostname: '', port: 1 }])('refuses %j', (options) => {
+  it.each([{ hostname: 'h' }, { port: 1 }, { secure: true }, { hostname: 'h', port: 0 }, { hostname: 'a/b', port: 1 }, { hostname: '', port: 1 }])('are refused if the options are %j', (options) => {
     thrown(() => new WebSocketBrew(options), 'BREW_CONFIG_INVALID');
   });
 
-  it('of brewers of deployed clients: the port may be text, and it is the same relay', async () => {
+  it('may have the port as text, as those of deployed clients, and mean the same relay', async () => {
     const { patron, brew } = attached({}, { hostname: '127.0.0.1', port: String(relay.port) as unknown as number });
     expect(brew.brewerDetails()).toEqual(relay.details);
     patron();
@@ -72,20 +72,20 @@ describe('its details', () => {
   });
 });
 
-it.each([[false, 'ws://h:80'], [true, 'wss://h:443']])('a port that is empty, as location.port may be, is the usual one (secure: %s)', (secure, url) => {
+it.each([[false, 'ws://h:80'], [true, 'wss://h:443']])('an empty port, as location.port may be, means the default port (secure: %s)', (secure, url) => {
   expect(relayUrl({ name: 'websocket', hostname: 'h', port: '', secure })).toBe(url);
 });
 
-it.each(['relay.example', 'a_b', '127.0.0.1', 'bücher.example', '例え.jp', '::1', '[::1]'])('a host may be %s, and gets into the URL as it is', (hostname) => {
+it.each(['relay.example', 'a_b', '127.0.0.1', 'bücher.example', '例え.jp', '::1', '[::1]'])('the host %s is accepted, and is not escaped in the URL', (hostname) => {
   expect(relayUrl({ name: 'websocket', hostname, port: 1 })).toBe(`ws://${hostname === '::1' ? '[::1]' : hostname}:1`);
 });
 
-it.each([...'\t\n #%/:<>?@[\\]^|'].map((sign) => [`a${sign}z`]))('a host may not be %j: only a host and a port get into the URL', (hostname) => {
+it.each([...'\t\n #%/:<>?@[\\]^|'].map((sign) => [`a${sign}z`]))('the host %j is refused, as only a host and a port may appear in the URL', (hostname) => {
   thrown(() => relayUrl({ name: 'websocket', hostname, port: 1 }), 'BREW_CONFIG_INVALID');
 });
 
-describe('one connection', () => {
-  it('for all brewers and patrons of a relay; JOIN and LEAVE once for each topic', async () => {
+describe('the connection to a relay', () => {
+  it('is shared by all brewers and patrons, with one JOIN and one LEAVE for each topic', async () => {
     const { patron, brewer, brew } = attached();
     const patrons = [patron(), patron({ patron: 3 }), patron({ brewer: 7 }), patron({ topic: 'c' })];
     const stops = [brewer(), brewer(1, 3), brewer(8)];
@@ -106,7 +106,7 @@ describe('one connection', () => {
     expect([relay.connections, relay.faults]).toEqual([1, []]);
   });
 
-  it('to each relay that a brewer names', async () => {
+  it('is a separate one for each relay that a brewer names', async () => {
     const other = await new MiniRelay().listen();
     clean.push(() => other.close());
     const { patron } = attached();
@@ -116,7 +116,7 @@ describe('one connection', () => {
     expect([relay.connections, other.connections]).toEqual([1, 1]);
   });
 
-  it('delivers within one client, to all patrons of the brewer, once; and to others', async () => {
+  it('delivers each message once to all patrons of the brewer, in the same client and in others', async () => {
     const here = attached();
     const there = attached();
     const patrons = [here.patron(), here.patron({ patron: 3 }), there.patron({ patron: 4 }), here.patron({ brewer: 7, patron: 5 })];
@@ -127,7 +127,7 @@ describe('one connection', () => {
     expect(relay.faults).toEqual([]);
   });
 
-  it('gives a patron of its own client no last value after what was brewed since it came', async () => {
+  it('gives a patron of the same client no last value after a message that was brewed since it came', async () => {
     const here = attached();
     const there = attached();
     const { texts } = there.patron({ patron: 3 });
@@ -139,15 +139,15 @@ describe('one connection', () => {
     here.brewer(1, 2);
     await here.brew.brew(id(1), frame('since'));
     await relay.until(() => relay.count('JOIN', TOPIC) === 2);
-    relay.send(TOPIC, frame('of a stranger', 7)); // what the relay sends to this patron's client is in order
+    relay.send(TOPIC, frame('of a stranger', 7)); // the relay sends in order, so the last value has come before this frame
     const stranger = here.patron({ brewer: 7, patron: 4 });
     await vi.waitFor(() => expect(stranger.texts).toEqual(['of a stranger']));
     expect(own.texts).toEqual(['since']);
   });
 });
 
-describe('a lost connection', () => {
-  it('comes back, joins again, and repeats no last value; what was brewed meanwhile leaves', async () => {
+describe('a connection to a relay that was lost', () => {
+  it('is made again, joins again, repeats no last value, and sends what was brewed meanwhile', async () => {
     const [from, to] = [attached(), attached()];
     const { texts } = to.patron();
     const own = from.patron({ patron: 3 });
@@ -169,7 +169,7 @@ describe('a lost connection', () => {
     expect(relay.faults).toEqual([]);
   });
 
-  it('does not take the next value for a repetition of the last', async () => {
+  it('delivers messages that equal earlier ones after it was made again', async () => {
     const [from, to] = [attached(), attached()];
     const { texts } = to.patron();
     from.brewer();
@@ -182,7 +182,7 @@ describe('a lost connection', () => {
     await vi.waitFor(() => expect(texts).toEqual(['1', '2', '1', '1']));
   });
 
-  it('waits for a relay that is not there yet', async () => {
+  it('is dialled until the relay is there, with one error, and sends then what was brewed', async () => {
     await relay.close();
     let dialled = 0;
     class Counting extends WebSocket {
@@ -194,11 +194,11 @@ describe('a lost connection', () => {
     const { brew, brewer, errors } = attached({ WebSocket: Counting as unknown as WebSocketConstructor });
     brewer();
     const brewing = brew.brew(id(1), frame('early'));
-    await vi.waitUntil(() => dialled >= 4, 10_000); // of which three have failed
+    await vi.waitUntil(() => dialled >= 4, 10_000); // three of these dials have failed
     await relay.listen();
     await brewing;
     await relay.until(() => relay.count('PUBLISH', TOPIC) === 1);
-    expect(errors.map(({ code }) => code)).toEqual(['CONNECT_FAILED']); // told once an outage
+    expect(errors.map(({ code }) => code)).toEqual(['CONNECT_FAILED']); // reported once for each outage
   });
 });
 
@@ -208,7 +208,7 @@ describe('a relay that is away', () => {
   it.each([
     ['a patron', 'JOIN', false],
     ['a brewer', 'PUBLISH', true],
-  ] as const)('is dialled at once when the server tells of a pair again, not only when the wait is over: %s', async (_who, type, brews) => {
+  ] as const)('is dialled at once when the server tells of a pair again, without waiting for the backoff: %s', async (_who, type, brews) => {
     const { brew, errors, patron, brewer } = attached({ reconnect: never });
     if (brews) brewer();
     else patron();
@@ -223,8 +223,8 @@ describe('a relay that is away', () => {
   });
 });
 
-describe('a control server that a proxy leads to by a path', () => {
-  it('has its relay there too; another host or port has none, and neither has /ws, the path of deployed ones', async () => {
+describe('a control server behind a proxy, at a path', () => {
+  it('has its relay at the same path; relays of other hosts, and of a server at /ws as deployed, have no path', async () => {
     const dialled: string[] = [];
     class Seen extends WebSocket {
       constructor(url: string, protocols?: string | string[]) {
@@ -249,8 +249,8 @@ describe('a control server that a proxy leads to by a path', () => {
   });
 });
 
-describe('what a relay may do wrong', () => {
-  it('text is reported, garbage and lies are dropped, frames of strangers too; the connection goes on', async () => {
+describe('a relay that breaks the protocol', () => {
+  it('has its text messages reported, and malformed and unknown frames counted, on a connection that stays open', async () => {
     const { patron, errors, dropped } = attached();
     const { texts } = patron();
     await relay.until(() => relay.count('JOIN', TOPIC) === 1);
@@ -260,12 +260,12 @@ describe('what a relay may do wrong', () => {
     for (const data of [bytes(''), bytes('garbage'), lying, frame('of a stranger', 9), frame('of another topic', 1, 'other'), frame('good')]) relay.send(TOPIC, data);
     await vi.waitFor(() => expect(texts).toEqual(['good']));
     expect(errors.map(({ code }) => code)).toEqual(['PROTOCOL_ERROR']);
-    // Strangers may be brewers that this client is to be told of.
+    // Frames of unknown brewers are held for a second, as the server may tell of the brewers soon.
     await expect.poll(() => dropped, { timeout: 5000 }).toEqual(['malformed', 'malformed', 'malformed', 'unknown-brewer', 'unknown-brewer']);
     expect(relay.connections).toBe(1);
   });
 
-  it.each(['', 'mqtt'])('with the subprotocol %j it is no relay: one error, and what is brewed fails instead of waiting for ever', async (subprotocol) => {
+  it.each(['', 'mqtt'])('is refused with one error if its subprotocol is %j, and brew() fails instead of waiting for ever', async (subprotocol) => {
     relay.subprotocol = subprotocol;
     const { brew, brewer, errors } = attached();
     const stop = brewer();
@@ -282,7 +282,7 @@ describe('what a relay may do wrong', () => {
 });
 
 describe('a relay that does not read', () => {
-  it('makes brew() wait, then BUFFER_FULL; what was accepted arrives, in order, once it reads again', async () => {
+  it('makes brew() wait, and then throw BUFFER_FULL; accepted messages arrive in order once it reads again', async () => {
     const [from, to] = [attached(), attached()];
     const { texts } = to.patron();
     from.brewer();
@@ -312,11 +312,11 @@ describe('a relay that does not read', () => {
   });
 });
 
-describe('a connection that nobody uses', () => {
+describe('a connection to a relay that nobody uses', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(() => void vi.useRealTimers());
 
-  it('is kept for a while, then closed; whoever comes while it is being closed gets another', () => {
+  it('is kept for a while, then closed; a patron that starts while it is closing gets a new one', () => {
     const network = new Network();
     network.answersClose = false;
     const { patron } = attached({ WebSocket: network.WebSocket });
