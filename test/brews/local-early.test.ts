@@ -9,9 +9,10 @@ import { rawFrame, settle } from '../helpers.js';
 import { connectTo, directory, later, local } from './local-kit.js';
 import { receiver, TOPIC } from './rig.js';
 
-// Connections that a local brewer accepts before it knows of the match: which of them it takes for a patron, and what it sends them.
+// Patrons may connect before the brewer knows of the match ("early"). They do not say who they are: which connections the brewer takes for the
+// patron of a match, and what it sends to them.
 
-/** A brewer that has brewed `last` for a patron that has left, and readers that are let in when that has come to them. */
+/** A brewer with the last value `last`, whose only patron has left. `match` tells it of a new match, `open` connects as a patron does. */
 async function outlet(transport: 'unix' | 'tcp') {
   const { brew } = local({ transport, directory: directory() });
   const brewerId = newId();
@@ -33,7 +34,7 @@ async function outlet(transport: 'unix' | 'tcp') {
     later(() => socket.destroy());
     socket.on('data', (chunk) => frames.push(Uint8Array.from(chunk)));
     await once(socket, 'connect');
-    // The other end closes when it has seen this one's end.
+    // Resolves when the brewer has seen the end, and has closed the connection.
     const leave = (): Promise<unknown> => (socket.end(), once(socket, 'close'));
     return { ...box, leave };
   };
@@ -46,8 +47,8 @@ async function outlet(transport: 'unix' | 'tcp') {
   return { match, say, open };
 }
 
-describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
-  it('knows a patron that has connected before its match is known here: brew() does not wait for it', async () => {
+describe.each(['unix', 'tcp'] as const)('over %s', (transport) => {
+  it('brew() does not wait for a patron that connected before its match was known', async () => {
     const { match, say, open } = await outlet(transport);
     const early = await open();
     expect(await early.next()).toBe('last');
@@ -56,7 +57,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect([await early.next(), await early.next()]).toEqual(['one', 'two']);
   });
 
-  it('gives a patron that was early what it has missed over another brew, before all that follows', async () => {
+  it('an early patron receives what it has missed over another brew before all later frames', async () => {
     const { match, say, open } = await outlet(transport);
     const early = await open();
     expect(await early.next()).toBe('last');
@@ -65,7 +66,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect([await early.next(), await early.next(), await early.next()]).toEqual(['missed 1', 'missed 2', 'live']);
   });
 
-  it('keeps for one that is early what others are served meanwhile, up to 1 MiB', async () => {
+  it('a brewer keeps for an early patron what others receive meanwhile, up to 1 MiB', async () => {
     const { match, say, open } = await outlet(transport);
     match();
     const other = await open();
@@ -73,7 +74,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     later(() => void vi.useRealTimers());
     const early = await open();
-    await settle(); // until the brewer's end has seen it, too
+    await settle(); // until the brewer has accepted the connection
     const texts = ['a', 'b', 'c'].map((letter) => letter.repeat(300_000));
     for (const text of texts) {
       void say(text);
@@ -85,16 +86,16 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
   });
 
   it.each([
-    ['every frame since, also equal ones', ['a', 'a', 'b', 'b'], [], ['last', 'a', 'a', 'b', 'b']],
-    ['what it missed, and then what others were served since', ['b', 'c'], ['a', 'b', 'c'], ['a', 'b', 'c']],
-    ['what others were served, where it missed more than was kept', ['a', 'b', 'c'], ['b', 'c'], ['a', 'b', 'c']],
-  ])('gives one that was early, when its match is known, %s', async (_, served, missed, wanted) => {
+    ['every frame since it connected, also equal ones', ['a', 'a', 'b', 'b'], [], ['last', 'a', 'a', 'b', 'b']],
+    ['what it missed and then what others have received since, and no frame twice', ['b', 'c'], ['a', 'b', 'c'], ['a', 'b', 'c']],
+    ['all that others have received since, also frames that are not among the missed ones any more', ['a', 'b', 'c'], ['b', 'c'], ['a', 'b', 'c']],
+  ])('an early patron receives, when its match is known, %s', async (_, served, missed, wanted) => {
     const { match, say, open } = await outlet(transport);
     match();
     const other = await open();
     expect(await other.next()).toBe('last');
     const early = await open();
-    await settle(); // until the brewer's end has seen it, too
+    await settle(); // until the brewer has accepted the connection
     for (const text of served) void say(text);
     match(missed);
     void say('live');
@@ -102,7 +103,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await other.take(served.length + 1)).toEqual([...served, 'live']);
   });
 
-  it('takes no reader for a patron that is to come when it has gone again, or is one of before that has come back', async () => {
+  it('a connection is not taken for the patron of a new match if it has ended, or if an earlier patron has reconnected by it', async () => {
     const { match, say, open } = await outlet(transport);
     const gone = await open();
     expect(await gone.next()).toBe('last');
@@ -122,7 +123,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     for (const reader of [back, second]) expect([await reader.next(), await reader.next()]).toEqual(['one', 'two']);
   });
 
-  it('that has just ended is not taken for another patron that is to come', async () => {
+  it('a connection that has just ended is not taken for the patron of the next match', async () => {
     const { match, say, open } = await outlet(transport);
     const end = match();
     const accepted = new Promise<Socket>((resolve) => {
@@ -146,7 +147,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     await held;
   });
 
-  it('that came more than 10 s before a match is not taken for the patron of that match', async () => {
+  it('a connection that was made more than 10 s before a match is not taken for the patron of that match', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     later(() => void vi.useRealTimers());
     const { match, say, open } = await outlet(transport);

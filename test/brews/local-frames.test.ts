@@ -9,8 +9,8 @@ import { pair, receiver, TOPIC } from './rig.js';
 
 // How frames are carried from a local brewer to its patron, whole and in order.
 
-describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
-  it('carries frames in order, and what was brewed before the patron had connected', async () => {
+describe.each(['unix', 'tcp'] as const)('over %s', (transport) => {
+  it('a patron receives all frames in order, also those that were brewed before it connected', async () => {
     const shared = { transport, directory: directory() };
     const writer = local(shared);
     const reader = local(shared);
@@ -20,7 +20,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(reader.errors).toEqual([]);
   });
 
-  it('resolves only when a matched patron has it, so that a brewer may leave then', async () => {
+  it('brew() resolves only when the matched patron will receive the frame, so that the brewer may leave then', async () => {
     const shared = { transport, directory: directory() };
     const writer = local(shared);
     const box = await pair(writer.brew, local(shared).brew);
@@ -29,7 +29,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await box.next()).toBe('last words');
   });
 
-  it('is read as the protocol says, by whoever connects: u32 length and frame, and the last value first', async () => {
+  it('a brewer sends to each connection as the protocol says: u32 length and frame, and the last value first', async () => {
     const { brew } = local({ transport, directory: directory() });
     const brewerId = newId();
     const details = await brew.brewerDetails({ topic: TOPIC, brewerId });
@@ -55,7 +55,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await read(4 + two!.length)).toEqual(padded(two!.length, two!));
   });
 
-  it('reads what a foreign brewer sends, in whatever pieces it comes', async () => {
+  it('a patron reads the frames of another implementation, in whatever chunks they arrive', async () => {
     const { brew } = local();
     const brewerId = newId();
     const frames = ['a', 'bb', 'ccc'].map((text) => rawFrame(TOPIC, brewerId, text));
@@ -76,10 +76,10 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
   });
 
   it.each([
-    ['more than the limit', 0xffffffff],
+    ['the greatest u32', 0xffffffff],
     ['one more than the limit', 88 + 32 + 1000 + 1],
     ['less than a header', 87],
-  ])('drops a connection that announces %s, and says so once', async (_, length) => {
+  ])('a patron drops each connection whose length prefix is %s, and reports that once', async (_, length) => {
     const rig = local({ maxPayload: 1000 });
     const brewerId = newId();
     let connections = 0;
@@ -94,13 +94,13 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(error.details).toMatchObject({ length, limit: 1120 });
     expect(rig.states).toEqual([{ brew: rig.brew.name, up: false, scope: { brewerId, patronId: patron.patronId } }]);
     expect(connections).toBe(1);
-    await vi.waitUntil(() => connections >= 4, 10_000); // of which three have ended
+    await vi.waitUntil(() => connections >= 4, 10_000); // by then the patron has dropped at least three
     expect([rig.errors, rig.states].map((told) => told.length)).toEqual([1, 1]);
   });
 });
 
-describe('the reader of length-prefixed frames', () => {
-  it('finds the frames again, however they are cut', () => {
+describe('LengthPrefixed', () => {
+  it('finds each frame, wherever the bytes are cut', () => {
     const frames = [0, 1, 2, 300].map((length) => rawFrame(TOPIC, newId(), new Uint8Array(length)));
     const bytes = Buffer.concat(frames.map((frame) => padded(frame.length, frame)));
     fc.assert(
@@ -115,7 +115,7 @@ describe('the reader of length-prefixed frames', () => {
     );
   });
 
-  it('takes no part of a length for a length', () => {
+  it('reads a length only when it has all four bytes of it', () => {
     const frame = rawFrame(TOPIC, newId(), new Uint8Array(65_536 - 88));
     const bytes = padded(frame.length, frame); // begins with 0, 0, 1, 0
     const found: number[] = [];

@@ -8,17 +8,17 @@ import type { LocalAddress } from '../../src/brews/internal/local-outlet.js';
 import { LocalBrew, type LocalBrewOptions } from '../../src/brews/local.js';
 import { attached } from './rig.js';
 
-// LocalBrews on real sockets, and brewers of other makes; all of them end after the test.
+// LocalBrews on real sockets, and sockets in the place of a brewer of another implementation; all of them end after the test.
 
 const clean: (() => unknown)[] = [];
 afterEach(async () => {
   for (const run of clean.splice(0).reverse()) await run();
 });
 
-/** Calls `run` after the test, before what was given earlier. */
+/** Calls `run` after the test. The last `run` that was given is called first. */
 export const later = (run: () => unknown): void => void clean.push(run);
 
-/** A path for socket files, at which no directory is yet. */
+/** A path of a directory for socket files, which does not exist yet. */
 export function directory(): string {
   const made = mkdtempSync(join(tmpdir(), 'pk-local-'));
   later(() => rmSync(made, { recursive: true, force: true }));
@@ -32,7 +32,7 @@ export function local(options: LocalBrewOptions = {}) {
   return rig;
 }
 
-/** A frame as it is sent, with the given length before it. */
+/** A frame with a length prefix, which need not be its true length. */
 export const padded = (length: number, frame: Uint8Array): Buffer => {
   const bytes = Buffer.alloc(4 + frame.length);
   bytes.writeUInt32LE(length);
@@ -42,7 +42,7 @@ export const padded = (length: number, frame: Uint8Array): Buffer => {
 
 export const connectTo = (sock: LocalAddress): Socket => (typeof sock === 'string' ? connect(sock) : connect(sock[1], sock[0]));
 
-/** A brewer that is not ours: calls `talk` with each connection. */
+/** A server in the place of a brewer of another implementation: calls `talk` with each connection. */
 export async function foreign(transport: 'unix' | 'tcp', talk: (socket: Socket) => void): Promise<{ server: Server; address: string | [string, number] }> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);

@@ -11,7 +11,7 @@ import { TOPIC } from './rig.js';
 // The options of a LocalBrew, and the addresses that it uses.
 
 describe('options', () => {
-  it('default to a name that only this host has', () => {
+  it('default to a name that identifies this host', () => {
     expect(localName()).toMatch(/^local-\d+$/);
     expect(new LocalBrew().name).toBe(localName());
     expect(new LocalBrew({ name: 'local-7' }).name).toBe('local-7');
@@ -21,18 +21,18 @@ describe('options', () => {
     expect(thrown(() => new LocalBrew(options), 'OPTION_INVALID')).toBeInstanceOf(PubkeeperError);
   });
 
-  it.each([['/run/me'], [7], [['/run/me']]])('%j in the place of them is refused', (options) => {
+  it.each([['/run/me'], [7], [['/run/me']]])('%j is refused in the place of the options object', (options) => {
     const { message } = thrown(() => new LocalBrew(options as never), 'OPTION_INVALID');
     expect(message).toMatch(/^LocalBrew: the options must be an object, as \{ directory: '\/run\/me' \}, not /);
   });
 
-  it('one brew serves one client', () => {
+  it('a LocalBrew can be attached to one client only', () => {
     const { brew, host } = local();
     thrown(() => brew.attach(host), 'BREW_IN_USE');
   });
 });
 
-describe('a patron', () => {
+describe('a local patron', () => {
   it.each([
     [undefined],
     ['relative/path'],
@@ -52,7 +52,7 @@ describe('a patron', () => {
   });
 
   it.each(['//evil.example/pipe/name', '\\\\evil.example\\pipe\\name', '\\\\.\\pipe\\..\\UNC\\evil.example\\x', 'C:\\x.sock', '/x.sock'])(
-    'refuses on Windows, which would log in to other hosts, to connect to %s',
+    'refuses, on Windows, to connect to %s, as Windows may log in to other hosts for some paths',
     (sock) => {
       vi.spyOn(process, 'platform', 'get').mockReturnValue('win32');
       later(() => vi.restoreAllMocks());
@@ -63,7 +63,7 @@ describe('a patron', () => {
   );
 });
 
-it('two workers of a cluster of Node have a port each', () => {
+it('brewers in two workers of a Node cluster listen on different ports', () => {
   const script = `
     import cluster from 'node:cluster';
     import { LocalBrew } from ${JSON.stringify(new URL('../../dist/brews/local.js', import.meta.url).href)};

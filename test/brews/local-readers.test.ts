@@ -8,10 +8,10 @@ import { rawFrame, settle, thrown } from '../helpers.js';
 import { connectTo, directory, later, local } from './local-kit.js';
 import { pair, TOPIC } from './rig.js';
 
-// The connections of a local brewer: patrons that are still to connect, that read slowly or not at all, and strangers.
+// The connections of a local brewer: those that have yet to come, that read slowly or not at all, and that belong to no patron.
 
-describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
-  it('that does not read keeps no brewer from its end, and is cut off then', async () => {
+describe.each(['unix', 'tcp'] as const)('over %s', (transport) => {
+  it('a brewer can end while a connection does not read, and cuts off the connection', async () => {
     const { brew } = local({ transport, directory: directory() });
     const brewerId = newId();
     const sock = (await brew.brewerDetails({ topic: TOPIC, brewerId }))!.sock as LocalAddress;
@@ -25,7 +25,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(length).toBeLessThan(15 * 1024 * 1024);
   });
 
-  it('that says something, which is of no interest, is let go when it ends', async () => {
+  it('a brewer discards what a connection sends, and closes the connection when the other side ends', async () => {
     const { brew } = local({ transport, directory: directory() });
     const brewerId = newId();
     const sock = (await brew.brewerDetails({ topic: TOPIC, brewerId }))!.sock as LocalAddress;
@@ -36,7 +36,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     await closed;
   });
 
-  it('that is on its way is not waited for any more when the brewer ends', async () => {
+  it('brew() stops waiting for a patron that has yet to connect when the brewer ends', async () => {
     const { brew } = local({ transport, directory: directory() });
     const brewerId = newId();
     await brew.brewerDetails({ topic: TOPIC, brewerId });
@@ -50,7 +50,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(isSettled).toBe(true);
   });
 
-  it('that stays while its match ends and is made anew is known at once: brew() waits for nobody', async () => {
+  it('brew() does not wait for a patron that stays connected while its match ends and begins again', async () => {
     const shared = { transport, directory: directory() };
     const [writer, reader] = [local(shared), local(shared)];
     const box = await pair(writer.brew, reader.brew);
@@ -64,7 +64,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await box.take(2)).toEqual(['one', 'two']);
   });
 
-  it('shares its brewer with 256 that no match is known of: more are turned away, and said to be once, and with each match comes room for one', async () => {
+  it('a brewer accepts 256 connections and one for each match, turns further ones away, and reports that once', async () => {
     const rig = local({ transport, directory: directory() });
     const brewerId = newId();
     const sock = (await rig.brew.brewerDetails({ topic: TOPIC, brewerId }))!.sock as LocalAddress;
@@ -97,7 +97,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
 });
 
 describe('a reader that lags behind', () => {
-  /** A brewer for which 4 MiB wait, of which the reader takes a part with each call of `take`. */
+  /** A brewer with 4 MiB that wait for one connection. Each call of `take` reads a part of them. */
   async function lagging() {
     const rig = local({ directory: directory() });
     const brewerId = newId();
@@ -116,7 +116,7 @@ describe('a reader that lags behind', () => {
     };
     return { ...rig, socket, take, accepted: Promise.all(accepted) };
   }
-  /** Node's timers of sockets cannot be faked: they run so many times as fast. */
+  /** Makes the timers of sockets, which cannot be faked, run `times` times as fast. */
   function hurried(times: number): void {
     const { setTimeout: own } = Socket.prototype;
     vi.spyOn(Socket.prototype, 'setTimeout').mockImplementation(function (this: Socket, ms, run) {
@@ -125,7 +125,7 @@ describe('a reader that lags behind', () => {
     later(() => vi.restoreAllMocks());
   }
 
-  it('is not cut off while it takes something, and the others wait for it', async () => {
+  it('is not cut off while it reads something every 5 s, nor after it has caught up', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     later(() => void vi.useRealTimers());
     const { take, accepted, errors, socket } = await lagging();
@@ -136,18 +136,18 @@ describe('a reader that lags behind', () => {
     socket.resume();
     await accepted;
     expect(errors).toEqual([]);
-    await vi.advanceTimersByTimeAsync(60_000); // it has caught up
+    await vi.advanceTimersByTimeAsync(60_000); // no limit applies any more
     expect([errors, socket.destroyed]).toEqual([[], false]);
   });
 
-  it('is cut off when it takes nothing', async () => {
+  it('is cut off when it reads nothing for 5 s', async () => {
     hurried(50);
     const { accepted, error } = await lagging();
     expect((await error('BUFFER_FULL')).message).toMatch(/was cut off: it did not read for 5000 ms while \d+ bytes waited/);
     await accepted;
   });
 
-  it('is cut off when it has not caught up for a minute, whatever it takes', async () => {
+  it('is cut off when it has not caught up for a minute, also if it reads something', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     later(() => void vi.useRealTimers());
     const { take, accepted, error } = await lagging();
@@ -159,7 +159,7 @@ describe('a reader that lags behind', () => {
 });
 
 describe('a reader that does not read', () => {
-  it('makes brew() wait, then refuse', async () => {
+  it('makes brew() wait, and then throw BUFFER_FULL', async () => {
     const { brew } = local({ directory: directory() });
     const brewerId = newId();
     const details = await brew.brewerDetails({ topic: TOPIC, brewerId });

@@ -9,8 +9,8 @@ import { pair, receiver, TOPIC } from './rig.js';
 
 // Local patrons whose connection or pair ends and begins again: when they connect, and which frames they skip.
 
-describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
-  it('comes back when the brewer does, and does not repeat the last value', async () => {
+describe.each(['unix', 'tcp'] as const)('a local patron over %s', (transport) => {
+  it('reconnects when its connection has ended, and skips the last value that the brewer repeats', async () => {
     const { brew } = local();
     const brewerId = newId();
     const [one, two] = ['one', 'two'].map((text) => rawFrame(TOPIC, brewerId, text));
@@ -27,7 +27,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(connections).toBe(2);
   });
 
-  it('is given what equals the last frame when it is back, of a brewer that keeps no last value, which says so', async () => {
+  it('that reconnects receives a frame that equals its last one, if the details say that the brewer keeps no last value', async () => {
     const writer = local({ transport, directory: directory(), lastValue: false });
     const { last } = (await writer.brew.brewerDetails({ topic: TOPIC, brewerId: newId() }))!;
     expect([last, 'last' in (await local({ transport, directory: directory() }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() }))!]).toEqual([false, false]);
@@ -42,14 +42,14 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     const box = receiver();
     const patron = { topic: TOPIC, brewerId, patronId: newId(), details: { name: brew.name, sock: sock.address, last }, receive: box.receive };
     const stop = brew.startPatron(patron);
-    expect(await box.take(2)).toEqual(['same', 'same']); // once by each connection
-    stop(); // as where control is lost for a moment
-    await settle(); // in the same turn its reader would go on
+    expect(await box.take(2)).toEqual(['same', 'same']); // one over each connection
+    stop(); // as when the client loses its server for a moment
+    await settle(); // a pair that begins again in the same turn keeps its reader
     later(brew.startPatron(patron));
     expect(await box.next()).toBe('same');
   });
 
-  it('is not given its last frame again where its pair ends for a moment, as where control is lost; a new patron is', async () => {
+  it('skips the repeated last frame when its pair ends for a moment, as when the client loses its server; a new patron receives that frame', async () => {
     const shared = { transport, directory: directory() };
     const [writer, reader] = [local(shared), local(shared)];
     const box = await pair(writer.brew, reader.brew);
@@ -58,16 +58,16 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await Promise.all([box.next(), other.next()])).toEqual(['last', 'last']);
     box.stop();
     other.stop();
-    await settle(); // in the same turn its reader would go on
+    await settle(); // a pair that begins again in the same turn keeps its reader
     later(box.start());
     const fresh = await pair(writer.brew, reader.brew, box.brewerId);
     expect(await fresh.next()).toBe('last');
-    void box.say('last'); // the same, but not the same message
+    void box.say('last'); // an equal frame, but a new message
     void box.say('next');
     expect([await box.take(2), await fresh.take(2)]).toEqual([['last', 'next'], ['last', 'next']]);
   });
 
-  it('goes on with its connection where its pair ends and begins anew in one turn, as where the brewer has lost control: it misses nothing', async () => {
+  it('keeps its connection, and misses no frame, when its pair ends and begins again in one turn, as when the brewer has lost its server', async () => {
     const shared = { transport, directory: directory(), lastValue: false };
     const [writer, reader] = [local(shared), local(shared)];
     const box = await pair(writer.brew, reader.brew);
@@ -75,7 +75,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await box.next()).toBe('one');
     box.stop();
     const stop = box.start();
-    box.stop(); // as it may be: that one has ended already
+    box.stop(); // a second call does nothing to the new pair
     expect([box.say('two'), box.say('two')]).toEqual([undefined, undefined]);
     expect(await box.take(2)).toEqual(['two', 'two']);
     stop();
@@ -84,7 +84,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(box.all).toHaveLength(3);
   });
 
-  it('gives the last frame again in its next session, also where it is closed in the turn in which its pair ends', async () => {
+  it('receives the last frame again in the next session, also if its brew is closed in the turn in which the pair ends', async () => {
     const shared = { transport, directory: directory() };
     const [writer, reader] = [local(shared), local(shared)];
     const box = await pair(writer.brew, reader.brew);
@@ -97,7 +97,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await box.next()).toBe('last');
   });
 
-  it('does not go on with a connection that has ended, or in another place', async () => {
+  it('makes a new connection when its pair begins again at another address, also after the former one has ended', async () => {
     const shared = { transport, directory: directory(), lastValue: false };
     const [first, second, reader] = [local(shared), local({ ...shared, directory: directory() }), local(shared)];
     const box = await pair(first.brew, reader.brew);
@@ -123,8 +123,8 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
 
   it.each([
     ['', false],
-    [', also where its pair begins and ends elsewhere in that turn', true],
-  ])('takes nothing when its pair has ended, and ends its connection%s', async (_, isElsewhere) => {
+    [', also if the pair begins and ends at another address in the same turn', true],
+  ])('delivers nothing after its pair has ended, and closes its connection%s', async (_, isElsewhere) => {
     const { brew } = local();
     const brewerId = newId();
     const frame = rawFrame(TOPIC, brewerId, 'one');
@@ -147,7 +147,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(all).toHaveLength(1);
   });
 
-  it('that waits to dial again does so at once where its pair ends and begins anew', async () => {
+  it('that waits to reconnect does so at once when its pair ends and begins again', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     later(() => void vi.useRealTimers());
     const { brew } = local();
@@ -164,7 +164,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     expect(await box.next()).toBe('one');
   });
 
-  it('is given the first frame of whoever listens there next, though it is the same as the last one', async () => {
+  it('receives the first frame of the next brewer at an address, also if that frame equals its last one', async () => {
     const rig = local();
     const brewerId = newId();
     const frame = rawFrame(TOPIC, brewerId, 'same');
@@ -176,7 +176,7 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
     const patron = { topic: TOPIC, brewerId, patronId: newId(), details: { name: rig.brew.name, sock: sock.address }, receive: box.receive };
     const stop = rig.brew.startPatron(patron);
     expect(await box.next()).toBe('same');
-    await rig.state(false); // it has dialled again, and nobody was there
+    await rig.state(false); // it has tried to reconnect, and nobody listens
     stop();
     if (typeof sock.address === 'string') sock.server.listen(sock.address);
     else sock.server.listen(sock.address[1], '127.0.0.1');
@@ -186,10 +186,10 @@ describe.each(['unix', 'tcp'] as const)('by %s', (transport) => {
 });
 
 describe.each([
-  ['sends what is none of this protocol', 'FRAME_INVALID', (socket: Socket): unknown => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ['sends another protocol', 'FRAME_INVALID', (socket: Socket): unknown => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')],
   ['ends each connection', 'CONNECTION_LOST', (socket: Socket): unknown => socket.end()],
-] as const)('whoever listens there and %s', (_, code, talk) => {
-  it('is told of once, however often it is dialled, and is there again with the first frame', async () => {
+] as const)('a server in the place of the brewer that %s', (_, code, talk) => {
+  it('is reported as down once, however often the patron connects, and as up with the first frame', async () => {
     const rig = local();
     const brewerId = newId();
     const frame = rawFrame(TOPIC, brewerId, 'one');
@@ -208,8 +208,8 @@ describe.each([
   });
 });
 
-describe('a patron', () => {
-  it('reports a brewer that it cannot reach, as a sentence and as a state, and that it can again', async () => {
+describe('a local patron', () => {
+  it('reports once, as an error and as a state, that it cannot reach a brewer, and the state when it can again', async () => {
     const dir = directory();
     const rig = local({ directory: dir });
     const brewerId = newId();
@@ -225,7 +225,7 @@ describe('a patron', () => {
     expect(rig.errors).toHaveLength(1);
   });
 
-  it('that waits to dial again does so at once when it is woken, and has one connection when it is woken once more', async () => {
+  it('that waits to reconnect does so at once when it is woken, and opens no second connection when it is woken again', async () => {
     const rig = local();
     vi.spyOn(Math, 'random').mockReturnValue(1);
     later(() => vi.restoreAllMocks());
@@ -243,21 +243,21 @@ describe('a patron', () => {
     for (; connections < 2; await settle()) rig.brew.wake();
     expect(await box.next()).toBe('one');
     rig.brew.wake();
-    // Connections are taken in the order in which they come.
+    // Connections are accepted in order: one that the patron had opened would be counted by then.
     const last = connect(sock.address as string);
     later(() => last.destroy());
     await once(last, 'data');
     expect([connections, box.all.length]).toEqual([3, 1]);
   });
 
-  it('waits a random time up to delayMs before it dials again, and up to twice as long after each further failure', async () => {
+  it('waits a random time up to delayMs before it reconnects, and up to twice as long after each further failure', async () => {
     const random = vi.spyOn(Math, 'random').mockReturnValue(1);
     const waits = vi.spyOn(globalThis, 'setTimeout');
     later(() => [random, waits].forEach((spy) => spy.mockRestore()));
     const { brew, error } = local();
     const details = { name: brew.name, sock: join(directory(), 'nobody.sock') };
     later(brew.startPatron({ topic: TOPIC, brewerId: newId(), patronId: newId(), details, receive: () => undefined }));
-    await error('CONNECT_FAILED'); // told of at the third
+    await error('CONNECT_FAILED'); // reported at the third failure
     expect(waits.mock.calls.map(([, ms]) => ms)).toEqual([20, 40, 80]);
   });
 });

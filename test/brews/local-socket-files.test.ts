@@ -10,7 +10,7 @@ import { pair, receiver, TOPIC } from './rig.js';
 
 // The socket files of local brewers, and their directory.
 
-/** What a process leaves behind that was killed: a socket file at which nobody listens. */
+/** Makes a socket file at which nobody listens, as a killed process leaves it. */
 function leaveStale(path: string): void {
   const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
   expect(spawnSync(process.execPath, ['-e', script]).signal).toBe('SIGKILL');
@@ -18,7 +18,7 @@ function leaveStale(path: string): void {
 }
 
 describe('socket files', () => {
-  it('lie in a directory of the user alone, and are gone when the brewer or the brew is', async () => {
+  it('are in a directory that only the user can access, and are removed when the brewer ends or the brew is closed', async () => {
     const dir = directory();
     const { brew } = local({ directory: dir });
     const [one, two] = [newId(), newId()];
@@ -35,7 +35,7 @@ describe('socket files', () => {
   it.each([
     ['XDG_RUNTIME_DIR', (dir: string) => join(dir, 'pubkeeper')],
     ['TMPDIR', (dir: string) => join(dir, `pubkeeper-${process.getuid!()}`)],
-  ])('lie at an absolute path, also where %s is relative', async (name, expected) => {
+  ])('have an absolute path, also if %s is relative', async (name, expected) => {
     const dir = dirname(directory());
     const env = { XDG_RUNTIME_DIR: '', TMPDIR: dir };
     for (const [key, value] of Object.entries({ ...env, [name]: dir })) vi.stubEnv(key, value);
@@ -49,7 +49,7 @@ describe('socket files', () => {
     expect(await path()).toBe(join(dir, `pubkeeper-${process.getuid!()}`));
   });
 
-  it('are made private again when the directory was open to others', async () => {
+  it('are in a directory that each new brew closes to other users, also if its mode was changed', async () => {
     const dir = directory();
     await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
     chmodSync(dir, 0o777);
@@ -57,7 +57,7 @@ describe('socket files', () => {
     expect(statSync(dir).mode & 0o777).toBe(0o700);
   });
 
-  it('are not made in a directory that all users share, which stays open', async () => {
+  it('are not made in a directory that all users share, and its mode does not change', async () => {
     const dir = directory();
     mkdirSync(dir);
     chmodSync(dir, 0o1777);
@@ -67,7 +67,7 @@ describe('socket files', () => {
     expect(statSync(dir).mode & 0o7777).toBe(0o1777);
   });
 
-  it('are made in the same directory again when somebody has removed that', async () => {
+  it('are made in a new directory at the same path if the former one was removed', async () => {
     const dir = directory();
     const writer = local({ directory: dir });
     await writer.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
@@ -78,7 +78,7 @@ describe('socket files', () => {
     expect(statSync(dir).mode & 0o777).toBe(0o700);
   });
 
-  it('replace a stale one of the same brewer, and remove old stale ones of others', async () => {
+  it('replace a stale file of the same brewer, and old stale files of other brewers are removed', async () => {
     const dir = directory();
     const { brew } = local({ directory: dir });
     await brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
@@ -95,7 +95,7 @@ describe('socket files', () => {
     expect(await box.next()).toBe('alive');
   });
 
-  it('are there when brewers are removed and added anew before they listen, where killed ones have left theirs', async () => {
+  it('exist after brewers are removed and added again before they listen, also if killed processes have left files at their paths', async () => {
     const dir = directory();
     const { brew, errors } = local({ directory: dir });
     await brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
@@ -106,7 +106,7 @@ describe('socket files', () => {
     const all: (BrewDetails | undefined)[] = [];
     for (const [index, brewerId] of ids.entries()) {
       const removed = brew.brewerDetails({ topic: TOPIC, brewerId });
-      // The moment in which the two meet is short.
+      // The end and the new start collide only within a few turns: try each of 20 offsets.
       for (let steps = index % 20; steps; steps--) await Promise.resolve();
       brew.endBrewer(brewerId);
       all.push(...(await Promise.all([removed, brew.brewerDetails({ topic: TOPIC, brewerId })])));
@@ -115,7 +115,7 @@ describe('socket files', () => {
     expect(all.map((one) => existsSync(one!.sock as string))).not.toContain(false);
   });
 
-  it('are not made where something else is, which stays and is named', async () => {
+  it('are not made where something else exists, which stays and is named in the error', async () => {
     const dir = directory();
     const { brew, errors } = local({ directory: dir });
     await brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
@@ -127,7 +127,7 @@ describe('socket files', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  it('are left alone while their brewer lives: the second one is registered without this brew', async () => {
+  it('are left alone while a brewer listens: a second brewer with the same id is registered without this brew', async () => {
     const dir = directory();
     const brewerId = newId();
     await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId });
@@ -136,7 +136,7 @@ describe('socket files', () => {
     expect(other.errors[0]).toMatchObject({ code: 'BREW_FAILED', message: expect.stringContaining('Another process brews at') });
   });
 
-  it.skipIf(process.platform !== 'linux')('are not asked for a sign of life in a way that a brewer takes for the patron that it waits for', async () => {
+  it.skipIf(process.platform !== 'linux')('are not probed while a brewer listens, as it would take the probe for the patron that it expects', async () => {
     const dir = directory();
     const [writer, reader] = [local({ directory: dir }), local({ directory: dir })];
     const brewerId = newId();
@@ -154,7 +154,7 @@ describe('socket files', () => {
 
   it.each([
     ['', ''],
-    [', also where its brewer was added anew while a patron was still there', `
+    [', also after a brewer was removed and added again while a patron was connected', `
       const { once } = await import('node:events');
       brew.startBrewer({ ...brewer, patronId: '1'.repeat(32), details });
       const accepted = brew.brew(brewer.brewerId, new Uint8Array(88));
@@ -180,7 +180,7 @@ describe('socket files', () => {
     expect(readdirSync(dir)).toEqual([]);
   });
 
-  it.skipIf(process.platform === 'win32')('are neither made nor read without a file descriptor, and that is what is said', () => {
+  it.skipIf(process.platform === 'win32')('are neither made nor connected to when no file descriptor is left, and the errors say so', () => {
     const script = `
       import { closeSync, openSync } from 'node:fs';
       import { LocalBrew } from ${JSON.stringify(new URL('../../dist/brews/local.js', import.meta.url).href)};
@@ -208,7 +208,7 @@ describe('socket files', () => {
     ]);
   });
 
-  it('are not removed when the process exits, where their brewer has ended before: another may brew there by now', () => {
+  it('of brewers that have ended are not removed when the process exits, as another process may listen there by then', () => {
     const dir = directory();
     const script = `
       import { existsSync, writeFileSync } from 'node:fs';
@@ -226,12 +226,12 @@ describe('socket files', () => {
   });
 
   it.each([
-    ['a link to elsewhere', () => directory(), (dir: string) => symlinkSync(tmpdir(), dir), 'is not a directory'],
-    ['a link to nothing', () => directory(), (dir: string) => symlinkSync(join(dir, 'nothing'), dir), 'is not a directory'],
+    ['a link to another directory', () => directory(), (dir: string) => symlinkSync(tmpdir(), dir), 'is not a directory'],
+    ['a link whose target is missing', () => directory(), (dir: string) => symlinkSync(join(dir, 'nothing'), dir), 'is not a directory'],
     ['a file', () => directory(), (dir: string) => writeFileSync(dir, ''), 'is not a directory'],
     ['a directory below a file', () => join(directory(), 'below'), (dir: string) => writeFileSync(dirname(dir), ''), 'ENOTDIR'],
-    ['a file system without directories of users', () => (process.platform === 'linux' ? '/proc/pubkeeper/sockets' : '/dev/null/sockets'), () => undefined, /ENOENT|ENOTDIR/],
-    ['too long a path', () => join(directory(), 'x'.repeat(100)), () => undefined, 'too long'],
+    ['a file system in which users cannot make directories', () => (process.platform === 'linux' ? '/proc/pubkeeper/sockets' : '/dev/null/sockets'), () => undefined, /ENOENT|ENOTDIR/],
+    ['a directory whose path is too long', () => join(directory(), 'x'.repeat(100)), () => undefined, 'too long'],
   ])('are not made in %s', async (_, where, make, words) => {
     const dir = where();
     make(dir);
