@@ -49,7 +49,7 @@ async function exchange(patron: readonly string[], brew: readonly string[], env:
 /** How long the second connection through a gate takes, in ms: longer than a client waits when it disconnects. */
 const SLOW = 3000;
 
-/** A proxy of a broker: connects the first client, the brewer, at once, and the next after `SLOW`, or drops it when `left` tells that the brewer has ended. */
+/** A proxy of a broker: connects the first client, the brewer, at once, and the next after `SLOW` ms, unless `left` drops it before. */
 async function slowGate(port: number, left: AbortSignal): Promise<{ port: number; close: () => void }> {
   let connections = 0;
   const sockets = new Set<Socket>();
@@ -174,7 +174,7 @@ describe('--brew', () => {
     expect([code, stderr]).toEqual([2, expect.stringMatching(words)]);
   });
 
-  it('is parsed in order, and split only at the first "="', () => {
+  it('keeps its order if it is repeated, and is split only at the first "="', () => {
     expect(parseBrew('websocket', parseBrew('nats=nats://a:1,nats://b:2'))).toEqual([
       { name: 'nats', address: 'nats://a:1,nats://b:2' },
       { name: 'websocket', address: undefined },
