@@ -120,7 +120,7 @@ describeInChromium('in Chromium', () => {
     await context.close();
   });
 
-  it('BroadcastChannelBrew: a page stays in the back/forward cache while messages are brewed, and gets the last value when it is back', async () => {
+  it('BroadcastChannelBrew: a page stays in the back/forward cache while others brew, and then gets the last value', async () => {
     // Puppeteer, as Playwright disables the back/forward cache.
     const cached = await puppeteer.launch({ executablePath: findChromium()!, ignoreDefaultArgs: ['--disable-back-forward-cache'], args: [...quietArgs] });
     try {

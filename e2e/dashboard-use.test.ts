@@ -173,7 +173,7 @@ describeInChromium('the dashboard for all users', () => {
       await page.setViewportSize({ width, height: 900 });
       await dashboard.settled();
       const boxes = await page.locator('.topics, .message, .card').evaluateAll((elements) => elements.map((element) => element.getBoundingClientRect().toJSON() as DOMRect));
-      // All panels are there, and the first two are in a row.
+      // All panels are visible, and the first two are in a row.
       expect(boxes.filter(({ width, height }) => width > 100 && height > 100)).toHaveLength(5);
       expect([boxes[1]!.top, Math.round(boxes[1]!.left)]).toEqual([boxes[0]!.top, Math.round(boxes[0]!.right)]);
       const overlaps = boxes.flatMap((a, index) => boxes.slice(index + 1).filter((b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1));

@@ -42,7 +42,7 @@ interface Outcome {
   readonly error?: string;
 }
 
-/** Makes an expression whose promise always resolves, as each driver loses another part of a rejection in a page. */
+/** Makes an expression whose promise always resolves, as each driver loses the reason of a rejection in its own way. */
 export const guarded = (expression: string): string =>
   `Promise.resolve().then(() => (${expression})).then(` +
   `(value) => ({ value }), (error) => ({ error: String((error && error.stack) || error) + ' ' + String(error) }))`;

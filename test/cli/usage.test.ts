@@ -157,7 +157,7 @@ describe('help', () => {
   });
 
   it('names every flag of every command', async () => {
-    /** The command whose help is asked for, and that help. */
+    /** The command whose help is shown, and the text of the help. */
     const helpOf = async (...args: string[]): Promise<{ command: Command; stdout: string }> => {
       const shown = vi.spyOn(Command.prototype, 'outputHelp');
       const { stdout } = await run([...args, '--help']);
