@@ -15,7 +15,7 @@ import { findProgram, mosquitto, nats, type Running } from '../test/brews/proces
 import { findChromium, launchChromium, quietArgs } from './browsers.js';
 import { describeInChromium } from './engines.js';
 
-// The brews of browsers in a browser, put together by a bundler as an application would: tabs with each other, and with Node.
+// The brews for browsers in a browser, bundled as in an application: messages between tabs, and from Node to a tab.
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const natsServer = findProgram('nats-server');
@@ -40,7 +40,7 @@ beforeAll(async () => {
       configFile: false,
       logLevel: 'error',
       build: { lib, outDir, minify: false, rolldownOptions: { output: { codeSplitting: false } } },
-      // Libraries that were written for Node look for these in vain.
+      // Libraries that were written for Node expect these, which browsers do not have.
       define: { 'process.env.NODE_ENV': '"production"', global: 'globalThis' },
     });
     const code = readFileSync(join(outDir, 'bundle.js'));
@@ -67,7 +67,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((each) => each.kill()));
 });
 
-/** Runs `script` in a page of the origin, with `pk` (the bundle) and `server`; it may await. */
+/** Runs `script`, which may await, in a page of the origin. `script` can use `pk` (the bundle) and `server`. */
 async function inPage(page: Page, script: string): Promise<unknown> {
   if (page.url() === 'about:blank') await page.goto(origin);
   return page.evaluate(`(async () => { const pk = await import('/bundle.js'); const server = '${server.url}'; ${script} })()`);
@@ -92,7 +92,7 @@ const gotAll = async (page: Page): Promise<unknown> => {
 };
 
 describeInChromium('in Chromium', () => {
-  it('BroadcastChannelBrew: two tabs of one origin', async () => {
+  it('BroadcastChannelBrew delivers messages between two tabs of one origin', async () => {
     const context = await browser.newContext();
     const [one, two] = [await context.newPage(), await context.newPage()];
     const brew = 'new pk.BroadcastChannelBrew()';
@@ -102,7 +102,7 @@ describeInChromium('in Chromium', () => {
     await context.close();
   });
 
-  it('BroadcastChannelBrew: a worker of a page, which is told the scope', async () => {
+  it('BroadcastChannelBrew in a worker needs the scope of its page, and then has the same name', async () => {
     const context = await browser.newContext();
     const page = await context.newPage();
     await inPage(
@@ -120,8 +120,8 @@ describeInChromium('in Chromium', () => {
     await context.close();
   });
 
-  it('BroadcastChannelBrew: a page stays in the back/forward cache, whatever is brewed meanwhile', async () => {
-    // Playwright does without that cache.
+  it('BroadcastChannelBrew: a page stays in the back/forward cache while others brew, and then gets the last value', async () => {
+    // Puppeteer, as Playwright disables the back/forward cache.
     const cached = await puppeteer.launch({ executablePath: findChromium()!, ignoreDefaultArgs: ['--disable-back-forward-cache'], args: [...quietArgs] });
     try {
       const run = async (page: Awaited<ReturnType<typeof cached.newPage>>, script: string): Promise<unknown> => {
@@ -131,7 +131,7 @@ describeInChromium('in Chromium', () => {
       const writes = `const say = async (text) => { brewer.brewText(text); while (!got.includes(text)) await new Promise((resolve) => setTimeout(resolve)); };`;
       const [one, two] = [await cached.newPage(), await cached.newPage()];
       await run(one, listen('new pk.BroadcastChannelBrew()', 'cache.*'));
-      // Reads itself, so that it goes on when the other page is left.
+      // This page reads its own topic, so that it can brew when the other page is in the cache.
       await run(two, `${listen('new pk.BroadcastChannelBrew()', 'cache.*')}
         globalThis.brewer = client.addBrewer('cache.two');
         while (brewer.patrons.size < 2) await new Promise((resolve) => brewer.on('added', resolve));
@@ -165,21 +165,21 @@ describeInChromium('in Chromium', () => {
     }
   };
 
-  it.skipIf(!natsServer)('NatsBrew: by WebSocket, from Node by TCP', async () => {
+  it.skipIf(!natsServer)('NatsBrew delivers messages from Node over TCP to a page over WebSocket', async () => {
     const broker = await nats(natsServer!);
     running.push(broker);
     const node = new NatsBrew({ url: broker.tcp, alternatives: [broker.ws] });
     await withNode(await browser.newPage(), 'nats.one', 'new pk.NatsBrew()', node);
   });
 
-  it.skipIf(!mosquittoServer)('MqttBrew: by WebSocket, from Node by TCP', async () => {
+  it.skipIf(!mosquittoServer)('MqttBrew delivers messages from Node over TCP to a page over WebSocket', async () => {
     const broker = await mosquitto(mosquittoServer!);
     running.push(broker);
     const node = new MqttBrew({ url: broker.tcp, alternatives: [broker.ws] });
     await withNode(await browser.newPage(), 'mqtt.one', 'new pk.MqttBrew()', node);
   });
 
-  it('LocalBrew says that it is for Node', async () => {
+  it('LocalBrew throws an error that says that it needs Node', async () => {
     const page = await browser.newPage();
     const said = await inPage(page, 'try { new pk.LocalBrew(); } catch (error) { return [error.code, error.message]; }');
     expect(said).toEqual(['OPTION_INVALID', expect.stringMatching(/^LocalBrew needs Node/)]);

@@ -26,7 +26,7 @@ describeInChromium('the bundles in Chromium', () => {
     await page.addScriptTag({ content: bundle('pubkeeper.umd.min.js') });
     const umd = await page.evaluate('Object.keys(Pubkeeper).sort()');
     const url = `data:text/javascript;base64,${Buffer.from(bundle('pubkeeper.esm.min.js')).toString('base64')}`;
-    // A string: vitest rewrites an import() in a function to a helper that no page has.
+    // A string, as vitest rewrites import() in a function to a helper that does not exist in the page.
     const esm = await page.evaluate(`import(${JSON.stringify(url)}).then((module) => Object.keys(module).sort())`);
     expect(umd).toContain('PubkeeperClient');
     expect(esm).toEqual(umd);

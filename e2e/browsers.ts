@@ -25,7 +25,7 @@ export function findChromium(): string | null {
   return ['/usr/bin/chromium', chromium.executablePath()].find((path) => existsSync(path)) ?? null;
 }
 
-/** `args` are added to those that keep it quiet. */
+/** Launches Chromium; `args` are added to {@link quietArgs}. */
 export async function launchChromium({ args = [], ...options }: LaunchOptions = {}): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === null) {

@@ -8,7 +8,7 @@ export interface Certificate {
   readonly cert: string;
 }
 
-/** A certificate for loopback that nobody trusts, made anew for each run; undefined without openssl. */
+/** Makes a self-signed certificate for loopback; undefined without openssl. */
 export function makeCertificate(): Certificate | undefined {
   const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-tls-'));
   const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];

@@ -7,15 +7,15 @@ import { createServer, type PubkeeperServer } from '../src/server/index.js';
 import { type Engine, engineKinds, type EnginePage, titleOf, warnOfMissing } from './engines.js';
 import { ResultTable } from './table.js';
 
-// The dashboard of demo/compat: the same page in each engine, once with the script tag of old, and once with ES modules
-// as they are published, joined by nothing but an import map.
+// The dashboard of demo/compat: the same page in each engine, once with the script tag of the old SDK, and once with the published
+// ES modules, connected only by an import map.
 
 warnOfMissing();
 const table = new ResultTable('old dashboard');
 
 const read = (path: string): Buffer => readFileSync(new URL(`../${path}`, import.meta.url));
 const SCRIPT_TAG = '<script src="pubkeeper-compat.umd.min.js"></script>\n  <script src="app.js"></script>';
-// What a bundler would read in the package.json of each.
+// What a bundler reads in the package.json of each package.
 const IMPORTS = {
   'pubkeeper/compat': '/dist/compat/index.js',
   '#platform': '/dist/platform/browser.js',
@@ -45,7 +45,7 @@ const settings = engineKinds.map((kind) => ({ kind, title: titleOf(kind) }));
 
 describe.each(settings)('the old dashboard in $title', ({ kind }) => {
   const isMissing = kind.missing() !== null;
-  // No hook runs for a test that is skipped.
+  // Hooks do not run for skipped tests: fill the table here.
   if (isMissing) table.set('ALL OF THEM', kind.name, 'SKIPPED');
   let engine: Engine | undefined;
   const clean: (() => Promise<unknown>)[] = [];
@@ -66,7 +66,7 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
       tokens: { [token]: [{ topic: '**', read: true, write: true }] },
       http(request: IncomingMessage, response: ServerResponse) {
         const path = new URL(request.url ?? '/', 'http://any').pathname;
-        // The import map stands in the page itself.
+        // The import map is an inline script.
         if (loading === MODULES) response.removeHeader('Content-Security-Policy');
         const type = path === '/' ? '.html' : extname(path);
         response.setHeader('Content-Type', TYPES[type] ?? 'application/json');
@@ -85,7 +85,7 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
     return client;
   }
 
-  /** A page in a tab of its own, which is closed when its server still runs: it does not come back to a later one. */
+  /** A page in a new tab. The tab is closed before its server, so that it does not reconnect to a later server. */
   async function open(server: PubkeeperServer): Promise<EnginePage> {
     const page = await engine!.open(`http://127.0.0.1:${server.port}/`);
     clean.push(() => page.close());
@@ -109,7 +109,7 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
     ['by script tag', SCRIPT_TAG],
     ['as ES modules', MODULES],
   ])('%s', (_name, loading) => {
-    it.skipIf(isMissing)('connects, shows what is brewed, brews, and comes back', async () => {
+    it.skipIf(isMissing)('connects, shows messages, brews, and reconnects', async () => {
       const server = await serve(loading);
       const page = await open(server);
       await until(page, status('connected'));
@@ -124,7 +124,7 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
       const noted = new Promise<string>((resolve) => peer.addPatron('demo.note', (_data, message) => resolve(message.text())));
       await until(page, `!document.getElementById('send').disabled`);
       await page.evaluate(`document.getElementById('note').value = 'grüezi', document.getElementById('form').requestSubmit()`);
-      // The page itself reads it too: that is the first match of its brewer.
+      // The page reads this topic too, so its brewer is matched at first with the page itself.
       expect(await noted).toBe('grüezi');
       await until(page, `${valueOf('demo.note')} === 'grüezi'`);
 
@@ -133,7 +133,7 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
 
       await server.close();
       await until(page, status('reconnecting'));
-      // As `npm start` does, it has made a new token.
+      // The restarted server has a new token, as with `npm start`.
       const again = await serve(loading, server.port, 'anew');
       await until(page, status('connected'));
       const second = await peerOf(again, 'anew');
@@ -149,7 +149,7 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
     });
   });
 
-  it.skipIf(isMissing)('the script tag sets the two globals of old, and nothing else', async () => {
+  it.skipIf(isMissing)('the script tag defines the two globals of the old SDK, and nothing else', async () => {
     const server = await serve('');
     const page = await open(server);
     const added = await page.evaluate(`(() => {

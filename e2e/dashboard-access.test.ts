@@ -5,8 +5,8 @@ import { Dashboard, patient } from './dashboard-kit.js';
 import { describeInChromium } from './engines.js';
 
 /**
- * What axe-core finds, each as its rule and the element. The name of a topic's row says in words what its columns show in short
- * ("1.2K"), which a rule for speech input takes for another name.
+ * The findings of axe-core, each with its rule and element. The rule for speech input is off: a topic's row shows short numbers
+ * ("1.2K") that its accessible name writes out, which the rule takes for a different name.
  */
 async function faults(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
@@ -21,11 +21,11 @@ const screens = [
   ['dark', 390],
 ] as const;
 
-describeInChromium('the dashboard has nothing that axe-core finds fault with', () => {
+describeInChromium('the dashboard', () => {
   const dashboard = new Dashboard();
 
-  it.each(screens)('in the %s theme, %i px wide', async (colorScheme, width) => {
-    // The page runs no scripts but its own: axe-core is let in from outside.
+  it.each(screens)('has no violations that axe-core finds, in the %s theme and %i px wide', async (colorScheme, width) => {
+    // The page's policy allows only its own scripts, so axe-core needs `bypassCSP`.
     const page = await dashboard.open({ colorScheme, viewport: { width, height: 900 }, bypassCSP: true });
     await dashboard.expectState('Connected');
     await expect.poll(() => dashboard.messages(), patient).toBeGreaterThan(0);
@@ -48,7 +48,7 @@ describeInChromium('the dashboard has nothing that axe-core finds fault with', (
     expect(await faults(page), 'without a connection').toEqual([]);
   });
 
-  it('draws charts in forced colours, whatever theme was chosen before', async () => {
+  it('draws charts in forced colours, also when a theme was chosen before', async () => {
     const page = await dashboard.open({ colorScheme: 'light' });
     await dashboard.expectState('Connected');
     await page.locator('#theme').click();
@@ -56,7 +56,7 @@ describeInChromium('the dashboard has nothing that axe-core finds fault with', (
     expect(await page.locator('#theme').getAttribute('title')).toBe('Theme: dark');
     await dashboard.select(dashboard.memory);
     await page.getByTitle('Chart percent').click();
-    /** How many pixels of the chart are just as dark as text on a page of these colours. */
+    /** How many pixels of the chart are black, the colour of text in forced colours. */
     const black = () =>
       page.locator('.chart canvas').evaluate((canvas: HTMLCanvasElement) => {
         const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true })!;

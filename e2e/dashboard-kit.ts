@@ -7,12 +7,12 @@ import type { Demo } from './demo.js';
 
 export const patient = { timeout: 20_000 };
 
-/** What a test of the dashboard works with. Registers the hooks that start a browser and the demo, and end them. */
+/** Tools for tests of the dashboard. The constructor registers hooks that start a browser and the demo, and end them. */
 export class Dashboard {
   browser!: Browser;
   demo!: Demo;
   page!: Page;
-  /** What the console of the page said that it should not. */
+  /** Errors and warnings of the page, in its console or uncaught. */
   complaints: string[] = [];
   readonly #clients: PubkeeperClient[] = [];
 
@@ -41,7 +41,7 @@ export class Dashboard {
     return page;
   }
 
-  /** A client in this process. */
+  /** Connects a client of this process to the demo. */
   async connect(): Promise<PubkeeperClient> {
     const client = new PubkeeperClient({ server: this.demo.server, token: this.demo.token });
     this.#clients.push(client);
@@ -58,9 +58,9 @@ export class Dashboard {
     return expect.poll(() => this.page.locator('#state').textContent(), patient).toBe(state);
   }
 
-  /** Resolves when the panels have stayed as they are for longer than any view waits before it draws again. */
+  /** Resolves when the panels have not changed for longer than any view waits before it draws again. */
   async settled(): Promise<void> {
-    // A string: vitest rewrites functions. 15 frames are 250 ms where frames come fast, and more elsewhere; views wait 160 ms.
+    // A string, as vitest rewrites functions. 15 frames take 250 ms or more; views wait 160 ms.
     await this.page.evaluate(`new Promise((resolve) => {
       const measure = () => {
         const panels = [...document.querySelectorAll('main, .topics, .message, .card, .chart, canvas')];
@@ -84,7 +84,7 @@ export class Dashboard {
     return this.page.locator(`.row[title="${topic}"]`);
   }
 
-  /** How many messages the page has got from below a level of the tree. */
+  /** How many messages the page has received on topics below a level of the tree. */
   async messages(level = 'host'): Promise<number> {
     const label = await this.row(level).getAttribute('aria-label', { timeout: 5000 }).catch(() => null);
     return Number(/([\d,]+) messages/.exec(label ?? '')?.[1]?.replaceAll(',', '') ?? 0);

@@ -7,13 +7,13 @@ import { RELAY_1 } from '../src/core/relay.js';
 import { Dashboard, patient } from './dashboard-kit.js';
 import { describeInChromium } from './engines.js';
 
-// With UPDATE_SCREENSHOTS=1 it makes the screenshots in docs.
+// UPDATE_SCREENSHOTS=1 makes the screenshots in docs.
 const picture = process.env['UPDATE_SCREENSHOTS'] === '1';
 
 describeInChromium('the dashboard under load', () => {
   const dashboard = new Dashboard();
   const screenshot = async (name: string) => {
-    // By then the charts have something to show.
+    // After that many messages the charts have something to show.
     const before = await dashboard.messages('plant');
     await expect.poll(() => dashboard.messages('plant'), { timeout: 40_000 }).toBeGreaterThan(before + 16_000);
     const directory = fileURLToPath(new URL('../docs/', import.meta.url));
@@ -21,7 +21,7 @@ describeInChromium('the dashboard under load', () => {
     await dashboard.page.screenshot({ path: `${directory}${name}` });
   };
 
-  it.each(['light', 'dark'] as const)('stays smooth and bounded at 2,000 messages a second (%s)', { timeout: 120_000 }, async (colorScheme) => {
+  it.each(['light', 'dark'] as const)('draws smoothly and keeps its size at 2,000 messages a second (%s)', { timeout: 120_000 }, async (colorScheme) => {
     const client = await dashboard.connect();
     const topics = ['press', 'paint', 'weld', 'pack'].flatMap((hall) => Array.from({ length: 20 }, (_, index) => `plant.${hall}.robot-${index + 1}`));
     const brewers = topics.map((topic) => client.addBrewer(topic));
@@ -33,7 +33,7 @@ describeInChromium('the dashboard under load', () => {
       cycle: Math.floor(at * 4),
       state: at % 6 < 0.5 ? 'waiting' : 'running',
     });
-    // A brewer may be matched a moment before its patron has joined the relay: what counts begins when all are there.
+    // A brewer may be matched shortly before its patron has joined the relay: measure when all topics have come.
     const arrived = async () => {
       await Promise.all(brewers.map((brewer) => brewer.brewJSON(value(0))));
       return Number(await page.locator('#total-topics').textContent());
@@ -51,12 +51,12 @@ describeInChromium('the dashboard under load', () => {
     const start = performance.now();
     let brewed = 0;
     const timer = setInterval(() => {
-      // Not more than the relay lets wait for a reader that a busy machine has slowed down.
+      // No more than the relay keeps for a reader that is slow on a busy machine.
       const due = Math.min(2 * (performance.now() - start), picture ? Infinity : 20_000);
       for (; brewed < due; brewed++) void brewers[brewed % brewers.length]!.brewJSON(value(brewed / 2000));
     }, 5);
     try {
-      // A string: vitest rewrites functions. Frames are counted beside the dashboard's own count of what it drew.
+      // A string, as vitest rewrites functions. Counts the browser's frames, to compare with the dashboard's count of those that it drew.
       const measured = (await page.evaluate(`new Promise((resolve) => {
         const { stats } = pubkeeperDashboard;
         const from = stats.frames;
@@ -75,7 +75,7 @@ describeInChromium('the dashboard under load', () => {
       expect(after).toBeLessThan(1500);
       expect(after - before).toBeLessThan(250);
       if (picture) return await screenshot(`dashboard-${colorScheme}.png`);
-      // Nothing is left behind: what was brewed has come, as soon as the flood is over.
+      // No message is lost: all have come as soon as the flood is over.
       await expect.poll(() => brewed, patient).toBe(20_000);
       await expect.poll(total, { timeout: 40_000 }).toBe(settled + brewed);
       expect(await page.locator('#payload').textContent()).toContain('"torque"');
@@ -85,7 +85,7 @@ describeInChromium('the dashboard under load', () => {
     }
   });
 
-  it('keeps little of what a stranger sends whom nobody understands', { timeout: 60_000 }, async () => {
+  it('keeps little of frames that it cannot decrypt, as from a stranger at the relay', { timeout: 60_000 }, async () => {
     const client = await dashboard.connect();
     const page = await dashboard.open();
     const brewer = client.addBrewer('junk.here');
@@ -96,7 +96,7 @@ describeInChromium('the dashboard under load', () => {
     };
     await expect.poll(seen, patient).toBe(1);
 
-    // Whoever reaches an open relay may publish in a brewer's name, but has no key.
+    // Anybody who reaches an open relay may publish in a brewer's name, but has no key.
     const stranger = new WebSocket(dashboard.demo.server.replace(/ws$/, 'brew'), [RELAY_1]);
     await new Promise((resolve) => stranger.once('open', resolve));
     const frame = Buffer.alloc(88 + 500_000);

@@ -5,7 +5,7 @@ import { createServer } from '../src/server/index.js';
 import { Dashboard, patient } from './dashboard-kit.js';
 import { describeInChromium } from './engines.js';
 
-describeInChromium('the dashboard tells', () => {
+describeInChromium('the dashboard shows', () => {
   const dashboard = new Dashboard();
   const says = (id: string) => expect.poll(() => dashboard.page.locator(`#${id}`).textContent(), patient);
   const later: (() => unknown)[] = [];
@@ -13,7 +13,7 @@ describeInChromium('the dashboard tells', () => {
     for (const run of later.splice(0).reverse()) await run();
   });
 
-  /** A server on which nobody else reads, with a dashboard and one client. */
+  /** A server with a dashboard and one client, which nobody else uses. */
   async function quiet() {
     const server = await createServer({ port: 0, http: dashboardHandler({ token: () => server.token }) });
     later.push(() => server.close());
@@ -30,21 +30,21 @@ describeInChromium('the dashboard tells', () => {
     await page.locator('#connect-submit').click();
   };
 
-  it('that a server does not take a pattern, and not that nobody brews there', async () => {
+  it('an error and not an empty list when a server refuses a pattern, and keeps its former session', async () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);
     await connectWith(Array(9).fill('**').join('.'));
     await says('connect-error').toContain('A pattern has at most 8 times "**" here, not 9: use fewer.');
     expect(await page.locator('#connect-pattern').getAttribute('aria-invalid')).toBe('true');
     await page.locator('#connect-cancel').click();
-    // What ran before goes on.
+    // The former session continues.
     const before = await dashboard.messages();
     await expect.poll(() => dashboard.messages(), patient).toBeGreaterThan(before);
     expect(await page.locator('#state').textContent()).toBe('Connected');
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('what it missed, of which what was brewed before it came is nothing', async () => {
+  it('how many messages it missed, without those that were brewed before it subscribed', async () => {
     const { client, url } = await quiet();
     const brewer = client.addBrewer('quiet.one');
     const matched = () => expect.poll(() => brewer.isMatched, patient);
@@ -63,7 +63,7 @@ describeInChromium('the dashboard tells', () => {
     await says('payload').toBe('second');
     await page.locator('#cut-relay').click();
     await expect.poll(() => page.locator('#sockets').textContent()).toContain('cut, back in');
-    // One by one: what is brewed in one tick travels together, and would all be the last value.
+    // One by one: messages of one tick travel in one frame, and all of them would be the last value.
     let heard = '';
     client.addPatron('quiet.one', (_data, message) => void (heard = message.text()));
     for (const text of ['second', 'lost', 'lost too', 'last']) {
@@ -76,7 +76,7 @@ describeInChromium('the dashboard tells', () => {
     expect((await page.locator('#log li').allTextContents()).filter((line) => line.includes('missed'))).toEqual([expect.stringContaining('2 messages missed in between')]);
   });
 
-  it('what became of a message by the name of its topic, and nothing of a connection that is another one by now', async () => {
+  it('what became of a message with its topic, also of one that waited on a connection that was replaced', async () => {
     const page = await dashboard.open();
     await dashboard.expectState('Connected');
     await connectWith('only.this');
@@ -97,7 +97,7 @@ describeInChromium('the dashboard tells', () => {
     await dashboard.expectState('Connected');
   });
 
-  it('of every value in a chart, also of one that stands between messages without it, and of one that is too large', async () => {
+  it('in a chart also a single value between messages without it, and says when a value is too large to draw', async () => {
     const { client, url } = await quiet();
     const brewer = client.addBrewer('quiet.turns');
     const page = await dashboard.open({}, url);
@@ -106,13 +106,13 @@ describeInChromium('the dashboard tells', () => {
     await page.getByTitle('Chart v').click();
     await page.getByTitle('Chart large').click();
     await expect.poll(() => page.locator('.chart-range').allTextContents()).toEqual(['min 5 · max 5', 'Too large to be drawn.']);
-    // Each on its own, so that each is a moment of its own.
+    // One by one, so that each message has its own point in time.
     for (let turn = 1; turn <= 3; turn++) {
       await brewer.brewText(`{"w": ${turn}}`);
       await expect.poll(() => page.locator('#payload').textContent(), patient).toContain(`"w": ${turn}`);
     }
     await expect.poll(() => page.locator('.chart-value').first().textContent(), patient).toBe('–');
-    // A string: vitest rewrites functions. How many dots of the screen have the colour of the line.
+    // A string, as vitest rewrites functions. Counts the pixels that have the colour of the line.
     const coloured = `(() => {
       const canvas = document.querySelector('.chart canvas');
       const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -124,7 +124,7 @@ describeInChromium('the dashboard tells', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('the largest of all values in a chart, also where more come at once than a history keeps', async () => {
+  it('the minimum and maximum of a chart, also when more values come at once than a history keeps', async () => {
     const { client, url } = await quiet();
     const brewer = client.addBrewer('quiet.burst');
     const page = await dashboard.open({}, url);
@@ -137,12 +137,12 @@ describeInChromium('the dashboard tells', () => {
     await expect.poll(() => page.locator('.chart-range').textContent()).toBe('min -7 · max 99');
   });
 
-  it('of a message beside its charts, however many, and never takes the bar away', async () => {
+  it('the message beside many charts, and always the bar at the top, on screens of each size', async () => {
     const { client, url } = await quiet();
     const brewer = client.addBrewer('quiet.numbers');
     const page = await dashboard.open({ viewport: { width: 1280, height: 800 } }, url);
     await expect.poll(() => brewer.isMatched, patient).toBe(true);
-    // What is near the next in the last of many digits needs wide labels.
+    // Values that differ only in the last of many digits need wide labels.
     for (const a of [1_601_700_000, 1_601_720_000]) await brewer.brewJSON({ a, b: 2, c: 3, d: 4 });
     for (const name of ['a', 'b', 'c', 'd']) await page.getByTitle(`Chart ${name}`, { exact: true }).click();
     await expect.poll(() => page.locator('.chart canvas').count(), patient).toBe(4);
@@ -162,7 +162,7 @@ describeInChromium('the dashboard tells', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('sizes on one line, and what is in its fields without a cut', async () => {
+  it('sizes on one line, and the texts of its fields in full', async () => {
     const { client, url } = await quiet();
     const brewer = client.addBrewer('quiet.large');
     const page = await dashboard.open({ viewport: { width: 820, height: 1180 } }, url);

@@ -17,14 +17,14 @@ describeInChromium('the dashboard in trouble', () => {
     for (const run of later.splice(0).reverse()) await run();
   });
 
-  /** A server with a dashboard, which a test may end. */
+  /** Starts a server with a dashboard; a test may close it. */
   async function serve(port = 0): Promise<PubkeeperServer> {
     const server: PubkeeperServer = await createServer({ port, http: dashboardHandler({ token: () => server.token }) });
     later.push(() => server.close());
     return server;
   }
 
-  /** A server of another kind. */
+  /** Starts a TCP server that is not a Pubkeeper server, and returns its port. */
   async function strange(connected: (socket: Socket) => void, port = 0): Promise<number> {
     const sockets = new Set<Socket>();
     const server = createTcp((socket) => {
@@ -41,7 +41,7 @@ describeInChromium('the dashboard in trouble', () => {
 
   const pageOf = ({ port }: PubkeeperServer) => `http://127.0.0.1:${port}/`;
 
-  it('does not send what the server would not take, and tells what a server did not take', async () => {
+  it('does not send a message that is longer than the server accepts, and reports one that the server refused', async () => {
     const page = await dashboard.open();
     await dashboard.expectState('Connected');
     const brew = async () => {
@@ -62,7 +62,7 @@ describeInChromium('the dashboard in trouble', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('finds everything as it was left when it connects again, and takes the log along to another server', async () => {
+  it('keeps the selection, charts and log when it connects again, and only the log with another server', async () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);
     await page.getByTitle('Chart percent').click();
@@ -70,7 +70,7 @@ describeInChromium('the dashboard in trouble', () => {
     const toggle = page.locator('#toggle-connection');
     await toggle.click();
     await dashboard.expectState('Disconnected');
-    // What is greyed out does nothing. A socket is closed when both ends have said so.
+    // A disabled button does nothing. The button is disabled when both ends have closed the socket.
     await expect.poll(() => page.locator('#cut-relay').getAttribute('aria-disabled')).toBe('true');
     await page.locator('#cut-relay').click({ force: true });
     await toggle.click();
@@ -91,7 +91,7 @@ describeInChromium('the dashboard in trouble', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('shows that it dials, and can be stopped', async () => {
+  it('shows that it is connecting, and lets the user cancel', async () => {
     const server = await serve();
     const page = await dashboard.open({}, pageOf(server));
     await dashboard.expectState('Connected');
@@ -108,13 +108,13 @@ describeInChromium('the dashboard in trouble', () => {
     await says('toggle-connection').toBe('Connect');
   });
 
-  it('says that a server is gone, and is back with it, also from the form', async () => {
+  it('says that a server does not answer, and reconnects when it is back with a new token, also after the form was used', async () => {
     const first = await serve();
     const page = (dashboard.page = await dashboard.browser.newPage());
     await page.clock.install();
     await page.goto(pageOf(first));
     await dashboard.expectState('Connected');
-    // The form was used on the page's own server.
+    // Connect to the page's own server, by the form.
     await page.locator('#other-server').click();
     await page.locator('#connect-pattern').fill('*');
     await page.locator('#connect-submit').click();
@@ -156,7 +156,7 @@ describeInChromium('the dashboard in trouble', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('is whole without a session, and tells why it has none', async () => {
+  it('works without a session, and says why it has none', async () => {
     const page = (dashboard.page = await dashboard.browser.newPage());
     const reason = 'The server shows its token only on its own machine.';
     await page.route('**/dashboard.json', (route) => route.fulfill({ json: { server: dashboard.demo.server, reason } }));
@@ -172,7 +172,7 @@ describeInChromium('the dashboard in trouble', () => {
     await page.locator('#connect').waitFor();
   });
 
-  it('knows servers that take the connection, and are none of ours', async () => {
+  it('recognises WebSocket servers that are not Pubkeeper servers', async () => {
     const page = (dashboard.page = await dashboard.browser.newPage());
     await page.clock.install();
     await page.route('**/dashboard.json', (route) => route.fulfill({ json: { server: dashboard.demo.server } }));
@@ -202,7 +202,7 @@ describeInChromium('the dashboard in trouble', () => {
     await says('connect-error').toContain('it does not speak Pubkeeper');
   });
 
-  it.runIf(byAddress)('tells on a plain page of a LAN why it needs a token, copies there, and leaves the console clean', async () => {
+  it.runIf(byAddress)('on a plain http page of a LAN says why it needs a token, copies topics, and logs no warnings', async () => {
     const { address } = byAddress!;
     const tokens = { t: [{ topic: '**', read: true, write: true }] };
     const server = await createServer({ port: 0, host: address, tokens, http: dashboardHandler({ token: 't' }) });
@@ -236,7 +236,7 @@ describeInChromium('the dashboard in trouble', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('leads a phone to where things are', async () => {
+  it('on a phone moves the focus to the selected topic or the tree, and shows charts and states in full', async () => {
     const page = await dashboard.open({ viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true });
     const focused = () => page.evaluate(() => document.activeElement?.id);
     await dashboard.select(dashboard.memory);

@@ -11,10 +11,10 @@ import { describeInChromium } from './engines.js';
 
 const certificate = makeCertificate();
 
-describeInChromium('the dashboard is for everybody', () => {
+describeInChromium('the dashboard for all users', () => {
   const dashboard = new Dashboard();
 
-  it('can be walked with the keyboard', async () => {
+  it('can be used with the keyboard', async () => {
     const page = await dashboard.open();
     await dashboard.expectState('Connected');
     await dashboard.select(dashboard.memory);
@@ -37,7 +37,7 @@ describeInChromium('the dashboard is for everybody', () => {
     await page.keyboard.press('Enter');
     await expect.poll(() => page.locator('#topic').textContent()).toMatch(/\.uptime$/);
     expect(await page.locator('#tree').getAttribute('aria-activedescendant')).toBe(await page.locator('.row.active').getAttribute('id'));
-    // From a closed row of the first level the arrow leads nowhere, as there is nothing above.
+    // On a closed row of the first level the left arrow does nothing, as there is no row above.
     const client = await dashboard.connect();
     const brewer = client.addBrewer('zone.last');
     await new Promise<void>((resolve) => brewer.on('matched', () => resolve()));
@@ -50,12 +50,12 @@ describeInChromium('the dashboard is for everybody', () => {
     await page.keyboard.press('ArrowLeft');
     await expect.poll(isOpen).toBe('false');
     await page.keyboard.press('ArrowLeft');
-    // The next key finds out where that has led.
+    // The next key shows that the row is still selected.
     await page.keyboard.press('ArrowRight');
     await expect.poll(isOpen).toBe('true');
     expect(await active()).toBe('zone');
     await page.locator('#tree').press('Home');
-    // On from the tree: every stop shows where it is.
+    // After the tree, each tab stop has a visible focus.
     const stops: string[] = [];
     for (let i = 0; i < 14; i++) {
       await page.keyboard.press('Tab');
@@ -79,7 +79,7 @@ describeInChromium('the dashboard is for everybody', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('keeps the focus where things go away, and reads out nothing that changes all the time', async () => {
+  it('moves the focus to a neighbour when an element is removed, and has no live regions for changing values', async () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);
     const focused = () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.id);
@@ -96,7 +96,7 @@ describeInChromium('the dashboard is for everybody', () => {
     await page.locator('#follow').focus();
     await page.keyboard.press('Enter');
     await expect.poll(focused).toBe('history');
-    // With a filter everything is open, so the arrow leads up.
+    // With a filter all rows are open, so the left arrow moves to the parent.
     await page.locator('#filter').fill(dashboard.memory);
     await expect.poll(() => page.locator('.row').count()).toBe(3);
     await page.locator('#tree').focus();
@@ -108,7 +108,7 @@ describeInChromium('the dashboard is for everybody', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('shows what is selected, and how things are, also in forced colours', async () => {
+  it('shows selection and states also in forced colours', async () => {
     const page = await dashboard.open({ forcedColors: 'active' });
     await dashboard.select(dashboard.memory);
     const ground = (selector: string) => page.locator(selector).first().evaluate((element) => getComputedStyle(element).backgroundColor);
@@ -120,7 +120,7 @@ describeInChromium('the dashboard is for everybody', () => {
     expect(await ground('.track')).not.toBe(off);
   });
 
-  it('tells what was added from what was removed in words, and has numbers that can be hit', async () => {
+  it('marks added and removed values in words, and has numbers far enough apart to be clicked', async () => {
     const client = await dashboard.connect();
     const page = await dashboard.open();
     const brewer = client.addBrewer('changes.in.words');
@@ -129,7 +129,7 @@ describeInChromium('the dashboard is for everybody', () => {
     await brewer.brewJSON({ kept: [1, 2, 4], come: 'y' });
     await dashboard.select('changes.in.words');
     await expect.poll(() => page.locator('#diff .change').evaluateAll((rows) => rows.map((row) => row.textContent)), patient).toEqual(['kept[2]3 → 4+1', 'gone"x"removed', 'come"y"added']);
-    // WCAG 2.2 has it that circles of 24 px around the middles of two targets do not meet.
+    // WCAG 2.2: circles of 24 px around the centres of two targets must not overlap.
     const middles = await page.locator('.v.number').evaluateAll((numbers) => numbers.map((number) => number.getBoundingClientRect()).map(({ top, height }) => top + height / 2));
     expect(middles).toHaveLength(3);
     expect(Math.min(...middles.slice(1).map((middle, index) => middle - middles[index]!))).toBeGreaterThanOrEqual(24);
@@ -165,7 +165,7 @@ describeInChromium('the dashboard is for everybody', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('lays panels out side by side, and never over each other', async () => {
+  it('places its panels side by side, without overlap', async () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);
     await page.getByTitle('Chart percent').click();
@@ -173,7 +173,7 @@ describeInChromium('the dashboard is for everybody', () => {
       await page.setViewportSize({ width, height: 900 });
       await dashboard.settled();
       const boxes = await page.locator('.topics, .message, .card').evaluateAll((elements) => elements.map((element) => element.getBoundingClientRect().toJSON() as DOMRect));
-      // All of them are there, and the first two stand in a row.
+      // All panels are visible, and the first two are in a row.
       expect(boxes.filter(({ width, height }) => width > 100 && height > 100)).toHaveLength(5);
       expect([boxes[1]!.top, Math.round(boxes[1]!.left)]).toEqual([boxes[0]!.top, Math.round(boxes[0]!.right)]);
       const overlaps = boxes.flatMap((a, index) => boxes.slice(index + 1).filter((b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1));
@@ -182,7 +182,7 @@ describeInChromium('the dashboard is for everybody', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('has the theme that somebody chooses', async () => {
+  it('has the theme that the user chooses, also after a reload', async () => {
     const page = await dashboard.open({ colorScheme: 'dark' });
     const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
     const dark = await ground();
@@ -193,7 +193,7 @@ describeInChromium('the dashboard is for everybody', () => {
     expect(await ground()).toBe(dark);
   });
 
-  it('has one connection, however often and however hastily somebody connects, and none that was cancelled', async () => {
+  it('has one connection, however often and quickly the user connects, and none after a cancel', async () => {
     const other = await createPubkeeper({ port: 0, tokens: { t: [{ topic: '**', read: true }] } });
     try {
       const page = await dashboard.open();
@@ -213,7 +213,7 @@ describeInChromium('the dashboard is for everybody', () => {
       await expect.poll(() => other.stats().clients, patient).toBe(0);
       await page.evaluate(`for (let i = 0; i < 3; i++) document.getElementById('toggle-connection').click()`);
       await dashboard.expectState('Connected');
-      // What is late would have come by the time that a session more has come and gone.
+      // A late connection would have come by the time that another session has come.
       await fill(dashboard.demo.server, dashboard.demo.token);
       await page.locator('#connect-submit').click();
       await expect.poll(() => page.locator('#server').textContent(), patient).toBe(new URL(dashboard.demo.server).host);
@@ -223,7 +223,7 @@ describeInChromium('the dashboard is for everybody', () => {
     }
   });
 
-  describe('says what is wrong, and what to do', () => {
+  describe('the form', () => {
     let page: Page;
     const form = async (fill: { server?: string; token?: string; pattern?: string }) => {
       if (fill.server !== undefined) await page.locator('#connect-server').fill(fill.server);
@@ -232,7 +232,7 @@ describeInChromium('the dashboard is for everybody', () => {
       await page.locator('#connect-submit').click();
     };
     const problem = () => page.locator('#connect-error').textContent();
-    /** The page as a server would give it that has no token to tell. */
+    /** Opens the page as a server serves it that does not give its token. */
     const openWithoutToken = async () => {
       page = dashboard.page = await dashboard.browser.newPage();
       await page.route('**/dashboard.json', (route) => route.fulfill({ json: { server: dashboard.demo.server } }));
@@ -240,7 +240,7 @@ describeInChromium('the dashboard is for everybody', () => {
       await page.locator('#connect').waitFor();
     };
 
-    it('a token that is missing, one that is refused, and then the right one', async () => {
+    it('reports a missing and a refused token, and then connects with the right one', async () => {
       await openWithoutToken();
       expect(await page.locator('#connect-server').inputValue()).toBe(dashboard.demo.server);
       await form({});
@@ -254,7 +254,7 @@ describeInChromium('the dashboard is for everybody', () => {
       await expect.poll(() => page.locator('.row.is-topic').count(), patient).toBe(1);
     });
 
-    it('an address that is none, a port where nobody is, and a server of another kind', async () => {
+    it('reports a malformed address, a server that is not running, and a server of another kind', async () => {
       const strangers = createServer((_request, response) => response.end('hello'));
       const other = new WebSocketServer({ server: strangers, handleProtocols: () => false });
       await new Promise<void>((resolve) => void strangers.listen(0, '127.0.0.1', resolve));
@@ -273,7 +273,7 @@ describeInChromium('the dashboard is for everybody', () => {
       }
     });
 
-    it.runIf(certificate)('nothing, where the page and the server came by TLS, from the server or from a proxy before it', async () => {
+    it.runIf(certificate)('does not appear on an https page, also when a proxy ends TLS and the server names a ws:// address', async () => {
       const handler = dashboardHandler({ token: () => server.token });
       const server = await createPubkeeper({ port: 0, tls: certificate!, http: handler });
       try {
@@ -288,7 +288,7 @@ describeInChromium('the dashboard is for everybody', () => {
       }
     });
 
-    it('ws:// from an https page', async () => {
+    it('reports a ws:// address on an https page', async () => {
       page = dashboard.page = await dashboard.browser.newPage();
       await page.route('https://dashboard.example/**', async (route) => {
         const { pathname } = new URL(route.request().url());

@@ -7,7 +7,7 @@ describeInChromium('the dashboard', () => {
   const dashboard = new Dashboard();
   const messages = () => dashboard.messages();
 
-  it('shows live values of this machine without a form to fill, encrypted', async () => {
+  it('shows encrypted live values of this machine without any input', async () => {
     const page = await dashboard.open();
     await dashboard.expectState('Connected');
     await dashboard.select(dashboard.memory);
@@ -30,12 +30,12 @@ describeInChromium('the dashboard', () => {
     expect(hex).toMatch(/^0000 {2}([0-9a-f]{2} ){8}/);
     expect(Buffer.from(hex.match(/(?<=^[0-9a-f]{4} {2})([0-9a-f]{2} )+/gm)!.join(''), 'hex').toString('latin1')).not.toContain('used');
     await page.locator('.segmented').getByText('Hex').click();
-    // The same bytes, opened: {"used
+    // The decrypted bytes of {"used
     await expect.poll(() => page.locator('#payload').textContent(), patient).toContain('7b 22 75 73 65 64 22');
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('goes on while the control connection is cut, and comes back by itself', async () => {
+  it('receives messages while the control connection is cut, and reconnects by itself', async () => {
     const page = await dashboard.open();
     await dashboard.expectState('Connected');
     await page.getByRole('button', { name: 'Cut the control connection' }).click();
@@ -51,7 +51,7 @@ describeInChromium('the dashboard', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('comes back by itself when the server was started anew, with its new token', async () => {
+  it('reconnects by itself to a restarted server that has a new token', async () => {
     const first = await startDemo();
     await dashboard.open({}, first.page);
     await dashboard.expectState('Connected');
@@ -63,7 +63,7 @@ describeInChromium('the dashboard', () => {
       await dashboard.expectState('Connected');
       const before = await messages();
       await expect.poll(messages, patient).toBeGreaterThan(before);
-      // Those of the former server are still kept, but not listed beside those of the new one.
+      // The matches of the former server are still kept, but not listed beside those of the new one.
       const matched = () => dashboard.page.locator('#matches .name').allTextContents();
       const names = await matched();
       expect(names).toEqual([...new Set(names)]);
@@ -73,11 +73,11 @@ describeInChromium('the dashboard', () => {
     }
   });
 
-  it('gets no messages while the relay is cut, and those after it once it may come back', async () => {
+  it('gets no messages while the relay is cut, and gets new ones when the user lets it back', async () => {
     const client = await dashboard.connect();
     let elsewhere = 0;
     client.addPatron(dashboard.memory, (_data, message) => void (elsewhere += message.retained ? 0 : 1));
-    /** Until others have got what is brewed that many times, once a second. */
+    /** Waits until another client has got that many messages, one a second. */
     const rounds = async (count: number) => {
       const before = elsewhere;
       await expect.poll(() => elsewhere, patient).toBeGreaterThanOrEqual(before + count);
@@ -87,7 +87,7 @@ describeInChromium('the dashboard', () => {
     await expect.poll(messages, patient).toBeGreaterThan(0);
     await page.getByRole('button', { name: 'Cut the relay connection' }).click();
     await expect.poll(() => page.locator('#sockets').textContent()).toContain('cut, back in');
-    // What had come before it was cut is drawn by then.
+    // By then, the page has drawn the messages that came before the cut.
     await rounds(2);
     const before = await messages();
     await rounds(3);
@@ -98,7 +98,7 @@ describeInChromium('the dashboard', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('brews a message to any topic, and shows what came of it', async () => {
+  it('brews a message to any topic, and shows the result', async () => {
     const client = await dashboard.connect();
     const received: string[] = [];
     client.addPatron('workshop.**', (_data, message) => void received.push(`${message.topic} ${message.text()}`));
@@ -124,7 +124,7 @@ describeInChromium('the dashboard', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('takes topics and payloads for text, whatever they are', async () => {
+  it('shows topics and payloads as text, also when they look like HTML or have special names', async () => {
     const client = await dashboard.connect();
     const nasty = '<img src=x onerror="document.title=\'owned\'">';
     const brewers = ['__proto__.constructor', 'a.ünïcode_-', 'a.text', 'a.keys', 'a.null', 'a.cbc'].map((topic) =>
@@ -138,7 +138,7 @@ describeInChromium('the dashboard', () => {
     await Promise.all(brewers.map((brewer, index) => brewer.brewText(payloads[index]!)));
     for (const { topic, brewerId } of brewers) {
       await dashboard.select(topic);
-      // All of a message is drawn at once.
+      // All parts of a message are drawn at once.
       await expect.poll(() => page.locator('#facts dd').nth(5).getAttribute('title'), patient).toBe(brewerId);
       expect(await page.locator('img').count()).toBe(0);
     }
@@ -148,7 +148,7 @@ describeInChromium('the dashboard', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('makes a chart of a number with one click', async () => {
+  it('opens a chart of a number with one click', async () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);
     await page.getByTitle('Chart percent').click();
@@ -161,10 +161,10 @@ describeInChromium('the dashboard', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
-  it('draws a chart as soon as it is opened, and not with the next message', async () => {
+  it('draws a chart as soon as it is opened, before the next message comes', async () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);
-    // A string: vitest rewrites functions. The first frame makes room for it, the second draws.
+    // A string, as vitest rewrites functions. The first frame makes room for the chart, the second draws it.
     const drawn = await page.evaluate(`(async () => {
       const drawn = [];
       const number = document.querySelector('[title="Chart percent"]');
@@ -179,7 +179,7 @@ describeInChromium('the dashboard', () => {
     expect(drawn).toEqual([1, 1, 1, 1, 1, 1]);
   });
 
-  it('draws charts also where the browser tells a language that Intl does not know, as WebKitGTK does without a locale', async () => {
+  it('draws charts also if Intl does not know the browser\'s language, as with WebKitGTK without a locale', async () => {
     const page = await dashboard.open({}, 'about:blank');
     await page.addInitScript(`Object.defineProperty(Navigator.prototype, 'language', { get: () => 'C' })`);
     await page.goto(dashboard.demo.page);

@@ -2,19 +2,19 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { PubkeeperClient } from '../src/index.js';
 
-/** What `npm start` runs, running. */
+/** The running demo, which `npm start` starts. */
 export interface Demo {
   /** The address of the page. */
   readonly page: string;
   readonly server: string;
   readonly token: string;
-  /** What it brews. */
+  /** The topics that it brews. */
   readonly topics: readonly string[];
-  /** Ends it by a signal; resolves to its exit code. */
+  /** Ends the demo by a signal; resolves to the exit code. */
   end(signal: 'SIGINT' | 'SIGTERM'): Promise<number | null>;
 }
 
-/** Starts it, by default on a port that is free, and waits until it brews. */
+/** Starts the demo, by default on a free port, and waits until it brews. */
 export async function startDemo(port = 0): Promise<Demo> {
   const script = fileURLToPath(new URL('../demo/start.mjs', import.meta.url));
   const child = spawn(process.execPath, [script, '--port', String(port)], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -44,7 +44,7 @@ export async function startDemo(port = 0): Promise<Demo> {
   };
 }
 
-/** The topics that are brewed. */
+/** Resolves to the topics that the demo brews. */
 async function watch(server: string, token: string): Promise<string[]> {
   const client = new PubkeeperClient({ server, token });
   const live = new Map<string, number>();
@@ -52,7 +52,7 @@ async function watch(server: string, token: string): Promise<string[]> {
     client.addPatron('host.**', (_data, { topic, retained }) => {
       const count = (live.get(topic) ?? 0) + (retained ? 0 : 1);
       live.set(topic, count);
-      // All are brewed once a second, in a row: by the third time of one, each of the others has had its turn.
+      // All topics are brewed once a second, one after the other: at the third message of one, every topic has had its turn.
       if (count === 3) resolve();
     });
   });

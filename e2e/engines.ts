@@ -6,13 +6,13 @@ import { webkitKind } from './engines/webkit.js';
 
 export { INSECURE_NAME, type Engine, type EngineKind, type EnginePage } from './engines/engine.js';
 
-/** The three engines, whether they can be had here or not. */
+/** The three engines, installed or not. */
 export const engineKinds: readonly EngineKind[] = [chromiumKind, firefoxKind, webkitKind];
 
-/** The names in the titles of tests: what is skipped says why. */
+/** The engine's name for titles of tests, which says when the engine is skipped. */
 export const titleOf = (kind: EngineKind): string => kind.name + (kind.missing() ? ' (SKIPPED: not installed)' : '');
 
-/** Says loudly which engines are missing. To be called once a file, when its tests are collected. */
+/** Warns of each missing engine. Call it once in a file, while its tests are collected. */
 export function warnOfMissing(kinds = engineKinds): void {
   for (const kind of kinds) {
     const missing = kind.missing();
@@ -20,7 +20,7 @@ export function warnOfMissing(kinds = engineKinds): void {
   }
 }
 
-/** `describe` of what is tried in Chromium only; skipped loudly where there is none. */
+/** `describe` for tests in Chromium only; skipped with a warning if there is none. */
 export function describeInChromium(title: string, body: () => void): void {
   warnOfMissing([chromiumKind]);
   const isMissing = chromiumKind.missing() !== null;

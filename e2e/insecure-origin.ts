@@ -1,13 +1,13 @@
 import { networkInterfaces } from 'node:os';
 import { INSECURE_NAME } from './engines.js';
 
-/** Where a plain-http page comes from: the name that its URL has, and the address behind it. */
+/** The origin of a plain-http page: the host name in its URL, and the address behind this name. */
 export interface InsecureOrigin {
   readonly name: string;
   readonly address: string;
 }
 
-/** A name that the browsers are told is this machine: there on every machine, with or without a network. */
+/** A name that the browsers are told to resolve to this machine: works with and without a network. */
 export const byName: InsecureOrigin = { name: INSECURE_NAME, address: '127.0.0.1' };
 
 /** This machine's own address in its network: what people type on a LAN. Undefined without a network. */

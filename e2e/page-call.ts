@@ -11,7 +11,7 @@ export type Remote<Target extends Functions> = {
 export const remote = <Target extends Functions>(page: Pick<EnginePage, 'evaluate'>, global: string): Remote<Target> =>
   new Proxy({} as Remote<Target>, {
     get: (_, name) => {
-      // A promise must not take this for one.
+      // `await` must not take the proxy for a promise.
       if (name === 'then' || typeof name === 'symbol') return undefined;
       return (...args: unknown[]) => page.evaluate(`${global}.${name}(${args.map((arg) => JSON.stringify(arg)).join(', ')})`);
     },

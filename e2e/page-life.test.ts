@@ -13,7 +13,7 @@ import { inbox, matched, once, peer, serve, TOKEN } from './peer.js';
 import { html, sdkPage, serveSite, type Site } from './site.js';
 import { layWire, type Wire } from './wire.js';
 
-// What browsers do to pages, done to a real one. Puppeteer, since Playwright keeps every page visible.
+// What browsers do to pages, tested with a real page. Puppeteer, as Playwright keeps every page visible.
 
 const CYCLES = 1000;
 
@@ -23,14 +23,14 @@ describeInChromium('page life in Chromium', () => {
   beforeAll(async () => {
     browser = await puppeteer.launch({
       executablePath: findChromium()!,
-      // By default tests do without what these tests are about.
+      // Puppeteer's default arguments turn off what these tests are about.
       ignoreDefaultArgs: [
         '--disable-back-forward-cache',
         '--disable-background-timer-throttling',
         '--disable-backgrounding-occluded-windows',
         '--disable-renderer-backgrounding',
       ],
-      // Hidden tabs have their timers run once a minute, as they do after five minutes, after one second.
+      // Chromium runs the timers of a hidden tab once a minute: here already after one second instead of five minutes.
       args: [...quietArgs, '--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/1'],
     });
     site = await serveSite({ files: { '/': sdkPage('sdk', 'life'), '/other': html('Elsewhere') } });
@@ -57,7 +57,7 @@ describeInChromium('page life in Chromium', () => {
     const from = { evaluate: async <T>(expression: string): Promise<T> => unguard(await page.evaluate(guarded(expression)), expression) };
     sdk = remote<Sdk>(from, 'sdk');
     life = remote<Life>(from, 'life');
-    // Whatever Node brews goes to the page by the wire, too.
+    // Node's messages also reach the page through the wire.
     node = peer(server.url, { brews: [new WebSocketBrew({ hostname: '127.0.0.1', port: wire.port })] });
     await node.connect();
   });
@@ -91,15 +91,15 @@ describeInChromium('page life in Chromium', () => {
     await Promise.all([matched(toPage), matched(there)]);
     const text = String(Math.random());
     await toPage.brewText(text);
-    // A last value may come again to one that has come back.
+    // After a reconnect, the last value may come again.
     while ((await sdk.take(1))[0]!.text !== text);
     await there.brew(Uint8Array.of(1));
     const { data } = await fromPage.next();
     expect([...data]).toEqual([0xfe]);
-    // Everything is registered once, and matched once.
+    // Patrons and brewers are registered once, and pairs matched once.
     expect(server.stats()).toMatchObject({ clients: 2, patrons: 3, brewers: 3, matches: 3 });
   }
-  /** Another tab comes before it. */
+  /** Hides the page behind another tab. */
   async function hide(): Promise<void> {
     cover = await browser.newPage();
     await cover.bringToFront();
@@ -107,7 +107,7 @@ describeInChromium('page life in Chromium', () => {
   }
   const show = (): Promise<void> => page.bringToFront();
 
-  it('offline and online: has new sockets when the old ones died unseen', async () => {
+  it('offline and online: opens new sockets when the old ones died silently', async () => {
     await converse();
     wire.deaden();
     await page.setOfflineMode(true);
@@ -128,25 +128,25 @@ describeInChromium('page life in Chromium', () => {
     expect(await life.dialled()).toBe(2);
   });
 
-  it('a hidden tab: goes on, however rarely its timers run', async () => {
+  it('a hidden tab: receives each message and keeps its sockets, however rarely its timers run', async () => {
     await server.close();
-    // With a heartbeat so quick that throttled timers miss many.
+    // A heartbeat so short that throttled timers miss many.
     server = await serve({ port: server.port, heartbeatMs: 500 });
     await once<string>((listener) => node.on('state', listener), (state) => state === 'connected');
     await converse();
     await hide();
     await life.ticks();
     const timers = await life.timersStarted();
-    // The time is what is tested: so long that timers have been throttled for most of it.
+    // The test is about time: long enough that timers are throttled for most of it.
     const begun = Date.now();
     while (Date.now() - begun < 8000) {
       const text = String(Date.now());
       await toPage.brewText(text);
       expect(await sdk.take(1)).toMatchObject([{ text }]);
-      // The pace of the messages, and not a wait for anything.
+      // This is the pace of the messages, not a wait for an event.
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    // Throttled indeed: these would have been eighty.
+    // Timers are throttled: otherwise there would be some 80 ticks.
     expect(await life.ticks()).toBeLessThan(12);
     await show();
     await expectConversation();
@@ -154,7 +154,7 @@ describeInChromium('page life in Chromium', () => {
     expect((await life.timersStarted()) - timers).toBeLessThan(100);
   });
 
-  it('back/forward cache: lets go of its sockets, and is back without a reload', async () => {
+  it('back/forward cache: a page closes its sockets, and reconnects without a reload', async () => {
     await converse();
     await page.evaluate('globalThis.mark = 1');
     const alone = Promise.all([toPage, there].map((brewer) => once((listener) => brewer.on('unmatched', listener))));
@@ -171,7 +171,7 @@ describeInChromium('page life in Chromium', () => {
     expect(await sdk.problems()).toEqual([]);
   });
 
-  it('a frozen tab: lets go of its sockets, and is back when it is thawed', async () => {
+  it('a frozen tab: closes its sockets, and reconnects when it is resumed', async () => {
     await converse();
     await hide();
     const alone = Promise.all([toPage, there].map((brewer) => once((listener) => brewer.on('unmatched', listener))));
@@ -187,7 +187,7 @@ describeInChromium('page life in Chromium', () => {
     expect(await sdk.problems()).toEqual([]);
   });
 
-  it('a machine that slept: notices by its clock, and replaces what died meanwhile', async () => {
+  it('a machine that slept: the page notices it by the clock, and replaces sockets that died meanwhile', async () => {
     await converse();
     wire.deaden();
     await life.oversleep(3_600_000);

@@ -1,7 +1,7 @@
 import { type Brewer, type ClientOptions, type Message, PubkeeperClient } from '../src/index.js';
 import { createServer, type PubkeeperServer, type ServerOptions } from '../src/server/index.js';
 
-// The other end of what a page does: a server and a client in Node.
+// The other end for a page: a server and a client in Node.
 
 export const TOKEN = 'e2e-secret';
 
@@ -32,7 +32,7 @@ export const inState = async (client: PubkeeperClient, wanted: string): Promise<
   if (client.state !== wanted) await once<string>((listener) => client.on('state', listener), (state) => state === wanted);
 };
 
-/** Messages as they come, each to be awaited once. */
+/** Collects messages; each call of `next` takes the oldest, or waits for the next one. */
 export function inbox(): { callback: (data: Uint8Array, message: Message) => void; next: () => Promise<Message> } {
   const messages: Message[] = [];
   const readers: ((message: Message) => void)[] = [];

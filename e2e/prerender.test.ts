@@ -11,15 +11,15 @@ import { describeInChromium } from './engines.js';
 import { serve, TOKEN } from './peer.js';
 import { html } from './site.js';
 
-// A page that Chromium loads before it is visited. Nothing drives the browser here, since it does not prerender then: the pages tell by
-// requests what happens to them.
+// A page that Chromium loads before it is visited. The browser has no driver here, as Chromium does not prerender with one: the pages
+// report by requests what happens to them.
 
 const RULES = JSON.stringify({ prerender: [{ urls: ['/second'], eagerness: 'immediate' }] });
 const FIRST = html(
   `<script type="speculationrules">${RULES}</script>`,
   `<script>fetch('/visit').then(() => (location = '/second'));</script>`,
 );
-/** Its timeout is over long before it is visited. */
+/** The page's connect timeout is shorter than the time until the visit. */
 const secondPage = (server: string): string =>
   html(
     '<script src="/pubkeeper.umd.min.js"></script>',
@@ -33,7 +33,7 @@ const secondPage = (server: string): string =>
   );
 
 describeInChromium('a prerendered page in Chromium', () => {
-  it('connects when it is visited, and no timeout runs before', async () => {
+  it('connects when it is visited, and its connect timeout does not run before that', async () => {
     const server = await serve();
     const said: string[] = [];
     let visit: ServerResponse | undefined;

@@ -17,7 +17,7 @@ import { App } from './react-app/app.js';
 import type * as main from './react-app/main.js';
 import { html, serveSite, type Site } from './site.js';
 
-// An application in React's StrictMode, which mounts, unmounts and mounts again whatever it renders first.
+// An application in React's StrictMode, which mounts, unmounts and remounts each component at first.
 
 declare const probe: Probe;
 declare const app: typeof main.app;
@@ -77,7 +77,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     return { clients, patrons, brewers };
   };
 
-  it('registers each hook once, reads, renders, brews and leaves', async () => {
+  it('registers each hook once, renders messages, brews, and removes all when it is unmounted', async () => {
     const box = inbox();
     node.addPatron('react.from.*', box.callback);
     await open();
@@ -97,7 +97,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await page.click('#brew');
     expect((await box.next()).text()).toBe('clicked');
 
-    // Another pattern, another patron; the former one is gone.
+    // Another pattern makes another patron, and the former one is removed.
     await page.click('#other');
     await expect.poll(texts).toEqual([]);
     const b = node.addBrewer('react.b.x');
@@ -114,7 +114,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     expect(await page.evaluate(() => probe.problems)).toEqual([]);
   });
 
-  it('has one brewer, however often its cipher is a new function', async () => {
+  it('keeps one brewer although its cipher is a new function at each render', async () => {
     await open();
     await page.locator('#status', { hasText: /^connected$/ }).waitFor();
     await page.click('#encrypt');
@@ -122,17 +122,17 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     const before = registered();
     const told: string[] = [];
     for (const event of ['matched', 'unmatched'] as const) server.on(event, ({ topic }) => void (topic === 'react.own' && told.push(event)));
-    // What is above it renders, and with it this one.
+    // Each click renders the parent, and this component with it.
     for (const button of ['#fewer', '#more', '#other']) await page.click(button);
     expect(await page.locator('#own').textContent()).toBe('matched');
-    // The server answers in order: once it knows of the other pattern it has had its word of all before.
+    // The server handles packets in order: when it knows of the other pattern, it has told of all changes before.
     const b = node.addBrewer('react.b.x');
     await expect.poll(() => b.patrons.size).toBe(2);
     expect(told).toEqual([]);
     expect(registered()).toEqual({ ...before, brewers: before.brewers + 1 });
   });
 
-  it('renders a message also where onMessage fails, which is an error event', async () => {
+  it('renders a message although onMessage rejects, and emits an error event', async () => {
     await open();
     await page.locator('#status', { hasText: /^connected$/ }).waitFor();
     const brewer = node.addBrewer('react.a.bad');
@@ -159,7 +159,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     expect(await page.evaluate(() => probe.problems)).toEqual([]);
   });
 
-  it('keeps what it has when more or fewer are wanted', async () => {
+  it('keeps the newest messages when keep becomes smaller, and all of them when it becomes larger', async () => {
     await open();
     await page.locator('#status', { hasText: /^connected$/ }).waitFor();
     const brewer = node.addBrewer('react.a.keep');
@@ -182,7 +182,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     expect(registered().patrons).toBe(patrons);
   });
 
-  it('shows no last value twice in a component that was hidden', async () => {
+  it('shows a last value only once in a component that was hidden and is shown again', async () => {
     await open();
     await page.locator('#status', { hasText: /^connected$/ }).waitFor();
     const brewer = node.addBrewer('react.a.hide');
@@ -193,13 +193,13 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await page.click('#hide');
     await expect.poll(() => registered().patrons).toBe(patrons - 1);
     await page.click('#hide');
-    // Registered again, and given the last value again: what onMessage hears.
+    // The patron is registered again, and gets the last value again, as the calls of onMessage show.
     await expect.poll(() => page.evaluate(() => app.heard())).toBe(2);
     await brewer.brewText('after');
     await expect.poll(texts).toEqual(['before', 'after']);
   });
 
-  it('has the newest last, also where it comes later than others that have had the last values of several brewers', async () => {
+  it('shows the last values of several brewers in the order in which an earlier hook received them', async () => {
     await open();
     await page.locator('#status', { hasText: /^connected$/ }).waitFor();
     const [first, second] = [node.addBrewer('react.b.shared'), node.addBrewer('react.b.shared')];
@@ -211,12 +211,12 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     }
     await page.click('#other');
     await expect.poll(texts).toEqual(['older', 'newer']);
-    // What nobody has had is new.
+    // A message that no hook has received before comes last.
     await second.brewText('newest');
     await expect.poll(texts).toEqual(['older', 'newer', 'newest']);
   });
 
-  it('renders also where no frame comes, as in a hidden tab', async () => {
+  it('renders also without animation frames, as in a hidden tab', async () => {
     await page.addInitScript(() => {
       globalThis.requestAnimationFrame = () => 0;
     });
@@ -228,7 +228,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await page.locator('#latest', { hasText: 'while nobody looks' }).waitFor();
   });
 
-  it('stays connected as long as any provider lends the client', async () => {
+  it('stays connected while any provider has the client', async () => {
     await open();
     const status = page.locator('#status');
     await status.filter({ hasText: /^connected$/ }).waitFor();
@@ -246,13 +246,13 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await expect.poll(registered).toEqual({ clients: 1, patrons: 0, brewers: 0 });
   });
 
-  it('forgets why it could not connect once it could, and takes no other error for the end', async () => {
+  it('shows why connecting failed until it succeeds, and no other error when it is disconnected', async () => {
     await server.close();
     const { port } = server;
     await open();
     const status = page.locator('#status');
     await status.filter({ hasText: 'disconnected: CONNECT_FAILED' }).waitFor();
-    // Again by the application, which may show a button for it: why that failed is told as well.
+    // The application may try again, for example by a button: the reason of that failure is shown as well.
     expect(await page.evaluate(() => app.client.connect().catch(({ code }: { code: string }) => code))).toBe('CONNECT_FAILED');
     await status.filter({ hasText: 'disconnected: CONNECT_FAILED' }).waitFor();
     server = await serve({ port });
@@ -266,7 +266,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     expect(await page.evaluate(() => app.errors())).toContain('DATA_INVALID');
   });
 
-  it('is back with the server, and says when it is refused', async () => {
+  it('reconnects to a restarted server, and shows when its token is refused', async () => {
     await open();
     const status = page.locator('#status');
     await status.filter({ hasText: /^connected$/ }).waitFor();
@@ -278,7 +278,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await status.filter({ hasText: /^connected$/ }).waitFor();
     await expect.poll(registered).toEqual({ clients: 2, patrons: 2, brewers: 1 });
 
-    // Refused later, when it comes back.
+    // The token is refused only at the reconnect.
     const { port: same } = server;
     await server.close();
     await status.filter({ hasText: 'reconnecting' }).waitFor();

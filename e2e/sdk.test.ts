@@ -14,7 +14,7 @@ import { sdkPage, serveSite, type Site } from './site.js';
 import { ResultTable } from './table.js';
 import { makeCertificate } from './certificate.js';
 
-// One suite, each case in each engine: on a page that the browser trusts, and on one that came by plain http.
+// One suite, run in each engine: on a page that is a secure context, and on one that came by plain http.
 
 warnOfMissing();
 const table = new ResultTable('case');
@@ -22,7 +22,7 @@ const table = new ResultTable('case');
 const LOOPBACK: InsecureOrigin = { name: '127.0.0.1', address: '127.0.0.1' };
 const settings = engineKinds.flatMap((kind) => [
   { kind, title: titleOf(kind), column: kind.name, secure: true, origin: LOOPBACK },
-  // WebKitGTK has no switch for a name that leads here, and takes a page from an address as the other two do.
+  // Not for WebKitGTK: it has no switch that maps a host name to this machine, and treats a page from an address as the other two do.
   ...(kind.name === 'WebKit' ? [] : [{ kind, title: `${titleOf(kind)}, plain http`, column: `${kind.name} http`, secure: false, origin: byAddress ?? byName }]),
 ]);
 
@@ -33,7 +33,7 @@ if (!certificate) console.warn('\n!!! MIXED CONTENT IS SKIPPED: there is no open
 
 describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
   const isMissing = kind.missing() !== null;
-  // No hook runs for a test that is skipped.
+  // Hooks do not run for skipped tests: fill the table here.
   if (isMissing) table.set('ALL OF THEM', column, 'SKIPPED');
   let engine: Engine;
   let site: Site;
@@ -54,7 +54,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
   });
   beforeEach(async () => {
     if (isMissing) return;
-    // A page of its own for each case, in the same tab: that is ten times faster than a new one.
+    // A new page for each case in the same tab, which is ten times faster than a new tab.
     await page.go(`${site.url}/`);
   });
   afterEach(async ({ task }) => {
@@ -69,7 +69,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     clean.push(() => server.close());
     return server;
   }
-  /** As the page sees it: by the name that the page came by. */
+  /** The server's URL with the host name that the page was loaded from. */
   const urlOf = ({ port }: PubkeeperServer): string => `ws://${origin.name}:${port}/ws`;
 
   async function peerOf(server: PubkeeperServer): Promise<PubkeeperClient> {
@@ -78,14 +78,14 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await client.connect();
     return client;
   }
-  /** A tab of its own for what browsers themselves complain of: a console's messages may come late, and into the next page. */
+  /** A separate tab for cases in which the browser itself logs errors: they may come late, and would count for the next page. */
   async function openTab(url = `${site.url}/`): Promise<{ tab: EnginePage; sdk: Remote<Sdk> }> {
     const tab = await engine.open(url);
     const there = remote<Sdk>(tab, 'sdk');
     clean.push(() => tab.close(), () => there.end());
     return { tab, sdk: there };
   }
-  /** Nothing was refused, warned of or thrown: neither by the SDK nor by the browser. */
+  /** Expects that neither the SDK nor the browser has refused, warned of or thrown anything. */
   async function expectSilence(): Promise<void> {
     expect(await sdk.problems()).toEqual([]);
     expect(page.problems() ?? []).toEqual([]);
@@ -122,7 +122,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await expectSilence();
   });
 
-  test('nobody is there', async () => {
+  test('no server is running', async () => {
     const server = await start();
     const url = urlOf(server);
     await server.close();
@@ -132,16 +132,16 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     expect(await tab.evaluate('document.body.textContent')).toContain('check that a Pubkeeper server runs there');
   });
 
-  test('a URL that is none', async () => {
+  test('a malformed URL', async () => {
     await expect(sdk.open({ server: 'http://127.0.0.1:9898', token: TOKEN })).rejects.toThrow('server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not "http://127.0.0.1:9898".');
   });
 
-  // A browser tells a page as little as it can: only a server that picks another subprotocol is told from one that is not there.
+  // Browsers tell a page very little: it can tell only a server that selects another subprotocol from a server that is not running.
   test.each([
     ['speaks another protocol', (): string | false => 'mqtt'],
     ['speaks none', (): string | false => false],
     ['has no WebSockets', undefined],
-  ])('a server that is no Pubkeeper server: %s', async (_, handleProtocols) => {
+  ])('a server that is not a Pubkeeper server: %s', async (_, handleProtocols) => {
     const other = createHttpServer((_request, response) => response.end('hello'));
     await new Promise<void>((resolve) => other.listen(0, origin.address, resolve));
     const sockets = handleProtocols && new WebSocketServer({ server: other, handleProtocols });
@@ -170,7 +170,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     expect(await sdk.connect()).toMatchObject({ code: 'CONNECT_BLOCKED', message: expect.stringContaining("a page's policy must allow it") as string });
   });
 
-  // A page that came by http may open ws: anyway.
+  // Only in the secure columns: a page that came by http may open ws: anyway.
   const testSecure = secure ? it.skipIf(isMissing || !certificate) : () => undefined;
   testSecure('mixed content: ws: from an https: page', async () => {
     const https = await serveSite({ files: { '/': sdkPage('sdk') }, tls: certificate! });
@@ -194,7 +194,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
       expect(await sdk.take(1)).toEqual([expect.objectContaining({ topic, text: topic, brewerId: brewer.brewerId })]);
     }
     const unread = ['wild.end', 'wild.a.b.end', 'deep', 'other.a.end'].map((topic) => writer.addBrewer(topic));
-    // The server answers in order: once this one is matched, the others have their answer too.
+    // The server answers in order: when this brewer is matched, the others have been answered too.
     await matched(writer.addBrewer('deep.last'));
     expect(unread.map(({ isMatched }) => isMatched)).toEqual([false, false, false, false]);
     expect(server.stats()).toMatchObject({ brewers: 8, patrons: 2, matches: 4 });
@@ -299,7 +299,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await inState(node, 'connected');
     if ((await sdk.state()) !== 'connected') await sdk.passed('connected');
 
-    // A server that closes takes leave of one client before the other: then their pair begins anew, and a brewer is silent until it does.
+    // A closing server disconnects one client before the other, so their pair may end and begin again: wait until the brewer is matched.
     await matched(brewer);
     await brewer.brewText('after');
     expect(await sdk.take(1)).toMatchObject([{ text: 'after' }]);
@@ -313,7 +313,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
         return echoed;
       }, { timeout: 10_000 })
       .toEqual([0x00, 0xff]);
-    // Each once: nobody is registered twice by having come back.
+    // Patrons and brewers are registered once each, also after the reconnect.
     expect(second.stats()).toMatchObject({ clients: 2, patrons: 3, brewers: 3, matches: 3 });
   });
 
@@ -343,7 +343,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
   });
 });
 
-it.skipIf(engineKinds[0]!.missing())('a name that is not localhost makes a page insecure, whatever address is behind it', async () => {
+it.skipIf(engineKinds[0]!.missing())('a page from a host name other than localhost is not a secure context, even if the name leads to loopback', async () => {
   const site = await serveSite({ host: byName.address, name: byName.name, files: { '/': sdkPage('sdk') } });
   const engine = await engineKinds[0]!.launch();
   try {

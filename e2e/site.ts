@@ -38,7 +38,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.map': 'application/json',
 };
 
-/** A page with the SDK's UMD bundle by script tag, between a probe of what it uses and the code that a test calls. */
+/** A page that loads the probe, then the SDK's UMD bundle by script tag, and then the modules that a test calls. */
 export const sdkPage = (...modules: string[]): string =>
   html(
     '<script src="/page/probe.js"></script>',
@@ -54,7 +54,7 @@ export async function serveSite({ host = '127.0.0.1', name = host, files = {}, d
     const path = new URL(request.url ?? '/', 'http://any').pathname;
     const body = read(path, files, directory);
     if (policy) response.setHeader('Content-Security-Policy', policy);
-    // No error in the console for an icon that nobody made.
+    // A missing icon would be an error in the console.
     response.statusCode = body === undefined ? (path === '/favicon.ico' ? 204 : 404) : 200;
     response.setHeader('Content-Type', TYPES[extname(path) || '.html'] ?? 'application/octet-stream');
     response.end(body);
@@ -82,7 +82,7 @@ function read(path: string, files: Readonly<Record<string, string>>, directory: 
   return inDirectory && extname(inDirectory) && existsSync(inDirectory) ? readFileSync(inDirectory) : undefined;
 }
 
-/** The code in e2e/page as a browser takes it: without types. Classic scripts have nothing to export. */
+/** The code of a file in e2e/page without types, and without an empty export, which is an error in a classic script. */
 function pageCode(name: string): string {
   const source = readFileSync(fileURLToPath(new URL(`page/${name}.ts`, import.meta.url)), 'utf8');
   const { outputText } = ts.transpileModule(source, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext } });

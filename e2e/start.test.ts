@@ -6,7 +6,7 @@ import { PubkeeperClient } from '../src/index.js';
 import { startDemo } from './demo.js';
 import type { Demo } from './demo.js';
 
-// What `npm start` runs, without a browser.
+// Runs the script of `npm start`, without a browser.
 const run = (args: readonly string[], env: Record<string, string> = {}) =>
   new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
     const script = fileURLToPath(new URL('../demo/start.mjs', import.meta.url));
@@ -24,7 +24,7 @@ describe('npm start', () => {
   });
   afterAll(() => demo?.end('SIGINT'));
 
-  it('brews what this machine measures, every second, sealed', async () => {
+  it('brews measurements of this machine every second, sealed', async () => {
     const client = new PubkeeperClient({ server: demo.server, token: demo.token });
     const seen = new Map<string, { value: Record<string, number>; live: number; sealed: boolean }>();
     client.addPatron(

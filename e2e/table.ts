@@ -1,4 +1,4 @@
-// The table that an end-to-end run prints: what was tried, in which engine, and what came of it.
+// The table that an end-to-end run prints: the result of each case in each engine.
 
 /** Results of cases (rows) in engines (columns). */
 export class ResultTable {

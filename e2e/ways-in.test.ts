@@ -11,7 +11,7 @@ import { peer, serve, TOKEN } from './peer.js';
 import { html, serveSite, type Site, STRICT_POLICY } from './site.js';
 import { ResultTable } from './table.js';
 
-// The ways into the package that need a browser, from the packed tarball; the others are in test/ways-in.test.ts.
+// The ways to load the package that need a browser, with the packed tarball; the others are in test/ways-in.test.ts.
 
 warnOfMissing();
 const table = new ResultTable('way in');
@@ -20,7 +20,7 @@ afterAll(() => console.log(`\n${table.toString()}\n`));
 const DIST = '/node_modules/pubkeeper/dist';
 const sha = (algorithm: string, data: string | Buffer): string => `${algorithm}-${createHash(algorithm).update(data).digest('base64')}`;
 
-/** How a page or a worker gets the SDK, and what it defines then: `run(server, token)`. */
+/** A way in which a page or a worker loads the SDK. The page then defines `run(server, token)`. */
 interface Way {
   readonly name: string;
   readonly page: string;
@@ -30,7 +30,7 @@ interface Way {
 
 const run = (name: string) => `globalThis.run = (server, token) => exchange(Pubkeeper, server, token, '${name}');`;
 
-// A worker's URL is code, so a page that demands Trusted Types needs a policy of its own for it, whatever the SDK does.
+// No Trusted Types here: a worker's URL counts as code, so the page itself would need a policy for it, whatever the SDK does.
 const WORKER_POLICY = "default-src 'self'; connect-src ws: wss:";
 const ask = (worker: string, port: string) =>
   `globalThis.run = (server, token) => new Promise((resolve, reject) => {
@@ -111,14 +111,14 @@ beforeAll(async () => {
     logLevel: 'error',
     build: { rolldownOptions: { onLog: (level, { message }) => void (level === 'warn' && warnings.push(message)) } },
   });
-  // A warning here is what users would see: a Node module that is "externalized for browser compatibility", say.
+  // Users would see these warnings, for example of a Node module that is "externalized for browser compatibility".
   expect(warnings.filter((message) => !message.includes('/page/ways.js'))).toEqual([]);
   const assets = join(application, 'dist/assets');
   bundled = readdirSync(assets).map((name) => readFileSync(join(assets, name), 'utf8')).join('\n');
 }, 180_000);
 afterAll(() => project?.remove());
 
-it('the Vite application has nothing of Node in it, and only what it imports', () => {
+it('the bundle of the Vite application contains no Node code, and only what the application imports', () => {
   expect(bundled.match(/__vite-browser-external|\bcreateCipheriv\b|\bpermessage-deflate\b|\bBuffer\b/g)).toBeNull();
   expect(bundled).toContain('pubkeeper-1.1');
   expect(bundled).not.toContain('MemoryBrew');
@@ -126,7 +126,7 @@ it('the Vite application has nothing of Node in it, and only what it imports', (
 
 describe.each(engineKinds.map((kind) => ({ kind, title: titleOf(kind) })))('$title', ({ kind }) => {
   const isMissing = kind.missing() !== null;
-  // No hook runs for a test that is skipped.
+  // Hooks do not run for skipped tests: fill the table here.
   if (isMissing) table.set('ALL OF THEM', kind.name, 'SKIPPED');
   let engine: Engine;
   let server: PubkeeperServer;

@@ -1,12 +1,12 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-// A piece of network between pages and a server, whose connections can die unseen: what is left of them after a machine
-// has slept, or has changed its Wi-Fi.
+// A proxy between pages and a server whose connections can die silently, as they do when a machine has slept or has
+// changed its Wi-Fi.
 
 export interface Wire {
-  /** The port on loopback behind which the server is. */
+  /** The port on loopback that leads to the server. */
   readonly port: number;
-  /** Nothing passes any more on the connections that pages have now, and neither end is told. */
+  /** Stops all data on the present connections of pages, without telling either end. */
   deaden(): void;
   close(): Promise<void>;
 }
@@ -17,7 +17,7 @@ export async function layWire(target: number): Promise<Wire> {
     const far = connect(target, '127.0.0.1');
     const pair = { near, far, isPage: false, isDead: false };
     pairs.add(pair);
-    // Only pages say where they come from.
+    // Only pages send an Origin header.
     near.once('data', (head: Buffer) => {
       pair.isPage = /^origin:/im.test(head.toString('latin1'));
     });

@@ -7,7 +7,7 @@ import { type Engine, engineKinds, type EnginePage, titleOf, warnOfMissing } fro
 import type { Vector } from './page/wycheproof.js';
 import { html, type Site, serveSite } from './site.js';
 
-// The engines of src/core/ciphers in real browsers, against Wycheproof's vectors, which are read in place.
+// The engines of src/core/ciphers in real browsers, against Wycheproof's vectors.
 
 warnOfMissing();
 
@@ -16,7 +16,7 @@ interface File {
 }
 interface Load {
   readonly applicable: readonly Vector[];
-  /** How many there are of what this SDK does not have. */
+  /** The number of vectors with parameters that this SDK does not use. */
   readonly inapplicable: number;
 }
 
@@ -78,7 +78,7 @@ describe.each(engineKinds.map((kind) => ({ kind, title: titleOf(kind) })))('Wych
   });
 
   it.skipIf(isMissing).each(['noble', 'WebCrypto', 'default'])('AES-GCM by %s', async (name) => {
-    // Sealed mode has 256-bit keys, and no others.
+    // Sealed mode has only 256-bit keys.
     const vectors = gcm!.applicable.filter(({ key }) => key.length === 64);
     expect(vectors.length).toBeGreaterThan(50);
     console.log(`AES-GCM by ${name} in ${kind.name}: ${vectors.length} applicable, ${gcm!.applicable.length - vectors.length} of other key sizes, ${gcm!.inapplicable} of other nonces or tags`);

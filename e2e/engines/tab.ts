@@ -1,13 +1,13 @@
 import { type EnginePage, guarded, unguard } from './engine.js';
 
-// What Playwright's and Puppeteer's pages have in common, which is what the tests need of them.
+// What pages of Playwright and Puppeteer have in common, which is all that the tests need.
 
 interface ConsoleLine {
   type(): string;
   text(): string;
 }
 
-/** What takes notice of a page's events of these names. */
+/** Listeners for a page's events of these names. */
 interface Listeners {
   console(message: ConsoleLine): void;
   pageerror(error: unknown): void;
@@ -20,7 +20,7 @@ interface Tab {
 
 const WARNINGS = ['warning', 'warn', 'error'];
 
-/** Opens `url` in a tab that is there; resolves when it has loaded. `listen` is to add the listeners, and is called before. */
+/** Opens `url` in an existing tab; resolves when it has loaded. `listen` adds the listeners, and is called before that. */
 export async function openTab(tab: Tab, url: string, listen: (listeners: Listeners) => void, close: () => Promise<void>): Promise<EnginePage> {
   let problems: string[] = [];
   listen({

@@ -7,7 +7,7 @@ import { type Engine, type EngineKind, type EnginePage, guarded, SCRIPT_TIMEOUT,
 const DRIVER = '/usr/bin/WebKitWebDriver';
 const XVFB = '/usr/bin/Xvfb';
 
-/** Debian puts it under the name of the machine's architecture and of WebKitGTK's version. */
+/** Debian's path contains the machine's architecture and WebKitGTK's version. */
 function findMiniBrowser(): string | undefined {
   const directories = (path: string) =>
     existsSync(path) ? readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? `${path}/${entry.name}` : [])) : [];
@@ -49,7 +49,7 @@ export const webkitKind: EngineKind = {
         version: `${capabilities.browserName === 'MiniBrowser' ? 'WebKitGTK' : capabilities.browserName} ${capabilities.browserVersion}`,
         async open(url): Promise<EnginePage> {
           const { handle } = await command<{ handle: string }>('POST', '/window/new', { type: 'tab' });
-          // Whatever comes for a window goes to the one that was switched to last.
+          // Commands for a window go to the one that was switched to last.
           const here = () => command('POST', '/window', { handle });
           await here();
           await command('POST', '/url', { url });
@@ -63,7 +63,7 @@ export const webkitKind: EngineKind = {
               await here();
               await command('POST', '/url', { url: next });
             },
-            problems: () => undefined, // W3C WebDriver has no word for the console
+            problems: () => undefined, // W3C WebDriver has no command for the console
             async close() {
               await here();
               const [left] = await command<string[]>('DELETE', '/window');
@@ -72,7 +72,7 @@ export const webkitKind: EngineKind = {
           };
         },
         async close() {
-          await command('DELETE', '').catch(() => undefined); // it ends with the driver at the latest
+          await command('DELETE', '').catch(() => undefined); // the session ends with the driver at the latest
           await stop();
         },
       };
@@ -89,7 +89,7 @@ interface Session {
 }
 
 async function startDisplay(processes: ChildProcess[]): Promise<string> {
-  // It looks for a number that is free, and says it when it is ready.
+  // Xvfb chooses a free display number, and prints it when it is ready.
   const server = spawn(XVFB, ['-displayfd', '1', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'], { stdio: ['ignore', 'pipe', 'ignore'] });
   processes.push(server);
   const died = once(server, 'exit').then(() => Promise.reject(new Error('Xvfb ended before it was ready.')));
@@ -116,8 +116,8 @@ async function startDriver(processes: ChildProcess[], display: string): Promise<
     if (!response.ok) throw new Error(`WebKitWebDriver, ${method} ${path}: ${value.error}: ${value.message}`);
     return value;
   };
-  // It says nowhere that it is ready, not even by its output: asked until it answers, or until it is dead. The
-  // pause decides nothing; it leaves the processor to the driver.
+  // WebKitWebDriver does not report that it is ready: ask until it answers or ends. No result depends on the
+  // pause, which only leaves the processor to the driver.
   while (child.exitCode === null) {
     const ready = await driver<{ ready: boolean }>('GET', '/status').catch(() => undefined);
     if (ready?.ready) return driver;

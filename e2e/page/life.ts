@@ -1,4 +1,4 @@
-// Runs in the page: what the tests of page life ask for, beside `sdk`.
+// Runs in the page: functions for the tests of page life, beside those of `sdk`.
 import type * as Bundle from '../../src/index.js';
 import type { Counts, Probe } from './probe.js';
 
@@ -16,7 +16,7 @@ let ticks = 0;
 setInterval(() => ticks++, 100);
 
 export const life = {
-  /** What has happened to the page since the last call. */
+  /** The page's events since the last call. */
   events: (): string[] => events.splice(0),
   /** How often a timer of 100 ms has run since the last call. */
   ticks(): number {
@@ -28,13 +28,13 @@ export const life = {
   dialled: () => probe.dialled.length,
   /** How many timers were started so far. */
   timersStarted: () => probe.timersStarted(),
-  /** The clock jumps, as it does for a machine that was asleep. */
+  /** Moves the clock forward, as when the machine was asleep. */
   oversleep(ms: number): void {
     const now = Date.now;
     Date.now = () => now() + ms;
   },
 
-  /** What is in use before and after that many cycles of one client. */
+  /** Counts what is in use before, during and after that many cycles of connect and disconnect with one client. */
   async cycle(server: string, token: string, times: number): Promise<{ before: Counts; between: Counts; after: Counts }> {
     const before = probe.counts();
     const client = new Pubkeeper.PubkeeperClient({ server, token });

@@ -1,4 +1,4 @@
-// Runs in the page before the SDK is loaded: counts what it uses, and writes down what goes wrong.
+// Runs in the page before the SDK is loaded: counts what the SDK uses, and records problems.
 
 /** What is in use now. */
 export interface Counts {
@@ -17,7 +17,7 @@ export interface Probe {
   readonly problems: readonly string[];
 }
 
-// A classic script: what is declared here must not meet the names of other scripts.
+// A block, as the top-level names of a classic script are shared with other scripts.
 {
   const problems: string[] = [];
   const dialled: string[] = [];
@@ -36,7 +36,7 @@ export interface Probe {
   };
   type Listener = EventListenerOrEventListenerObject | null;
   type Options = boolean | AddEventListenerOptions | undefined;
-  // As the DOM tells them apart: by type, listener and phase.
+  // The DOM distinguishes listeners by type, callback and phase.
   const keyOf = (type: string, listener: object, options: Options): string =>
     `${type} ${idOf(listener)} ${String(typeof options === 'object' ? !!options.capture : !!options)}`;
   EventTarget.prototype.addEventListener = function (this: EventTarget | undefined, type: string, listener: Listener, options?: Options) {

@@ -1,4 +1,4 @@
-// Runs in the page: what the suite asks of the SDK there. Each function is called from outside, with JSON both ways.
+// Runs in the page: the functions that the suite calls from outside, with JSON as arguments and results.
 import type * as Bundle from '../../src/index.js';
 import type { CipherName, ClientOptions, Message, PubkeeperClient, PubkeeperError } from '../../src/index.js';
 import type { Counts, Probe } from './probe.js';
@@ -6,7 +6,7 @@ import type { Counts, Probe } from './probe.js';
 declare const Pubkeeper: typeof Bundle;
 declare const probe: Probe;
 
-/** A message as it came, in a form that JSON can bear. */
+/** A received message in a form that JSON can express. */
 export interface Received {
   readonly topic: string;
   readonly brewerId: string;
@@ -19,7 +19,7 @@ export type Outcome = { readonly state: string } | { readonly code: string; read
 
 export interface Order {
   readonly received: number;
-  /** The first message that was not the one that was due; -1 when all came in order. */
+  /** The number of the first message that came out of order; -1 if all came in order. */
   readonly wrongAt: number;
   readonly dropped: Readonly<Record<string, number>>;
 }
@@ -69,7 +69,7 @@ export const sdk = {
       return { state: client.state };
     } catch (error) {
       const { code, message, details } = error as PubkeeperError;
-      // As an application would: what is wrong stands on the page.
+      // Shows the error on the page, as an application would.
       document.body.append(message);
       return { code, message, details: JSON.stringify(details) };
     }
@@ -91,7 +91,7 @@ export const sdk = {
     return past;
   },
 
-  /** Reads a pattern into the inbox. */
+  /** Adds a patron whose messages go to the inbox. */
   read(pattern: string): string {
     return client.addPatron(pattern, (_, message) => {
       inbox.push(message);
@@ -99,7 +99,7 @@ export const sdk = {
     }).patronId;
   },
 
-  /** Takes that many messages out of the inbox, once they are there. */
+  /** Takes that many messages out of the inbox as soon as they are there. */
   async take(count: number): Promise<Received[]> {
     while (inbox.length < count) await new Promise<void>((resolve) => (arrived = resolve));
     return inbox.splice(0, count).map((message) => ({
@@ -110,7 +110,7 @@ export const sdk = {
     }));
   },
 
-  /** Brews text, JSON and bytes, in this order, once somebody reads. */
+  /** Brews text, JSON and bytes, in this order, as soon as the brewer is matched. */
   async brewAll(topic: string, cipher: CipherName, text: string, json: unknown, bytes: number[]): Promise<string> {
     const { made, matched } = brewer(topic, cipher);
     await matched;
@@ -120,14 +120,14 @@ export const sdk = {
     return made.brewerId;
   },
 
-  /** Sends back on `to` what comes on `from`, byte by byte turned over. */
+  /** Sends back on `to` what comes on `from`, with all bits inverted. */
   async echo(from: string, to: string, cipher: CipherName): Promise<void> {
     const { made, matched } = brewer(to, cipher);
     client.addPatron(from, (data) => made.brew(data.map((byte) => byte ^ 0xff)));
     await matched;
   },
 
-  /** Begins to read numbers that should come in order; `ordered` waits for the last. */
+  /** Starts to read numbers that should come in order; `ordered` waits for the last. */
   expectOrder(pattern: string, count: number): void {
     let wrongAt = -1;
     let received = 0;
@@ -141,7 +141,7 @@ export const sdk = {
   },
   ordered: (): Promise<Order> => order,
 
-  /** Brews numbers in one go, of mixed lengths, so that both crypto engines have their share. */
+  /** Brews numbers without a pause, of mixed lengths so that both crypto engines are used. */
   async brewNumbers(topic: string, cipher: CipherName, count: number): Promise<void> {
     const { made, matched } = brewer(topic, cipher);
     await matched;
@@ -155,7 +155,7 @@ export const sdk = {
     return client.state;
   },
 
-  /** Leaves nothing behind that would be an error of the next page. */
+  /** Disconnects, so that nothing of this page causes an error in the next. */
   async end(): Promise<void> {
     if (opened) await client.disconnect();
   },

@@ -1,4 +1,4 @@
-// Runs in pages and workers, whichever way the SDK came in: sends a word to Node, and waits for the answer.
+// Runs in pages and workers, however the SDK was loaded: sends a message to Node, and waits for the answer.
 import type * as Bundle from '../../src/index.js';
 
 export type Exchange = (sdk: typeof Bundle, server: string, token: string, name: string) => Promise<string>;

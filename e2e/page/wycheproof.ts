@@ -1,7 +1,7 @@
-// Runs in the page: Wycheproof's vectors against the engines that a page has.
+// Runs in the page: checks the crypto engines of a page against Wycheproof's vectors.
 import type * as Core from '../../src/core/index.js';
 
-/** One vector, in hex. `aad` and `tag` stand with AES-GCM only. */
+/** One vector, in hex. Only those of AES-GCM have `aad` and `tag`. */
 export interface Vector {
   readonly tcId: number;
   readonly key: string;
@@ -23,7 +23,7 @@ const engineOf = (name: string): Core.CryptoEngine => {
   return name === 'WebCrypto' ? core.webCryptoEngine(crypto.subtle as never) : core.defaultEngine();
 };
 
-/** The numbers of the vectors that came out wrong, with what came out. */
+/** The numbers of the vectors whose outcome is wrong, with the outcome. */
 export async function check(engineName: string, mode: 'cbc' | 'gcm', vectors: readonly Vector[]): Promise<string[]> {
   const engine = engineOf(engineName);
   const wrong: string[] = [];
@@ -43,7 +43,7 @@ export async function check(engineName: string, mode: 'cbc' | 'gcm', vectors: re
   return wrong;
 }
 
-/** A patron looks at the length first: an engine is given whole blocks only. */
+/** As a patron does, checks the length first: engines get only whole blocks. */
 function openWhole(key: Core.CbcKey, payload: Uint8Array): Uint8Array | Promise<Uint8Array> {
   if (payload.length < 32 || payload.length % 16) throw new RangeError('not whole');
   return key.open(payload);

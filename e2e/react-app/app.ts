@@ -2,11 +2,11 @@ import { Activity, createElement as h, type ReactElement, StrictMode, useState }
 import type { PubkeeperClient } from 'pubkeeper';
 import { PubkeeperProvider, useBrewer, useLatest, usePatron, usePubkeeper } from 'pubkeeper/react';
 
-// A small application as users write it; `createElement` instead of JSX, so that nothing has to be set up for it.
+// A small application as users write it, with `createElement` instead of JSX, which would need setting up.
 
 export interface AppProps {
   readonly client: PubkeeperClient;
-  /** Told of each message that `usePatron` hands on. */
+  /** Called with each message that `usePatron` passes to `onMessage`. */
   readonly heard?: (text: string) => Promise<void>;
   readonly rendered?: () => void;
 }
@@ -31,7 +31,7 @@ function Writer({ topic }: { readonly topic: string }): ReactElement {
   return h('button', { id: 'brew', disabled: !isMatched, onClick: () => void brewText('clicked') }, 'Brew');
 }
 
-/** Its cipher is another function each time that it renders. */
+/** Its cipher is a new function at each render. */
 function OwnCipher({ topic }: { readonly topic: string }): ReactElement {
   const { isMatched } = useBrewer(topic, { cipher: () => ({ cipher: 'custom', config: { mode: 'own', key: '' }, seal: (message) => Uint8Array.from(message), sealBundle: undefined }) });
   return h('output', { id: 'own' }, isMatched ? 'matched' : 'alone');

@@ -4,7 +4,7 @@ import { PubkeeperClient } from 'pubkeeper';
 import { PubkeeperProvider } from 'pubkeeper/react';
 import { App } from './app.js';
 
-// Takes over what the server has rendered, as the page's address says.
+// Hydrates what the server has rendered, with the options in the page's URL.
 const query = new URLSearchParams(location.search);
 const client = new PubkeeperClient({ server: query.get('server') ?? '', token: query.get('token') ?? '' });
 const heard: string[] = [];
@@ -33,7 +33,7 @@ export const app = {
   counts: () => ({ renders, frames }),
   unmount: (): void => root.unmount(),
   client,
-  /** Another provider of the same client, in a root of its own; returns what unmounts it. */
+  /** Renders another provider of the same client in a separate root; returns a function that unmounts it. */
   island: (): (() => void) => {
     const other = createRoot(document.createElement('div'));
     other.render(createElement(PubkeeperProvider, { client }));

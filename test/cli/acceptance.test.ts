@@ -13,7 +13,7 @@ function setUp() {
   return { told, stop, sends: (is: boolean) => (sends = is), accept: () => accept?.() };
 }
 
-it('tells at each look for how long what was sent has waited, and when that is over', async () => {
+it('watchAcceptance() reports at each check how long a message has waited, and when the wait is over', async () => {
   const { told, accept, sends, stop } = setUp();
   await vi.advanceTimersByTimeAsync(9999);
   expect(told).toEqual([]);
@@ -25,7 +25,7 @@ it('tells at each look for how long what was sent has waited, and when that is o
   accept();
   await vi.advanceTimersByTimeAsync(20_000);
   expect(told).toEqual([5000, 10_000, 'over']);
-  // The next that waits is counted from its own beginning.
+  // The next wait is counted from its own start.
   sends(true);
   await vi.advanceTimersByTimeAsync(10_000);
   expect(told.slice(3)).toEqual([5000]);
@@ -34,7 +34,7 @@ it('tells at each look for how long what was sent has waited, and when that is o
   expect(told).toHaveLength(4);
 });
 
-it('says nothing of what is accepted before the next look', async () => {
+it('watchAcceptance() does not report messages that are accepted before the next check', async () => {
   const { told, accept, stop } = setUp();
   for (let look = 0; look < 5; look++) {
     await vi.advanceTimersByTimeAsync(5000);

@@ -38,19 +38,19 @@ describe('pubkeeper bench', () => {
     }
   });
 
-  it('measures one message at least, however short the time is', async () => {
+  it('measures at least one message, however short --seconds is', async () => {
     const { code, stdout } = await result(['bench', '--seconds', '0.000001', '--json'], await serve());
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ messagesPerSecond: expect.any(Number) as number, p50Ms: expect.any(Number) as number, p99Ms: expect.any(Number) as number });
   });
 
-  it('prints a table for people, over the relay unless told otherwise', async () => {
+  it('prints a table without --json, and measures over the relay without --brew', async () => {
     const { code, stdout } = await result([...SHORT, '--quiet', '--cipher', 'none'], await serve());
     expect(code).toBe(0);
     expect(stdout).toMatch(/^brew +messages\/s +p50 ms +p99 ms\nwebsocket +[\d,]+ +\d+\.\d{3} +\d+\.\d{3}\n$/);
   });
 
-  it('ends with 1 and a sentence when the server is not there, or does not let it brew', async () => {
+  it('ends with exit code 1 and the reason when the server cannot be reached, or when the token may not write', async () => {
     const absent = await result([...SHORT, '--server', 'ws://127.0.0.1:1/ws', '--token', 'T']);
     expect([absent.code, absent.stdout]).toEqual([1, '']);
     expect(absent.stderr).toMatch(/Cannot connect to .*127\.0\.0\.1:1/);
@@ -60,7 +60,7 @@ describe('pubkeeper bench', () => {
     expect(refused.stderr).toMatch(/bench\.\w+/);
   });
 
-  it('ends with 124 when the two ends have not met when --timeout is over', async () => {
+  it('ends with exit code 124 when brewer and patron are not matched within --timeout', async () => {
     const { code, stdout, stderr } = await result(['bench', '--timeout', '0.001'], await serve());
     expect([code, stdout, stderr]).toEqual([124, '', expect.stringMatching(/did not meet over websocket within 0\.001 s/)]);
   });
@@ -71,7 +71,7 @@ describe('pubkeeper bench', () => {
     [['--brew', 'mqtt'], /needs the address of a broker/],
     [['--topic', 'a.*'], /is a pattern/],
     [['now'], /Too many arguments/],
-  ])('%j is wrong', async (flags, words) => {
+  ])('refuses %j with exit code 2', async (flags, words) => {
     const { code, stdout, stderr } = await result(['bench', ...flags], { env: { PUBKEEPER_TOKEN: 'T' } });
     expect([code, stdout, stderr]).toEqual([2, '', expect.stringMatching(words)]);
   });

@@ -20,7 +20,7 @@ const mosquittoServer = findProgram('mosquitto');
 
 let server: PubkeeperServer;
 beforeAll(async () => {
-  // A patron that takes longer to join the relay misses what a brewer has brewed that has left by then: a busy machine is slow.
+  // On a busy machine a patron may join the relay later than the default `holdMs`, and would miss the message of a brewer that has left.
   server = await createServer({ port: 0, tokens: { secret: [{ topic: '**', read: true, write: true }] }, holdMs: 60_000 });
 });
 afterAll(() => server.close());
@@ -39,17 +39,17 @@ function run(args: readonly string[], env: Record<string, string> = {}) {
   );
 }
 
-/** A message from one process to another. */
+/** Sends a message from one process to another. */
 async function exchange(patron: readonly string[], brew: readonly string[], env: Record<string, string> = {}) {
   const read = run(['patron', 'demo.*', '--raw', '--count', '1', '--timeout', '15', ...patron], env);
   const written = await run(['brew', 'demo.x', 'hello', '--timeout', '15', ...brew], env);
   return { written, read: await read };
 }
 
-/** How long the second connection through a gate takes, in ms: longer than a client that leaves waits. */
+/** How long the second connection through a gate takes, in ms: longer than a client waits when it disconnects. */
 const SLOW = 3000;
 
-/** A way to a broker that the first to connect, the brewer, finds open, and the next only later; or when `left` says that the brewer is gone. */
+/** A proxy of a broker: connects the first client, the brewer, at once, and the next after `SLOW` ms, unless `left` drops it before. */
 async function slowGate(port: number, left: AbortSignal): Promise<{ port: number; close: () => void }> {
   let connections = 0;
   const sockets = new Set<Socket>();
@@ -77,7 +77,7 @@ async function slowGate(port: number, left: AbortSignal): Promise<{ port: number
 const delivered = { written: expect.objectContaining({ code: 0 }), read: { code: 0, stdout: 'hello', stderr: expect.any(String) } };
 
 describe('--brew', () => {
-  it('local', async () => {
+  it('local delivers a message, also when only the brewer is told the directory', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pk-cli-'));
     try {
       expect(await exchange(['--brew', 'local'], ['--brew', `local=${directory}`])).toEqual(delivered);
@@ -86,7 +86,7 @@ describe('--brew', () => {
     }
   }, 20_000);
 
-  it.skipIf(!natsServer)('nats, by the address of the brewer, or by that of the environment', async () => {
+  it.skipIf(!natsServer)('nats delivers a message at the address that the brewer is given, or at the address of the environment', async () => {
     const broker = await nats(natsServer!);
     try {
       expect(await exchange(['--brew', 'nats'], ['--brew', `nats=${broker.tcp}`])).toEqual(delivered);
@@ -96,7 +96,7 @@ describe('--brew', () => {
     }
   }, 30_000);
 
-  it.skipIf(!mosquittoServer)('mqtt, by TCP to WebSocket', async () => {
+  it.skipIf(!mosquittoServer)('mqtt delivers a message from a brewer over TCP to a patron over WebSocket', async () => {
     const broker = await mosquitto(mosquittoServer!);
     try {
       expect(await exchange(['--brew', `mqtt=${broker.ws}`], ['--brew', `mqtt=${broker.tcp}`])).toEqual(delivered);
@@ -105,7 +105,7 @@ describe('--brew', () => {
     }
   }, 20_000);
 
-  it.skipIf(!mosquittoServer)('mqtt: leaves only when a patron has come that takes its time', async () => {
+  it.skipIf(!mosquittoServer)('mqtt: a brewer ends only when a patron that connects slowly has its message', async () => {
     const broker = await mosquitto(mosquittoServer!);
     const left = new AbortController();
     const gate = await slowGate(broker.ports[0], left.signal);
@@ -120,13 +120,13 @@ describe('--brew', () => {
     }
   }, 60_000);
 
-  it('several: goes on with the second when the first is not there', async () => {
+  it('delivers over the second of two brews when the broker of the first cannot be reached', async () => {
     const dead = `nats=nats://127.0.0.1:${await freePort()}`;
     const flags = ['--brew', dead, '--brew', 'websocket'];
     expect(await exchange(flags, flags)).toEqual(delivered);
   }, 20_000);
 
-  it.skipIf(!natsServer)('ends with a sentence when the credentials are refused', async () => {
+  it.skipIf(!natsServer)('ends with exit code 1 when the broker refuses the credentials, and does not print the password', async () => {
     const broker = await nats(natsServer!, { user: { name: 'me', password: 'right' } });
     try {
       const { code, stderr } = await run(['brew', 'demo.x', 'hello', '--brew', `nats=${broker.tcp.replace('//', '//me:wrong@')}`]);
@@ -142,7 +142,7 @@ describe('--brew', () => {
     ['mqtt=mqtt:', ['hello']],
     ['nats=nats:', ['--lines', '--file', main]],
     ['websocket=ws:', ['hello']],
-  ])('%s, where nobody is: who brews says that its patron has left without it', async (flag, input) => {
+  ])('%s where nothing listens: brew ends when its patron has left, and says that its messages may be lost', async (flag, input) => {
     const topic = `left.${flag.split('=')[0]!}`;
     const address = `${flag}//127.0.0.1:${await freePort()}`;
     const read = run(['patron', topic, '--timeout', '10', '--brew', flag.split('=')[0]!]);
@@ -151,7 +151,7 @@ describe('--brew', () => {
     expect([code, (await read).code]).toEqual([1, 124]);
   });
 
-  it('local, in a directory that cannot be: ends at once, unless another brew is left', async () => {
+  it('local in a directory that cannot be used ends at once, unless another brew is left', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pk-cli-'));
     const file = join(directory, 'file');
     writeFileSync(file, '');
@@ -169,17 +169,17 @@ describe('--brew', () => {
     [['--brew', 'mqtt'], /needs the address of a broker: give --brew mqtt=URL, or set PUBKEEPER_MQTT/],
     [['--brew', 'local', '--brew', 'local'], /--brew local is given twice/],
     [['--brew', 'websocket=http://x'], /must be a URL like ws:/],
-  ])('%j is wrong', async (flags, words) => {
+  ])('refuses %j with exit code 2', async (flags, words) => {
     const { code, stderr } = await run(['brew', 'demo.x', 'hello', ...flags]);
     expect([code, stderr]).toEqual([2, expect.stringMatching(words)]);
   });
 
-  it('is read in order', () => {
+  it('keeps its order if it is repeated, and is split only at the first "="', () => {
     expect(parseBrew('websocket', parseBrew('nats=nats://a:1,nats://b:2'))).toEqual([
       { name: 'nats', address: 'nats://a:1,nats://b:2' },
       { name: 'websocket', address: undefined },
     ]);
-    // A password may hold the sign by which the address begins.
+    // A password may contain "=", the sign before the address.
     expect(parseBrew('mqtt=mqtt://me:a=b=@h')).toEqual([{ name: 'mqtt', address: 'mqtt://me:a=b=@h' }]);
   });
 
@@ -189,14 +189,14 @@ describe('--brew', () => {
     ['websocket=ws://h:443/', { hostname: 'h', port: 443, secure: false }],
     ['nats=nats://a:1,nats://b', { tcp: ['nats://a:1', 'nats://b:4222'] }],
     ['mqtt=mqtt://me:a=b@h', { tcp: ['mqtt://h:1883'] }],
-  ])('%s is told to patrons as %o', async (flag, told) => {
+  ])('%s is announced to patrons as %o', async (flag, told) => {
     const [brew] = (await makeBrews(parseBrew(flag), true))!;
     brew!.attach(host().host);
     expect(await brew!.brewerDetails({ topic: 'demo.x', brewerId: newId() })).toMatchObject(told);
     await brew!.close();
   });
 
-  it.each(['mqtt', 'nats'] as const)('%s needs no address where it only reads, and takes that of the environment where none is given', async (name) => {
+  it.each(['mqtt', 'nats'] as const)('%s needs no address to read, and to brew the address of the flag or else of the environment', async (name) => {
     const variable = `PUBKEEPER_${name.toUpperCase()}`;
     const given = (flag: string) => makeBrews(parseBrew(flag), true);
     expect(await makeBrews(parseBrew(name), false)).toHaveLength(1);

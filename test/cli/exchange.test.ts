@@ -11,7 +11,7 @@ let server: Served;
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'pubkeeper-cli-'));
-  // As in `stream.test.ts`: what is brewed before a slow patron has joined the relay is lost, and its brewer does not wait for it.
+  // As in `stream.test.ts`: with the default `holdMs`, a slow patron would miss messages that are brewed before it has joined the relay.
   server = await serve({ args: ['--token', TOKEN, '--hold-ms', '60000'] });
 });
 
@@ -23,7 +23,7 @@ const brew = (args: readonly string[], input?: string | Uint8Array): ReturnType<
 const allSent = async (...brews: ReturnType<typeof brew>[]): Promise<void> =>
   expect(await Promise.all(brews)).toEqual(brews.map(() => sent));
 
-describe.concurrent('what is brewed is printed', () => {
+describe.concurrent('patron prints messages', () => {
   it('as topic, time and data, one line a message, without colours in a pipe', async () => {
     const patron = await listen('show.**', ['-n', '4'], server);
     await allSent(
@@ -41,9 +41,9 @@ describe.concurrent('what is brewed is printed', () => {
     expect(patron.stderr.all).toBe(`pubkeeper: Listening for show.** at ${server.url}\n`);
   });
 
-  it('as JSON', async () => {
+  it('as JSON with --json', async () => {
     const patron = await listen('json.*', ['--json', '--count', '4'], server);
-    // What is brewed before a slow patron is there comes as a last value; this one is there once it has the first.
+    // A message that is brewed before the patron has joined comes as a last value: once the patron has the first one, it has joined.
     await using client = new PubkeeperClient({ server: server.url, token: server.env['PUBKEEPER_TOKEN']! });
     const first = client.addBrewer('json.x');
     await client.connect();
@@ -73,7 +73,7 @@ describe.concurrent('what is brewed is printed', () => {
     expect(z).toMatchObject({ topic: 'json.z', data: '' });
   });
 
-  it('byte for byte by --raw what came from --file, and from stdin', async () => {
+  it('byte for byte with --raw, brewed from --file or from stdin', async () => {
     const patron = await listen('raw', ['--raw', '-n', '2'], server);
     const data = randomBytes(300_000);
     writeFileSync(join(directory, 'data'), data);
@@ -82,27 +82,27 @@ describe.concurrent('what is brewed is printed', () => {
     expect(Buffer.concat(patron.bytes).equals(Buffer.concat([data, data]))).toBe(true);
   });
 
-  it('line by line by --lines, also a last one without a line break', async () => {
+  it('line by line with --lines, also a last line without a line break', async () => {
     const patron = await listen('lines', ['--lines', '-n', '4'], server);
     expect(await brew(['lines', '--lines'], 'one\n\nthree\r\nfour')).toEqual(sent);
     expect(await patron.exit).toBe(0);
     expect(patron.stdout.all).toBe('one\n\nthree\nfour\n');
   });
 
-  it('to every patron', async () => {
+  it('in each of several patrons', async () => {
     const patrons = await Promise.all([listen('all.everybody', ['-n', '1'], server), listen('all.*', ['-n', '1'], server), listen('**.everybody', ['-n', '1'], server)]);
     expect(await brew(['all.everybody', 'hello'])).toEqual(sent);
     expect(await Promise.all(patrons.map((patron) => patron.exit))).toEqual([0, 0, 0]);
     for (const patron of patrons) expect(patron.stdout.all).toMatch(/hello\n$/);
   });
 
-  it('only if it is encrypted as --cipher asks for', async () => {
+  it('only if they are encrypted at least as strongly as --cipher asks for', async () => {
     const [any, encrypted, sealed] = await Promise.all([
       listen('strict', ['--lines', '-n', '3'], server),
       listen('strict', ['--lines', '-n', '2', '--cipher', 'aes-cbc'], server),
       listen('strict', ['--lines', '-n', '1', '--cipher', 'aes-gcm'], server),
     ]);
-    // The weakest first: who takes it has had enough before the others come.
+    // The weakest first: a patron that wrongly accepted it would reach its count before its own messages come.
     for (const cipher of ['none', 'aes-cbc', 'aes-gcm']) await allSent(brew(['strict', cipher, '--cipher', cipher]));
     expect(await Promise.all([any.exit, encrypted.exit, sealed.exit])).toEqual([0, 0, 0]);
     expect(any.stdout.lines).toEqual(['none', 'aes-cbc', 'aes-gcm']);
@@ -112,7 +112,7 @@ describe.concurrent('what is brewed is printed', () => {
 });
 
 describe.concurrent('brew waits for a patron', () => {
-  it('and says so, sends as soon as one comes, and leaves', async () => {
+  it('and says so, sends its message as soon as a patron comes, and ends', async () => {
     const waiting = pubkeeper(['brew', 'late', 'hello'], { env: server.env });
     await waiting.says(/^pubkeeper: Waiting for a patron of late …\n/);
     expect(await result(['patron', 'late', '-n', '1', '--lines', '--quiet'], { env: server.env })).toEqual({ code: 0, stdout: 'hello\n', stderr: '' });
@@ -120,7 +120,7 @@ describe.concurrent('brew waits for a patron', () => {
   });
 
   it('no longer than --timeout', async () => {
-    // To start and to connect count, and take more than a second on a busy machine: nobody may come only when that is done.
+    // The time includes starting and connecting, more than 1 s on a busy machine; only the patron may be missing when it is over.
     const { code, stdout, stderr } = await brew(['nobody', 'x', '--timeout', '4']);
     expect({ code, stdout }).toEqual({ code: 124, stdout: '' });
     expect(stderr).toMatch(/No patron of nobody came within 4 s\.\n$/);
@@ -136,7 +136,7 @@ describe.concurrent('brew waits for a patron', () => {
     expect(await waiting.exit).toBe(code);
   });
 
-  it('once it has read its input', async () => {
+  it('after it has read its input', async () => {
     const reading = pubkeeper(['brew', 'nobody'], { env: server.env, input: 'x' });
     await reading.says(/Waiting/);
     reading.kill('SIGINT');
@@ -152,20 +152,20 @@ describe.concurrent('brew refuses', () => {
     ['lines of a directory', () => ['--lines', '--file', directory], '', 1, /is a directory/],
     ['a text that is not JSON', () => ['{', '--json'], '', 2, /The text is not JSON/],
     ['an input that is not JSON', () => ['--json'], '{', 1, /The input is not JSON/],
-  ] as const)('%s, before it waits for anybody', async (_what, args, input, code, sentence) => {
+  ] as const)('%s, before it waits for a patron', async (_what, args, input, code, sentence) => {
     const end = await brew(['refused', ...args()], input);
     expect(end.stderr).toMatch(sentence);
     expect(end.stderr).toMatch(/^pubkeeper: [^\n]+\n$/);
     expect(end).toMatchObject({ code, stdout: '' });
   });
 
-  it('a directory as stdin, which is no empty message', async () => {
+  it('a directory as stdin, instead of sending an empty message', async () => {
     const shell = new Cli('sh', ['-c', '"$0" "$1" brew refused < /', process.execPath, MAIN], { env: server.env });
     expect(await shell.exit).toBe(1);
     expect(shell.stderr.all).toBe('pubkeeper: Standard input is a directory: name a file.\n');
   });
 
-  it('a line that is not JSON, after it has sent those before it', async () => {
+  it('a line that is not JSON, after it has sent the lines before', async () => {
     const patron = await listen('halfway', ['--lines'], server);
     const end = await brew(['halfway', '--lines', '--json'], '{"a": 1}\n[2, 3]\noops\n4\n');
     expect(end).toMatchObject({ code: 1, stdout: '' });
@@ -190,7 +190,7 @@ describe.concurrent('patron stops', () => {
     brewing.kill('SIGKILL');
   });
 
-  it('after --timeout: 124 without a message, or with too few of them, else 0', async () => {
+  it('after --timeout, with exit code 124 if no message or fewer than --count came, otherwise 0', async () => {
     const brewing = pubkeeper(['brew', 'timed', '--lines'], { env: server.env });
     await brewing.says(/Waiting/);
     const run = (pattern: string, args: readonly string[] = []): Promise<Cli> => listen(pattern, ['--timeout', '5', '--lines', ...args], server);
@@ -201,7 +201,7 @@ describe.concurrent('patron stops', () => {
     await patrons[1].says(/1 of 2 messages came within 5 s\.\n$/);
   });
 
-  it.each(['SIGINT', 'SIGTERM'] as const)('at %s, with exit code 0 unless it was to count', async (signal) => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('at %s, with exit code 0, or with the code of the signal if --count is not reached', async (signal) => {
     const endless = await listen('stopped', [], server);
     const counting = await listen('stopped', ['-n', '5'], server);
     endless.kill(signal);
@@ -216,7 +216,7 @@ describe.concurrent('patron stops', () => {
     await shell.says(/Listening/);
     expect(await brew(['piped.x', 'first'])).toEqual(sent);
     await shell.prints(/first\n/);
-    // The first write that finds nobody tells; head may take its time to go.
+    // The patron notices at its next write after `head` has ended, which may take a while: brew until then.
     while (!/code/.test(shell.stderr.all)) await brew(['piped.x', 'more', '--timeout', '1']);
     expect(await shell.exit).toBe(0);
     expect(shell.stdout.all).toBe('first\n');

@@ -18,7 +18,7 @@ async function port(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Runs both commands against a server; both must end with one sentence and this code. */
+/** Runs `patron` and `brew` against a server: both must end with one sentence and this exit code. */
 async function fails(url: string, sentence: RegExp, code = 1, args: readonly string[] = []): Promise<void> {
   const flags = ['--server', url, '--token', 'secret-token', ...args];
   const ends = await Promise.all([result(['patron', 'a', ...flags]), result(['brew', 'a', 'x', ...flags])]);
@@ -30,12 +30,12 @@ async function fails(url: string, sentence: RegExp, code = 1, args: readonly str
   }
 }
 
-describe.concurrent('a server that is of no use', () => {
-  it('is not there', async () => {
+describe.concurrent('patron and brew end with an error if the server', () => {
+  it('is not running', async () => {
     await fails(`ws://127.0.0.1:${await freePort()}/ws`, /Cannot connect to ws:[^\n]*ECONNREFUSED/);
   });
 
-  it('has no such name', async () => {
+  it('has a host name that does not exist', async () => {
     await fails('ws://no-such-host.invalid/ws', /Cannot connect to ws:\/\/no-such-host\.invalid/);
   });
 
@@ -49,26 +49,26 @@ describe.concurrent('a server that is of no use', () => {
     await fails(`ws://127.0.0.1:${await port(http)}/`, /\(.*\b404\b.*\)/);
   });
 
-  it('speaks another subprotocol', async () => {
+  it('selects no subprotocol of Pubkeeper', async () => {
     const http = createHttp();
     const sockets = new WebSocketServer({ server: http, handleProtocols: () => false });
     await fails(`ws://127.0.0.1:${await port(http)}/`, /speaks none of pubkeeper-1\.1, pubkeeper-1\.0/);
     sockets.close();
   });
 
-  it('speaks something else altogether', async () => {
+  it('does not speak HTTP', async () => {
     const garbage = createServer((socket) => socket.on('error', () => undefined).end('SSH-2.0-OpenSSH_9.2\r\n'));
     await fails(`ws://127.0.0.1:${await port(garbage)}/`, /Cannot connect to ws:/);
   });
 
-  it('says nothing at all', async () => {
+  it('does not answer within --timeout', async () => {
     const sockets = new Set<{ destroy(): void }>();
     const silent = createServer((socket) => sockets.add(socket.on('error', () => undefined)));
     await fails(`ws://127.0.0.1:${await port(silent)}/`, /127\.0\.0\.1:\d+\/ did not answer within 1 s: check that a Pubkeeper server runs there\.\n$/, 124, ['--timeout', '1']);
     for (const socket of sockets) socket.destroy();
   });
 
-  it('is told of in full by --verbose', async () => {
+  it('is not running, with the stack of the error if --verbose is given', async () => {
     const url = `ws://127.0.0.1:${await freePort()}/ws`;
     const { code, stderr } = await result(['patron', 'a', '--server', url, '--token', TOKEN, '--verbose']);
     expect(code).toBe(1);
@@ -77,8 +77,8 @@ describe.concurrent('a server that is of no use', () => {
   });
 });
 
-describe.concurrent('a server that dies and comes back', () => {
-  it('finds its patrons and brewers again', async () => {
+describe.concurrent('a server', () => {
+  it('that dies and comes back gets its patrons and brewers back', async () => {
     const first = await serve();
     const patron = await listen('back.**', ['--lines'], first);
     const brewing = pubkeeper(['brew', 'back.lines', '--lines'], { env: first.env });
@@ -99,7 +99,7 @@ describe.concurrent('a server that dies and comes back', () => {
     expect(patron.stdout.all).toBe('before\nafter\n');
   });
 
-  it('but does not know the token any more ends them with exit code 1', async () => {
+  it('that comes back and no longer knows the token ends a patron with exit code 1', async () => {
     const first = await serve();
     const patron = await listen('a', [], first);
     first.cli.kill('SIGKILL');
@@ -109,14 +109,14 @@ describe.concurrent('a server that dies and comes back', () => {
     expect(patron.stderr.all).toMatch(/does not accept this token[^\n]*\n$/);
   });
 
-  it('that is frozen does not keep anybody from leaving', async () => {
+  it('that is frozen does not keep patron and brew from ending at SIGINT', async () => {
     const server = await serve();
     const patron = await listen('a', [], server);
     server.cli.kill('SIGSTOP');
     patron.kill('SIGINT');
     patron.kill('SIGINT');
     expect([0, 130]).toContain(await patron.exit);
-    // One that takes connections, and says nothing: so it is known when somebody waits for it.
+    // A server that accepts connections and stays silent: its `connection` event shows that brew waits for an answer.
     const silent = createServer((socket) => socket.on('error', () => undefined));
     const waiting = pubkeeper(['brew', 'a', 'x', '--server', `ws://127.0.0.1:${await port(silent)}/ws`, '--token', TOKEN]);
     await once(silent, 'connection');
@@ -124,7 +124,7 @@ describe.concurrent('a server that dies and comes back', () => {
     expect(await waiting.exit).toBe(130);
   });
 
-  it('that is frozen is not waited for by one who ends lines, who is told that the last ones may be lost', async () => {
+  it('that is frozen delays the end of brew --lines by 5 s at most, and brew says that the last lines may be lost', async () => {
     const server = await serve();
     const patron = await listen('a', ['--lines'], server);
     const brewer = pubkeeper(['brew', 'a', '--lines'], { env: server.env });
@@ -138,7 +138,7 @@ describe.concurrent('a server that dies and comes back', () => {
 });
 
 describe.concurrent('several servers', () => {
-  it('of which the first is dead: the second one is used, whether they are given again or by commas', async () => {
+  it('of which the first is dead: patron and brew use the second, given by a second --server or after a comma', async () => {
     const [dead, alive] = await Promise.all([serve(), serve()]);
     dead.cli.kill('SIGKILL');
     await dead.cli.exit;
@@ -151,7 +151,7 @@ describe.concurrent('several servers', () => {
     expect(patron.stdout.all).toBe('x\n');
   });
 
-  it('of which the first dies: the patron goes on at the second', async () => {
+  it('of which the first dies: the patron continues at the second', async () => {
     const [first, second] = await Promise.all([serve(), serve()]);
     const patron = await listen('a', ['-n', '1', '--lines'], { env: { ...first.env, PUBKEEPER_SERVER: `${first.url},${second.url}` } });
     first.cli.kill('SIGKILL');
@@ -162,7 +162,7 @@ describe.concurrent('several servers', () => {
     expect(patron.stdout.all).toBe('after\n');
   });
 
-  it('of which none is there: the end is the last one\'s', async () => {
+  it('of which none is running: brew reports each of them, and ends with exit code 1', async () => {
     const urls = await Promise.all([freePort(), freePort()].map(async (port) => `ws://127.0.0.1:${await port}/ws`));
     const { code, stderr } = await result(['brew', 'a', 'x', '--server', urls.join(), '--token', TOKEN]);
     expect(code).toBe(1);

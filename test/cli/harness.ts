@@ -3,24 +3,24 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, vi } from 'vitest';
 
-// The real command line in processes of its own, as `npm test` has built it.
+// Runs the real command line, as `npm test` has built it, in separate processes.
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 if (!existsSync(MAIN)) throw new Error('There is no dist/cli/main.js: run `npm run build` first.');
 
-// Tests wait for processes, many of which start beside each other: on a machine that has other things to do, that takes.
+// Tests wait for many processes that start at the same time, which takes long on a busy machine.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const running = new Set<Cli>();
 
-// Not after each test: they run beside each other.
+// Not after each test, as the tests of a file run concurrently.
 afterAll(async () => {
   const left = [...running];
   for (const cli of left) cli.kill('SIGKILL');
   await Promise.all(left.map((cli) => cli.exit));
 });
 
-/** A stream of a process, and those who wait for something to appear on it. */
+/** The text of an output stream of a process: tests can wait for a pattern to appear. */
 class Text {
   all = '';
   #waiting: (() => void)[] = [];
@@ -40,7 +40,7 @@ class Text {
     return this.all.split('\n').slice(0, -1);
   }
 
-  /** Resolves to the match when `pattern` has appeared; rejects when it never will. */
+  /** Resolves to the match when `pattern` has appeared; rejects if the stream ends without it. */
   async has(pattern: RegExp, describe: () => string): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(this.all);
@@ -57,7 +57,7 @@ class Text {
 
 export interface CliOptions {
   readonly env?: Record<string, string>;
-  /** What goes to stdin, which then ends. Without it stdin stays open, for `child.stdin`. */
+  /** Written to stdin, which then ends. Without `input`, stdin stays open: write to `child.stdin`. */
   readonly input?: string | Uint8Array;
 }
 
@@ -66,7 +66,7 @@ export class Cli {
   readonly stdout = new Text();
   readonly stderr = new Text();
   readonly bytes: Buffer[] = [];
-  /** The exit code; a signal's name where it ended the process. */
+  /** The exit code, or the name of the signal that ended the process. */
   readonly exit: Promise<number | string>;
 
   constructor(command: string, args: readonly string[], { env, input }: CliOptions = {}) {
@@ -78,7 +78,7 @@ export class Cli {
       this.stdout.add(chunk.toString());
     });
     this.child.stderr!.on('data', (chunk: Buffer) => this.stderr.add(chunk.toString()));
-    // A process that ends before it has read everything breaks the pipe.
+    // A process that ends before it has read its whole input causes EPIPE here.
     this.child.stdin!.on('error', () => undefined);
     if (input !== undefined) this.child.stdin!.end(input);
     this.exit = new Promise((resolve) =>

@@ -25,11 +25,11 @@ async function linesOf(...chunks: readonly (string | Uint8Array)[]): Promise<str
   return lines;
 }
 
-describe('what a patron prints', () => {
+describe('the output of patron', () => {
   const message = (data: Uint8Array<ArrayBuffer>, sequence?: number): Message => new Message('a.b', 'f'.repeat(32), data, false, sequence);
   const time = new Date(2024, 0, 2, 3, 4, 5, 6);
 
-  it('shows text as it is, what would break the line as JSON, and the rest as base64', () => {
+  it('shows text as it is, text that would break the line as JSON, and other bytes as base64', () => {
     expect(showData(bytes('héllo  wörld'))).toBe('héllo  wörld');
     expect(showData(bytes(''))).toBe('');
     expect(showData(bytes('a\nb'))).toBe('"a\\nb"');
@@ -39,16 +39,16 @@ describe('what a patron prints', () => {
     expect(showData(bytes('\ufeffx'))).toBe('\ufeffx');
   });
 
-  it('never lets a control character through to a terminal', () => {
+  it('never passes a control character of a message to a terminal', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 20 }), (data) => !/\p{Cc}/u.test(showData(data))));
     fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 12 }), (text) => !/\p{Cc}/u.test(showData(bytes(text)))));
-    // U+009B begins an escape sequence as ESC [ does; JSON itself lets it, DEL and what turns a line through.
+    // U+009B starts an escape sequence, as ESC [ does. JSON.stringify() alone escapes neither this, nor DEL, nor characters that reverse text.
     const line = String(formatter('json', false)(message(bytes('\u009b2J\u007f\u202e\u2028')), time));
     expect(line.slice(0, -1)).toMatch(/^[ -~]+$/);
     expect(JSON.parse(line)).toMatchObject({ data: '\u009b2J\u007f\u202e\u2028' });
   });
 
-  it('has a line for each format', () => {
+  it('formats a message as human, raw, lines or json', () => {
     expect(showTime(time)).toBe('03:04:05.006');
     expect(formatter('human', false)(message(bytes('x')), time)).toBe('a.b  03:04:05.006  x\n');
     expect(formatter('human', true)(message(bytes('x')), time)).toBe(`${ESC}[36ma.b${ESC}[0m  ${ESC}[2m03:04:05.006${ESC}[0m  x\n`);
@@ -60,7 +60,7 @@ describe('what a patron prints', () => {
     expect(json(Uint8Array.of(0xff))).toEqual({ ...rest, base64: '/w==' });
   });
 
-  it('is coloured on terminals that want it', () => {
+  it('has colours only on a terminal, and not with NO_COLOR or TERM=dumb', () => {
     expect(wantsColour({ isTTY: true }, {})).toBe(true);
     expect(wantsColour({}, {})).toBe(false);
     expect(wantsColour({ isTTY: true }, { NO_COLOR: '1' })).toBe(false);
@@ -69,8 +69,8 @@ describe('what a patron prints', () => {
   });
 });
 
-describe('what brew reads', () => {
-  it('splits lines wherever the chunks end', async () => {
+describe('the input of brew', () => {
+  it('is split into lines wherever the chunks end', async () => {
     expect(await linesOf('a\nb\n')).toEqual(['a', 'b']);
     expect(await linesOf('a\r\n\r\n\nb')).toEqual(['a', '', '', 'b']);
     expect(await linesOf('a\r', '\nb\r')).toEqual(['a', 'b\r']);
@@ -89,7 +89,7 @@ describe('what brew reads', () => {
     );
   });
 
-  it('holds no more than it may', async () => {
+  it('is refused when it, or one of its lines, is longer than the limit', async () => {
     await expect(readAll(inChunks('ab', 'cd'), 3)).rejects.toThrow('longer than 3 bytes');
     expect(Buffer.from(await readAll(inChunks('ab', 'c'), 3)).toString()).toBe('abc');
     const long = readLines(inChunks('a\nbc', 'de'), 3);
@@ -98,7 +98,7 @@ describe('what brew reads', () => {
     expect(Buffer.from((await readLines(inChunks('ab', 'c'), 3).next()).value as Uint8Array).toString()).toBe('abc');
   });
 
-  it('takes the blanks out of JSON and changes nothing else', () => {
+  it('as JSON loses its whitespace, and is not changed otherwise', () => {
     const compact = (text: string): string => Buffer.from(compactJson(bytes(text), (why) => new Error(why))).toString();
     expect(compact(' { "a b" : [ 1 , "\\" x" ],\n\t"__proto__": 12345678901234567890.10 } ')).toBe(
       '{"a b":[1,"\\" x"],"__proto__":12345678901234567890.10}',
@@ -114,7 +114,7 @@ describe('what brew reads', () => {
 });
 
 describe('tokens of the command line', () => {
-  it('may do everything, or what stands behind the sign of equality', () => {
+  it('have all rights, or the rights after "="', () => {
     const everything = [{ topic: '**', read: true, write: true }];
     expect(parseTokenGrant('abc')).toEqual(['abc', everything]);
     expect(parseTokenGrant('YWI==')).toEqual(['YWI==', everything]);
@@ -129,7 +129,7 @@ describe('tokens of the command line', () => {
     expect(parseTokenGrant('YWI===read:a')).toEqual(['YWI==', [{ topic: 'a', read: true }]]);
   });
 
-  it('are without the line break of a file from Windows, at the server and at its clients', () => {
+  it('lose the carriage return of a Windows file, at the server and at its clients', () => {
     expect(parseTokenGrant('abc\r')[0]).toBe('abc');
     expect(parseTokenGrant('abc=read:a\r')).toEqual(['abc', [{ topic: 'a', read: true }]]);
     expect(parseToken('abc\r')).toBe('abc');
@@ -137,14 +137,14 @@ describe('tokens of the command line', () => {
     expect(() => parseToken('\r\n')).toThrow(/The token is empty/);
   });
 
-  it('are as long as servers read them, in bytes', () => {
+  it('have at most 65,000 bytes, which is what servers read', () => {
     const longest = 'é'.repeat(32_500);
     expect(parseToken(longest)).toBe(longest);
     expect(() => parseToken(`${longest}x`)).toThrow(/at most 65000 bytes, and this one has 65001/);
   });
 
   it.each(['', '=', '=read:a', 'mine=raed:a', 'mine=read', 'mine=read:', 'mine=read:a..b', 'mine=read:a,', 'mine=read:a='])(
-    'are not guessed from "%s"',
+    'are refused as "%s" with exit code 2, and not printed',
     (text) => {
       let error: unknown;
       try {
@@ -156,7 +156,7 @@ describe('tokens of the command line', () => {
     },
   );
 
-  it('add up, whatever they are called', async () => {
+  it('add up when the flag is repeated, also with the name __proto__', async () => {
     const table = tokenTable(collectTokens('__proto__=write:b', collectTokens('__proto__=read:a', collectTokens('x', undefined))));
     expect(Object.keys(table)).toEqual(['x', '__proto__']);
     const tokens = new Tokens(table);
@@ -169,7 +169,7 @@ describe('tokens of the command line', () => {
   });
 });
 
-it('numbers are read strictly', () => {
+it('seconds and counts must be plain decimal numbers', () => {
   expect(parseSeconds('0.25')).toBe(0.25);
   expect(parseSeconds('.5')).toBe(0.5);
   for (const text of ['', '0', '-1', '1e3', 'abc', '1s', 'Infinity', 'NaN', '99999999', '0x1']) expect(() => parseSeconds(text), text).toThrow();
@@ -177,7 +177,7 @@ it('numbers are read strictly', () => {
   for (const text of ['', '0', '-1', '1.5', '1e3', ' 1', '99999999999999999999']) expect(() => parseCount(text), text).toThrow();
 });
 
-it('numbers are taken up to their bounds', () => {
+it('seconds, ports and sizes are accepted up to their limits', () => {
   expect([parseSeconds('7'), parseSeconds('7.')]).toEqual([7, 7]);
   // A timer that is set to more than 24.8 days ends at once.
   expect(parseSeconds('2073600')).toBe(24 * 24 * 3600);
@@ -190,7 +190,7 @@ it('numbers are taken up to their bounds', () => {
 describe('the flags of serve', () => {
   const read = (...args: string[]): ServeFlags => addServeFlags(new Command()).parse(args, { from: 'user' }).opts();
 
-  it('that may be repeated add up', () => {
+  it('collect repeated values, and the values of a list', () => {
     expect(read('--origin', 'https://a', '--origin', 'http://b:1', '--relay-address', 'a:1', '--relay-address', 'b:2')).toMatchObject({
       origin: ['https://a', 'http://b:1'],
       relayAddress: ['a:1', 'b:2'],
@@ -199,7 +199,7 @@ describe('the flags of serve', () => {
     expect(read('--jwt-algorithms', 'HS256').jwtAlgorithms).toEqual(['HS256']);
   });
 
-  it('of a cluster come from the environment, too', () => {
+  it('of a cluster may also come from the environment', () => {
     vi.stubEnv('PUBKEEPER_CLUSTER', 'nats://a');
     vi.stubEnv('PUBKEEPER_CLUSTER_NAME', 'plant');
     vi.stubEnv('PUBKEEPER_CLUSTER_CREDENTIALS', 'file');
@@ -207,7 +207,7 @@ describe('the flags of serve', () => {
     expect(read()).toMatchObject({ cluster: 'nats://a', clusterName: 'plant', clusterCredentials: 'file' });
   });
 
-  it('that are numbers are handed on, those of limits apart', () => {
+  it('that are numbers are passed on to the server, those of limits as "limits"', () => {
     expect(read()).toMatchObject({ port: 9898, host: '127.0.0.1', drainMs: 0 });
     expect(numbersOf(read())).toStrictEqual({ limits: {} });
     expect(read('--jwt-leeway', '0', '--drain-ms', '0')).toMatchObject({ jwtLeeway: 0, drainMs: 0 });
@@ -220,7 +220,7 @@ describe('the flags of serve', () => {
   });
 });
 
-it('what is told is one line without control characters', () => {
+it('a message to the user is one line without control characters, followed by the stack if verbose', () => {
   let told = '';
   const stream = { on: () => stream, write: (text: string) => (told += text) } as unknown as NodeJS.WritableStream;
   const tell = new Tell(stream);
@@ -235,7 +235,7 @@ it('what is told is one line without control characters', () => {
   expect(told).toMatch(/pubkeeper: e\nError: e\n {4}at [^]*caused by: Error: f\n/);
   tell.error('It failed: g', new Error('g'));
   expect(told).toMatch(/pubkeeper: It failed: g\nError: g\n {4}at /);
-  // What a server has said stands in the stack too, and in what caused it.
+  // The stack and the cause may also contain text from a server.
   told = '';
   tell.error(new Error(`h${ESC}[2J`, { cause: `i\r${ESC}]0;j` }));
   expect(told).toMatch(/\nError: h\\u001b\[2J\n {4}at [^]*\ncaused by: i\\u000d\\u001b\]0;j\n$/);
@@ -243,7 +243,7 @@ it('what is told is one line without control characters', () => {
   expect(escapeUnprintable('\t')).toBe('\\u0009');
 });
 
-it('a run has one end, and no time limit after it', () => {
+it('a run ends once, and its timers do not fire after that', () => {
   vi.useFakeTimers();
   const before = new Map((['SIGINT', 'SIGTERM'] as const).map((signal) => [signal, process.listeners(signal)]));
   onTestFinished(() => {

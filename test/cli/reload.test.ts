@@ -25,7 +25,7 @@ const file = (name: string, content: unknown): string => {
 const urlOf = async (server: Cli): Promise<string> => ((await server.says(/Serving at (\w+:[^\s"]+)/)) as unknown as [string, string])[1];
 
 describe.concurrent('SIGHUP', () => {
-  it('reads the token file again: who is left stays, who is gone is refused, who is new is let in; what is wrong changes nothing', async () => {
+  it('reads the token file again: closes clients of removed tokens, accepts new tokens, and ignores a malformed file', async () => {
     const tokens = file('tokens.json', { stays: ALL, goes: ALL });
     const server = pubkeeper(['serve', '--port', '0', '--tokens', tokens]);
     const url = await urlOf(server);
@@ -36,7 +36,7 @@ describe.concurrent('SIGHUP', () => {
     server.kill('SIGHUP');
     await server.says(/Nothing has changed, because not all files could be read again: [^\n]+is not JSON\.\n/);
     expect(await result(['token', 'verify', '--tokens', tokens], { input: 'stays' })).toMatchObject({ code: 1 });
-    // Who comes now is let in by what is in use.
+    // New clients are still checked against the tokens in use.
     expect(await result(['patron', 'b', '--timeout', '0.2'], env('goes'))).toMatchObject({ code: 124, stdout: '' });
     expect(goes.stderr.lines).toHaveLength(1);
 
@@ -46,14 +46,14 @@ describe.concurrent('SIGHUP', () => {
     expect(await goes.exit).toBe(1);
     expect(await result(['brew', 'a', 'hello'], env('comes'))).toMatchObject({ code: 0 });
     expect(await stays.exit).toBe(0);
-    // It was never away.
+    // It kept its connection.
     expect(stays.stderr.all).not.toMatch(/reconnecting/);
     expect(server.stderr.all).not.toMatch(/stays"|goes|comes/);
     server.kill('SIGTERM');
     expect(await server.exit).toBe(0);
   });
 
-  it('ends nothing where there are no files to read', async () => {
+  it('changes nothing at a server that has no files to read again', async () => {
     const server = pubkeeper(['serve', '--port', '0', '--token', 'x']);
     const url = await urlOf(server);
     server.kill('SIGHUP');
@@ -63,11 +63,11 @@ describe.concurrent('SIGHUP', () => {
     expect(await server.exit).toBe(0);
   });
 
-  it.skipIf(process.platform === 'win32')('that comes while the server is yet starting has its files read again when it runs', async () => {
+  it.skipIf(process.platform === 'win32')('during the start of a server has the files read again as soon as the server runs', async () => {
     const path = join(directory, 'tokens.fifo');
     execFileSync('mkfifo', [path]);
     const server = pubkeeper(['serve', '--port', '0', '--tokens', path]);
-    // Open when the other end is: there it waits for the tokens.
+    // A FIFO opens when both ends do: from here on the server waits for the tokens.
     const first = await open(path, 'w');
     server.kill('SIGHUP');
     await first.writeFile(JSON.stringify({ early: ALL }));
@@ -80,7 +80,7 @@ describe.concurrent('SIGHUP', () => {
     expect(await server.exit).toBe(0);
   });
 
-  it('takes other ticket keys: relays that share the new one take its tickets, and those of the old one while that is second', async () => {
+  it('reads the ticket keys again: the relay accepts tickets of the first key, and of the old one while it is the second key', async () => {
     const [old, next] = [randomBytes(32).toString('hex'), randomBytes(32).toString('hex')];
     const tokens = file('shared.json', { t: ALL });
     const keys = file('keys', `${old}\n`);
@@ -95,7 +95,7 @@ describe.concurrent('SIGHUP', () => {
     expect(await result(['brew', 'a', 'two'], { env })).toMatchObject({ code: 0 });
     expect(await patron.exit).toBe(0);
     expect(patron.stdout.lines).toEqual(['one', 'two']);
-    /** Whether the relay takes a ticket that another one has made by this key: then it gives the last value. */
+    /** Whether the relay accepts a ticket that another server has issued with this key: if so, it sends the last value. */
     const takes = async (key: string): Promise<boolean> => {
       const relay = await RawRelay.open(url.replace(/ws$/, 'brew'));
       const ticket = new Tickets([Buffer.from(key, 'hex')]).issue({ operation: 'join', topicHash: sha256('a') }, Date.now() / 1000 + 60);
@@ -116,7 +116,7 @@ describe.concurrent('SIGHUP', () => {
     expect(server.stderr.all).not.toMatch(/SECRET/);
   });
 
-  it('takes another certificate, for connections that come', async () => {
+  it('reads the certificate again for new connections, and keeps the present one if the files are malformed', async () => {
     const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
     const make = (name: string): void =>
       void execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', `/CN=${name}`, '-keyout', key, '-out', cert], { stdio: 'ignore' });
@@ -142,7 +142,7 @@ describe.concurrent('SIGHUP', () => {
   });
 });
 
-it.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as const)('%s ends a server at once that waits for NATS', async (signal) => {
+it.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as const)('%s ends a server at once while it waits for NATS', async (signal) => {
   const silent = createServer().listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const server = pubkeeper(['serve', '--port', '0', '--token', 't', '--cluster', `nats://127.0.0.1:${(silent.address() as AddressInfo).port}`]);
@@ -165,7 +165,7 @@ describe.concurrent('logs', () => {
     return server.stderr.all;
   };
 
-  it('are lines of JSON by --log-format json', async () => {
+  it('are lines of JSON with --log-format json', async () => {
     const server = pubkeeper(['serve', '--port', '0', '--log-format', 'json', '--tokens', file('json.json', { t: ALL })]);
     const url = await urlOf(server);
     await result(['patron', 'a', '--server', url, '--token', 'wrong']);
@@ -178,7 +178,7 @@ describe.concurrent('logs', () => {
     expect(server.stdout.all).toBe('');
   });
 
-  it('have what --log-level says, and more', async () => {
+  it('contain only messages of --log-level or more severe ones', async () => {
     expect(await text([])).toMatch(/^pubkeeper: A token from [^\n]+ was refused\.\n/);
     expect(await text(['--log-level', 'warn'])).toMatch(/was refused/);
     expect(await text(['--log-level', 'error'])).toBe('');
@@ -186,7 +186,7 @@ describe.concurrent('logs', () => {
   });
 });
 
-it('limits by flags hold', async () => {
+it('serve enforces a limit that is given by a flag', async () => {
   const server = pubkeeper(['serve', '--port', '0', '--tokens', file('limits.json', { t: ALL }), '--topic-length', '5', '--log-level', 'error', '--metrics']);
   await server.says(/Serving at/);
   const refused = await result(['patron', 'too.long', '--server', await urlOf(server), '--token', 't']);
@@ -194,7 +194,7 @@ it('limits by flags hold', async () => {
   expect(refused.stderr).toMatch(/at most 5 characters/);
 });
 
-it('--no-metrics keeps the counts to itself, on loopback too', async () => {
+it('serve has /metrics on loopback, and not with --no-metrics', async () => {
   for (const [flags, status] of [[[], 200], [['--no-metrics'], 404]] as const) {
     const server = pubkeeper(['serve', '--port', '0', '--tokens', file('metrics.json', { t: ALL }), ...flags]);
     await server.says(/Serving at/);

@@ -21,7 +21,7 @@ const file = (name: string, text: string): string => {
 };
 
 describe.concurrent('pubkeeper serve', () => {
-  it('tells its address and the token that it made once, on stderr, and is found with no flag but the token', async () => {
+  it('prints its address and, once, the token that it made on stderr, and clients connect with these', async () => {
     const server = pubkeeper(['serve', '--port', '0']);
     const [, token] = (await server.says(/Token, made for this run: (\S+)\n/)) as unknown as [string, string];
     const [, url] = (await server.says(/Serving at (ws:\S+\/ws)\n/)) as unknown as [string, string];
@@ -38,7 +38,7 @@ describe.concurrent('pubkeeper serve', () => {
     expect(server.stderr.all).toMatch(/^(pubkeeper: [^\n]+\n)+$/);
   });
 
-  it('tells the same by --json on stdout, and nothing on stderr', async () => {
+  it('prints its addresses and its token as JSON on stdout with --json, and nothing on stderr', async () => {
     const server = pubkeeper(['serve', '--port', '0', '--relay-port', '0', '--json']);
     await server.prints(/\n/);
     const told = JSON.parse(server.stdout.all) as Record<string, unknown>;
@@ -55,7 +55,7 @@ describe.concurrent('pubkeeper serve', () => {
     expect(server.stderr.all).toBe('');
   });
 
-  it('never repeats a token that it was given', async () => {
+  it('never prints a token that it was given, or that it refused', async () => {
     const path = file('tokens.json', '{"from-the-file": []}');
     const server = pubkeeper(['serve', '--port', '0', '--verbose', '--token', 'plain-one', '--token', 'limited-one=read:a', '--tokens', path]);
     const [, url] = (await server.says(/Serving at (\S+)\n/)) as unknown as [string, string];
@@ -66,7 +66,7 @@ describe.concurrent('pubkeeper serve', () => {
     expect(server.stdout.all + server.stderr.all).not.toMatch(/(plain|limited|wrong)-one|from-the-file|Token, made/);
   });
 
-  it('lets in the token of the environment, which then may do everything', async () => {
+  it('accepts the token of the environment, with all rights', async () => {
     const server = pubkeeper(['serve', '--port', '0'], { env: { PUBKEEPER_TOKEN: 'a=b' } });
     const [, url] = (await server.says(/Serving at (\S+)\n/)) as unknown as [string, string];
     const env = { PUBKEEPER_SERVER: url, PUBKEEPER_TOKEN: 'a=b' };
@@ -76,7 +76,7 @@ describe.concurrent('pubkeeper serve', () => {
     expect(server.stderr.all).not.toContain('a=b');
   });
 
-  it('gives tokens of the command line and of a file the rights that stand there', async () => {
+  it('gives tokens of flags and of a file the rights that are written there', async () => {
     const path = file('rights.json', JSON.stringify({ all: [{ topic: '**', read: true, write: true }] }));
     const server = await serve({ args: ['--token', 'r=read:plant.*', '--token', 'w=write:plant.1', '--tokens', path] });
     const as = (token: string): { env: Record<string, string> } => ({ env: { PUBKEEPER_SERVER: server.url, PUBKEEPER_TOKEN: token } });
@@ -96,7 +96,7 @@ describe.concurrent('pubkeeper serve', () => {
   });
 });
 
-it('pubkeeper serve --profile secured serves those whom it has matched', async () => {
+it('pubkeeper serve --profile secured delivers messages between matched clients', async () => {
   const server = await serve({ args: ['--token', TOKEN, '--profile', 'secured'] });
   const env = { PUBKEEPER_SERVER: server.url, PUBKEEPER_TOKEN: TOKEN };
   const patron = await listen('demo.**', ['-n', '1'], { env });
@@ -127,13 +127,13 @@ describe.concurrent('pubkeeper serve refuses', () => {
     ['an origin that is none', ['--origin', 'app.example'], /The origin must be/],
     ['a certificate without its key', ['--tls-cert', 'cert.pem'], /--tls-cert and --tls-key go together/],
     ['an unknown profile', ['--profile', 'closed'], /Allowed choices are open, secured/],
-  ])('%s as a wrong command line', async (_what, args, sentence) => {
+  ])('%s with exit code 2', async (_what, args, sentence) => {
     const { code, stderr } = await result(['serve', '--port', '0', ...args]);
     expect(stderr).toMatch(sentence);
     expect(code).toBe(2);
   });
 
-  it('to be reached from outside without a token', async () => {
+  it('to listen on an outside address without a token', async () => {
     const { code, stderr } = await result(['serve', '--port', '0', '--host', '0.0.0.0']);
     expect(code).toBe(2);
     expect(stderr).toMatch(/^pubkeeper: A server on "0\.0\.0\.0" can be reached from outside[^\n]+\n$/);

@@ -10,12 +10,12 @@ import { listen, pubkeeper, result, serve, TOKEN, type Served } from './harness.
 let server: Served;
 
 beforeAll(async () => {
-  // A patron that takes longer to join the relay misses what is brewed before: on a busy machine the usual 250 ms are soon over.
+  // On a busy machine a patron may take longer than the default 250 ms to join the relay, and would miss what is brewed before.
   server = await serve({ args: ['--token', TOKEN, '--hold-ms', '60000'] });
 });
 
 describe.concurrent('brew --lines', () => {
-  it.each(['aes-gcm', 'aes-cbc'])('sends 10,000 lines by %s, which all arrive, in their order', async (cipher) => {
+  it.each(['aes-gcm', 'aes-cbc'])('sends 10,000 lines with %s, which all arrive in order', async (cipher) => {
     const lines = Array.from({ length: 10_000 }, (_, index) => `line ${index} ${'x'.repeat(index % 200)}`);
     const topic = `many.${cipher}`;
     const patron = await listen(topic, ['--lines'], server);
@@ -28,7 +28,7 @@ describe.concurrent('brew --lines', () => {
     expect(patron.stderr.lines).toHaveLength(1);
   });
 
-  it('sends each line as it comes, and ends well at Ctrl-C', async () => {
+  it('sends each line as it comes, and ends with exit code 0 at Ctrl-C', async () => {
     const patron = await listen('endless', ['--lines'], server);
     const brewing = pubkeeper(['brew', 'endless', '--lines'], { env: server.env });
     for (const line of ['one', 'two', 'three']) {
@@ -38,13 +38,13 @@ describe.concurrent('brew --lines', () => {
     brewing.child.stdin!.write('not finished');
     brewing.kill('SIGINT');
     expect(await brewing.exit).toBe(0);
-    // What had been sent before is there before this.
+    // All that was sent before arrives before this message.
     expect(await result(['brew', 'endless', 'four'], { env: server.env })).toMatchObject({ code: 0 });
     await patron.prints(/^four\n/m);
     expect(patron.stdout.all).toBe('one\ntwo\nthree\nfour\n');
   });
 
-  it('says at Ctrl-C that lines were not accepted', async () => {
+  it('ends with exit code 1 at Ctrl-C if lines were not accepted, and says that they may be lost', async () => {
     await listen('away', ['--lines'], server);
     const brewing = pubkeeper(['brew', 'away', '--lines', '--brew', `websocket=ws://127.0.0.1:${await freePort()}`], { env: server.env });
     brewing.child.stdin!.write('one\n');
@@ -54,7 +54,7 @@ describe.concurrent('brew --lines', () => {
     expect(brewing.stderr.all).toMatch(/\npubkeeper: Not everything that was sent on away was accepted: some of it may be lost\.\n$/);
   });
 
-  it('says that lines wait for a relay that is away, and goes on when it is there', async () => {
+  it('says that lines wait while the relay is away, and sends them when it is there', async () => {
     const patron = await listen('back', ['--lines'], server);
     const port = await freePort();
     const brewing = pubkeeper(['brew', 'back', '--lines', '--brew', `websocket=ws://127.0.0.1:${port}`], { env: server.env });
@@ -67,7 +67,7 @@ describe.concurrent('brew --lines', () => {
     expect(await brewing.exit).toBe(0);
   });
 
-  it('gives up lines that wait for longer than --timeout, and than 15 s', async () => {
+  it('ends with exit code 1 when lines are not accepted within --timeout, or within 15 s if that is longer', async () => {
     await listen('dead', ['--lines'], server);
     const brewing = pubkeeper(['brew', 'dead', '--lines', '--timeout', '12', '--brew', `websocket=ws://127.0.0.1:${await freePort()}`], { env: server.env });
     brewing.child.stdin!.write('one\n');
@@ -75,13 +75,13 @@ describe.concurrent('brew --lines', () => {
     expect(brewing.stderr.all).toMatch(/Waiting …\npubkeeper: What was sent on dead was not accepted within 15 s: it may be lost\.\n/);
   });
 
-  it.skipIf(process.platform !== 'linux')('ends at Ctrl-C while it reads a pipe into which nobody writes', async () => {
+  it.skipIf(process.platform !== 'linux')('ends at Ctrl-C while it reads a pipe that nobody writes to', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-cli-'));
     const pipe = join(directory, 'pipe');
     execFileSync('mkfifo', [pipe]);
     const patron = await listen('piped', ['--lines'], server);
     const brewing = pubkeeper(['brew', 'piped', '--lines', '--file', pipe], { env: server.env });
-    // Opens when somebody reads.
+    // Opens when brew opens the pipe to read.
     const writer = createWriteStream(pipe);
     writer.write('one\n');
     await patron.prints(/^one\n/);
@@ -91,7 +91,7 @@ describe.concurrent('brew --lines', () => {
     rmSync(directory, { recursive: true });
   });
 
-  it('loses nothing to a patron that is slow, though the brewer has long left', async () => {
+  it('ends before a slow patron has read all lines, and the patron still gets each of them', async () => {
     const patron = await listen('slow', ['--lines'], server);
     const brewing = pubkeeper(['brew', 'slow', '--lines'], { env: server.env });
     brewing.child.stdin!.write('first\n');
@@ -106,12 +106,12 @@ describe.concurrent('brew --lines', () => {
     expect(patron.stderr.lines).toHaveLength(1);
   });
 
-  it('reads nothing while nobody listens, and goes on with the next patron', async () => {
+  it('does not read its input while no patron listens, and continues when the next patron comes', async () => {
     const brewing = pubkeeper(['brew', 'patient', '--lines'], { env: server.env });
     const stdin = brewing.child.stdin!;
     let written = 0;
     let stopped = false;
-    // An input without end, as fast as it is taken.
+    // Endless input, written as fast as brew reads it.
     const feeding = (async () => {
       while (!stopped) if (!stdin.write(`${written++} ${'x'.repeat(1000)}\n`)) await Promise.race([once(stdin, 'drain').catch(() => undefined), brewing.exit]);
     })();
@@ -121,9 +121,9 @@ describe.concurrent('brew --lines', () => {
       expect(await first.exit).toBe(0);
       expect(first.stdout.lines.map((line) => parseInt(line))).toEqual(Array.from({ length: 2000 }, (_, index) => index));
       await brewing.says(/Waiting[^]*Waiting/);
-      // What a pipe holds and what is on its way through the process, not what an endless input would have given by now.
+      // No more than the pipe and the process hold. If brew read on, it would have read far more by the time that the second patron comes.
       const held = written;
-      // The last value that the relay kept is a bundle, which may have begun before the first patron had its 2,000.
+      // The relay's last value is a bundle of lines, which may start with lines that the first patron has had.
       const second = await listen('patient', ['--json', '-n', '1000'], server);
       expect(await second.exit).toBe(0);
       const heard = second.stdout.lines.map((line) => JSON.parse(line) as { data: string; retained: boolean });
@@ -136,18 +136,18 @@ describe.concurrent('brew --lines', () => {
       brewing.kill('SIGINT');
       expect(await brewing.exit).toBe(130);
     } finally {
-      // Else it would go on for ever, and take its worker with it.
+      // Otherwise the loop would never end, and neither would the test worker.
       stopped = true;
     }
     await feeding;
   });
 
-  it('gives up a patron that does not come back by --timeout', async () => {
+  it('ends with exit code 124 when no patron comes back within --timeout', async () => {
     const patron = await listen('left', ['--lines', '-n', '1'], server);
     const brewing = pubkeeper(['brew', 'left', '--lines', '--timeout', '2'], { env: server.env });
     brewing.child.stdin!.write('one\n');
     expect(await patron.exit).toBe(0);
-    // What is sent before the server says that the patron has left goes nowhere.
+    // Lines sent before the server reports that the patron has left are lost: only later ones wait for a patron.
     const feeding = setInterval(() => brewing.child.stdin!.write('more\n'), 50);
     expect(await brewing.exit).toBe(124);
     clearInterval(feeding);

@@ -5,19 +5,19 @@ import { expect, it } from 'vitest';
 import { Output } from '../../src/cli/output.js';
 import { listen, pubkeeper, result, serve } from './harness.js';
 
-// What a command finds where it runs: variables, addresses, and a stdout that nobody reads.
+// The surroundings of a command: environment variables, addresses, and a stdout that nobody reads.
 
 it('an empty variable counts as not set', async () => {
   const env = { PUBKEEPER_CLUSTER: '', PUBKEEPER_CLUSTER_NAME: '', PUBKEEPER_CLUSTER_CREDENTIALS: '', PUBKEEPER_TOKEN: '', PUBKEEPER_JWT_KEY: '' };
   const server = pubkeeper(['serve', '--port', '0'], { env });
   await server.says(/Token, made for this run/);
-  // Whoever is at the usual address, or nobody: that it gets as far as to dial is what counts.
+  // Whether a server runs at the default address does not matter: the command must only get as far as to connect there.
   const { code, stderr } = await result(['patron', 'a', '--timeout', '0.2', '--brew', 'websocket', '--token', 't'], { env: { PUBKEEPER_SERVER: '' } });
   expect(code).not.toBe(2);
   expect(stderr).not.toMatch(/must be a URL/);
 });
 
-it('the line break at the end of a variable that was made of a file belongs to neither token nor key', async () => {
+it('a line break at the end of a variable, as from a file, does not belong to the token, key or URL', async () => {
   const flags = ['--jwt-algorithms', 'HS256', '--jwt-issuer', 'me', '--jwt-audience', 'it'];
   const env = { PUBKEEPER_JWT_KEY: '0123456789012345678901234567890123456789\n' };
   const made = await result(['token', 'create', '--all', ...flags], { env });
@@ -28,20 +28,20 @@ it('the line break at the end of a variable that was made of a file belongs to n
   expect(code).toBe(124);
 });
 
-it.skipIf(!Object.values(networkInterfaces()).flat().some((it) => it?.address === '::1'))('serves at an address with a zone', async () => {
+it.skipIf(!Object.values(networkInterfaces()).flat().some((it) => it?.address === '::1'))('serve listens at an address with a zone', async () => {
   const server = pubkeeper(['serve', '--port', '0', '--host', '::1%lo', '--token', 'x']);
   await server.says(/Dashboard at http:\/\/\[::1%lo\]:\d+\/\n/);
   server.kill('SIGINT');
   expect(await server.exit).toBe(0);
 });
 
-it('a patron whose stdout nobody reads ends at a signal, and says what was not printed', async () => {
+it('a patron whose stdout nobody reads ends at a signal, and says how many messages were not printed', async () => {
   const server = await serve();
   const patron = await listen('unread', [], server);
   const stdout = patron.child.stdout!;
-  // As long as somebody listens for it, nothing is read by itself.
+  // While `readable` has a listener, the stream does not flow by itself.
   const readable = new Promise<void>((resolve) => stdout.on('readable', resolve));
-  // More than a pipe holds, so that it is known to have come when its beginning can be read.
+  // More than a pipe holds: when its beginning can be read, the patron has the message and cannot print all of it.
   const long = 'x'.repeat(1_000_000);
   expect(await result(['brew', 'unread'], { env: server.env, input: long })).toMatchObject({ code: 0 });
   await readable;
@@ -53,7 +53,7 @@ it('a patron whose stdout nobody reads ends at a signal, and says what was not p
   await patron.exit;
 });
 
-it('a patron that has its --count waits for those who read stdout, until a signal', async () => {
+it('a patron that has received --count messages waits until stdout is read, or until a signal', async () => {
   const server = await serve();
   const [endless, counted, impatient] = await Promise.all([
     listen('counted', ['--lines'], server),
@@ -65,7 +65,7 @@ it('a patron that has its --count waits for those who read stdout, until a signa
   const long = 'x'.repeat(1_000_000);
   expect(await result(['brew', 'counted'], { env: server.env, input: long })).toMatchObject({ code: 0 });
   await Promise.all(readable);
-  // The clock of this test: what ends by a signal gives up when it has waited, and began to later than those that have what they were to count.
+  // The clock of this test: `endless` gives up some time after its signal, and the others, which wait since before that, must not give up.
   endless.kill('SIGINT');
   await once(endless.child, 'exit');
   impatient.kill('SIGINT');
@@ -77,7 +77,7 @@ it('a patron that has its --count waits for those who read stdout, until a signa
   await Promise.all([endless.exit, impatient.exit]);
 });
 
-it('keeps no more than 64 MiB for a reader that has stopped', () => {
+it('Output refuses more data while over 64 MiB wait for a reader that has stopped', () => {
   const stuck = new Writable({ write: () => undefined });
   const output = new Output(stuck, () => undefined, () => undefined);
   const chunk = new Uint8Array(1024 * 1024);

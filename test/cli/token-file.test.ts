@@ -21,7 +21,7 @@ describe.concurrent('a token file', () => {
     expect(readdirSync(directory).filter((name) => name.startsWith('full.json'))).toEqual([]);
   });
 
-  it('keeps what several runs add at once', async () => {
+  it('gets the hashes of all runs that add one at the same time', async () => {
     const tokens = join(directory, 'many.json');
     const made = await Promise.all(Array.from({ length: 8 }, () => create(tokens)));
     expect(made.map(({ code }) => code)).toEqual(Array.from({ length: 8 }, () => 0));
@@ -29,7 +29,7 @@ describe.concurrent('a token file', () => {
     expect(readdirSync(directory).filter((name) => name.startsWith('many.json'))).toEqual(['many.json']);
   });
 
-  it('that stays locked is left alone, with a sentence that says what to remove', async () => {
+  it('that stays locked is not changed, and the error says which lock file to remove', async () => {
     const tokens = join(directory, 'locked.json');
     writeFileSync(`${tokens}.lock`, '');
     const { code, stdout, stderr } = await create(tokens);
@@ -38,12 +38,12 @@ describe.concurrent('a token file', () => {
     expect(existsSync(tokens)).toBe(false);
   });
 
-  it('stays where a link leads to, with its mode and its owner', async () => {
+  it('behind a symbolic link keeps its place, mode, owner and group', async () => {
     const [tokens, link] = [join(directory, 'real.json'), join(directory, 'link.json')];
     writeFileSync(tokens, JSON.stringify({ old: [{ topic: 'a', read: true }] }), { mode: 0o640 });
     symlinkSync(tokens, link);
     const isRoot = process.getuid?.() === 0;
-    // Also where only the group is another one, as of a file that root writes and the server's group reads.
+    // Also if only the group differs, as for a file that root writes and the server's group reads.
     for (const [uid, gid] of isRoot ? [[1234, 1235], [0, 1235], [1234, 0]] as const : [[undefined, undefined]] as const) {
       if (uid !== undefined) chownSync(tokens, uid, gid);
       const before = statSync(tokens);
@@ -55,13 +55,13 @@ describe.concurrent('a token file', () => {
   });
 });
 
-it.skipIf(!existsSync('/dev/full'))('what cannot be printed is a failure, also of a command that only prints', async () => {
+it.skipIf(!existsSync('/dev/full'))('a command fails when its output cannot be written, even if it only prints help', async () => {
   const cli = toFull(['--help']);
   expect(await cli.exit).toBe(1);
   expect(cli.stderr.all).toBe('pubkeeper: Standard output cannot be written (ENOSPC).\n');
 });
 
-it('what a file takes only in part is a failure, as on a disk with a little room', async () => {
+it('a command fails when only part of its output can be written, as on an almost full disk', async () => {
   const rights = Array.from({ length: 100 }, (_, index) => ['--read', `some.long.topic.${index}`]).flat();
   const args = ['-c', 'ulimit -f 1 && exec "$0" "$@" > "$OUT"', process.execPath, MAIN, 'token', 'create', '-q', ...rights];
   const cli = new Cli('sh', args, { env: { OUT: join(directory, 'token.txt') } });
@@ -69,7 +69,7 @@ it('what a file takes only in part is a failure, as on a disk with a little room
   expect(cli.stderr.all).toBe('pubkeeper: Standard output cannot be written (EFBIG).\n');
 });
 
-it('refuses flags of those who check tokens, instead of making another kind of token', async () => {
+it('token create refuses flags for checking tokens, instead of making a token of another kind', async () => {
   for (const flag of [['--jwt-jwks-url', 'https://a.example/jwks'], ['--jwt-leeway', '5']]) {
     const { code, stdout, stderr } = await result(['token', 'create', '--all', ...flag]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -77,7 +77,7 @@ it('refuses flags of those who check tokens, instead of making another kind of t
   }
 });
 
-it('token verify says that its input is no token where that is too long', async () => {
+it('token verify refuses input that is too long for a token', async () => {
   const tokens = join(directory, 'one.json');
   writeFileSync(tokens, '{"t": []}');
   const { code, stderr } = await result(['token', 'verify', '--tokens', tokens], { input: 'x'.repeat(70_000) });
@@ -85,7 +85,7 @@ it('token verify says that its input is no token where that is too long', async 
   expect(stderr).toBe('pubkeeper: Standard input is longer than a token can be (65000 bytes): give it only the token.\n');
 });
 
-it('token verify reads the file before the token, for which it may have to wait', async () => {
+it('token verify reports a missing token file before it waits for a token on stdin', async () => {
   const verifying = pubkeeper(['token', 'verify', '--tokens', join(directory, 'none.json')]);
   expect(await verifying.exit).toBe(1);
   expect(verifying.stderr.all).toMatch(/none\.json" does not exist\.\n$/);

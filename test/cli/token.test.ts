@@ -20,7 +20,7 @@ const RIGHTS = ['--read', 'plant.**', '--write', 'plant.1', '--write', 'plant.**
 const RIGHTS_LIST = [{ topic: 'plant.**', read: true, write: true }, { topic: 'plant.1', read: false, write: true }];
 
 describe.concurrent('pubkeeper token, static', () => {
-  it('tells a token once, and of its hash an entry for the token file', async () => {
+  it('create prints the token once, and an entry with its hash for the token file', async () => {
     const made = await result(['token', 'create', ...RIGHTS]);
     expect(made.code).toBe(0);
     expect(made.stderr).toMatch(/^pubkeeper: The token is shown only this once[^\n]+\n$/);
@@ -31,7 +31,7 @@ describe.concurrent('pubkeeper token, static', () => {
     const tokens = file('entry.json', entry);
     const checked = await result(['token', 'verify', '--tokens', tokens], { input: `${token}\n` });
     expect(JSON.parse(checked.stdout)).toEqual({ rights: RIGHTS_LIST });
-    // The hash is no token.
+    // The hash is not accepted as a token.
     const [hash] = Object.keys(JSON.parse(entry) as object);
     const refused = 'pubkeeper: The token is not valid: it is not in the file.\n';
     expect(await result(['token', 'verify', '--tokens', tokens], { input: hash! })).toEqual({ code: 1, stdout: '', stderr: refused });
@@ -39,7 +39,7 @@ describe.concurrent('pubkeeper token, static', () => {
     expect(none).toMatchObject({ code: 2, stderr: expect.stringMatching(/^pubkeeper: There is no token: give it on stdin/) as string });
   });
 
-  it('adds the hash to a token file, which is for its owner only; a server takes it', async () => {
+  it('create adds the hash to a token file that only its owner can read, and a server accepts the token', async () => {
     const tokens = join(directory, 'made.json');
     const first = (await result(['token', 'create', '--all', '--tokens', tokens, '--quiet'])).stdout.trim();
     expect(statSync(tokens).mode & 0o777).toBe(0o600);
@@ -53,7 +53,7 @@ describe.concurrent('pubkeeper token, static', () => {
     expect(await patron.exit).toBe(0);
   });
 
-  it('leaves a file alone that is none', async () => {
+  it('create does not change a file that is not a token file', async () => {
     const tokens = file('broken.json', '["secret-token"]');
     const { code, stdout, stderr } = await result(['token', 'create', '--all', '--tokens', tokens]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
@@ -70,18 +70,18 @@ describe.concurrent('pubkeeper token, signed', () => {
     file('public.pem', publicKey.export({ type: 'spki', format: 'pem' }).toString()),
   ];
 
-  it('is not checked by keys that cannot be fetched: says from where, and why', async () => {
+  it('cannot be verified if the keys cannot be fetched, and the error says from where and why', async () => {
     const token = await new SignJWT({}).setProtectedHeader({ alg: 'ES256' }).sign(privateKey);
     const url = `http://127.0.0.1:${await freePort()}/jwks`;
     const { code, stdout, stderr } = await result(['token', 'verify', '--jwt-jwks-url', url, ...CLAIMS, 'ES256'], { input: token });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toBe(`pubkeeper: The keys at "${url}" cannot be fetched (ECONNREFUSED): check --jwt-jwks-url.\n`);
-    // One that stands in the file needs none of them.
+    // A token that is listed in the token file needs no keys.
     const both = ['--tokens', file('listed.json', '{"listed":[]}'), '--jwt-jwks-url', url, ...CLAIMS, 'ES256'];
     expect(await result(['token', 'verify', ...both], { input: 'listed' })).toEqual({ code: 0, stdout: '{"rights":[]}\n', stderr: '' });
   });
 
-  it('is signed by a private key, checked by the public one, and let in by a server that has this one', async () => {
+  it('is signed with a private key, and accepted by verify and by a server with the public key', async () => {
     const [secret, open] = pem();
     const made = await result(['token', 'create', ...RIGHTS, '--subject', 'pump', '--jwt-key-file', secret, ...CLAIMS, 'ES256']);
     expect(made).toMatchObject({ code: 0, stderr: '' });
@@ -95,27 +95,27 @@ describe.concurrent('pubkeeper token, signed', () => {
     const patron = await listen('plant.1', ['-n', '1', '--lines'], { env: { ...env, PUBKEEPER_SERVER: url } });
     expect(await result(['brew', 'plant.1', 'x', '--server', url], { env })).toMatchObject({ code: 0 });
     expect(await patron.exit).toBe(0);
-    // Of another audience: not good.
+    // For another audience the token is not valid.
     const other = await result(['token', 'verify', '--jwt-key-file', open, '--jwt-issuer', 'me', '--jwt-audience', 'us', '--jwt-algorithms', 'ES256'], { env });
     expect(other).toMatchObject({ code: 1, stdout: '' });
-    // Whoever gives another one on stdin learns which was checked.
+    // The message says which token was checked, as the user may have given another one on stdin.
     const which = 'Checking the token in PUBKEEPER_TOKEN: stdin is not read.';
     expect(other.stderr).toBe(`pubkeeper: ${which}\npubkeeper: The token is not valid: unexpected "aud" claim value.\n`);
     expect(other.stderr).not.toContain(env.PUBKEEPER_TOKEN);
   });
 
-  it('takes the secret of HS256 from the environment', async () => {
+  it('is signed and verified with a secret of the environment by HS256', async () => {
     const env = { PUBKEEPER_JWT_KEY: 'a secret of more than thirty-two bytes' };
     const { stdout } = await result(['token', 'create', '--all', '--expires', '60', ...CLAIMS, 'HS256'], { env });
     expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env, input: stdout })).toMatchObject({ code: 0, stderr: '' });
-    // A line break at the end of a file is not part of it.
+    // A line break at the end of the file is not part of the secret.
     const same = await result(['token', 'create', '--all', '--jwt-key-file', file('secret', `${env.PUBKEEPER_JWT_KEY}\n`), ...CLAIMS, 'HS256']);
     expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env, input: same.stdout })).toMatchObject({ code: 0, stderr: '' });
     const wrong = { PUBKEEPER_JWT_KEY: 'another secret of more than thirty-two bytes' };
     expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env: wrong, input: stdout })).toMatchObject({ code: 1, stdout: '' });
   });
 
-  it('may hold for longer than there are dates', async () => {
+  it('may expire later than the last date that JavaScript can express', async () => {
     const key = 'a secret of more than thirty-two bytes';
     const token = new SignJWT({ rights: [{ topic: 'a', read: true }] }).setProtectedHeader({ alg: 'HS256' }).setIssuer('me').setAudience('them').setExpirationTime(1e16);
     const env = { PUBKEEPER_JWT_KEY: key };
@@ -124,7 +124,7 @@ describe.concurrent('pubkeeper token, signed', () => {
     expect(JSON.parse(checked.stdout)).toMatchObject({ expires: '+275760-09-13T00:00:00.000Z' });
   });
 
-  it('wants a key that fits, and never repeats one', async () => {
+  it('needs a key that fits its algorithm and use, and the key is never printed', async () => {
     const [secret, open] = pem();
     const hopeless: [string[], RegExp][] = [
       [['token', 'create', '--all', '--jwt-key-file', open, ...CLAIMS, 'ES256'], /not a private key for ES256/],

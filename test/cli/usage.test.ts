@@ -6,7 +6,7 @@ import { Tell } from '../../src/cli/tell.js';
 import { LIMITS } from '../../src/server/limits.js';
 import { result } from './harness.js';
 
-// What is wrong with a command line is found before anything is started, so this process can find it as well.
+// Errors in a command line are found before anything starts, so these tests need no process of their own.
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -25,7 +25,7 @@ async function run(args: readonly string[]): Promise<{ code: number; stdout: str
 
 const TOKEN = ['--token', 'T'];
 
-describe('the command line that is wrong', () => {
+describe('a wrong command line', () => {
   it.each<[string[], RegExp]>([
     [['frobnicate'], /Unknown command 'frobnicate'; see/],
     [['sub', 'demo.**'], /Unknown command 'sub' \(Did you mean patron\?\); see pubkeeper --help/],
@@ -125,7 +125,7 @@ describe('the command line that is wrong', () => {
     [['token', 'create', '--all', '--jwt-key-file', 'k'], /A signed token needs --jwt-issuer/],
     [['token', 'create', '--all', '--jwt-key-file', 'k', '--tokens', 'f'], /A signed token is not kept in a file/],
     [['token', 'verify'], /There is nothing to check the token against/],
-  ])('%j is told in one sentence, with exit code 2', async (args, sentence) => {
+  ])('%j is refused with one sentence and exit code 2', async (args, sentence) => {
     const { code, stdout, stderr } = await run(args);
     expect(stderr).toMatch(sentence);
     expect(stderr).toMatch(/^pubkeeper: [^\n]+[.!]\n$/);
@@ -133,7 +133,7 @@ describe('the command line that is wrong', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   });
 
-  it('tells that --verbose is a level of its own, with the stack that it asks for', async () => {
+  it('with both --verbose and --log-level is refused with exit code 2', async () => {
     const { code, stderr } = await run(['serve', '--verbose', '--log-level', 'error']);
     expect(code).toBe(2);
     expect(stderr).toMatch(/^pubkeeper: --verbose means --log-level debug: leave one of them out\.\n/);
@@ -157,7 +157,7 @@ describe('help', () => {
   });
 
   it('names every flag of every command', async () => {
-    /** The command whose help is asked for, and that help. */
+    /** The command whose help is shown, and the text of the help. */
     const helpOf = async (...args: string[]): Promise<{ command: Command; stdout: string }> => {
       const shown = vi.spyOn(Command.prototype, 'outputHelp');
       const { stdout } = await run([...args, '--help']);
@@ -190,7 +190,7 @@ describe('help', () => {
   });
 });
 
-it('the real program says its version, and what is wrong', async () => {
+it('the real program prints its version, and refuses an unknown option', async () => {
   expect(await result(['--version'])).toEqual({ code: 0, stdout: '0.1.0\n', stderr: '' });
   expect(await result(['patron', 'a', '--frob'])).toEqual({
     code: 2,
