@@ -84,7 +84,7 @@ export class PubkeeperError extends Error {
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode, message: string, details: Readonly<Record<string, unknown>> = {}, cause?: unknown) {
-    super(message, (cause !== undefined && { cause }) as { cause: unknown });
+    super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.details = details;
   }
