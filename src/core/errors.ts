@@ -89,7 +89,7 @@ export class PubkeeperError extends Error {
     this.details = details;
   }
 
-  // A getter, since an assignment throws where a page has frozen `Error.prototype`.
+  /** `'PubkeeperError'`. A getter, since an assignment would throw where a page has frozen `Error.prototype`. */
   override get name(): string {
     return 'PubkeeperError';
   }
