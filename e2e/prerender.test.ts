@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -52,19 +53,24 @@ describeInChromium('a prerendered page in Chromium', () => {
     await once(site, 'listening');
     const profile = mkdtempSync(join(tmpdir(), 'pubkeeper-prerender-'));
     const address = `http://127.0.0.1:${(site.address() as AddressInfo).port}/`;
-    const browser = spawn(findChromium()!, ['--headless=new', ...quietArgs, '--disable-features=Prerender2MemoryControls', `--user-data-dir=${profile}`, address], { stdio: 'ignore' });
+    const browser = spawn(findChromium()!, ['--headless=new', ...quietArgs, '--disable-features=Prerender2MemoryControls', `--user-data-dir=${profile}`, address], {
+      stdio: 'ignore',
+      // A process group of its own: processes of the browser that outlive the first one would go on writing into the profile.
+      detached: true,
+    });
     try {
       await expect.poll(() => said, { timeout: 30_000 }).toEqual(['begun ahead', 'waited ahead']);
       visit!.end();
       await expect.poll(() => said.at(-1), { timeout: 10_000 }).toBe('connected');
       expect(server.stats().clients).toBe(1);
     } finally {
-      browser.kill();
-      await once(browser, 'exit');
+      const ended = once(browser, 'exit');
+      process.kill(-browser.pid!, 'SIGKILL');
+      await ended;
       site.close();
       site.closeAllConnections();
       await server.close();
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+      await rm(profile, { recursive: true, force: true, maxRetries: 10 });
     }
   }, 60_000);
 });
