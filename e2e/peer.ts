@@ -1,5 +1,7 @@
-import { type Brewer, type ClientOptions, type Message, PubkeeperClient } from '../src/index.js';
+import { type ClientOptions, type Message, PubkeeperClient } from '../src/index.js';
 import { createServer, type PubkeeperServer, type ServerOptions } from '../src/server/index.js';
+
+export { inState, matched, once } from '../test/awaited.js';
 
 // The other end for a page: a server and a client in Node.
 
@@ -14,23 +16,6 @@ export function peer(server: string, options: Partial<ClientOptions> = {}): Pubk
   client.on('error', () => undefined); // the tests look at what arrives
   return client;
 }
-
-export const once = <Event>(subscribe: (listener: (event: Event) => void) => () => void, wanted: (event: Event) => boolean = () => true) =>
-  new Promise<Event>((resolve) => {
-    const undo = subscribe((event) => {
-      if (!wanted(event)) return;
-      undo();
-      resolve(event);
-    });
-  });
-
-export const matched = async (brewer: Brewer): Promise<void> => {
-  if (!brewer.isMatched) await once((listener) => brewer.on('matched', listener));
-};
-
-export const inState = async (client: PubkeeperClient, wanted: string): Promise<void> => {
-  if (client.state !== wanted) await once<string>((listener) => client.on('state', listener), (state) => state === wanted);
-};
 
 /** Collects messages; each call of `next` takes the oldest, or waits for the next one. */
 export function inbox(): { callback: (data: Uint8Array, message: Message) => void; next: () => Promise<Message> } {

@@ -1,9 +1,11 @@
 import WebSocket from 'ws';
 import { afterEach } from 'vitest';
-import { PubkeeperClient, type Brewer, type ClientOptions } from '../src/index.js';
+import { PubkeeperClient, type ClientOptions } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 
-// Servers and clients on real sockets, which end after the test, and helpers that wait for their events.
+export { inState as state, matched, once } from './awaited.js';
+
+// Servers and clients on real sockets, which end after the test.
 
 const clean: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -26,19 +28,6 @@ export function client(server: ClientOptions['server'], options: Partial<ClientO
   later(() => made.disconnect());
   return made;
 }
-
-export const once = <T>(subscribe: (listener: (event: T) => void) => () => void, wanted: (event: T) => boolean = () => true) =>
-  new Promise<T>((resolve) => {
-    const undo = subscribe((event) => {
-      if (!wanted(event)) return;
-      undo();
-      resolve(event);
-    });
-  });
-export const state = (of: PubkeeperClient, wanted: string): Promise<unknown> =>
-  of.state === wanted ? Promise.resolve() : once<string>((listener) => of.on('state', listener), (now) => now === wanted);
-export const matched = (brewer: Brewer): Promise<unknown> =>
-  brewer.isMatched ? Promise.resolve() : once<unknown>((listener) => brewer.on('matched', listener));
 
 /** Texts as they come, each to be awaited once. */
 export function inbox(): { callback: (data: Uint8Array) => void; next: () => Promise<string> } {

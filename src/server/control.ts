@@ -3,11 +3,12 @@ import type { Logger } from '../core/host.js';
 import type { BrewDetails, Packet } from '../core/packet.js';
 import type { Authenticator } from './auth.js';
 import { Barrier } from './barrier.js';
-import { Departures, unregistering } from './departures.js';
 import type { Cluster } from './cluster/cluster.js';
 import { Directory } from './cluster/directory.js';
 import type { RemotePeer } from './cluster/directory.js';
+import { registered, unregister } from './cluster/record-packets.js';
 import type { ReplicaOwner } from './cluster/replica.js';
+import { Departures } from './departures.js';
 import type { Handshake } from './handshake.js';
 import type { Heartbeat } from './heartbeat.js';
 import type { Excess, LimitSettings } from './limits.js';
@@ -17,7 +18,6 @@ import type { Match, Outgoing } from './match.js';
 import { isNowhere, reachedBy } from './own-relay.js';
 import type { MatchListener } from './pairs.js';
 import { isRegister, taken } from './refusals.js';
-import type { Register } from './refusals.js';
 import type { Outbox } from './outbox.js';
 import { ControlSession } from './session.js';
 import { Stamp } from './stamp.js';
@@ -211,11 +211,12 @@ export class ControlPlane {
    * A connection has ended. May be called twice. If it has very many pairs, it is removed in steps.
    * @param wanted a registration that another connection waits to make: its id is free at once
    */
-  gone(session: ControlSession, wanted?: Register): void {
+  gone(session: ControlSession, wanted?: Packet): void {
     this.#sessions.delete(session);
     this.#heartbeat.delete(session);
     this.#departures.begin(session);
-    if (wanted && this.matchmaker.client(session)) this.receive(session, unregistering(wanted), 0);
+    const name = wanted && registered(wanted);
+    if (name && this.matchmaker.client(session)) this.receive(session, unregister(name.kind, name.id), 0);
   }
 
   /** Replaces the authenticator: closes connections whose token it does not know, or to which it gives other rights. */

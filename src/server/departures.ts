@@ -1,14 +1,8 @@
-import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { unregister } from './cluster/record-packets.js';
-import type { Register } from './refusals.js';
 
 /** How many pairs end in one turn of the event loop, which takes some 10 ms. A single registration is not divided. */
 const PAIRS_A_TURN = 2000;
-
-/** The packet that takes a registration back. */
-export const unregistering = ({ type, payload }: Register): Packet =>
-  type === PacketType.BREWER_REGISTER ? unregister('brewer', payload.brewer_id) : unregister('patron', payload.patron_id);
 
 interface Registrations {
   readonly brewers: Iterable<Registration>;

@@ -14,7 +14,6 @@ import { logFault } from './log.js';
 import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { patience } from './patience.js';
-import type { Register } from './refusals.js';
 import { Throttle } from './throttle.js';
 import { Turns } from './turns.js';
 import { encodeMessages, nameOf, pong } from './wire.js';
@@ -243,7 +242,7 @@ export class ControlSession implements Beating {
    * Another connection, `rival`, holds the id. It may be an old connection of the same client, which died without a FIN when
    * the network changed; so ask it for a sign of life before refusing the new one.
    */
-  async #contend(rival: ControlSession, packet: Register, length: number): Promise<void> {
+  async #contend(rival: ControlSession, packet: Packet, length: number): Promise<void> {
     if (!(await rival.answers())) {
       rival.cut();
       this.#plane.gone(rival, packet);

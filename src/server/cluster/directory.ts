@@ -8,7 +8,8 @@ import { brewNames, brewerRemoved, patronRemoved, sameJson } from '../match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from '../match.js';
 import type { Matchmaker } from '../matchmaker.js';
 import type { Down, Kind, RegistryRecord } from './records.js';
-import { packetOf, states, unregister } from './record-packets.js';
+import { packetOf, registered, states, unregister } from './record-packets.js';
+import type { Name } from './record-packets.js';
 import type { SharedClock } from './clock.js';
 
 /** A patron or brewer at another server. To the matchmaker it is a client, but it is sent nothing, because its own server does that. */
@@ -252,21 +253,11 @@ const MOST_RIGHTS = 10_000;
 /** How many registrations, and peers that are named with them, are handled at a time. */
 const SLICE = 1_000;
 
-interface Name {
-  readonly kind: Kind;
-  readonly id: string;
-}
-
 interface Shared extends Name {
   /** When it was registered. */
   readonly at: number;
   /** Which of its brews other servers were told to be down. */
   readonly down: readonly Down[];
-}
-
-function registered({ type, payload }: Packet): Name | undefined {
-  if (type === PacketType.BREWER_REGISTER) return { kind: 'brewer', id: payload.brewer_id };
-  return type === PacketType.PATRON_REGISTER ? { kind: 'patron', id: payload.patron_id } : undefined;
 }
 
 /** Whether the matchmaker will accept a registration, if no other client of this server has its id. */

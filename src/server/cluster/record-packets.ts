@@ -5,6 +5,18 @@ import type { Down, Kind, RegistryRecord } from './records.js';
 // The packets by which a matchmaker learns of a registration at another server.
 
 /** The packet that ends a registration. */
+/** A registration: what it is, and its id. */
+export interface Name {
+  readonly kind: Kind;
+  readonly id: string;
+}
+
+/** What a packet registers; undefined if it is not a registration. */
+export function registered({ type, payload }: Packet): Name | undefined {
+  if (type === PacketType.BREWER_REGISTER) return { kind: 'brewer', id: payload.brewer_id };
+  return type === PacketType.PATRON_REGISTER ? { kind: 'patron', id: payload.patron_id } : undefined;
+}
+
 export const unregister = (kind: Kind, id: string): Packet =>
   kind === 'brewer'
     ? { type: PacketType.BREWER_UNREGISTER, payload: { topic: '', brewer_id: id } }
