@@ -356,6 +356,15 @@ describe('the client of this SDK', () => {
     const there = new PubkeeperClient(options);
     later(() => there.disconnect());
     await there.connect();
+    // Its relay connection is used before: an answer to the first ping of that connection, in the turn in which the question comes, would let
+    // the operating system report it before the control connection.
+    const warm = there.addBrewer('warm');
+    const reader = new PubkeeperClient(options);
+    later(() => reader.disconnect());
+    const warmed = new Promise<unknown>((resolve) => void reader.addPatron('warm', resolve));
+    warm.on('matched', () => void warm.brewText('up'));
+    await reader.connect();
+    await warmed;
     for (let i = 0; i < 30; i++) {
       const back = there.addBrewer(`answer.${i}`);
       there.addPatron(`question.${i}`, () => back.brewText('yes'));
