@@ -223,6 +223,20 @@ describeInChromium('the dashboard for all users', () => {
     }
   });
 
+  it('does not give a token to another server than that for which it was given', async () => {
+    const page = await dashboard.open();
+    await dashboard.expectState('Connected');
+    await page.locator('#other-server').click();
+    expect(await page.locator('#connect-token').inputValue()).toBe(dashboard.demo.token);
+    await page.locator('#connect-server').fill('ws://127.0.0.1:1/ws');
+    await page.locator('#connect-submit').click();
+    await expect.poll(() => page.locator('#connect-error').textContent()).toContain('A token is missing.');
+    // One that was typed stays.
+    await page.locator('#connect-token').fill('typed');
+    await page.locator('#connect-server').fill('ws://127.0.0.1:2/ws');
+    expect(await page.locator('#connect-token').inputValue()).toBe('typed');
+  });
+
   describe('the form', () => {
     let page: Page;
     const form = async (fill: { server?: string; token?: string; pattern?: string }) => {
