@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { checkInput, completeServer, explain, ownServer } from '../../demo/public/js/explain.js';
-import { formatBytes, formatDuration, formatLimit, formatRate } from '../../demo/public/js/format.js';
+import { formatAge, formatBytes, formatDay, formatDuration, formatLimit, formatRate } from '../../demo/public/js/format.js';
 import { FrameLoop } from '../../demo/public/js/frame-loop.js';
 import { Arrivals } from '../../demo/public/js/pairs.js';
 import { Series } from '../../demo/public/js/series.js';
@@ -348,6 +348,13 @@ describe('explanations', () => {
     // WebKit blocks some ports for all pages.
     for (const way of [textOf('http:', 'ws://host:6000/ws'), textOf('https:', 'wss://host:6000/ws')]) expect(way).toMatch(/ports.*policy/);
   });
+});
+
+it('times are shown with their day if that is not today, and with their age if that is not short', () => {
+  const noon = new Date(2026, 4, 3, 12).getTime();
+  const hour = 3_600_000;
+  expect([0, 12 * hour - 1, 12 * hour, -13 * hour].map((later) => formatDay(noon, noon + later))).toEqual(['', '', 'May 3 ', 'May 3 ']);
+  expect([-hour, 0, 9999, 10_000, 26 * hour].map((later) => formatAge(noon, noon + later))).toEqual(['', '', '', ', 10 s ago', ', 26 h 0 min ago']);
 });
 
 it('numbers are formatted with units', () => {
