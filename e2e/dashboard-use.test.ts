@@ -212,6 +212,23 @@ describeInChromium('the dashboard for all users', () => {
     expect(await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight])).toEqual([320, 256]);
   });
 
+  it('has lines as high as their text, also when the browser makes all text larger', async () => {
+    // The page's policy allows only its own styles, so the larger text needs `bypassCSP`.
+    const page = await dashboard.open({ bypassCSP: true });
+    await dashboard.select(dashboard.memory);
+    await page.getByTitle('Chart percent').click();
+    await page.addStyleTag({ content: '* { font-size: 28px !important; }' });
+    const low = await page.locator('body *').evaluateAll((all) =>
+      all.filter((element) => {
+        const { lineHeight, fontSize } = getComputedStyle(element);
+        // Rows of long lists have a fixed height, whatever is in them.
+        const isShort = parseFloat(lineHeight) < parseFloat(fontSize) && element.closest('.rows') === null;
+        return isShort && [...element.childNodes].some(({ nodeType, textContent }) => nodeType === Node.TEXT_NODE && textContent?.trim());
+      }).map(({ tagName, id, className }) => `${tagName} ${id} ${String(className)}`),
+    );
+    expect(low).toEqual([]);
+  });
+
   it('places its panels side by side, without overlap', async () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);
