@@ -113,6 +113,8 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
       const server = await serve(loading);
       const page = await open(server);
       await until(page, status('connected'));
+      // Hidden as soon as the page has read of its own brewer.
+      expect(await page.evaluate(`document.getElementById('nothing').textContent`)).toBe('Nobody brews on demo.** yet.');
 
       const peer = await peerOf(server);
       const brewer = peer.addBrewer('demo.test.level', { cipher: 'aes-cbc' });
@@ -143,7 +145,7 @@ describe.each(settings)('the old dashboard in $title', ({ kind }) => {
       await until(page, `${valueOf('demo.test.back')} === 'back'`);
 
       await page.evaluate(`document.getElementById('toggle').click()`);
-      await until(page, `${status('disconnected')} && !document.querySelector('[data-topic]')`);
+      await until(page, `${status('disconnected')} && document.getElementById('nothing').checkVisibility() && document.getElementById('nothing').textContent === 'Not connected.' && !document.querySelector('[data-topic]')`);
       await page.evaluate(`document.getElementById('toggle').click()`);
       await until(page, status('connected'));
     });

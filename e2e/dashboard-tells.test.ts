@@ -7,7 +7,8 @@ import { describeInChromium } from './engines.js';
 
 describeInChromium('the dashboard shows', () => {
   const dashboard = new Dashboard();
-  const says = (id: string) => expect.poll(() => dashboard.page.locator(`#${id}`).textContent(), patient);
+  const text = (id: string) => dashboard.page.locator(`#${id}`).textContent();
+  const says = (id: string) => expect.poll(() => text(id), patient);
   const later: (() => unknown)[] = [];
   afterEach(async () => {
     for (const run of later.splice(0).reverse()) await run();
@@ -74,6 +75,50 @@ describeInChromium('the dashboard shows', () => {
     await says('payload').toBe('last');
     await says('log').toContain('missed in between');
     expect((await page.locator('#log li').allTextContents()).filter((line) => line.includes('missed'))).toEqual([expect.stringContaining('2 messages missed in between')]);
+  });
+
+  it('messages of several brewers apart, each compared with the message before of its own brewer', async () => {
+    const { client, url } = await quiet();
+    const [one, two] = [client.addBrewer('quiet.shared'), client.addBrewer('quiet.shared')];
+    const page = await dashboard.open({}, url);
+    await expect.poll(() => one.isMatched && two.isMatched, patient).toBe(true);
+    const changes = () => page.locator('#diff .change').allTextContents();
+    await one.brewJSON({ v: 0.3654114847983001 });
+    await says('payload').toContain('0.3654114847983001');
+    await one.brewJSON({ v: 0.5343535127639976 });
+    await expect.poll(changes, patient).toEqual(['v0.3654114847983001 → 0.5343535127639976+0.168942']);
+    expect(await text('diff-title')).toBe('Changed since the message before');
+    // Numbers are on one line each.
+    expect(await page.locator('#diff del, #diff ins').evaluateAll((values) => values.map((value) => value.getClientRects().length))).toEqual([1, 1]);
+    await two.brewJSON({ v: 100 });
+    await expect.poll(changes, patient).toEqual(['v0.5343535127639976 → 100+99.4656']);
+    await one.brewJSON({ v: 1.5343535127639978 });
+    await expect.poll(changes, patient).toEqual(['v0.5343535127639976 → 1.5343535127639978+1']);
+    expect(await text('diff-title')).toBe('Changed since this brewer’s message before');
+    await expect.poll(() => page.locator('#facts dd').nth(5).textContent()).toBe(`${one.brewerId.slice(0, 8)}, one of 2`);
+    await expect.poll(() => page.locator('.entry .value').allTextContents()).toEqual(
+      [[one, '1.53435'], [two, '100'], [one, '0.534354'], [one, '0.365411']].map(([brewer, value]) => `${(brewer as typeof one).brewerId.slice(0, 4)} · ${value as string}`),
+    );
+    expect(dashboard.complaints).toEqual([]);
+  });
+
+  it('how old a message is, and of which day', async () => {
+    const { client, url } = await quiet();
+    const brewer = client.addBrewer('quiet.stops');
+    const page = await dashboard.open({}, 'about:blank');
+    await page.clock.install();
+    await page.goto(url);
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    await brewer.brewText('the last one');
+    await says('payload').toBe('the last one');
+    const received = () => page.locator('#facts dd').last().textContent();
+    expect(await received()).toMatch(/^[\d:]+\.\d{3}$/);
+    await page.clock.fastForward(12_000);
+    await expect.poll(received, patient).toMatch(/^[\d:]+\.\d{3}, 1\d s ago$/);
+    await page.clock.fastForward(24 * 3_600_000);
+    await expect.poll(received, patient).toMatch(/^[A-Z][a-z]{2} \d+ [\d:]+\.\d{3}, 24 h 0 min ago$/);
+    await expect.poll(() => page.locator('.entry .time').last().textContent(), patient).toMatch(/^[A-Z][a-z]{2} \d+ [\d:]+\.\d{3}$/);
+    await expect.poll(() => page.locator('#log time').last().textContent(), patient).toMatch(/^[A-Z][a-z]{2} \d+ [\d:]+$/);
   });
 
   it('what became of a message with its topic, also of one that waited on a connection that was replaced', async () => {

@@ -108,6 +108,30 @@ describeInChromium('the dashboard for all users', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
+  it('does not change the name of what has the focus, which a screen reader would read out', async () => {
+    const page = await dashboard.open();
+    await dashboard.select(dashboard.memory);
+    await page.locator('#tree').focus();
+    const active = page.locator('.row.active');
+    const label = () => active.getAttribute('aria-label');
+    const count = () => active.locator('.num').first().textContent();
+    const [name, before] = [await label(), await count()];
+    await expect.poll(async () => Number(await count()), patient).toBeGreaterThan(Number(before) + 1);
+    expect(await label()).toBe(name);
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('ArrowDown');
+    await expect.poll(label, patient).not.toBe(name);
+
+    const number = page.getByTitle('Chart used');
+    await number.focus();
+    const value = await number.getAttribute('aria-label');
+    expect(value).toMatch(/^\d+$/);
+    await expect.poll(() => number.textContent(), patient).not.toBe(value);
+    expect(await number.getAttribute('aria-label')).toBe(value);
+    await page.locator('#history').focus();
+    expect(await number.getAttribute('aria-label')).toBeNull();
+  });
+
   it('shows selection and states also in forced colours', async () => {
     const page = await dashboard.open({ forcedColors: 'active' });
     await dashboard.select(dashboard.memory);
@@ -147,6 +171,20 @@ describeInChromium('the dashboard for all users', () => {
     expect(new Set(edge).size).toBe(1);
   });
 
+  it('shows twenty levels, each further in than the one above', async () => {
+    const client = await dashboard.connect();
+    const topic = Array.from({ length: 20 }, (_, level) => `deep-${level}`).join('.');
+    const page = await dashboard.open({ viewport: { width: 1440, height: 1200 } });
+    const brewer = client.addBrewer(topic);
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    await brewer.brewText('1');
+    await page.locator('#filter').fill('deep-19');
+    await expect.poll(() => page.locator('.row').count(), patient).toBe(20);
+    const [lefts, widths] = await page.locator('.row .name').evaluateAll((names) => [names.map((name) => name.getBoundingClientRect().left), names.map((name) => name.clientWidth)]);
+    expect(lefts!.slice(1).every((left, index) => left > lefts![index]!)).toBe(true);
+    expect(Math.min(...widths!)).toBeGreaterThan(40);
+  });
+
   it('fits a phone', async () => {
     const page = await dashboard.open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
     await dashboard.expectState('Connected');
@@ -163,6 +201,32 @@ describeInChromium('the dashboard for all users', () => {
       expect({ name, scroll, wide }).toEqual({ name, scroll: 360, wide: [] });
     }
     expect(dashboard.complaints).toEqual([]);
+  });
+
+  it('has room for topics on a small screen at 400 % zoom', async () => {
+    const page = await dashboard.open({ viewport: { width: 320, height: 256 } });
+    await expect.poll(() => page.locator('.row').count(), patient).toBeGreaterThan(4);
+    expect(await page.locator('#tree').evaluate((tree) => tree.clientHeight)).toBeGreaterThanOrEqual(90);
+    const lowest = await page.locator('.tabs button').evaluateAll((buttons) => buttons.map((button) => Math.round(button.getBoundingClientRect().height)));
+    expect(Math.min(...lowest)).toBeGreaterThanOrEqual(24);
+    expect(await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight])).toEqual([320, 256]);
+  });
+
+  it('has lines as high as their text, also when the browser makes all text larger', async () => {
+    // The page's policy allows only its own styles, so the larger text needs `bypassCSP`.
+    const page = await dashboard.open({ bypassCSP: true });
+    await dashboard.select(dashboard.memory);
+    await page.getByTitle('Chart percent').click();
+    await page.addStyleTag({ content: '* { font-size: 28px !important; }' });
+    const low = await page.locator('body *').evaluateAll((all) =>
+      all.filter((element) => {
+        const { lineHeight, fontSize } = getComputedStyle(element);
+        // Rows of long lists have a fixed height, whatever is in them.
+        const isShort = parseFloat(lineHeight) < parseFloat(fontSize) && element.closest('.rows') === null;
+        return isShort && [...element.childNodes].some(({ nodeType, textContent }) => nodeType === Node.TEXT_NODE && textContent?.trim());
+      }).map(({ tagName, id, className }) => `${tagName} ${id} ${String(className)}`),
+    );
+    expect(low).toEqual([]);
   });
 
   it('places its panels side by side, without overlap', async () => {
@@ -221,6 +285,20 @@ describeInChromium('the dashboard for all users', () => {
     } finally {
       await other.close();
     }
+  });
+
+  it('does not give a token to another server than that for which it was given', async () => {
+    const page = await dashboard.open();
+    await dashboard.expectState('Connected');
+    await page.locator('#other-server').click();
+    expect(await page.locator('#connect-token').inputValue()).toBe(dashboard.demo.token);
+    await page.locator('#connect-server').fill('ws://127.0.0.1:1/ws');
+    await page.locator('#connect-submit').click();
+    await expect.poll(() => page.locator('#connect-error').textContent()).toContain('A token is missing.');
+    // One that was typed stays.
+    await page.locator('#connect-token').fill('typed');
+    await page.locator('#connect-server').fill('ws://127.0.0.1:2/ws');
+    expect(await page.locator('#connect-token').inputValue()).toBe('typed');
   });
 
   describe('the form', () => {

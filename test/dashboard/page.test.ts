@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { checkInput, completeServer, explain, ownServer } from '../../demo/public/js/explain.js';
-import { formatBytes, formatDuration, formatLimit, formatRate } from '../../demo/public/js/format.js';
+import { formatAge, formatBytes, formatDay, formatDuration, formatLimit, formatRate } from '../../demo/public/js/format.js';
 import { FrameLoop } from '../../demo/public/js/frame-loop.js';
 import { Arrivals } from '../../demo/public/js/pairs.js';
 import { Series } from '../../demo/public/js/series.js';
@@ -57,7 +57,7 @@ describe('the store', () => {
     // Empty levels are removed too, so that the tree stays small.
     expect(store.root.children.has('t3')).toBe(false);
     expect(store.root.children.get('t2')).toMatchObject({ isTopic: true, count: 1 });
-    expect(store.bytes).toBe(LIMITS.topics + 1);
+    expect(store.bytes).toBe((LIMITS.topics + 1) * (1 + LIMITS.entry));
     expect(store.root.count).toBe(LIMITS.topics + 3);
     store.add('t3.leaf', entry(bytes('x')));
     expect(store.topics.get('t3.leaf')).toMatchObject({ messages: 1 });
@@ -82,7 +82,7 @@ describe('the store', () => {
     }
     const all = [...store.topics.values()];
     expect(all.every(({ history }) => history.length > 0)).toBe(true);
-    expect(store.bytes).toBe(all.flatMap(({ history }) => history).reduce((sum, { data }) => sum + data.length, 0));
+    expect(store.bytes).toBe(all.flatMap(({ history }) => history).reduce((sum, { data }) => sum + data.length + LIMITS.entry, 0));
     for (let i = 0; i < LIMITS.topics; i++) store.add(`u${i}`, entry(big));
     expect(store.bytes).toBeLessThanOrEqual(LIMITS.bytes);
   });
@@ -91,6 +91,35 @@ describe('the store', () => {
     const store = new Store();
     store.add('a', entry(new Uint8Array(1_000_000).subarray(5, 8)));
     expect(store.topics.get('a')?.latest?.data.buffer.byteLength).toBe(3);
+  });
+
+  it('keeps one copy of a frame that has brought several messages, and counts it as long as one of them is kept', () => {
+    const store = new Store();
+    const [frame, other] = [new Uint8Array(500), new Uint8Array(100)];
+    const weight = (messages: number, frames: number) => messages * (LIMITS.entry + 1) + frames;
+    for (let i = 0; i < LIMITS.history; i++) store.add('a', { ...entry(bytes('x')), frame });
+    expect(store.bytes).toBe(weight(LIMITS.history, frame.length));
+    expect(new Set(store.topics.get('a')?.history.map((message) => message.frame)).size).toBe(1);
+    expect(store.topics.get('a')?.latest?.frame).not.toBe(frame);
+    for (let i = 1; i <= LIMITS.history; i++) {
+      store.add('a', { ...entry(bytes('x')), frame: other });
+      expect(store.bytes).toBe(weight(LIMITS.history, other.length + (i < LIMITS.history ? frame.length : 0)));
+    }
+    // Another topic has a copy of its own: the two are not forgotten together.
+    store.add('b', { ...entry(bytes('x')), frame: other });
+    expect(store.bytes).toBe(weight(LIMITS.history + 1, 2 * other.length));
+  });
+
+  it('has topics in order, however they come and go', () => {
+    const store = new Store();
+    const names = () => store.root.sorted.map(({ name }) => name);
+    for (const topic of ['t10', 't9', 'b', 'é']) store.add(topic, entry(bytes('x')));
+    expect(names()).toEqual(['b', 'é', 't9', 't10']);
+    for (const topic of ['t2', 'e\u0301', 'a', 'z']) store.add(topic, entry(bytes('x')));
+    expect(names()).toEqual(['a', 'b', 'é', 'e\u0301', 't2', 't9', 't10', 'z']);
+    // Drops t10, t9, b and é.
+    for (let i = 0; i < LIMITS.topics - 4; i++) store.add(`in.n${i}`, entry(bytes('x')));
+    expect(names()).toEqual(['a', 'e\u0301', 'in', 't2', 'z']);
   });
 
   it('computes rates over five seconds', () => {
@@ -319,6 +348,13 @@ describe('explanations', () => {
     // WebKit blocks some ports for all pages.
     for (const way of [textOf('http:', 'ws://host:6000/ws'), textOf('https:', 'wss://host:6000/ws')]) expect(way).toMatch(/ports.*policy/);
   });
+});
+
+it('times are shown with their day if that is not today, and with their age if that is not short', () => {
+  const noon = new Date(2026, 4, 3, 12).getTime();
+  const hour = 3_600_000;
+  expect([0, 12 * hour - 1, 12 * hour, -13 * hour].map((later) => formatDay(noon, noon + later))).toEqual(['', '', 'May 3 ', 'May 3 ']);
+  expect([-hour, 0, 9999, 10_000, 26 * hour].map((later) => formatAge(noon, noon + later))).toEqual(['', '', '', ', 10 s ago', ', 26 h 0 min ago']);
 });
 
 it('numbers are formatted with units', () => {

@@ -70,6 +70,12 @@ describe('payloads', () => {
 });
 
 describe('the note under a payload', () => {
+  it('says that a last value may be old, before everything else', () => {
+    const message = { ...entry(bytes('7')), retained: true };
+    const note = noteOn(message, readBytes(message.data), 'json', { hasNumbers: true, isCompared: false });
+    expect(note).toBe('A last value: it was brewed before this page subscribed, perhaps long before. Click a number to chart it.');
+  });
+
   const note = (text: string, format: 'json' | 'text' | 'hex', length?: number, json = { hasNumbers: true, isCompared: true }) => {
     const message = entry(bytes(text), length);
     return noteOn(message, readBytes(message.data, message.length), format, json);

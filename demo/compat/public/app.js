@@ -98,6 +98,7 @@
   client.on('statuschange', ({ status }) => {
     statusLine.textContent = status;
     statusLine.dataset.status = status;
+    nothing.textContent = status === PubkeeperClient.CONNECTED ? 'Nobody brews on demo.** yet.' : 'Not connected.';
     toggle.textContent = isIdle() ? 'Connect' : 'Disconnect';
   });
   client.on('connected', () => (problem.textContent = ''));

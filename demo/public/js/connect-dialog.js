@@ -12,6 +12,8 @@ export class ConnectDialog {
   #pattern = byId('connect-pattern', HTMLInputElement);
   #submit = byId('connect-submit', HTMLButtonElement);
   #connect;
+  /** The token that was filled in for the server that was filled in with it. */
+  #filled = '';
   /** Counts submitted and cancelled attempts, so that the result of an earlier attempt is ignored. */
   #attempt = 0;
 
@@ -28,6 +30,10 @@ export class ConnectDialog {
       this.#busy(false);
       abort();
     });
+    // It is a secret of that server: another one must not get it by mistake.
+    this.#server.addEventListener('input', () => {
+      if (this.#token.value === this.#filled) this.#token.value = '';
+    });
     byId('connect-cancel').addEventListener('click', () => this.#dialog.close());
     byId('connect-form').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -38,7 +44,7 @@ export class ConnectDialog {
   /** @param {Partial<Target>} target @param {Explanation} [problem] */
   open(target, problem) {
     if (target.server !== undefined) this.#server.value = target.server;
-    if (target.token !== undefined) this.#token.value = target.token;
+    if (target.token !== undefined) this.#token.value = this.#filled = target.token;
     if (target.pattern !== undefined) this.#pattern.value = target.pattern;
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#show(problem);

@@ -1,5 +1,5 @@
 import { byId, h, icon, setAttribute, setText } from './dom.js';
-import { formatDuration, formatTime } from './format.js';
+import { formatDay, formatDuration, formatTime } from './format.js';
 
 /** @typedef {import('./session.js').Session} Session */
 /** @typedef {import('./sockets.js').Kind} Kind */
@@ -108,12 +108,13 @@ export class ConnectionView {
 
   /** @param {Session} session */
   #drawLog({ log }) {
-    const state = `${log.length} ${log[0]?.at ?? 0} ${log[0]?.text ?? ''}`;
+    // Also anew at midnight: then all times need a day.
+    const state = `${log.length} ${log[0]?.at ?? 0} ${log[0]?.text ?? ''} ${new Date().toDateString()}`;
     if (state === this.#drawn) return;
     this.#drawn = state;
     this.#log.replaceChildren(
       ...log.map(({ at, tone, text, times }) =>
-        h('li', { 'data-tone': tone }, h('span', { class: 'dot', 'aria-hidden': 'true' }), h('time', {}, formatTime(at)), h('span', {}, times > 1 ? `${text} (×${times})` : text)),
+        h('li', { 'data-tone': tone }, h('span', { class: 'dot', 'aria-hidden': 'true' }), h('time', {}, formatDay(at) + formatTime(at)), h('span', {}, times > 1 ? `${text} (×${times})` : text)),
       ),
     );
   }

@@ -76,6 +76,14 @@ export function formatTime(ms) {
 /** @param {number} ms since 1970 */
 export const formatExactTime = (ms) => `${formatTime(ms)}.${String(ms % 1000).padStart(3, '0')}`;
 
+const day = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'short' });
+
+/** The day and a space, to stand before a time that is not of today; else nothing. @param {number} ms since 1970 @param {number} [now] */
+export const formatDay = (ms, now = Date.now()) => (new Date(ms).toDateString() === new Date(now).toDateString() ? '' : `${day.format(ms)} `);
+
+/** How long ago that was, if a person should know: ", 12 s ago". @param {number} ms since 1970 @param {number} [now] */
+export const formatAge = (ms, now = Date.now()) => (now - ms < 10_000 ? '' : `, ${formatDuration(now - ms)} ago`);
+
 /** @param {number} ms */
 export function formatDuration(ms) {
   if (ms < 95) return `${Math.round(ms)} ms`;

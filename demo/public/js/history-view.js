@@ -1,5 +1,5 @@
 import { byId, h, setAttribute, setText } from './dom.js';
-import { formatBytes, formatExactTime } from './format.js';
+import { formatBytes, formatDay, formatExactTime, shortId } from './format.js';
 import { preview } from './payload.js';
 import { VirtualList } from './virtual-list.js';
 
@@ -14,6 +14,8 @@ export class HistoryView {
   #list;
   /** @type {Entry | undefined} */
   #chosen;
+  /** Whether the messages are of several brewers, so that each is shown with its own. */
+  #several = false;
   #choose;
 
   /** @param {{ choose: (entry: Entry | undefined) => void, scrolled: () => void }} hooks */
@@ -27,9 +29,10 @@ export class HistoryView {
     this.#box.addEventListener('keydown', (event) => this.#key(event));
   }
 
-  /** @param {readonly Entry[]} newestFirst @param {Entry | undefined} chosen */
-  draw(newestFirst, chosen) {
+  /** @param {readonly Entry[]} newestFirst @param {Entry | undefined} chosen @param {boolean} several whether they are of several brewers */
+  draw(newestFirst, chosen, several) {
     this.#chosen = chosen;
+    this.#several = several;
     this.#list.draw(newestFirst);
     const index = chosen ? newestFirst.indexOf(chosen) : -1;
     setAttribute(this.#box, 'aria-activedescendant', index >= 0 && document.getElementById(`entry-${index}`) ? `entry-${index}` : null);
@@ -42,8 +45,8 @@ export class HistoryView {
     setAttribute(row, 'aria-selected', String(entry === this.#chosen));
     setAttribute(row, 'aria-posinset', index + 1);
     setAttribute(row, 'aria-setsize', this.#list.items.length);
-    if (time) setText(time, formatExactTime(entry.at));
-    if (text) setText(text, `${entry.retained ? 'last value: ' : ''}${preview(entry, 120)}`);
+    if (time) setText(time, formatDay(entry.at) + formatExactTime(entry.at));
+    if (text) setText(text, `${this.#several ? `${shortId(entry.brewerId).slice(0, 4)} · ` : ''}${entry.retained ? 'last value: ' : ''}${preview(entry, 120)}`);
     if (size) setText(size, formatBytes(entry.length));
   }
 

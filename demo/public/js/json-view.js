@@ -57,7 +57,11 @@ export class JsonView {
     if (open) element.append(h('span', { class: 'p' }, open));
     else if (typeof value === 'number') {
       // The number is the name of its button, and the action is the description: otherwise a screen reader would not read numbers.
-      element.append(h('button', { type: 'button', class: 'v number', title: `Chart ${nameOf(path) || 'value'}`, onclick: () => this.#charts.toggle(path) }));
+      const button = h('button', { type: 'button', class: 'v number', title: `Chart ${nameOf(path) || 'value'}`, onclick: () => this.#charts.toggle(path) });
+      // While it has the focus, the name stays: screen readers read out each change of it, and there may be eight a second.
+      button.addEventListener('focus', () => setAttribute(button, 'aria-label', button.textContent));
+      button.addEventListener('blur', () => setAttribute(button, 'aria-label', null));
+      element.append(button);
     } else if (!close) element.append(h('span', { class: `v ${value === null ? 'null' : typeof value}` }));
     element.append(h('span', { class: 'p p-end' }));
     return element;

@@ -1,7 +1,7 @@
 import { copyButton } from './copy.js';
 import { byId, h, setHidden, setText } from './dom.js';
 import { diff } from './diff.js';
-import { formatBytes, formatCount, formatExactTime, formatRate, plural, shortId } from './format.js';
+import { formatAge, formatBytes, formatCount, formatDay, formatExactTime, formatRate, plural, shortId } from './format.js';
 import { HistoryView } from './history-view.js';
 import { JsonView } from './json-view.js';
 import { HEX_LIMIT, noteOn, TEXT_LIMIT } from './payload-note.js';
@@ -104,13 +104,14 @@ export class MessageView {
     const entry = this.#held?.entry ?? node.latest;
     this.#drawHeld(node);
     if (!entry) return;
-    const before = history[history.indexOf(entry) - 1];
-    this.#drawFacts(node, entry);
+    const brewers = new Set(history.map(({ brewerId }) => brewerId)).size;
+    const before = messageBefore(history, entry);
+    this.#drawFacts(node, entry, brewers);
     this.#drawPayload(entry, before);
     this.#drawWire(entry);
-    if (this.#compared !== entry) this.#drawDiff(before, entry);
+    if (this.#compared !== entry) this.#drawDiff(before, entry, brewers);
     this.#compared = entry;
-    this.#history.draw([...history].reverse(), this.#held?.entry);
+    this.#history.draw([...history].reverse(), this.#held?.entry, brewers > 1);
   }
 
   /** @param {TopicNode} node */
@@ -119,10 +120,12 @@ export class MessageView {
     if (this.#held) setText(byId('held-text'), `Held · ${plural(node.messages - this.#held.messages, 'newer message')}`);
   }
 
-  /** @param {TopicNode} node @param {Entry} entry */
-  #drawFacts(node, entry) {
+  /** @param {TopicNode} node @param {Entry} entry @param {number} brewers whose messages the history has */
+  #drawFacts(node, entry, brewers) {
     const sequence = entry.sequence === undefined ? '–' : formatCount(entry.sequence);
-    const texts = [formatCount(node.messages), formatRate(node.rate), formatBytes(entry.length), entry.cipher, sequence, shortId(entry.brewerId), formatExactTime(entry.at)];
+    const id = `${shortId(entry.brewerId)}${brewers > 1 ? `, one of ${brewers}` : ''}`;
+    const received = formatDay(entry.at) + formatExactTime(entry.at) + formatAge(entry.at);
+    const texts = [formatCount(node.messages), formatRate(node.rate), formatBytes(entry.length), entry.cipher, sequence, id, received];
     texts.forEach((text, index) => this.#facts[index] && setText(this.#facts[index], text));
     const brewer = this.#facts[5];
     if (brewer && brewer.title !== entry.brewerId) brewer.title = entry.brewerId;
@@ -181,9 +184,10 @@ export class MessageView {
     setText(byId('wire-note'), part + (notes[/** @type {keyof typeof notes} */ (entry.cipher)] ?? `${size}.`));
   }
 
-  /** @param {Entry | undefined} before @param {Entry} entry */
-  #drawDiff(before, entry) {
+  /** @param {Entry | undefined} before @param {Entry} entry @param {number} brewers */
+  #drawDiff(before, entry, brewers) {
     const place = byId('diff');
+    setText(byId('diff-title'), brewers > 1 && before?.brewerId === entry.brewerId ? 'Changed since this brewer’s message before' : 'Changed since the message before');
     if (!before) {
       place.replaceChildren(h('p', { class: 'hint' }, 'There is no message before this one yet.'));
       return;
@@ -206,6 +210,16 @@ export class MessageView {
   #radios() {
     return /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('input[name="format"]'));
   }
+}
+
+/**
+ * The message that another one is compared with: the one before of the same brewer, as several brewers of a topic rarely tell of the
+ * same thing; or, if there is none, the one before.
+ * @param {readonly Entry[]} history oldest first @param {Entry} entry
+ */
+function messageBefore(history, entry) {
+  const earlier = history.slice(0, Math.max(0, history.indexOf(entry)));
+  return earlier.findLast(({ brewerId }) => brewerId === entry.brewerId) ?? earlier.at(-1);
 }
 
 /** The paths of values that differ, joined by line feeds. @param {unknown} before @param {unknown} after @param {string[]} [path] @param {Set<string>} [found] */

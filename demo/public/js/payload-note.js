@@ -11,8 +11,16 @@ export const HEX_LIMIT = 2048;
  * @param {import('./payload.js').Reading} reading
  * @param {'json' | 'text' | 'hex'} format what was asked for
  * @param {{ hasNumbers: boolean, isCompared: boolean }} json what the view of it has
+ * @returns {string}
  */
-export function noteOn({ data, length }, { kind, text = '' }, format, { hasNumbers, isCompared }) {
+export function noteOn(entry, reading, format, json) {
+  // Else an old value looks as new as the time at which it came.
+  const old = entry.retained ? 'A last value: it was brewed before this page subscribed, perhaps long before.' : '';
+  return [old, noteOnText(entry, reading, format, json)].filter(Boolean).join(' ');
+}
+
+/** @type {typeof noteOn} */
+function noteOnText({ data, length }, { kind, text = '' }, format, { hasNumbers, isCompared }) {
   const isPart = length > data.length;
   if (kind === 'json' && format === 'json') {
     return [

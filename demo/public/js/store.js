@@ -1,13 +1,15 @@
 // The messages that have come, by topic: counts, rates and the last messages. Everything in here is bounded. Uses no DOM.
 
 export const LIMITS = {
-  topics: 1000,
+  topics: 5000,
   /** How many messages of one topic are kept. */
   history: 200,
   /** How many bytes of one payload, and of one frame, are kept: longer ones are shown in part. */
   payload: 64 * 1024,
+  /** How many bytes a message counts beside its payload and its frame: about what its objects take. */
+  entry: 400,
   /** How many bytes are kept in all. */
-  bytes: 48 * 1024 * 1024,
+  bytes: 128 * 1024 * 1024,
   /** How many levels the tree has: the last one holds all further segments together. */
   depth: 24,
 };
@@ -66,13 +68,14 @@ export class TopicNode {
   /** @param {string} name @param {TopicNode} node */
   add(name, node) {
     this.children.set(name, node);
-    this.#sorted = undefined;
+    // Sorting thousands of names anew for each one that comes would take too long.
+    this.#sorted?.splice(placeOf(this.#sorted, name), 0, node);
   }
 
-  /** @param {string} name */
-  remove(name) {
-    this.children.delete(name);
-    this.#sorted = undefined;
+  /** @param {TopicNode} node */
+  remove(node) {
+    this.children.delete(node.name);
+    this.#sorted?.splice(this.#sorted.indexOf(node), 1);
   }
 
   /** @returns {readonly TopicNode[]} */
@@ -104,6 +107,17 @@ function isSame(latest, { brewerId, sequence, data, length }) {
 
 const order = new Intl.Collator('en', { numeric: true });
 
+/** Where a name belongs. @param {readonly TopicNode[]} sorted @param {string} name */
+function placeOf(sorted, name) {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (order.compare(/** @type {TopicNode} */ (sorted[middle]).name, name) <= 0) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
 export class Store {
   root = new TopicNode('', '', undefined, -1, Date.now(), 0);
   /** By whole topic; topics that have been silent longest come first. @type {Map<string, TopicNode>} */
@@ -116,6 +130,8 @@ export class Store {
   /** How often a topic was dropped to make room for another. */
   dropped = 0;
   #sampledAt = 0;
+  /** The frame that came last, and its copy. @type {{ source?: Uint8Array | undefined, copy?: Uint8Array | undefined }} */
+  #frame = {};
   #keeps;
 
   /** @param {(node: TopicNode) => boolean} [keeps] whether a topic must not be dropped */
@@ -145,9 +161,12 @@ export class Store {
     }
     // Copy them: they may be views of a much larger buffer.
     const data = message.data.slice(0, LIMITS.payload);
-    const frame = message.frame?.slice(0, LIMITS.payload);
+    // Messages that were sealed together came in one frame, of which one copy is enough.
+    const isShared = message.frame === this.#frame.source && node.latest !== undefined && node.latest.frame === this.#frame.copy;
+    const frame = isShared ? this.#frame.copy : message.frame?.slice(0, LIMITS.payload);
+    this.#frame = { source: message.frame, copy: frame };
     node.history.push({ ...message, at, data, frame });
-    this.bytes += data.length + (frame?.length ?? 0);
+    this.bytes += LIMITS.entry + data.length + (isShared ? 0 : (frame?.length ?? 0));
     if (node.history.length > LIMITS.history) this.#shift(node);
     if (this.bytes > LIMITS.bytes) this.#shrink();
   }
@@ -191,7 +210,7 @@ export class Store {
       node.isTopic = false;
       while (node.history.length > 0) this.#shift(node);
       for (let at = node; at.parent && !at.isTopic && at.children.size === 0; at = at.parent) {
-        at.parent.remove(at.name);
+        at.parent.remove(at);
         this.#nodes.delete(at);
       }
       return;
@@ -201,7 +220,9 @@ export class Store {
   /** @param {TopicNode} node */
   #shift(node) {
     const entry = node.history.shift();
-    if (entry) this.bytes -= entry.data.length + (entry.frame?.length ?? 0);
+    if (!entry) return;
+    const isShared = entry.frame === node.history[0]?.frame;
+    this.bytes -= LIMITS.entry + entry.data.length + (isShared ? 0 : (entry.frame?.length ?? 0));
   }
 
   /** Forgets the older half of every history, again and again, until a quarter of the room is free. */

@@ -17,6 +17,8 @@ export class TreeView {
   selected;
   /** @type {TopicNode | undefined} */
   #active;
+  /** The node whose row had the focus when it was drawn last, unless a key was pressed since. @type {TopicNode | undefined} */
+  #read;
   #tree = byId('tree');
   #filter = byId('filter', HTMLInputElement);
   #empty = byId('tree-empty');
@@ -143,16 +145,22 @@ export class TreeView {
     if (!twist || !name || !value || !count || !rate) return;
     const { latest } = node;
     const text = latest ? preview(latest, 40) : '';
-    if (row.id !== `topic-${node.id}`) row.id = `topic-${node.id}`;
+    const isNew = row.id !== `topic-${node.id}`;
+    if (isNew) row.id = `topic-${node.id}`;
     setAttribute(row, 'aria-level', node.depth + 1);
     setAttribute(row, 'aria-posinset', position);
     setAttribute(row, 'aria-setsize', siblings);
     setAttribute(row, 'aria-expanded', node.children.size > 0 ? String(this.#isOpen(node)) : null);
     setAttribute(row, 'aria-selected', String(node === this.selected));
-    setAttribute(row, 'aria-label', `${node.name}${text && `: ${text}`}, ${formatCount(node.count)} messages, ${formatRate(node.rate)} per second`);
+    // Screen readers read out each change of what has the focus, and a topic may change several times a second.
+    const hasFocus = node === this.#active && document.activeElement === this.#tree;
+    if (isNew || !hasFocus || this.#read !== node) {
+      setAttribute(row, 'aria-label', `${node.name}${text && `: ${text}`}, ${formatCount(node.count)} messages, ${formatRate(node.rate)} per second`);
+    }
+    if (hasFocus) this.#read = node;
     row.classList.toggle('active', node === this.#active);
     row.classList.toggle('is-topic', node.isTopic);
-    const indent = `${8 + Math.min(node.depth, 3) * 14 + Math.min(Math.max(0, node.depth - 3), 6) * 7}px`;
+    const indent = `${8 + Math.min(node.depth, 3) * 14 + Math.min(Math.max(0, node.depth - 3), 6) * 7 + Math.max(0, node.depth - 9) * 3}px`;
     if (row.style.paddingInlineStart !== indent) row.style.paddingInlineStart = indent;
     setText(name, node.name);
     if (row.title !== node.path) row.title = node.path;
@@ -193,6 +201,7 @@ export class TreeView {
     event.preventDefault();
     const index = Math.min(rows.length - 1, Math.max(0, to));
     this.#active = rows[index]?.node;
+    this.#read = undefined;
     this.#list.scrollTo(index);
     this.view.now();
   }
