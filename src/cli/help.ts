@@ -17,6 +17,7 @@ Environment:
   PUBKEEPER_SERVER, PUBKEEPER_TOKEN   instead of --server (several with commas) and --token
   PUBKEEPER_MQTT, PUBKEEPER_NATS      the address for --brew mqtt and --brew nats
   PUBKEEPER_JWT_KEY                   instead of --jwt-key-file
+  PUBKEEPER_CLUSTER…                  several servers: see pubkeeper serve --help
   NO_COLOR                            no colours (nor are there any if stdout is not a terminal)
 `;
 

@@ -71,5 +71,8 @@ async function replace(path: string, named: string, entry: TokenTable, before: (
   }
 }
 
-const unwritable = (path: string, error: unknown): ExitError =>
-  failure(`The token file ${show(path)} cannot be written (${systemCode(error) || 'unknown reason'}).`, error);
+function unwritable(path: string, error: unknown): ExitError {
+  const code = systemCode(error);
+  if (code === 'ENOENT') return failure(`The directory of the token file ${show(path)} does not exist: make it first.`, error);
+  return failure(`The token file ${show(path)} cannot be written (${code || 'unknown reason'}).`, error);
+}

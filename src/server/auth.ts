@@ -151,7 +151,7 @@ function checkRight(right: unknown, source: string, place: string): Right {
     }
   }
   const { topic, read = false, write = false } = right;
-  if (!isTopicPattern(topic)) throw invalid(source, `has no topic pattern under the key "topic" ${place}`);
+  if (!isTopicPattern(topic)) throw invalid(source, `must have a topic pattern, such as "plant.**", under the key "topic" ${place}`);
   if (typeof read !== 'boolean') throw invalid(source, `must have true or false under the key "read" ${place}`);
   if (typeof write !== 'boolean') throw invalid(source, `must have true or false under the key "write" ${place}`);
   return { topic, read, write };

@@ -7,7 +7,7 @@
  * | 1002, 1007, 1008 | (by `ws`) | both | the bytes break the WebSocket protocol itself | yes |
  * | 1009 | `TOO_LONG` (also by `ws`) | both | a message is longer than `maxMessageBytes` | yes, without it |
  * | 4400 | `BAD_PACKET` | control | before authentication: anything but CLIENT_AUTHENTICATE, one of more than 64 KiB, or more before it is answered | no: the client is at fault |
- * | 4401 | `UNAUTHORIZED` | control | the token is not known, or not any more; an ERROR said so before | no |
+ * | 4401 | `UNAUTHORIZED` | control | the token is not known, or not any more; an ERROR said so before | no; after a revocation once, since a client may have got a new one |
  * | 4403 | `TOKEN_EXPIRED` | control | the token has expired, or other rights were given to it | yes, with a valid token |
  * | 4408 | `AUTH_TIMEOUT` | control | no CLIENT_AUTHENTICATE within `authMs` (5 s), or the authenticator took longer | yes |
  * | 4413 | `SLOW_READER` | both | more bytes wait for this reader than the server keeps for one | yes |

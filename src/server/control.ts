@@ -15,7 +15,8 @@ import type { Excess, LimitSettings } from './limits.js';
 import { Matchmaker } from './matchmaker.js';
 import { errorPacket } from './match.js';
 import type { Match, Outgoing } from './match.js';
-import { isNowhere, reachedBy } from './own-relay.js';
+import { isReached } from './own-address.js';
+import { isNowhere, reachedBy, type OwnName } from './own-relay.js';
 import type { MatchListener } from './pairs.js';
 import { isRegister, taken } from './refusals.js';
 import type { Outbox } from './outbox.js';
@@ -74,7 +75,7 @@ export class ControlPlane {
   readonly #directory: Directory<ControlSession> | undefined;
   readonly #heartbeat: Heartbeat;
   readonly #stamp: Stamp<Peer> | undefined;
-  readonly #isOwn: (brewerId: string, patronId: string) => boolean;
+  readonly #ownName: (brewerId: string, patronId: string) => OwnName;
   readonly #renewal: NodeJS.Timeout | undefined;
   readonly #tickets: Tickets | undefined;
   readonly #ticketSeconds: number;
@@ -98,9 +99,11 @@ export class ControlPlane {
     const isOwn = (brew: BrewDetails, client: Peer): boolean =>
       isNowhere(brew) || (client instanceof ControlSession && ownRelay(brew, client.handshake.authority));
     const own = ({ brew, brewer }: Match<Peer>): boolean => isOwn(brew, brewer.client);
-    this.#isOwn = (brewerId, patronId) => {
+    this.#ownName = (brewerId, patronId) => {
       const match = this.matchmaker.pair(brewerId, patronId);
-      return match !== undefined && own(match);
+      if (!match || !own(match)) return undefined;
+      const { client } = match.brewer;
+      return client instanceof ControlSession && isReached(match.brew, client.handshake.authority) ? 'reached' : 'named';
     };
     if (tickets) {
       this.#stamp = new Stamp(tickets, ticketSeconds, own);
@@ -236,7 +239,7 @@ export class ControlPlane {
   }
 
   #send({ client, packet }: Outgoing<Peer>): void {
-    if (client instanceof ControlSession) client.deliver(reachedBy(client.handshake, this.#stamp?.put(packet, this.matchmaker) ?? packet, this.#isOwn));
+    if (client instanceof ControlSession) client.deliver(reachedBy(client.handshake, this.#stamp?.put(packet, this.matchmaker) ?? packet, this.#ownName));
   }
 
   /** Replaces the ticket keys, and gives every pair a ticket that is signed with the first of them. */

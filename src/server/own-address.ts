@@ -26,6 +26,16 @@ export function isAddress(value: unknown): boolean {
   return Number(port) <= 65_535;
 }
 
+/** A host as an URL has it: in lower case, and an IPv6 address in brackets. */
+function bracketed(hostname: string): string {
+  const host = hostname.toLowerCase();
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}
+
+/** Whether details name the relay by the address by which a client reaches the server: its Host header, `authority`. */
+export const isReached = ({ hostname, port, secure }: BrewDetails, authority: string): boolean =>
+  typeof hostname === 'string' && `${bracketed(hostname)}:${portOf(port, secure)}` === authorityOf(secure ? 'wss' : 'ws', authority);
+
 /** How many unknown relay addresses are logged, because brewers can name as many as they like. */
 const MOST_TOLD = 100;
 
@@ -63,8 +73,8 @@ export class OwnRelays {
     // With any other details no patron could connect.
     const number = portOf(port, secure);
     if (name !== 'websocket' || typeof hostname !== 'string' || !Number.isInteger(number)) return false;
-    const bare = hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
-    const host = bare.includes(':') ? `[${bare}]` : bare;
+    const host = bracketed(hostname);
+    const bare = host.replace(/^\[(.*)\]$/, '$1');
     const address = `${host}:${number}`;
     const reached = authorityOf(secure ? 'wss' : 'ws', authority);
     if (address === reached || this.#named.has(address)) return true;

@@ -13,21 +13,37 @@ export interface Reach {
   readonly secure: boolean;
 }
 
+/**
+ * How a brewer has named the relay of this server: `reached`, by the address by which its own client reaches the server (the default); or
+ * `named`, by another address. Undefined for any other relay.
+ */
+export type OwnName = 'reached' | 'named' | undefined;
+
 /** Whether the details of a brew mean the relay of the server that a client is connected to. */
 export const isNowhere = ({ name, hostname }: BrewDetails): boolean => name === 'websocket' && hostname === null;
 
 /**
- * A packet in which details without a host name the host and port by which this client reaches its server. So do details of the own relay
- * that a brewer on this machine has named by loopback: for a client elsewhere, that would be another machine.
- * @param isOwn whether the relay of the pair is that of this server
+ * A packet in which details without a host name the host and port by which this client reaches its server. So do those of this server's own relay in
+ * two cases: a brewer has named it by loopback, and the client is elsewhere, where that would be another machine; or the client reaches the server by
+ * loopback, and the brewer by another way, such as a proxy that this client may not reach, or that leads here by a path, which details cannot name.
+ * A relay that the brewer's client does not reach as it does the server is left as it was named: it may be behind a proxy that does not pass on the
+ * Host header, so that every client seems to use loopback.
+ * @param ownName how the brewer of a pair has named this server's relay
  */
-export function reachedBy(reach: Reach, packet: Packet, isOwn: (brewerId: string, patronId: string) => boolean): Packet {
+export function reachedBy(reach: Reach, packet: Packet, ownName: (brewerId: string, patronId: string) => OwnName): Packet {
   if (packet.type !== PacketType.BREWER_NOTIFY) return packet;
   const { patron_id, brewers } = packet.payload;
   const place = locate(reach);
-  const isElsewhere = place.hostname !== '' && !isLoopback(place.hostname);
-  const isHere = ({ brewer_id, brew }: BrewerInfo): boolean =>
-    isNowhere(brew) || (isElsewhere && typeof brew.hostname === 'string' && isLoopback(brew.hostname) && isOwn(brewer_id, patron_id));
+  const isLocal = isLoopback(place.hostname);
+  const isElsewhere = place.hostname !== '' && !isLocal;
+  const isHere = ({ brewer_id, brew }: BrewerInfo): boolean => {
+    if (isNowhere(brew)) return true;
+    const { name, hostname, port } = brew;
+    if (name !== 'websocket' || typeof hostname !== 'string') return false;
+    if (isElsewhere) return isLoopback(hostname) && ownName(brewer_id, patron_id) !== undefined;
+    const isSame = hostname === place.hostname && port === place.port;
+    return isLocal && !isSame && ownName(brewer_id, patron_id) === 'reached';
+  };
   if (!brewers.some(isHere)) return packet;
   const located = brewers.map((info) => (isHere(info) ? { ...info, brew: { ...info.brew, ...place } } : info));
   return { type: packet.type, payload: { patron_id, brewers: located } };

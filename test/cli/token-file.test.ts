@@ -90,3 +90,9 @@ it('token verify reports a missing token file before it waits for a token on std
   expect(await verifying.exit).toBe(1);
   expect(verifying.stderr.all).toMatch(/none\.json" does not exist\.\n$/);
 });
+
+it('token create says that the directory of its file is missing, and shows no token', async () => {
+  const tokens = join(directory, 'none', 'tokens.json');
+  const { code, stdout, stderr } = await result(['token', 'create', '--all', '--tokens', tokens]);
+  expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: `pubkeeper: The directory of the token file "${tokens}" does not exist: make it first.\n` });
+});

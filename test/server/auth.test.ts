@@ -45,7 +45,7 @@ describe('Tokens', () => {
     ['an empty token', { '': [] }, /empty token \(number 1\)/],
     ['no list of rights', { ok: [], [SECRET]: {} }, /list of rights in token number 2/],
     ['a right that is a text', { [SECRET]: ['**'] }, /object \{topic, read, write\} in token number 1, right number 1/],
-    ['no pattern', { [SECRET]: [{ topic: 'a..b', read: true }] }, /"topic" in token number 1/],
+    ['no pattern', { [SECRET]: [{ topic: 'a..b', read: true }] }, /must have a topic pattern, such as "plant\.\*\*", under the key "topic" in token number 1/],
     ['a text for read', { [SECRET]: [{ topic: 'a', read: 'yes' }] }, /"read"/],
     ['a number for write', { [SECRET]: [{ topic: 'a', write: 1 }] }, /"write"/],
     ['a token twice', { [SECRET]: [], [`sha256:${createHash('sha256').update(SECRET).digest('hex')}`]: [] }, /a token twice, as itself and by its hash \(number 2\)/],

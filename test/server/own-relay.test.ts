@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { isSecure, reachedBy } from '../../src/server/own-relay.js';
+import { isReached } from '../../src/server/own-address.js';
+import { isSecure, reachedBy, type OwnName } from '../../src/server/own-relay.js';
 import { id } from '../helpers.js';
 
 describe('the own relay', () => {
   const packet = (brew: object) => ({ type: 12, payload: { patron_id: id(1), brewers: [{ topic: 'a', brewer_id: id(2), brewer_config: {}, brew: { name: 'websocket', ...brew } }] } }) as const;
+  const brewOf = (authority: string, secure: boolean, brew: object, name: OwnName = 'named'): object => {
+    const told = reachedBy({ authority, secure }, packet(brew) as never, (brewerId, patronId) => (brewerId === id(2) && patronId === id(1) ? name : undefined));
+    return (told.payload as { brewers: { brew: object }[] }).brewers[0]!.brew;
+  };
   it('is announced under the host name by which a client reaches its server', () => {
-    const brewOf = (authority: string, secure: boolean, brew: object): object => {
-      const told = reachedBy({ authority, secure }, packet(brew) as never, (brewerId, patronId) => brewerId === id(2) && patronId === id(1));
-      return (told.payload as { brewers: { brew: object }[] }).brewers[0]!.brew;
-    };
     expect(brewOf('a.example:9898', false, { hostname: null, ticket: 'x' })).toEqual({ name: 'websocket', hostname: 'a.example', port: 9898, secure: false, ticket: 'x' });
     expect(brewOf('a.example', true, { hostname: null })).toMatchObject({ hostname: 'a.example', port: 443, secure: true });
     expect(brewOf('[::1]', false, { hostname: null })).toMatchObject({ hostname: '[::1]', port: 80 });
@@ -17,6 +18,31 @@ describe('the own relay', () => {
       expect(brewOf('a.example', true, { hostname, port: 1, secure: false })).toEqual({ name: 'websocket', hostname: 'a.example', port: 443, secure: true });
       for (const authority of ['127.0.0.1:9', '[::1]:9', 'localhost', '']) expect(brewOf(authority, false, { hostname, port: 1 })).toEqual({ name: 'websocket', hostname, port: 1 });
     }
+  });
+
+  it('is announced by loopback to a client that uses it, if the client of the brewer reaches relay and server by one address', () => {
+    const far = { hostname: 'a.example', port: 443, secure: true };
+    for (const authority of ['127.0.0.1:9', '[::1]:9', 'localhost:9']) {
+      const hostname = authority.slice(0, -2);
+      expect(brewOf(authority, false, { ...far, ticket: 'x' }, 'reached')).toEqual({ name: 'websocket', hostname, port: 9, secure: false, ticket: 'x' });
+      expect(brewOf(authority, false, { hostname, port: 9, path: '/' }, 'reached')).toEqual({ name: 'websocket', hostname, port: 9, path: '/' });
+      expect(brewOf(authority, false, far, 'named')).toMatchObject(far);
+      expect(brewOf(authority, false, { ...far, name: 'mqtt' }, 'reached')).toMatchObject(far);
+    }
+    for (const authority of ['b.example:9', '']) expect(brewOf(authority, false, far, 'reached')).toMatchObject(far);
+  });
+
+  it.each([
+    ['a.example', 443, true, 'a.example', true],
+    ['A.example', '443', true, 'a.EXAMPLE:443', true],
+    ['a.example', '', false, 'a.example', true],
+    ['::1', 9, false, '[::1]:9', true],
+    ['[::1]', 9, false, '[::1]:9', true],
+    ['a.example', 443, true, '127.0.0.1:9898', false],
+    ['a.example', 8000, false, 'a.example:9898', false],
+    [null, null, false, 'a.example', false],
+  ])('%j, port %j, secure %j is where a client of %j reaches its server: %j', (hostname, port, secure, authority, expected) => {
+    expect(isReached({ name: 'websocket', hostname, port, secure }, authority)).toBe(expected);
   });
 
   it('is reached by TLS when the server, a proxy or the origin of the page says so', () => {

@@ -37,10 +37,15 @@ async function proxy(port: number): Promise<{ authority: string; refused: string
 }
 
 describe.each(['open', 'secured'] as const)('a server under a path, %s', (profile) => {
-  it('carries data through its relay, which is there too', async () => {
+  it.each([
+    ['from a client that uses the path to another', true, true],
+    ['from a client that uses the path to one that connects directly', true, false],
+    ['from a client that connects directly to one that uses the path', false, true],
+  ])('carries data through its relay, which is there too: %s', async (_, writesByPath, readsByPath) => {
     const server = await start({ profile, tokens: { [TOKEN]: [{ topic: '**', read: true, write: true }] } });
     const { authority, refused } = await proxy(server.port);
-    const [writing, reading] = [1, 2].map(() => new PubkeeperClient({ server: `ws://${authority}/pubkeeper/ws`, token: TOKEN }));
+    const urls = [writesByPath, readsByPath].map((byPath) => (byPath ? `ws://${authority}/pubkeeper/ws` : server.url));
+    const [writing, reading] = urls.map((url) => new PubkeeperClient({ server: url, token: TOKEN }));
     for (const client of [writing!, reading!]) later(() => client.disconnect());
     const heard: string[] = [];
     reading!.addPatron('path.*', (_, message) => heard.push(message.text()));
