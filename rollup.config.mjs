@@ -88,7 +88,7 @@ const packages = Object.keys({ ...dependencies, ...peerDependencies });
 
 /** The entries that package.json has for Node only: by their name in dist/node, the module that each is made from. */
 function nodeEntries() {
-  const names = Object.values(exports).flatMap(({ node }) => (node ? [node.replace('./dist/node/', '')] : []));
+  const names = Object.values(exports).flatMap((entry) => (entry?.node ? [entry.node.replace('./dist/node/', '')] : []));
   const files = names.flatMap((name) => {
     const [before, after] = name.split('*');
     return after === undefined ? [name] : readdirSync(`dist/${before}`).filter((file) => file.endsWith(after)).map((file) => before + file);

@@ -103,7 +103,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await expectSilence();
   });
 
-  test('connect', async () => {
+  test('connects, and tells of each state on the way', async () => {
     const server = await start();
     await sdk.open({ server: urlOf(server), token: TOKEN });
     expect(await sdk.connect()).toEqual({ state: 'connected' });
@@ -112,7 +112,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await expectSilence();
   });
 
-  test('wrong token', async () => {
+  test('a wrong token is refused, and the error does not show it', async () => {
     const server = await start();
     await sdk.open({ server: urlOf(server), token: 'not-the-right-one' });
     const outcome = await sdk.connect();
@@ -122,7 +122,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await expectSilence();
   });
 
-  test('no server is running', async () => {
+  test('where no server is running, the error says so, and the page can show it', async () => {
     const server = await start();
     const url = urlOf(server);
     await server.close();
@@ -132,7 +132,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     expect(await tab.evaluate('document.body.textContent')).toContain('check that a Pubkeeper server runs there');
   });
 
-  test('a malformed URL', async () => {
+  test('a malformed URL is refused when the client is made', async () => {
     await expect(sdk.open({ server: 'http://127.0.0.1:9898', token: TOKEN })).rejects.toThrow('server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not "http://127.0.0.1:9898".');
   });
 
@@ -141,7 +141,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     ['speaks another protocol', (): string | false => 'mqtt'],
     ['speaks none', (): string | false => false],
     ['has no WebSockets', undefined],
-  ])('a server that is not a Pubkeeper server: %s', async (_, handleProtocols) => {
+  ])('a server that is not a Pubkeeper server is reported: it %s', async (_, handleProtocols) => {
     const other = createHttpServer((_request, response) => response.end('hello'));
     await new Promise<void>((resolve) => other.listen(0, origin.address, resolve));
     const sockets = handleProtocols && new WebSocketServer({ server: other, handleProtocols });
@@ -161,7 +161,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     expect(await sdk.state()).toBe('disconnected');
   });
 
-  test('a page whose policy forbids the connection', async () => {
+  test('a connection that the policy of the page forbids is reported as blocked', async () => {
     const strict = await serveSite({ host: origin.address, name: origin.name, files: { '/': sdkPage('sdk') }, policy: "default-src 'self'" });
     clean.push(() => strict.close());
     const { sdk } = await openTab(`${strict.url}/`);
@@ -172,7 +172,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
 
   // Only in the secure columns: a page that came by http may open ws: anyway.
   const testSecure = secure ? it.skipIf(isMissing || !certificate) : () => undefined;
-  testSecure('mixed content: ws: from an https: page', async () => {
+  testSecure('ws: from an https: page is reported as blocked (mixed content)', async () => {
     const https = await serveSite({ files: { '/': sdkPage('sdk') }, tls: certificate! });
     clean.push(() => https.close());
     const { sdk } = await openTab(`${https.url}/`);
@@ -180,7 +180,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     expect(await sdk.connect()).toMatchObject({ code: 'CONNECT_BLOCKED', message: expect.stringContaining('an https page reaches wss:// only') as string });
   });
 
-  test('patron with wildcards', async () => {
+  test('a patron with wildcards is matched with the topics of its pattern, and no others', async () => {
     const server = await start();
     const writer = await peerOf(server);
     await sdk.open({ server: urlOf(server), token: TOKEN });
@@ -201,7 +201,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await expectSilence();
   });
 
-  test.each(['aes-gcm', 'aes-cbc', 'none'] as const)('text, JSON and binary to and from Node (%s)', async (cipher) => {
+  test.each(['aes-gcm', 'aes-cbc', 'none'] as const)('text, JSON and bytes arrive unchanged, in the page and in Node (%s)', async (cipher) => {
     const server = await start();
     const node = await peerOf(server);
     const text = 'Grüezi, 世界 🌍\u0000';
@@ -232,7 +232,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await expectSilence();
   });
 
-  test.each(['aes-gcm', 'aes-cbc'] as const)('1 MiB payload, there and back (%s)', async (cipher) => {
+  test.each(['aes-gcm', 'aes-cbc'] as const)('1 MiB arrives unchanged, there and back (%s)', async (cipher) => {
     const server = await start();
     const node = await peerOf(server);
     await sdk.open({ server: urlOf(server), token: TOKEN });
@@ -249,7 +249,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await expectSilence();
   });
 
-  test.each(['aes-gcm', 'aes-cbc'] as const)(`order of ${BURST.toLocaleString('en')} messages, both ways (%s)`, async (cipher) => {
+  test.each(['aes-gcm', 'aes-cbc'] as const)(`${BURST.toLocaleString('en')} messages arrive in order, both ways (%s)`, async (cipher) => {
     const server = await start();
     const node = await peerOf(server);
     await sdk.open({ server: urlOf(server), token: TOKEN });
@@ -276,7 +276,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     await expectSilence();
   });
 
-  test('reconnect after the server dies', async () => {
+  test('reconnects to a restarted server, and each patron and brewer is registered once', async () => {
     const first = await start();
     const { port } = first;
     const node = await peerOf(first);
@@ -317,7 +317,7 @@ describe.each(settings)('$title', ({ kind, column, secure, origin }) => {
     expect(second.stats()).toMatchObject({ clients: 2, patrons: 3, brewers: 3, matches: 3 });
   });
 
-  test('disconnect releases everything', async () => {
+  test('disconnect() leaves no socket, timer or listener behind, and ends all matches', async () => {
     const server = await start();
     const node = await peerOf(server);
     await sdk.open({ server: urlOf(server), token: TOKEN });

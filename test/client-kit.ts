@@ -3,7 +3,7 @@ import { afterEach } from 'vitest';
 import { PubkeeperClient, type ClientOptions } from '../src/index.js';
 import { createServer, type PubkeeperServer } from '../src/server/index.js';
 
-export { inState as state, matched, once } from './awaited.js';
+export { inbox, inState as state, matched, once } from './awaited.js';
 
 // Servers and clients on real sockets, which end after the test.
 
@@ -27,21 +27,6 @@ export function client(server: ClientOptions['server'], options: Partial<ClientO
   const made = new PubkeeperClient({ server, token: 'secret', reconnect: QUICK, ...options });
   later(() => made.disconnect());
   return made;
-}
-
-/** Texts as they come, each to be awaited once. */
-export function inbox(): { callback: (data: Uint8Array) => void; next: () => Promise<string> } {
-  const texts: string[] = [];
-  const readers: ((text: string) => void)[] = [];
-  return {
-    callback: (data) => {
-      const text = new TextDecoder().decode(data);
-      const reader = readers.shift();
-      if (reader) reader(text);
-      else texts.push(text);
-    },
-    next: () => (texts.length ? Promise.resolve(texts.shift()!) : new Promise((resolve) => readers.push(resolve))),
-  };
 }
 
 /** A `ws` that records its sockets, so that a test can cut them. */

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 
-type Target = string | { [condition: string]: Target };
+type Target = string | null | { [condition: string]: Target };
 interface Manifest {
   main: string;
   types: string;
@@ -20,7 +20,7 @@ interface Manifest {
 }
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
 
-const leaves = (target: Target): string[] => (typeof target === 'string' ? [target] : Object.values(target).flatMap(leaves));
+const leaves = (target: Target): string[] => (typeof target === 'string' ? [target] : Object.values(target ?? {}).flatMap(leaves));
 
 describe('the published package', () => {
   let directory: string;
@@ -66,9 +66,15 @@ describe('the published package', () => {
     (_, target) => {
       const { browser, default: elsewhere } = target as Record<string, Target>;
       expect(browser).toBe(elsewhere);
-      expect(Object.keys(target).filter((condition) => condition !== 'types')).toEqual(['browser', 'node', 'default']);
+      expect(Object.keys(target!).filter((condition) => condition !== 'types')).toEqual(['browser', 'node', 'default']);
     },
   );
+
+  it.each(['browser', 'node'])('lets nobody import what is internal to its brews, under the condition %s', (condition) => {
+    const script = "await import('pubkeeper/brews/memory'); await import('pubkeeper/brews/internal/recent');";
+    const { stderr } = spawnSync(process.execPath, ['-C', condition, '--input-type=module', '-e', script], { cwd: root, encoding: 'utf8' });
+    expect(stderr).toContain('ERR_PACKAGE_PATH_NOT_EXPORTED');
+  });
 
   it('has the licences, and neither tests nor fixtures', () => {
     expect(packed).toContain('./LICENSE');

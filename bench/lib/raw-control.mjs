@@ -15,7 +15,7 @@ export async function openControl({ url, token }, onPacket = () => undefined) {
   const { payload } = decodePacket(new Uint8Array((await answer)[0]));
   if (!payload.authenticated) throw new Error('bench: the server refused the token');
   socket.on('message', (data) => onPacket(decodePacket(new Uint8Array(data))));
-  return { send, close: () => socket.close() };
+  return { send };
 }
 
 export const idOf = (n) => `${n.toString(16).padStart(12, '0')}40008000000000000000`;

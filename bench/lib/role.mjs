@@ -25,8 +25,7 @@ async function publish({ size, ms, burst }) {
   const payload = new Uint8Array(size).fill(97);
   tell('ready');
   for (;;) {
-    const next = await order();
-    if (next === 'end') break;
+    await order();
     let sent = 0;
     if (burst) {
       for (; sent < burst; sent++) await publisher.send(payload);
@@ -42,7 +41,6 @@ async function publish({ size, ms, burst }) {
     }
     tell({ sent });
   }
-  process.exit();
 }
 
 /** Counts the messages that come; at each order, tells the count and the time from the first to the last. */
@@ -56,12 +54,9 @@ async function subscribe() {
   });
   tell('ready');
   for (;;) {
-    const what = await order();
-    if (what === 'end') break;
+    await order();
     tell({ count, ms: last - first });
-    if (what === 'reset') count = 0;
   }
-  process.exit();
 }
 
 /** Opens many connections that only count bytes. Tells when `wanted` bytes have come in all. */
@@ -79,12 +74,9 @@ async function rawSubscribe({ connections }) {
   tell('ready');
   for (;;) {
     const what = await order();
-    if (what === 'end') break;
-    if (what === 'bytes') tell({ bytes });
-    else if (bytes >= what.wanted) tell({ bytes });
+    if (what === 'bytes' || bytes >= what.wanted) tell({ bytes });
     else wanted = what.wanted;
   }
-  process.exit();
 }
 
 /**

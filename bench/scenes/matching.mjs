@@ -14,21 +14,18 @@ async function withServer(run) {
   }
 }
 
-/** Opens connections that register up to 10,000 members each; waits for `wanted` packets of the type `answer` in all. */
-async function registerAll(info, { count, type, answer, payload, wanted = count }) {
-  const connections = [];
+/** Opens connections that register up to 10,000 members each; waits for as many packets of the type `answer` in all. */
+async function registerAll(info, { count, type, answer, payload }) {
   let heard = 0;
   let done;
   const all = new Promise((resolve) => (done = resolve));
   for (let from = 0; from < count; from += 10_000) {
     const connection = await openControl(info, (packet) => {
-      if (packet.type === answer && ++heard === wanted) done();
+      if (packet.type === answer && ++heard === count) done();
     });
-    connections.push(connection);
     for (let i = from; i < Math.min(count, from + 10_000); i++) connection.send(type, payload(i));
   }
   await all;
-  return connections;
 }
 
 const patron = (topic) => (i) => ({ topic: topic(i), patron_id: idOf(i), brews: BREWS });

@@ -62,18 +62,16 @@ export class BroadcastChannelBrew implements Brew {
   #rests = false;
   #host: BrewHost | undefined;
 
-  /** @throws {PubkeeperError} `OPTION_INVALID` where there is no BroadcastChannel, and without a `scope` in workers and in pages that may not use localStorage */
-  constructor(options?: BroadcastChannelBrewOptions | null) {
-    const { scope = platformScope(), lastValue = true } = options ?? {};
+  /** @throws {PubkeeperError} `OPTION_INVALID`; also where there is no BroadcastChannel, and without a `scope` in workers and in pages that may not use localStorage */
+  constructor(given?: BroadcastChannelBrewOptions | null) {
+    const options = given ?? {};
+    if (typeof options !== 'object') throw invalid('the options must be an object, as { scope }', options);
+    const { scope = platformScope(), lastValue = true } = options;
     if (typeof BroadcastChannel !== 'function') {
       throw new PubkeeperError('OPTION_INVALID', 'BroadcastChannelBrew needs BroadcastChannel, which is not there: leave it out.');
     }
-    if (typeof scope !== 'string' || !/^[\w-]+$/.test(scope)) {
-      throw new PubkeeperError(
-        'OPTION_INVALID',
-        `BroadcastChannelBrew: scope must be letters, digits, _ and -, not ${show(scope)}; workers get that of their page's brew.`,
-      );
-    }
+    if (typeof scope !== 'string' || !/^[\w-]+$/.test(scope)) throw invalid("scope must be letters, digits, _ and - (workers get that of their page's brew)", scope);
+    if (typeof lastValue !== 'boolean') throw invalid('lastValue must be true or false', lastValue);
     this.scope = scope;
     this.name = `broadcast-${scope}`;
     this.#lastValue = lastValue;
@@ -218,6 +216,9 @@ export class BroadcastChannelBrew implements Brew {
     return channel;
   }
 }
+
+const invalid = (why: string, value: unknown): PubkeeperError =>
+  new PubkeeperError('OPTION_INVALID', `BroadcastChannelBrew: ${why}, not ${show(value)}.`);
 
 function closeChannel(channel: BroadcastChannel | undefined): void {
   if (!channel) return;

@@ -51,6 +51,8 @@ export class LocalBrew implements Brew {
   readonly #outlets = new Map<string, Promise<LocalOutlet>>();
   /** By brewer id, resolves when an ended brewer does not listen any more: a brewer with the same id will listen at the same path. */
   readonly #ending = new Map<string, Promise<void>>();
+  /** For each ended brewer, resolves when what was accepted for it has left. */
+  readonly #leftover = new Set<Promise<void>>();
   /** Those of `#outlets` that listen already. */
   readonly #open = new Map<string, LocalOutlet>();
   readonly #readers = new Set<LocalReader>();
@@ -149,7 +151,7 @@ export class LocalBrew implements Brew {
     this.#open.delete(brewerId);
     if (!outlet) return;
     // Do not wait until its readers have gone: only the path must be free.
-    const ended = outlet.then((listening) => void listening.close(), () => undefined).then(() => {
+    const ended = outlet.then((listening) => this.#finish(listening), () => undefined).then(() => {
       if (this.#ending.get(brewerId) === ended) this.#ending.delete(brewerId);
     });
     this.#ending.set(brewerId, ended);
@@ -160,15 +162,19 @@ export class LocalBrew implements Brew {
   }
 
   async close(): Promise<void> {
-    const outlets = [...this.#outlets.values()];
-    this.#outlets.clear();
-    this.#open.clear();
+    for (const brewerId of this.#outlets.keys()) this.endBrewer(brewerId);
     for (const reader of this.#readers) reader.stop();
     this.#readers.clear();
     // Before `#heard` is cleared: otherwise what these readers heard would still be known in the next session.
     for (const [pair, reader] of this.#leaving) this.#end(pair, reader);
     this.#heard.clear();
-    await Promise.all(outlets.map((outlet) => outlet.then((listening) => listening.close()).catch(() => undefined)));
+    await Promise.all(this.#ending.values());
+    await Promise.all(this.#leftover);
+  }
+
+  #finish(outlet: LocalOutlet): void {
+    const finished = outlet.close().then(() => void this.#leftover.delete(finished));
+    this.#leftover.add(finished);
   }
 
   /** The reader that this pair had earlier in this tick, if it can go on. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chown, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { show } from '../core/id.js';
 import type { TokenTable } from '../server/index.js';
@@ -59,10 +59,12 @@ async function replace(path: string, named: string, entry: TokenTable, before: (
   const next = `${path}.${randomBytes(4).toString('hex')}`;
   try {
     // Only the owner may read it, unless others could read the old one.
-    await writeFile(next, `${JSON.stringify(all, null, 2)}\n`, { mode: found ? found.mode & 0o777 : 0o600, flag: 'wx' });
+    await writeFile(next, `${JSON.stringify(all, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
     // When root adds to the file, the server's user must still be able to read it.
     const own = await stat(next);
     if (found && (own.uid !== found.uid || own.gid !== found.gid)) await chown(next, found.uid, found.gid);
+    // Not when the file is made: the umask would take rights away, and the group may be another one then.
+    if (found) await chmod(next, found.mode & 0o777);
     await before();
     await rename(next, path);
   } catch (error) {

@@ -312,8 +312,11 @@ describe('BroadcastChannelBrew', () => {
     expect(thrown(() => new BroadcastChannelBrew(), 'OPTION_INVALID').message).toMatch(/needs BroadcastChannel/);
   });
 
-  it('refuses a scope that is not a word, and a second client', () => {
-    thrown(() => new BroadcastChannelBrew({ scope: 'a b' }), 'OPTION_INVALID');
+  it.each([{ scope: 'a b' }, { scope: 7 }, { lastValue: 'no' }, 'the-scope', 7])('refuses %j as its options', (options) => {
+    expect(thrown(() => new BroadcastChannelBrew(options as never), 'OPTION_INVALID').message).toMatch(/^BroadcastChannelBrew: /);
+  });
+
+  it('refuses a second client', () => {
     const { brew, host } = channel();
     thrown(() => brew.attach(host), 'BREW_IN_USE');
   });

@@ -1,9 +1,9 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { BrokerBrew } from '../../src/brews/internal/broker-brew.js';
 import type { LineOwner } from '../../src/brews/internal/broker-line.js';
 import { newId, PubkeeperError } from '../../src/core/index.js';
 import { deferred, rawFrame, settle } from '../helpers.js';
 import { host, receiver, TOPIC } from './rig.js';
+import { TestBrew } from './test-brew.js';
 
 // What a brew sends to its brokers. Here these are lines that accept everything at once, as soon as the test opens them.
 
@@ -19,37 +19,22 @@ interface Dialled {
 function made({ load = () => Promise.resolve() }: { load?: () => Promise<void> } = {}) {
   const said: string[] = [];
   const dials: Dialled[] = [];
-  class TestBrew extends BrokerBrew {
-    constructor() {
-      super({
-        kind: 'TestBrew',
-        name: 'test',
-        urls: ['own'],
-        credentials: {},
-        separator: '.',
-        lastValue: 'brewer',
-        dial: ({ urls: [url = ''], credentials }, owner) => {
-          const opened = deferred<void>();
-          const refuse = async (code: string) => (opened.reject(new PubkeeperError(code as 'UNAUTHORIZED', 'x')), settle());
-          dials.push({ url, owner, isTold: credentials !== undefined, open: async () => (opened.resolve(), settle()), refuse });
-          const line = {
-            publish: (address: string, bytes: Uint8Array) => void said.push(`${url} ${address} ${Buffer.from(bytes).toString().slice(-3)}`),
-            subscribe: (address: string) => (said.push(`${url} +${address}`), Promise.resolve()),
-            unsubscribe: (address: string) => void said.push(`${url} -${address}`),
-            close: () => (said.push(`${url} closed`), Promise.resolve()),
-          };
-          return opened.promise.then(() => line);
-        },
-        load,
-        addressOf: (topic, brewerId) => `${topic}.${brewerId}`,
-        details: ({ address, join }) => ({ name: 'test', address, join }),
-        read: ({ tcp, address }) => ({ address: String(address), tcp: [String(tcp)], ws: [], join: false, kept: false }),
-        reachable: ({ tcp }) => tcp,
-      });
-    }
-  }
   const rig = host();
-  const brew = new TestBrew();
+  const brew = new TestBrew({
+    dial: ({ urls: [url = ''], credentials }, owner) => {
+      const opened = deferred<void>();
+      const refuse = async (code: string) => (opened.reject(new PubkeeperError(code as 'UNAUTHORIZED', 'x')), settle());
+      dials.push({ url, owner, isTold: credentials !== undefined, open: async () => (opened.resolve(), settle()), refuse });
+      const line = {
+        publish: (address: string, bytes: Uint8Array) => void said.push(`${url} ${address} ${Buffer.from(bytes).toString().slice(-3)}`),
+        subscribe: (address: string) => (said.push(`${url} +${address}`), Promise.resolve()),
+        unsubscribe: (address: string) => void said.push(`${url} -${address}`),
+        close: () => (said.push(`${url} closed`), Promise.resolve()),
+      };
+      return opened.promise.then(() => line);
+    },
+    load,
+  });
   brew.attach(rig.host);
   onTestFinished(() => brew.close());
   const brewerId = newId();

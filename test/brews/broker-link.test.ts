@@ -1,42 +1,22 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { BrokerBrew } from '../../src/brews/internal/broker-brew.js';
-import type { Dial } from '../../src/brews/internal/broker-line.js';
 import { type BrewHost, newId, PubkeeperError } from '../../src/core/index.js';
 import { rawFrame } from '../helpers.js';
 import { host, TOPIC } from './rig.js';
+import { TestBrew } from './test-brew.js';
 
 // How long a client tries to reach a broker, and for which pairs. No real broker is needed.
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => void vi.useRealTimers());
 
-class Unreached extends BrokerBrew {
-  constructor(code: 'CONNECT_FAILED' | 'UNAUTHORIZED', dialled: (url: string) => void, dial?: Dial) {
-    super({
-      kind: 'TestBrew',
-      name: 'test',
-      urls: ['own'],
-      credentials: {},
-      separator: '.',
-      lastValue: 'none',
-      dial: dial ?? (({ urls }) => (dialled(urls[0]!), Promise.reject(new PubkeeperError(code, 'No.')))),
-      load: () => Promise.resolve(),
-      addressOf: (topic, brewerId) => `${topic}.${brewerId}`,
-      details: ({ address, join }) => ({ name: 'test', address, join }),
-      read: ({ tcp }, brewerId) => ({ address: brewerId, tcp: [tcp as string], ws: [], join: true, kept: false }),
-      reachable: ({ tcp }) => tcp,
-    });
-  }
-}
-
 function kit(code: 'CONNECT_FAILED' | 'UNAUTHORIZED', hosted: (made: BrewHost) => BrewHost) {
   const dials: string[] = [];
-  const brew = new Unreached(code, (url) => dials.push(url));
+  const brew = new TestBrew({ dial: ({ urls: [url = ''] }) => (dials.push(url), Promise.reject(new PubkeeperError(code, 'No.'))) });
   const rig = host();
   brew.attach(hosted(rig.host));
   const patron = (tcp: string) => {
     const pair = { brewerId: newId(), patronId: newId() };
-    const stop = brew.startPatron({ ...pair, topic: TOPIC, details: { name: 'test', tcp }, receive: () => undefined });
+    const stop = brew.startPatron({ ...pair, topic: TOPIC, details: { name: 'test', tcp, join: true }, receive: () => undefined });
     return { ...pair, stop };
   };
   /** The number of dials in the next ten minutes. */
@@ -91,17 +71,19 @@ it('frames that are brewed before the broker is reached are kept until 10 s afte
   const heard = new Map<string, () => void>();
   const sent: [address: string, bytes: Uint8Array][] = [];
   let isThere = false;
-  const brew = new Unreached('CONNECT_FAILED', () => undefined, (_, owner) => {
-    if (!isThere) return Promise.reject(new PubkeeperError('CONNECT_FAILED', 'No.'));
-    return Promise.resolve({
-      publish: (address, bytes) => void sent.push([address, bytes]),
-      subscribe: (address) => {
-        heard.set(address, () => owner.message(address, Buffer.from(patronId), false));
-        return Promise.resolve();
-      },
-      unsubscribe: () => undefined,
-      close: () => Promise.resolve(),
-    });
+  const brew = new TestBrew({
+    dial: (_, owner) => {
+      if (!isThere) return Promise.reject(new PubkeeperError('CONNECT_FAILED', 'No.'));
+      return Promise.resolve({
+        publish: (address, bytes) => void sent.push([address, bytes]),
+        subscribe: (address) => {
+          heard.set(address, () => owner.message(address, Buffer.from(patronId), false));
+          return Promise.resolve();
+        },
+        unsubscribe: () => undefined,
+        close: () => Promise.resolve(),
+      });
+    },
   });
   const rig = host();
   brew.attach(rig.host);

@@ -29,6 +29,20 @@ describe.each(['unix', 'tcp'] as const)('over %s', (transport) => {
     expect(await box.next()).toBe('last words');
   });
 
+  it('close() waits until what was accepted has left, also for brewers that have ended before', async () => {
+    const shared = { transport, directory: directory() };
+    const [writer, reader] = [local(shared), local(shared)];
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('here');
+    expect(await box.next()).toBe('here');
+    // More than a socket takes at once, and less than brew() waits for.
+    const last = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((letter) => letter.repeat(100_000));
+    for (const text of last) void box.say(text);
+    writer.brew.endBrewer(box.brewerId);
+    await writer.brew.close();
+    expect(box.all.map(({ text }) => text)).toEqual(['here', ...last]);
+  });
+
   it('a brewer sends to each connection as the protocol says: u32 length and frame, and the last value first', async () => {
     const { brew } = local({ transport, directory: directory() });
     const brewerId = newId();

@@ -108,13 +108,14 @@ describe('a reader that lags behind', () => {
     await rig.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'hello'));
     await once(socket, 'data');
     socket.pause();
-    const accepted = Array.from({ length: 4 }, () => rig.brew.brew(brewerId, rawFrame(TOPIC, brewerId, Buffer.alloc(1024 * 1024))));
+    const fill = () => Promise.all(Array.from({ length: 4 }, () => rig.brew.brew(brewerId, rawFrame(TOPIC, brewerId, Buffer.alloc(1024 * 1024)))));
+    const accepted = fill();
     const take = async (): Promise<void> => {
       socket.resume();
       await once(socket, 'data');
       socket.pause();
     };
-    return { ...rig, socket, take, accepted: Promise.all(accepted) };
+    return { ...rig, socket, take, accepted, fill };
   }
   /** Makes the timers of sockets, which cannot be faked, run `times` times as fast. */
   function hurried(times: number): void {
@@ -145,6 +146,18 @@ describe('a reader that lags behind', () => {
     const { accepted, error } = await lagging();
     expect((await error('BUFFER_FULL')).message).toMatch(/was cut off: it did not read for 5000 ms while \d+ bytes waited/);
     await accepted;
+  });
+
+  it('is cut off also when it lags behind again, after it has caught up', async () => {
+    const { socket, accepted, fill, errors, error } = await lagging();
+    socket.resume();
+    await accepted;
+    expect(errors).toEqual([]);
+    socket.pause();
+    hurried(50);
+    const again = fill();
+    await error('BUFFER_FULL');
+    await again;
   });
 
   it('is cut off when it has not caught up for a minute, also if it reads something', async () => {

@@ -260,4 +260,22 @@ describe('a local patron', () => {
     await error('CONNECT_FAILED'); // reported at the third failure
     expect(waits.mock.calls.map(([, ms]) => ms)).toEqual([20, 40, 80]);
   });
+
+  it('waits no longer than the first time after a connection that has lasted stableMs', async () => {
+    const random = vi.spyOn(Math, 'random').mockReturnValue(1);
+    const waits = vi.spyOn(globalThis, 'setTimeout');
+    later(() => [random, waits].forEach((spy) => spy.mockRestore()));
+    const rig = local();
+    Object.assign(rig.host, { reconnect: { ...rig.host.reconnect, stableMs: 0 } });
+    let connections = 0;
+    const fourth = deferred<void>();
+    const { address } = await foreign('unix', (socket) => {
+      socket.end();
+      if (++connections === 4) fourth.resolve();
+    });
+    const details = { name: rig.brew.name, sock: address };
+    later(rig.brew.startPatron({ topic: TOPIC, brewerId: newId(), patronId: newId(), details, receive: () => undefined }));
+    await fourth.promise;
+    expect(waits.mock.calls.map(([, ms]) => ms)).toEqual([20, 20, 20]);
+  });
 });

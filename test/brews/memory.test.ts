@@ -20,18 +20,17 @@ describe('MemoryBrew', () => {
     expect(frames[0]).toBe(frame);
   });
 
-  it.each<[string, (brew: MemoryBrew) => void]>([
+  it.each<[string, (brew: MemoryBrew, stop: () => void) => void]>([
     ['session', (brew) => brew.close()],
+    ['session whose pairs had ended before', (brew, stop) => (stop(), brew.close())],
     ['brewer', (brew) => brew.endBrewer(id(1))],
-  ])('keeps nothing of a %s that has ended, as the key is gone', (_, end) => {
+  ])('keeps nothing of an ended %s, as the key is gone', (_, end) => {
     const brew = new MemoryBrew();
-    for (const patronId of [id(2), id(3)]) {
-      // One pair is stopped first, the other one is not.
-      const stop = brew.startBrewer({ ...pair, patronId });
-      if (patronId === id(2)) stop();
-    }
+    // One pair is stopped first, the other one is not.
+    const [stop, stopOther] = [id(2), id(3)].map((patronId) => brew.startBrewer({ ...pair, patronId }));
+    stop!();
     brew.brew(id(1), rawFrame('a', id(1), 'old'));
-    end(brew);
+    end(brew, stopOther!);
     const frames: Uint8Array[] = [];
     for (const patronId of [id(2), id(3)]) brew.startPatron({ ...pair, patronId, receive: (frame) => frames.push(frame) });
     expect(frames).toEqual([]);

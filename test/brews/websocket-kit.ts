@@ -31,7 +31,13 @@ export function kit() {
     return { texts, stop: brew.startPatron(pair) };
   };
   const say = (text: string) => brew.brew(id(1), rawFrame(TOPIC, id(1), text));
-  return { network, errors, dropped, host, brew, start, read, say };
+  /** Like `say`, and returns a function that tells whether the text was accepted. */
+  const watched = (text: string): (() => boolean) => {
+    let isAccepted = false;
+    void Promise.resolve(say(text)).then(() => (isAccepted = true));
+    return () => isAccepted;
+  };
+  return { network, errors, dropped, host, brew, start, read, say, watched };
 }
 
 /** The packets that a relay got, by type and payload. */

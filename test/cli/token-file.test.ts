@@ -1,4 +1,4 @@
-import { chownSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -40,7 +40,9 @@ describe.concurrent('a token file', () => {
 
   it('behind a symbolic link keeps its place, mode, owner and group', async () => {
     const [tokens, link] = [join(directory, 'real.json'), join(directory, 'link.json')];
-    writeFileSync(tokens, JSON.stringify({ old: [{ topic: 'a', read: true }] }), { mode: 0o640 });
+    writeFileSync(tokens, JSON.stringify({ old: [{ topic: 'a', read: true }] }));
+    // More than the usual umask lets a new file have.
+    chmodSync(tokens, 0o664);
     symlinkSync(tokens, link);
     const isRoot = process.getuid?.() === 0;
     // Also if only the group differs, as for a file that root writes and the server's group reads.

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { afterEach } from 'vitest';
 import { createServer } from '../../src/server/index.js';
 import type { PubkeeperServer, ServerOptions } from '../../src/server/index.js';
@@ -30,6 +32,20 @@ export async function connect(
 }
 
 export const joinRelay = (server: PubkeeperServer): Promise<RawRelay> => RawRelay.open(server.relayUrl);
+
+/** A WebSocket as a TCP socket, after its handshake; it is destroyed after the test. */
+export async function openSocket(url: string, protocol?: string): Promise<Socket> {
+  const { hostname, port, host, pathname } = new URL(url);
+  const tcp = connectTcp(Number(port), hostname);
+  later(async () => void tcp.destroy());
+  tcp.on('error', () => undefined);
+  const key = Buffer.alloc(16).toString('base64');
+  const lines = [`GET ${pathname} HTTP/1.1`, `Host: ${host}`, 'Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${key}`];
+  if (protocol) lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
+  tcp.write(`${lines.join('\r\n')}\r\n\r\n`);
+  await once(tcp, 'data');
+  return tcp;
+}
 
 /** Resolves when `check` holds, which is called after each turn of the event loop; for changes without an event. */
 export async function until(check: () => boolean): Promise<void> {

@@ -4,7 +4,6 @@ import type { Down, Kind, RegistryRecord } from './records.js';
 
 // The packets by which a matchmaker learns of a registration at another server.
 
-/** The packet that ends a registration. */
 /** A registration: what it is, and its id. */
 export interface Name {
   readonly kind: Kind;
@@ -17,6 +16,7 @@ export function registered({ type, payload }: Packet): Name | undefined {
   return type === PacketType.PATRON_REGISTER ? { kind: 'patron', id: payload.patron_id } : undefined;
 }
 
+/** The packet that ends a registration. */
 export const unregister = (kind: Kind, id: string): Packet =>
   kind === 'brewer'
     ? { type: PacketType.BREWER_UNREGISTER, payload: { topic: '', brewer_id: id } }

@@ -25,7 +25,8 @@ function network() {
   const there = new Set<string>();
   let now = 1000;
 
-  function server(letter: string) {
+  /** `behind`: by how many ms its clock is behind that of the others. */
+  function server(letter: string, behind = 0) {
     const name = letter.repeat(12);
     const log: string[] = [];
     const drops: string[] = [];
@@ -51,7 +52,7 @@ function network() {
       },
     };
     const bridge = new Bridge({
-      server: name, bus, clock: new SharedClock(() => now++), prefix: 'net', maxFrame: 5000,
+      server: name, bus, clock: new SharedClock(() => now++ - behind), prefix: 'net', maxFrame: 5000,
       others: () => new Set([...there].filter((other) => other !== name)),
       arrived: () => state.arrived++,
       malformed: () => state.malformed++,
@@ -159,6 +160,23 @@ it('a joining member waits for the last value of each other relay, which is aske
   expect([c.take(), sent()]).toEqual([['5 new*'], ['c net.join']]);
   expect([a.bridge.joinedElsewhere(KEY), b.bridge.joinedElsewhere(KEY)]).toEqual([3, 3]);
   expect(vi.getTimerCount()).toBe(0);
+});
+
+it('what is published after another relay’s last value has come counts as newer, also if the clock here is behind', () => {
+  const { server, settle } = network();
+  const [a, b] = [server('a'), server('b', 500)];
+  a.member('1').publish('old');
+  settle();
+  const two = b.member('2');
+  two.join();
+  settle();
+  expect(b.take()).toEqual(['2 old*']);
+  two.publish('new');
+  settle();
+  const three = a.member('3');
+  three.join();
+  settle();
+  expect(a.take()).toEqual(['3 new*']);
 });
 
 it.each<[string, (c: { bridge: Bridge }, gone: string) => void]>([

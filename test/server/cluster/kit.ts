@@ -3,6 +3,8 @@ import type { ClientOptions } from '../../../src/client.js';
 import { createServer } from '../../../src/server/index.js';
 import type { PubkeeperServer, ServerOptions } from '../../../src/server/index.js';
 
+export { inbox } from '../../awaited.js';
+
 // Servers of a cluster and their clients, which are all ended after a test.
 
 export const TOKEN = 'token-of-the-tests';
@@ -60,31 +62,4 @@ export async function until<T>(look: () => T | undefined | false | Promise<T | u
     if (performance.now() > end) throw new Error(`It did not happen within ${ms} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-}
-
-/** The texts that a patron gets, to be awaited one by one. */
-export function inbox() {
-  const texts: string[] = [];
-  const retained: boolean[] = [];
-  const waiting: (() => void)[] = [];
-  let read = 0;
-  return {
-    texts,
-    retained,
-    callback: (_data: unknown, message: { text(): string; retained: boolean }) => {
-      texts.push(message.text());
-      retained.push(message.retained);
-      waiting.splice(0).forEach((run) => run());
-    },
-    async next(): Promise<string> {
-      while (texts.length <= read) await new Promise<void>((resolve) => waiting.push(resolve));
-      return texts[read++]!;
-    },
-    /** All texts up to this one. */
-    async upTo(text: string): Promise<string[]> {
-      while (!texts.includes(text, read)) await new Promise<void>((resolve) => waiting.push(resolve));
-      const end = texts.indexOf(text, read) + 1;
-      return texts.slice(read, (read = end));
-    },
-  };
 }
