@@ -180,9 +180,9 @@ export class Brewer {
 
   /** @internal Called when this is removed. Settles when everything has been sent, also what a brew holds for a patron that is still joining; undefined when nothing waits. */
   _release(): Promise<void> | undefined {
-    this.#leave = undefined;
+    // First, since a listener of `removed` may add it again.
+    this.#host = this.#leave = undefined;
     this.reset();
-    this.#host = undefined;
     return this.#left;
   }
 
