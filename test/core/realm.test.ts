@@ -59,7 +59,7 @@ describe('bytes of another realm', () => {
 
   it.each<[string, unknown]>([
     ['what only has the prototype of bytes', Object.create(Uint8Array.prototype)],
-    ['words of more than one byte', new Uint16Array(200)],
+    ['what has a buffer that is none', { buffer: {}, byteOffset: 0, byteLength: 0 }],
     ['what calls itself bytes', { [Symbol.toStringTag]: 'Uint8Array' }],
     ['nothing', undefined],
   ])('are dropped as malformed: %s', (_, data) => {
