@@ -63,7 +63,7 @@ describe('the details of a WebSocketBrew', () => {
   });
 
   it.each([null, {}, { hostname: undefined, port: undefined, secure: false }])('are those of the control server if the options are %j', (options) => {
-    expect(attached({ server: 'ws://control:9898/ws' }, options as object).brew.brewerDetails()).toEqual({ name: 'websocket', hostname: 'control', port: 9898, secure: false });
+    expect(attached({ server: 'ws://control:9898/ws' }, options as { hostname: string; port: number }).brew.brewerDetails()).toEqual({ name: 'websocket', hostname: 'control', port: 9898, secure: false });
   });
 
   it('may have the port as text, as those of deployed clients, and mean the same relay', async () => {

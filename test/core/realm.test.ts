@@ -30,7 +30,8 @@ describe('bytes of another realm', () => {
     patron.newBrewers([{ topic: 'a.b', brewer_id: id(1), brewer_config: {}, brew: { name: 'x' } }]);
     patron._handleCallback(id(1), abroad(rawFrame('a.b', id(1), 'view')));
     patron._handleCallback(id(1), bufferOf(rawFrame('a.b', id(1), 'buffer')));
-    expect([got, patron.dropped]).toEqual([['true view', 'true buffer'], {}]);
+    patron._handleCallback(id(1), new DataView(bufferOf(rawFrame('a.b', id(1), 'other view'))) as never);
+    expect([got, patron.dropped]).toEqual([['true view', 'true buffer', 'true other view'], {}]);
   });
 
   it('are received from a socket', () => {
