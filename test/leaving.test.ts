@@ -63,6 +63,31 @@ it('a patron that was removed before leaves no listener on its signal', async ()
   expect(() => client.addPatron(patron)).toThrow(expect.objectContaining({ code: 'REGISTERED_TWICE' }) as Error);
 });
 
+it('a patron and a brewer may be added again by a listener that hears of the removal of their match', async () => {
+  const { client, counts } = await connected();
+  const heard: string[] = [];
+  const patron = client.addPatron('leave.*', (_data, message) => heard.push(message.text()));
+  const brewer = client.addBrewer('leave.x');
+  await expect.poll(() => patron.isMatched && brewer.isMatched).toBe(true);
+  const backAtOnce = (target: Patron | Brewer, add: () => unknown): void => {
+    const undo = (target as Patron).on('removed', () => {
+      undo();
+      add();
+    });
+  };
+  backAtOnce(patron, () => client.addPatron(patron));
+  client.removePatron(patron);
+  await expect.poll(() => patron.isMatched && brewer.isMatched).toBe(true);
+  await brewer.brewText('to the patron that is back');
+  await expect.poll(() => heard).toEqual(['to the patron that is back']);
+  backAtOnce(brewer, () => client.addBrewer(brewer));
+  client.removeBrewer(brewer);
+  await expect.poll(() => patron.isMatched && brewer.isMatched).toBe(true);
+  await brewer.brewText('from the brewer that is back');
+  await expect.poll(() => heard).toEqual(['to the patron that is back', 'from the brewer that is back']);
+  expect([counts(), patron.brewers.size, brewer.patrons.size]).toEqual([{ patrons: 1, brewers: 1 }, 1, 1]);
+});
+
 it('a patron whose signal is aborted already is not added', async () => {
   const { client, counts } = await connected();
   const patron = client.addPatron('leave.*', () => undefined, { signal: AbortSignal.abort() });

@@ -45,7 +45,8 @@ export class WebSocketBrew implements Brew {
   /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
   constructor(given?: WebSocketBrewOptions | null) {
     const options = (this.#options = given ?? {});
-    if (options.hostname !== undefined || options.port !== undefined || options.secure) relayUrl(options);
+    // Throws also for an option that does not exist, and for a text, whose characters are its values.
+    for (const value of Object.values(options)) if (value != null && value !== false) relayUrl(options);
   }
 
   attach(host: BrewHost): void {

@@ -1,4 +1,5 @@
 import { type Brewer as CoreBrewer, PubkeeperError } from '../core/index.js';
+import { bytesOf } from '../core/bytes.js';
 import { cancel, wait } from '../core/host.js';
 import type { CipherOption } from './ciphers.js';
 import { type Matched, Target, type TargetEvents, type TargetHost, type TargetOptions } from './target.js';
@@ -56,7 +57,7 @@ export class Brewer extends Target<BrewerEvents> {
 
   /** @internal */
   constructor(core: CoreBrewer, host: BrewerHost, matched: Matched<Brewer> | null | undefined) {
-    super(core, core.brewerId, host, () => matched?.(this));
+    super(core, core.brewerId, host, matched);
     this.#core = core;
     this.#host = host;
     // There may be fewer brews to wait for, or no patron.
@@ -64,13 +65,14 @@ export class Brewer extends Target<BrewerEvents> {
   }
 
   /**
-   * Sends `data` to every matched patron. Resolves at once when nobody is matched. Rejects with `all brews are not
-   * ready` (`TIMEOUT`) if a brew in use has not connected within the wait, else like `brew` of the SDK (`DATA_INVALID`,
+   * Sends the bytes of `data`, whatever kind of view it is, to every matched patron. Resolves at once when nobody is matched. Rejects with
+   * `all brews are not ready` (`TIMEOUT`) if a brew in use has not connected within the wait, else like `brew` of the SDK (`DATA_INVALID`,
    * `BUFFER_FULL`, `BREW_FAILED`, …). Every rejection is also an `error` event of the client, and never an unhandled one.
    */
-  brew(data: Uint8Array | ArrayBuffer, options?: BrewOptions | null): Promise<void> {
+  brew(data: ArrayBuffer | ArrayBufferView, options?: BrewOptions | null): Promise<void> {
     // Copy data that has to wait: what it holds now counts.
-    const bytes = this.#isFree ? data : data instanceof Uint8Array ? Uint8Array.from(data) : data?.slice?.();
+    const given = bytesOf(data);
+    const bytes = this.#isFree || !given ? data : Uint8Array.from(given);
     return this.#send(() => this.#core.brew(bytes), options);
   }
 

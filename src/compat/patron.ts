@@ -24,6 +24,6 @@ export type PatronOptions = TargetOptions;
 export class Patron extends Target<PatronEvents> {
   /** @internal */
   constructor(core: CorePatron, host: TargetHost, matched: Matched<Patron> | null | undefined) {
-    super(core, core.patronId, host, () => matched?.(this));
+    super(core, core.patronId, host, matched);
   }
 }

@@ -69,7 +69,7 @@ export abstract class Target<Events extends EventMap<Events> & TargetEvents> ext
   readonly #peers = new Set<string>();
   #teardown: unknown;
 
-  protected constructor(core: Core, id: string, host: TargetHost, matched: () => unknown) {
+  protected constructor(core: Core, id: string, host: TargetHost, matched: Matched<never> | null | undefined) {
     super();
     this.id = id;
     this.topic = core.topic;
@@ -80,7 +80,7 @@ export abstract class Target<Events extends EventMap<Events> & TargetEvents> ext
     core.on('added', (match) => {
       const peer = idOf(match);
       // Before the event, so that a listener that `matched` adds hears of the first match.
-      if (peers.add(peer).size === 1) this.#teardown = this.run(matched);
+      if (peers.add(peer).size === 1) this.#teardown = this.run(() => matched?.(this as never));
       if (this.isMatched) this.emit('added', ...([{ topic: match.topic, id: peer }] as Events['added']));
       // `matched` has removed this patron or brewer.
       else this.#end();

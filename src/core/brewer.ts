@@ -124,17 +124,18 @@ export class Brewer {
   }
 
   /**
-   * Sends `data` to every matched patron. Resolves at once while nobody is matched: the message is then not sent. Else resolves when the
-   * brews have accepted the bytes. That is usually at once. It takes longer while a connection is being made or its buffer is full, while
-   * a patron is on its way (just matched, or after a restart of the server), and where a browser encrypts or an MQTT broker confirms
-   * (`qos: 1`). You may change `data` once the call has returned. Sealed messages that are brewed in one tick are sent together: while
-   * nothing waits they count as accepted, and what goes wrong then (`BUFFER_FULL`, `BREW_FAILED`) is only an `error` event.
+   * Sends the bytes of `data`, whatever kind of view it is, to every matched patron. Resolves at once while nobody is matched: the message is
+   * then not sent. Else resolves when the brews have accepted the bytes. That is usually at once. It takes longer while a connection is
+   * being made or its buffer is full, while a patron is on its way (just matched, or after a restart of the server), and where a browser
+   * encrypts or an MQTT broker confirms (`qos: 1`). You may change `data` once the call has returned. Sealed messages that are brewed in one
+   * tick are sent together: while nothing waits they count as accepted, and what goes wrong then (`BUFFER_FULL`, `BREW_FAILED`) is only an
+   * `error` event.
    *
    * A rejection is also an `error` event, and never an unhandled rejection, so you need not await the promise.
    * Rejects with {@link PubkeeperError} `DATA_INVALID`, `BUFFER_FULL` (more than 16 MiB wait), `BREW_FAILED`, `CONNECTION_CLOSED` (this side
    * closed the connection), or the code of an error that no retry helps (`SUBPROTOCOL_REFUSED`, `UNAUTHORIZED`, …).
    */
-  brew(data: Uint8Array | ArrayBuffer): Promise<void> {
+  brew(data: ArrayBuffer | ArrayBufferView): Promise<void> {
     const bytes = bytesOf(data);
     if (!bytes) {
       return this.#reject(
@@ -180,9 +181,9 @@ export class Brewer {
 
   /** @internal Called when this is removed. Settles when everything has been sent, also what a brew holds for a patron that is still joining; undefined when nothing waits. */
   _release(): Promise<void> | undefined {
-    this.#leave = undefined;
+    // First, since a listener of `removed` may add it again.
+    this.#host = this.#leave = undefined;
     this.reset();
-    this.#host = undefined;
     return this.#left;
   }
 

@@ -42,13 +42,13 @@ export type ErrorCode =
   | 'REGISTERED_TWICE'
   /** the page may not connect there: `ws:` from `https:`, or by its content security policy */
   | 'CONNECT_BLOCKED'
-  /** nobody answers */
+  /** nobody answers, or the server that answers does not speak the protocol */
   | 'CONNECT_FAILED'
   /** an open connection ended */
   | 'CONNECTION_LOST'
   /** this side closed the connection */
   | 'CONNECTION_CLOSED'
-  /** the server that answers is not a Pubkeeper server */
+  /** the server that answers offers no subprotocol of a Pubkeeper server */
   | 'SUBPROTOCOL_REFUSED'
   /** the token is refused, or a broker refuses the name and password that its brew was given */
   | 'UNAUTHORIZED'

@@ -100,12 +100,12 @@ export class Lifecycle {
       attempt.set(signal, caller);
       const abort = (): void => {
         const error = aborted(signal!);
-        // Remove the entry: an outage may outlast many signals.
-        attempt.delete(signal);
         // Aborting the last waiting `connect()` ends the run that it began. A client that has been connected keeps reconnecting, and the
         // signal of an attempt that is over must not end a later one.
-        if (!attempt.size && this.#attempt === attempt && this.#run?.untried) this.#end(error);
+        if (attempt.size < 2 && this.#attempt === attempt && this.#run?.untried) this.#end(error);
         caller.reject(error);
+        // An outage may outlast many signals.
+        attempt.delete(signal);
       };
       const over = (): void => signal?.removeEventListener('abort', abort);
       signal?.addEventListener('abort', abort);
@@ -226,7 +226,7 @@ export class Lifecycle {
     this.#attempt = undefined;
     this.#setState('disconnected');
     this.#reset();
-    if (attempt) attempt.forEach(({ reject }) => reject(error));
+    if (attempt?.size) attempt.forEach(({ reject }) => reject(error));
     else if (error.code !== 'CONNECTION_CLOSED') this.report(error);
   }
 

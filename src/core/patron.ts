@@ -222,8 +222,9 @@ export class Patron {
 
   /** @internal Called when this is removed from its client. */
   _release(): undefined {
-    this.reset();
+    // First, since a listener of `removed` may add it again.
     this.#host = this.#leave = null;
+    this.reset();
   }
 
   /** @internal Whether the match with this brewer was announced (`added`) and has not ended. */

@@ -1,5 +1,5 @@
 import type { Complete } from './complete.js';
-import type { WebSocketConstructor } from './connection.js';
+import { unreachable, type WebSocketConstructor } from './connection.js';
 import { asPubkeeperError, type ErrorCode, PubkeeperError } from './errors.js';
 import { after, cancel, type Timer } from './host.js';
 import { decodeServerPacket, encodePacket, type Packet, PacketType, PING, type PacketVersion } from './packet.js';
@@ -49,6 +49,7 @@ export class Session extends ReconnectingConnection {
       protocols: ['pubkeeper-1.1', 'pubkeeper-1.0'],
       onOpen: (protocol) => this.#opened(protocol),
       onMessage: (bytes) => this.#received(bytes),
+      onFault: (error) => this.#fault(error),
       onDown: (error) => {
         const why = this.#ended(error);
         // What the server said counts, not how it closed: a refused token would be refused again.
@@ -73,7 +74,6 @@ export class Session extends ReconnectingConnection {
   #opened(protocol: string): void {
     this.#version = protocol === 'pubkeeper-1.0' ? '1.0' : '1.1';
     const { timeoutMs, token, place } = this.#options;
-    const { server } = place;
     let silent = 'The token function did not answer';
     const deadline = after(timeoutMs, () => this.abandon(new PubkeeperError('TIMEOUT', `${silent} within ${timeoutMs} ms.`, { timeoutMs })));
     this.#timer = deadline;
@@ -81,7 +81,7 @@ export class Session extends ReconnectingConnection {
       const text: unknown = typeof token === 'string' ? token : await token();
       // The connection may have ended while the token was fetched.
       if (this.#timer !== deadline) return;
-      silent = `${server} did not authenticate`;
+      silent = `${place.server} did not authenticate`;
       if (typeof text !== 'string' || !text) throw new PubkeeperError('TOKEN_FAILED', 'The token function gave no text.');
       const packet: Packet = { type: PacketType.CLIENT_AUTHENTICATE, payload: { token: text } };
       this.send(encodePacket(packet, this.#version));
@@ -92,18 +92,26 @@ export class Session extends ReconnectingConnection {
   }
 
   #received(bytes: Uint8Array): void {
-    const { onFault, onPacket } = this.#options;
     try {
-      const packet = decodeServerPacket(bytes, onFault);
+      const packet = decodeServerPacket(bytes, this.#options.onFault);
       if (packet.type === 'unknown') {
         if (packet.number !== PING) throw unexpected(packet.number);
       } else if (packet.type === PacketType.CLIENT_AUTHENTICATED) this.#authenticate(packet.payload);
-      else if (this.isReady) onPacket(packet);
+      else if (this.isReady) this.#options.onPacket(packet);
       else if (packet.type === PacketType.ERROR) this.#refusal = serverError(packet.payload);
       else throw unexpected(packet.type);
     } catch (error) {
-      onFault(asPubkeeperError(error, 'PROTOCOL_ERROR', 'A packet of the server could not be handled.'));
+      this.#fault(asPubkeeperError(error, 'PROTOCOL_ERROR', 'A packet of the server could not be handled.'));
     }
+  }
+
+  /**
+   * Reports what breaks the protocol. Before the token is accepted it ends the connection, since another kind of server may have picked the
+   * first subprotocol, as many do; except packets of unknown types, or out of turn. Type 1 is an echo of our own packet.
+   */
+  #fault(error: PubkeeperError): void {
+    if (this.isReady || (error.details['type'] as number) > 1) return this.#options.onFault(error);
+    this.abandon(unreachable(this.#options.place.server, [], error.message));
   }
 
   #authenticate(payload: { readonly authenticated: boolean; readonly heartbeat?: unknown }): void {
@@ -125,12 +133,12 @@ export class Session extends ReconnectingConnection {
 
   /** Resets the state of the connection that ended; returns the error that explains it best. */
   #ended(error: PubkeeperError): PubkeeperError {
-    const refusal = error.code === 'CONNECTION_LOST' ? this.#refusal : undefined;
+    const why = (error.code === 'CONNECTION_LOST' && this.#refusal) || error;
     cancel(this.#timer);
     this.#timer = undefined;
     this.isReady = false;
     this.#refusal = undefined;
-    return refusal ?? error;
+    return why;
   }
 }
 

@@ -58,8 +58,12 @@ describe('the details of a WebSocketBrew', () => {
     expect(brew.patronDetails()).toEqual({ name: 'websocket' });
   });
 
-  it.each([{ hostname: 'h' }, { port: 1 }, { secure: true }, { hostname: 'h', port: 0 }, { hostname: 'a/b', port: 1 }, { hostname: '', port: 1 }])('are refused if the options are %j', (options) => {
-    thrown(() => new WebSocketBrew(options), 'BREW_CONFIG_INVALID');
+  it.each([{ hostname: 'h' }, { port: 1 }, { secure: true }, { hostname: 'h', port: 0 }, { hostname: 'a/b', port: 1 }, { hostname: '', port: 1 }, { url: 'ws://h/path' }, 'ws://h/path'])('are refused if the options are %j', (options) => {
+    thrown(() => new WebSocketBrew(options as object), 'BREW_CONFIG_INVALID');
+  });
+
+  it.each([null, {}, { hostname: undefined, port: undefined, secure: false }])('are those of the control server if the options are %j', (options) => {
+    expect(attached({ server: 'ws://control:9898/ws' }, options as { hostname: string; port: number }).brew.brewerDetails()).toEqual({ name: 'websocket', hostname: 'control', port: 9898, secure: false });
   });
 
   it('may have the port as text, as those of deployed clients, and mean the same relay', async () => {

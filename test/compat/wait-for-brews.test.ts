@@ -57,12 +57,13 @@ describe('waitForBrews', () => {
     const data = new TextEncoder().encode('first');
     const buffer = Buffer.from('of Node');
     const raw = new TextEncoder().encode('raw').buffer;
-    const sent = [brewer.brew(data), brewer.brew(buffer), brewer.brew(raw), brewer.brewText('second')];
-    for (const bytes of [data, buffer, new Uint8Array(raw)]) bytes.fill(0);
+    const seen = new TextEncoder().encode('a view').buffer;
+    const sent = [brewer.brew(data), brewer.brew(buffer), brewer.brew(raw), brewer.brew(new DataView(seen)), brewer.brewText('second')];
+    for (const bytes of [data, buffer, new Uint8Array(raw), new Uint8Array(seen)]) bytes.fill(0);
     open();
     await Promise.all(sent);
     await brewer.brewText('third');
-    for (const expected of ['first', 'of Node', 'raw', 'second', 'third']) expect(await texts.next()).toBe(expected);
+    for (const expected of ['first', 'of Node', 'raw', 'a view', 'second', 'third']) expect(await texts.next()).toBe(expected);
   });
 
   it('keeps the order of messages that wait and messages that do not, also after one whose wait is over', async () => {

@@ -107,11 +107,24 @@ describe('brew()', () => {
   });
 });
 
+it.each<[string, (buffer: ArrayBuffer) => ArrayBuffer | ArrayBufferView]>([
+  ['an ArrayBuffer', (buffer) => buffer.slice(4, 8)],
+  ['a DataView', (buffer) => new DataView(buffer, 4, 4)],
+  ['a Uint8ClampedArray', (buffer) => new Uint8ClampedArray(buffer, 4, 4)],
+  ['a Uint16Array', (buffer) => new Uint16Array(buffer, 4, 2)],
+  ['a Float32Array', (buffer) => new Float32Array(buffer, 4, 1)],
+])('%s is brewed as the bytes that it has in memory', async (_, viewOf) => {
+  const { brewer, x } = kit();
+  brewer.newPatrons([patron(1)]);
+  await brewer.brew(viewOf(bytes('not:this:not').buffer as ArrayBuffer));
+  expect(x.texts).toEqual(['this']);
+});
+
 describe('data that cannot be brewed', () => {
   const cyclic: Record<string, unknown> = {};
   cyclic['self'] = cyclic;
   const cases: [string, (brewer: Brewer) => Promise<void>][] = [
-    ...['text', 7, null, undefined, {}, [1], new DataView(new ArrayBuffer(1)), new Uint16Array(1), new Blob(['x'])].map(
+    ...['text', 7, null, undefined, {}, [1], { buffer: 'text' }, new Blob(['x'])].map(
       (data): [string, (brewer: Brewer) => Promise<void>] => [`brew(${String(data)})`, (brewer) => brewer.brew(data as never)],
     ),
     ['brewText(7)', (brewer) => brewer.brewText(7 as never)],

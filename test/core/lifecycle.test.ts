@@ -162,6 +162,22 @@ describe('a client that reconnects', () => {
     expect(client.state).toBe('connected');
   });
 
+  it('reports that its token is refused also when the connect() that waited for it was aborted', async () => {
+    let token = 'secret';
+    const { client, control, errors } = controlKit({ token: () => token });
+    await client.connect();
+    control.up = false;
+    control.cut();
+    const controller = new AbortController();
+    const waiting = client.connect({ signal: controller.signal });
+    controller.abort();
+    await rejected(waiting, 'ABORTED');
+    token = 'refused';
+    control.up = true;
+    await pass(5000);
+    expect([client.state, errors.map(({ code }) => code)]).toEqual(['disconnected', ['CONNECTION_LOST', 'UNAUTHORIZED']]);
+  });
+
   it('may be disconnected, and connected again, by a listener that hears of the lost connection', async () => {
     const { client, control, states } = controlKit();
     await client.connect();

@@ -34,7 +34,7 @@ describe('a frame that cannot be delivered', () => {
     ['malformed', 'a length that lies', {}, {}, id(1), changed(84, 2)],
     ['malformed', 'text', {}, {}, id(1), 'text'],
     ['malformed', 'nothing', {}, {}, id(1), undefined],
-    ['malformed', 'a DataView', {}, {}, id(1), new DataView(good.buffer)],
+    ['malformed', 'a DataView of another version', {}, {}, id(1), new DataView(changed(0, 2).buffer)],
     ['wrong-sender', 'bears another id', {}, {}, id(1), rawFrame('t.1', id(2), 'x')],
     ['wrong-sender', 'bears another topic', {}, {}, id(1), rawFrame('t.2', id(1), 'x')],
     ['not-accepted', 'encrypted for crypto: false', { crypto: false }, CBC, id(1), rawFrame('t.1', id(1), new Uint8Array(32))],

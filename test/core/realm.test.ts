@@ -30,7 +30,8 @@ describe('bytes of another realm', () => {
     patron.newBrewers([{ topic: 'a.b', brewer_id: id(1), brewer_config: {}, brew: { name: 'x' } }]);
     patron._handleCallback(id(1), abroad(rawFrame('a.b', id(1), 'view')));
     patron._handleCallback(id(1), bufferOf(rawFrame('a.b', id(1), 'buffer')));
-    expect([got, patron.dropped]).toEqual([['true view', 'true buffer'], {}]);
+    patron._handleCallback(id(1), new DataView(bufferOf(rawFrame('a.b', id(1), 'other view'))) as never);
+    expect([got, patron.dropped]).toEqual([['true view', 'true buffer', 'true other view'], {}]);
   });
 
   it('are received from a socket', () => {
@@ -59,7 +60,7 @@ describe('bytes of another realm', () => {
 
   it.each<[string, unknown]>([
     ['what only has the prototype of bytes', Object.create(Uint8Array.prototype)],
-    ['words of more than one byte', new Uint16Array(200)],
+    ['what has a buffer that is none', { buffer: {}, byteOffset: 0, byteLength: 0 }],
     ['what calls itself bytes', { [Symbol.toStringTag]: 'Uint8Array' }],
     ['nothing', undefined],
   ])('are dropped as malformed: %s', (_, data) => {

@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { id, rejected } from '../helpers.js';
+import { bytes, id, rejected } from '../helpers.js';
 import { strictEncode } from '../strict-server.js';
 import { PairBrew } from './scripted-control.js';
 import { kit, server } from './session-kit.js';
@@ -9,7 +12,7 @@ import { kit, server } from './session-kit.js';
 vi.setConfig({ testTimeout: 20_000 });
 
 describe('before authentication', () => {
-  it('a packet other than the answer and an ERROR is reported and has no effect', async () => {
+  it('a packet other than the answer and an ERROR, or of an unknown type, is reported and has no effect', async () => {
     const brewer = { topic: 'a.b', brewer_id: id(2), brewer_config: {}, brew: { name: 'x' } };
     server.options.mute = true;
     server.options.answer = ({ type }) => (type === 20 ? [{ type: 12, payload: { patron_id: id(1), brewers: [brewer] } }] : undefined);
@@ -18,11 +21,42 @@ describe('before authentication', () => {
     const connected = client.connect();
     await server.until(() => server.ofType(1).length === 1);
     server.send({ type: 12, payload: { patron_id: id(1), brewers: [brewer] } });
-    await vi.waitFor(() => expect(errors.map(({ code }) => code)).toEqual(['PROTOCOL_ERROR']));
+    server.send({ type: 77, payload: {} });
+    await vi.waitFor(() => expect(errors.map(({ code, details }) => [code, details['type']])).toEqual([['PROTOCOL_ERROR', 12], ['PROTOCOL_ERROR', 77]]));
     expect(patron.isMatched).toBe(false);
     server.send({ type: 2, payload: { authenticated: true } });
     await connected;
     expect(patron.isMatched).toBe(true);
+  });
+});
+
+describe('a server of another kind that picks the first subprotocol', () => {
+  /** A WebSocket server that answers each message as `answer` says. */
+  async function foreign(answer: (socket: WebSocket, data: Buffer) => void): Promise<string> {
+    const other = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    await once(other, 'listening');
+    onTestFinished(() => void other.close());
+    other.on('connection', (socket) => socket.on('message', (data: Buffer) => answer(socket, data)));
+    return `ws://127.0.0.1:${(other.address() as AddressInfo).port}/ws`;
+  }
+
+  it.each<[string, (socket: WebSocket, data: Buffer) => void]>([
+    ['sends back what it receives', (socket, data) => socket.send(data)],
+    ['sends text', (socket) => socket.send('{"error":"no JSON"}')],
+    ['sends bytes that are no packet', (socket) => socket.send(bytes('no packet'))],
+    ['sends an answer of the wrong shape', (socket) => socket.send(strictEncode({ type: 2, payload: { authenticated: 'yes' } }))],
+  ])('and %s makes connect() reject with CONNECT_FAILED at once', async (_, answer) => {
+    const url = await foreign(answer);
+    const { client, errors } = kit({ server: url, connectTimeoutMs: 1_000_000 });
+    const error = await rejected(client.connect(), 'CONNECT_FAILED');
+    expect(error.message).toMatch(/^Cannot connect to ws:.*: check that a Pubkeeper server runs there\.$/);
+    expect([error.details, errors, client.state]).toEqual([{ url }, [], 'disconnected']);
+  });
+
+  it('is left for the next server of the list', async () => {
+    const { client, errors } = kit({ server: [await foreign((socket, data) => socket.send(data)), server.url], connectTimeoutMs: 1_000_000 });
+    await client.connect();
+    expect(errors.map(({ code }) => code)).toEqual(['CONNECT_FAILED']);
   });
 });
 
