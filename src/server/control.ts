@@ -3,6 +3,7 @@ import type { Logger } from '../core/host.js';
 import type { BrewDetails, Packet } from '../core/packet.js';
 import type { Authenticator } from './auth.js';
 import { Barrier } from './barrier.js';
+import { ClockWatch } from './clock-watch.js';
 import type { Cluster } from './cluster/cluster.js';
 import { Directory } from './cluster/directory.js';
 import type { RemotePeer } from './cluster/directory.js';
@@ -54,6 +55,8 @@ export interface ControlPlaneOptions {
 
 /** In how many steps all tickets are renewed. */
 const RENEWAL_STEPS = 100;
+/** How often the clock is watched, in milliseconds; twice in a ticket's life where that is more often. */
+const WATCH_MS = 5_000;
 
 /** A client as the matchmaker knows it: connected to this server, or registered at another server of its cluster. */
 export type Peer = ControlSession | RemotePeer;
@@ -76,6 +79,7 @@ export class ControlPlane {
   readonly #stamp: Stamp<Peer> | undefined;
   readonly #isOwn: (brewerId: string, patronId: string) => boolean;
   readonly #renewal: NodeJS.Timeout | undefined;
+  readonly #watch: NodeJS.Timeout | undefined;
   readonly #tickets: Tickets | undefined;
   readonly #ticketSeconds: number;
   #spread: NodeJS.Timeout | undefined;
@@ -106,6 +110,10 @@ export class ControlPlane {
       this.#stamp = new Stamp(tickets, ticketSeconds, own);
       this.#renewal = setInterval(() => this.#renew(), ticketSeconds * 500);
       this.#renewal.unref();
+      // Tickets that clients hold may have expired then, and who connects to the relay again would be refused until the next renewal.
+      const clock = new ClockWatch(ticketSeconds * 125);
+      this.#watch = setInterval(() => clock.wasSetForward() && this.#renew(), Math.min(WATCH_MS, ticketSeconds * 500));
+      this.#watch.unref();
     }
     const barrier = new Barrier<Peer>({
       send: (item) => this.#send(item),
@@ -269,7 +277,6 @@ export class ControlPlane {
   /** Stops all timers. Call it when all connections have ended, because then the barrier holds nothing. */
   close(): void {
     this.#departures.finish();
-    clearInterval(this.#renewal);
-    clearInterval(this.#spread);
+    for (const timer of [this.#renewal, this.#watch, this.#spread]) clearInterval(timer);
   }
 }
