@@ -13,7 +13,7 @@ import { Departures } from './departures.js';
 import type { Handshake } from './handshake.js';
 import type { Heartbeat } from './heartbeat.js';
 import type { Excess, LimitSettings } from './limits.js';
-import { Matchmaker } from './matchmaker.js';
+import { Matchmaker, type BrewStated } from './matchmaker.js';
 import { errorPacket } from './match.js';
 import type { Match, Outgoing } from './match.js';
 import { isNowhere, reachedBy } from './own-relay.js';
@@ -24,6 +24,7 @@ import { ControlSession } from './session.js';
 import { Stamp } from './stamp.js';
 import type { Drops } from './stats.js';
 import type { Tickets } from './tickets.js';
+import type { Work } from './turns.js';
 
 export interface ControlPlaneOptions {
   readonly authenticator: Authenticator;
@@ -193,8 +194,21 @@ export class ControlPlane {
   /** Handles a packet of an authenticated client. `length`: the packet's length in bytes. */
   receive(session: ControlSession, packet: Packet, length: number): void {
     this.#directory?.before(session, packet);
-    this.#pass(this.matchmaker.receive(session, packet, length, (items) => this.#pass(items)));
+    this.#pass(this.matchmaker.receive(session, packet, length));
     this.#directory?.after(session, packet);
+  }
+
+  /** Handles a BREW_STATE, which may be about millions of pairs: a step of it, and returns the next one. */
+  move(session: ControlSession, packet: BrewStated): Work | undefined {
+    const steps = this.matchmaker.moves(session, packet);
+    const step = (): Work | undefined => {
+      const { value, done } = steps.next();
+      this.#pass(value);
+      return done || !this.#sessions.has(session) ? undefined : step;
+    };
+    const next = step();
+    this.#directory?.after(session, packet);
+    return next;
   }
 
   /** Refuses a packet of an authenticated client because it exceeds a limit. */
