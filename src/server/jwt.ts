@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { compactVerify, createLocalJWKSet, createRemoteJWKSet, errors, importJWK, importSPKI, importX509, jwtVerify } from 'jose';
 import type { CompactVerifyGetKey, CryptoKey, JSONWebKeySet, JWK } from 'jose';
 import { PubkeeperError } from '../core/errors.js';
@@ -6,6 +5,7 @@ import { show } from '../core/id.js';
 import { hashToken, readRights, rightsOf } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
 import { checkNames } from './options.js';
+import { readText } from './read-text.js';
 
 /** The signature algorithms that are supported: what `algorithms` of {@link JwtOptions} may name. */
 export const JWT_ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
@@ -157,8 +157,9 @@ async function readKeys({ key, keyFile, jwksUrl, algorithms }: JwtOptions): Prom
   const source = `the file ${show(keyFile)}`;
   let text: string;
   try {
-    text = await readFile(keyFile!, 'utf8');
+    text = await readText(keyFile!);
   } catch (cause) {
+    if (cause instanceof PubkeeperError) throw cause;
     throw new PubkeeperError('OPTION_INVALID', `Tokens cannot be checked: ${source} cannot be read.`, { keyFile }, cause);
   }
   return [await parseKey(text.trim(), algorithms, source), text];
