@@ -27,7 +27,7 @@ export async function readText(path: string): Promise<string> {
   }
 }
 
-/** Looks again and again: a named pipe whose writer was gone before it was opened does not report its end, as `net` would need. */
+/** Looks again and again: `net` would need a descriptor of its own, and one that is opened when the writer has gone reports no end. */
 async function readPipe(file: FileHandle, path: string): Promise<string> {
   const chunks: Buffer[] = [];
   // A pipe without a name, such as that of `<(command)`, has its writer from the start, or it never comes.
