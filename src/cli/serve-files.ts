@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { show } from '../core/id.js';
 import type { Authenticator, ClusterOptions, JwtOptions, ServerOptions } from '../server/index.js';
 import { JwtAuthenticator, readTokens, Tokens } from '../server/index.js';
+import { PubkeeperError } from '../core/errors.js';
 import { readClusterOptions } from '../server/cluster/options.js';
+import { readText as read } from '../server/read-text.js';
 import { failure, refused, systemCode, usage } from './exit.js';
 import type { JwtFlags, ServeFlags } from './serve-flags.js';
 import { either, EVERYTHING, tokenTable } from './tokens.js';
@@ -101,6 +102,7 @@ async function ticketKeysOf({ ticketKeyFile: path }: ServeFlags): Promise<Uint8A
 }
 
 export const readText = (path: string): Promise<string> =>
-  readFile(path, 'utf8').catch((cause: unknown) => {
+  read(path).catch((cause: unknown) => {
+    if (cause instanceof PubkeeperError) throw cause;
     throw failure(`The file ${show(path)} cannot be read (${systemCode(cause) || 'unknown reason'}): check its name and its rights.`, cause);
   });

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { PubkeeperError } from '../core/errors.js';
 import { show } from '../core/id.js';
 import { TopicTrie, isTopic, isTopicPattern } from '../core/topic.js';
 import type { Rights } from './match.js';
+import { errorCode, readText } from './read-text.js';
 
 export type { Rights } from './match.js';
 
@@ -97,8 +97,9 @@ export class Tokens implements Authenticator {
 export async function readTokens(path: string): Promise<Tokens> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readText(path);
   } catch (cause) {
+    if (cause instanceof PubkeeperError) throw cause;
     const why = errorCode(cause) === 'ENOENT' ? 'does not exist' : `cannot be read (${errorCode(cause)})`;
     throw new PubkeeperError('OPTION_INVALID', `The token file ${show(path)} ${why}.`, { path }, cause);
   }
@@ -165,7 +166,3 @@ export const hashToken = (token: string): string => createHash('sha256').update(
 
 const invalid = (source: string, why: string): PubkeeperError =>
   new PubkeeperError('OPTION_INVALID', `${source} ${why}.`);
-
-/** The `code` of an error of Node, for a message. */
-export const errorCode = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown reason';

@@ -3,6 +3,7 @@ import type { Logger } from '../core/host.js';
 import type { BrewDetails, Packet } from '../core/packet.js';
 import type { Authenticator } from './auth.js';
 import { Barrier } from './barrier.js';
+import { ClockWatch } from './clock-watch.js';
 import type { Cluster } from './cluster/cluster.js';
 import { Directory } from './cluster/directory.js';
 import type { RemotePeer } from './cluster/directory.js';
@@ -12,7 +13,7 @@ import { Departures } from './departures.js';
 import type { Handshake } from './handshake.js';
 import type { Heartbeat } from './heartbeat.js';
 import type { Excess, LimitSettings } from './limits.js';
-import { Matchmaker } from './matchmaker.js';
+import { Matchmaker, type BrewStated } from './matchmaker.js';
 import { errorPacket } from './match.js';
 import type { Match, Outgoing } from './match.js';
 import { isReached } from './own-address.js';
@@ -24,6 +25,7 @@ import { ControlSession } from './session.js';
 import { Stamp } from './stamp.js';
 import type { Drops } from './stats.js';
 import type { Tickets } from './tickets.js';
+import type { Work } from './turns.js';
 
 export interface ControlPlaneOptions {
   readonly authenticator: Authenticator;
@@ -55,6 +57,8 @@ export interface ControlPlaneOptions {
 
 /** In how many steps all tickets are renewed. */
 const RENEWAL_STEPS = 100;
+/** How often the clock is watched, in milliseconds; twice in a ticket's life where that is more often. */
+const WATCH_MS = 5_000;
 
 /** A client as the matchmaker knows it: connected to this server, or registered at another server of its cluster. */
 export type Peer = ControlSession | RemotePeer;
@@ -77,6 +81,7 @@ export class ControlPlane {
   readonly #stamp: Stamp<Peer> | undefined;
   readonly #ownName: (brewerId: string, patronId: string) => OwnName;
   readonly #renewal: NodeJS.Timeout | undefined;
+  readonly #watch: NodeJS.Timeout | undefined;
   readonly #tickets: Tickets | undefined;
   readonly #ticketSeconds: number;
   #spread: NodeJS.Timeout | undefined;
@@ -109,6 +114,10 @@ export class ControlPlane {
       this.#stamp = new Stamp(tickets, ticketSeconds, own);
       this.#renewal = setInterval(() => this.#renew(), ticketSeconds * 500);
       this.#renewal.unref();
+      // Tickets that clients hold may have expired then, and who connects to the relay again would be refused until the next renewal.
+      const clock = new ClockWatch(ticketSeconds * 125);
+      this.#watch = setInterval(() => clock.wasSetForward() && this.#renew(), Math.min(WATCH_MS, ticketSeconds * 500));
+      this.#watch.unref();
     }
     const barrier = new Barrier<Peer>({
       send: (item) => this.#send(item),
@@ -188,8 +197,21 @@ export class ControlPlane {
   /** Handles a packet of an authenticated client. `length`: the packet's length in bytes. */
   receive(session: ControlSession, packet: Packet, length: number): void {
     this.#directory?.before(session, packet);
-    this.#pass(this.matchmaker.receive(session, packet, length, (items) => this.#pass(items)));
+    this.#pass(this.matchmaker.receive(session, packet, length));
     this.#directory?.after(session, packet);
+  }
+
+  /** Handles a BREW_STATE, which may be about millions of pairs: a step of it, and returns the next one. */
+  move(session: ControlSession, packet: BrewStated): Work | undefined {
+    const steps = this.matchmaker.moves(session, packet);
+    const step = (): Work | undefined => {
+      const { value, done } = steps.next();
+      this.#pass(value);
+      return done || !this.#sessions.has(session) ? undefined : step;
+    };
+    const next = step();
+    this.#directory?.after(session, packet);
+    return next;
   }
 
   /** Refuses a packet of an authenticated client because it exceeds a limit. */
@@ -272,7 +294,6 @@ export class ControlPlane {
   /** Stops all timers. Call it when all connections have ended, because then the barrier holds nothing. */
   close(): void {
     this.#departures.finish();
-    clearInterval(this.#renewal);
-    clearInterval(this.#spread);
+    for (const timer of [this.#renewal, this.#watch, this.#spread]) clearInterval(timer);
   }
 }

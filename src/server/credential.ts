@@ -5,6 +5,9 @@ import { isTopicPattern } from '../core/topic.js';
 import { hashToken } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
 
+/** After this long at most, in milliseconds, the time is looked at again: timers do not notice that the clock was set forward, or that the machine slept. */
+const LOOK_MS = 30_000;
+
 /** The token and the rights that a connection was let in with. Of the token only a hash is kept. */
 export class Credential {
   readonly #tokenHash: string;
@@ -31,8 +34,7 @@ export class Credential {
   }
 
   #await(expiresAt: number, expired: () => void): void {
-    // A timer can run for 24 days at most, so it may take several.
-    this.#timer = after(expiresAt - Date.now(), () => {
+    this.#timer = after(Math.min(expiresAt - Date.now(), LOOK_MS), () => {
       if (Date.now() < expiresAt) this.#await(expiresAt, expired);
       else expired();
     });

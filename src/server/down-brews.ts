@@ -1,8 +1,7 @@
 import { readId } from '../core/id.js';
 import type { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
-import { brewerNotify, brewerRemoved, patronNotify, patronRemoved } from './match.js';
-import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron } from './match.js';
+import type { Match, RegisteredBrewer, RegisteredPatron } from './match.js';
 import { file, unfile } from './sets.js';
 
 /** What a BREW_STATE says: about all pairs of the client, or only about those with the ids that are given. */
@@ -13,8 +12,10 @@ export interface BrewState {
   readonly patronId: string | undefined;
 }
 
+export type BrewStatePayload = Extract<Packet, { type: typeof PacketType.BREW_STATE }>['payload'];
+
 /** Undefined for states or ids that this server does not know, such as another kind of client may send. */
-export function readBrewState(payload: Extract<Packet, { type: typeof PacketType.BREW_STATE }>['payload']): BrewState | undefined {
+export function readBrewState(payload: BrewStatePayload): BrewState | undefined {
   const { brew, state, brewer_id, patron_id } = payload;
   const [brewerId, patronId] = [readId(brewer_id), readId(patron_id)];
   if ((brewer_id != null && !brewerId) || (patron_id != null && !patronId)) return undefined;
@@ -111,63 +112,4 @@ export function chooseBrew<C>(
     first ??= match;
   }
   return first;
-}
-
-/** What a client has registered. */
-interface Ends<C> {
-  readonly brewers: ReadonlySet<RegisteredBrewer<C>>;
-  readonly patrons: ReadonlySet<RegisteredPatron<C>>;
-}
-
-/** All that is registered, by id. */
-interface Everybody<C> {
-  readonly allBrewers: ReadonlyMap<string, RegisteredBrewer<C>>;
-  readonly allPatrons: ReadonlyMap<string, RegisteredPatron<C>>;
-}
-
-/** Whether these two have this brew in common. */
-const share = <C>({ brewer, patron }: Match<C>, brew: string): boolean => patron.brews.has(brew) && brewer.brews.some(({ name }) => name === brew);
-
-/** Whether a state can move a match at all: most matches have no other common brew, or do not have this one. */
-export const canMove = <C>(match: Match<C>, { brew, isUp }: BrewState): boolean =>
-  isUp ? match.brew.name !== brew && share(match, brew) : match.brew.name === brew && match.brewer.brews.some(({ name }) => name !== brew && share(match, name));
-
-/** The matches of a client that a state is about. A client may have millions: if a registration is named, only its matches are looked at. */
-export function affected<C>({ brewers, patrons }: Ends<C>, { brewerId, patronId }: BrewState, { allBrewers, allPatrons }: Everybody<C>): Match<C>[] {
-  if (brewerId === undefined && patronId === undefined) {
-    const matches = new Set<Match<C>>();
-    for (const end of [...brewers, ...patrons]) for (const match of end.matches.values()) matches.add(match);
-    return [...matches];
-  }
-  const named = brewerId === undefined ? allPatrons.get(patronId!) : allBrewers.get(brewerId);
-  const isAbout = ({ brewer, patron }: Match<C>): boolean => (patronId ?? patron.id) === patron.id && (brewers.has(brewer) || patrons.has(patron));
-  return [...(named?.matches.values() ?? [])].filter(isAbout);
-}
-
-/**
- * The packets about matches that have moved to another brew: patrons first, with one notification for each patron and
- * brewer. Clients that know of moves get the notification alone, and replace the pair that they have, without a gap; for
- * others the pair ends and begins again.
- */
-export function moveNotices<C>(moved: readonly Match<C>[], knowsMoves: (client: C) => boolean): Outgoing<C>[] {
-  const out: Outgoing<C>[] = [];
-  for (const [patron, matches] of groupBy(moved, ({ patron }) => patron)) {
-    if (!knowsMoves(patron.client)) out.push(...matches.map(brewerRemoved));
-    out.push(brewerNotify(patron, matches));
-  }
-  for (const [brewer, matches] of groupBy(moved, ({ brewer }) => brewer)) {
-    if (!knowsMoves(brewer.client)) out.push(...matches.map(patronRemoved));
-    out.push(patronNotify(brewer, matches, false));
-  }
-  return out;
-}
-
-function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group) group.push(item);
-    else groups.set(keyOf(item), [item]);
-  }
-  return groups;
 }

@@ -85,13 +85,14 @@ export function refuseRequest(response: ServerResponse, status: number, sentence
 }
 
 /** Refuses a WebSocket handshake with a sentence. */
-export function refuse(socket: Duplex, status: number, sentence: string): void {
+export function refuse(socket: Duplex, status: number, sentence: string, headers: readonly string[] = []): void {
   const body = `${sentence}\n`;
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
     'Connection: close',
     'Content-Type: text/plain; charset=utf-8',
     ...HEADERS.map(([name, value]) => `${name}: ${value}`),
+    ...headers,
     `Content-Length: ${Buffer.byteLength(body)}`,
   ];
   socket.once('finish', () => socket.destroy());

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { compactVerify, createLocalJWKSet, createRemoteJWKSet, errors, importJWK, importSPKI, importX509, jwtVerify } from 'jose';
 import type { CompactVerifyGetKey, CryptoKey, JSONWebKeySet, JWK } from 'jose';
 import { PubkeeperError } from '../core/errors.js';
@@ -6,6 +5,7 @@ import { show } from '../core/id.js';
 import { hashToken, readRights, rightsOf } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
 import { checkNames } from './options.js';
+import { readText } from './read-text.js';
 
 /** The signature algorithms that are supported: what `algorithms` of {@link JwtOptions} may name. */
 export const JWT_ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
@@ -157,24 +157,40 @@ async function readKeys({ key, keyFile, jwksUrl, algorithms }: JwtOptions): Prom
   const source = `the file ${show(keyFile)}`;
   let text: string;
   try {
-    text = await readFile(keyFile!, 'utf8');
+    text = await readText(keyFile!);
   } catch (cause) {
+    if (cause instanceof PubkeeperError) throw cause;
     throw new PubkeeperError('OPTION_INVALID', `Tokens cannot be checked: ${source} cannot be read.`, { keyFile }, cause);
   }
   return [await parseKey(text.trim(), algorithms, source), text];
 }
+
+/** How old fetched keys may be, and how long they are not fetched again although a token names an unknown one; in milliseconds. */
+const [MAX_AGE_MS, COOLDOWN_MS] = [600_000, 30_000];
 
 function remote(jwksUrl: string): CompactVerifyGetKey {
   const local = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]/.test(jwksUrl);
   if (!URL.canParse(jwksUrl) || !(jwksUrl.startsWith('https://') || local)) {
     throw invalid('"jwksUrl" (--jwt-jwks-url) must be an https URL: who can change the keys on their way can let anybody in');
   }
-  const fetched = createRemoteJWKSet(new URL(jwksUrl));
+  // `jose` would measure both times by a clock that can be set: set back, it would use keys that were withdrawn, and not fetch new ones, for as long.
+  const fetched = createRemoteJWKSet(new URL(jwksUrl), { cacheMaxAge: Infinity, cooldownDuration: Infinity });
+  let fetchedAt = -Infinity;
+  const isOlder = (ms: number): boolean => performance.now() - fetchedAt >= ms;
+  const fetchAgain = async (): Promise<void> => {
+    await fetched.reload();
+    fetchedAt = performance.now();
+  };
   return async (header, token) => {
     // Keys that were fetched before the token came may be older than the key that signed it: then "no matching key" is no verdict.
-    const isStale = fetched.coolingDown;
+    const isStale = !isOlder(COOLDOWN_MS);
     try {
-      return await fetched(header, token);
+      if (isOlder(MAX_AGE_MS)) await fetchAgain();
+      return await fetched(header, token).catch(async (error: unknown) => {
+        if (!(error instanceof errors.JWKSNoMatchingKey) || !isOlder(COOLDOWN_MS)) throw error;
+        await fetchAgain();
+        return await fetched(header, token);
+      });
     } catch (cause) {
       const fault = cause instanceof errors.JOSEError ? cause.code : '';
       if (isStale && fault === 'ERR_JWKS_NO_MATCHING_KEY') {

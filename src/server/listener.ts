@@ -146,7 +146,7 @@ export class Listener {
   }
 
   #webSockets(maxPayload: number): WebSocketServer {
-    return new WebSocketServer({
+    const sockets = new WebSocketServer({
       noServer: true,
       WebSocket: Telling,
       maxPayload,
@@ -158,6 +158,12 @@ export class Listener {
       autoPong: false,
       handleProtocols: (_offered, request) => this.#protocols.get(request) || false,
     });
+    // Handshakes that `ws` refuses count too, and are in the log: perhaps a proxy does not pass them on as they are.
+    sockets.on('wsClientError', ({ message }, socket, request) => {
+      this.#hooks.refused(`${message}.`, request);
+      refuse(socket, request.method === 'GET' ? 400 : 405, `${message}.`, ['Sec-WebSocket-Version: 13, 8']);
+    });
+    return sockets;
   }
 
   /**

@@ -1,17 +1,18 @@
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
-import { affected, canMove, moveNotices, readBrewState, type BrewState, type Down } from './down-brews.js';
+import type { Down } from './down-brews.js';
 import { newClient, resize, type Client, type Usage } from './known-client.js';
 import { brewNames, brewerNotify, brewerRemoved, brewsByName, patronNotify, patronRemoved, sameJson } from './match.js';
 import type { Match, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
+import { inOneGo, moveAll } from './moves.js';
 import { Pairs, type MatchListener } from './pairs.js';
-import { MOST_AT_ONCE, Parts, type Pass } from './parts.js';
 import { newPlaces, type Places } from './places.js';
 import { isRegister, objectionTo, refusal, type Objection, type Register } from './refusals.js';
 
 type Payload<Type extends PacketType> = Extract<Packet, { type: Type }>['payload'];
 type BrewerRegister = Payload<typeof PacketType.BREWER_REGISTER>;
 type PatronRegister = Payload<typeof PacketType.PATRON_REGISTER>;
+export type BrewStated = Extract<Packet, { type: typeof PacketType.BREW_STATE }>;
 
 /**
  * Who is registered and who is matched with whom (protocol, section 2). Knows no sockets and no clock: packets go in,
@@ -118,9 +119,9 @@ export class Matchmaker<C> {
 
   /**
    * Handles a packet of `length` bytes of an added client. Types that do not affect matching return nothing; so does BREWS_REGISTER, because each
-   * registration lists its own brews. Packets about very many pairs are given to `pass` in parts, and only the rest is returned.
+   * registration lists its own brews. A BREW_STATE may be about very many pairs: see `moves`.
    */
-  receive(client: C, packet: Packet, length = 0, pass?: Pass<Outgoing<C>>): Outgoing<C>[] {
+  receive(client: C, packet: Packet, length = 0): Outgoing<C>[] {
     const known = this.#clients.get(client);
     if (!known) return [];
     const objection = isRegister(packet) && objectionTo(packet, known.rights, this.rival(client, packet) !== undefined);
@@ -139,11 +140,15 @@ export class Matchmaker<C> {
         return patron && known.patrons.has(patron) ? this.#dropPatron(known, patron) : [];
       }
       case PacketType.BREW_STATE:
-        known.moves ||= packet.payload.moves === true;
-        return this.#state(known, readBrewState(packet.payload), pass);
+        return inOneGo(this.moves(client, packet));
       default:
         return [];
     }
+  }
+
+  /** Handles a BREW_STATE in steps: each yields, and the last one returns, what is to be sent. Registrations between two steps follow it. */
+  moves(client: C, { payload }: BrewStated): Generator<Outgoing<C>[], Outgoing<C>[]> {
+    return moveAll(this.#clients.get(client), payload, this, (match) => this.#pairs.move(match));
   }
 
   /** Refuses a registration; an earlier one of the same client under the same id stays as it is. */
@@ -282,17 +287,5 @@ export class Matchmaker<C> {
       this.#pairs.unlink(match);
       return patronRemoved(match);
     });
-  }
-
-  /** A brew's state has changed: moves the affected pairs of the client to the best common brew that is up. */
-  #state(known: Client<C>, state: BrewState | undefined, pass?: Pass<Outgoing<C>>): Outgoing<C>[] {
-    if (!state || !known.down.set(state)) return [];
-    const parts = new Parts(pass);
-    const all = affected(known, state, this).filter((match) => canMove(match, state));
-    for (let at = 0; at < all.length; at += MOST_AT_ONCE) {
-      const moved = all.slice(at, at + MOST_AT_ONCE).filter((match) => this.#pairs.move(match));
-      parts.add(moveNotices(moved, (client) => !!this.#clients.get(client)?.moves), moved.length);
-    }
-    return parts.rest;
   }
 }

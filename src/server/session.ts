@@ -15,7 +15,7 @@ import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { patience } from './patience.js';
 import { Throttle } from './throttle.js';
-import { Turns } from './turns.js';
+import { Turns, type Work } from './turns.js';
 import { encodeMessages, nameOf, pong } from './wire.js';
 
 /** A packet that has arrived, and its length in bytes. */
@@ -206,7 +206,7 @@ export class ControlSession implements Beating {
     end(this.#socket, CloseCode.UNAUTHORIZED, 'The token was refused.');
   }
 
-  #handle({ packet, length }: Arrived): Promise<void> | undefined {
+  #handle({ packet, length }: Arrived): ReturnType<Work> {
     const { limits, matchmaker, drops, outbox } = this.#plane;
     if (packet.type === 'unknown') return void (packet.number === PING ? outbox.send(this.#socket, pong(this.handshake.version)) : drops.add('control-unknown'));
     const excess = excessOf(packet, length, limits, () => matchmaker.usage(this, packet));
@@ -220,8 +220,9 @@ export class ControlSession implements Beating {
       case PacketType.BREWER_UNREGISTER:
       case PacketType.PATRON_UNREGISTER:
       case PacketType.BREWS_REGISTER:
-      case PacketType.BREW_STATE:
         return void this.#plane.receive(this, packet, length);
+      case PacketType.BREW_STATE:
+        return this.#plane.move(this, packet);
       case PacketType.ERROR:
         return void this.#plane.logger.debug?.(`The client at ${this.handshake.address} reports: ${show(packet.payload.message)}`);
       case PacketType.CLIENT_AUTHENTICATE:

@@ -26,7 +26,7 @@ export type DropReason =
   | 'expired'
   /** a connection without a token in time, or whose token was not checked in time */
   | 'auth-timeout'
-  /** a WebSocket handshake with an unknown subprotocol or path, or from an origin that may not connect */
+  /** a WebSocket handshake that is malformed, with an unknown subprotocol or path, or from an origin that may not connect */
   | 'handshake'
   /** a connection without a sign of life for 2.5 heartbeats, or for 2 s when another one wants to register one of its ids */
   | 'silent'

@@ -11,6 +11,11 @@ export interface TurnsHooks {
   crash(error: unknown): void;
 }
 
+/** A piece of work: it is done, has to wait for something, or is to go on with the work that it returns when others have had their turn. */
+export interface Work {
+  (): Promise<void> | Work | undefined;
+}
+
 /**
  * Does the work of one connection in order: work that has to wait for something holds up the work behind it. After work that
  * took long, the next one waits for as long again, or one connection could keep the server busy all the time: a packet about
@@ -35,13 +40,15 @@ export class Turns {
     return this.#later?.length ?? 0;
   }
 
-  take(work: () => Promise<void> | undefined): void {
+  take(work: Work): void {
     if (this.#later) return void this.#later.push(() => this.take(work));
     const began = performance.now();
     const used = process.cpuUsage();
-    const pending = work() ?? this.#rest(began, used);
+    const left = work();
+    const isMore = typeof left === 'function';
+    const pending = isMore ? this.#rest(began, used, 0) : (left ?? this.#rest(began, used));
     if (!pending) return;
-    this.#later = [];
+    this.#later = isMore ? [() => this.take(left)] : [];
     this.#hooks.pause();
     void pending
       .catch((error: unknown) => this.#hooks.crash(error))
@@ -54,12 +61,15 @@ export class Turns {
       .catch((error: unknown) => this.#hooks.crash(error));
   }
 
-  /** Returns a pause if the work took long. Time in which this process did not run, because others used the machine, does not count. */
-  #rest(began: number, used: NodeJS.CpuUsage): Promise<void> | undefined {
+  /**
+   * Returns a pause if the work took long: `least` ms. Time in which this process did not run, because others used the machine, does not
+   * count.
+   */
+  #rest(began: number, used: NodeJS.CpuUsage, least = TURN_MS): Promise<void> | undefined {
     const { user, system } = process.cpuUsage(used);
     const ms = Math.min(performance.now() - began, (user + system) / 1000);
     this.#spentMs += ms;
-    if (this.#spentMs < TURN_MS) return undefined;
+    if (this.#spentMs < least) return undefined;
     this.#spentMs = 0;
     return new Promise((resolve) => void after(ms, resolve));
   }

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { connect } from 'node:tls';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Tickets } from '../../src/server/tickets.js';
+import { until } from '../server/harness.js';
 import { encodeRelay, RawRelay, sha256 } from '../server/raw-client.js';
 import { listen, pubkeeper, result, type Cli } from './harness.js';
 
@@ -21,6 +22,14 @@ const file = (name: string, content: unknown): string => {
   const path = join(directory, name);
   writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
   return path;
+};
+/** What a link leads to; undefined when it is gone. */
+const linkOf = (path: string): string | undefined => {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 };
 const urlOf = async (server: Cli): Promise<string> => ((await server.says(/Serving at (\w+:[^\s"]+)/)) as unknown as [string, string])[1];
 
@@ -76,6 +85,20 @@ describe.concurrent('SIGHUP', () => {
     await writeFile(path, JSON.stringify({ late: ALL }));
     await server.says(/were read again\.\n/);
     expect(await result(['patron', 'a', '--server', url, '--token', 'late', '--timeout', '0.2'])).toMatchObject({ code: 124 });
+    server.kill('SIGTERM');
+    expect(await server.exit).toBe(0);
+  });
+
+  it.skipIf(process.platform !== 'linux')('does not keep a server from ending that waits for somebody to write into a named pipe', async () => {
+    const path = join(directory, 'once.fifo');
+    execFileSync('mkfifo', [path]);
+    const server = pubkeeper(['serve', '--port', '0', '--tokens', path]);
+    await writeFile(path, JSON.stringify({ once: ALL }));
+    const url = await urlOf(server);
+    server.kill('SIGHUP');
+    const fds = `/proc/${server.child.pid}/fd`;
+    await until(() => readdirSync(fds).some((fd) => linkOf(join(fds, fd)) === path));
+    expect(await result(['patron', 'a', '--server', url, '--token', 'once', '--timeout', '0.2'])).toMatchObject({ code: 124 });
     server.kill('SIGTERM');
     expect(await server.exit).toBe(0);
   });

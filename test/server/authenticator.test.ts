@@ -99,6 +99,21 @@ it('a client stays until its rights expire, also longer than the longest timer, 
   expect((await client.closed).code).toBe(CloseCode.TOKEN_EXPIRED);
 });
 
+it('a client whose rights expire because the clock is set forward is closed within half a minute, and stays when it is set back', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const server = await start({ tokens: { authenticate: () => ({ ...ALL, expiresAt: Date.now() + 3_600_000 }) } });
+  const client = await RawControl.open(server.url, '1.1');
+  await client.authenticate('any');
+  const at = Date.now();
+  vi.setSystemTime(at - 3_600_000);
+  vi.advanceTimersByTime(3_600_000);
+  await client.settled();
+  vi.setSystemTime(at + 3_600_000);
+  vi.advanceTimersByTime(30_000);
+  expect((await client.closed).code).toBe(CloseCode.TOKEN_EXPIRED);
+});
+
 describe('reload() with an authenticator', () => {
   const reloaded = async (compare: NonNullable<Authenticator['compare']>) => {
     const told: string[] = [];

@@ -273,6 +273,21 @@ describe('handshakes', () => {
     expect(server.stats().drops).toEqual({ handshake: 4 });
   });
 
+  it.each([
+    ['no key', 'GET', ['Sec-WebSocket-Version: 13'], 400, 'Missing or invalid Sec-WebSocket-Key header.'],
+    ['another version', 'GET', ['Sec-WebSocket-Version: 12', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='], 400, 'Missing or invalid Sec-WebSocket-Version header.'],
+    ['another method', 'POST', ['Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='], 405, 'Invalid HTTP method.'],
+  ])('with %s are refused, counted and in the log', async (_, method, lines, status, sentence) => {
+    const told: unknown[] = [];
+    const server = await start({ logger: { warn: (line: unknown) => void told.push(line), error: (line: unknown) => void told.push(line) } });
+    const tcp = connectTcp(server.port, '127.0.0.1').on('error', () => undefined);
+    tcp.write([`${method} /ws HTTP/1.1`, 'Host: x', 'Connection: Upgrade', 'Upgrade: websocket', ...lines, '', ''].join('\r\n'));
+    const answer = Buffer.concat((await tcp.toArray()) as Buffer[]).toString();
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*\r\nSec-WebSocket-Version: 13, 8\r\n[^]*\r\n\r\n${sentence}\n$`));
+    expect(server.stats().drops).toEqual({ handshake: 1 });
+    expect(told).toEqual([`A WebSocket from 127.0.0.1 was refused: ${sentence}`]);
+  });
+
   it('may write the values of Connection and Upgrade in any case', async () => {
     const server = await start();
     const tcp = connectTcp(server.port, '127.0.0.1').on('error', () => undefined);

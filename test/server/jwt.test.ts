@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT, exportJWK, exportSPKI, generateKeyPair } from 'jose';
 import type { CryptoKey, JWK } from 'jose';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { CloseCode, JWT_ALGORITHMS, JwtAuthenticator } from '../../src/server/index.js';
 import type { JwtAlgorithm, JwtOptions } from '../../src/server/index.js';
 import { connect, later, start } from './harness.js';
@@ -218,6 +218,31 @@ describe('JwtAuthenticator', () => {
     // A new authenticator fetches the current keys.
     server.reload({ tokens: await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'], leewaySeconds: 59 }) });
     expect(await (await attempt(fresh, 'new')).expect(2)).toMatchObject({ authenticated: true });
+  });
+
+  it('fetches the keys again when they are ten minutes old, or half a minute and a token names an unknown key, also when the clock is set back', async () => {
+    const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
+    let keys: JWK[] = [{ ...(await exportJWK(publicKey)), kid: 'one' }];
+    const asked: string[] = [];
+    const jwksUrl = await keyServer((response) => (asked.push('asked'), response.end(JSON.stringify({ keys }))));
+    const tokens = await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'] });
+    const token = async (kid: string): Promise<string> => sign(privateKey, 'ES256', { exp: Math.floor(Date.now() / 1000) + 86_400 }, kid);
+    const [one, two] = [await token('one'), await token('two')];
+    expect(await tokens.authenticate(one)).toBeDefined();
+    let passed = 0;
+    const now = performance.now.bind(performance);
+    const steady = vi.spyOn(performance, 'now').mockImplementation(() => now() + passed);
+    vi.useFakeTimers({ toFake: ['Date'] });
+    later(async () => (steady.mockRestore(), void vi.useRealTimers()));
+    vi.setSystemTime(Date.now() - 3_600_000);
+    keys = [{ ...keys[0]!, kid: 'two' }];
+    await expect(tokens.authenticate(two)).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+    passed = 30_000;
+    expect(await tokens.authenticate(two)).toBeDefined();
+    keys = [];
+    expect([await tokens.authenticate(two), asked.length]).toEqual([expect.anything(), 2]);
+    passed = 630_000;
+    expect([await tokens.authenticate(two), asked.length]).toEqual([undefined, 3]);
   });
 
   it('closes with SERVER_FAULT, not UNAUTHORIZED, when the keys cannot be fetched', async () => {

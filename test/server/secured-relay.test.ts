@@ -291,6 +291,34 @@ describe('a secured relay', () => {
     expect(await reader.text()).toBe('still');
   });
 
+  it('renews tickets at once when the clock is set forward, so that a client that connects to the relay again is not refused', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const server = await start({ profile: 'secured' });
+    const [b, p] = [await connect(server), await connect(server)];
+    b.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }] });
+    await b.expect(22);
+    p.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'websocket' }] });
+    const ticketOf = async (): Promise<Buffer> => {
+      const { brewers } = (await p.expect(12)) as { brewers: { brew: { ticket: string } }[] };
+      return Buffer.from(brewers[0]!.brew.ticket, 'hex');
+    };
+    const joins = async (ticket: Buffer): Promise<boolean> => {
+      const relay = await joinRelay(server);
+      relay.socket.send(encodeRelay(0, 'a', ticket));
+      await relay.settled();
+      const { topics } = server.stats();
+      await relay.close();
+      await until(() => !server.stats().topics);
+      return topics === 1;
+    };
+    const old = await ticketOf();
+    vi.setSystemTime(Date.now() + 3_600_000);
+    expect(await joins(old)).toBe(false);
+    vi.advanceTimersByTime(10_000);
+    expect(await joins(await ticketOf())).toBe(true);
+  });
+
   it('ends a join when its ticket expires, however slow the heartbeat is', async () => {
     const keys = [randomBytes(32)];
     const server = await start({ profile: 'secured', ticketKeys: keys, ticketSeconds: 1, heartbeatMs: 60_000 });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Turns } from '../../src/server/turns.js';
+import { Turns, type Work } from '../../src/server/turns.js';
 import { deferred, settle } from '../helpers.js';
 
 /** For how long this process has stood still, in ms. */
@@ -84,5 +84,24 @@ describe('the work of one connection', () => {
     expect(turns.isBusy).toBe(false);
     work('last', 1);
     expect(turns.isBusy).toBe(true);
+  });
+
+  it('goes on after a rest as long as its last step took, and before the work behind it', async () => {
+    const { log, turns, work } = kit();
+    const step = (left: number): Work => () => {
+      log.push(`step ${left}`);
+      vi.advanceTimersByTime(4);
+      return left ? step(left - 1) : undefined;
+    };
+    turns.take(step(2));
+    work('behind');
+    expect([log, turns.isBusy, turns.waiting]).toEqual([['step 2', 'pause'], true, 2]);
+    await vi.advanceTimersByTimeAsync(3);
+    expect(log).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(log.slice(2)).toEqual(['resume', 'step 1', 'pause']);
+    await vi.advanceTimersByTimeAsync(4);
+    expect(log.slice(5)).toEqual(['resume', 'step 0', 'behind']);
+    expect([turns.isBusy, turns.waiting]).toEqual([false, 0]);
   });
 });
