@@ -46,6 +46,11 @@ describe('dashboardHandler', () => {
     expect(headers['content-security-policy']).toContain("default-src 'self'");
     expect(headers['content-security-policy']).toContain("require-trusted-types-for 'script'");
     expect(headers['content-security-policy']).not.toContain('unsafe');
+    // No other page may frame it, forms lead nowhere, and it connects to WebSockets of any server and to nothing else.
+    const rules = headers['content-security-policy']!.toString().split('; ');
+    for (const name of ['trusted-types', 'object-src', 'base-uri', 'form-action', 'frame-ancestors']) expect(rules).toContain(`${name} 'none'`);
+    expect(rules).toContain("connect-src 'self' ws: wss:");
+    expect(headers['x-content-type-options']).toBe('nosniff');
   });
 
   it('answers 404 for a path that does not exist, also with tricks', async () => {
