@@ -85,7 +85,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
     if (run.isOver) return;
     await patronOf(brewer);
     isSending = true;
-    if (message) await brewer.brew(message);
+    if (message) await brewed(brewer, message);
     else {
       stopWatching = watch(brewer);
       await sendLines(brewer);
@@ -140,6 +140,9 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
     queueMicrotask(() => process.nextTick(() => isGivenUp && unread()));
   };
 
+  // A failure is also an `error` event, which reports it. It concerns this message alone: those before and after it may still arrive.
+  const brewed = (brewer: Brewer, message: Uint8Array): Promise<void> => brewer.brew(message).catch(() => void (isLost = true));
+
   const sendLines = async (brewer: Brewer): Promise<void> => {
     let number = 0;
     for await (const line of readLines(input!)) {
@@ -151,7 +154,7 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
         await patronOf(brewer);
       }
       if (run.isOver) return;
-      await brewer.brew(message);
+      await brewed(brewer, message);
     }
   };
 

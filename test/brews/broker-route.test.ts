@@ -28,8 +28,8 @@ describe('an answer', () => {
   });
 
   it.each([
-    ['60,000 bytes, and one of flags', Infinity, [30_000, 30_000, 59_912, 88, 100, 70_000, 100], [60_001, 60_001, 101, 70_001, 101]],
-    ['what the broker takes', 1001, [500, 500, 912, 88, 89, 2000, 88], [1001, 1001, 90, 2001, 89]],
+    ['60,000 bytes, and one of flags', Infinity, [30_000, 30_000, 59_912, 88, 30_000, 30_001, 70_000, 100], [60_001, 60_001, 30_001, 30_002, 70_001, 101]],
+    ['what the broker takes', 1001, [2000, 500, 500, 912, 88, 500, 501, 2000, 88], [2001, 1001, 1001, 501, 502, 2001, 89]],
   ])('is split into parts of at most %s; a single frame is never split', (_, most, lengths, sizes) => {
     const frames = lengths.map(frame);
     const parts = encodeAnswers({ frames, retained: false }, true, most);

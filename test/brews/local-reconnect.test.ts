@@ -17,13 +17,14 @@ describe.each(['unix', 'tcp'] as const)('a local patron over %s', (transport) =>
     let connections = 0;
     const sock = await foreign(transport, (socket) => {
       socket.write(padded(one!.length, one!));
-      if (++connections === 1) socket.end();
-      else socket.write(padded(two!.length, two!));
+      if (++connections === 1) return void socket.end();
+      socket.write(padded(one!.length, one!)); // an equal frame, but a new message
+      socket.write(padded(two!.length, two!));
     });
     const box = receiver();
     const details = { name: brew.name, sock: sock.address };
     later(brew.startPatron({ topic: TOPIC, brewerId, patronId: newId(), details, receive: box.receive }));
-    expect(await box.take(2)).toEqual(['one', 'two']);
+    expect(await box.take(3)).toEqual(['one', 'one', 'two']);
     expect(connections).toBe(2);
   });
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, linkSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
@@ -52,9 +52,43 @@ describe('socket files', () => {
   it('are in a directory that each new brew closes to other users, also if its mode was changed', async () => {
     const dir = directory();
     await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
-    chmodSync(dir, 0o777);
-    await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
-    expect(statSync(dir).mode & 0o777).toBe(0o700);
+    for (const mode of [0o777, 0o750, 0o706]) {
+      chmodSync(dir, mode);
+      await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+      expect(statSync(dir).mode & 0o777).toBe(0o700);
+    }
+  });
+
+  it.skipIf(process.getuid?.() !== 0)("are not made in another user's directory, which stays as it is", async () => {
+    const dir = directory();
+    mkdirSync(dir, { mode: 0o755 });
+    chownSync(dir, 1234, 0);
+    const { brew, errors } = local({ directory: dir });
+    expect(await brew.brewerDetails({ topic: TOPIC, brewerId: newId() })).toBeUndefined();
+    expect(errors[0]).toMatchObject({ code: 'BREW_FAILED', message: expect.stringContaining('it is not a directory of this user') });
+    expect([statSync(dir).mode & 0o777, readdirSync(dir)]).toEqual([0o755, []]);
+  });
+
+  it('are made by several clients that make their directory, and those above it, at the same time', async () => {
+    const dir = join(directory(), 'and', 'more');
+    const brews = Array.from({ length: 8 }, () => local({ directory: dir }));
+    const made = await Promise.all(brews.map(({ brew }) => brew.brewerDetails({ topic: TOPIC, brewerId: newId() })));
+    expect(brews.flatMap(({ errors }) => errors)).toEqual([]);
+    expect(made).not.toContain(undefined);
+    expect(statSync(dirname(dir)).mode & 0o777).toBe(0o700);
+  });
+
+  it('may have a path as long as the system allows, and a longer one is refused', async () => {
+    const most = process.platform === 'linux' ? 107 : 103;
+    const room = (length: number): string => {
+      const dir = directory();
+      return join(dir, 'x'.repeat(length - join(dir, '/', `${newId()}.sock`).length - 1));
+    };
+    const [fits, long] = [local({ directory: room(most) }), local({ directory: room(most + 1) })];
+    const details = await fits.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+    expect([Buffer.byteLength(String(details?.sock)), fits.errors]).toEqual([most, []]);
+    expect(await long.brew.brewerDetails({ topic: TOPIC, brewerId: newId() })).toBeUndefined();
+    expect(long.errors[0]).toMatchObject({ code: 'BREW_FAILED', message: expect.stringContaining('is too long for a Unix socket') });
   });
 
   it('are not made in a directory that all users share, and its mode does not change', async () => {
@@ -87,9 +121,13 @@ describe('socket files', () => {
     for (const id of [mine, young, old]) leaveStale(join(dir, `${id}.sock`));
     const past = Date.now() / 1000 - 60;
     utimesSync(join(dir, `${old}.sock`), past, past);
+    // Nothing else is removed: neither what is no socket, nor another program's socket.
+    writeFileSync(join(dir, 'file.sock'), '');
+    leaveStale(join(dir, 'socket'));
+    for (const name of ['file.sock', 'socket']) utimesSync(join(dir, name), past, past);
     const writer = local({ directory: dir });
     expect(await writer.brew.brewerDetails({ topic: TOPIC, brewerId: mine })).toBeDefined();
-    expect(readdirSync(dir).sort()).toEqual([`${mine}.sock`, `${young}.sock`].sort());
+    expect(readdirSync(dir).sort()).toEqual([`${mine}.sock`, `${young}.sock`, 'file.sock', 'socket'].sort());
     const box = await pair(writer.brew, local({ directory: dir }).brew, mine);
     void box.say('alive');
     expect(await box.next()).toBe('alive');
@@ -130,10 +168,14 @@ describe('socket files', () => {
   it('are left alone while a brewer listens: a second brewer with the same id is registered without this brew', async () => {
     const dir = directory();
     const brewerId = newId();
-    await local({ directory: dir }).brew.brewerDetails({ topic: TOPIC, brewerId });
+    const first = local({ directory: dir });
+    await first.brew.brewerDetails({ topic: TOPIC, brewerId });
     const other = local({ directory: dir });
     expect(await other.brew.brewerDetails({ topic: TOPIC, brewerId })).toBeUndefined();
     expect(other.errors[0]).toMatchObject({ code: 'BREW_FAILED', message: expect.stringContaining('Another process brews at') });
+    const box = await pair(first.brew, local({ directory: dir }).brew, brewerId);
+    void box.say('still');
+    expect(await box.next()).toBe('still');
   });
 
   it.skipIf(process.platform !== 'linux')('are not probed while a brewer listens, as it would take the probe for the patron that it expects', async () => {

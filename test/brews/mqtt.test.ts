@@ -112,6 +112,27 @@ describe.each([
     expect(fresh.all[0]!.retained).toBe(false);
   });
 
+  it.skipIf(skip)('gives the last value, of which the broker tells a subscription once, to each patron of one client, also when the first has stopped', async () => {
+    const broker = await serve();
+    const [writer, reader] = [brew({ url: broker.tcp }), brew({ url: broker.tcp })];
+    const first = await pair(writer.brew, reader.brew);
+    // Before there is any.
+    const early = await pair(writer.brew, reader.brew, first.brewerId);
+    await first.say('one');
+    await first.say('two');
+    for (const box of [first, early]) expect(await box.take(2)).toEqual(['one', 'two']);
+    early.stop();
+    const second = await pair(writer.brew, reader.brew, first.brewerId);
+    expect(await second.next()).toBe('two');
+    first.stop();
+    const third = await pair(writer.brew, reader.brew, first.brewerId);
+    expect(await third.next()).toBe('two');
+    await third.say('three');
+    expect([await second.next(), await third.next()]).toEqual(['three', 'three']);
+    for (const { all } of [second, third]) expect(all.map(({ text, retained }) => [text, retained === true])).toEqual([['two', true], ['three', false]]);
+    for (const { all } of [first, early]) expect(all).toHaveLength(2);
+  });
+
   it.skipIf(skip).each([0, 1] as const)('delivers once to each patron that moves from another brew the messages that it missed, with QoS %i', async (qos) => {
     const broker = await serve();
     await givesMissed(brew({ url: broker.tcp, qos }), brew({ url: broker.tcp, qos }), brew({ qos }));

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { result, serve } from './harness.js';
+import { pubkeeper, result, serve } from './harness.js';
 
 // `pubkeeper bench`: the built command line against a server of its own, over real sockets.
 
@@ -48,6 +48,31 @@ describe('pubkeeper bench', () => {
     const { code, stdout } = await result([...SHORT, '--quiet', '--cipher', 'none'], await serve());
     expect(code).toBe(0);
     expect(stdout).toMatch(/^brew +messages\/s +p50 ms +p99 ms\nwebsocket +[\d,]+ +\d+\.\d{3} +\d+\.\d{3}\n$/);
+  });
+
+  it('measures on --topic, and prints the head of the table once', async () => {
+    const served = await serve({ args: ['--token', 'token-of-the-tests=read:my.topic,write:my.topic'] });
+    const directory = mkdtempSync(join(tmpdir(), 'pk-bench-'));
+    try {
+      const { code, stdout, stderr } = await result([...SHORT, '--topic', 'my.topic', '--brew', 'websocket', '--brew', `local=${directory}`], served);
+      expect([code, stderr]).toEqual([0, expect.stringMatching(/^pubkeeper: Measuring websocket on my\.topic: [^\n]+\npubkeeper: Measuring local on my\.topic: [^\n]+\n$/)]);
+      expect(stdout).toMatch(/^brew [^\n]+\nwebsocket [^\n]+\nlocal [^\n]+\n$/);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it('ends with exit code 1 when nothing arrives for 10 s, and says how many messages are missing', async () => {
+    const served = await serve();
+    const patron = pubkeeper(['patron', 'my.topic', '--lines'], { env: served.env });
+    await patron.says(/Listening/);
+    const measuring = pubkeeper(['bench', '--topic', 'my.topic', '--seconds', '3600'], { env: served.env });
+    await patron.prints(/\n/);
+    served.cli.kill('SIGSTOP');
+    expect(await measuring.exit).toBe(1);
+    expect(measuring.stderr.lines.at(-1)).toMatch(/^pubkeeper: Nothing came for 10 s: 1 of \d+ messages are missing\.$/);
+    expect(measuring.stdout.all).toBe('');
+    served.cli.kill('SIGKILL');
   });
 
   it('ends with exit code 1 and the reason when the server cannot be reached, or when the token may not write', async () => {

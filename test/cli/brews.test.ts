@@ -120,6 +120,33 @@ describe('--brew', () => {
     }
   }, 60_000);
 
+  it.skipIf(!natsServer)('nats: a message that is longer than the broker takes is lost alone, which brew says once, and by its exit code', async () => {
+    const broker = await nats(natsServer!, { maxPayload: 100_000 });
+    const left = new AbortController();
+    const gate = await slowGate(broker.ports[0], left.signal);
+    const directory = mkdtempSync(join(tmpdir(), 'pk-cli-'));
+    const [lines, long] = [join(directory, 'lines'), join(directory, 'long')];
+    // The long line comes while the one before it still waits for the patron to arrive.
+    writeFileSync(long, 'y'.repeat(200_000));
+    writeFileSync(lines, ['first', 'y'.repeat(200_000), 'last'].join('\n'));
+    const refused = { code: 1, stdout: '', stderr: expect.stringMatching(/^(pubkeeper: Waiting [^\n]+\n)?pubkeeper: NATS at [^\n]+ takes messages of up to 100000 bytes[^\n]+\n$/) };
+    try {
+      const address = `nats=nats://127.0.0.1:${gate.port}`;
+      const written = run(['brew', 'long.line', '--lines', '--file', lines, '--timeout', '30', '--brew', address]);
+      const read = await run(['patron', 'long.line', '--lines', '--count', '2', '--timeout', '30', '--brew', 'nats']);
+      expect(read).toMatchObject({ code: 0, stdout: 'first\nlast\n', stderr: expect.stringMatching(/\npubkeeper: 1 message on long\.line got lost on the way\.\n$/) });
+      expect(await written).toEqual(refused);
+      const whole = run(['brew', 'long.whole', '--file', long, '--timeout', '30', '--brew', `nats=${broker.tcp}`]);
+      const waiting = run(['patron', 'long.*', '--timeout', '5', '--brew', 'nats']);
+      expect(await whole).toEqual(refused);
+      await waiting;
+    } finally {
+      rmSync(directory, { recursive: true });
+      gate.close();
+      await broker.kill();
+    }
+  }, 60_000);
+
   it('delivers over the second of two brews when the broker of the first cannot be reached', async () => {
     const dead = `nats=nats://127.0.0.1:${await freePort()}`;
     const flags = ['--brew', dead, '--brew', 'websocket'];

@@ -199,6 +199,8 @@ describe.concurrent('patron stops', () => {
     expect(await Promise.all(patrons.map((patron) => patron.exit))).toEqual([0, 124, 0, 124]);
     expect(patrons.map((patron) => patron.stdout.all)).toEqual(['x\n', 'x\n', 'x\n', '']);
     await patrons[1].says(/1 of 2 messages came within 5 s\.\n$/);
+    await patrons[3].says(/No message came within 5 s\.\n$/);
+    for (const index of [0, 2]) expect(patrons[index]!.stderr.lines).toHaveLength(1);
   });
 
   it.each(['SIGINT', 'SIGTERM'] as const)('at %s, with exit code 0, or with the code of the signal if --count is not reached', async (signal) => {

@@ -59,10 +59,20 @@ describe.concurrent('brew --lines', () => {
     const port = await freePort();
     const brewing = pubkeeper(['brew', 'back', '--lines', '--brew', `websocket=ws://127.0.0.1:${port}`], { env: server.env });
     brewing.child.stdin!.write('one\n');
-    await brewing.says(/\npubkeeper: What was sent on back has not been accepted yet: the relay or broker is away, or the network or a reader is slow\. Waiting …\n/);
-    await serve({ port, args: ['--token', TOKEN] });
+    const away = 'pubkeeper: What was sent on back has not been accepted yet: the relay or broker is away, or the network or a reader is slow\\. Waiting …\n';
+    const again = 'pubkeeper: Sending on back again\\.\n';
+    await brewing.says(new RegExp(`\n${away}`));
+    const relay = await serve({ port, args: ['--token', TOKEN] });
     await patron.prints(/^one\n/);
-    await brewing.says(/\npubkeeper: Sending on back again\.\n/);
+    await brewing.says(new RegExp(`\n${again}`));
+    // And the next time too.
+    relay.cli.kill('SIGKILL');
+    await brewing.says(/closed the connection/);
+    brewing.child.stdin!.write('two\n');
+    await brewing.says(new RegExp(`${again}[^]*\n${away}`));
+    await serve({ port, args: ['--token', TOKEN] });
+    await patron.prints(/^two\n/m);
+    await brewing.says(new RegExp(`${again}[^]*\n${again}`));
     brewing.kill('SIGINT');
     expect(await brewing.exit).toBe(0);
   });
@@ -73,6 +83,25 @@ describe.concurrent('brew --lines', () => {
     brewing.child.stdin!.write('one\n');
     expect(await brewing.exit).toBe(1);
     expect(brewing.stderr.all).toMatch(/Waiting …\npubkeeper: What was sent on dead was not accepted within 15 s: it may be lost\.\n/);
+    // Said once, however long it takes.
+    expect(brewing.stderr.all.split('has not been accepted yet')).toHaveLength(2);
+  });
+
+  it('does not say that anybody is away when only a reader is slow', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'pubkeeper-cli-'));
+    const local = ['--brew', `local=${directory}`];
+    const patron = await listen('stuck', ['--lines', ...local], server);
+    const brewing = pubkeeper(['brew', 'stuck', '--lines', ...local], { env: server.env });
+    brewing.child.stdin!.write('first\n');
+    await patron.prints(/^first\n/);
+    patron.kill('SIGSTOP');
+    brewing.child.stdin!.write(`${'x'.repeat(1_000_000)}\n`.repeat(10));
+    await brewing.says(/pubkeeper: What was sent on stuck has not been accepted yet: the network or a reader is slow\. Waiting …\n/);
+    patron.kill('SIGCONT');
+    await brewing.says(/pubkeeper: Sending on stuck again\.\n/);
+    brewing.kill('SIGINT');
+    expect(await brewing.exit).toBe(0);
+    rmSync(directory, { recursive: true });
   });
 
   it.skipIf(process.platform !== 'linux')('ends at Ctrl-C while it reads a pipe that nobody writes to', async () => {
@@ -143,14 +172,23 @@ describe.concurrent('brew --lines', () => {
   });
 
   it('ends with exit code 124 when no patron comes back within --timeout', async () => {
+    // The time includes connecting, which takes long on a busy machine.
     const patron = await listen('left', ['--lines', '-n', '1'], server);
-    const brewing = pubkeeper(['brew', 'left', '--lines', '--timeout', '2'], { env: server.env });
+    const brewing = pubkeeper(['brew', 'left', '--lines', '--timeout', '6'], { env: server.env });
     brewing.child.stdin!.write('one\n');
     expect(await patron.exit).toBe(0);
     // Lines sent before the server reports that the patron has left are lost: only later ones wait for a patron.
     const feeding = setInterval(() => brewing.child.stdin!.write('more\n'), 50);
     expect(await brewing.exit).toBe(124);
     clearInterval(feeding);
-    expect(brewing.stderr.all).toMatch(/Waiting[^]*No patron of left came within 2 s\.\n$/);
+    expect(brewing.stderr.all).toMatch(/Waiting[^]*No patron of left came within 6 s\.\n$/);
   });
+});
+
+it.concurrent('brew ends with exit code 1 when its message is not accepted within 15 s, and says that it may be lost', async () => {
+  await listen('single', [], server);
+  const address = `ws://127.0.0.1:${await freePort()}`;
+  const { code, stdout, stderr } = await result(['brew', 'single', 'hello', '--brew', `websocket=${address}`], server);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(/\npubkeeper: What was sent on single was not accepted within 15 s: it may be lost\.\n$/);
 });

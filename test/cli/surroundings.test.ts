@@ -1,11 +1,14 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { Writable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { Output } from '../../src/cli/output.js';
-import { listen, pubkeeper, result, serve } from './harness.js';
+import { Cli, listen, MAIN, pubkeeper, result, serve, TOKEN } from './harness.js';
 
 // The surroundings of a command: environment variables, addresses, and a stdout that nobody reads.
+
+const HS256 = ['--jwt-algorithms', 'HS256', '--jwt-issuer', 'me', '--jwt-audience', 'it'];
 
 it('an empty variable counts as not set', async () => {
   const env = { PUBKEEPER_CLUSTER: '', PUBKEEPER_CLUSTER_NAME: '', PUBKEEPER_CLUSTER_CREDENTIALS: '', PUBKEEPER_TOKEN: '', PUBKEEPER_JWT_KEY: '' };
@@ -18,10 +21,9 @@ it('an empty variable counts as not set', async () => {
 });
 
 it('a line break at the end of a variable, as from a file, does not belong to the token, key or URL', async () => {
-  const flags = ['--jwt-algorithms', 'HS256', '--jwt-issuer', 'me', '--jwt-audience', 'it'];
   const env = { PUBKEEPER_JWT_KEY: '0123456789012345678901234567890123456789\n' };
-  const made = await result(['token', 'create', '--all', ...flags], { env });
-  expect(await result(['token', 'verify', ...flags], { env, input: made.stdout })).toMatchObject({ code: 0 });
+  const made = await result(['token', 'create', '--all', ...HS256], { env });
+  expect(await result(['token', 'verify', ...HS256], { env, input: made.stdout })).toMatchObject({ code: 0 });
   const server = pubkeeper(['serve', '--port', '0'], { env: { PUBKEEPER_TOKEN: 'of-a-file\n' } });
   const [, url] = await server.says(/Serving at (\S+)/);
   const { code } = await result(['patron', 'a', '--timeout', '0.2', '--token', 'of-a-file'], { env: { PUBKEEPER_SERVER: `${url!}\r\n` } });
@@ -75,6 +77,44 @@ it('a patron that has received --count messages waits until stdout is read, or u
   expect(counted.stdout.all).toBe(`${long}\n`);
   expect(counted.stderr.lines).toHaveLength(1);
   await Promise.all([endless.exit, impatient.exit]);
+});
+
+it('a patron that the relay could not wait for says how many messages got lost on the way', async () => {
+  const server = await serve({ args: ['--token', TOKEN, '--hold-ms', '60000', '--buffered-bytes', '1000000'] });
+  const patron = await listen('flood', ['--lines'], server);
+  const brewing = pubkeeper(['brew', 'flood', '--lines'], { env: server.env });
+  brewing.child.stdin!.write('first\n');
+  await patron.prints(/^first\n/);
+  patron.kill('SIGSTOP');
+  // More than the buffers of both systems and the relay hold.
+  const lines = Array.from({ length: 400 }, (_, index) => `line ${index} ${'x'.repeat(100_000)}`);
+  brewing.child.stdin!.end(lines.join('\n'));
+  expect(await brewing.exit, String(brewing)).toBe(0);
+  patron.kill('SIGCONT');
+  await patron.prints(/^line 399 x+\n/m);
+  patron.kill('SIGINT');
+  expect(await patron.exit).toBe(0);
+  const lost = [...patron.stderr.all.matchAll(/^pubkeeper: (\d+) messages? on flood got lost on the way\.$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+  expect(lost).toBeGreaterThan(0);
+  // Each line was printed or reported.
+  expect(patron.stdout.lines.length + lost).toBe(lines.length + 1);
+});
+
+it.skipIf(!existsSync('/usr/bin/script'))('a message and a token that are typed at a terminal are asked for', async () => {
+  const server = await serve({ args: ['--token', TOKEN, '--hold-ms', '60000'] });
+  const patron = await listen('typed', ['-n', '1', '--lines'], server);
+  const typing = (args: readonly string[], env: Record<string, string>): Cli => new Cli('script', ['-qec', [process.execPath, MAIN, ...args].join(' '), '/dev/null'], { env });
+  const brewing = typing(['brew', 'typed'], server.env);
+  await brewing.prints(/pubkeeper: Reading the message from the terminal; end it with Ctrl-D\.\r\n/);
+  brewing.child.stdin!.write('by hand\n\u0004');
+  expect(await brewing.exit).toBe(0);
+  expect(await patron.exit).toBe(0);
+  expect(patron.stdout.all).toBe('by hand\n\n');
+  const checking = typing(['token', 'verify', ...HS256], { PUBKEEPER_JWT_KEY: '0123456789012345678901234567890123456789' });
+  await checking.prints(/pubkeeper: Reading the token from the terminal; end it with Ctrl-D\.\r\n/);
+  checking.child.stdin!.write('no-token\n\u0004');
+  expect(await checking.exit).toBe(1);
+  await checking.prints(/The token is not valid/);
 });
 
 it('Output refuses more data while over 64 MiB wait for a reader that has stopped', () => {

@@ -38,6 +38,18 @@ describe.concurrent('a token file', () => {
     expect(existsSync(tokens)).toBe(false);
   });
 
+  it('that cannot be written or read is named in one sentence, and no token is printed', async () => {
+    const [missing, below] = [join(directory, 'missing', 'tokens.json'), join(directory, 'plain', 'tokens.json')];
+    writeFileSync(join(directory, 'plain'), '');
+    for (const [path, why] of [[missing, 'ENOENT'], [below, 'ENOTDIR']] as const) {
+      expect(await create(path)).toEqual({ code: 1, stdout: '', stderr: `pubkeeper: The token file ${JSON.stringify(path)} cannot be written (${why}).\n` });
+    }
+    const loop = join(directory, 'loop.json');
+    symlinkSync(loop, loop);
+    expect(await create(loop)).toEqual({ code: 1, stdout: '', stderr: `pubkeeper: The token file ${JSON.stringify(loop)} cannot be read (ELOOP).\n` });
+    expect(readdirSync(directory).filter((name) => name.startsWith('loop.json'))).toEqual(['loop.json']);
+  });
+
   it('behind a symbolic link keeps its place, mode, owner and group', async () => {
     const [tokens, link] = [join(directory, 'real.json'), join(directory, 'link.json')];
     writeFileSync(tokens, JSON.stringify({ old: [{ topic: 'a', read: true }] }));

@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,7 +43,9 @@ describe.concurrent('pubkeeper token, static', () => {
     const tokens = join(directory, 'made.json');
     const first = (await result(['token', 'create', '--all', '--tokens', tokens, '--quiet'])).stdout.trim();
     expect(statSync(tokens).mode & 0o777).toBe(0o600);
-    const second = (await result(['token', 'create', '--read', 'a', '--tokens', tokens, '--quiet'])).stdout.trim();
+    const added = await result(['token', 'create', '--read', 'a', '--tokens', tokens]);
+    expect(added.stderr).toBe(`pubkeeper: Added to ${tokens}; a running server reads it on SIGHUP. The token is shown only this once.\n`);
+    const second = added.stdout.trim();
     expect(Object.keys(JSON.parse(readFileSync(tokens, 'utf8')) as object)).toHaveLength(2);
     expect(readFileSync(tokens, 'utf8')).not.toMatch(new RegExp(`${first}|${second}`));
     const server = pubkeeper(['serve', '--port', '0', '--tokens', tokens]);
@@ -107,12 +109,41 @@ describe.concurrent('pubkeeper token, signed', () => {
   it('is signed and verified with a secret of the environment by HS256', async () => {
     const env = { PUBKEEPER_JWT_KEY: 'a secret of more than thirty-two bytes' };
     const { stdout } = await result(['token', 'create', '--all', '--expires', '60', ...CLAIMS, 'HS256'], { env });
+    const { iat = NaN, exp = NaN } = decodeJwt(stdout.trim());
+    expect([60, 61]).toContain(exp - iat);
     expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env, input: stdout })).toMatchObject({ code: 0, stderr: '' });
     // A line break at the end of the file is not part of the secret.
     const same = await result(['token', 'create', '--all', '--jwt-key-file', file('secret', `${env.PUBKEEPER_JWT_KEY}\n`), ...CLAIMS, 'HS256']);
     expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env, input: same.stdout })).toMatchObject({ code: 0, stderr: '' });
     const wrong = { PUBKEEPER_JWT_KEY: 'another secret of more than thirty-two bytes' };
     expect(await result(['token', 'verify', ...CLAIMS, 'HS256'], { env: wrong, input: stdout })).toMatchObject({ code: 1, stdout: '' });
+  });
+
+  it('that has expired is accepted for as long as --jwt-leeway says, by default for a minute', async () => {
+    const env = { PUBKEEPER_JWT_KEY: 'a secret of more than thirty-two bytes' };
+    const expired = new SignJWT({ rights: [] }).setProtectedHeader({ alg: 'HS256' }).setIssuer('me').setAudience('them').setExpirationTime(Math.floor(Date.now() / 1000) - 10);
+    const input = await expired.sign(Buffer.from(env.PUBKEEPER_JWT_KEY));
+    const verify = (...flags: string[]) => result(['token', 'verify', ...CLAIMS, 'HS256', ...flags], { env, input });
+    expect(await verify()).toMatchObject({ code: 0 });
+    expect(await verify('--jwt-leeway', '0')).toEqual({ code: 1, stdout: '', stderr: 'pubkeeper: The token is not valid: "exp" claim timestamp check failed.\n' });
+  });
+
+  it('is signed with a key that is a JWK, and verified by the JWK of its public key', async () => {
+    const jwk = (name: string, key: KeyObject): string => file(name, JSON.stringify(key.export({ format: 'jwk' })));
+    const made = await result(['token', 'create', '--all', '--jwt-key-file', jwk('private.jwk', privateKey), ...CLAIMS, 'ES256']);
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    expect(await result(['token', 'verify', '--jwt-key-file', jwk('public.jwk', publicKey), ...CLAIMS, 'ES256'], { input: made.stdout })).toMatchObject({ code: 0 });
+  });
+
+  it('is refused by verify with all reasons: it is not in the file, and why its signature does not count', async () => {
+    const tokens = file('reasons.json', '{"another":[]}');
+    const env = { PUBKEEPER_JWT_KEY: 'a secret of just thirty-two bytes'.slice(0, 32) };
+    const { code, stdout, stderr } = await result(['token', 'verify', '--tokens', tokens, ...CLAIMS, 'HS256', '--token', 'no.such.token'], { env });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^pubkeeper: The token is not valid: it is not in the file; [^;\n]+\.\n$/);
+    // The shortest secret that is allowed.
+    const made = await result(['token', 'create', '--all', ...CLAIMS, 'HS256'], { env });
+    expect(await result(['token', 'verify', '--tokens', tokens, ...CLAIMS, 'HS256'], { env, input: made.stdout })).toMatchObject({ code: 0 });
   });
 
   it('may expire later than the last date that JavaScript can express', async () => {

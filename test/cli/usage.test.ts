@@ -123,6 +123,9 @@ describe('a wrong command line', () => {
     [['token', 'create', '--all', '--jwt-issuer', 'i', '--jwt-audience', 'a', '--jwt-algorithms', 'ES256,RS256'], /one algorithm by --jwt-algorithms/],
     [['token', 'create', '--all', '--expires', '60'], /--expires and --subject are for signed tokens/],
     [['token', 'create', '--all', '--jwt-key-file', 'k'], /A signed token needs --jwt-issuer/],
+    [['token', 'create', '--all', '--jwt-issuer', 'i', '--jwt-algorithms', 'ES256'], /A signed token needs --jwt-issuer, --jwt-audience/],
+    [['token', 'create', '--all', '--jwt-audience', 'a', '--jwt-algorithms', 'ES256'], /A signed token needs --jwt-issuer, --jwt-audience/],
+    [['token', 'create', '--all', '--jwt-issuer', 'i', '--jwt-audience', 'a', '--jwt-algorithms', 'ES256'], /There is no key to sign with/],
     [['token', 'create', '--all', '--jwt-key-file', 'k', '--tokens', 'f'], /A signed token is not kept in a file/],
     [['token', 'verify'], /There is nothing to check the token against/],
   ])('%j is refused with one sentence and exit code 2', async (args, sentence) => {

@@ -1,12 +1,15 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
+import { createServer as createSecureServer, request as secureRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dashboardHandler } from '../../src/dashboard/handler.js';
 import { PubkeeperError } from '../../src/index.js';
+import { certificate } from '../brews/processes.js';
 
 describe('dashboardHandler', () => {
   const outside = mkdtempSync(join(tmpdir(), 'pubkeeper-dashboard-'));
@@ -17,9 +20,9 @@ describe('dashboardHandler', () => {
   let token: string | undefined = 'made-up';
   let server: Server;
   let port: number;
+  const handler = dashboardHandler({ directory, token: () => token });
 
   beforeAll(async () => {
-    const handler = dashboardHandler({ directory, token: () => token });
     server = createServer((incoming, response) => void handler(incoming, response));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     port = (server.address() as AddressInfo).port;
@@ -46,6 +49,11 @@ describe('dashboardHandler', () => {
     expect(headers['content-security-policy']).toContain("default-src 'self'");
     expect(headers['content-security-policy']).toContain("require-trusted-types-for 'script'");
     expect(headers['content-security-policy']).not.toContain('unsafe');
+    // No other page may frame it, forms lead nowhere, and it connects to WebSockets of any server and to nothing else.
+    const rules = headers['content-security-policy']!.toString().split('; ');
+    for (const name of ['trusted-types', 'object-src', 'base-uri', 'form-action', 'frame-ancestors']) expect(rules).toContain(`${name} 'none'`);
+    expect(rules).toContain("connect-src 'self' ws: wss:");
+    expect(headers['x-content-type-options']).toBe('nosniff');
   });
 
   it('answers 404 for a path that does not exist, also with tricks', async () => {
@@ -59,11 +67,33 @@ describe('dashboardHandler', () => {
     ['localhost', {}],
     ['[::1]', {}],
     ['localhost', { 'sec-fetch-site': 'same-origin' }],
+    // An address that was typed.
+    ['localhost', { 'sec-fetch-site': 'none' }],
   ])('tells the token to a page at %s %o', async (name, more) => {
     const { status, headers, text } = await ask({ host: `${name}:${port}`, ...more });
     expect(status).toBe(200);
-    expect(headers['cache-control']).toBe('no-store');
+    expect(headers).toMatchObject({ 'cache-control': 'no-store', 'content-type': 'application/json' });
     expect(JSON.parse(text)).toEqual({ server: `ws://${name}:${port}/ws`, maxMessageBytes: 1_048_576, token: 'made-up' });
+  });
+
+  it('names wss: addresses to a page that came by TLS, and takes only its https origin for its own', async () => {
+    const { cert, key, remove } = certificate();
+    const secure = createSecureServer({ cert: readFileSync(cert), key: readFileSync(key) }, (incoming, response) => void handler(incoming, response));
+    remove();
+    await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve));
+    const host = `localhost:${(secure.address() as AddressInfo).port}`;
+    try {
+      for (const [origin, told] of [[`https://${host}`, { token }], [`http://${host}`, { reason: expect.stringContaining('only to its own page') as string }]] as const) {
+        const response = await new Promise<IncomingMessage>((resolve, reject) => {
+          secureRequest(`https://${host}/dashboard.json`, { lookup: (_name, _options, found) => found(null, [{ address: '127.0.0.1', family: 4 }]), rejectUnauthorized: false, headers: { origin } }, resolve)
+            .on('error', reject)
+            .end();
+        });
+        expect(await json(response)).toEqual({ server: `wss://${host}/ws`, maxMessageBytes: 1_048_576, ...told });
+      }
+    } finally {
+      secure.close();
+    }
   });
 
   it('closes a connection after the answer if its request has a body', async () => {
@@ -115,6 +145,7 @@ describe('dashboardHandler', () => {
     const { status, headers } = await get('/dashboard.json', { host: 'localhost' }, 'POST');
     expect(status).toBe(405);
     expect(headers.allow).toBe('GET, HEAD');
+    expect(await get('/dashboard.json', { host: 'localhost' }, 'HEAD')).toMatchObject({ status: 200, text: '' });
   });
 
   it('throws when the page was not built', () => {
