@@ -10,7 +10,7 @@ import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
 import { certificate, files, findProgram, mosquitto } from './processes.js';
 import { pair, receiver, TOPIC } from './rig.js';
 
@@ -159,6 +159,14 @@ describe.each([
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   });
 
+  it.skipIf(skip).each([0, 1] as const)('closes its connections while the page is put away, without a report, and goes on when it is back, with QoS %i', async (qos) => {
+    const broker = await serve();
+    const proxy = await FaultProxy.listen(() => broker.ports[0]);
+    clean.push(() => proxy.close());
+    const options = { url: `mqtt://127.0.0.1:${proxy.port}`, qos };
+    await rests(brew(options), brew(options), () => proxy.connections);
+  });
+
   it.skipIf(skip)('reports refused credentials, does not dial again, and rejects brew()', async () => {
     const broker = await serve({ login: true });
     const proxy = await FaultProxy.listen(() => broker.ports[0]);
@@ -302,6 +310,24 @@ describe('MqttBrew', () => {
     expect(await box.take(4)).toEqual(['before', ...texts]);
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   }, 40_000);
+
+  it('ends a dial when the page is put away, and dials again when it is back', async () => {
+    await restsWhileDialling((port) => brew({ url: `mqtt://127.0.0.1:${port}` }), true, clean);
+  });
+
+  it('brew() rejects for a message that a broker has not confirmed when the brew is closed', async () => {
+    const broker = await aedes();
+    const proxy = await FaultProxy.listen(() => broker.ports[0]);
+    clean.push(broker.kill, () => proxy.close());
+    const writer = brew({ url: `mqtt://127.0.0.1:${proxy.port}`, alternatives: [broker.tcp], qos: 1 });
+    const box = await pair(writer.brew, brew({ url: broker.tcp, qos: 1 }).brew);
+    await box.say('before');
+    expect(await box.next()).toBe('before');
+    proxy.blackhole('both');
+    const unconfirmed = rejected(Promise.resolve(box.say('unconfirmed')), 'CONNECTION_LOST');
+    await writer.brew.close();
+    await unconfirmed;
+  });
 
   it('close() drops the connection to a broker that has stopped answering', async () => {
     const silent = createServer((socket) => socket.once('data', () => socket.write(Uint8Array.of(0x20, 2, 0, 0)))); // CONNACK

@@ -9,7 +9,7 @@ import { newId, PubkeeperError } from '../../src/core/index.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
 import { certificate, findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -110,6 +110,18 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await box.say('after');
     expect(await box.take(2)).toEqual(['meanwhile', 'after']);
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
+  });
+
+  it('closes its connections while the page is put away, without a report, and goes on when it is back', async () => {
+    const server = await serve();
+    const proxy = await FaultProxy.listen(() => server.ports[0]);
+    clean.push(() => proxy.close());
+    const options = { url: `nats://127.0.0.1:${proxy.port}` };
+    await rests(brew(options), brew(options), () => proxy.connections);
+  });
+
+  it('dials again when the page is back that was put away during a dial', async () => {
+    await restsWhileDialling((port) => brew({ url: `nats://127.0.0.1:${port}` }), false, clean);
   });
 
   it('keeps no connection in memory that has ended', async () => {

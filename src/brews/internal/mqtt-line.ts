@@ -1,12 +1,14 @@
 import type { IClientOptions, MqttClient } from 'mqtt';
 import { PubkeeperError } from '../../core/index.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
-import { cancel, wait } from '../../core/host.js';
+import { cancel, type Timer, wait } from '../../core/host.js';
 import { newId } from '../../core/id.js';
-import { type Credentials, type Line, type LineOwner, remedy, type Target } from './broker-line.js';
+import { type Credentials, type Line, type LineOwner, type PageSockets, remedy, type Target } from './broker-line.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
+/** In a page, how often the buffer of a full socket is checked, in ms. */
+const DRAIN_POLL = 5;
 /** How long opening may take, in ms. */
 const CONNECT_TIMEOUT = 10_000;
 /** Seconds of silence after which the broker is asked for a sign of life. */
@@ -21,35 +23,44 @@ interface MqttLibrary {
   readonly default: { connect(url: string, options: IClientOptions): MqttClient };
 }
 
-/** Connects to the first address that answers: some of those that a brewer names may not be reachable from here. */
+/**
+ * Connects to the first address that answers: some of those that a brewer names may not be reachable from here.
+ * @param connected called with the connection as soon as it is open
+ * @param sockets in a page, opens its WebSockets
+ */
 export async function openMqtt(
   { urls, credentials }: Target,
   owner: LineOwner,
   qos: 0 | 1,
   connected: (client: MqttClient) => void,
+  sockets?: PageSockets,
 ): Promise<Line> {
   const { connect } = (await loadMqtt()).default;
   let problem: unknown;
   for (const url of urls) {
     try {
-      return await open(connect, url, credentials, owner, qos, connected);
+      return await open(connect, url, credentials, owner, qos, connected, sockets);
     } catch (error) {
       problem = error;
     }
-    if (owner.isGone()) break;
+    if (owner.gone.aborted) break;
   }
   throw problem;
 }
 
 /** Connects, with everything off by which MQTT.js would reconnect by itself: that is the task of `BrokerLink`. */
-function open(
+async function open(
   connect: MqttLibrary['default']['connect'],
   url: string,
   credentials: Credentials | undefined,
   owner: LineOwner,
   qos: 0 | 1,
   connected: (client: MqttClient) => void,
+  sockets: PageSockets | undefined,
 ): Promise<Line> {
+  // In a page, MQTT.js gives to a socket that is open what it writes at once, and keeps back what it writes to others.
+  const socket = await sockets?.opened(url, 'mqtt', CONNECT_TIMEOUT).catch((error: Error) => Promise.reject(refused(url, error)));
+  owner.gone.throwIfAborted();
   const client = connect(url, {
     clientId: `pubkeeper-${newId().slice(0, 12)}`, // 3.1.1 brokers need accept no more than 23 characters
     protocolVersion: 4,
@@ -59,6 +70,7 @@ function open(
     queueQoSZero: false,
     connectTimeout: CONNECT_TIMEOUT,
     keepalive: KEEPALIVE,
+    ...(socket && { createWebsocket: () => socket, browserBufferSize: Infinity }),
     ...(credentials?.username !== undefined && { username: credentials.username }),
     ...(credentials?.password !== undefined && { password: credentials.password }),
   });
@@ -67,11 +79,15 @@ function open(
     let line: MqttLine | undefined;
     // Never removed: an 'error' event without a listener ends a Node process.
     client.on('error', (error) => (problem = error));
+    const leave = (): void => void client.end(true);
+    owner.gone.addEventListener('abort', leave);
     client.on('connect', () => {
+      owner.gone.removeEventListener('abort', leave);
       connected(client);
-      resolve((line = new MqttLine(client, owner, qos)));
+      resolve((line = new MqttLine(client, owner, qos, socket)));
     });
     client.on('close', () => {
+      owner.gone.removeEventListener('abort', leave);
       client.end(true);
       if (line) line.ended(lost(url, problem));
       else reject(refused(url, problem));
@@ -83,7 +99,11 @@ class MqttLine implements Line {
   readonly #client: MqttClient;
   readonly #owner: LineOwner;
   readonly #qos: 0 | 1;
+  readonly #socket: WebSocket | undefined;
+  /** Reject the messages that the broker has not confirmed. */
+  readonly #unconfirmed = new Set<(error: PubkeeperError) => void>();
   #drained: Deferred | undefined;
+  #poll: Timer | undefined;
   readonly #ended = deferred();
   /**
    * The addresses whose UNSUBSCRIBE is not confirmed, each with the subscription that is to follow, if any. The broker Aedes handles
@@ -92,8 +112,9 @@ class MqttLine implements Line {
   readonly #leaving = new Map<string, { begin(): void; instead(): void } | undefined>();
   #over = false;
 
-  constructor(client: MqttClient, owner: LineOwner, qos: 0 | 1) {
+  constructor(client: MqttClient, owner: LineOwner, qos: 0 | 1, socket: WebSocket | undefined) {
     this.#client = client;
+    this.#socket = socket;
     this.#owner = owner;
     this.#qos = qos;
     client.on('message', (topic, payload, { retain }) => {
@@ -106,13 +127,18 @@ class MqttLine implements Line {
     const bytes = payload as Buffer; // MQTT.js writes whatever bytes it gets
     if (qos) {
       return new Promise((resolve, reject) => {
-        // An error means that the connection is lost, since brokers refuse no message. When the keepalive has failed, MQTT.js reports it here
-        // before it tells of the connection's end: wait for that.
-        this.#client.publish(address, bytes, { qos, retain }, (error) => (error ? void this.#ended.promise.then(() => reject(error)) : resolve()));
+        this.#unconfirmed.add(reject);
+        this.#client.publish(address, bytes, { qos, retain }, (error) => {
+          // An error means that the connection is lost, since brokers refuse no message. MQTT.js may report it here before it tells of the
+          // connection's end, or not at all: `ended` rejects.
+          if (error) return;
+          this.#unconfirmed.delete(reject);
+          resolve();
+        });
       });
     }
     this.#client.publish(address, bytes, { qos, retain });
-    return this.#client.stream.writableLength > HIGH_WATER ? this.#drain() : undefined;
+    return this.#unsent > HIGH_WATER ? this.#drain() : undefined;
   }
 
   subscribe(address: string): Promise<void> {
@@ -166,21 +192,48 @@ class MqttLine implements Line {
     });
   }
 
+  rest(): Promise<void> {
+    if (!this.#socket) return this.close();
+    this.#over = true;
+    // MQTT.js gives the socket what was published in this tick only now, or later.
+    const { stream } = this.#client;
+    while (stream.writableCorked) stream.uncork();
+    this.#socket.close();
+    this.#client.end(true);
+    this.ended(new PubkeeperError('CONNECTION_LOST', 'The page was put away.'));
+    return Promise.resolve();
+  }
+
   ended(error: PubkeeperError): void {
+    cancel(this.#poll);
     this.#drained?.resolve();
     this.#ended.resolve();
+    for (const reject of this.#unconfirmed) reject(error);
+    this.#unconfirmed.clear();
     if (this.#over) return;
     this.#over = true;
     this.#owner.ended(error);
   }
 
+  /** How many bytes are waiting in the stream and, in a page, in its socket. */
+  get #unsent(): number {
+    return this.#client.stream.writableLength + (this.#socket?.bufferedAmount ?? 0);
+  }
+
   #drain(): Promise<void> {
     if (!this.#drained) {
       const drained = (this.#drained = deferred());
-      this.#client.stream.once('drain', () => {
+      const over = (): void => {
         this.#drained = undefined;
         drained.resolve();
-      });
+      };
+      // WebSockets have no event for it.
+      const look = (): void => {
+        if (this.#unsent <= HIGH_WATER) over();
+        else this.#poll = wait(DRAIN_POLL, look);
+      };
+      if (this.#socket) look();
+      else this.#client.stream.once('drain', over);
     }
     return this.#drained.promise;
   }
