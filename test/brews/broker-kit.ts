@@ -157,7 +157,7 @@ export async function rests(writer: Rig, reader: Rig, connections: () => number)
   const waits = ['one', 'two'].map((text) => box.say(text));
   const late = await pair(writer.brew, reader.brew);
   waits.push(late.say('late'));
-  await expect.poll(connections).toBe(0);
+  await expect.poll(connections, { timeout: 10_000 }).toBe(0);
   for (const { brew } of [writer, reader]) brew.wake!();
   await Promise.all(waits);
   // The patron is told of the last one, if it is back later than its brewer.

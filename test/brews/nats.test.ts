@@ -124,6 +124,40 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await restsWhileDialling((port) => brew({ url: `nats://127.0.0.1:${port}` }), false, clean);
   });
 
+  it('a patron to which more than 16 MiB come before its question has arrived tells the brewer that it has come', async () => {
+    const server = await serve();
+    const proxy = await FaultProxy.listen(() => server.ports[0]);
+    clean.push(() => proxy.close());
+    const far = `nats://127.0.0.1:${proxy.port}`;
+    const [writer, other, late] = [brew({ url: server.tcp, alternatives: [far] }), brew({ url: server.tcp }), brew({ url: far })];
+    const box = await pair(writer.brew, other.brew);
+    await box.say('first');
+    expect(await box.next()).toBe('first');
+    // What the late patron's client sends after its subscriptions waits in the proxy.
+    let sent = '';
+    const isHeld = new Promise<void>((resolve) => {
+      proxy.sent = (bytes) => {
+        const before = sent;
+        sent += bytes.toString('latin1');
+        if (/SUB \S+ \d+\r\n[^]*PING/.test(sent) && !/SUB \S+ \d+\r\n[^]*PING/.test(before)) resolve(void proxy.hold(() => true, 'up'));
+      };
+    });
+    const joined = await pair(writer.brew, late.brew, box.brewerId);
+    await isHeld;
+    const text = 'x'.repeat(900 * 1024);
+    for (let i = 0; i < 20; i++) {
+      await box.say(text);
+      await box.next();
+    }
+    // The patron goes on with what it has, and then with what it gets.
+    await joined.take(20);
+    proxy.letGo();
+    await expect.poll(() => sent, { timeout: 10_000 }).toContain(`${joined.patronId}+`);
+    await box.say('last');
+    expect(await joined.next()).toBe('last');
+    expect([writer, late].flatMap(({ errors }) => errors)).toEqual([]);
+  });
+
   it('keeps no connection in memory that has ended', async () => {
     const server = await serve();
     for (let i = 0; i < 5; i++) {
