@@ -178,6 +178,23 @@ it('each outage is reported once; its pairs are told after half a second that th
   expect([errors.map(({ code }) => code), states]).toEqual([['CONNECTION_LOST'], []]);
 });
 
+it('a broker that is back, and says why it refuses the client, is reported once more for each reason, and for all in the next outage', async () => {
+  const { open, lose, redial, dials, errors } = made();
+  const refuse = async (says?: string): Promise<void> => {
+    dials.at(-1)!.open.reject(new PubkeeperError('CONNECT_FAILED', says ?? 'x', says ? { says } : {}));
+    await redial();
+  };
+  await open();
+  const all = ['full', 'full', undefined, 'full', 'closed for today', 'closed for today'];
+  for (let outage = 0; outage < 2; outage++) {
+    await lose();
+    await redial();
+    for (const says of [undefined, ...all]) await refuse(says);
+    expect(errors.splice(0).map(({ message }) => message)).toEqual(['x', 'full', 'closed for today']);
+    await open();
+  }
+});
+
 it('a broker that was never reached is reported as down at once', async () => {
   const { link, dials, states } = made();
   link.use({ brewerId: 'b' });

@@ -279,6 +279,26 @@ describe('MqttBrew', () => {
     expect(await box.take(2)).toEqual(['one', 'two']);
   });
 
+  it.skipIf(!program)('says what to do when the broker ends the connection over a message that it says nothing about', async () => {
+    const broker = await mosquitto(program!, { maxPacket: 10_000 });
+    clean.push(broker.kill);
+    const writer = brew({ url: broker.tcp });
+    const box = await pair(writer.brew, brew({ url: broker.tcp }).brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    await box.say('x'.repeat(20_000));
+    void box.say('y'.repeat(5000));
+    const { message, details } = await writer.error('CONNECTION_LOST');
+    expect(message).toMatch(/was lost right after a message of 20088 bytes: if that happens with each such message, brew shorter ones, or raise the broker's limit, such as max_packet_size\.$/);
+    expect(details).toMatchObject({ length: 20_088 });
+    writer.errors.length = 0;
+    await box.say('two');
+    while ((await box.next()) !== 'two');
+    await broker.kill();
+    // Nothing long was sent.
+    expect((await writer.error('CONNECTION_LOST')).message).toMatch(/ was lost\.$/);
+  });
+
   it.skipIf(!program)('carries frames at the longest addresses that it does not refuse', async () => {
     const broker = await mosquitto(program!);
     clean.push(broker.kill);

@@ -257,6 +257,21 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(proxy.dials).toHaveLength(2); // one for the brewer and one for the patron
   });
 
+  it.each(['tcp', 'ws'] as const)('says over %s what to do when the server has too many connections, and connects when there is room', async (way) => {
+    const server = await serve({ maxConnections: 1 });
+    const [first, second] = [brew({ url: server[way] }), brew({ url: server[way] })];
+    const box = await pair(first.brew, first.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    const { brewerId } = await pair(second.brew, second.brew);
+    const { message } = await second.error('CONNECT_FAILED');
+    expect(message).toMatch(/^Cannot connect to NATS at \S+ \(maximum connections exceeded\): close other connections to it, or raise its limit, such as max_connections\.$/);
+    await first.brew.close();
+    await second.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'two'));
+    await second.state(true);
+    expect(second.errors).toHaveLength(1);
+  });
+
   it('reports refused credentials also after it has reported that the connection was lost', async () => {
     const server = await serve();
     const reader = brew({ url: server.tcp, username: 'me', password: 'wrong' });

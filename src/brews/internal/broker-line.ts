@@ -87,7 +87,9 @@ export class PageSockets {
 
 /** What to do about a broker that cannot be reached, depending on the reason that the library gives. */
 export const remedy = (why: string): string =>
-  /altname/i.test(why)
+  /maximum .*connections/i.test(why)
+    ? 'close other connections to it, or raise its limit, such as max_connections'
+    : /altname/i.test(why)
     ? 'name it as its certificate does, and begin the address with the word for TLS'
     : /certificate/i.test(why)
     ? 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'

@@ -36,7 +36,8 @@ export class BrokerLink {
   #attempts = 0;
   #timer: Timer | undefined;
   #stable: Timer | undefined;
-  #told = false;
+  /** Why the broker cannot be reached, as far as it says so and that was reported in this outage; undefined if nothing was reported. */
+  #told: string | undefined;
   #wasUp = false;
   /** Ends the dial that is under way. */
   #dialling: AbortController | undefined;
@@ -191,7 +192,7 @@ export class BrokerLink {
     this.#line = line;
     this.#dialling = undefined;
     this.#wasUp = true;
-    this.#told = false;
+    this.#told = undefined;
     this.#stable = wait(this.#host.reconnect.stableMs, () => (this.#attempts = 0));
     for (const [address, listener] of this.#listeners) this.#subscribe(line, address, listener);
     // Messages that were in transit when the last line ended are older than those that were queued since.
@@ -264,9 +265,10 @@ export class BrokerLink {
     if (suspect) suspect.refused++;
     this.#lose();
     const isFinal = isFatal(error) || error.code === 'BREW_DEPENDENCY';
-    // An outage is reported once, and again if it turns out to be final, with the reason.
-    if (isFinal || !this.#told) this.#host.report(error);
-    this.#told = true;
+    // An outage is reported once, and again if the broker is back and says why it refuses this client, for now or for good.
+    const { says = '' } = error.details as { readonly says?: string };
+    if (isFinal || this.#told === undefined || (says && says !== this.#told)) this.#host.report(error);
+    this.#told = says || this.#told || '';
     if (isFinal) {
       this.ended = error;
       this.#refuse(error);

@@ -9,6 +9,10 @@ import { type Credentials, type Line, type LineOwner, type PageSockets, remedy, 
 const HIGH_WATER = 1024 * 1024;
 /** In a page, how often the buffer of a full socket is checked, in ms. */
 const DRAIN_POLL = 5;
+/** A message of this many bytes may be too long for a broker, which then ends the connection without saying why. */
+const LONG = 4096;
+/** It does so within this time, in ms. */
+const SUSPECTED = 1000;
 /** How long opening may take, in ms. */
 const CONNECT_TIMEOUT = 10_000;
 /** Seconds of silence after which the broker is asked for a sign of life. */
@@ -89,7 +93,7 @@ async function open(
     client.on('close', () => {
       owner.gone.removeEventListener('abort', leave);
       client.end(true);
-      if (line) line.ended(lost(url, problem));
+      if (line) line.ended(lost(url, problem, line.suspect));
       else reject(refused(url, problem));
     });
   });
@@ -102,6 +106,8 @@ class MqttLine implements Line {
   readonly #socket: WebSocket | undefined;
   /** Reject the messages that the broker has not confirmed. */
   readonly #unconfirmed = new Set<(error: PubkeeperError) => void>();
+  /** The longest message that was sent a moment ago, or the last such message. */
+  #long: { readonly length: number; readonly at: number } | undefined;
   #drained: Deferred | undefined;
   #poll: Timer | undefined;
   readonly #ended = deferred();
@@ -124,6 +130,7 @@ class MqttLine implements Line {
 
   publish(address: string, payload: Uint8Array, retain: boolean): void | Promise<void> {
     const qos = this.#qos;
+    if (payload.length >= Math.max(LONG, this.suspect ?? 0)) this.#long = { length: payload.length, at: performance.now() };
     const bytes = payload as Buffer; // MQTT.js writes whatever bytes it gets
     if (qos) {
       return new Promise((resolve, reject) => {
@@ -215,6 +222,11 @@ class MqttLine implements Line {
     this.#owner.ended(error);
   }
 
+  /** The length of a message that was sent right before, if it is so long that the broker may have ended the connection over it. */
+  get suspect(): number | undefined {
+    return this.#long && performance.now() - this.#long.at < SUSPECTED ? this.#long.length : undefined;
+  }
+
   /** How many bytes are waiting in the stream and, in a page, in its socket. */
   get #unsent(): number {
     return this.#client.stream.writableLength + (this.#socket?.bufferedAmount ?? 0);
@@ -264,5 +276,10 @@ function refused(url: string, problem: Error | undefined): PubkeeperError {
   return new PubkeeperError('CONNECT_FAILED', `Cannot connect to the MQTT broker at ${url} (${why}): ${remedy(why)}.`, { url }, problem);
 }
 
-const lost = (url: string, cause: Error | undefined): PubkeeperError =>
-  new PubkeeperError('CONNECTION_LOST', `The connection to the MQTT broker at ${url} was lost.`, { url }, cause);
+/** @param suspect the length of a message that may be the cause */
+function lost(url: string, cause: Error | undefined, suspect: number | undefined): PubkeeperError {
+  const hint = suspect
+    ? ` right after a message of ${suspect} bytes: if that happens with each such message, brew shorter ones, or raise the broker's limit, such as max_packet_size`
+    : '';
+  return new PubkeeperError('CONNECTION_LOST', `The connection to the MQTT broker at ${url} was lost${hint}.`, { url, ...(suspect && { length: suspect }) }, cause);
+}

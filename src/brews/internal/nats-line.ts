@@ -216,7 +216,7 @@ function refused(urls: readonly string[], cause: unknown): PubkeeperError {
     );
   }
   const why = cause instanceof Error && cause.message ? cause.message : 'no answer';
-  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to NATS at ${where} (${why}): ${remedy(why)}.`, { urls }, cause);
+  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to NATS at ${where} (${why}): ${remedy(why)}.`, { urls, ...(/maximum/i.test(why) && { says: why }) }, cause);
 }
 
 const lost = (server: string, cause: unknown): PubkeeperError =>
