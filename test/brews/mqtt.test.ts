@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { MqttBrew, type MqttBrewOptions } from '../../src/brews/mqtt.js';
@@ -331,8 +332,42 @@ describe('MqttBrew', () => {
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   }, 40_000);
 
+  it.skipIf(!Object.values(networkInterfaces()).flat().some((at) => at?.address === '::1')).each(['tcp', 'ws'] as const)('connects to an IPv6 address over %s', async (way) => {
+    const broker = await aedes();
+    const server = createServer((near) => {
+      const far = connect(broker.ports[way === 'tcp' ? 0 : 1], '127.0.0.1');
+      for (const socket of [near, far]) socket.on('error', () => undefined).on('close', () => (near.destroy(), far.destroy()));
+      near.pipe(far).pipe(near);
+    }).listen(0, '::1');
+    await once(server, 'listening');
+    clean.push(broker.kill, () => server.close());
+    const both = brew({ url: `${way === 'tcp' ? 'mqtt' : 'ws'}://[::1]:${(server.address() as AddressInfo).port}` });
+    const box = await pair(both.brew, both.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    expect(both.errors).toEqual([]);
+  });
+
   it('ends a dial when the page is put away, and dials again when it is back', async () => {
     await restsWhileDialling((port) => brew({ url: `mqtt://127.0.0.1:${port}` }), true, clean);
+  });
+
+  it.skipIf(!program)('has at most 8,192 unconfirmed messages with QoS 1, and sends the others in order as the broker confirms', async () => {
+    const broker = await mosquitto(program!);
+    const proxy = await FaultProxy.listen(() => broker.ports[0]);
+    clean.push(broker.kill, () => proxy.close());
+    const writer = brew({ url: `mqtt://127.0.0.1:${proxy.port}`, alternatives: [broker.tcp], qos: 1, lastValue: false });
+    const box = await pair(writer.brew, brew({ url: broker.tcp }).brew);
+    await box.say('first');
+    expect(await box.next()).toBe('first');
+    const confirm = proxy.hold(() => true);
+    const numbers = Array.from({ length: 10_000 }, (_, i) => String(i));
+    const accepted = Promise.all(numbers.map((number) => box.say(number)));
+    expect(await box.take(8192)).toEqual(numbers.slice(0, 8192));
+    expect(box.all).toHaveLength(8193);
+    confirm();
+    expect(await box.take(10_000 - 8192)).toEqual(numbers.slice(8192));
+    await accepted;
   });
 
   it('brew() rejects for a message that a broker has not confirmed when the brew is closed', async () => {

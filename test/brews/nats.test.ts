@@ -392,6 +392,7 @@ describe('NatsBrew', () => {
     [{ url: 'http://x' }],
     [{ url: 'nats://' }],
     [{ url: ['nats://a', 'ws://b'] }],
+    [{ url: ['nats://a', 'tls://b'] }],
     [{ url: 'nats://a', prefix: 'a b' }],
     [{ url: 7 as never }],
     [{ url: 'nats://a', name: 7 as never }],

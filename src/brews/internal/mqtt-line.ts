@@ -3,12 +3,18 @@ import { PubkeeperError } from '../../core/index.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
 import { cancel, type Timer, wait } from '../../core/host.js';
 import { newId } from '../../core/id.js';
-import { type Credentials, type Line, type LineOwner, type PageSockets, remedy, type Target } from './broker-line.js';
+import type { Credentials, Line, LineOwner, PageSockets, Target } from './broker-line.js';
+import { lost, refused } from './mqtt-faults.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
 /** In a page, how often the buffer of a full socket is checked, in ms. */
 const DRAIN_POLL = 5;
+/**
+ * With QoS 1, how many messages may be unconfirmed at once; further ones wait. MQTT has 65,535 numbers for them, and beyond that MQTT.js
+ * does not tell when a message is confirmed.
+ */
+const MAX_UNCONFIRMED = 8192;
 /** A message of this many bytes may be too long for a broker, which then ends the connection without saying why. */
 const LONG = 4096;
 /** It does so within this time, in ms. */
@@ -19,9 +25,6 @@ const CONNECT_TIMEOUT = 10_000;
 const KEEPALIVE = 10;
 /** How long closing may take, in ms. */
 const CLOSE_TIMEOUT = 1000;
-/** The CONNACK codes of MQTT 3.1.1 and 5 by which a broker refuses this client. */
-const REFUSED = [4, 5, 0x86, 0x87, 0x8a, 0x8c];
-
 /** The part of MQTT.js that is used here. */
 interface MqttLibrary {
   readonly default: { connect(url: string, options: IClientOptions): MqttClient };
@@ -74,6 +77,8 @@ async function open(
     queueQoSZero: false,
     connectTimeout: CONNECT_TIMEOUT,
     keepalive: KEEPALIVE,
+    // MQTT.js takes the brackets from an IPv6 address.
+    transformWsUrl: () => url,
     ...(socket && { createWebsocket: () => socket, browserBufferSize: Infinity }),
     ...(credentials?.username !== undefined && { username: credentials.username }),
     ...(credentials?.password !== undefined && { password: credentials.password }),
@@ -99,13 +104,22 @@ async function open(
   });
 }
 
+interface Message {
+  readonly address: string;
+  readonly bytes: Buffer;
+  readonly retain: boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: PubkeeperError) => void;
+}
+
 class MqttLine implements Line {
   readonly #client: MqttClient;
   readonly #owner: LineOwner;
   readonly #qos: 0 | 1;
   readonly #socket: WebSocket | undefined;
-  /** Reject the messages that the broker has not confirmed. */
-  readonly #unconfirmed = new Set<(error: PubkeeperError) => void>();
+  /** With QoS 1, the messages that the broker has not confirmed, and those that are not sent yet, the oldest first. */
+  readonly #unconfirmed = new Set<Message>();
+  readonly #waiting = new Set<Message>();
   /** The longest message that was sent a moment ago, or the last such message. */
   #long: { readonly length: number; readonly at: number } | undefined;
   #drained: Deferred | undefined;
@@ -134,14 +148,8 @@ class MqttLine implements Line {
     const bytes = payload as Buffer; // MQTT.js writes whatever bytes it gets
     if (qos) {
       return new Promise((resolve, reject) => {
-        this.#unconfirmed.add(reject);
-        this.#client.publish(address, bytes, { qos, retain }, (error) => {
-          // An error means that the connection is lost, since brokers refuse no message. MQTT.js may report it here before it tells of the
-          // connection's end, or not at all: `ended` rejects.
-          if (error) return;
-          this.#unconfirmed.delete(reject);
-          resolve();
-        });
+        this.#waiting.add({ address, bytes, retain, resolve, reject });
+        this.#send(MAX_UNCONFIRMED);
       });
     }
     this.#client.publish(address, bytes, { qos, retain });
@@ -185,6 +193,7 @@ class MqttLine implements Line {
   }
 
   close(): Promise<void> {
+    this.#send(Infinity);
     this.#over = true;
     return new Promise((resolve) => {
       const timer = wait(CLOSE_TIMEOUT, () => {
@@ -215,11 +224,29 @@ class MqttLine implements Line {
     cancel(this.#poll);
     this.#drained?.resolve();
     this.#ended.resolve();
-    for (const reject of this.#unconfirmed) reject(error);
+    for (const { reject } of [...this.#unconfirmed, ...this.#waiting]) reject(error);
     this.#unconfirmed.clear();
+    this.#waiting.clear();
     if (this.#over) return;
     this.#over = true;
     this.#owner.ended(error);
+  }
+
+  /** Sends messages that wait, until `most` are unconfirmed. */
+  #send(most: number): void {
+    for (const message of this.#waiting) {
+      if (this.#unconfirmed.size >= most) return;
+      this.#waiting.delete(message);
+      this.#unconfirmed.add(message);
+      const { address, bytes, retain, resolve } = message;
+      this.#client.publish(address, bytes, { qos: 1, retain }, (error) => {
+        // An error means that the connection is lost, since brokers refuse no message. MQTT.js may report it here before it tells of the
+        // connection's end, or not at all: `ended` rejects.
+        if (error || !this.#unconfirmed.delete(message)) return;
+        resolve();
+        this.#send(MAX_UNCONFIRMED);
+      });
+    }
   }
 
   /** The length of a message that was sent right before, if it is so long that the broker may have ended the connection over it. */
@@ -258,28 +285,4 @@ export async function loadMqtt(): Promise<MqttLibrary> {
   } catch (cause) {
     throw new PubkeeperError('BREW_DEPENDENCY', 'MqttBrew needs the package mqtt: run npm install mqtt.', { packages: ['mqtt'] }, cause);
   }
-}
-
-function refused(url: string, problem: Error | undefined): PubkeeperError {
-  const code: unknown = problem && 'code' in problem ? problem.code : undefined;
-  if (typeof code === 'number' && REFUSED.includes(code)) {
-    return new PubkeeperError(
-      'UNAUTHORIZED',
-      `The MQTT broker at ${url} refuses this client (${problem!.message}): check the brew's username and password.`,
-      { url },
-      problem,
-    );
-  }
-  // A code says more than a sentence that repeats the address, except where it is about a certificate.
-  const message = problem?.message || 'no answer';
-  const why = typeof code === 'string' && !/certificate/i.test(message) ? code : message;
-  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to the MQTT broker at ${url} (${why}): ${remedy(why)}.`, { url }, problem);
-}
-
-/** @param suspect the length of a message that may be the cause */
-function lost(url: string, cause: Error | undefined, suspect: number | undefined): PubkeeperError {
-  const hint = suspect
-    ? ` right after a message of ${suspect} bytes: if that happens with each such message, brew shorter ones, or raise the broker's limit, such as max_packet_size`
-    : '';
-  return new PubkeeperError('CONNECTION_LOST', `The connection to the MQTT broker at ${url} was lost${hint}.`, { url, ...(suspect && { length: suspect }) }, cause);
 }
