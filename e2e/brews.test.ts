@@ -15,6 +15,7 @@ import { findProgram, mosquitto, nats, type Running } from '../test/brews/proces
 import { FaultProxy } from '../test/faults/proxy.js';
 import { findChromium, launchChromium, quietArgs } from './browsers.js';
 import { describeInChromium } from './engines.js';
+import { STRICT_POLICY } from './site.js';
 
 // The brews for browsers in a browser, bundled as in an application: messages between tabs, and from Node to a tab.
 
@@ -47,6 +48,7 @@ beforeAll(async () => {
     const code = readFileSync(join(outDir, 'bundle.js'));
     http = createHttpServer((request, response) => {
       const isCode = request.url === '/bundle.js';
+      if (request.url === '/strict') response.setHeader('content-security-policy', STRICT_POLICY);
       response.setHeader('content-type', isCode ? 'text/javascript' : 'text/html');
       response.end(isCode ? code : '<!doctype html><title>brews</title>');
     });
@@ -88,7 +90,8 @@ const say = (brew: string, topic: string): string => `
   return brewer.patrons.values().next().value.brew;`;
 const all = Array.from({ length: 100 }, (_, i) => String(i));
 const gotAll = async (page: Page): Promise<unknown> => {
-  await page.waitForFunction('got.length >= 100');
+  // waitForFunction() evaluates code in the page, which a strict policy forbids.
+  await expect.poll(() => page.evaluate('got.length'), { timeout: 20_000 }).toBeGreaterThanOrEqual(100);
   return page.evaluate('got');
 };
 
@@ -244,6 +247,23 @@ describeInChromium('in Chromium', () => {
     running.push(broker);
     const node = new MqttBrew({ url: broker.tcp, alternatives: [broker.ws] });
     await withNode(await browser.newPage(), 'mqtt.one', 'new pk.MqttBrew()', node);
+  });
+
+  it.skipIf(!natsServer || !mosquittoServer)('NatsBrew and MqttBrew deliver messages to a page whose content security policy is strict, and violate nothing of it', async () => {
+    const [one, two] = [await nats(natsServer!), await mosquitto(mosquittoServer!)];
+    running.push(one, two);
+    for (const [name, inPage, inNode] of [
+      ['nats', `new pk.NatsBrew({ url: '${one.ws}' })`, new NatsBrew({ url: one.tcp, alternatives: [one.ws] })],
+      ['mqtt', `new pk.MqttBrew({ url: '${two.ws}' })`, new MqttBrew({ url: two.tcp, alternatives: [two.ws] })],
+    ] as const) {
+      const page = await browser.newPage();
+      const problems: string[] = [];
+      page.on('console', (message) => void problems.push(message.text())).on('pageerror', (error) => void problems.push(error.message));
+      await page.goto(`${origin}/strict`);
+      await withNode(page, `strict.${name}`, inPage, inNode);
+      expect(problems).toEqual([]);
+      await page.close();
+    }
   });
 
   it.skipIf(!mosquittoServer)('MqttBrew makes brew() wait in a page when more is brewed than the socket has sent, and rejects when more than 16 MiB wait', async () => {

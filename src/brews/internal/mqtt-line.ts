@@ -5,6 +5,7 @@ import { cancel, type Timer, wait } from '../../core/host.js';
 import { newId } from '../../core/id.js';
 import type { Credentials, Line, LineOwner, PageSockets, Target } from './broker-line.js';
 import { lost, refused } from './mqtt-faults.js';
+import { pageOptions } from './mqtt-page.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -79,7 +80,7 @@ async function open(
     keepalive: KEEPALIVE,
     // MQTT.js takes the brackets from an IPv6 address.
     transformWsUrl: () => url,
-    ...(socket && { createWebsocket: () => socket, browserBufferSize: Infinity }),
+    ...(socket && pageOptions(socket)),
     ...(credentials?.username !== undefined && { username: credentials.username }),
     ...(credentials?.password !== undefined && { password: credentials.password }),
   });
