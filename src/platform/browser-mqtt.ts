@@ -1,5 +1,6 @@
 import { type Line, type LineOwner, needsWebSocket, PageSockets, type Target } from '../brews/internal/broker-line.js';
-import { loadMqtt, openMqtt } from '../brews/internal/mqtt-line.js';
+import { loadMqtt } from '../brews/internal/mqtt-library.js';
+import { openMqtt } from '../brews/internal/mqtt-line.js';
 
 // MQTT in a browser; `node-mqtt.ts` beside this file has the same names. package.json chooses by export condition.
 

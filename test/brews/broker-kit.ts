@@ -191,6 +191,29 @@ export async function restsWhileDialling(rig: (port: number) => Rig, isEnded: bo
   expect([...errors, ...states]).toEqual([]);
 }
 
+/**
+ * A broker is silent, and the page wakes up: the client gives the connection up after 3 s, and goes on over a new one. A broker that answers is
+ * kept. `url` of `writer` leads through the proxy.
+ */
+export async function isChecked(writer: Rig, reader: Rig, proxy: FaultProxy): Promise<void> {
+  const box = await pair(writer.brew, reader.brew);
+  await box.say('before');
+  expect(await box.next()).toBe('before');
+  const begun = performance.now();
+  for (let i = 0; i < 3; i++) reader.brew.wake!();
+  proxy.blackhole('both');
+  for (let i = 0; i < 3; i++) writer.brew.wake!();
+  await writer.error('CONNECTION_LOST');
+  const took = performance.now() - begun;
+  expect(took).toBeGreaterThan(2900);
+  // Without a check it takes 10 s at least.
+  expect(took).toBeLessThan(9000);
+  await box.say('after');
+  expect(await box.next()).toBe('after');
+  expect(reader.errors).toEqual([]);
+  expect(proxy.dials).toHaveLength(2);
+}
+
 /** Wrong credentials are reported as refused, without being shown, and brew() is rejected then. */
 export async function isRefused(wrong: Rig, reader: Rig, sentence: RegExp): Promise<void> {
   const box = await pair(wrong.brew, reader.brew);

@@ -40,6 +40,7 @@ function made() {
     },
     unsubscribe: (address) => void said.push(`-${address}`),
     close: () => (said.push('closed'), Promise.resolve()),
+    check: () => void said.push('checked'),
     rest: () => (said.push('rested'), Promise.resolve()),
   };
   const open = async (): Promise<void> => (dials.at(-1)!.open.resolve(line), settle());
@@ -253,7 +254,7 @@ it('a link dials at once when it is woken, and closes a line that opens after th
   link.listen('a', { message: () => undefined });
   await link.close();
   await open();
-  expect(take()).toEqual(['closed']);
+  expect(take()).toEqual(['checked', 'checked', 'closed']);
   expect(thrown(() => link.publish('a', bytes('1')), 'CONNECTION_CLOSED')).toBeDefined();
 });
 

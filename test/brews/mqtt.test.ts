@@ -11,7 +11,7 @@ import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isChecked, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
 import { certificate, files, findProgram, mosquitto } from './processes.js';
 import { pair, receiver, TOPIC } from './rig.js';
 
@@ -166,6 +166,14 @@ describe.each([
     clean.push(() => proxy.close());
     const options = { url: `mqtt://127.0.0.1:${proxy.port}`, qos };
     await rests(brew(options), brew(options), () => proxy.connections);
+  });
+
+  it.skipIf(skip).each([['tcp', 0], ['tcp', 1], ['ws', 0]] as const)('gives up a silent broker over %s with QoS %i soon after the page has woken up', async (way, qos) => {
+    const broker = await serve();
+    const proxy = await FaultProxy.listen(() => broker.ports[way === 'tcp' ? 0 : 1]);
+    clean.push(() => proxy.close());
+    const far = `${way === 'tcp' ? 'mqtt' : 'ws'}://127.0.0.1:${proxy.port}`;
+    await isChecked(brew({ url: far, alternatives: [broker[way]], qos }), brew({ url: broker[way], qos }), proxy);
   });
 
   it.skipIf(skip)('reports refused credentials, does not dial again, and rejects brew()', async () => {

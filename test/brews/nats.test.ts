@@ -9,7 +9,7 @@ import { newId, PubkeeperError } from '../../src/core/index.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isChecked, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
 import { certificate, findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -118,6 +118,14 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     clean.push(() => proxy.close());
     const options = { url: `nats://127.0.0.1:${proxy.port}` };
     await rests(brew(options), brew(options), () => proxy.connections);
+  });
+
+  it.each(['tcp', 'ws'] as const)('gives up a silent server over %s soon after the page has woken up', async (way) => {
+    const server = await serve();
+    const proxy = await FaultProxy.listen(() => server.ports[way === 'tcp' ? 0 : 1]);
+    clean.push(() => proxy.close());
+    const far = `${way === 'tcp' ? 'nats' : 'ws'}://127.0.0.1:${proxy.port}`;
+    await isChecked(brew({ url: far, alternatives: [server[way]] }), brew({ url: server[way] }), proxy);
   });
 
   it('dials again when the page is back that was put away during a dial', async () => {

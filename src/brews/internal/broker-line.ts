@@ -3,6 +3,9 @@ import { type BrewHost, PubkeeperError } from '../../core/index.js';
 
 // What the brews over a broker need of its client library. The drivers implement it, so that no library's types appear here.
 
+/** How long a broker may take to answer when it is checked, in ms, if the question follows that many bytes over a slow network, of 64 bytes per ms. */
+export const patience = (unsent: number): number => 3000 + unsent / 64;
+
 /** One connection to a broker, from the moment it is open. */
 export interface Line {
   /** The longest message that the broker takes, in bytes, if it says. */
@@ -15,6 +18,8 @@ export interface Line {
   /** Resolves when the broker has confirmed the subscription: what is published to `address` from then on arrives. */
   subscribe(address: string): Promise<void>;
   unsubscribe(address: string): void;
+  /** The network may have changed: asks the broker for a sign of life, and ends the line if none comes soon. */
+  check(): void;
   /** Closes the line after what was published has left. */
   close(): Promise<void>;
   /**

@@ -126,8 +126,9 @@ export class BrokerLink {
     this.#rested = line.rest().catch(() => undefined);
   }
 
-  /** Dials now if there is no line and no dial under way. */
+  /** Checks the line, or dials now if there is none and no dial under way. */
   wake(): void {
+    this.#line?.check();
     if (this.ended || (!this.#rests && this.#timer === undefined)) return;
     this.#rests = false;
     cancel(this.#timer);

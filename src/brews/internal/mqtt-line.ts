@@ -1,10 +1,11 @@
-import type { IClientOptions, MqttClient } from 'mqtt';
+import type { MqttClient } from 'mqtt';
 import { PubkeeperError } from '../../core/index.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
-import { cancel, type Timer, wait } from '../../core/host.js';
+import { after, cancel, type Timer, wait } from '../../core/host.js';
 import { newId } from '../../core/id.js';
-import type { Credentials, Line, LineOwner, PageSockets, Target } from './broker-line.js';
+import { type Credentials, type Line, type LineOwner, type PageSockets, patience, type Target } from './broker-line.js';
 import { lost, refused } from './mqtt-faults.js';
+import { loadMqtt, type MqttLibrary } from './mqtt-library.js';
 import { pageOptions } from './mqtt-page.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
@@ -26,11 +27,6 @@ const CONNECT_TIMEOUT = 10_000;
 const KEEPALIVE = 10;
 /** How long closing may take, in ms. */
 const CLOSE_TIMEOUT = 1000;
-/** The part of MQTT.js that is used here. */
-interface MqttLibrary {
-  readonly default: { connect(url: string, options: IClientOptions): MqttClient };
-}
-
 /**
  * Connects to the first address that answers: some of those that a brewer names may not be reachable from here.
  * @param connected called with the connection as soon as it is open
@@ -125,6 +121,7 @@ class MqttLine implements Line {
   #long: { readonly length: number; readonly at: number } | undefined;
   #drained: Deferred | undefined;
   #poll: Timer | undefined;
+  #checking: Timer | undefined;
   readonly #ended = deferred();
   /**
    * The addresses whose UNSUBSCRIBE is not confirmed, each with the subscription that is to follow, if any. The broker Aedes handles
@@ -193,7 +190,21 @@ class MqttLine implements Line {
     });
   }
 
+  check(): void {
+    if (this.#over || this.#checking !== undefined) return;
+    // The end of the stream leads to `ended`.
+    this.#checking = after(patience(this.#unsent), () => void this.#client.stream.destroy());
+    this.#client.once('packetreceive', () => this.#checked());
+    this.#client.sendPing();
+  }
+
+  #checked(): void {
+    cancel(this.#checking);
+    this.#checking = undefined;
+  }
+
   close(): Promise<void> {
+    this.#checked();
     this.#send(Infinity);
     this.#over = true;
     return new Promise((resolve) => {
@@ -223,6 +234,7 @@ class MqttLine implements Line {
 
   ended(error: PubkeeperError): void {
     cancel(this.#poll);
+    this.#checked();
     this.#drained?.resolve();
     this.#ended.resolve();
     for (const { reject } of [...this.#unconfirmed, ...this.#waiting]) reject(error);
@@ -276,14 +288,5 @@ class MqttLine implements Line {
       else this.#client.stream.once('drain', over);
     }
     return this.#drained.promise;
-  }
-}
-
-/** Rejects with `BREW_DEPENDENCY` when the package is missing. */
-export async function loadMqtt(): Promise<MqttLibrary> {
-  try {
-    return await import('mqtt');
-  } catch (cause) {
-    throw new PubkeeperError('BREW_DEPENDENCY', 'MqttBrew needs the package mqtt: run npm install mqtt.', { packages: ['mqtt'] }, cause);
   }
 }

@@ -1,8 +1,8 @@
 import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/nats-core';
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { deferred } from '../../core/deferred.js';
-import { cancel, wait } from '../../core/host.js';
-import { type Line, type LineOwner, type PageSockets, remedy, type Target } from './broker-line.js';
+import { after, cancel, type Timer, wait } from '../../core/host.js';
+import { type Line, type LineOwner, type PageSockets, patience, remedy, type Target } from './broker-line.js';
 
 /** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -75,6 +75,7 @@ class NatsLine implements Line {
   #flushing: Promise<void> | undefined;
   readonly #server: string;
   readonly #sockets: PageSockets | undefined;
+  #checking: Timer | undefined;
   /** The line is being closed, or has ended. */
   #closing = false;
 
@@ -119,8 +120,23 @@ class NatsLine implements Line {
     this.#subscriptions.delete(address);
   }
 
+  check(): void {
+    if (this.#closing || this.#checking !== undefined) return;
+    this.#checking = after(patience(this.#unflushed), () => {
+      this.#end(undefined);
+      void this.#connection.close();
+    });
+    void this.#flushed().then(() => this.#checked());
+  }
+
+  #checked(): void {
+    cancel(this.#checking);
+    this.#checking = undefined;
+  }
+
   async close(): Promise<void> {
     this.#closing = true;
+    this.#checked();
     const late = deferred();
     const timer = wait(CLOSE_TIMEOUT, late.resolve);
     await Promise.race([this.#flushed(), late.promise]);
@@ -132,6 +148,7 @@ class NatsLine implements Line {
   rest(): Promise<void> {
     if (!this.#sockets) return this.close();
     this.#closing = true;
+    this.#checked();
     // The library gives the socket what was published in this tick only now, or later.
     this.#connection.flush().catch(() => undefined);
     this.#sockets.current?.close();
