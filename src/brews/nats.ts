@@ -45,7 +45,10 @@ export class NatsBrew extends BrokerBrew {
     const { name, prefix, lastValue } = readCommon('NatsBrew', '.', 'nats', 'token', options);
     if (Array.isArray(url) && !url.length) throw invalidOption('NatsBrew', 'url must be an address, or a list of them', url);
     const list = typeof url === 'string' ? [url] : (url ?? []);
+    // Servers of a list are dialled in one way: in a list that begins otherwise, tls:// would not mean TLS.
+    const mixed = (addresses: readonly string[]): boolean => new Set(addresses.map((address) => /^\w+:/.exec(address)?.[0])).size > 1;
     const { urls, credentials, advertised } = readUrls('NatsBrew', TCP, list, alternatives, options);
+    if (mixed(urls)) throw invalidOption('NatsBrew', 'url must be of one kind, with the same word before ://', urls.join(', '));
     const known = new Set<string>();
     super({
       kind: 'NatsBrew',

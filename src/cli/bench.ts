@@ -2,7 +2,7 @@ import { Brewer, Patron } from '../index.js';
 import { newId } from '../core/id.js';
 import type { ClientFlags } from './arguments.js';
 import { type BrewFlag, makeBrews } from './brews.js';
-import { makeClient } from './connect.js';
+import { isAway, makeClient } from './connect.js';
 import { ExitCode, failure } from './exit.js';
 import { Output } from './output.js';
 import { Run } from './run.js';
@@ -59,6 +59,8 @@ export async function bench(flags: BenchFlags, tell: Tell): Promise<number> {
     const [reads, writes] = await Promise.all([makeBrews([flag], true), makeBrews([flag], true)]);
     const reader = makeClient(flags, reads, run);
     const writer = makeClient(flags, writes, run);
+    // It has been reported. Without a connection all the time there is nothing to measure.
+    for (const client of [reader, writer]) client.on('error', (error) => isAway(error, flags) && run.end(ExitCode.FAILURE));
     const end = (leave = async () => void (await Promise.all([writer.disconnect(), reader.disconnect()])));
     const topic = flags.topic ?? `bench.${newId()}`;
     const patron = new Arrivals(topic, flags);

@@ -3,7 +3,7 @@ import type { Brewer } from '../index.js';
 import { watchAcceptance } from './acceptance.js';
 import type { ClientFlags } from './arguments.js';
 import { makeBrews } from './brews.js';
-import { makeClient, notInTime } from './connect.js';
+import { isAway, makeClient, notInTime } from './connect.js';
 import { ExitCode, failure, usage } from './exit.js';
 import { compactJson, inputError, openInput, readAll, readLines } from './input.js';
 import { Run } from './run.js';
@@ -21,8 +21,6 @@ const ACCEPT = 15;
 const PATIENCE = 5000;
 /** Errors that mean that a message was not sent, or did not arrive. */
 const LOST: readonly string[] = ['BREW_FAILED', 'BUFFER_FULL', 'CONNECTION_CLOSED'];
-/** Errors that mean that there is no connection. */
-const AWAY: readonly string[] = ['CONNECT_FAILED', 'CONNECTION_LOST', 'TIMEOUT'];
 
 /** `pubkeeper brew <topic> [text]` */
 export async function brew(topic: string, text: string | undefined, flags: BrewFlags, tell: Tell): Promise<number> {
@@ -41,8 +39,9 @@ export async function brew(topic: string, text: string | undefined, flags: BrewF
   let stopWatching = (): void => undefined;
   /** A broker or relay is or was away, so that what is sent waits for it. */
   let wasAway = false;
-  client.on('error', ({ code, details }) => {
-    wasAway ||= AWAY.includes(code) && !flags.server.includes(String(details['url']));
+  client.on('error', (error) => {
+    wasAway ||= isAway(error, flags);
+    const { code } = error;
     if (!LOST.includes(code)) return;
     if (isSending) isLost = true;
     // Without a local socket, the brewer is registered without its only brew, and would never be matched.

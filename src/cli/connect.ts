@@ -57,6 +57,13 @@ export function makeClient(flags: ClientFlags, brews: Brew[] | undefined, run: R
   return client;
 }
 
+/** Errors that mean that there is no connection. */
+const AWAY: readonly string[] = ['CONNECT_FAILED', 'CONNECTION_LOST', 'TIMEOUT'];
+
+/** Whether there is no connection to a relay or a broker. */
+export const isAway = ({ code, details }: PubkeeperError, { server }: ClientFlags): boolean =>
+  AWAY.includes(code) && !server.includes(String(details['url']));
+
 /** What to say when `--timeout` is over: a server that does not answer is a different problem from nobody at the other end. */
 export function notInTime({ state }: PubkeeperClient, flags: ClientFlags & { readonly timeout?: number }, otherwise: string): string {
   return state === 'connecting' ? `${placeOf(flags)} did not answer within ${flags.timeout} s: check that a Pubkeeper server runs there.` : otherwise;

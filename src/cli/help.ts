@@ -138,7 +138,7 @@ Connects a brewer and a patron, as two clients in this process, and prints for e
 --json prints {"brew", "cipher", "size", "seconds", "messagesPerSecond", "p50Ms", "p99Ms"}, one line for each --brew.
 Both ends run in one process, and the limits of the server apply (--relay-messages-per-second), so two machines may do
 better. The token must be allowed to read and write bench.**, or --topic. Exit code 124 if the two ends are not matched
-within --timeout, 1 if messages are lost.
+within --timeout, 1 if messages are lost or the relay or broker cannot be reached.
 
 ${BREWS.trim()}
 

@@ -1,5 +1,6 @@
-import { type Line, type LineOwner, needsWebSocket, type Target } from '../brews/internal/broker-line.js';
-import { loadMqtt, openMqtt } from '../brews/internal/mqtt-line.js';
+import { type Line, type LineOwner, needsWebSocket, PageSockets, type Target } from '../brews/internal/broker-line.js';
+import { loadMqtt } from '../brews/internal/mqtt-library.js';
+import { openMqtt } from '../brews/internal/mqtt-line.js';
 
 // MQTT in a browser; `node-mqtt.ts` beside this file has the same names. package.json chooses by export condition.
 
@@ -11,5 +12,5 @@ export const load = async (): Promise<void> => void (await loadMqtt());
 
 export async function dial(target: Target, owner: LineOwner, _host: unknown, qos: 0 | 1): Promise<Line> {
   needsWebSocket('MqttBrew', target.urls);
-  return openMqtt(target, owner, qos, () => undefined);
+  return openMqtt(target, owner, qos, () => undefined, new PageSockets(owner));
 }

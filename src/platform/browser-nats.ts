@@ -1,5 +1,5 @@
 import type { BrewHost } from '../core/index.js';
-import { type Line, type LineOwner, needsWebSocket, type Target } from '../brews/internal/broker-line.js';
+import { type Line, type LineOwner, needsWebSocket, PageSockets, type Target } from '../brews/internal/broker-line.js';
 import { loadNats, type NatsConnect, openNats } from '../brews/internal/nats-line.js';
 import { wholeModule } from './whole-module.js';
 
@@ -10,12 +10,19 @@ export const reachable = (_tcp: readonly string[], ws: readonly string[]): reado
 
 const PACKAGES = ['@nats-io/nats-core'];
 
-const library = async (): Promise<NatsConnect> => wholeModule(await import('@nats-io/nats-core')).wsconnect;
+const library = async () => wholeModule(await import('@nats-io/nats-core')).wsconnect;
 
 /** Rejects with `BREW_DEPENDENCY` when the package is missing. */
 export const load = async (_isWs: boolean): Promise<void> => void (await loadNats(library, PACKAGES));
 
 export async function dial(target: Target, owner: LineOwner, host: BrewHost, known: Set<string>): Promise<Line> {
   needsWebSocket('NatsBrew', target.urls);
-  return openNats(library, PACKAGES, target, owner, host, known);
+  const sockets = new PageSockets(owner);
+  // Async, so that a refusal to open a socket rejects.
+  const wsFactory = async (url: string) => ({ socket: sockets.open(url), encrypted: url.startsWith('wss:') });
+  const connect = async (): Promise<NatsConnect> => {
+    const wsconnect = await library();
+    return (options) => wsconnect({ ...options, wsFactory });
+  };
+  return openNats(connect, PACKAGES, target, owner, host, known, sockets);
 }

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { Line, LineOwner, Target } from '../brews/internal/broker-line.js';
-import { loadMqtt, openMqtt } from '../brews/internal/mqtt-line.js';
+import { loadMqtt } from '../brews/internal/mqtt-library.js';
+import { openMqtt } from '../brews/internal/mqtt-line.js';
 
 // MQTT in Node; `browser-mqtt.ts` beside this file has the same names. package.json chooses by export condition.
 

@@ -1,6 +1,7 @@
 import type { BrewHost } from '../core/index.js';
 import type { Line, LineOwner, Target } from '../brews/internal/broker-line.js';
 import { loadNats, type NatsConnect, openNats } from '../brews/internal/nats-line.js';
+import { refusalOf } from './nats-refusal.js';
 import { natsTls } from './nats-tls.js';
 import { wholeModule } from './whole-module.js';
 
@@ -23,7 +24,14 @@ const packagesFor = (isWs: boolean): string[] => ['@nats-io/nats-core', ...(isWs
 
 async function tcp(): Promise<NatsConnect> {
   const { connect } = wholeModule(await import('@nats-io/transport-node'));
-  return (options) => inTurn('tcp', () => connect({ ...options, ...(options.tls && { tls: natsTls([options.servers ?? []].flat()) }) }));
+  return async (options) => {
+    const servers = [options.servers ?? []].flat();
+    try {
+      return await inTurn('tcp', () => connect({ ...options, ...(options.tls && { tls: natsTls(servers) }) }));
+    } catch (error) {
+      throw (await refusalOf(servers[0], error)) ?? error;
+    }
+  };
 }
 
 async function webSocket(host?: BrewHost): Promise<NatsConnect> {

@@ -30,6 +30,8 @@ function made({ load = () => Promise.resolve() }: { load?: () => Promise<void> }
         subscribe: (address: string) => (said.push(`${url} +${address}`), Promise.resolve()),
         unsubscribe: (address: string) => void said.push(`${url} -${address}`),
         close: () => (said.push(`${url} closed`), Promise.resolve()),
+        check: () => void said.push(`${url} checked`),
+        rest: () => (said.push(`${url} rested`), Promise.resolve()),
       };
       return opened.promise.then(() => line);
     },

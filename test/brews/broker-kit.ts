@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, expect } from 'vitest';
 import { newId, type Brew, type PubkeeperError } from '../../src/core/index.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
@@ -143,6 +143,75 @@ export async function comesBack(name: string, writer: Rig, reader: Rig, broker: 
   await meanwhile;
   await Promise.all([writer.state(true), reader.state(true)]);
   return box;
+}
+
+/**
+ * The page of both ends is put away: their connections are closed, and none is made until they return. Then they go on, and what was brewed
+ * meanwhile is sent. Nothing is reported. `connections`: how many there are at the broker.
+ */
+export async function rests(writer: Rig, reader: Rig, connections: () => number): Promise<void> {
+  const box = await pair(writer.brew, reader.brew);
+  await box.say('before');
+  expect(await box.next()).toBe('before');
+  for (const { brew } of [writer, reader]) brew.rest!();
+  const waits = ['one', 'two'].map((text) => box.say(text));
+  const late = await pair(writer.brew, reader.brew);
+  waits.push(late.say('late'));
+  await expect.poll(connections, { timeout: 10_000 }).toBe(0);
+  for (const { brew } of [writer, reader]) brew.wake!();
+  await Promise.all(waits);
+  // The patron is told of the last one, if it is back later than its brewer.
+  for (;;) if ((await box.next()) === 'two') break;
+  expect(await late.next()).toBe('late');
+  await box.say('after');
+  expect(await box.next()).toBe('after');
+  expect(connections()).toBe(2);
+  expect([writer, reader].flatMap(({ errors, states }) => [...errors, ...states])).toEqual([]);
+}
+
+/** The page is put away while its broker does not answer: the dial ends, and the next one begins when the page returns. */
+export async function restsWhileDialling(rig: (port: number) => Rig, isEnded: boolean, clean: (() => unknown)[]): Promise<void> {
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  clean.push(() => silent.close());
+  const { brew, errors, states } = rig((silent.address() as AddressInfo).port);
+  const dialled = once(silent, 'connection') as Promise<[Socket]>;
+  await brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
+  const [socket] = await dialled;
+  socket.on('error', () => undefined).resume();
+  clean.push(() => socket.destroy());
+  const ended = once(socket, 'close');
+  brew.rest!();
+  if (isEnded) await ended;
+  const again = once(silent, 'connection') as Promise<[Socket]>;
+  brew.wake!();
+  const [next] = await again;
+  next.on('error', () => undefined).resume();
+  clean.push(() => next.destroy());
+  expect([...errors, ...states]).toEqual([]);
+}
+
+/**
+ * A broker is silent, and the page wakes up: the client gives the connection up after 3 s, and goes on over a new one. A broker that answers is
+ * kept. `url` of `writer` leads through the proxy.
+ */
+export async function isChecked(writer: Rig, reader: Rig, proxy: FaultProxy): Promise<void> {
+  const box = await pair(writer.brew, reader.brew);
+  await box.say('before');
+  expect(await box.next()).toBe('before');
+  const begun = performance.now();
+  for (let i = 0; i < 3; i++) reader.brew.wake!();
+  proxy.blackhole('both');
+  for (let i = 0; i < 3; i++) writer.brew.wake!();
+  await writer.error('CONNECTION_LOST');
+  const took = performance.now() - begun;
+  expect(took).toBeGreaterThan(2900);
+  // Without a check it takes 10 s at least.
+  expect(took).toBeLessThan(9000);
+  await box.say('after');
+  expect(await box.next()).toBe('after');
+  expect(reader.errors).toEqual([]);
+  expect(proxy.dials).toHaveLength(2);
 }
 
 /** Wrong credentials are reported as refused, without being shown, and brew() is rejected then. */

@@ -81,7 +81,9 @@ it('frames that are brewed before the broker is reached are kept until 10 s afte
           return Promise.resolve();
         },
         unsubscribe: () => undefined,
+        check: () => undefined,
         close: () => Promise.resolve(),
+        rest: () => Promise.resolve(),
       });
     },
   });

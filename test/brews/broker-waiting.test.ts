@@ -40,6 +40,8 @@ function made() {
     },
     unsubscribe: (address) => void said.push(`-${address}`),
     close: () => (said.push('closed'), Promise.resolve()),
+    check: () => void said.push('checked'),
+    rest: () => (said.push('rested'), Promise.resolve()),
   };
   const open = async (): Promise<void> => (dials.at(-1)!.open.resolve(line), settle());
   /** The broker ends the line: messages that it had not confirmed are rejected. */
@@ -177,6 +179,23 @@ it('each outage is reported once; its pairs are told after half a second that th
   expect([errors.map(({ code }) => code), states]).toEqual([['CONNECTION_LOST'], []]);
 });
 
+it('a broker that is back, and says why it refuses the client, is reported once more for each reason, and for all in the next outage', async () => {
+  const { open, lose, redial, dials, errors } = made();
+  const refuse = async (says?: string): Promise<void> => {
+    dials.at(-1)!.open.reject(new PubkeeperError('CONNECT_FAILED', says ?? 'x', says ? { says } : {}));
+    await redial();
+  };
+  await open();
+  const all = ['full', 'full', undefined, 'full', 'closed for today', 'closed for today'];
+  for (let outage = 0; outage < 2; outage++) {
+    await lose();
+    await redial();
+    for (const says of [undefined, ...all]) await refuse(says);
+    expect(errors.splice(0).map(({ message }) => message)).toEqual(['x', 'full', 'closed for today']);
+    await open();
+  }
+});
+
 it('a broker that was never reached is reported as down at once', async () => {
   const { link, dials, states } = made();
   link.use({ brewerId: 'b' });
@@ -235,7 +254,7 @@ it('a link dials at once when it is woken, and closes a line that opens after th
   link.listen('a', { message: () => undefined });
   await link.close();
   await open();
-  expect(take()).toEqual(['closed']);
+  expect(take()).toEqual(['checked', 'checked', 'closed']);
   expect(thrown(() => link.publish('a', bytes('1')), 'CONNECTION_CLOSED')).toBeDefined();
 });
 
@@ -253,9 +272,9 @@ it('a link that is closed while its broker is down rejects what waits, dials no 
 it('a link that is closed before its dial fails reports nothing, and dials no more', async () => {
   const { link, redial, dials, errors, states } = made();
   link.use({ brewerId: 'b' });
-  expect(dials[0]!.owner.isGone()).toBe(false);
+  expect(dials[0]!.owner.gone.aborted).toBe(false);
   await link.close();
-  expect(dials[0]!.owner.isGone()).toBe(true);
+  expect(dials[0]!.owner.gone.aborted).toBe(true);
   dials[0]!.open.reject(new PubkeeperError('CONNECT_FAILED', 'x'));
   await redial();
   expect([dials.length, errors, states]).toEqual([1, [], []]);
@@ -299,4 +318,95 @@ it('close() of a link waits until its line is closed, which may still send, and 
   closing.resolve();
   await closed;
   expect(vi.getTimerCount()).toBe(0);
+});
+
+it('a link that rests closes its line without a report, dials no more, and sends in order after the rest what waits, and what was not confirmed', async () => {
+  const { link, open, dials, take, taken, errors, states, redial } = made();
+  link.use({ brewerId: 'b' });
+  let losses = 0;
+  link.listen('x', { message: () => undefined, lost: () => losses++ });
+  await open();
+  void link.publish('a', bytes('1'));
+  const unconfirmed = Promise.resolve(link.publish('a', bytes('2'))).then(() => 'taken');
+  taken.shift()!.resolve();
+  await settle();
+  link.rest();
+  link.rest();
+  void link.publish('a', bytes('3'));
+  taken.shift()!.reject(lost());
+  await redial();
+  expect([take(), dials.length, losses]).toEqual([['+x', 'a 1', 'a 2', 'rested'], 1, 1]);
+  link.wake();
+  link.wake();
+  await settle();
+  expect(dials).toHaveLength(2);
+  await open();
+  expect(take()).toEqual(['+x', 'a 2', 'a 3']);
+  for (const one of taken.splice(0)) one.resolve();
+  expect([await unconfirmed, errors, states]).toEqual(['taken', [], []]);
+});
+
+it('a link that rests does not count what its line had not sent against a message', async () => {
+  const { link, open, take, taken } = made();
+  const outcome = Promise.resolve(link.publish('a', bytes('1'))).then(() => 'taken', (error: PubkeeperError) => error.code);
+  for (let i = 0; i < 4; i++) {
+    await open();
+    link.rest();
+    taken.pop()!.reject(lost());
+    await settle();
+    link.wake();
+    await settle();
+  }
+  await open();
+  taken.pop()!.resolve();
+  expect(await outcome).toBe('taken');
+  expect(take()).toHaveLength(9);
+});
+
+it('a link that rests gives up its dial: a failure is not reported, a line that opens all the same is closed, and the rest ends with a new dial', async () => {
+  const { link, dials, take, errors, states, redial, line } = made();
+  link.use({ brewerId: 'b' });
+  link.rest();
+  expect(dials[0]!.owner.gone.aborted).toBe(true);
+  link.wake();
+  link.rest();
+  dials[0]!.open.reject(new PubkeeperError('CONNECT_FAILED', 'x'));
+  dials[1]!.open.resolve(line);
+  await redial();
+  expect([take(), errors, states, dials.length]).toEqual([['closed'], [], [], 2]);
+  link.wake();
+  dials[2]!.open.resolve(line);
+  void link.publish('a', bytes('1'));
+  await settle();
+  expect(take()).toEqual(['a 1']);
+});
+
+it('a loss right before a rest is not reported as a broker that is down, and one after it is', async () => {
+  const { link, open, lose, states, redial, dials } = made();
+  link.use({ brewerId: 'b' });
+  await open();
+  await lose();
+  link.rest();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(states).toEqual([]);
+  link.wake();
+  dials.at(-1)!.open.reject(lost());
+  await redial();
+  expect(states.map(({ up }) => up)).toEqual([false]);
+});
+
+it('a link that waits for its line to end before it dials again is closed by close(), and dials no more', async () => {
+  const { link, line, open, dials } = made();
+  const ending = deferred<void>();
+  line.rest = () => ending.promise;
+  await open();
+  link.rest();
+  link.wake();
+  await settle();
+  expect(dials).toHaveLength(1);
+  const closed = link.close();
+  ending.resolve();
+  await closed;
+  await settle();
+  expect(dials).toHaveLength(1);
 });

@@ -6,7 +6,7 @@ import { dial as dialNats } from '../../src/platform/browser-nats.js';
 
 // The error of a brew in a page for a broker that it cannot reach.
 
-const owner: LineOwner = { message: () => undefined, ended: () => undefined, isGone: () => false };
+const owner: LineOwner = { message: () => undefined, ended: () => undefined, gone: new AbortController().signal };
 
 it.each([
   ['mqtt://127.0.0.1:1883', (urls: string[]) => dialMqtt({ urls, credentials: {} }, owner, undefined, 0)],

@@ -83,6 +83,39 @@ it('a joining patron goes on without an answer when more than 16 MiB of live fra
   expect(delivered).toEqual([half.length, half.length, 1]);
 });
 
+it.each([false, true])('a patron to which more than 16 MiB come before the answer still asks, and says that it has come (before the question: %s)', (isEarly) => {
+  const given: (number | string)[] = [];
+  const joining = new Joining({
+    ask: () => given.push('ask'),
+    got: () => given.push('got'),
+    deliver: (frame) => given.push(frame.length),
+    unanswered: () => given.push('unanswered'),
+    last: undefined,
+  });
+  const large = rawFrame('a', id(1), Buffer.alloc(16 * 1024 * 1024));
+  const frames = (...numbers: number[]) => numbers.map((number) => sealedFrame(Buffer.from(String(number)), { topic: 'a', brewerId: id(1), key: Buffer.alloc(32), epoch: '0011223344556677', sequence: number }));
+  const answer = (retained: boolean, more: boolean, ...numbers: number[]): void => joining.answer({ frames: frames(...numbers), retained, more, unasked: false });
+  if (!isEarly) joining.begin();
+  given.length = 0;
+  joining.live(frames(5)[0]!, false);
+  joining.live(large, false);
+  expect(given.splice(0)).toHaveLength(2);
+  if (isEarly) {
+    joining.begin();
+    expect(given.splice(0)).toEqual(['ask']);
+  }
+  const count = (): number => given.splice(0).filter((one) => typeof one === 'number').length;
+  answer(true, true, 1);
+  expect(count()).toBe(0);
+  answer(false, true, 3, 4, 5);
+  expect(count()).toBe(2);
+  expect(given).toEqual([]);
+  answer(false, false, 6);
+  expect(given.splice(0)).toEqual(['got']);
+  answer(false, false, 3);
+  expect(given).toEqual([]);
+});
+
 it('a patron that has joined delivers a last value of the broker, unless it has just come, and unasked frames as live ones', () => {
   const texts: string[] = [];
   const deliver = (frame: Uint8Array, retained: boolean): void => void texts.push(`${Buffer.from(frame.subarray(88)).toString()}${retained ? '*' : ''}`);

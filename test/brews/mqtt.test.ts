@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { MqttBrew, type MqttBrewOptions } from '../../src/brews/mqtt.js';
@@ -10,7 +11,7 @@ import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isChecked, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
 import { certificate, files, findProgram, mosquitto } from './processes.js';
 import { pair, receiver, TOPIC } from './rig.js';
 
@@ -180,6 +181,22 @@ describe.each([
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   });
 
+  it.skipIf(skip).each([0, 1] as const)('closes its connections while the page is put away, without a report, and goes on when it is back, with QoS %i', async (qos) => {
+    const broker = await serve();
+    const proxy = await FaultProxy.listen(() => broker.ports[0]);
+    clean.push(() => proxy.close());
+    const options = { url: `mqtt://127.0.0.1:${proxy.port}`, qos };
+    await rests(brew(options), brew(options), () => proxy.connections);
+  });
+
+  it.skipIf(skip).each([['tcp', 0], ['tcp', 1], ['ws', 0]] as const)('gives up a silent broker over %s with QoS %i soon after the page has woken up', async (way, qos) => {
+    const broker = await serve();
+    const proxy = await FaultProxy.listen(() => broker.ports[way === 'tcp' ? 0 : 1]);
+    clean.push(() => proxy.close());
+    const far = `${way === 'tcp' ? 'mqtt' : 'ws'}://127.0.0.1:${proxy.port}`;
+    await isChecked(brew({ url: far, alternatives: [broker[way]], qos }), brew({ url: broker[way], qos }), proxy);
+  });
+
   it.skipIf(skip)('reports refused credentials, does not dial again, and rejects brew()', async () => {
     const broker = await serve({ login: true });
     const proxy = await FaultProxy.listen(() => broker.ports[0]);
@@ -292,6 +309,26 @@ describe('MqttBrew', () => {
     expect(await box.take(2)).toEqual(['one', 'two']);
   });
 
+  it.skipIf(!program)('says what to do when the broker ends the connection over a message that it says nothing about', async () => {
+    const broker = await mosquitto(program!, { maxPacket: 10_000 });
+    clean.push(broker.kill);
+    const writer = brew({ url: broker.tcp });
+    const box = await pair(writer.brew, brew({ url: broker.tcp }).brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    await box.say('x'.repeat(20_000));
+    void box.say('y'.repeat(5000));
+    const { message, details } = await writer.error('CONNECTION_LOST');
+    expect(message).toMatch(/was lost right after a message of 20088 bytes: if that happens with each such message, brew shorter ones, or raise the broker's limit, such as max_packet_size\.$/);
+    expect(details).toMatchObject({ length: 20_088 });
+    writer.errors.length = 0;
+    await box.say('two');
+    while ((await box.next()) !== 'two');
+    await broker.kill();
+    // Nothing long was sent.
+    expect((await writer.error('CONNECTION_LOST')).message).toMatch(/ was lost\.$/);
+  });
+
   it.skipIf(!program)('carries frames at the longest addresses that it does not refuse', async () => {
     const broker = await mosquitto(program!);
     clean.push(broker.kill);
@@ -323,6 +360,58 @@ describe('MqttBrew', () => {
     expect(await box.take(4)).toEqual(['before', ...texts]);
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   }, 40_000);
+
+  it.skipIf(!Object.values(networkInterfaces()).flat().some((at) => at?.address === '::1')).each(['tcp', 'ws'] as const)('connects to an IPv6 address over %s', async (way) => {
+    const broker = await aedes();
+    const server = createServer((near) => {
+      const far = connect(broker.ports[way === 'tcp' ? 0 : 1], '127.0.0.1');
+      for (const socket of [near, far]) socket.on('error', () => undefined).on('close', () => (near.destroy(), far.destroy()));
+      near.pipe(far).pipe(near);
+    }).listen(0, '::1');
+    await once(server, 'listening');
+    clean.push(broker.kill, () => server.close());
+    const both = brew({ url: `${way === 'tcp' ? 'mqtt' : 'ws'}://[::1]:${(server.address() as AddressInfo).port}` });
+    const box = await pair(both.brew, both.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    expect(both.errors).toEqual([]);
+  });
+
+  it('ends a dial when the page is put away, and dials again when it is back', async () => {
+    await restsWhileDialling((port) => brew({ url: `mqtt://127.0.0.1:${port}` }), true, clean);
+  });
+
+  it.skipIf(!program)('has at most 8,192 unconfirmed messages with QoS 1, and sends the others in order as the broker confirms', async () => {
+    const broker = await mosquitto(program!);
+    const proxy = await FaultProxy.listen(() => broker.ports[0]);
+    clean.push(broker.kill, () => proxy.close());
+    const writer = brew({ url: `mqtt://127.0.0.1:${proxy.port}`, alternatives: [broker.tcp], qos: 1, lastValue: false });
+    const box = await pair(writer.brew, brew({ url: broker.tcp }).brew);
+    await box.say('first');
+    expect(await box.next()).toBe('first');
+    const confirm = proxy.hold(() => true);
+    const numbers = Array.from({ length: 10_000 }, (_, i) => String(i));
+    const accepted = Promise.all(numbers.map((number) => box.say(number)));
+    expect(await box.take(8192)).toEqual(numbers.slice(0, 8192));
+    expect(box.all).toHaveLength(8193);
+    confirm();
+    expect(await box.take(10_000 - 8192)).toEqual(numbers.slice(8192));
+    await accepted;
+  });
+
+  it('brew() rejects for a message that a broker has not confirmed when the brew is closed', async () => {
+    const broker = await aedes();
+    const proxy = await FaultProxy.listen(() => broker.ports[0]);
+    clean.push(broker.kill, () => proxy.close());
+    const writer = brew({ url: `mqtt://127.0.0.1:${proxy.port}`, alternatives: [broker.tcp], qos: 1 });
+    const box = await pair(writer.brew, brew({ url: broker.tcp, qos: 1 }).brew);
+    await box.say('before');
+    expect(await box.next()).toBe('before');
+    proxy.blackhole('both');
+    const unconfirmed = rejected(Promise.resolve(box.say('unconfirmed')), 'CONNECTION_LOST');
+    await writer.brew.close();
+    await unconfirmed;
+  });
 
   it('close() drops the connection to a broker that has stopped answering', async () => {
     const silent = createServer((socket) => socket.once('data', () => socket.write(Uint8Array.of(0x20, 2, 0, 0)))); // CONNACK

@@ -9,7 +9,7 @@ import { newId, PubkeeperError } from '../../src/core/index.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isChecked, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
 import { certificate, findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -112,6 +112,60 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
   });
 
+  it('closes its connections while the page is put away, without a report, and goes on when it is back', async () => {
+    const server = await serve();
+    const proxy = await FaultProxy.listen(() => server.ports[0]);
+    clean.push(() => proxy.close());
+    const options = { url: `nats://127.0.0.1:${proxy.port}` };
+    await rests(brew(options), brew(options), () => proxy.connections);
+  });
+
+  it.each(['tcp', 'ws'] as const)('gives up a silent server over %s soon after the page has woken up', async (way) => {
+    const server = await serve();
+    const proxy = await FaultProxy.listen(() => server.ports[way === 'tcp' ? 0 : 1]);
+    clean.push(() => proxy.close());
+    const far = `${way === 'tcp' ? 'nats' : 'ws'}://127.0.0.1:${proxy.port}`;
+    await isChecked(brew({ url: far, alternatives: [server[way]] }), brew({ url: server[way] }), proxy);
+  });
+
+  it('dials again when the page is back that was put away during a dial', async () => {
+    await restsWhileDialling((port) => brew({ url: `nats://127.0.0.1:${port}` }), false, clean);
+  });
+
+  it('a patron to which more than 16 MiB come before its question has arrived tells the brewer that it has come', async () => {
+    const server = await serve();
+    const proxy = await FaultProxy.listen(() => server.ports[0]);
+    clean.push(() => proxy.close());
+    const far = `nats://127.0.0.1:${proxy.port}`;
+    const [writer, other, late] = [brew({ url: server.tcp, alternatives: [far] }), brew({ url: server.tcp }), brew({ url: far })];
+    const box = await pair(writer.brew, other.brew);
+    await box.say('first');
+    expect(await box.next()).toBe('first');
+    // What the late patron's client sends after its subscriptions waits in the proxy.
+    let sent = '';
+    const isHeld = new Promise<void>((resolve) => {
+      proxy.sent = (bytes) => {
+        const before = sent;
+        sent += bytes.toString('latin1');
+        if (/SUB \S+ \d+\r\n[^]*PING/.test(sent) && !/SUB \S+ \d+\r\n[^]*PING/.test(before)) resolve(void proxy.hold(() => true, 'up'));
+      };
+    });
+    const joined = await pair(writer.brew, late.brew, box.brewerId);
+    await isHeld;
+    const text = 'x'.repeat(900 * 1024);
+    for (let i = 0; i < 20; i++) {
+      await box.say(text);
+      await box.next();
+    }
+    // The patron goes on with what it has, and then with what it gets.
+    await joined.take(20);
+    proxy.letGo();
+    await expect.poll(() => sent, { timeout: 10_000 }).toContain(`${joined.patronId}+`);
+    await box.say('last');
+    expect(await joined.next()).toBe('last');
+    expect([writer, late].flatMap(({ errors }) => errors)).toEqual([]);
+  });
+
   it('keeps no connection in memory that has ended', async () => {
     const server = await serve();
     for (let i = 0; i < 5; i++) {
@@ -209,6 +263,21 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     const port = await freePort();
     await isDialledOn(brew({ url: `nats://127.0.0.1:${port}` }), port, clean);
     expect(proxy.dials).toHaveLength(2); // one for the brewer and one for the patron
+  });
+
+  it.each(['tcp', 'ws'] as const)('says over %s what to do when the server has too many connections, and connects when there is room', async (way) => {
+    const server = await serve({ maxConnections: 1 });
+    const [first, second] = [brew({ url: server[way] }), brew({ url: server[way] })];
+    const box = await pair(first.brew, first.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    const { brewerId } = await pair(second.brew, second.brew);
+    const { message } = await second.error('CONNECT_FAILED');
+    expect(message).toMatch(/^Cannot connect to NATS at \S+ \(maximum connections exceeded\): close other connections to it, or raise its limit, such as max_connections\.$/);
+    await first.brew.close();
+    await second.brew.brew(brewerId, rawFrame(TOPIC, brewerId, 'two'));
+    await second.state(true);
+    expect(second.errors).toHaveLength(1);
   });
 
   it('reports refused credentials also after it has reported that the connection was lost', async () => {
@@ -331,6 +400,7 @@ describe('NatsBrew', () => {
     [{ url: 'http://x' }],
     [{ url: 'nats://' }],
     [{ url: ['nats://a', 'ws://b'] }],
+    [{ url: ['nats://a', 'tls://b'] }],
     [{ url: 'nats://a', prefix: 'a b' }],
     [{ url: 7 as never }],
     [{ url: 'nats://a', name: 7 as never }],

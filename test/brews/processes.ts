@@ -110,6 +110,8 @@ export async function mosquitto(program: string, options: MosquittoOptions = {})
 export interface NatsOptions {
   readonly tcp?: number;
   readonly ws?: number;
+  /** How many clients may be connected. */
+  readonly maxConnections?: number;
   /** In bytes; default 1 MiB, as nats-server has it. */
   readonly maxPayload?: number;
   /** `timeout`: how long the client may take to send its credentials, in seconds. `publish`: the only subjects that it may publish to. */
@@ -120,10 +122,11 @@ export interface NatsOptions {
 }
 
 export async function nats(program: string, options: NatsOptions = {}): Promise<Running & { tcp: string; ws: string; ports: [number, number] }> {
-  const { tcp = await freePort(), ws = await freePort(), user, cluster, maxPayload, tls } = options;
+  const { tcp = await freePort(), ws = await freePort(), user, cluster, maxConnections, maxPayload, tls } = options;
   const routes = cluster?.routes.map((port) => `nats://127.0.0.1:${port}`).join(', ');
   const config = [
     `listen: 127.0.0.1:${tcp}`,
+    ...(maxConnections === undefined ? [] : [`max_connections: ${maxConnections}`]),
     ...(maxPayload === undefined ? [] : [`max_payload: ${maxPayload}`]),
     tls ? `tls { cert_file: "${tls.cert}", key_file: "${tls.key}" }` : '',
     `websocket { listen: "127.0.0.1:${ws}", no_tls: true }`,

@@ -73,6 +73,7 @@ export class BrokerBrew implements Brew {
   readonly #routes = new Map<string, BrokerRoute>();
   #host: BrewHost | undefined;
   #isLoaded = false;
+  #rests = false;
 
   protected constructor(way: BrokerWay) {
     this.#way = way;
@@ -175,7 +176,14 @@ export class BrokerBrew implements Brew {
     for (const { link } of this.#links.values()) link.forgetPair(scope);
   }
 
+  /** Closes all connections without a report: an open one would keep the page out of the back/forward cache, or be cut there. */
+  rest(): void {
+    this.#rests = true;
+    for (const { link } of this.#links.values()) link.rest();
+  }
+
   wake(): void {
+    this.#rests = false;
     for (const { link } of this.#links.values()) link.wake();
   }
 
@@ -183,7 +191,7 @@ export class BrokerBrew implements Brew {
     for (const id of this.#outlets.keys()) this.endBrewer(id);
     for (const route of this.#routes.values()) route.stop();
     this.#routes.clear();
-    this.#isLoaded = false;
+    this.#isLoaded = this.#rests = false;
     const links = [...this.#links.values()];
     this.#links.clear();
     await Promise.all(links.map((pooled) => (cancel(pooled.idle), pooled.link.close())));
@@ -259,6 +267,7 @@ export class BrokerBrew implements Brew {
     let pooled = this.#links.get(key);
     if (!pooled) {
       const link = new BrokerLink(this.name, target, this.#way.dial, this.#host!);
+      if (this.#rests) link.rest();
       this.#links.set(key, (pooled = { key, isOwn: !!target.credentials, link, users: 0, idle: undefined }));
     }
     cancel(pooled.idle);

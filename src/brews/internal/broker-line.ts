@@ -1,6 +1,10 @@
+import { cancel, wait } from '../../core/host.js';
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 
 // What the brews over a broker need of its client library. The drivers implement it, so that no library's types appear here.
+
+/** How long a broker may take to answer when it is checked, in ms, if the question follows that many bytes over a slow network, of 64 bytes per ms. */
+export const patience = (unsent: number): number => 3000 + unsent / 64;
 
 /** One connection to a broker, from the moment it is open. */
 export interface Line {
@@ -14,8 +18,15 @@ export interface Line {
   /** Resolves when the broker has confirmed the subscription: what is published to `address` from then on arrives. */
   subscribe(address: string): Promise<void>;
   unsubscribe(address: string): void;
+  /** The network may have changed: asks the broker for a sign of life, and ends the line if none comes soon. */
+  check(): void;
   /** Closes the line after what was published has left. */
   close(): Promise<void>;
+  /**
+   * Closes the line because the page is put away. A page runs nothing after that, so there the socket has all that was published and is
+   * closed before this returns. Messages that the broker has not confirmed are rejected, to be sent over the next line.
+   */
+  rest(): Promise<void>;
 }
 
 /** What a line needs of its owner. */
@@ -24,8 +35,8 @@ export interface LineOwner {
   message(address: string, payload: Uint8Array, retained: boolean): void;
   /** The line has ended, but not by `close`. Called at most once. */
   ended(error: PubkeeperError): void;
-  /** Whether the owner needs no line any more. */
-  isGone(): boolean;
+  /** Aborted when the owner does not need the line any more that is being opened. */
+  readonly gone: AbortSignal;
 }
 
 /** Where to connect: the addresses of one broker or of one cluster, and the credentials for it. */
@@ -47,9 +58,43 @@ export interface Credentials {
  */
 export type Dial = (target: Target, owner: LineOwner, host: BrewHost) => Promise<Line>;
 
+/**
+ * The WebSockets by which a library opens one line in a page. The libraries close a socket only some ticks after they were asked to,
+ * when a page that is put away is frozen already.
+ */
+export class PageSockets {
+  /** The last one that was opened. */
+  current: WebSocket | undefined;
+  readonly #gone: AbortSignal;
+
+  constructor({ gone }: LineOwner) {
+    this.#gone = gone;
+    gone.addEventListener('abort', () => this.current?.close());
+  }
+
+  /** Throws when the line is not needed any more: a library may go on to the next address. */
+  open(url: string, protocols?: string): WebSocket {
+    this.#gone.throwIfAborted();
+    return (this.current = new WebSocket(url, protocols));
+  }
+
+  /** Resolves to a socket when it is open; rejects when it could not be opened, at the latest after `ms` milliseconds. */
+  opened(url: string, protocols: string, ms: number): Promise<WebSocket> {
+    return new Promise((resolve, reject) => {
+      const socket = this.open(url, protocols);
+      const timer = wait(ms, () => socket.close());
+      socket.onopen = () => (cancel(timer), resolve(socket));
+      // Pages are not told why.
+      socket.onclose = () => (cancel(timer), reject(new Error('no answer')));
+    });
+  }
+}
+
 /** What to do about a broker that cannot be reached, depending on the reason that the library gives. */
 export const remedy = (why: string): string =>
-  /altname/i.test(why)
+  /maximum .*connections/i.test(why)
+    ? 'close other connections to it, or raise its limit, such as max_connections'
+    : /altname/i.test(why)
     ? 'name it as its certificate does, and begin the address with the word for TLS'
     : /certificate/i.test(why)
     ? 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'

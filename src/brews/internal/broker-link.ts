@@ -4,11 +4,10 @@ import { type BrewHost, type BrewScope, PubkeeperError } from '../../core/index.
 import { backoff, isFatal } from '../../core/reconnect.js';
 import type { Dial, Line, Target } from './broker-line.js';
 import { Outage } from './outage.js';
+import { type Item, MAX_REFUSED, type Queued, refused } from './unconfirmed.js';
 
 /** How many bytes may wait for a connection, or for the broker to take them. */
 const MAX_BUFFERED = 16 * 1024 * 1024;
-/** If this many connections in a row end while the same message is the first unconfirmed one, that message is given up as the cause. */
-const MAX_REFUSED = 3;
 
 /** Receives the messages of an address, and hears of its subscription. */
 export interface Listener {
@@ -19,21 +18,6 @@ export interface Listener {
   confirmed?(): void;
   /** The connection has been lost, or could not be made. */
   lost?(): void;
-}
-
-interface Item {
-  /** Numbers the messages in the order in which they were published. */
-  readonly serial: number;
-  readonly address: string;
-  readonly payload: Uint8Array;
-  readonly retain: boolean;
-  /** How many connections have ended while this was the first message that the broker had not confirmed. */
-  refused: number;
-}
-
-interface Queued extends Item {
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /** The connection to one broker, shared by all brewers and patrons of a client that use it. Reconnects by itself. */
@@ -52,8 +36,14 @@ export class BrokerLink {
   #attempts = 0;
   #timer: Timer | undefined;
   #stable: Timer | undefined;
-  #told = false;
+  /** Why the broker cannot be reached, as far as it says so and that was reported in this outage; undefined if nothing was reported. */
+  #told: string | undefined;
   #wasUp = false;
+  /** Ends the dial that is under way. */
+  #dialling: AbortController | undefined;
+  #rests = false;
+  /** The line that was closed for a rest has ended, and what it had not sent waits for the next one. */
+  #rested: Promise<void> | undefined;
   /** Why the link has ended for good. */
   ended: PubkeeperError | undefined;
 
@@ -124,8 +114,23 @@ export class BrokerLink {
     }
   }
 
+  /** Closes the line until `wake`, which is no fault and is not reported. What is published meanwhile waits. */
+  rest(): void {
+    if (this.ended) return;
+    this.#rests = true;
+    this.#stop();
+    this.#outage.rest();
+    const line = this.#line;
+    if (!line) return;
+    this.#lose();
+    this.#rested = line.rest().catch(() => undefined);
+  }
+
+  /** Checks the line, or dials now if there is none and no dial under way. */
   wake(): void {
-    if (this.#timer === undefined) return;
+    this.#line?.check();
+    if (this.ended || (!this.#rests && this.#timer === undefined)) return;
+    this.#rests = false;
     cancel(this.#timer);
     void this.#open();
   }
@@ -134,23 +139,32 @@ export class BrokerLink {
   async close(): Promise<void> {
     const closed = new PubkeeperError('CONNECTION_CLOSED', `The connection to ${this.#name} was closed.`);
     this.ended ??= closed;
-    cancel(this.#timer);
-    cancel(this.#stable);
+    this.#stop();
     this.#outage.end(closed);
     this.#refuse(this.ended);
-    // A line that is still being opened is closed as soon as it is open; do not wait for that.
     const line = this.#line;
     this.#line = undefined;
-    await line?.close();
+    await (line?.close() ?? this.#rested);
   }
 
   get #name(): string {
     return this.#target.urls.join(', ');
   }
 
+  /** Ends the timers, and the dial that is under way. A line that opens all the same is closed then; nobody waits for that. */
+  #stop(): void {
+    cancel(this.#timer);
+    cancel(this.#stable);
+    this.#timer = undefined;
+    this.#dialling?.abort();
+  }
+
   /** Never rejects. */
   async #open(): Promise<void> {
     this.#timer = undefined;
+    const { signal: gone } = (this.#dialling = new AbortController());
+    if (this.#rested) await this.#rested;
+    if (gone.aborted) return;
     let early: PubkeeperError | undefined;
     let line: Line | undefined;
     try {
@@ -162,23 +176,24 @@ export class BrokerLink {
             if (line && this.#line === line) this.#down(error);
             else early = error;
           },
-          isGone: () => this.ended !== undefined,
+          gone,
         },
         this.#host,
       );
       if (early) throw early;
     } catch (error) {
-      if (!this.ended) this.#down(asPubkeeperError(error, 'CONNECT_FAILED', `Cannot connect to ${this.#name}.`));
+      if (!gone.aborted) this.#down(asPubkeeperError(error, 'CONNECT_FAILED', `Cannot connect to ${this.#name}.`));
       return;
     }
-    if (this.ended) return void (await line.close().catch(() => undefined));
+    if (gone.aborted) return void (await line.close().catch(() => undefined));
     this.#up(line);
   }
 
   #up(line: Line): void {
     this.#line = line;
+    this.#dialling = undefined;
     this.#wasUp = true;
-    this.#told = false;
+    this.#told = undefined;
     this.#stable = wait(this.#host.reconnect.stableMs, () => (this.#attempts = 0));
     for (const [address, listener] of this.#listeners) this.#subscribe(line, address, listener);
     // Messages that were in transit when the last line ended are older than those that were queued since.
@@ -235,20 +250,26 @@ export class BrokerLink {
     );
   }
 
-  #down(error: PubkeeperError): void {
+  /** The line has ended. What the broker has not confirmed is rejected, and waits for the next line then. */
+  #lose(): void {
     this.#line = undefined;
+    cancel(this.#stable);
     for (const listener of this.#listeners.values()) listener.lost?.();
+    this.#unconfirmed.clear();
+    this.#waitingBytes = this.#queue.reduce((sum, { payload }) => sum + payload.length, 0);
+  }
+
+  #down(error: PubkeeperError): void {
     // A broker ends the connection over a message that it does not take, such as one that is too long. If that were sent again for ever,
     // it would block all messages behind it.
     const [suspect] = this.#unconfirmed;
     if (suspect) suspect.refused++;
-    this.#unconfirmed.clear();
-    this.#waitingBytes = this.#queue.reduce((sum, { payload }) => sum + payload.length, 0);
-    cancel(this.#stable);
+    this.#lose();
     const isFinal = isFatal(error) || error.code === 'BREW_DEPENDENCY';
-    // An outage is reported once, and again if it turns out to be final, with the reason.
-    if (isFinal || !this.#told) this.#host.report(error);
-    this.#told = true;
+    // An outage is reported once, and again if the broker is back and says why it refuses this client, for now or for good.
+    const { says = '' } = error.details as { readonly says?: string };
+    if (isFinal || this.#told === undefined || (says && says !== this.#told)) this.#host.report(error);
+    this.#told = says || this.#told || '';
     if (isFinal) {
       this.ended = error;
       this.#refuse(error);
@@ -267,10 +288,3 @@ export class BrokerLink {
 }
 
 const full = (name: string): PubkeeperError => bufferFull(name, { limit: MAX_BUFFERED });
-
-const refused = (name: string, length: number): PubkeeperError =>
-  new PubkeeperError(
-    'BREW_FAILED',
-    `${name} ended the connection ${MAX_REFUSED} times over a message of ${length} bytes, which is given up: brew shorter ones, or raise the broker's limit.`,
-    { length },
-  );

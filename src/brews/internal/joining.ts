@@ -55,6 +55,8 @@ export class Joining {
   #timer: Timer | undefined;
   #over = false;
   #flows = false;
+  /** The brewer has answered, or is not asked any more. Frames may flow before that, if too many are held back. */
+  #settled = false;
   #last: Uint8Array | undefined;
   /** The first frame that was delivered when frames began to flow, or after. */
   #first: Uint8Array | undefined;
@@ -76,7 +78,7 @@ export class Joining {
    * @param took how long the confirmation took, in ms: an answer takes as long, and asking again in the meantime would delay it further
    */
   begin(took = 0): void {
-    if (this.#over || this.#flows || this.#timer !== undefined) return;
+    if (this.#over || this.#settled || this.#timer !== undefined) return;
     this.#ask(WAITS.map((ms) => Math.max(ms, Math.min(took, LONGEST))));
   }
 
@@ -88,13 +90,15 @@ export class Joining {
     }
     this.#held.push({ frame, retained });
     this.#bytes += frame.length;
-    if (this.#bytes > MAX_HELD) this.flow();
+    // Asks on: the brewer waits until the patron says that it has come.
+    if (this.#bytes > MAX_HELD) this.#flow();
   }
 
   answer({ frames, retained, more, unasked }: Answered): void {
     if (this.#flows) {
-      // Any other answer is to a question that was asked more than once.
       if (unasked) this.#catchUp(frames, more);
+      // Any other answer is to a question that was asked more than once.
+      else if (!this.#settled) this.#late(frames, retained, more);
       return;
     }
     for (const frame of frames) {
@@ -138,9 +142,24 @@ export class Joining {
     this.#say();
   }
 
+  /** The answer comes after frames have begun to flow: it may have older ones, such as those of another brew. Without sequences, none can be told. */
+  #late(frames: readonly Uint8Array[], retained: boolean, more: boolean): void {
+    const first = sequenceOf(this.#first);
+    for (const frame of frames) if (!retained && sequenceOf(frame) < first) this.#deliver(frame, false);
+    if (!more) this.#finish(true);
+  }
+
   #finish(answered: boolean): void {
-    if (this.#over || this.#flows) return;
+    if (this.#over || this.#settled) return;
+    this.#settled = true;
     cancel(this.#timer);
+    if (!this.#flows) this.#flow(answered ? undefined : this.#options.unanswered);
+    if (answered) this.#say();
+  }
+
+  /** @param first called before anything is delivered */
+  #flow(first?: () => void): void {
+    if (this.#over) return;
     const live = this.#held.filter(({ retained }) => !retained);
     const answer = missing(this.#answer, live);
     // The broker's last value may be newer than live frames that are still to come: use it only if there is nothing else.
@@ -151,10 +170,9 @@ export class Joining {
     let seen = this.#last ? all.length - 1 : -1;
     while (seen >= 0 && !sameBytes(all[seen]!.frame, this.#last!)) seen--;
     this.#flows = true;
-    if (!answered) this.#options.unanswered?.();
+    first?.();
     this.#first = all[seen + 1]?.frame;
     for (const { frame, retained } of all.slice(seen + 1)) this.#deliver(frame, retained);
-    if (answered) this.#say();
   }
 
   #say(): void {
@@ -185,7 +203,10 @@ function missing(answer: readonly Held[], live: readonly Held[]): readonly Held[
   return answer.filter((held) => !live.some((other) => isSame(other, held)));
 }
 
+/** NaN for a frame without a sequence. */
+const sequenceOf = (frame: Uint8Array | undefined): number => (frame && readSeal(frame)?.sequence) ?? NaN;
+
 const bySequence = ({ frame: a }: Held, { frame: b }: Held): number => {
-  const order = (readSeal(a)?.sequence ?? NaN) - (readSeal(b)?.sequence ?? NaN);
+  const order = sequenceOf(a) - sequenceOf(b);
   return order || 0; // a frame without a sequence stays where it is
 };

@@ -1,55 +1,70 @@
-import type { IClientOptions, MqttClient } from 'mqtt';
+import type { MqttClient } from 'mqtt';
 import { PubkeeperError } from '../../core/index.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
-import { cancel, wait } from '../../core/host.js';
+import { after, cancel, type Timer, wait } from '../../core/host.js';
 import { newId } from '../../core/id.js';
-import { type Credentials, type Line, type LineOwner, remedy, type Target } from './broker-line.js';
+import { type Credentials, type Line, type LineOwner, type PageSockets, patience, type Target } from './broker-line.js';
+import { lost, refused } from './mqtt-faults.js';
+import { loadMqtt, type MqttLibrary } from './mqtt-library.js';
+import { pageOptions } from './mqtt-page.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
+/** In a page, how often the buffer of a full socket is checked, in ms. */
+const DRAIN_POLL = 5;
+/**
+ * With QoS 1, how many messages may be unconfirmed at once; further ones wait. MQTT has 65,535 numbers for them, and beyond that MQTT.js
+ * does not tell when a message is confirmed.
+ */
+const MAX_UNCONFIRMED = 8192;
+/** A message of this many bytes may be too long for a broker, which then ends the connection without saying why. */
+const LONG = 4096;
+/** It does so within this time, in ms. */
+const SUSPECTED = 1000;
 /** How long opening may take, in ms. */
 const CONNECT_TIMEOUT = 10_000;
 /** Seconds of silence after which the broker is asked for a sign of life. */
 const KEEPALIVE = 10;
 /** How long closing may take, in ms. */
 const CLOSE_TIMEOUT = 1000;
-/** The CONNACK codes of MQTT 3.1.1 and 5 by which a broker refuses this client. */
-const REFUSED = [4, 5, 0x86, 0x87, 0x8a, 0x8c];
-
-/** The part of MQTT.js that is used here. */
-interface MqttLibrary {
-  readonly default: { connect(url: string, options: IClientOptions): MqttClient };
-}
-
-/** Connects to the first address that answers: some of those that a brewer names may not be reachable from here. */
+/**
+ * Connects to the first address that answers: some of those that a brewer names may not be reachable from here.
+ * @param connected called with the connection as soon as it is open
+ * @param sockets in a page, opens its WebSockets
+ */
 export async function openMqtt(
   { urls, credentials }: Target,
   owner: LineOwner,
   qos: 0 | 1,
   connected: (client: MqttClient) => void,
+  sockets?: PageSockets,
 ): Promise<Line> {
   const { connect } = (await loadMqtt()).default;
   let problem: unknown;
   for (const url of urls) {
     try {
-      return await open(connect, url, credentials, owner, qos, connected);
+      return await open(connect, url, credentials, owner, qos, connected, sockets);
     } catch (error) {
       problem = error;
     }
-    if (owner.isGone()) break;
+    if (owner.gone.aborted) break;
   }
   throw problem;
 }
 
 /** Connects, with everything off by which MQTT.js would reconnect by itself: that is the task of `BrokerLink`. */
-function open(
+async function open(
   connect: MqttLibrary['default']['connect'],
   url: string,
   credentials: Credentials | undefined,
   owner: LineOwner,
   qos: 0 | 1,
   connected: (client: MqttClient) => void,
+  sockets: PageSockets | undefined,
 ): Promise<Line> {
+  // In a page, MQTT.js gives to a socket that is open what it writes at once, and keeps back what it writes to others.
+  const socket = await sockets?.opened(url, 'mqtt', CONNECT_TIMEOUT).catch((error: Error) => Promise.reject(refused(url, error)));
+  owner.gone.throwIfAborted();
   const client = connect(url, {
     clientId: `pubkeeper-${newId().slice(0, 12)}`, // 3.1.1 brokers need accept no more than 23 characters
     protocolVersion: 4,
@@ -59,6 +74,9 @@ function open(
     queueQoSZero: false,
     connectTimeout: CONNECT_TIMEOUT,
     keepalive: KEEPALIVE,
+    // MQTT.js takes the brackets from an IPv6 address.
+    transformWsUrl: () => url,
+    ...(socket && pageOptions(socket)),
     ...(credentials?.username !== undefined && { username: credentials.username }),
     ...(credentials?.password !== undefined && { password: credentials.password }),
   });
@@ -67,23 +85,43 @@ function open(
     let line: MqttLine | undefined;
     // Never removed: an 'error' event without a listener ends a Node process.
     client.on('error', (error) => (problem = error));
+    const leave = (): void => void client.end(true);
+    owner.gone.addEventListener('abort', leave);
     client.on('connect', () => {
+      owner.gone.removeEventListener('abort', leave);
       connected(client);
-      resolve((line = new MqttLine(client, owner, qos)));
+      resolve((line = new MqttLine(client, owner, qos, socket)));
     });
     client.on('close', () => {
+      owner.gone.removeEventListener('abort', leave);
       client.end(true);
-      if (line) line.ended(lost(url, problem));
+      if (line) line.ended(lost(url, problem, line.suspect));
       else reject(refused(url, problem));
     });
   });
+}
+
+interface Message {
+  readonly address: string;
+  readonly bytes: Buffer;
+  readonly retain: boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: PubkeeperError) => void;
 }
 
 class MqttLine implements Line {
   readonly #client: MqttClient;
   readonly #owner: LineOwner;
   readonly #qos: 0 | 1;
+  readonly #socket: WebSocket | undefined;
+  /** With QoS 1, the messages that the broker has not confirmed, and those that are not sent yet, the oldest first. */
+  readonly #unconfirmed = new Set<Message>();
+  readonly #waiting = new Set<Message>();
+  /** The longest message that was sent a moment ago, or the last such message. */
+  #long: { readonly length: number; readonly at: number } | undefined;
   #drained: Deferred | undefined;
+  #poll: Timer | undefined;
+  #checking: Timer | undefined;
   readonly #ended = deferred();
   /**
    * The addresses whose UNSUBSCRIBE is not confirmed, each with the subscription that is to follow, if any. The broker Aedes handles
@@ -92,8 +130,9 @@ class MqttLine implements Line {
   readonly #leaving = new Map<string, { begin(): void; instead(): void } | undefined>();
   #over = false;
 
-  constructor(client: MqttClient, owner: LineOwner, qos: 0 | 1) {
+  constructor(client: MqttClient, owner: LineOwner, qos: 0 | 1, socket: WebSocket | undefined) {
     this.#client = client;
+    this.#socket = socket;
     this.#owner = owner;
     this.#qos = qos;
     client.on('message', (topic, payload, { retain }) => {
@@ -103,16 +142,16 @@ class MqttLine implements Line {
 
   publish(address: string, payload: Uint8Array, retain: boolean): void | Promise<void> {
     const qos = this.#qos;
+    if (payload.length >= Math.max(LONG, this.suspect ?? 0)) this.#long = { length: payload.length, at: performance.now() };
     const bytes = payload as Buffer; // MQTT.js writes whatever bytes it gets
     if (qos) {
       return new Promise((resolve, reject) => {
-        // An error means that the connection is lost, since brokers refuse no message. When the keepalive has failed, MQTT.js reports it here
-        // before it tells of the connection's end: wait for that.
-        this.#client.publish(address, bytes, { qos, retain }, (error) => (error ? void this.#ended.promise.then(() => reject(error)) : resolve()));
+        this.#waiting.add({ address, bytes, retain, resolve, reject });
+        this.#send(MAX_UNCONFIRMED);
       });
     }
     this.#client.publish(address, bytes, { qos, retain });
-    return this.#client.stream.writableLength > HIGH_WATER ? this.#drain() : undefined;
+    return this.#unsent > HIGH_WATER ? this.#drain() : undefined;
   }
 
   subscribe(address: string): Promise<void> {
@@ -151,7 +190,22 @@ class MqttLine implements Line {
     });
   }
 
+  check(): void {
+    if (this.#over || this.#checking !== undefined) return;
+    // The end of the stream leads to `ended`.
+    this.#checking = after(patience(this.#unsent), () => void this.#client.stream.destroy());
+    this.#client.once('packetreceive', () => this.#checked());
+    this.#client.sendPing();
+  }
+
+  #checked(): void {
+    cancel(this.#checking);
+    this.#checking = undefined;
+  }
+
   close(): Promise<void> {
+    this.#checked();
+    this.#send(Infinity);
     this.#over = true;
     return new Promise((resolve) => {
       const timer = wait(CLOSE_TIMEOUT, () => {
@@ -166,50 +220,73 @@ class MqttLine implements Line {
     });
   }
 
+  rest(): Promise<void> {
+    if (!this.#socket) return this.close();
+    this.#over = true;
+    // MQTT.js gives the socket what was published in this tick only now, or later.
+    const { stream } = this.#client;
+    while (stream.writableCorked) stream.uncork();
+    this.#socket.close();
+    this.#client.end(true);
+    this.ended(new PubkeeperError('CONNECTION_LOST', 'The page was put away.'));
+    return Promise.resolve();
+  }
+
   ended(error: PubkeeperError): void {
+    cancel(this.#poll);
+    this.#checked();
     this.#drained?.resolve();
     this.#ended.resolve();
+    for (const { reject } of [...this.#unconfirmed, ...this.#waiting]) reject(error);
+    this.#unconfirmed.clear();
+    this.#waiting.clear();
     if (this.#over) return;
     this.#over = true;
     this.#owner.ended(error);
   }
 
+  /** Sends messages that wait, until `most` are unconfirmed. */
+  #send(most: number): void {
+    for (const message of this.#waiting) {
+      if (this.#unconfirmed.size >= most) return;
+      this.#waiting.delete(message);
+      this.#unconfirmed.add(message);
+      const { address, bytes, retain, resolve } = message;
+      this.#client.publish(address, bytes, { qos: 1, retain }, (error) => {
+        // An error means that the connection is lost, since brokers refuse no message. MQTT.js may report it here before it tells of the
+        // connection's end, or not at all: `ended` rejects.
+        if (error || !this.#unconfirmed.delete(message)) return;
+        resolve();
+        this.#send(MAX_UNCONFIRMED);
+      });
+    }
+  }
+
+  /** The length of a message that was sent right before, if it is so long that the broker may have ended the connection over it. */
+  get suspect(): number | undefined {
+    return this.#long && performance.now() - this.#long.at < SUSPECTED ? this.#long.length : undefined;
+  }
+
+  /** How many bytes are waiting in the stream and, in a page, in its socket. */
+  get #unsent(): number {
+    return this.#client.stream.writableLength + (this.#socket?.bufferedAmount ?? 0);
+  }
+
   #drain(): Promise<void> {
     if (!this.#drained) {
       const drained = (this.#drained = deferred());
-      this.#client.stream.once('drain', () => {
+      const over = (): void => {
         this.#drained = undefined;
         drained.resolve();
-      });
+      };
+      // WebSockets have no event for it.
+      const look = (): void => {
+        if (this.#unsent <= HIGH_WATER) over();
+        else this.#poll = wait(DRAIN_POLL, look);
+      };
+      if (this.#socket) look();
+      else this.#client.stream.once('drain', over);
     }
     return this.#drained.promise;
   }
 }
-
-/** Rejects with `BREW_DEPENDENCY` when the package is missing. */
-export async function loadMqtt(): Promise<MqttLibrary> {
-  try {
-    return await import('mqtt');
-  } catch (cause) {
-    throw new PubkeeperError('BREW_DEPENDENCY', 'MqttBrew needs the package mqtt: run npm install mqtt.', { packages: ['mqtt'] }, cause);
-  }
-}
-
-function refused(url: string, problem: Error | undefined): PubkeeperError {
-  const code: unknown = problem && 'code' in problem ? problem.code : undefined;
-  if (typeof code === 'number' && REFUSED.includes(code)) {
-    return new PubkeeperError(
-      'UNAUTHORIZED',
-      `The MQTT broker at ${url} refuses this client (${problem!.message}): check the brew's username and password.`,
-      { url },
-      problem,
-    );
-  }
-  // A code says more than a sentence that repeats the address, except where it is about a certificate.
-  const message = problem?.message || 'no answer';
-  const why = typeof code === 'string' && !/certificate/i.test(message) ? code : message;
-  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to the MQTT broker at ${url} (${why}): ${remedy(why)}.`, { url }, problem);
-}
-
-const lost = (url: string, cause: Error | undefined): PubkeeperError =>
-  new PubkeeperError('CONNECTION_LOST', `The connection to the MQTT broker at ${url} was lost.`, { url }, cause);

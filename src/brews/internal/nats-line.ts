@@ -1,8 +1,8 @@
 import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/nats-core';
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { deferred } from '../../core/deferred.js';
-import { cancel, wait } from '../../core/host.js';
-import { type Line, type LineOwner, remedy, type Target } from './broker-line.js';
+import { after, cancel, type Timer, wait } from '../../core/host.js';
+import { type Line, type LineOwner, type PageSockets, patience, remedy, type Target } from './broker-line.js';
 
 /** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -21,6 +21,7 @@ export type NatsConnect = (options: ConnectionOptions) => Promise<NatsConnection
 /**
  * Connects by the NATS library, with everything off by which it would reconnect by itself: that is the task of `BrokerLink`.
  * @param known the servers that the own cluster has announced last; updated here
+ * @param sockets in a page, those that `library` opens
  */
 export async function openNats(
   library: () => Promise<NatsConnect>,
@@ -29,6 +30,7 @@ export async function openNats(
   owner: LineOwner,
   host: BrewHost,
   known: Set<string>,
+  sockets?: PageSockets,
 ): Promise<Line> {
   const connect = await loadNats(library, packages);
   const scheme = urls[0]!.slice(0, urls[0]!.indexOf('//') + 2);
@@ -58,7 +60,7 @@ export async function openNats(
     for (const server of told) known.add(server);
   };
   learn();
-  return new NatsLine(connection, owner, host, learn);
+  return new NatsLine(connection, owner, host, learn, sockets);
 }
 
 class NatsLine implements Line {
@@ -72,12 +74,15 @@ class NatsLine implements Line {
   #unflushed = 0;
   #flushing: Promise<void> | undefined;
   readonly #server: string;
+  readonly #sockets: PageSockets | undefined;
+  #checking: Timer | undefined;
   /** The line is being closed, or has ended. */
   #closing = false;
 
   /** @param learn called when the server has announced other servers */
-  constructor(connection: NatsConnection, owner: LineOwner, host: BrewHost, learn: () => void) {
+  constructor(connection: NatsConnection, owner: LineOwner, host: BrewHost, learn: () => void, sockets: PageSockets | undefined) {
     this.#connection = connection;
+    this.#sockets = sockets;
     this.#owner = owner;
     this.#server = connection.getServer();
     void connection.closed().then((cause) => this.#end(cause));
@@ -115,14 +120,41 @@ class NatsLine implements Line {
     this.#subscriptions.delete(address);
   }
 
+  check(): void {
+    if (this.#closing || this.#checking !== undefined) return;
+    this.#checking = after(patience(this.#unflushed), () => {
+      this.#end(undefined);
+      void this.#connection.close();
+    });
+    void this.#flushed().then(() => this.#checked());
+  }
+
+  #checked(): void {
+    cancel(this.#checking);
+    this.#checking = undefined;
+  }
+
   async close(): Promise<void> {
     this.#closing = true;
+    this.#checked();
     const late = deferred();
     const timer = wait(CLOSE_TIMEOUT, late.resolve);
     await Promise.race([this.#flushed(), late.promise]);
     // A WebSocket that closes waits for the other side, which may have stopped answering.
     await Promise.race([this.#connection.close(), late.promise]);
     cancel(timer);
+  }
+
+  rest(): Promise<void> {
+    if (!this.#sockets) return this.close();
+    this.#closing = true;
+    this.#checked();
+    // The library gives the socket what was published in this tick only now, or later.
+    this.#connection.flush().catch(() => undefined);
+    this.#sockets.current?.close();
+    for (const over of this.#flushes) over();
+    void this.#connection.close();
+    return Promise.resolve();
   }
 
   #end(cause: unknown): void {
@@ -201,7 +233,7 @@ function refused(urls: readonly string[], cause: unknown): PubkeeperError {
     );
   }
   const why = cause instanceof Error && cause.message ? cause.message : 'no answer';
-  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to NATS at ${where} (${why}): ${remedy(why)}.`, { urls }, cause);
+  return new PubkeeperError('CONNECT_FAILED', `Cannot connect to NATS at ${where} (${why}): ${remedy(why)}.`, { urls, ...(/maximum/i.test(why) && { says: why }) }, cause);
 }
 
 const lost = (server: string, cause: unknown): PubkeeperError =>

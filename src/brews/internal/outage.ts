@@ -53,6 +53,11 @@ export class Outage {
     else tell();
   }
 
+  /** The connection is closed for as long as the page is put away: that says nothing about the other side. */
+  rest(): void {
+    this.#settle();
+  }
+
   up(): void {
     this.#settle();
     this.#isDown = false;

@@ -1,0 +1,16 @@
+import type { IClientOptions, MqttClient } from 'mqtt';
+import { PubkeeperError } from '../../core/index.js';
+
+/** The part of MQTT.js that is used here. */
+export interface MqttLibrary {
+  readonly default: { connect(url: string, options: IClientOptions): MqttClient };
+}
+
+/** Rejects with `BREW_DEPENDENCY` when the package is missing. */
+export async function loadMqtt(): Promise<MqttLibrary> {
+  try {
+    return await import('mqtt');
+  } catch (cause) {
+    throw new PubkeeperError('BREW_DEPENDENCY', 'MqttBrew needs the package mqtt: run npm install mqtt.', { packages: ['mqtt'] }, cause);
+  }
+}
