@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Brew } from '../src/core/brew.js';
 import { Brewer } from '../src/core/brewer.js';
@@ -9,6 +7,7 @@ import { encodeRelayPacket, RelayPacketType } from '../src/core/relay.js';
 import { PubkeeperClient } from '../src/index.js';
 import { nodeEngine } from '../src/platform/node-engine.js';
 import { Relay } from '../src/server/relay.js';
+import { watchWrites } from './handle-writes.js';
 import { id, rawFrame, settle, sha256 } from './helpers.js';
 import { later, start } from './server/harness.js';
 
@@ -19,34 +18,16 @@ const COUNT = 1000;
 const PAYLOAD = new Uint8Array(64).fill(97);
 const CIPHERS: readonly CipherName[] = ['aes-gcm', 'aes-cbc', 'none'];
 
-type Methods = Record<string, (this: object, ...args: unknown[]) => unknown>;
-
 describe('system calls', () => {
-  const undo: (() => void)[] = [];
   /** The number of writes to TCP sockets in this process, by server and clients. */
   let writes = 0;
+  let stop: () => void;
 
   beforeAll(async () => {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-    await once(socket, 'connect');
-    // Below Node's streams, where each call is a system call.
-    const { constructor } = (socket as unknown as { _handle: { constructor: { prototype: object } } })._handle;
-    const stream = Object.getPrototypeOf(constructor.prototype) as Methods;
-    for (const name of Object.getOwnPropertyNames(stream).filter((key) => key.startsWith('write') && key !== 'writeQueueSize')) {
-      const write = stream[name]!;
-      undo.push(() => void (stream[name] = write));
-      stream[name] = function (...args) {
-        if (this instanceof (constructor as unknown as new () => object)) writes++;
-        return write.apply(this, args);
-      };
-    }
-    socket.destroy();
-    server.close();
+    stop = await watchWrites(() => void writes++);
   });
   afterEach(() => void (writes = 0));
-  afterAll(() => undo.forEach((run) => run()));
+  afterAll(() => stop());
 
   it.each(CIPHERS)('are at most 20 per 1,000 messages that are brewed, relayed and received (%s)', async (cipher) => {
     const { brewer, heard } = await exchange(cipher, 1);

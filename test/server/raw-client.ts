@@ -68,9 +68,18 @@ class RawSocket<T> {
     return this.inbox.next();
   }
 
+  /** The port of this end, by which the other end knows it. */
+  get localPort(): number {
+    return this.#tcp.localPort!;
+  }
+
+  get #tcp(): Socket {
+    return (this.socket as unknown as { _socket: Socket })._socket;
+  }
+
   /** Sends everything that `send` sends in one piece, so that the other side reads it at once on a busy machine too. */
   atOnce(send: () => void): void {
-    const tcp = (this.socket as unknown as { _socket: Socket })._socket;
+    const tcp = this.#tcp;
     tcp.cork();
     send();
     tcp.uncork();
