@@ -1,7 +1,6 @@
 import puppeteer, { type Browser, type CDPSession, type Page } from 'puppeteer-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Brewer, PubkeeperClient } from '../src/index.js';
-import { WebSocketBrew } from '../src/index.js';
 import type { PubkeeperServer } from '../src/server/index.js';
 import { findChromium, quietArgs } from './browsers.js';
 import { describeInChromium } from './engines.js';
@@ -58,7 +57,7 @@ describeInChromium('page life in Chromium', () => {
     sdk = remote<Sdk>(from, 'sdk');
     life = remote<Life>(from, 'life');
     // Node's messages also reach the page through the wire.
-    node = peer(server.url, { brews: [new WebSocketBrew({ hostname: '127.0.0.1', port: wire.port })] });
+    node = peer(`ws://127.0.0.1:${wire.port}/ws`);
     await node.connect();
   });
   afterEach(async () => {

@@ -139,7 +139,7 @@ export class Brewer {
     const bytes = bytesOf(data);
     if (!bytes) {
       return this.#reject(
-        new PubkeeperError('DATA_INVALID', 'brew() takes a Uint8Array; use brewText() for text, brewJSON() for values.'),
+        new PubkeeperError('DATA_INVALID', 'brew() takes bytes; use brewText() for text, brewJSON() for values.'),
       );
     }
     if (this.isMatched) return this.#configured().send(bytes);

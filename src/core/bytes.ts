@@ -1,6 +1,6 @@
 /**
- * The bytes of an `ArrayBuffer`, or of a view of one, as a `Uint8Array` of this realm, without a copy; undefined when `data` is neither, or is
- * detached. `instanceof` does not recognise objects of another realm: those of an iframe, or of Node when a test runs in jsdom.
+ * The bytes of a buffer, or of what has a `buffer` as views do, as a `Uint8Array` of this realm, without a copy; undefined for anything else,
+ * and when it is detached. `instanceof` does not recognise objects of another realm: those of an iframe, or of Node when a test runs in jsdom.
  */
 export function bytesOf(data: unknown): Uint8Array | undefined {
   try {
