@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,15 @@ import { until } from './harness.js';
 let directory: string;
 beforeAll(() => void (directory = mkdtempSync(join(tmpdir(), 'pubkeeper-read-'))));
 afterAll(() => rmSync(directory, { recursive: true }));
+
+/** What a link leads to; undefined when it is gone. */
+const linkOf = (path: string): string | undefined => {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+};
 
 it('the text of a file is read as readFile does', async () => {
   const path = join(directory, 'file');
@@ -56,6 +65,18 @@ describe.skipIf(process.platform !== 'linux')('a named pipe', () => {
     const second = readText(path);
     await expect(second).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('is a pipe that was read before, and nobody writes into it now') });
   });
+});
+
+it.skipIf(process.platform !== 'linux' || !existsSync('/usr/bin/script'))('what is typed at a terminal is waited for, until its end', async () => {
+  const terminal = spawn('script', ['-qec', 'tty; exec sleep 600', '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  onTestFinished(() => void terminal.kill());
+  const path = String((await once(terminal.stdout, 'data'))[0]).trim();
+  expect(path).toMatch(/^\/dev\/pts\/\d+$/);
+  const text = readText(path);
+  // Before it is typed, the terminal is being read.
+  await Promise.race([text, until(() => readdirSync('/proc/self/fd').some((fd) => linkOf(`/proc/self/fd/${fd}`) === path))]);
+  terminal.stdin.write('typed\n\u0004');
+  expect(await text).toBe('typed\n');
 });
 
 describe.skipIf(process.platform !== 'linux')('a pipe without a name', () => {
