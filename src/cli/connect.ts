@@ -60,9 +60,12 @@ export function makeClient(flags: ClientFlags, brews: Brew[] | undefined, run: R
 /** Errors that mean that there is no connection. */
 const AWAY: readonly string[] = ['CONNECT_FAILED', 'CONNECTION_LOST', 'TIMEOUT'];
 
-/** Whether there is no connection to a relay or a broker. */
-export const isAway = ({ code, details }: PubkeeperError, { server }: ClientFlags): boolean =>
-  AWAY.includes(code) && !server.includes(String(details['url']));
+/** The details by which errors name a relay, a broker or a local brewer. Some errors of the control server's connection have none of them. */
+const PLACES: readonly string[] = ['url', 'urls', 'server', 'address'];
+
+/** Whether there is no connection to a relay, a broker or a local brewer. */
+export const isAway = ({ code, details }: PubkeeperError, { server }: Pick<ClientFlags, 'server'>): boolean =>
+  AWAY.includes(code) && PLACES.some((name) => details[name] !== undefined) && !server.includes(String(details['url']));
 
 /** What to say when `--timeout` is over: a server that does not answer is a different problem from nobody at the other end. */
 export function notInTime({ state }: PubkeeperClient, flags: ClientFlags & { readonly timeout?: number }, otherwise: string): string {

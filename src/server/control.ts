@@ -59,6 +59,8 @@ export interface ControlPlaneOptions {
 const RENEWAL_STEPS = 100;
 /** How often the clock is watched, in milliseconds; twice in a ticket's life where that is more often. */
 const WATCH_MS = 5_000;
+/** Over how long a renewal is spread that cannot wait, in milliseconds; over a quarter of a ticket's life where that is shorter. */
+const HURRY_MS = 5_000;
 
 /** A client as the matchmaker knows it: connected to this server, or registered at another server of its cluster. */
 export type Peer = ControlSession | RemotePeer;
@@ -112,12 +114,10 @@ export class ControlPlane {
     };
     if (tickets) {
       this.#stamp = new Stamp(tickets, ticketSeconds, own);
-      this.#renewal = setInterval(() => this.#renew(), ticketSeconds * 500);
-      this.#renewal.unref();
+      this.#renewal = setInterval(() => this.#renew(), ticketSeconds * 500).unref();
       // Tickets that clients hold may have expired then, and who connects to the relay again would be refused until the next renewal.
       const clock = new ClockWatch(ticketSeconds * 125);
-      this.#watch = setInterval(() => clock.wasSetForward() && this.#renew(), Math.min(WATCH_MS, ticketSeconds * 500));
-      this.#watch.unref();
+      this.#watch = setInterval(() => clock.wasSetForward() && this.#renew(HURRY_MS), Math.min(WATCH_MS, ticketSeconds * 500)).unref();
     }
     const barrier = new Barrier<Peer>({
       send: (item) => this.#send(item),
@@ -271,10 +271,10 @@ export class ControlPlane {
   }
 
   /**
-   * Gives all pairs fresh tickets. This begins at half of a ticket's life and is spread over a quarter of it, so that neither
-   * this server nor the relay has to do it all at once.
+   * Gives all pairs fresh tickets. This begins at half of a ticket's life and is spread over a quarter of it, or `mostMs` if that is less,
+   * so that neither this server nor the relay has to do it all at once.
    */
-  #renew(): void {
+  #renew(mostMs = Infinity): void {
     const renewals = this.#stamp?.renewals(this.matchmaker, (match) => this.#barrier.heard(match));
     if (!renewals) return;
     // Counts the registrations at other servers too: `renewals` goes through them as well, and only `#send` leaves them out.
@@ -287,8 +287,7 @@ export class ControlPlane {
         if (done) return clearInterval(this.#spread);
         if (value) this.#send(value);
       }
-    }, (this.#ticketSeconds * 250) / RENEWAL_STEPS);
-    this.#spread.unref();
+    }, Math.min(mostMs, this.#ticketSeconds * 250) / RENEWAL_STEPS).unref();
   }
 
   /** Stops all timers. Call it when all connections have ended, because then the barrier holds nothing. */

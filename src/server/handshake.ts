@@ -7,6 +7,8 @@ export interface Handshake {
   readonly authority: string;
   /** Whether the client speaks TLS, to this server or to a proxy in front of it. */
   readonly secure: boolean;
+  /** Whether a proxy says that it has passed the client on. */
+  readonly isForwarded: boolean;
   /** The address of the other end, for the log. */
   readonly address: string;
 }

@@ -20,7 +20,7 @@ export interface JwtOptions {
   readonly keyFile?: string | undefined;
   /**
    * The URL of a JWKS: https, or http on this machine. It is fetched when the first token comes, again after ten minutes, and when a
-   * token names an unknown key, but not more often than every 30 s.
+   * token names an unknown key. After a fetch that has succeeded, it is not fetched again for 30 s.
    */
   readonly jwksUrl?: string | undefined;
   /** The signature algorithms that are accepted, whatever a token says of itself: at least one. HS256 cannot be combined with others. */
@@ -175,11 +175,12 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
   }
   // `jose` would measure both times by a clock that can be set: set back, it would use keys that were withdrawn, and not fetch new ones, for as long.
   const fetched = createRemoteJWKSet(new URL(jwksUrl), { cacheMaxAge: Infinity, cooldownDuration: Infinity });
-  let fetchedAt = -Infinity;
-  const isOlder = (ms: number): boolean => performance.now() - fetchedAt >= ms;
+  // Nor is the steady clock enough: it stands still while the machine sleeps. Keys are old when either clock says so.
+  let fetchedAt = { steady: -Infinity, wall: -Infinity };
+  const isOlder = (ms: number): boolean => performance.now() - fetchedAt.steady >= ms || Date.now() - fetchedAt.wall >= ms;
   const fetchAgain = async (): Promise<void> => {
     await fetched.reload();
-    fetchedAt = performance.now();
+    fetchedAt = { steady: performance.now(), wall: Date.now() };
   };
   return async (header, token) => {
     // Keys that were fetched before the token came may be older than the key that signed it: then "no matching key" is no verdict.

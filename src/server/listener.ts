@@ -161,7 +161,8 @@ export class Listener {
     // Handshakes that `ws` refuses count too, and are in the log: perhaps a proxy does not pass them on as they are.
     sockets.on('wsClientError', ({ message }, socket, request) => {
       this.#hooks.refused(`${message}.`, request);
-      refuse(socket, request.method === 'GET' ? 400 : 405, `${message}.`, ['Sec-WebSocket-Version: 13, 8']);
+      const isGet = request.method === 'GET';
+      refuse(socket, isGet ? 400 : 405, `${message}.`, ['Sec-WebSocket-Version: 13, 8', ...(isGet ? [] : ['Allow: GET'])]);
     });
     return sockets;
   }

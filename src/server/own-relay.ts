@@ -11,6 +11,8 @@ export interface Reach {
   /** The Host header: host and, unless it is the scheme's own, port. */
   readonly authority: string;
   readonly secure: boolean;
+  /** Whether a proxy says that it has passed the client on: then a loopback address is perhaps the proxy's, not the client's. */
+  readonly isForwarded: boolean;
 }
 
 /**
@@ -34,8 +36,8 @@ export function reachedBy(reach: Reach, packet: Packet, ownName: (brewerId: stri
   if (packet.type !== PacketType.BREWER_NOTIFY) return packet;
   const { patron_id, brewers } = packet.payload;
   const place = locate(reach);
-  const isLocal = isLoopback(place.hostname);
-  const isElsewhere = place.hostname !== '' && !isLocal;
+  const isLocal = isLoopback(place.hostname) && !reach.isForwarded;
+  const isElsewhere = place.hostname !== '' && !isLoopback(place.hostname);
   const isHere = ({ brewer_id, brew }: BrewerInfo): boolean => {
     if (isNowhere(brew)) return true;
     const { name, hostname, port } = brew;
@@ -70,9 +72,10 @@ export function isSecure({ isTls, forwarded, origin, authority }: Transport): bo
   return authority.endsWith(':443');
 }
 
-export const transportOf = ({ headers }: IncomingMessage, isTls: boolean): Transport => ({
-  isTls,
-  forwarded: String(headers['x-forwarded-proto'] ?? '') || undefined,
-  origin: headers.origin,
-  authority: headers.host ?? '',
-});
+/** How the client of a handshake reaches its server. `isTls`: whether this server speaks TLS. */
+export function reachOf({ headers }: IncomingMessage, isTls: boolean): Reach {
+  const authority = headers.host ?? '';
+  const forwarded = String(headers['x-forwarded-proto'] ?? '') || undefined;
+  const isForwarded = forwarded !== undefined || headers['x-forwarded-for'] !== undefined;
+  return { authority, secure: isSecure({ isTls, forwarded, origin: headers.origin, authority }), isForwarded };
+}

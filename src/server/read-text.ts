@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, realpath, type FileHandle } from 'node:fs/promises';
+import { open, readFile, realpath, stat, type FileHandle } from 'node:fs/promises';
 import { PubkeeperError } from '../core/errors.js';
 import { show } from '../core/id.js';
 import { wait } from '../core/host.js';
@@ -18,10 +18,11 @@ const known = new Set<string>();
  * @throws {PubkeeperError} `OPTION_INVALID` when nobody writes into a pipe that is read again; otherwise what `readFile` throws
  */
 export async function readText(path: string): Promise<string> {
-  const isLinux = process.platform === 'linux';
-  const file = await open(path, constants.O_RDONLY | (isLinux ? constants.O_NONBLOCK : 0));
+  // Not without blocking, unless it is a pipe: a terminal would fail with EAGAIN until somebody types.
+  if (process.platform !== 'linux' || !(await stat(path)).isFIFO()) return await readFile(path, 'utf8');
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    return isLinux && (await file.stat()).isFIFO() ? await readPipe(file, path) : await file.readFile('utf8');
+    return await readPipe(file, path);
   } finally {
     await file.close();
   }
@@ -30,16 +31,17 @@ export async function readText(path: string): Promise<string> {
 /** Looks again and again: `net` would need a descriptor of its own, and one that is opened when the writer has gone reports no end. */
 async function readPipe(file: FileHandle, path: string): Promise<string> {
   const chunks: Buffer[] = [];
+  const buffer = Buffer.alloc(65_536);
   // A pipe without a name, such as that of `<(command)`, has its writer from the start, or it never comes.
   let hasWriter = !(await realpath(path).then(Boolean, () => false));
   const end = known.has(path) ? performance.now() + PATIENCE_MS : Infinity;
   for (;;) {
-    const read = await file.read(Buffer.alloc(65_536), 0, 65_536, null).catch((error: unknown) => {
+    const read = await file.read(buffer, 0, buffer.length, null).catch((error: unknown) => {
       if (errorCode(error) === 'EAGAIN') return undefined;
       throw error;
     });
     if (read?.bytesRead) {
-      chunks.push(read.buffer.subarray(0, read.bytesRead));
+      chunks.push(Buffer.from(buffer.subarray(0, read.bytesRead)));
       continue;
     }
     if (!read) hasWriter = true;

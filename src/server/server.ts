@@ -16,7 +16,7 @@ import type { Match } from './match.js';
 import { RELOADED, checkNames, isAuthenticator, readOptions, type ReloadOptions, type ServerOptions, type ServerSettings } from './options.js';
 import { Outbox } from './outbox.js';
 import { addressOf, localAddresses, OwnRelays } from './own-address.js';
-import { isSecure, transportOf } from './own-relay.js';
+import { reachOf } from './own-relay.js';
 import { Ports, relayPayload } from './ports.js';
 import { RelayPlane } from './relay-socket.js';
 import { Rota } from './rota.js';
@@ -265,8 +265,7 @@ export class PubkeeperServer {
     }
     this.#control.accept(socket, {
       version: route.version,
-      authority: request.headers.host ?? '',
-      secure: isSecure(transportOf(request, this.#settings.tls !== undefined)),
+      ...reachOf(request, this.#settings.tls !== undefined),
       address: addressOf(request),
     });
   }

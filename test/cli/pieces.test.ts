@@ -3,12 +3,14 @@ import { PassThrough } from 'node:stream';
 import { Command } from 'commander';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { parseCount, parsePort, parseSeconds, parseSize, parseToken } from '../../src/cli/arguments.js';
+import { isAway } from '../../src/cli/connect.js';
 import { formatter, showData, showTime, wantsColour } from '../../src/cli/format.js';
 import { compactJson, readAll, readLines } from '../../src/cli/input.js';
 import { Run } from '../../src/cli/run.js';
 import { addServeFlags, numbersOf, type ServeFlags } from '../../src/cli/serve-flags.js';
 import { escapeUnprintable, Tell } from '../../src/cli/tell.js';
 import { collectTokens, either, parseTokenGrant, tokenTable } from '../../src/cli/tokens.js';
+import { PubkeeperError } from '../../src/core/errors.js';
 import { Message } from '../../src/core/message.js';
 import { Tokens } from '../../src/server/auth.js';
 import { bytes } from '../helpers.js';
@@ -24,6 +26,19 @@ async function linesOf(...chunks: readonly (string | Uint8Array)[]): Promise<str
   for await (const line of readLines(inChunks(...chunks))) lines.push(Buffer.from(line).toString());
   return lines;
 }
+
+it.each([
+  ['CONNECTION_LOST', { url: 'ws://r/brew' }, true],
+  ['CONNECT_FAILED', { urls: ['nats://n'] }, true],
+  ['CONNECTION_LOST', { server: 'nats://n' }, true],
+  ['CONNECT_FAILED', { address: '/run/x' }, true],
+  ['CONNECT_FAILED', { url: 'ws://c/ws' }, false],
+  ['CONNECTION_LOST', { silentMs: 15_000 }, false],
+  ['TIMEOUT', { timeoutMs: 10_000 }, false],
+  ['FORBIDDEN', { url: 'ws://r/brew' }, false],
+] as const)('%s with %j: whether a relay or a broker is away and not the control server: %j', (code, details, expected) => {
+  expect(isAway(new PubkeeperError(code, 'x', details), { server: ['ws://c/ws'] })).toBe(expected);
+});
 
 describe('the output of patron', () => {
   const message = (data: Uint8Array<ArrayBuffer>, sequence?: number): Message => new Message('a.b', 'f'.repeat(32), data, false, sequence);

@@ -151,7 +151,7 @@ describe.concurrent('pubkeeper serve', () => {
     await listen('a', [], envOf(url, await signed(next!.privateKey)));
   });
 
-  it.skipIf(process.platform === 'win32')('reads its certificate again at SIGHUP, also where that and the key are its only files', async () => {
+  it.skipIf(process.platform === 'win32')('reads its certificate again at SIGHUP, also where that and the key are its only files', async ({ onTestFinished }) => {
     const { cert, key, remove } = certificate();
     onTestFinished(remove);
     const server = pubkeeper(['serve', '--port', '0', '--token', TOKEN, '--tls-cert', cert, '--tls-key', key]);

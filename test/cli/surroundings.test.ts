@@ -100,7 +100,7 @@ it('a patron that the relay could not wait for says how many messages got lost o
   expect(patron.stdout.lines.length + lost).toBe(lines.length + 1);
 });
 
-it.skipIf(!existsSync('/usr/bin/script'))('a message and a token that are typed at a terminal are asked for', async () => {
+it.skipIf(process.platform !== 'linux' || !existsSync('/usr/bin/script'))('a message and a token that are typed at a terminal are asked for', async () => {
   const server = await serve({ args: ['--token', TOKEN, '--hold-ms', '60000'] });
   const patron = await listen('typed', ['-n', '1', '--lines'], server);
   const typing = (args: readonly string[], env: Record<string, string>): Cli => new Cli('script', ['-qec', [process.execPath, MAIN, ...args].join(' '), '/dev/null'], { env });

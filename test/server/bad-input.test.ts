@@ -284,6 +284,7 @@ describe('handshakes', () => {
     tcp.write([`${method} /ws HTTP/1.1`, 'Host: x', 'Connection: Upgrade', 'Upgrade: websocket', ...lines, '', ''].join('\r\n'));
     const answer = Buffer.concat((await tcp.toArray()) as Buffer[]).toString();
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*\r\nSec-WebSocket-Version: 13, 8\r\n[^]*\r\n\r\n${sentence}\n$`));
+    expect(/\r\nAllow: (.*)\r\n/.exec(answer)?.[1]).toBe(status === 405 ? 'GET' : undefined);
     expect(server.stats().drops).toEqual({ handshake: 1 });
     expect(told).toEqual([`A WebSocket from 127.0.0.1 was refused: ${sentence}`]);
   });

@@ -245,6 +245,20 @@ describe('JwtAuthenticator', () => {
     expect([await tokens.authenticate(two), asked.length]).toEqual([undefined, 3]);
   });
 
+  it('does not accept a key that was withdrawn while the machine slept, during which the steady clock stands still', async () => {
+    const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
+    let keys: JWK[] = [{ ...(await exportJWK(publicKey)), kid: 'one' }];
+    const jwksUrl = await keyServer((response) => response.end(JSON.stringify({ keys })));
+    const tokens = await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'] });
+    const token = await sign(privateKey, 'ES256', { exp: Math.floor(Date.now() / 1000) + 86_400 }, 'one');
+    expect(await tokens.authenticate(token)).toBeDefined();
+    keys = [];
+    vi.useFakeTimers({ toFake: ['Date'] });
+    later(async () => void vi.useRealTimers());
+    vi.setSystemTime(Date.now() + 8 * 3_600_000);
+    expect(await tokens.authenticate(token)).toBeUndefined();
+  });
+
   it('closes with SERVER_FAULT, not UNAUTHORIZED, when the keys cannot be fetched', async () => {
     const jwksUrl = await keyServer((response) => response.writeHead(500).end());
     const tokens = await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'] });

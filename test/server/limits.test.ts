@@ -54,7 +54,7 @@ describe('connections', () => {
     await first.close();
     await until(() => server.stats().relayConnections === 0);
     // A refused connection counts until it is closed, which no event tells.
-    await vi.waitFor(() => connect(server));
+    await vi.waitFor(() => connect(server), { timeout: 30_000 });
   });
 
   it('beyond twice the limit are destroyed at once', async () => {

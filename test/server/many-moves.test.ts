@@ -10,7 +10,7 @@ import { newId } from './raw-client.js';
 import type { RawControl, RawPacket } from './raw-client.js';
 
 const BREWS = [{ name: 'x' }, { name: 'y' }];
-const SIDE = 80;
+const SIDE = 120;
 const PAIRS = SIDE * SIDE;
 
 /** The brew of each pair, as a client was told. */
@@ -59,9 +59,13 @@ describe('a BREW_STATE about very many pairs', () => {
   it('is followed by a second one only when the first is done', async () => {
     const server = await start();
     const { brewers, patrons } = await crowd(server);
+    let moved = 0;
+    server.on('matched', () => moved++);
     for (const state of ['down', 'up', 'down']) brewers.send(41, { brew: 'x', state });
     await brewers.settled();
     await patrons.settled();
+    // Each of the three has moved all pairs: had they gone on side by side, pairs would already have been where the next one moves them.
+    expect(moved).toBe(3 * PAIRS);
     for (const { inbox } of [brewers, patrons]) expect([...told(inbox.waiting).values()].filter((brew) => brew === 'y')).toHaveLength(PAIRS);
   });
 

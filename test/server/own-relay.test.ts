@@ -1,12 +1,13 @@
+import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { isReached } from '../../src/server/own-address.js';
-import { isSecure, reachedBy, type OwnName } from '../../src/server/own-relay.js';
+import { isSecure, reachedBy, reachOf, type OwnName } from '../../src/server/own-relay.js';
 import { id } from '../helpers.js';
 
 describe('the own relay', () => {
   const packet = (brew: object) => ({ type: 12, payload: { patron_id: id(1), brewers: [{ topic: 'a', brewer_id: id(2), brewer_config: {}, brew: { name: 'websocket', ...brew } }] } }) as const;
-  const brewOf = (authority: string, secure: boolean, brew: object, name: OwnName = 'named'): object => {
-    const told = reachedBy({ authority, secure }, packet(brew) as never, (brewerId, patronId) => (brewerId === id(2) && patronId === id(1) ? name : undefined));
+  const brewOf = (authority: string, secure: boolean, brew: object, name: OwnName = 'named', isForwarded = false): object => {
+    const told = reachedBy({ authority, secure, isForwarded }, packet(brew) as never, (brewerId, patronId) => (brewerId === id(2) && patronId === id(1) ? name : undefined));
     return (told.payload as { brewers: { brew: object }[] }).brewers[0]!.brew;
   };
   it('is announced under the host name by which a client reaches its server', () => {
@@ -30,6 +31,17 @@ describe('the own relay', () => {
       expect(brewOf(authority, false, { ...far, name: 'mqtt' }, 'reached')).toMatchObject(far);
     }
     for (const authority of ['b.example:9', '']) expect(brewOf(authority, false, far, 'reached')).toMatchObject(far);
+  });
+
+  it('is not announced by loopback to a client that a proxy has passed on under a loopback address of its own', () => {
+    const far = { hostname: 'a.example', port: 443, secure: true };
+    expect(brewOf('127.0.0.1:9', false, far, 'reached', true)).toMatchObject(far);
+    expect(brewOf('127.0.0.1:9', false, { hostname: '127.0.0.1', port: 1 }, 'named', true)).toMatchObject({ hostname: '127.0.0.1', port: 1 });
+    expect(brewOf('b.example:9', false, { hostname: '127.0.0.1', port: 1 }, 'named', true)).toMatchObject({ hostname: 'b.example', port: 9 });
+    const reach = (headers: Record<string, string>): object => reachOf({ headers: { host: '127.0.0.1:9', ...headers } } as IncomingMessage, false);
+    expect(reach({})).toEqual({ authority: '127.0.0.1:9', secure: false, isForwarded: false });
+    expect(reach({ 'x-forwarded-for': '192.0.2.1' })).toEqual({ authority: '127.0.0.1:9', secure: false, isForwarded: true });
+    expect(reach({ 'x-forwarded-proto': 'https' })).toEqual({ authority: '127.0.0.1:9', secure: true, isForwarded: true });
   });
 
   it.each([

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { open, writeFile } from 'node:fs/promises';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { open, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -56,6 +56,18 @@ describe.skipIf(process.platform !== 'linux')('a named pipe', () => {
     const second = readText(path);
     await expect(second).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('is a pipe that was read before, and nobody writes into it now') });
   });
+});
+
+it.skipIf(process.platform !== 'linux' || !existsSync('/usr/bin/script'))('what is typed at a terminal is waited for, until its end', async () => {
+  const terminal = spawn('script', ['-qec', 'tty; exec sleep 600', '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  onTestFinished(() => void terminal.kill());
+  const path = String((await once(terminal.stdout, 'data'))[0]).trim();
+  expect(path).toMatch(/^\/dev\/pts\/\d+$/);
+  const text = readText(path);
+  // After so many other calls, a read that does not wait has failed.
+  for (let i = 0; i < 100; i++) await Promise.race([text, stat(path)]);
+  terminal.stdin.write('typed\n\u0004');
+  expect(await text).toBe('typed\n');
 });
 
 describe.skipIf(process.platform !== 'linux')('a pipe without a name', () => {

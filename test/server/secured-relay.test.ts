@@ -319,6 +319,25 @@ describe('a secured relay', () => {
     expect(await joins(await ticketOf())).toBe(true);
   });
 
+  it('has renewed the tickets of all patrons within 10 s when the clock is set forward', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const server = await start({ profile: 'secured' });
+    const [b, p] = [await connect(server), await connect(server)];
+    b.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }] });
+    await b.expect(22);
+    const ids = Array.from({ length: 30 }, newId);
+    for (const patron_id of ids) {
+      p.send(20, { topic: 'a', patron_id, brews: [{ name: 'websocket' }] });
+      await p.expect(12);
+    }
+    vi.setSystemTime(Date.now() + 3_600_000);
+    vi.advanceTimersByTime(10_000);
+    await p.settled();
+    const renewed = new Set(p.inbox.waiting.filter(({ type }) => type === 12).map(({ payload }) => payload['patron_id']));
+    expect(renewed).toEqual(new Set(ids));
+  });
+
   it('ends a join when its ticket expires, however slow the heartbeat is', async () => {
     const keys = [randomBytes(32)];
     const server = await start({ profile: 'secured', ticketKeys: keys, ticketSeconds: 1, heartbeatMs: 60_000 });
