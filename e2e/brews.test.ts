@@ -49,6 +49,7 @@ beforeAll(async () => {
     http = createHttpServer((request, response) => {
       const isCode = request.url === '/bundle.js';
       if (request.url === '/strict') response.setHeader('content-security-policy', STRICT_POLICY);
+      if (request.url === '/control-only') response.setHeader('content-security-policy', `default-src 'self'; connect-src ${new URL(server.url).origin}`);
       response.setHeader('content-type', isCode ? 'text/javascript' : 'text/html');
       response.end(isCode ? code : '<!doctype html><title>brews</title>');
     });
@@ -262,6 +263,28 @@ describeInChromium('in Chromium', () => {
       await page.goto(`${origin}/strict`);
       await withNode(page, `strict.${name}`, inPage, inNode);
       expect(problems).toEqual([]);
+      await page.close();
+    }
+  });
+
+  it.skipIf(!natsServer || !mosquittoServer)('NatsBrew and MqttBrew report CONNECT_FAILED in a page whose content security policy forbids the broker', async () => {
+    const [one, two] = [await nats(natsServer!), await mosquitto(mosquittoServer!)];
+    running.push(one, two);
+    for (const [name, url, what, why] of [['NatsBrew', one.ws, 'NATS', 'connection refused'], ['MqttBrew', two.ws, 'the MQTT broker', 'no answer']] as const) {
+      const page = await browser.newPage();
+      await page.goto(`${origin}/control-only`);
+      const said = await inPage(
+        page,
+        `globalThis.client = new pk.PubkeeperClient({ server, token: 'secret', brews: [new pk.${name}({ url: '${url}' })] });
+         const error = new Promise((resolve) => client.on('error', resolve));
+         const begun = performance.now();
+         client.addBrewer('forbidden.${name}');
+         await client.connect();
+         const { code, message } = await error;
+         return [code, message, performance.now() - begun < 10_000];`,
+      );
+      // At once, not only when the 10 s that opening may take are over.
+      expect(said).toEqual(['CONNECT_FAILED', expect.stringContaining(`Cannot connect to ${what} at ${url} (${why}): check `), true]);
       await page.close();
     }
   });

@@ -65,7 +65,7 @@ export class BroadcastChannelBrew implements Brew {
   /** @throws {PubkeeperError} `OPTION_INVALID`; also where there is no BroadcastChannel, and without a `scope` in workers and in pages that may not use localStorage */
   constructor(given?: BroadcastChannelBrewOptions | null) {
     const options = given ?? {};
-    if (typeof options !== 'object') throw invalid('the options must be an object, as { scope }', options);
+    if (typeof options !== 'object' || Array.isArray(options)) throw invalid('the options must be an object, as { scope }', options);
     const { scope = platformScope(), lastValue = true } = options;
     if (typeof BroadcastChannel !== 'function') {
       throw new PubkeeperError('OPTION_INVALID', 'BroadcastChannelBrew needs BroadcastChannel, which is not there: leave it out.');

@@ -12,7 +12,7 @@ export const reachable = (tcp: readonly string[], ws: readonly string[]): readon
 
 export function dial(target: Target, owner: LineOwner, host: BrewHost, known: Set<string>): Promise<Line> {
   const isWs = target.urls[0]!.startsWith('ws');
-  return openNats(() => (isWs ? webSocket(host) : tcp()), packagesFor(isWs), target, owner, host, known);
+  return openNats(() => (isWs ? webSocket(host) : tcp(owner.gone)), packagesFor(isWs), target, owner, host, known);
 }
 
 /** Rejects with `BREW_DEPENDENCY` when a package is missing. */
@@ -22,14 +22,14 @@ export async function load(isWs: boolean): Promise<void> {
 
 const packagesFor = (isWs: boolean): string[] => ['@nats-io/nats-core', ...(isWs ? [] : ['@nats-io/transport-node'])];
 
-async function tcp(): Promise<NatsConnect> {
+async function tcp(gone?: AbortSignal): Promise<NatsConnect> {
   const { connect } = wholeModule(await import('@nats-io/transport-node'));
   return async (options) => {
     const servers = [options.servers ?? []].flat();
     try {
       return await inTurn('tcp', () => connect({ ...options, ...(options.tls && { tls: natsTls(servers) }) }));
     } catch (error) {
-      throw (await refusalOf(servers[0], error)) ?? error;
+      throw (await refusalOf(servers[0], error, gone)) ?? error;
     }
   };
 }

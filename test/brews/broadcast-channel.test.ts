@@ -312,7 +312,7 @@ describe('BroadcastChannelBrew', () => {
     expect(thrown(() => new BroadcastChannelBrew(), 'OPTION_INVALID').message).toMatch(/needs BroadcastChannel/);
   });
 
-  it.each([{ scope: 'a b' }, { scope: 7 }, { lastValue: 'no' }, 'the-scope', 7])('refuses %j as its options', (options) => {
+  it.each([{ scope: 'a b' }, { scope: 7 }, { lastValue: 'no' }, 'the-scope', 7, [['a-scope']]])('refuses %j as its options', (options) => {
     expect(thrown(() => new BroadcastChannelBrew(options as never), 'OPTION_INVALID').message).toMatch(/^BroadcastChannelBrew: /);
   });
 

@@ -71,6 +71,21 @@ it('a joining patron does not hold back more than 16 MiB of an answer that does 
   expect(delivered).toBe(16);
 });
 
+it('a joining patron holds back 16 MiB of live frames and 16 MiB of an answer, and loses no part of the answer', () => {
+  const delivered: number[] = [];
+  const deliver = (frame: Uint8Array): void => void delivered.push(frame.at(-1)!);
+  const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver, last: undefined });
+  joining.begin();
+  const large = (number: number): Uint8Array => rawFrame('a', id(1), Buffer.alloc(7 * 1024 * 1024, number));
+  const answer = (number: number, more: boolean): void => joining.answer({ frames: [large(number)], retained: false, more, unasked: false });
+  joining.live(large(3), false);
+  joining.live(large(4), false);
+  answer(1, true);
+  expect(delivered).toEqual([]);
+  answer(2, false);
+  expect(delivered).toEqual([1, 2, 3, 4]);
+});
+
 it('a joining patron goes on without an answer when more than 16 MiB of live frames are held back', () => {
   const delivered: number[] = [];
   const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver: (frame) => void delivered.push(frame.length), last: undefined });
@@ -100,6 +115,7 @@ it.each([false, true])('a patron to which more than 16 MiB come before the answe
   joining.live(frames(5)[0]!, false);
   joining.live(large, false);
   expect(given.splice(0)).toHaveLength(2);
+  const { last } = joining;
   if (isEarly) {
     joining.begin();
     expect(given.splice(0)).toEqual(['ask']);
@@ -109,6 +125,7 @@ it.each([false, true])('a patron to which more than 16 MiB come before the answe
   expect(count()).toBe(0);
   answer(false, true, 3, 4, 5);
   expect(count()).toBe(2);
+  expect(joining.last === last).toBe(true); // the answer's frames are older
   expect(given).toEqual([]);
   answer(false, false, 6);
   expect(given.splice(0)).toEqual(['got']);
@@ -202,10 +219,19 @@ it('a patron delivers unasked frames up to the first one that has come since its
   joining.answer({ frames: [], retained: false, more: false, unasked: false });
   joining.live(all[6]!, false);
   unasked(true, 1, 2);
+  expect(joining.last).toBe(all[6]); // the others are older
   unasked(true, 5);
   unasked(false, 6);
   unasked(false, 3, 5, 6);
   expect(given).toEqual([5, 'got', 6, 1, 2, 'got', 3, 'got']);
+  expect(joining.last).toBe(all[6]);
+});
+
+it('the last of the frames that a patron gets unasked, and before any other, is its last frame', () => {
+  const joining = new Joining({ ask: () => undefined, got: () => undefined, deliver: () => undefined, last: undefined });
+  joining.flow();
+  joining.answer({ frames: [plain(1), plain(2)], retained: false, more: false, unasked: true });
+  expect(joining.last).toEqual(plain(2));
 });
 
 it('a patron that stops in its callback while it joins gets nothing more, and does not confirm its arrival', () => {

@@ -82,10 +82,19 @@ export class PageSockets {
   opened(url: string, protocols: string, ms: number): Promise<WebSocket> {
     return new Promise((resolve, reject) => {
       const socket = this.open(url, protocols);
-      const timer = wait(ms, () => socket.close());
-      socket.onopen = () => (cancel(timer), resolve(socket));
-      // Pages are not told why.
-      socket.onclose = () => (cancel(timer), reject(new Error('no answer')));
+      const fail = (): void => {
+        cancel(timer);
+        reject(new Error('no answer')); // pages are not told why
+        socket.close();
+      };
+      const timer = wait(ms, fail);
+      // Chromium gives no `close` to a socket that the page's content security policy forbids.
+      socket.onerror = socket.onclose = fail;
+      socket.onopen = () => {
+        cancel(timer);
+        socket.onerror = socket.onclose = null;
+        resolve(socket);
+      };
     });
   }
 }
@@ -95,10 +104,10 @@ export const remedy = (why: string): string =>
   /maximum .*connections/i.test(why)
     ? 'close other connections to it, or raise its limit, such as max_connections'
     : /altname/i.test(why)
-    ? 'name it as its certificate does, and begin the address with the word for TLS'
-    : /certificate/i.test(why)
-    ? 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'
-    : 'check that it runs there, and that the address begins with what it speaks at that port';
+      ? 'name it as its certificate does, and begin the address with the word for TLS'
+      : /certificate/i.test(why)
+        ? 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'
+        : 'check that it runs there, and that the address begins with what it speaks at that port';
 
 /**
  * Checks the addresses for a page, which has no TCP.

@@ -9,7 +9,7 @@ import { sameBytes } from './small.js';
 const WAITS = [50, 100, 250, 500, 1000, 1100] as const;
 /** No single wait is extended beyond this, in ms: there are six of them, and a brewer keeps what a patron missed for 10 s only. */
 const LONGEST = 1500;
-/** How many bytes are held back at most. */
+/** How many bytes of live frames are held back at most, and how many of an answer. */
 const MAX_HELD = 16 * 1024 * 1024;
 
 interface Held {
@@ -51,7 +51,8 @@ export class Joining {
   readonly #answer: Held[] = [];
   /** What arrived before the answer: live frames, and the broker's last value. */
   #held: Held[] = [];
-  #bytes = 0;
+  #heldBytes = 0;
+  #answerBytes = 0;
   #timer: Timer | undefined;
   #over = false;
   #flows = false;
@@ -68,7 +69,7 @@ export class Joining {
     this.#last = options.last;
   }
 
-  /** The last frame that was delivered. */
+  /** The last frame that was delivered, apart from those that came after newer ones. */
   get last(): Uint8Array | undefined {
     return this.#last;
   }
@@ -89,9 +90,9 @@ export class Joining {
       return this.#deliver(frame, retained);
     }
     this.#held.push({ frame, retained });
-    this.#bytes += frame.length;
+    this.#heldBytes += frame.length;
     // Asks on: the brewer waits until the patron says that it has come.
-    if (this.#bytes > MAX_HELD) this.#flow();
+    if (this.#heldBytes > MAX_HELD) this.#flow();
   }
 
   answer({ frames, retained, more, unasked }: Answered): void {
@@ -103,10 +104,10 @@ export class Joining {
     }
     for (const frame of frames) {
       this.#answer.push({ frame, retained });
-      this.#bytes += frame.length;
+      this.#answerBytes += frame.length;
     }
     // No brewer answers with more than this, but the broker may let others write to this address.
-    if (!more || this.#bytes > MAX_HELD) this.#finish(true);
+    if (!more || this.#answerBytes > MAX_HELD) this.#finish(true);
   }
 
   /** The brewer has begun the pair again, and waits for this patron, which has been here all the time. */
@@ -135,7 +136,7 @@ export class Joining {
   #catchUp(frames: readonly Uint8Array[], more: boolean): void {
     for (const frame of frames) {
       this.#met ||= this.#first !== undefined && sameBytes(this.#first, frame);
-      if (!this.#met) this.#deliver(frame, false);
+      if (!this.#met) this.#deliver(frame, false, this.#first !== undefined);
     }
     if (more) return;
     this.#met = false;
@@ -145,7 +146,7 @@ export class Joining {
   /** The answer comes after frames have begun to flow: it may have older ones, such as those of another brew. Without sequences, none can be told. */
   #late(frames: readonly Uint8Array[], retained: boolean, more: boolean): void {
     const first = sequenceOf(this.#first);
-    for (const frame of frames) if (!retained && sequenceOf(frame) < first) this.#deliver(frame, false);
+    for (const frame of frames) if (!retained && sequenceOf(frame) < first) this.#deliver(frame, false, true);
     if (!more) this.#finish(true);
   }
 
@@ -179,9 +180,10 @@ export class Joining {
     if (!this.#over) this.#options.got();
   }
 
-  #deliver(frame: Uint8Array, retained: boolean): void {
+  /** @param isOlder newer frames have been delivered */
+  #deliver(frame: Uint8Array, retained: boolean, isOlder = false): void {
     if (this.#over) return;
-    this.#last = frame;
+    if (!isOlder) this.#last = frame;
     this.#options.deliver(frame, retained);
   }
 }

@@ -27,6 +27,7 @@ const CONNECT_TIMEOUT = 10_000;
 const KEEPALIVE = 10;
 /** How long closing may take, in ms. */
 const CLOSE_TIMEOUT = 1000;
+
 /**
  * Connects to the first address that answers: some of those that a brewer names may not be reachable from here.
  * @param connected called with the connection as soon as it is open
