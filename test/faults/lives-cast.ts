@@ -25,14 +25,34 @@ function alternating(name: string, problems: string[]) {
 /** Brewers that encrypt without authentication: a message under a former key may be opened to nonsense, once in 256 times. */
 const guessable = new Set<string>();
 
+/** By brewer, the number below which its messages may come after newer ones. */
+class Late {
+  #since = new Map<string, number>();
+  #before = new Map<string, number>();
+
+  add(brewerId: string, next: number): void {
+    this.#since.set(brewerId, next);
+  }
+
+  has(brewerId: string, number: number): boolean {
+    return number < Math.max(this.#since.get(brewerId) ?? 0, this.#before.get(brewerId) ?? 0);
+  }
+
+  /** Forgets what was added before the last calm. What was added since may have been accepted, and still be on its way. */
+  calm(): void {
+    this.#before = this.#since;
+    this.#since = new Map();
+  }
+}
+
 /**
- * Brewers that have moved to another client since the last calm. Their earlier messages may still be on the way when patrons of the new client
+ * Brewers that have moved to another client. Their earlier messages may still be on the way when patrons of the new client
  * get a new message, which they get at once; only with a sealed brewer are the earlier ones dropped then.
  */
-export const moved = new Set<string>();
+export const moved = new Late();
 
 /** Brewers whose client has closed its connections: the next ones may overtake them. With a sealed brewer, that is reported as a gap. */
-export const overtaken = new Set<string>();
+export const overtaken = new Late();
 
 /** What came of one session of a brewer. */
 interface Heard {
@@ -121,7 +141,7 @@ export function newReader(pattern: string, home: Member, problems: string[]): Re
     // Without a sequence, a last value that comes again with its brewer cannot be recognised. The relay's last value may also be older than
     // the last message: messages that were lost on a client's link to the relay may have reached the client's own patrons.
     const isAgain = retained && !epoch && had.again && (number === had.last || had.lacked || reader.home.troubles > 0);
-    const isLate = (overtaken.has(id) && (!epoch || gap < 0)) || (moved.has(id) && !epoch);
+    const isLate = (overtaken.has(id, number) && (!epoch || gap < 0)) || (moved.has(id, number) && !epoch);
     if (number <= had.last && !isAgain && !isLate) problems.push(`${what} came${retained ? ' as last value' : ''} after ${had.last}`);
     if (had.epoch !== epoch) had.first = number;
     had.all.add(number);

@@ -92,7 +92,7 @@ export class World {
   /** The connections of a member are closed; what they still deliver may come after messages of the next ones. */
   #parts({ writers }: Member): void {
     this.proxy.letGo();
-    for (const { brewer } of writers) overtaken.add(brewer.brewerId);
+    for (const { brewer, next } of writers) overtaken.add(brewer.brewerId, next);
   }
 
   read(member: Member, pattern: string): void {
@@ -197,8 +197,8 @@ export class World {
     this.#owed = [];
     this.#parting.clear();
     this.#moves = 0;
-    moved.clear();
-    overtaken.clear();
+    moved.calm();
+    overtaken.calm();
     for (const reader of readers) {
       // No newer message has come since from brewers that have left before.
       if (reader.home.troubles) for (const had of reader.numbers.values()) had.lacked ||= had.again;
@@ -262,7 +262,7 @@ export class World {
     const away = [...this.#spare, ...this.members.filter(({ wanted }) => !wanted).flatMap(({ readers, writers }) => [...readers, ...writers])];
     const isBack = one.home === member && this.#parting.delete(one);
     if (one.home !== member) this.#moves++;
-    if (one.home !== member && 'brewer' in one) moved.add(one.brewer.brewerId);
+    if (one.home !== member && 'brewer' in one) moved.add(one.brewer.brewerId, one.next);
     one.ghosts = new Set(isBack ? away.map((other) => ('patron' in other ? other.patron.patronId : other.brewer.brewerId)) : []);
     one.home = member;
   }
