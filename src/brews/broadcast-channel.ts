@@ -1,11 +1,11 @@
 import { scope as platformScope } from '#scope';
 import { bytesOf } from '../core/bytes.js';
 import { type Brew, type BrewDetails, type BrewerPair, type BrewHost, type PatronPair, PubkeeperError } from '../core/index.js';
-import { show } from '../core/id.js';
 import { failover } from './internal/failover.js';
 import { Joining } from './internal/joining.js';
 import { type Answer, Recent } from './internal/recent.js';
 import { once } from './internal/once.js';
+import { checkLastValue, givenOptions, invalidOption } from './internal/options.js';
 import { inUse } from './internal/small.js';
 
 /** The options of a {@link BroadcastChannelBrew}. */
@@ -64,14 +64,12 @@ export class BroadcastChannelBrew implements Brew {
 
   /** @throws {PubkeeperError} `OPTION_INVALID`; also where there is no BroadcastChannel, and without a `scope` in workers and in pages that may not use localStorage */
   constructor(given?: BroadcastChannelBrewOptions | null) {
-    const options = given ?? {};
-    if (typeof options !== 'object' || Array.isArray(options)) throw invalid('the options must be an object, as { scope }', options);
-    const { scope = platformScope(), lastValue = true } = options;
+    const { scope = platformScope(), lastValue = true } = givenOptions('BroadcastChannelBrew', '{ scope }', given);
     if (typeof BroadcastChannel !== 'function') {
       throw new PubkeeperError('OPTION_INVALID', 'BroadcastChannelBrew needs BroadcastChannel, which is not there: leave it out.');
     }
-    if (typeof scope !== 'string' || !/^[\w-]+$/.test(scope)) throw invalid("scope must be letters, digits, _ and - (workers get that of their page's brew)", scope);
-    if (typeof lastValue !== 'boolean') throw invalid('lastValue must be true or false', lastValue);
+    if (typeof scope !== 'string' || !/^[\w-]+$/.test(scope)) throw invalidOption('BroadcastChannelBrew', "scope must be letters, digits, _ and - (workers get that of their page's brew)", scope);
+    checkLastValue('BroadcastChannelBrew', lastValue);
     this.scope = scope;
     this.name = `broadcast-${scope}`;
     this.#lastValue = lastValue;
@@ -216,9 +214,6 @@ export class BroadcastChannelBrew implements Brew {
     return channel;
   }
 }
-
-const invalid = (why: string, value: unknown): PubkeeperError =>
-  new PubkeeperError('OPTION_INVALID', `BroadcastChannelBrew: ${why}, not ${show(value)}.`);
 
 function closeChannel(channel: BroadcastChannel | undefined): void {
   if (!channel) return;

@@ -9,6 +9,7 @@ import { failover } from './internal/failover.js';
 import { type LocalAddress, LocalOutlet } from './internal/local-outlet.js';
 import { LocalReader, type LocalReaderOptions } from './internal/local-reader.js';
 import { once } from './internal/once.js';
+import { checkLastValue, checkName, givenOptions, invalidOption } from './internal/options.js';
 import { inUse } from './internal/small.js';
 import { defaultDirectory, isThere, makeRoom, prepareDirectory, socketPath } from './internal/socket-directory.js';
 
@@ -65,18 +66,17 @@ export class LocalBrew implements Brew {
 
   /** @throws {PubkeeperError} `OPTION_INVALID` */
   constructor(given?: LocalBrewOptions | null) {
-    const options = given ?? {};
-    if (typeof options !== 'object' || Array.isArray(options)) throw invalid("the options must be an object, as { directory: '/run/me' }", options);
+    const options = givenOptions('LocalBrew', "{ directory: '/run/me' }", given);
     const { name, directory, transport, maxPayload = 1024 * 1024, lastValue = true } = options;
-    if (name !== undefined && (typeof name !== 'string' || !name)) throw invalid('name must be a text', name);
+    if (name !== undefined) checkName('LocalBrew', name);
     if (directory !== undefined && (typeof directory !== 'string' || !isAbsolute(directory))) {
-      throw invalid('directory must be an absolute path', directory);
+      throw invalidOption('LocalBrew', 'directory must be an absolute path', directory);
     }
     if (transport !== undefined && transport !== 'unix' && transport !== 'tcp') {
-      throw invalid("transport must be 'unix' or 'tcp'", transport);
+      throw invalidOption('LocalBrew', "transport must be 'unix' or 'tcp'", transport);
     }
-    if (typeof lastValue !== 'boolean') throw invalid('lastValue must be true or false', lastValue);
-    if (!Number.isInteger(maxPayload) || maxPayload < 1) throw invalid('maxPayload must be a number of bytes', maxPayload);
+    checkLastValue('LocalBrew', lastValue);
+    if (!Number.isInteger(maxPayload) || maxPayload < 1) throw invalidOption('LocalBrew', 'maxPayload must be a number of bytes', maxPayload);
     this.name = name ?? localName();
     this.#options = options;
     this.#keeps = lastValue;
@@ -254,6 +254,3 @@ function readAddress(sock: unknown): LocalAddress {
     { sock },
   );
 }
-
-const invalid = (why: string, value: unknown): PubkeeperError =>
-  new PubkeeperError('OPTION_INVALID', `LocalBrew: ${why}, not ${show(value)}.`);

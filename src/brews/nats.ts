@@ -1,6 +1,7 @@
 import { dial, load, reachable } from '#nats';
 import { BrokerBrew, type Place } from './internal/broker-brew.js';
-import { invalidOption, readCommon, readPlace, readUrls } from './internal/broker-options.js';
+import { readCommon, readPlace, readUrls } from './internal/broker-options.js';
+import { invalidOption } from './internal/options.js';
 
 /** The options of a {@link NatsBrew}. */
 export interface NatsBrewOptions {

@@ -147,15 +147,21 @@ it('connect() of a connected client resolves at once', async () => {
 });
 
 describe('a client that reconnects', () => {
-  it('continues when a connect() that waits for it is aborted', async () => {
-    const { client, control } = controlKit();
-    await client.connect();
-    control.up = false;
-    control.cut();
+  /** A client whose connection was lost, and whose only connect() that waited for another one was aborted. */
+  async function abandoned(options?: Parameters<typeof controlKit>[0]) {
+    const kit = controlKit(options);
+    await kit.client.connect();
+    kit.control.up = false;
+    kit.control.cut();
     const controller = new AbortController();
-    const waiting = client.connect({ signal: controller.signal });
+    const waiting = kit.client.connect({ signal: controller.signal });
     controller.abort();
     await rejected(waiting, 'ABORTED');
+    return kit;
+  }
+
+  it('continues when a connect() that waits for it is aborted', async () => {
+    const { client, control } = await abandoned();
     expect(client.state).toBe('reconnecting');
     control.up = true;
     await pass(5000);
@@ -164,14 +170,7 @@ describe('a client that reconnects', () => {
 
   it('reports that its token is refused also when the connect() that waited for it was aborted', async () => {
     let token = 'secret';
-    const { client, control, errors } = controlKit({ token: () => token });
-    await client.connect();
-    control.up = false;
-    control.cut();
-    const controller = new AbortController();
-    const waiting = client.connect({ signal: controller.signal });
-    controller.abort();
-    await rejected(waiting, 'ABORTED');
+    const { client, control, errors } = await abandoned({ token: () => token });
     token = 'refused';
     control.up = true;
     await pass(5000);

@@ -291,51 +291,47 @@ describe('a secured relay', () => {
     expect(await reader.text()).toBe('still');
   });
 
-  it('renews tickets at once when the clock is set forward, so that a client that connects to the relay again is not refused', async () => {
+  /** A server whose clock can be set, and the connection of patrons that are matched, with what each was told. */
+  async function matched(patrons: number) {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
     onTestFinished(() => void vi.useRealTimers());
     const server = await start({ profile: 'secured' });
     const [b, p] = [await connect(server), await connect(server)];
     b.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }] });
     await b.expect(22);
-    p.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'websocket' }] });
-    const ticketOf = async (): Promise<Buffer> => {
-      const { brewers } = (await p.expect(12)) as { brewers: { brew: { ticket: string } }[] };
-      return Buffer.from(brewers[0]!.brew.ticket, 'hex');
-    };
-    const joins = async (ticket: Buffer): Promise<boolean> => {
+    const notices = [];
+    for (let i = 0; i < patrons; i++) {
+      p.send(20, { topic: 'a', patron_id: newId(), brews: [{ name: 'websocket' }] });
+      notices.push(await p.expect(12));
+    }
+    return { server, p, notices };
+  }
+
+  it('renews tickets when the clock is set forward, so that a client that connects to the relay again is not refused', async () => {
+    const { server, p, notices } = await matched(1);
+    const joins = async (notice: object): Promise<boolean> => {
+      const { brewers } = notice as { brewers: { brew: { ticket: string } }[] };
       const relay = await joinRelay(server);
-      relay.socket.send(encodeRelay(0, 'a', ticket));
+      relay.socket.send(encodeRelay(0, 'a', Buffer.from(brewers[0]!.brew.ticket, 'hex')));
       await relay.settled();
       const { topics } = server.stats();
       await relay.close();
       await until(() => !server.stats().topics);
       return topics === 1;
     };
-    const old = await ticketOf();
     vi.setSystemTime(Date.now() + 3_600_000);
-    expect(await joins(old)).toBe(false);
+    expect(await joins(notices[0]!)).toBe(false);
     vi.advanceTimersByTime(10_000);
-    expect(await joins(await ticketOf())).toBe(true);
+    expect(await joins(await p.expect(12))).toBe(true);
   });
 
   it('has renewed the tickets of all patrons within 10 s when the clock is set forward', async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
-    onTestFinished(() => void vi.useRealTimers());
-    const server = await start({ profile: 'secured' });
-    const [b, p] = [await connect(server), await connect(server)];
-    b.send(10, { topic: 'a', brewer_id: newId(), brewer_config: {}, brews: [{ name: 'websocket', hostname: '127.0.0.1', port: server.port, secure: false }] });
-    await b.expect(22);
-    const ids = Array.from({ length: 30 }, newId);
-    for (const patron_id of ids) {
-      p.send(20, { topic: 'a', patron_id, brews: [{ name: 'websocket' }] });
-      await p.expect(12);
-    }
+    const { p, notices } = await matched(30);
     vi.setSystemTime(Date.now() + 3_600_000);
     vi.advanceTimersByTime(10_000);
     await p.settled();
     const renewed = new Set(p.inbox.waiting.filter(({ type }) => type === 12).map(({ payload }) => payload['patron_id']));
-    expect(renewed).toEqual(new Set(ids));
+    expect(renewed).toEqual(new Set(notices.map(({ patron_id }) => patron_id)));
   });
 
   it('ends a join when its ticket expires, however slow the heartbeat is', async () => {

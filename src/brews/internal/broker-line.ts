@@ -99,15 +99,16 @@ export class PageSockets {
   }
 }
 
+/** What to do about reasons why a broker cannot be reached. */
+const REMEDIES: readonly (readonly [why: RegExp, what: string])[] = [
+  [/maximum .*connections/i, 'close other connections to it, or raise its limit, such as max_connections'],
+  [/altname/i, 'name it as its certificate does, and begin the address with the word for TLS'],
+  [/certificate/i, 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'],
+];
+
 /** What to do about a broker that cannot be reached, depending on the reason that the library gives. */
 export const remedy = (why: string): string =>
-  /maximum .*connections/i.test(why)
-    ? 'close other connections to it, or raise its limit, such as max_connections'
-    : /altname/i.test(why)
-      ? 'name it as its certificate does, and begin the address with the word for TLS'
-      : /certificate/i.test(why)
-        ? 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'
-        : 'check that it runs there, and that the address begins with what it speaks at that port';
+  REMEDIES.find(([reason]) => reason.test(why))?.[1] ?? 'check that it runs there, and that the address begins with what it speaks at that port';
 
 /**
  * Checks the addresses for a page, which has no TCP.

@@ -4,6 +4,7 @@ import { utf8 } from '../../core/host.js';
 import { show } from '../../core/id.js';
 import type { Place } from './broker-brew.js';
 import type { Credentials } from './broker-line.js';
+import { checkLastValue, checkName, invalidOption, isOptions } from './options.js';
 
 // Reads the options of brews over a broker, and the details of brewers, which come from the network.
 
@@ -128,27 +129,24 @@ export function readCommon(
   options: Common,
 ): Complete<Omit<Common, keyof Secrets>> {
   // An address in place of the options would make a brew without an address, which could not brew. Do not show it: it may contain a password.
-  if (typeof options !== 'object' || Array.isArray(options)) {
+  if (!isOptions(options)) {
     throw new PubkeeperError('OPTION_INVALID', `${kind}: the options must be an object, in which an address is the url.`);
   }
   const names = [...NAMES, more];
   const unknown = Object.keys(options).find((option) => !names.includes(option));
   if (unknown !== undefined) throw new PubkeeperError('OPTION_INVALID', `${kind}: the option "${unknown}" is not known: there are ${names.join(', ')}.`);
   const { name = defaultName, prefix = 'pubkeeper', lastValue = true, username, password, token } = options;
-  if (typeof name !== 'string' || !name) throw invalidOption(kind, 'name must be a text', name);
+  checkName(kind, name);
   if (typeof prefix !== 'string' || !prefix.split(separator).every((part) => /^[\w-]+$/.test(part))) {
     throw invalidOption(kind, `prefix must be letters, digits, _ and -, divided by ${separator === '/' ? 'slashes' : 'dots'}`, prefix);
   }
-  if (typeof lastValue !== 'boolean') throw invalidOption(kind, 'lastValue must be true or false', lastValue);
+  checkLastValue(kind, lastValue);
   for (const [which, secret] of Object.entries({ username, password, token })) {
     // Do not show the value: it may be secret.
     if (secret !== undefined && typeof secret !== 'string') throw new PubkeeperError('OPTION_INVALID', `${kind}: ${which} must be a text.`);
   }
   return { name, prefix, lastValue };
 }
-
-export const invalidOption = (kind: string, why: string, value: unknown): PubkeeperError =>
-  new PubkeeperError('OPTION_INVALID', `${kind}: ${why}, not ${show(value)}.`);
 
 function parse(text: unknown): URL | undefined {
   try {

@@ -1,4 +1,4 @@
-import { readSeal } from '../../core/frame.js';
+import { sequenceOf } from '../../core/frame.js';
 import { cancel, type Timer, wait } from '../../core/host.js';
 import { sameBytes } from './small.js';
 
@@ -145,8 +145,8 @@ export class Joining {
 
   /** The answer comes after frames have begun to flow: it may have older ones, such as those of another brew. Without sequences, none can be told. */
   #late(frames: readonly Uint8Array[], retained: boolean, more: boolean): void {
-    const first = sequenceOf(this.#first);
-    for (const frame of frames) if (!retained && sequenceOf(frame) < first) this.#deliver(frame, false, true);
+    const first = numberOf(this.#first);
+    for (const frame of frames) if (!retained && numberOf(frame) < first) this.#deliver(frame, false, true);
     if (!more) this.#finish(true);
   }
 
@@ -206,9 +206,9 @@ function missing(answer: readonly Held[], live: readonly Held[]): readonly Held[
 }
 
 /** NaN for a frame without a sequence. */
-const sequenceOf = (frame: Uint8Array | undefined): number => (frame && readSeal(frame)?.sequence) ?? NaN;
+const numberOf = (frame: Uint8Array | undefined): number => (frame && sequenceOf(frame)) ?? NaN;
 
 const bySequence = ({ frame: a }: Held, { frame: b }: Held): number => {
-  const order = sequenceOf(a) - sequenceOf(b);
+  const order = numberOf(a) - numberOf(b);
   return order || 0; // a frame without a sequence stays where it is
 };
