@@ -5,7 +5,7 @@ import type { Packet } from './packet.js';
 /** Every brew that belongs to a client. A brew cannot be detached again, so a client that cannot attach all its brews must attach none. */
 const attached = /* @__PURE__ */ new WeakSet<Brew>();
 
-/** The brews of a client, by name. Its methods call all of them. */
+/** The brews of a client, by name. */
 export class BrewSet extends Map<string, Brew> {
   readonly #host: BrewHost;
 
@@ -21,23 +21,19 @@ export class BrewSet extends Map<string, Brew> {
     brews.forEach((brew) => attached.add(brew));
   }
 
-  rest(): void {
-    this.forEach((brew) => brew.rest?.());
-  }
-
-  wake(silentMs?: number): void {
-    this.forEach((brew) => brew.wake?.(silentMs));
-  }
-
-  /** Resolves when all brews have closed. Failures are reported and do not reject. */
-  close(): Promise<unknown> {
-    // Async, so that a `close()` that throws neither keeps the other brews open nor stops `disconnect()`.
-    const closing = Array.from(this.values(), async (brew) => brew.close());
-    // Each failure is caught by itself, so that the other brews are still waited for.
+  /**
+   * Calls `run` with each brew, and resolves when all are done. What a brew throws or rejects with is reported: it neither stops the other
+   * brews nor reaches the caller, who may be removing a brewer or reconnecting.
+   */
+  all(run: (brew: Brew) => unknown): Promise<unknown> {
     return Promise.all(
-      closing.map((closed) =>
-        closed.catch((cause: unknown) => this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', 'A brew failed to close.'))),
-      ),
+      Array.from(this.values(), async (brew) => {
+        try {
+          await run(brew);
+        } catch (cause) {
+          this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', 'A brew failed.'));
+        }
+      }),
     );
   }
 }

@@ -131,7 +131,7 @@ export interface Brew {
   forget?(scope: BrewScope): void;
   /** `failover` of `pubkeeper/brews/failover`, if this brew takes part in failover. Such a brew handles what a pair `missed`. */
   readonly failover?: Failover;
-  /** Closes everything, after what was accepted has been sent. The brew can be started again afterwards. */
+  /** Closes everything, after what was accepted has been sent. The brew can be started again afterwards. It must settle: `disconnect()` waits for it. */
   close(): Awaitable<void>;
 }
 

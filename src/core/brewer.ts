@@ -100,7 +100,7 @@ export class Brewer {
   newPatrons(patrons: readonly PatronInfo[]): void {
     const outlet = this.#configured();
     for (const info of patrons) {
-      this.#try(() => {
+      void this.#try(() => {
         const patronId = parseId(info.patron_id);
         this.#end(patronId);
         if (this.#outlet === outlet) this.#begin(patronId, info, outlet); // otherwise a listener has ended the session of this notification
@@ -238,7 +238,7 @@ export class Brewer {
   #stop(reader: Reader): void {
     if (!this.#leaving.delete(reader)) return;
     this.#list(reader.outlet);
-    this.#try(() => reader.stop?.());
+    void this.#try(() => reader.stop?.());
   }
 
   #tell(): void {
@@ -274,9 +274,10 @@ export class Brewer {
     return rejected;
   }
 
-  #try(run: () => void): void {
+  /** Reports what `run` throws. A brew of somebody else may also have an async function in the place of one that returns nothing. */
+  async #try(run: () => unknown): Promise<void> {
     try {
-      run();
+      await run();
     } catch (error) {
       this.#report(error);
     }

@@ -135,7 +135,7 @@ export class PubkeeperClient {
       target.on('error', (error) => this.#report(error)),
       target.on('added', (pair) => this.#events.emit('matched', { ...pair, brewerId })),
       // Only if the brewer has not been added again meanwhile.
-      () => this.#life.registry.has(key) || this.#life.brews.forEach((brew) => brew.endBrewer?.(brewerId)),
+      () => this.#life.registry.has(key) || this.#life.brews.all((brew) => brew.endBrewer?.(brewerId)),
     ];
     this.#add(key, brewerMember(target, this.#life.brews, undo));
     return target;

@@ -6,7 +6,7 @@ import { deferred } from './deferred.js';
 import type { Drops } from './drops.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import type { Events } from './events.js';
-import { after, cancel, type Timer } from './host.js';
+import { after, cancel, microtask, type Timer } from './host.js';
 import type { Packet } from './packet.js';
 import { Registry } from './registry.js';
 import { disconnected, Session } from './session.js';
@@ -136,11 +136,11 @@ export class Lifecycle {
       run.unbind = lifecycle?.(
         () => {
           this.#run?.session?.wake();
-          this.brews.wake();
+          void this.brews.all((brew) => brew.wake?.());
         },
         () => {
           this.#run?.session?.rest();
-          this.brews.rest();
+          void this.brews.all((brew) => brew.rest?.());
         },
       );
     });
@@ -164,7 +164,7 @@ export class Lifecycle {
       onClose: (error) => {
         if (this.#run === run) this.#end(error);
         // Close the brews after the control connection, so that the last messages are still sent.
-        void this.brews.close().then(() => closed.resolve());
+        void this.brews.all((brew) => brew.close()).then(() => closed.resolve());
       },
     });
   }
@@ -184,7 +184,7 @@ export class Lifecycle {
     this.#place.losses++;
     cancel(this.#answers);
     const { silentMs, away } = error.details;
-    if (silentMs) this.brews.wake(silentMs as number);
+    if (silentMs) void this.brews.all((brew) => brew.wake?.(silentMs as number));
     const { retryFirst, servers } = this.#settings;
     if (!away) this.#place.server = servers[++this.#turn % servers.length]!;
     if (this.#run?.untried && !away) return retryFirst || --this.#run.untried ? this.report(error) : this.#end(error);
@@ -218,7 +218,6 @@ export class Lifecycle {
     // Ends `for await` loops also on a client that was never connected.
     if (!run) return this.#reset();
     this.#run = undefined;
-    run.unbind?.();
     cancel(this.#answers);
     cancel(this.#grace);
     run.session?.close(disconnected());
@@ -228,6 +227,7 @@ export class Lifecycle {
     this.#reset();
     if (attempt?.size) attempt.forEach(({ reject }) => reject(error));
     else if (error.code !== 'CONNECTION_CLOSED') this.report(error);
+    microtask(() => run.unbind?.());
   }
 
   #reset(): void {

@@ -117,7 +117,7 @@ export class Patron {
     const added: Source[] = [];
     const resets = this.#resets;
     for (const info of brewers) {
-      this.#try(() => {
+      void this.#try(() => {
         const brewerId = parseId(info.brewer_id);
         if (this.#sources.get(brewerId)) this.removeBrewer(brewerId);
         if (this.#resets !== resets) return; // a listener has reset the patron: this notification is obsolete
@@ -126,7 +126,7 @@ export class Patron {
         added.push(source);
       });
     }
-    for (const source of added) this.#try(() => this.#start(source), () => this.removeBrewer(source.brewerId));
+    for (const source of added) void this.#try(() => this.#start(source), () => this.removeBrewer(source.brewerId));
   }
 
   /** Ends a brewer's transport and forgets its key. Does nothing for a brewer that is not known. */
@@ -268,7 +268,7 @@ export class Patron {
   #stop(source: Source): void {
     const { stop } = source;
     source.stop = undefined;
-    this.#try(() => stop?.());
+    void this.#try(() => stop?.());
   }
 
   #deliver(message: Message): void {
@@ -287,9 +287,10 @@ export class Patron {
     this.#events.report(new PubkeeperError('CALLBACK_FAILED', `The callback for ${this.topic} threw at a message on ${topic}.`, { topic, brewerId }, cause));
   }
 
-  #try(run: () => void, undo?: () => void): void {
+  /** Reports what `run` throws. A brew of somebody else may also have an async function in the place of one that returns nothing. */
+  async #try(run: () => unknown, undo?: () => void): Promise<void> {
     try {
-      run();
+      await run();
     } catch (error) {
       undo?.();
       this.#events.report(asPubkeeperError(error, 'BREW_FAILED', `A brew failed for the patron of ${this.topic}.`));

@@ -173,13 +173,13 @@ export class ReconnectingConnection {
    */
   #ask(timeoutMs: number): void {
     const asked = Date.now();
+    const { heardAt } = this;
     cancel(this.#pulse);
     this.send(this.#ping!);
     this.#pulse = after(timeoutMs, () => {
-      const now = Date.now();
-      // If `heardAt` lies in the future, the clock was set back since: then it proves nothing.
-      if (asked <= this.heardAt && this.heardAt <= now) return this.#listen();
-      const silentMs = now - asked;
+      // Not whether it is later than `asked`: the clock may have been set between the ping and its answer.
+      if (this.heardAt !== heardAt || heardAt === asked) return this.#listen();
+      const silentMs = Date.now() - asked;
       this.abandon(new PubkeeperError('CONNECTION_LOST', `${this.#options.url} did not answer within ${silentMs} ms.`, { silentMs }));
     });
   }

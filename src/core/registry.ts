@@ -123,7 +123,7 @@ export class Registry {
       this.#owner.report(error);
       // A refusal counts as an answer if the server says which registration it refused.
       const member = this.#members.get(`patron${readId(patron_id)}`) ?? this.#members.get(`brewer${readId(brewer_id)}`);
-      if (member && this.#awaited.has(member)) member.registration.refused();
+      if (this.#awaited.has(member!)) member!.registration.refused();
       this.#answered(member);
     }
     if (type === PacketType.BREWER_NOTIFY) this.#notify('patron' + payload.patron_id, payload.brewers);

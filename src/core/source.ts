@@ -118,7 +118,11 @@ export class Source {
     if (!frame || !isFrame(frame)) return 'malformed';
     if (!bearsIdentity(frame, this.#identity)) return 'wrong-sender';
     if (this.#refused) return this.#refused;
-    if (!this.#opener.isWhole(frame)) return 'undecryptable';
+    try {
+      if (!this.#opener.isWhole(frame)) return 'undecryptable';
+    } catch {
+      return 'undecryptable'; // a custom opener may throw, but not into the brew
+    }
     if (this.queue.size > MAX_OPENING) return 'overflow';
     // Refuses a replay cheaply, before decryption. The check that counts is the second one, when the frame has proved to be authentic.
     const sequence = this.replays && sequenceOf(frame);

@@ -1,10 +1,11 @@
 import type { ErrorCode } from '../core/errors.js';
-import { show } from '../core/id.js';
+import { fromUtf8Strict } from '../core/host.js';
+import { readId, show } from '../core/id.js';
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { assertTopic, assertTopicPattern } from '../core/topic.js';
 import { brewerNotify, errorPacket, faultOf, patronNotify } from './match.js';
-import type { Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
+import type { ErrorSubject, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
 
 // What the matchmaker says when it refuses a registration.
 
@@ -52,4 +53,16 @@ export function refusal<C>(client: C, { type, payload }: Register, { code, messa
   const { patron_id } = payload;
   const answer = held && 'pattern' in held ? brewerNotify(held, [...held.matches.values()]) : { client, packet: { type: PacketType.BREWER_NOTIFY, payload: { patron_id, brewers: [] } } };
   return [{ client, packet: errorPacket(code, message, { patron_id }) }, answer];
+}
+
+/** The registration that a packet was meant to be that cannot be decoded: its client would else wait for the answer until its timeout. */
+export function subjectOf(bytes: Uint8Array): ErrorSubject {
+  const key = ({ [PacketType.BREWER_REGISTER]: 'brewer_id', [PacketType.PATRON_REGISTER]: 'patron_id' } as const)[bytes[0]! + 256 * bytes[1]!];
+  if (!key) return {};
+  try {
+    const id = readId((JSON.parse(fromUtf8Strict(bytes.subarray(8))) as Partial<Record<string, unknown>> | null)?.[key]);
+    return id ? { [key]: id } : {};
+  } catch {
+    return {}; // that it is not JSON is being reported
+  }
 }

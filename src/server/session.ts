@@ -11,9 +11,10 @@ import type { Handshake } from './handshake.js';
 import type { Beating } from './heartbeat.js';
 import { excessOf, MOST_BEFORE_AUTH } from './limits.js';
 import { logFault } from './log.js';
-import { errorPacket } from './match.js';
+import { errorPacket, type ErrorSubject } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { patience } from './patience.js';
+import { subjectOf } from './refusals.js';
 import { Throttle } from './throttle.js';
 import { Turns, type Work } from './turns.js';
 import { encodeMessages, nameOf, pong } from './wire.js';
@@ -142,7 +143,7 @@ export class ControlSession implements Beating {
     } catch (error) {
       if (!(error instanceof PubkeeperError)) throw error;
       this.#plane.drops.add('control-packet');
-      return this.#fault(error.code, error.message);
+      return this.#fault(error.code, error.message, this.#authenticated ? subjectOf(bytes) : undefined);
     }
     this.#take({ packet, length: bytes.length });
   }
@@ -252,8 +253,8 @@ export class ControlSession implements Beating {
   }
 
   /** Sends an ERROR. The connection stays open only if the client is authenticated. */
-  #fault(code: ErrorCode, message: string): void {
-    this.deliver(errorPacket(code, message));
+  #fault(code: ErrorCode, message: string, subject?: ErrorSubject): void {
+    this.deliver(errorPacket(code, message, subject));
     if (!this.#authenticated) end(this.#socket, CloseCode.BAD_PACKET, 'Send CLIENT_AUTHENTICATE first, and nothing else until it is answered.');
   }
 

@@ -240,6 +240,18 @@ describe('a reconnecting connection', () => {
     expect(Math.min(...found)).toBeGreaterThanOrEqual(1200);
   });
 
+  it('watch() takes an answer for a sign of life also when the clock is set back between the ping and the answer', () => {
+    const { network, log, connection } = kit();
+    network.last.open();
+    network.received = (socket) => {
+      vi.setSystemTime(Date.now() - 3_600_000);
+      socket.deliver(bytes('pong'));
+    };
+    connection.watch(1000, bytes('ping'));
+    vi.advanceTimersByTime(10_000);
+    expect([log.filter((entry) => entry !== 'message'), network.last.sent.length]).toEqual([['open'], 8]);
+  });
+
   it('rest() does not count for maxRetries', () => {
     const { network, log, connection } = kit({ ...RECONNECT, maxRetries: 1 });
     for (let i = 0; i < 3; i++) {

@@ -287,4 +287,18 @@ describe('the token', () => {
     await server.until(() => server.ofType(40).length === 2);
     expect(server.ofType(1)).toEqual([{ token: 'secret' }, { token: 'secret' }]);
   });
+
+  it('of an earlier connection does not end the present one when its function fails that late', async () => {
+    const fails: ((error: Error) => void)[] = [];
+    const { client, errors } = kit({ token: () => (fails.length === 1 ? 'secret' : new Promise((_, reject) => fails.push(reject))), retryFirst: true, reconnect: { delayMs: 1, maxDelayMs: 1 } });
+    const connecting = client.connect();
+    await vi.waitFor(() => expect(fails.length).toBe(1));
+    server.kill();
+    await connecting;
+    fails[0]!(new Error('too late'));
+    await client.connect();
+    client.addPatron('a');
+    await server.until(() => server.ofType(20).length === 1);
+    expect([client.state, server.ofType(1).length, errors.map(({ code }) => code)]).toEqual(['connected', 1, ['CONNECTION_LOST']]);
+  });
 });
