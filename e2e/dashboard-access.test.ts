@@ -72,4 +72,42 @@ describeInChromium('the dashboard', () => {
     await expect.poll(black, patient).toBe(0);
     expect(dashboard.complaints).toEqual([]);
   });
+
+  it.each(['light', 'dark'] as const)('has fields and switches that stand out from what is around them, and more so for who wants more contrast (%s)', async (colorScheme) => {
+    const page = await dashboard.open({ colorScheme });
+    await dashboard.select(dashboard.memory);
+    // A string, as vitest rewrites functions. The smallest contrast (WCAG 2.2) of a border with the inside and the outside of its field, and of a switch that is off.
+    const smallest = `(() => {
+      const light = (colour) => {
+        const [r, g, b] = colour.match(/[\\d.]+/g).map((part) => (part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const contrast = (one, other) => (Math.max(light(one), light(other)) + 0.05) / (Math.min(light(one), light(other)) + 0.05);
+      const behind = (element) => {
+        const { backgroundColor } = getComputedStyle(element);
+        return /, 0\\)$/.test(backgroundColor) ? behind(element.parentElement) : backgroundColor;
+      };
+      const of = (element, colour) => Math.min(contrast(colour, behind(element.parentElement)), element.className === 'track' ? Infinity : contrast(colour, behind(element)));
+      const fields = [...document.querySelectorAll('#filter, #brew input, #brew select, #brew textarea')].map((field) => of(field, getComputedStyle(field).borderTopColor));
+      const track = document.querySelector('.track');
+      const knob = contrast(getComputedStyle(track).backgroundColor, getComputedStyle(track, '::after').backgroundColor);
+      return Math.min(...fields, knob, of(track, getComputedStyle(track).backgroundColor));
+    })()`;
+    expect(await page.evaluate(smallest)).toBeGreaterThanOrEqual(3);
+    await page.emulateMedia({ contrast: 'more' });
+    await expect.poll(() => page.evaluate(smallest)).toBeGreaterThanOrEqual(7);
+  });
+
+  it('has targets of 24 px, also for what opens a topic that has topics below it', async () => {
+    const client = await dashboard.connect();
+    const page = await dashboard.open();
+    const brewers = ['large.enough', 'large.enough.below'].map((topic) => client.addBrewer(topic));
+    await expect.poll(() => brewers.every(({ isMatched }) => isMatched), patient).toBe(true);
+    await Promise.all(brewers.map((brewer) => brewer.brewText('x')));
+    await dashboard.select('large.enough');
+    for (const target of [dashboard.row('large.enough').locator('.twist'), page.locator('label.switch'), page.locator('#copy-payload')]) {
+      const { width, height } = (await target.boundingBox())!;
+      expect(Math.min(width, height)).toBeGreaterThanOrEqual(24);
+    }
+  });
 });

@@ -169,6 +169,40 @@ describeInChromium('the dashboard shows', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
+  it('in a chart each brewer of a topic by a line of its own, with a legend while there are several', async () => {
+    const { client, url } = await quiet();
+    const [one, two] = [client.addBrewer('quiet.shared'), client.addBrewer('quiet.shared')];
+    const page = await dashboard.open({ colorScheme: 'light' }, url);
+    await expect.poll(() => one.isMatched && two.isMatched, patient).toBe(true);
+    await one.brewText('{"v": 20}');
+    await page.getByTitle('Chart v').click();
+    await expect.poll(() => page.locator('.chart-value').textContent(), patient).toBe('20');
+    expect(await page.locator('.chart-legend').isVisible()).toBe(false);
+    // Values by turns, some of which are no numbers: one line through all of them would go up and down between 20 and 80.
+    await two.brewText('{"v": 80}');
+    await one.brewText('{"v": 21}');
+    const legend = () => page.locator('.chart-legend li').evaluateAll((items) => items.map((item) => `${item.querySelector('use')?.getAttribute('href')} ${item.textContent}`));
+    // Again, as messages that come within the same moment share a point, which shows the number.
+    const afterBroken = async () => {
+      await two.brewText('{"v": "broken"}');
+      return legend();
+    };
+    await expect.poll(afterBroken, patient).toEqual([`#icon-line-1 ${one.brewerId.slice(0, 4)} 21`, `#icon-line-2 ${two.brewerId.slice(0, 4)} –`]);
+    await two.brewText('{"v": 81}');
+    await expect.poll(legend, patient).toEqual([`#icon-line-1 ${one.brewerId.slice(0, 4)} 21`, `#icon-line-2 ${two.brewerId.slice(0, 4)} 81`]);
+    expect(await page.locator('.chart-value').textContent()).toBe('');
+    expect(await page.locator('.chart-range').textContent()).toBe('min 20 · max 81');
+    // A string, as vitest rewrites functions. Whether there are pixels of the second line's colour.
+    const second = `(() => {
+      const canvas = document.querySelector('.chart canvas');
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      for (let at = 0; at < data.length; at += 4) if (Math.hypot(data[at] - 0xb4, data[at + 1] - 0x53, data[at + 2] - 0x09) < 40 && data[at + 3] > 100) return true;
+      return false;
+    })()`;
+    await expect.poll(() => page.evaluate(second), patient).toBe(true);
+    expect(dashboard.complaints).toEqual([]);
+  });
+
   it('the minimum and maximum of a chart, also when more values come at once than a history keeps', async () => {
     const { client, url } = await quiet();
     const brewer = client.addBrewer('quiet.burst');
@@ -217,7 +251,7 @@ describeInChromium('the dashboard shows', () => {
     await expect.poll(() => size.textContent(), patient).toBe('1,023.4 KiB');
     const lines = `(() => { const num = document.querySelector('.entry .num'); return [num.offsetHeight < num.closest('.entry').offsetHeight, num.scrollWidth <= num.clientWidth]; })()`;
     expect(await page.evaluate(lines)).toEqual([true, true]);
-    const cut = `[...document.querySelectorAll('select, #filter')].filter((field) => {
+    const cut = `[...document.querySelectorAll('select, #filter, #connect-token')].filter((field) => {
       if (!field.offsetParent) return false;
       const style = getComputedStyle(field);
       const context = document.createElement('canvas').getContext('2d');
@@ -226,10 +260,15 @@ describeInChromium('the dashboard shows', () => {
       return context.measureText(text).width > field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
     }).map(({ id }) => id)`;
     expect(await page.evaluate(cut)).toEqual([]);
-    await page.setViewportSize({ width: 360, height: 640 });
-    for (const panel of ['Topics', 'Brew']) {
-      await page.getByRole('button', { name: panel, exact: true }).and(page.locator('.tabs *')).click();
-      expect(await page.evaluate(cut)).toEqual([]);
+    for (const width of [360, 320]) {
+      await page.setViewportSize({ width, height: 640 });
+      for (const panel of ['Topics', 'Brew']) {
+        await page.getByRole('button', { name: panel, exact: true }).and(page.locator('.tabs *')).click();
+        expect(await page.evaluate(cut), `${panel}, ${width} px wide`).toEqual([]);
+      }
     }
+    await page.locator('#pill').click();
+    await page.locator('#connect').waitFor();
+    expect(await page.evaluate(cut), 'the form').toEqual([]);
   });
 });

@@ -240,6 +240,8 @@ describeInChromium('the dashboard for all users', () => {
       // All panels are visible, and the first two are in a row.
       expect(boxes.filter(({ width, height }) => width > 100 && height > 100)).toHaveLength(5);
       expect([boxes[1]!.top, Math.round(boxes[1]!.left)]).toEqual([boxes[0]!.top, Math.round(boxes[0]!.right)]);
+      // Where there is room, the topics show more of their values.
+      if (width === 1920) expect(boxes[0]!.width).toBe(480);
       const overlaps = boxes.flatMap((a, index) => boxes.slice(index + 1).filter((b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1));
       expect({ width, overlaps, scroll: await page.evaluate(() => document.documentElement.scrollWidth) }).toEqual({ width, overlaps: [], scroll: width });
     }
@@ -330,6 +332,19 @@ describeInChromium('the dashboard for all users', () => {
       await dashboard.expectState('Connected');
       await expect.poll(() => page.locator('#connect').isVisible()).toBe(false);
       await expect.poll(() => page.locator('.row.is-topic').count(), patient).toBe(1);
+    });
+
+    it('shows what is wrong also in a window that has no room for the whole form, as at 400 % zoom', async () => {
+      await openWithoutToken();
+      await page.setViewportSize({ width: 320, height: 256 });
+      for (const wrong of [{ server: 'ws://no where' }, { server: dashboard.demo.server, token: '' }, { token: 't', pattern: 'no pattern' }]) {
+        await form(wrong);
+        await expect.poll(() => page.locator('#connect-error').isVisible()).toBe(true);
+        await expect
+          .poll(() => page.locator('#connect-error').evaluate((error) => [error.getBoundingClientRect().top >= 0, error.getBoundingClientRect().bottom <= innerHeight]))
+          .toEqual([true, true]);
+        expect(await page.locator('#connect-error').evaluate((error) => error.contains(document.elementFromPoint(160, error.getBoundingClientRect().top + 12)))).toBe(true);
+      }
     });
 
     it('reports a malformed address, a server that is not running, and a server of another kind', async () => {

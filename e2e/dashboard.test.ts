@@ -148,6 +148,28 @@ describeInChromium('the dashboard', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
+  it('copies the payload as it came, or what is shown of one that is no text', async () => {
+    const client = await dashboard.connect();
+    const brewer = client.addBrewer('copy.me');
+    const page = await dashboard.open({ permissions: ['clipboard-read', 'clipboard-write'] });
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    const copied = async () => {
+      await page.getByRole('button', { name: 'Copy the payload' }).click();
+      await expect.poll(() => page.locator('#copy-payload-status').textContent()).toBe('Copied');
+      return page.evaluate(() => navigator.clipboard.readText());
+    };
+    await brewer.brewText('{"id": 12345678901234567890,\n "b":1}');
+    await dashboard.select('copy.me');
+    expect(await copied()).toBe('{"id": 12345678901234567890,\n "b":1}');
+    await page.getByText('Hex', { exact: true }).and(page.locator('.segmented *')).click();
+    await expect.poll(copied).toMatch(/^0000 {2}7b 22 69 64/);
+    await page.getByText('Text', { exact: true }).and(page.locator('.segmented *')).click();
+    await brewer.brew(new Uint8Array([0xff, 0xfe]));
+    await expect.poll(() => page.locator('#payload').textContent(), patient).toContain('ff fe');
+    expect(await copied()).toMatch(/^0000 {2}ff fe /);
+    expect(dashboard.complaints).toEqual([]);
+  });
+
   it('opens a chart of a number with one click', async () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);

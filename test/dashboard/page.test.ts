@@ -3,7 +3,8 @@ import { checkInput, completeServer, explain, ownServer } from '../../demo/publi
 import { formatAge, formatBytes, formatDay, formatDuration, formatLimit, formatRate } from '../../demo/public/js/format.js';
 import { FrameLoop } from '../../demo/public/js/frame-loop.js';
 import { Arrivals } from '../../demo/public/js/pairs.js';
-import { Series } from '../../demo/public/js/series.js';
+import { Lines, MOST_LINES } from '../../demo/public/js/lines.js';
+import { alone, Series } from '../../demo/public/js/series.js';
 import { Sockets } from '../../demo/public/js/sockets.js';
 import { LIMITS, Store } from '../../demo/public/js/store.js';
 import { isTopicPattern } from '../../src/index.js';
@@ -236,6 +237,48 @@ describe('a chart', () => {
   });
 });
 
+describe('the lines of a chart', () => {
+  const told = (lines: Lines) => lines.all.map(({ brewerId, slot, series }) => [brewerId, slot, series.values]);
+
+  it('are one for each brewer that has the number, and one for all further brewers', () => {
+    const lines = new Lines();
+    lines.add('mute', 1, null);
+    for (let each = 0; each < MOST_LINES + 2; each++) lines.add(`b${each}`, 1 + each, each);
+    lines.add('b0', 20, null);
+    expect(told(lines)).toEqual([['b0', 0, [0, null]], ...[1, 2, 3, 4].map((each) => [`b${each}`, each, [each]]), ['', MOST_LINES, [5, 6]]]);
+    expect(lines.first).toBe(1);
+    expect(lines.range(0)).toEqual({ min: 0, max: 6 });
+    expect(lines.range(100)).toBeUndefined();
+  });
+
+  it('end with their values, and give their colour to another brewer', () => {
+    const lines = new Lines();
+    for (const [time, brewerId] of ['a', 'b', 'c'].entries()) lines.add(brewerId, time, time);
+    lines.forget(0.5);
+    lines.add('d', 4, 9);
+    expect(told(lines)).toEqual([['d', 0, [9]], ['b', 1, [1]], ['c', 2, [2]]]);
+    lines.forget(1.5);
+    lines.forget(3);
+    lines.add('c', 5, 7);
+    lines.forget(4.5);
+    expect(told(lines)).toEqual([['c', 0, [7]]]);
+    lines.forget(Infinity);
+    expect([told(lines), lines.first, lines.range(0)]).toEqual([[], Infinity, undefined]);
+  });
+
+  it('are cleared together when the clock is set back, as one of a silent brewer would stand in the future', () => {
+    const lines = new Lines();
+    lines.add('silent', 5000, 1);
+    lines.add('a', 5000, 2);
+    lines.add('a', 100, 3);
+    expect(told(lines)).toEqual([['a', 0, [3]]]);
+  });
+
+  it('go on where only another line has a value', () => {
+    expect(alone([1, undefined, 2, undefined, null, 3, undefined, null, undefined, 4])).toEqual([5, 9]);
+  });
+});
+
 describe('when the clock is set back', () => {
   it('rates are still computed', () => {
     const store = new Store();
@@ -285,6 +328,8 @@ describe('explanations', () => {
     [' ws://host:1/ws ', 'ws://host:1/ws'],
     ['ws://host/path', 'ws://host/path'],
     ['[::1]:9898', 'ws://[::1]:9898/ws'],
+    ['ws:/host:9898', 'ws://host:9898/ws'],
+    ['https:///host', 'wss://host/ws'],
     ['', ''],
   ])('completes %j to %j', (given, meant) => expect(completeServer(given)).toBe(meant));
 

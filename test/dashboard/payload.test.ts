@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { rangeOf } from '../../demo/public/js/charts.js';
+import { rangeOf } from '../../demo/public/js/chart.js';
 import { diff } from '../../demo/public/js/diff.js';
 import { formatNumber, formatTicks } from '../../demo/public/js/format.js';
 import { hexDump, isRounded, jsonLines, parseHex, preview, readBytes, valueAt } from '../../demo/public/js/payload.js';

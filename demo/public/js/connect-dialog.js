@@ -85,10 +85,13 @@ export class ConnectDialog {
     if (!problem) return;
     setText(byId('connect-error-title'), problem.title);
     setText(byId('connect-error-text'), ` ${problem.text}`);
-    if (!problem.field) return;
-    const field = fields[problem.field];
-    field.setAttribute('aria-invalid', 'true');
-    field.setAttribute('aria-describedby', 'connect-error');
-    field.focus();
+    if (problem.field) {
+      const field = fields[problem.field];
+      field.setAttribute('aria-invalid', 'true');
+      field.setAttribute('aria-describedby', 'connect-error');
+      field.focus();
+    }
+    // In a low window the focus, or the button at the end, has scrolled it away.
+    byId('connect-error').scrollIntoView({ block: 'nearest' });
   }
 }

@@ -3,13 +3,13 @@
 /** @typedef {{ title: string, text: string, field?: 'server' | 'token' | 'pattern' }} Explanation */
 
 /**
- * The URL that was probably meant: people also write `host:9898` or `http://host:9898`.
+ * The URL that was probably meant: people also write `host:9898`, `http://host:9898` or `ws:/host:9898`.
  * @param {string} text
  */
 export function completeServer(text) {
   const trimmed = text.trim();
   if (!trimmed) return '';
-  const swapped = trimmed.replace(/^http(s?):\/\//i, 'ws$1://');
+  const swapped = trimmed.replace(/^(?:http|ws)(s?):\/+/i, 'ws$1://');
   const withScheme = /^[a-z][a-z\d+.-]*:\/\//i.test(swapped) ? swapped : `ws://${swapped}`;
   return /^wss?:\/\/[^/?#]+\/?$/i.test(withScheme) ? `${withScheme.replace(/\/$/, '')}/ws` : withScheme;
 }

@@ -66,6 +66,15 @@ export class MessageView {
       this.view.changed();
     }).observe(this.#payload);
     copyButton(byId('copy-topic'), byId('topic'), byId('copy-status'));
+    copyButton(byId('copy-payload'), this.#payload, byId('copy-payload-status'), () => this.#copied());
+  }
+
+  /** The payload as it came, or what is shown where that is not the whole of it, or no text. */
+  #copied() {
+    const entry = this.#held?.entry ?? this.node?.latest;
+    const { text } = entry ? read(entry) : {};
+    const isShown = this.#format === 'hex' || text === undefined || entry?.length !== entry?.data.length;
+    return isShown ? (this.#text.textContent ?? '') : text;
   }
 
   /** @param {TopicNode | undefined} node */

@@ -3,7 +3,7 @@
 /** The shortest time between two points, in seconds: closer points would be less than a pixel apart. */
 const STEP = 0.1;
 /** If the clock is set back by less than this, in seconds, a chart goes on: the clock soon catches up. */
-const SET_BACK = 1;
+export const SET_BACK = 1;
 
 /** One number over time, in points that stand for all values of a moment: the last, the smallest and the largest of them. */
 export class Series {
@@ -54,10 +54,9 @@ export class Series {
     return min <= max ? { min, max } : undefined;
   }
 
-  /** The indices of values that no line reaches, because there is no value before or after them. */
+  /** The indices of values that no line reaches. */
   get alone() {
-    const isNone = (/** @type {number} */ at) => (this.values[at] ?? null) === null;
-    return [...this.values.keys()].filter((at) => !isNone(at) && isNone(at - 1) && isNone(at + 1));
+    return alone(this.values);
   }
 
   /** Interrupts the line where nothing came for a time that is several times the usual time between two messages. @param {number} time */
@@ -76,4 +75,14 @@ export class Series {
     this.lows.push(value);
     this.highs.push(value);
   }
+}
+
+/**
+ * The indices of values that no line reaches, because there is no value before or after them.
+ * @param {readonly (number | null | undefined)[]} values undefined: another line has a value at that time, and this line goes on
+ */
+export function alone(values) {
+  const own = [...values.keys()].filter((at) => values[at] !== undefined);
+  const isNone = (/** @type {number} */ index) => (values[own[index] ?? -1] ?? null) === null;
+  return own.filter((_, index) => !isNone(index) && isNone(index - 1) && isNone(index + 1));
 }
