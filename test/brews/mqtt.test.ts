@@ -487,16 +487,22 @@ describe('MqttBrew', () => {
     expect(performance.now() - begun).toBeLessThan(5000);
   });
 
-  it('tells how to name the authority when a certificate has an unknown one', async () => {
-    const { cert, key, remove } = certificate();
-    const server = createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }).listen(0, '127.0.0.1');
-    clean.push(remove, () => server.close());
+  const behindTls = async (made: ReturnType<typeof certificate>): Promise<string> => {
+    const server = createTlsServer({ cert: readFileSync(made.cert), key: readFileSync(made.key) }).listen(0, '127.0.0.1');
+    clean.push(made.remove, () => server.close());
     await once(server, 'listening');
     const rig = brew({ url: `mqtts://127.0.0.1:${(server.address() as AddressInfo).port}` });
     rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
-    const { message } = await rig.error('CONNECT_FAILED');
+    return (await rig.error('CONNECT_FAILED')).message;
+  };
+
+  it('tells how to name the authority when a certificate has an unknown one', async () => {
     // From version 24 on, Node adds its own advice.
-    expect(message).toMatch(/^Cannot connect to the MQTT broker at mqtts:\S+ \([^)]*certificate(; if the root CA [^):]*)?\): where its certificate .* start Node with NODE_EXTRA_CA_CERTS=<file in PEM>\.$/);
+    expect(await behindTls(certificate())).toMatch(/^Cannot connect to the MQTT broker at mqtts:\S+ \([^)]*certificate(; if the root CA [^):]*)?\): where its certificate .* start Node with NODE_EXTRA_CA_CERTS=<file in PEM>\.$/);
+  });
+
+  it('tells to renew a certificate that has expired, and nothing of authorities', async () => {
+    expect(await behindTls(certificate('127.0.0.1', true))).toMatch(/^Cannot connect to the MQTT broker at mqtts:\S+ \(certificate has expired\): renew its certificate, or set the clock of this machine right\.$/);
   });
 
   it('reports once that there is no broker at an address, and continues to dial', async () => {
