@@ -145,6 +145,26 @@ export async function comesBack(name: string, writer: Rig, reader: Rig, broker: 
   return box;
 }
 
+/** A broker is back, and the patron later than its brewer: it gets what was brewed meanwhile all the same. The `url` of `reader` leads through the proxy. */
+export async function comesBackLater(writer: Rig, reader: Rig, proxy: FaultProxy, broker: { kill(): unknown }, restart: () => Promise<unknown>): Promise<void> {
+  const box = await pair(writer.brew, reader.brew);
+  await box.say('before');
+  expect(await box.next()).toBe('before');
+  proxy.refuses = () => true;
+  await broker.kill();
+  await Promise.all([writer.state(false), reader.state(false)]);
+  const numbers = Array.from({ length: 100 }, (_, i) => String(i));
+  const accepted = numbers.map((text) => box.say(text));
+  await restart();
+  await writer.state(true);
+  await Promise.all(accepted);
+  proxy.refuses = () => false;
+  await reader.state(true);
+  await box.say('after');
+  expect(await box.take(101)).toEqual([...numbers, 'after']);
+  expect([writer, reader].flatMap(({ errors }) => errors.map(({ code }) => code))).toEqual(['CONNECTION_LOST', 'CONNECTION_LOST']);
+}
+
 /**
  * The page of both ends is put away: their connections are closed, and none is made until they return. Then they go on, and what was brewed
  * meanwhile is sent. Nothing is reported. `connections`: how many there are at the broker.

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { LineOwner } from '../../src/brews/internal/broker-line.js';
 import { type BrewHost, newId, PubkeeperError } from '../../src/core/index.js';
 import { rawFrame } from '../helpers.js';
-import { host, TOPIC } from './rig.js';
+import { host, receiver, TOPIC } from './rig.js';
 import { TestBrew } from './test-brew.js';
 
 // How long a client tries to reach a broker, and for which pairs. No real broker is needed.
@@ -105,5 +106,54 @@ it('frames that are brewed before the broker is reached are kept until 10 s afte
   await vi.advanceTimersByTimeAsync(10_000);
   await accepted;
   expect(rig.errors.map(({ code }) => code)).toEqual(['CONNECT_FAILED', 'BREW_FAILED']);
+  await brew.close();
+});
+
+it('a patron whose connection is lost before its brewer has answered gets all that the brewer has for it when it is back, each once', async () => {
+  const [brewerId, patronId] = [newId(), newId()];
+  const address = `${TOPIC}.${brewerId}`;
+  const owners: LineOwner[] = [];
+  const asked: string[] = [];
+  let isThere = true;
+  const brew = new TestBrew({
+    dial: (_, owner) => {
+      if (!isThere) return Promise.reject(new PubkeeperError('CONNECT_FAILED', 'No.'));
+      owners.push(owner);
+      return Promise.resolve({
+        publish: (to, bytes) => void (to === `${address}.join` && asked.push(Buffer.from(bytes).toString())),
+        subscribe: () => Promise.resolve(),
+        unsubscribe: () => undefined,
+        check: () => undefined,
+        close: () => Promise.resolve(),
+        rest: () => Promise.resolve(),
+      });
+    },
+  });
+  const rig = host();
+  brew.attach(rig.host);
+  const box = receiver();
+  const frame = (text: string) => rawFrame(TOPIC, brewerId, text);
+  brew.startPatron({ topic: TOPIC, brewerId, patronId, details: { name: 'test', tcp: 'own', address, join: true }, receive: box.receive });
+  await vi.advanceTimersByTimeAsync(0);
+  expect(asked).toEqual([patronId]);
+  owners[0]!.message(address, frame('two'), true);
+  owners[0]!.message(address, frame('three'), false);
+  // A part of the answer.
+  owners[0]!.message(`${address}.to.${patronId}`, Uint8Array.of(2, ...frame('one')), false);
+  isThere = false;
+  owners[0]!.ended(new PubkeeperError('CONNECTION_LOST', 'Lost.'));
+  asked.length = 0;
+  // Longer than it would wait for an answer.
+  await vi.advanceTimersByTimeAsync(15_000);
+  isThere = true;
+  brew.wake();
+  await vi.advanceTimersByTimeAsync(0);
+  expect([box.all, asked]).toEqual([[], [patronId]]);
+  owners[1]!.message(address, frame('three'), true);
+  owners[1]!.message(`${address}.to.${patronId}`, Uint8Array.of(2, ...frame('one')), false);
+  owners[1]!.message(`${address}.to.${patronId}`, Uint8Array.of(0, ...frame('two'), ...frame('three')), false);
+  owners[1]!.message(address, frame('four'), false);
+  expect(box.all.map(({ text }) => text)).toEqual(['one', 'two', 'three', 'four']);
+  expect(asked).toEqual([patronId, `${patronId}+`]);
   await brew.close();
 });

@@ -11,7 +11,7 @@ import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
 import { aedes, type Broker } from './aedes.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isChecked, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, comesBackLater, farAway, fillsUp, givesMissed, isChecked, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
 import { certificate, files, findProgram, mosquitto } from './processes.js';
 import { pair, receiver, TOPIC } from './rig.js';
 
@@ -130,6 +130,26 @@ describe.each([
     expect(fresh.all[0]!.retained).toBe(false);
   });
 
+  it.skipIf(skip)('gives new patrons no last value that a killed brewer of the same id has left at the broker', async () => {
+    const broker = await serve();
+    const proxy = await FaultProxy.listen(() => broker.ports[0]);
+    clean.push(() => proxy.close());
+    const killed = brew({ url: `mqtt://127.0.0.1:${proxy.port}`, alternatives: [broker.tcp] });
+    const reader = brew({ url: broker.tcp });
+    const { brewerId, say, next } = await pair(killed.brew, reader.brew);
+    await say('old');
+    expect(await next()).toBe('old');
+    // Nothing that it sends arrives any more.
+    proxy.blackhole('both');
+    await killed.brew.close();
+    const again = brew({ url: broker.tcp });
+    again.brew.brewerDetails({ topic: TOPIC, brewerId });
+    const other = await pair(again.brew, reader.brew);
+    await other.say('here');
+    expect(await other.next()).toBe('here');
+    await keepsNothing(again, brew({ url: broker.tcp }), brewerId);
+  });
+
   it.skipIf(skip)('gives the last value, of which the broker tells a subscription once, to each patron of one client, also when the first has stopped', async () => {
     const broker = await serve();
     const [writer, reader] = [brew({ url: broker.tcp }), brew({ url: broker.tcp })];
@@ -196,6 +216,15 @@ describe.each([
     await box.say('after');
     expect(await box.next()).toBe('after');
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
+  });
+
+  it.skipIf(skip).each([0, 1] as const)('gives a patron that is back later than its brewer what was brewed while the broker was away, with QoS %i', async (qos) => {
+    const broker = await serve();
+    const proxy = await FaultProxy.listen(() => broker.ports[0]);
+    clean.push(() => proxy.close());
+    const writer = brew({ url: broker.tcp, alternatives: [`mqtt://127.0.0.1:${proxy.port}`], qos });
+    const reader = brew({ url: `mqtt://127.0.0.1:${proxy.port}`, qos });
+    await comesBackLater(writer, reader, proxy, broker, () => serve({ tcp: broker.ports[0] }));
   });
 
   it.skipIf(skip).each([0, 1] as const)('closes its connections while the page is put away, without a report, and goes on when it is back, with QoS %i', async (qos) => {
@@ -458,16 +487,22 @@ describe('MqttBrew', () => {
     expect(performance.now() - begun).toBeLessThan(5000);
   });
 
-  it('tells how to name the authority when a certificate has an unknown one', async () => {
-    const { cert, key, remove } = certificate();
-    const server = createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }).listen(0, '127.0.0.1');
-    clean.push(remove, () => server.close());
+  const behindTls = async (made: ReturnType<typeof certificate>): Promise<string> => {
+    const server = createTlsServer({ cert: readFileSync(made.cert), key: readFileSync(made.key) }).listen(0, '127.0.0.1');
+    clean.push(made.remove, () => server.close());
     await once(server, 'listening');
     const rig = brew({ url: `mqtts://127.0.0.1:${(server.address() as AddressInfo).port}` });
     rig.brew.brewerDetails({ topic: TOPIC, brewerId: newId() });
-    const { message } = await rig.error('CONNECT_FAILED');
+    return (await rig.error('CONNECT_FAILED')).message;
+  };
+
+  it('tells how to name the authority when a certificate has an unknown one', async () => {
     // From version 24 on, Node adds its own advice.
-    expect(message).toMatch(/^Cannot connect to the MQTT broker at mqtts:\S+ \([^)]*certificate(; if the root CA [^):]*)?\): where its certificate .* start Node with NODE_EXTRA_CA_CERTS=<file in PEM>\.$/);
+    expect(await behindTls(certificate())).toMatch(/^Cannot connect to the MQTT broker at mqtts:\S+ \([^)]*certificate(; if the root CA [^):]*)?\): where its certificate .* start Node with NODE_EXTRA_CA_CERTS=<file in PEM>\.$/);
+  });
+
+  it('tells to renew a certificate that has expired, and nothing of authorities', async () => {
+    expect(await behindTls(certificate('127.0.0.1', true))).toMatch(/^Cannot connect to the MQTT broker at mqtts:\S+ \(certificate has expired\): renew its certificate, or set the clock of this machine right\.$/);
   });
 
   it('reports once that there is no broker at an address, and continues to dial', async () => {

@@ -9,7 +9,7 @@ import { newId, PubkeeperError } from '../../src/core/index.js';
 import { FaultProxy } from '../faults/proxy.js';
 import { freePort } from '../free-port.js';
 import { rawFrame, rejected, thrown } from '../helpers.js';
-import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, farAway, fillsUp, givesMissed, isChecked, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
+import { answersInParts, brewing, carriesInOrder, carriesMany, cleaning, comesBack, comesBackLater, farAway, fillsUp, givesMissed, isChecked, isDialledOn, isLetIn, isRefused, isRefusedLater, keepsLast, keepsNothing, rests, restsWhileDialling } from './broker-kit.js';
 import { certificate, findProgram, nats, type NatsOptions } from './processes.js';
 import { pair, TOPIC } from './rig.js';
 
@@ -89,7 +89,7 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
 
   it('connects again when the server is back, reports its state, and sends then what was brewed meanwhile', async () => {
     const server = await serve();
-    // The server keeps nothing for later subscribers, so the patron must be back first: until then the brewer's proxy leads to a silent server.
+    // The patron is back first: until then the brewer's proxy leads to a silent server.
     const silent = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1');
     await once(silent, 'listening');
     let isSilent = false;
@@ -110,6 +110,15 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     await box.say('after');
     expect(await box.take(2)).toEqual(['meanwhile', 'after']);
     expect(writer.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST']);
+  });
+
+  it('gives a patron that is back later than its brewer what was brewed while the server was away', async () => {
+    const server = await serve();
+    const proxy = await FaultProxy.listen(() => server.ports[0]);
+    clean.push(() => proxy.close());
+    const writer = brew({ url: server.tcp, alternatives: [`nats://127.0.0.1:${proxy.port}`] });
+    const reader = brew({ url: `nats://127.0.0.1:${proxy.port}` });
+    await comesBackLater(writer, reader, proxy, server, () => serve({ tcp: server.ports[0] }));
   });
 
   it('closes its connections while the page is put away, without a report, and goes on when it is back', async () => {

@@ -60,12 +60,14 @@ export function files(contents: Record<string, string>): { path: (name: string) 
   return { path, remove: () => rmSync(directory, { recursive: true, force: true }) };
 }
 
-/** The files of a self-signed certificate for an address. */
-export function certificate(address = '127.0.0.1'): { cert: string; key: string; remove: () => void } {
+/** The files of a self-signed certificate for an address, which is valid for a day from now; `hasExpired`: which was valid until yesterday. */
+export function certificate(address = '127.0.0.1', hasExpired = false): { cert: string; key: string; remove: () => void } {
   const { path, remove } = files({});
   const [cert, key] = [path('cert.pem'), path('key.pem')];
   const subject = ['-subj', '/CN=broker', '-addext', `subjectAltName=IP:${address}`];
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  // Dated back; `req` does not take such a date.
+  if (hasExpired) execFileSync('openssl', ['x509', '-in', cert, '-signkey', key, '-days', '-1', '-out', cert], { stdio: 'ignore' });
   return { cert, key, remove };
 }
 

@@ -206,9 +206,16 @@ export class BrokerBrew implements Brew {
     const recent = new Recent(lastValue === 'brewer', (error) => this.#host!.report(error));
     const pairs = new Set<string>();
     recent.hear(false);
+    // A brewer's key ends with it, so nobody can read its last value any more: take it back from the broker.
+    const takeBack = (): void => void (lastValue === 'broker' && link.say(address, utf8(''), true));
+    // A former brewer of this id, whose process was killed, could not.
+    const clear = once(takeBack);
     const deaf = link.listen(`${address}${separator}join`, {
-      // Do not wait for the confirmation: if the broker refuses this subscription, no patron is ever heard, and brew() must not wait for ever.
-      opening: () => recent.hear(true),
+      opening: () => {
+        clear();
+        // Do not wait for the confirmation: if the broker refuses this subscription, no patron is ever heard, and brew() must not wait for ever.
+        recent.hear(true);
+      },
       lost: () => recent.hear(false),
       message: (payload) => {
         const [, patronId, got] = /^([\da-f]{32})(\+?)$/.exec(fromUtf8(payload)) ?? [];
@@ -220,8 +227,7 @@ export class BrokerBrew implements Brew {
     });
     const end = once(() => {
       recent.clear();
-      // The brewer's key ends with it, so nobody can read its last value any more: take it back from the broker.
-      if (lastValue === 'broker') link.say(address, utf8(''), true);
+      takeBack();
       deaf();
       free();
       this.#release(pooled);

@@ -103,6 +103,7 @@ export class PageSockets {
 const REMEDIES: readonly (readonly [why: RegExp, what: string])[] = [
   [/maximum .*connections/i, 'close other connections to it, or raise its limit, such as max_connections'],
   [/altname/i, 'name it as its certificate does, and begin the address with the word for TLS'],
+  [/certificate .*(expired|not yet valid)/i, 'renew its certificate, or set the clock of this machine right'],
   [/certificate/i, 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'],
 ];
 

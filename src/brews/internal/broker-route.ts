@@ -153,9 +153,15 @@ export class BrokerRoute {
         this.#isConfirmed = false;
         this.#asked = performance.now();
         for (const reader of this.#readers.keys()) {
+          // One that still waits for its answer goes on: if it gave up, it would take older frames, which the brewer has for it, for known ones.
+          if (!reader.joining.flows) continue;
           reader.joining.stop();
           reader.joining = this.#joining(reader.patronId, reader.receive, reader.joining.last);
         }
+      },
+      lost: () => {
+        this.#isConfirmed = false;
+        for (const { joining } of this.#readers.keys()) joining.interrupt();
       },
       confirmed: () => {
         this.#isConfirmed = true;

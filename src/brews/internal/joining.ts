@@ -83,6 +83,22 @@ export class Joining {
     this.#ask(WAITS.map((ms) => Math.max(ms, Math.min(took, LONGEST))));
   }
 
+  /** Whether frames are delivered as they come. */
+  get flows(): boolean {
+    return this.#flows;
+  }
+
+  /**
+   * The connection is lost, on which nobody can answer any more: asks no more until `begin`. Live frames that are held back stay, but what the
+   * broker and the brewer give at the next arrival comes again.
+   */
+  interrupt(): void {
+    cancel(this.#timer);
+    this.#timer = undefined;
+    this.#held = this.#held.filter(({ retained }) => !retained);
+    this.#answer.length = this.#answerBytes = 0;
+  }
+
   live(frame: Uint8Array, retained: boolean): void {
     if (this.#flows) {
       if (retained && this.#last && sameBytes(this.#last, frame)) return;

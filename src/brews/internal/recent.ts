@@ -78,9 +78,13 @@ export class Recent {
     this.#report = report;
   }
 
-  /** Tells whether patrons that ask can be heard. The 10 s for which frames are kept begin only when they can. */
+  /**
+   * Tells whether patrons that ask can be heard. The 10 s for which frames are kept begin only when they can. Patrons that have arrived will
+   * ask again if the broker has lost them, too, and may be back later than this end: what is brewed until then is kept for them.
+   */
   hear(can: boolean): void {
     this.#hears = can;
+    if (!can) for (const patronId of this.#present) if (!this.#expected.has(patronId)) this.#keepFor(patronId);
     for (const [patronId, expected] of this.#expected) {
       cancel(expected.timer);
       expected.timer = this.#limit(patronId);
@@ -102,10 +106,14 @@ export class Recent {
     const isKnown = this.#present.has(patronId);
     if (isKnown && !missed.length) return;
     this.#forget(patronId);
-    this.#expected.set(patronId, { from: this.#first + this.#frames.length, missed, timer: this.#limit(patronId) });
+    this.#keepFor(patronId, missed);
     const accepted = missed.length && !isKnown ? this.#wait() : undefined;
     if (!isKnown && !isOwed) return accepted;
     return both(reply?.(this.#answer(patronId), missed.length > 0), accepted);
+  }
+
+  #keepFor(patronId: string, missed: readonly Uint8Array[] = []): void {
+    this.#expected.set(patronId, { from: this.#first + this.#frames.length, missed, timer: this.#limit(patronId) });
   }
 
   /** Whether a patron that asks before its match is known may wait for that: not if it was here before, nor for long, nor if too many wait. */
@@ -207,11 +215,15 @@ export class Recent {
     return this.#hears ? after(ON_ITS_WAY, () => this.#late(patronId)) : undefined;
   }
 
-  /** A patron has not come in time. Reported once, and not by rejecting the promise of each frame: it is one fault, however much was brewed. */
+  /**
+   * A patron has not come in time. Reported once, and not by rejecting the promise of each frame: it is one fault, however much was brewed. One
+   * that had arrived, and that nothing is known to be missing, has most probably been there all the time.
+   */
   #late(patronId: string): void {
     const { frames, retained } = this.#answer(patronId);
     const count = (retained ? 0 : frames.length) + this.#waiting.length;
-    if (count) this.#report?.(late(patronId, count));
+    const isHere = this.#present.has(patronId) && !this.#expected.get(patronId)!.missed.length;
+    if (count && !isHere) this.#report?.(late(patronId, count));
     this.#forget(patronId);
   }
 
