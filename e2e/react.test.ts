@@ -17,7 +17,7 @@ import { App } from './react-app/app.js';
 import type * as main from './react-app/main.js';
 import { html, serveSite, type Site } from './site.js';
 
-// An application in React's StrictMode, which mounts, unmounts and remounts each component at first.
+// An application in React's StrictMode, which mounts, unmounts and remounts each component at first, except those that it hydrates.
 
 declare const probe: Probe;
 declare const app: typeof main.app;
@@ -70,21 +70,22 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await node.disconnect();
     await server.close();
   });
-  const open = (token = TOKEN) => page.goto(`${site.url}/?${new URLSearchParams({ server: server.url, token }).toString()}`);
+  const open = (token = TOKEN, how = 'hydrate') => page.goto(`${site.url}/?${new URLSearchParams({ server: server.url, token, [how]: '' }).toString()}`);
   const texts = () => page.locator('#messages li').allTextContents();
   const registered = () => {
     const { clients, patrons, brewers } = server.stats();
     return { clients, patrons, brewers };
   };
 
-  it('registers each hook once, renders messages, brews, and removes all when it is unmounted', async () => {
+  it.each(['hydrate', 'mount'])('registers each hook once, renders messages, brews, and removes all when it is unmounted (%s)', async (how) => {
     const box = inbox();
     node.addPatron('react.from.*', box.callback);
-    await open();
+    await open(TOKEN, how);
     await page.locator('#status', { hasText: /^connected$/ }).waitFor();
     await page.locator('#brew:enabled').waitFor();
     expect(registered()).toEqual({ clients: 2, patrons: 3, brewers: 1 });
     expect(await page.locator('#latest').textContent()).toBe('nothing yet');
+    expect(await page.evaluate(() => app.states())).toEqual(['connecting', 'connected']);
 
     const a = node.addBrewer('react.a.x');
     await matched(a);
@@ -156,6 +157,8 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     // StrictMode renders everything twice.
     expect(after.renders - before.renders).toBeLessThanOrEqual(2 * (after.frames - before.frames + 1));
     expect(after.renders - before.renders).toBeLessThan(3000);
+    // Although two components show them.
+    expect(await page.evaluate(() => app.mostCommits())).toBe(1);
     expect(await page.evaluate(() => probe.problems)).toEqual([]);
   });
 
@@ -180,6 +183,122 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await brewer.brewText('7');
     await expect.poll(texts).toEqual(['3', '4', '5', '7']);
     expect(registered().patrons).toBe(patrons);
+  });
+
+  it('forgets messages when keep becomes one', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const brewer = node.addBrewer('react.a.one');
+    await matched(brewer);
+    await page.click('#more');
+    for (const text of ['1', '2', '3', '4', '5', '6', '7', '8']) await brewer.brewText(text);
+    await expect.poll(texts).toEqual(['5', '6', '7', '8']);
+    await page.click('#one');
+    for (const text of ['9', '10']) await brewer.brewText(text);
+    await expect.poll(texts).toEqual(['10']);
+    await page.click('#more');
+    await brewer.brewText('11');
+    await expect.poll(texts).toEqual(['9', '10', '11']);
+  });
+
+  it('renders nothing, and makes no new array, when a further brewer is matched, and no new array when all have left', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const first = node.addBrewer('react.a.first');
+    await matched(first);
+    await first.brewText('1');
+    await expect.poll(texts).toEqual(['1']);
+    await page.click('#part');
+    await expect.poll(texts).toEqual([]);
+    const before = await page.evaluate(() => app.counts());
+    const second = node.addBrewer('react.a.second');
+    await matched(second);
+    await second.brewText('2');
+    await expect.poll(() => page.evaluate(() => app.heard())).toBe(2);
+    // Two, as the frame that was asked for last comes after this one.
+    const after = await page.evaluate(() => new Promise<{ renders: number }>((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(app.counts())))));
+    expect(after.renders).toBe(before.renders);
+
+    await page.click('#more');
+    await first.brewText('3');
+    await expect.poll(texts).toEqual(['1', '3']);
+    const { arrays, renders } = await page.evaluate(() => app.counts());
+    // A message of another topic renders only who reads it.
+    const other = node.addBrewer('react.other');
+    await matched(other);
+    await other.brewText('for another');
+    await page.locator('#latest', { hasText: 'for another' }).waitFor();
+    expect(await page.evaluate(() => app.counts())).toMatchObject({ arrays, renders });
+    node.removeBrewer(first);
+    node.removeBrewer(second);
+    await page.locator('#messages[data-matched=false]').waitFor();
+    expect(await page.evaluate(() => app.counts())).toMatchObject({ arrays });
+  });
+
+  it('shows a message that came right before it was hidden when it is shown again, though the brewer has left', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const brewer = node.addBrewer('react.a.late');
+    await matched(brewer);
+    await brewer.brewText('before');
+    await expect.poll(texts).toEqual(['before']);
+    await page.evaluate(() => app.hideAt('last'));
+    const { patrons } = registered();
+    await brewer.brewText('last');
+    await expect.poll(() => registered().patrons).toBe(patrons - 1);
+    // The other component that waits for this frame gets it.
+    await page.locator('#latest', { hasText: 'last' }).waitFor();
+    node.removeBrewer(brewer);
+    await page.click('#hide');
+    await expect.poll(() => registered().patrons).toBe(patrons);
+    await expect.poll(texts).toEqual(['before', 'last']);
+    expect(await page.locator('#messages').getAttribute('data-matched')).toBe('false');
+  });
+
+  it('reads and writes nothing while pattern and topic are null', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const box = inbox();
+    const patron = node.addPatron('react.from.page', box.callback);
+    const a = node.addBrewer('react.a.x');
+    await matched(a);
+    await page.locator('#brew:enabled').waitFor();
+    await a.brewText('read');
+    await expect.poll(texts).toEqual(['read']);
+    await page.click('#nothing');
+    await expect.poll(texts).toEqual([]);
+    await expect.poll(() => patron.isMatched).toBe(false);
+    expect(registered()).toEqual({ clients: 2, patrons: 2, brewers: 1 });
+    expect(await page.locator('#brew').isDisabled()).toBe(true);
+    expect(await page.locator('#brew').getAttribute('title')).toBe('no topic');
+    await page.click('#other');
+    await page.click('#brew');
+    expect((await box.next()).text()).toBe('clicked');
+    expect(registered()).toEqual({ clients: 2, patrons: 3, brewers: 2 });
+    expect(await page.evaluate(() => probe.problems)).toEqual([]);
+  });
+
+  it('stays connected when another provider takes the place of the first', async () => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const brewer = node.addBrewer('react.a.route');
+    await matched(brewer);
+    await page.evaluate(() => app.replace());
+    await brewer.brewText('to the new one');
+    await expect.poll(texts).toEqual(['to the new one']);
+    expect(await page.evaluate(() => app.states())).toEqual(['connecting', 'connected']);
+    await page.evaluate(() => app.unmount());
+    await expect.poll(registered).toEqual({ clients: 1, patrons: 0, brewers: 1 });
+  });
+
+  it('hydrates a late part of a page without a mismatch when connecting has failed meanwhile', async () => {
+    await server.close();
+    await open();
+    for (const id of ['#status', '#late']) await page.locator(id, { hasText: 'disconnected: CONNECT_FAILED' }).waitFor();
+    const problems = await page.evaluate(() => probe.problems);
+    expect(problems.filter((problem) => /hydrat/i.test(problem))).toEqual([]);
+    // Where there is no `onError`.
+    expect(problems.filter((problem) => problem.startsWith('error: PubkeeperError'))).toHaveLength(1);
   });
 
   it('shows a last value only once in a component that was hidden and is shown again', async () => {

@@ -1,5 +1,8 @@
 import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
+import { show } from '../core/id.js';
 import { type Message, Patron, type PatronOptions, type PubkeeperClient, PubkeeperError } from '../index.js';
+import { nextFrame } from './frame.js';
+import { assertFunction, optionsOf } from './options.js';
 import { useProvided } from './provider.js';
 
 /** The options of {@link usePatron}. */
@@ -25,13 +28,15 @@ export interface PatronView {
 const NOTHING: PatronView = { messages: [], isMatched: false };
 
 /**
- * Subscribes to a topic pattern while the component is mounted. However many messages come, the component renders at most once
- * a frame.
+ * Subscribes to a topic pattern while the component is mounted; with `null` in its place, to nothing for now. However many messages come,
+ * the component renders at most once a frame.
  * @throws {PubkeeperError} `OPTION_INVALID` without a provider above or for a wrong option, `PATTERN_INVALID`
  */
-export function usePatron(pattern: string, { keep = 100, onMessage, crypto = true, minCipher }: UsePatronOptions = {}): PatronView {
+export function usePatron(pattern: string | null, options?: UsePatronOptions | null): PatronView {
   const { client } = useProvided('usePatron');
-  if (!(keep >= 0)) throw new PubkeeperError('OPTION_INVALID', `keep must be a number of messages, 0 or more, not ${String(keep)}.`);
+  const { keep = 100, onMessage, crypto = true, minCipher } = optionsOf(options);
+  if (typeof keep !== 'number' || !(keep >= 0)) throw new PubkeeperError('OPTION_INVALID', `keep must be a number of messages, 0 or more, not ${show(keep)}.`);
+  assertFunction('onMessage', onMessage);
   // A computed number, for example from a height, may not be whole. With one below 1, `slice` would keep all messages.
   const most = Math.floor(keep);
   const latest = useRef(onMessage);
@@ -43,22 +48,32 @@ export function usePatron(pattern: string, { keep = 100, onMessage, crypto = tru
     size.current = most;
   });
   const store = useMemo(
-    () => patronStore(client, pattern, { crypto, ...(minCipher && { minCipher }) }, () => size.current, (message) => latest.current?.(message)),
+    () => (pattern === null ? IDLE : patronStore(client, pattern, { crypto, minCipher }, () => size.current, (message) => latest.current?.(message))),
     [client, pattern, crypto, minCipher],
   );
-  const view = useSyncExternalStore(store.subscribe, store.read, nothing);
+  const { messages, isMatched } = useSyncExternalStore(store.subscribe, store.read, nothing);
   // Leaves out messages that were gathered before `keep` became smaller.
-  return useMemo(() => (view.messages.length > most ? { ...view, messages: newest(view.messages, most) } : view), [view, most]);
+  const shown = useMemo(() => (messages.length > most ? newest(messages, most) : messages), [messages, most]);
+  return useMemo(() => ({ messages: shown, isMatched }), [shown, isMatched]);
 }
 
 /**
- * The newest message on a topic, or on any topic of a pattern; undefined until one has come.
+ * The newest message on a topic, or on any topic of a pattern; undefined until one has come, and with `null` in the place of a topic.
  * @throws {PubkeeperError} as {@link usePatron}
  */
-export const useLatest = (topic: string, options: Pick<UsePatronOptions, 'crypto' | 'minCipher'> = {}): Message | undefined =>
-  usePatron(topic, { ...options, keep: 1 }).messages[0];
+export const useLatest = (topic: string | null, options?: Pick<UsePatronOptions, 'crypto' | 'minCipher'> | null): Message | undefined =>
+  usePatron(topic, { ...optionsOf(options), keep: 1 }).messages[0];
 
 const nothing = (): PatronView => NOTHING;
+
+/** A view as `useSyncExternalStore` reads it. */
+interface PatronStore {
+  readonly subscribe: (changed: () => void) => () => void;
+  readonly read: () => PatronView;
+}
+
+/** Without a pattern. */
+const IDLE: PatronStore = { subscribe: () => () => undefined, read: nothing };
 
 const newest = <T>(items: readonly T[], count: number): readonly T[] => (count ? items.slice(-count) : []);
 
@@ -99,15 +114,19 @@ function patronStore(
   options: PatronOptions,
   size: () => number,
   passOn: (message: Message) => unknown,
-): { subscribe: (changed: () => void) => () => void; read: () => PatronView } {
+): PatronStore {
   let view = NOTHING;
   /** The newest last. */
   const kept: { readonly message: Message; readonly at: number }[] = [];
   let changed: (() => void) | undefined;
-  let cancel: (() => void) | undefined;
+  /** Whether messages have come that `view` does not have. */
+  let isBehind = false;
   const publish = (): void => {
-    cancel = undefined;
-    view = { messages: newest(kept, size()).map(({ message }) => message), isMatched: patron.isMatched };
+    const { isMatched } = patron;
+    if (!isBehind && isMatched === view.isMatched) return;
+    // The same array for the same messages: an effect may depend on it.
+    view = { messages: isBehind ? newest(kept, size()).map(({ message }) => message) : view.messages, isMatched };
+    isBehind = false;
     changed?.();
   };
   /** Whether a message is a last value that comes again, to a component that was hidden and is shown again. */
@@ -115,7 +134,7 @@ function patronStore(
     const last = retained && [...kept].reverse().find(({ message }) => message.brewerId === brewerId);
     return !!last && String(last.message.data) === String(data);
   };
-  const later = (): void => void (cancel ??= nextFrame(publish));
+  const later = (): void => nextFrame(publish);
   const patron = new Patron(
     pattern,
     (_, message) => {
@@ -126,7 +145,8 @@ function patronStore(
         while (place && kept[place - 1]!.at > at) place--;
         kept.splice(place, 0, { message, at });
         // A hidden tab gets messages, but no frames to render them in.
-        if (kept.length > 2 * keep) kept.splice(0, keep);
+        if (kept.length > 2 * keep) kept.splice(0, kept.length - keep);
+        isBehind = true;
         later();
       }
       // Last, and returned: then an exception or a rejection becomes an `error` event of the client.
@@ -148,30 +168,9 @@ function patronStore(
       return () => {
         changed = undefined;
         client.removePatron(patron);
-        cancel?.();
-        cancel = undefined;
-        view = { ...view, isMatched: false };
+        // The component may only be hidden: it shows this when it is shown again.
+        publish();
       };
     },
   };
-}
-
-/** How often a hidden tab renders, in ms: it has no frames, but may show a title and notifications. */
-const HIDDEN_MS = 1000;
-
-/** Calls `run` before the next paint, or after a second if nothing is painted; returns a function that cancels it. */
-function nextFrame(run: () => void): () => void {
-  const paints = typeof requestAnimationFrame === 'function';
-  // Both, since the tab may be hidden before its frame comes.
-  const frame = paints ? requestAnimationFrame(() => go()) : 0;
-  const timer = setTimeout(() => go(), paints ? HIDDEN_MS : 16);
-  const stop = (): void => {
-    clearTimeout(timer);
-    if (paints) cancelAnimationFrame(frame);
-  };
-  const go = (): void => {
-    stop();
-    run();
-  };
-  return stop;
 }

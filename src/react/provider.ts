@@ -1,5 +1,6 @@
 import { createContext, createElement, type ReactElement, type ReactNode, useContext, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { type ClientState, type PubkeeperClient, PubkeeperError } from '../index.js';
+import { assertFunction } from './options.js';
 
 /** The props of {@link PubkeeperProvider}. */
 export interface PubkeeperProviderProps {
@@ -26,12 +27,13 @@ const mounted = /* @__PURE__ */ new WeakMap<PubkeeperClient, number>();
  * provider still uses it. When rendering on a server, it does neither.
  * @throws {PubkeeperError} `OPTION_INVALID` without a `client`
  */
-export function PubkeeperProvider({ client, onError = report, children }: PubkeeperProviderProps): ReactElement {
+export function PubkeeperProvider({ client, onError, children }: PubkeeperProviderProps): ReactElement {
   const [failure, setFailure] = useState<Provided>();
   const told = useRef(onError);
   useEffect(() => {
     told.current = onError;
   });
+  assertFunction('onError', onError);
   if (typeof (client as PubkeeperClient | undefined)?.connect !== 'function') {
     throw new PubkeeperError('OPTION_INVALID', '<PubkeeperProvider> needs its property client: a PubkeeperClient, made outside of any component.');
   }
@@ -44,7 +46,7 @@ export function PubkeeperProvider({ client, onError = report, children }: Pubkee
       if (!isMounted || error.code === 'CONNECTION_CLOSED' || error === last) return;
       last = error;
       setFailure({ client, error });
-      told.current(error);
+      (told.current ?? report)(error);
     };
     mounted.set(client, (mounted.get(client) ?? 0) + 1);
     const undo = watchEnd(client, fail, () => setFailure(undefined));
@@ -53,9 +55,12 @@ export function PubkeeperProvider({ client, onError = report, children }: Pubkee
       isMounted = false;
       undo();
       setFailure(undefined);
-      const left = mounted.get(client)! - 1;
-      mounted.set(client, left);
-      if (!left) void client.disconnect();
+      mounted.set(client, mounted.get(client)! - 1);
+      // Only when React has run all effects of this change: another provider may take the place of this one, as when a user goes to another
+      // page of the application.
+      void Promise.resolve().then(() => {
+        if (!mounted.get(client)) void client.disconnect();
+      });
     };
   }, [client]);
   const error = failure?.client === client ? failure.error : undefined;
@@ -111,11 +116,17 @@ export function usePubkeeper(): PubkeeperView {
   const { client, error } = useProvided('usePubkeeper');
   const subscribe = useMemo(() => (changed: () => void) => client.on('state', changed), [client]);
   const state = useSyncExternalStore(subscribe, () => client.state, disconnected);
-  const why = state === 'disconnected' ? error : undefined;
+  // As with the state: the context may have an error already when a part of the page is hydrated late.
+  const failure = useSyncExternalStore(never, () => error, none);
+  const why = state === 'disconnected' ? failure : undefined;
   return useMemo(() => ({ client, state, error: why }), [client, state, why]);
 }
 
 const disconnected = (): ClientState => 'disconnected';
+
+const none = (): undefined => undefined;
+
+const never = (): (() => void) => none;
 
 /** @throws {PubkeeperError} `OPTION_INVALID` without a provider above */
 export function useProvided(hook: string): Provided {
