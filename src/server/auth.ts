@@ -7,7 +7,7 @@ import { errorCode, readText } from './read-text.js';
 
 export type { Rights } from './match.js';
 
-/** One right of a token: what it may do with the topics that the pattern `topic` matches. */
+/** One right of a token: what it may do with the topics that the pattern `topic` matches. One of `read` and `write` must be given. */
 export interface Right {
   /** A topic pattern. */
   readonly topic: string;
@@ -155,6 +155,8 @@ function checkRight(right: unknown, source: string, place: string): Right {
   if (!isTopicPattern(topic)) throw invalid(source, `must have a topic pattern, such as "plant.**", under the key "topic" ${place}`);
   if (typeof read !== 'boolean') throw invalid(source, `must have true or false under the key "read" ${place}`);
   if (typeof write !== 'boolean') throw invalid(source, `must have true or false under the key "write" ${place}`);
+  // An explicit false says what it means. Where nothing is said, somebody takes the topic alone for a right.
+  if (right['read'] === undefined && right['write'] === undefined) throw invalid(source, `must have the key "read" or "write" ${place}: a topic alone allows nothing`);
   return { topic, read, write };
 }
 

@@ -17,14 +17,14 @@ export class Permits<C> {
 
   /**
    * @param most how many grants to publish are kept for one connection; joins are as many as the relay allows
-   * @param now the time in seconds since 1970, as in tickets
+   * @param now the time in seconds since 1970, as in tickets; default: theirs
    * @param steady a clock in seconds that nobody sets, for what was granted: where `now` is set forward, all grants would expire at once,
    *   and nothing would come through until they are renewed; where it is set back, they would hold for too long
    */
   constructor(tickets: Tickets, most: number, now?: () => number, steady: () => number = now ?? ((): number => performance.now() / 1000)) {
     this.#tickets = tickets;
     this.#most = most;
-    this.#now = now ?? ((): number => Date.now() / 1000);
+    this.#now = now ?? ((): number => tickets.now());
     this.#steady = steady;
   }
 

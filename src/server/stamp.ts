@@ -21,7 +21,7 @@ export class Stamp<C> {
   readonly #now: () => number;
 
   /** @param seconds how long a ticket is valid */
-  constructor(tickets: Tickets, seconds: number, own: (match: Match<C>) => boolean, now: () => number = () => Date.now() / 1000) {
+  constructor(tickets: Tickets, seconds: number, own: (match: Match<C>) => boolean, now: () => number = () => tickets.now()) {
     this.#tickets = tickets;
     this.#seconds = seconds;
     this.#own = own;

@@ -13,6 +13,11 @@ export type Grant =
   | { readonly operation: 'join'; readonly topicHash: Uint8Array }
   | { readonly operation: 'publish'; readonly topicHash: Uint8Array; readonly brewerId: Uint8Array };
 
+interface Clock {
+  wall(): number;
+  steady(): number;
+}
+
 const VERSION = 1;
 const BODY = 56;
 const HASH_BYTES = 32;
@@ -22,18 +27,37 @@ const SIGNED = TICKET_BYTES - 32;
 /** Signs and checks tickets by a ring of keys: the first signs, all of them (two at most) check, so that keys can change. */
 export class Tickets {
   #keys: readonly Uint8Array[];
+  readonly #clock: Clock;
+  #isShared: boolean;
+  /** By how many milliseconds the wall clock was ahead of the steady one when it was ahead most. */
+  #ahead = -Infinity;
 
   /**
    * @param keys of 32 bytes or more; several relays that share them take each other's tickets. Default: one at random.
+   * @param clock the clock that can be set, and a steady one that nobody sets, both in milliseconds
    * @throws {PubkeeperError} `OPTION_INVALID`
    */
-  constructor(keys: readonly Uint8Array[] = [randomBytes(32)]) {
-    this.#keys = checkKeys(keys);
+  constructor(keys?: readonly Uint8Array[], clock: Clock = { wall: () => Date.now(), steady: () => performance.now() }) {
+    this.#keys = checkKeys(keys ?? [randomBytes(32)]);
+    this.#isShared = keys !== undefined;
+    this.#clock = clock;
+    this.now();
+  }
+
+  /**
+   * The time by which tickets are made and expire, in seconds since 1970. If nobody else has the key, it does not follow a clock that is set
+   * back: tickets of before would hold for as much longer, also those of tokens that were revoked since. Servers that share keys need the same time.
+   */
+  now(): number {
+    const { wall, steady } = this.#clock;
+    this.#ahead = Math.max(this.#ahead, wall() - steady());
+    return (this.#isShared ? wall() : steady() + this.#ahead) / 1000;
   }
 
   /** Replaces the keys. The former first key should be the second one now, until its tickets have expired. */
   replace(keys: readonly Uint8Array[]): void {
     this.#keys = checkKeys(keys);
+    this.#isShared = true;
   }
 
   /** A ticket that holds until `expires`, in seconds since 1970. */

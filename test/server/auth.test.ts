@@ -48,6 +48,7 @@ describe('Tokens', () => {
     ['no pattern', { [SECRET]: [{ topic: 'a..b', read: true }] }, /must have a topic pattern, such as "plant\.\*\*", under the key "topic" in token number 1/],
     ['a text for read', { [SECRET]: [{ topic: 'a', read: 'yes' }] }, /"read"/],
     ['a number for write', { [SECRET]: [{ topic: 'a', write: 1 }] }, /"write"/],
+    ['neither read nor write', { ok: [{ topic: 'a', read: false }], [SECRET]: [{ topic: 'a' }] }, /the key "read" or "write" in token number 2, right number 1: a topic alone allows nothing/],
     ['a token twice', { [SECRET]: [], [`sha256:${createHash('sha256').update(SECRET).digest('hex')}`]: [] }, /a token twice, as itself and by its hash \(number 2\)/],
     ['an unknown key', { ok: [{ topic: 'a', [SECRET]: true }] }, /none of "topic", "read" and "write"/],
   ])('refuses %s', (_what, table, message) => {

@@ -85,6 +85,7 @@ describe('JwtAuthenticator', () => {
       { rights: undefined },
       { rights: [{ topic: 'a..b', read: true }] },
       { rights: [{ topic: '**', admin: true }] },
+      { rights: [{ topic: '**' }] },
       { rights: 'everything' },
     ]) {
       expect(await authenticator.authenticate(await sign(secret, 'HS256', claims)), JSON.stringify(claims)).toBeUndefined();

@@ -6,8 +6,8 @@ import { id } from '../helpers.js';
 
 describe('the own relay', () => {
   const packet = (brew: object) => ({ type: 12, payload: { patron_id: id(1), brewers: [{ topic: 'a', brewer_id: id(2), brewer_config: {}, brew: { name: 'websocket', ...brew } }] } }) as const;
-  const brewOf = (authority: string, secure: boolean, brew: object, name: OwnName = 'named', isForwarded = false): object => {
-    const told = reachedBy({ authority, secure, isForwarded }, packet(brew) as never, (brewerId, patronId) => (brewerId === id(2) && patronId === id(1) ? name : undefined));
+  const brewOf = (authority: string, secure: boolean, brew: object, name: OwnName | '' = 'named', isForwarded = false): object => {
+    const told = reachedBy({ authority, secure, isForwarded }, packet(brew) as never, (brewerId, patronId) => (brewerId === id(2) && patronId === id(1) && name ? name : undefined));
     return (told.payload as { brewers: { brew: object }[] }).brewers[0]!.brew;
   };
   it('is announced under the host name by which a client reaches its server', () => {
@@ -15,6 +15,9 @@ describe('the own relay', () => {
     expect(brewOf('a.example', true, { hostname: null })).toMatchObject({ hostname: 'a.example', port: 443, secure: true });
     expect(brewOf('[::1]', false, { hostname: null })).toMatchObject({ hostname: '[::1]', port: 80 });
     expect(brewOf('a.example', true, { hostname: 'b', port: 1 })).toEqual({ name: 'websocket', hostname: 'b', port: 1 });
+    // Another relay on the brewer's machine: the patron cannot reach it, but this server's is not meant.
+    expect(brewOf('a.example', true, { hostname: '127.0.0.1', port: 1 }, '')).toEqual({ name: 'websocket', hostname: '127.0.0.1', port: 1 });
+    expect(brewOf('a.example', true, { name: 'mqtt', hostname: null })).toEqual({ name: 'mqtt', hostname: null });
     for (const hostname of ['127.0.0.1', 'localhost', '::1', '[::1]']) {
       expect(brewOf('a.example', true, { hostname, port: 1, secure: false })).toEqual({ name: 'websocket', hostname: 'a.example', port: 443, secure: true });
       for (const authority of ['127.0.0.1:9', '[::1]:9', 'localhost', '']) expect(brewOf(authority, false, { hostname, port: 1 })).toEqual({ name: 'websocket', hostname, port: 1 });
@@ -27,6 +30,7 @@ describe('the own relay', () => {
       const hostname = authority.slice(0, -2);
       expect(brewOf(authority, false, { ...far, ticket: 'x' }, 'reached')).toEqual({ name: 'websocket', hostname, port: 9, secure: false, ticket: 'x' });
       expect(brewOf(authority, false, { hostname, port: 9, path: '/' }, 'reached')).toEqual({ name: 'websocket', hostname, port: 9, path: '/' });
+      expect(brewOf(authority, false, { hostname, port: 8 }, 'reached')).toMatchObject({ hostname, port: 9 });
       expect(brewOf(authority, false, far, 'named')).toMatchObject(far);
       expect(brewOf(authority, false, { ...far, name: 'mqtt' }, 'reached')).toMatchObject(far);
     }

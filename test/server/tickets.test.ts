@@ -30,6 +30,32 @@ describe('Tickets', () => {
     expect(tickets.check(tickets.issue(zero, 1000), JOIN, 0)).toBeUndefined();
   });
 
+  it('expire in time also when the clock is set back, unless other servers have the keys', () => {
+    const clock = { wall: 5_000_000, steady: 1_000 };
+    const now = { wall: () => clock.wall, steady: () => clock.steady };
+    const pass = (ms: number): void => void ((clock.wall += ms), (clock.steady += ms));
+    const [own, shared] = [new Tickets(undefined, now), new Tickets([randomBytes(32)], now)];
+    const held = (tickets: Tickets) => {
+      const ticket = tickets.issue(JOIN, tickets.now() + 600);
+      const [permits, late] = [new Permits<string>(tickets, 10), new Permits<string>(tickets, 10)];
+      return { permits, may: () => permits.join('c', JOIN_HASH, ticket), mayLate: () => late.join('d', JOIN_HASH, ticket) };
+    };
+    const [mine, ours] = [held(own), held(shared)];
+    pass(300_000);
+    clock.wall -= 4_000_000;
+    pass(299_000);
+    expect([mine.may(), ours.may()]).toEqual([true, true]);
+    pass(1_000);
+    expect([mine.mayLate(), ours.mayLate(), own.now(), shared.now()]).toEqual([false, true, 5600, 1600]);
+    // Set forward, it is followed.
+    clock.wall = 9_000_000;
+    expect([own.now(), shared.now()]).toEqual([9000, 9000]);
+    clock.wall = 6_000_000;
+    expect(own.now()).toBe(9000);
+    own.replace([randomBytes(32)]);
+    expect(own.now()).toBe(6000);
+  });
+
   it('are refused with any one bit changed', () => {
     const tickets = new Tickets();
     const ticket = tickets.issue(PUBLISH, 1000);

@@ -62,8 +62,13 @@ export class NatsStore implements RegistryStore {
     await this.#bucketNow().delete(key).catch(explain);
   }
 
+  /**
+   * Not by a purge: nats-server 2.9 moves all watches past the messages that are on their way when anything is purged, so that servers would miss what
+   * others register. And a purge that NATS handles late, after a new value was put, would remove that.
+   */
   async erase(key: string): Promise<void> {
-    await this.#manager.streams.purge(`KV_${this.#bucket}`, { filter: `$KV.${this.#bucket}.${key}` });
+    const mark = await this.#bucketNow().get(key);
+    if (mark?.operation === 'DEL') await this.#manager.streams.deleteMessage(`KV_${this.#bucket}`, mark.revision, false);
   }
 
   async purge(server: string): Promise<void> {

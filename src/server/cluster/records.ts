@@ -50,10 +50,21 @@ export const keyOf = ({ server, kind, id }: RecordName): string => `${server}.${
 /** The key under which a server shows that the registry works for it. */
 export const pulseKey = (server: string): string => `${server}.s`;
 
-/** The value under that key. `isWhole`: the registry holds everything that this server had registered when it last read the registry. */
-export const pulseOf = (count: number, isWhole: boolean): string => `${count}${isWhole ? WHOLE : ''}`;
+/** What a pulse tells. */
+export interface Pulse {
+  /** Whether the registry holds everything that this server had registered when it last read the registry. */
+  readonly isWhole: boolean;
+  /** How many registrations of this server the registry holds before this pulse; undefined while some of them are being written. */
+  readonly size: number | undefined;
+}
 
-export const isWholePulse = (value: string | undefined): boolean => !!value?.endsWith(WHOLE);
+/** The value under that key. `count`: a number that changes each time. */
+export const pulseOf = (count: number, { isWhole, size }: Pulse): string => `${count}${size === undefined ? '' : `/${size}`}${isWhole ? WHOLE : ''}`;
+
+export function readPulse(value = ''): Pulse {
+  const [, size] = /^\d+\/(\d+)/.exec(value) ?? [];
+  return { isWhole: value.endsWith(WHOLE), size: size === undefined ? undefined : Number(size) };
+}
 
 const WHOLE = '+';
 

@@ -1,5 +1,6 @@
 import type { Kind, RegistryRecord } from './records.js';
-import { decodeRecord, encodeRecord, isWholePulse, pulseKey, pulseOf, readKey, serverOf } from './records.js';
+import { Census } from './census.js';
+import { decodeRecord, encodeRecord, pulseKey, pulseOf, readKey, readPulse, serverOf } from './records.js';
 import { Replica } from './replica.js';
 import type { ReplicaOwner } from './replica.js';
 import { Writer } from './writer.js';
@@ -58,6 +59,7 @@ export class Registry {
   readonly #options: RegistryOptions;
   readonly #replica: Replica;
   readonly #writer: Writer;
+  readonly #census = new Census();
   #watch: { readonly stop: () => void } | undefined;
   /** Grows with each watch: what an earlier watch tells is out of date. */
   #epoch = 0;
@@ -162,7 +164,8 @@ export class Registry {
 
   async #beat(): Promise<void> {
     const { store, server } = this.#options;
-    await store.put(pulseKey(server), pulseOf(++this.#pulse, this.#writer.isCaughtUp));
+    const { isCaughtUp, pending, size } = this.#writer;
+    await store.put(pulseKey(server), pulseOf(++this.#pulse, { isWhole: isCaughtUp, size: isCaughtUp && !pending ? size : undefined }));
   }
 
   /** Removes what this server has shared. */
@@ -207,9 +210,10 @@ export class Registry {
         key: (key, value) => {
           isStuck = false;
           if (isOld()) return;
-          if (serverOf(key) !== server) this.#apply(key, value);
+          if (serverOf(key) !== server) this.#apply(key, value, isComplete);
           else if (key === pulseKey(server)) this.#silent = 0;
-          else if (!isComplete && value !== undefined) present.set(key, value);
+          else if (isComplete) this.#writer.seen(key, value);
+          else if (value !== undefined) present.set(key, value);
         },
         complete: () => {
           if (isComplete || isOld()) return;
@@ -244,12 +248,16 @@ export class Registry {
     });
   }
 
-  #apply(key: string, value: string | undefined): void {
+  #apply(key: string, value: string | undefined, isLive: boolean): void {
     const name = readKey(key);
-    if (!this.#absent.has(serverOf(key))) this.#absent.set(serverOf(key), 0);
+    const server = serverOf(key);
+    if (!this.#absent.has(server)) this.#absent.set(server, 0);
     if (!name) {
-      if (key !== pulseKey(serverOf(key)) || !isWholePulse(value)) return;
-      this.#replica.whole(serverOf(key));
+      const { isWhole, size } = readPulse(key === pulseKey(server) ? value : undefined);
+      if (!isWhole) return;
+      this.#replica.whole(server);
+      // The watch tells changes in the order in which they were written, so all that came before the pulse has been told.
+      if (isLive && size !== undefined && this.#census.differs(server, size, this.#replica.knownAt(server))) void this.sync();
       return this.#work();
     }
     const record = value === undefined ? undefined : decodeRecord(name, value);
@@ -278,6 +286,7 @@ export class Registry {
       if (ticks < PURGE_TICKS) continue;
       this.#replica.forget(server);
       this.#absent.delete(server);
+      this.#census.forget(server);
       this.#work();
       const { store, purged } = this.#options;
       // If it fails, count again: these keys are not told again, and would otherwise stay for ever.

@@ -77,6 +77,11 @@ export class Replica {
     return count;
   }
 
+  /** How many registrations at another server are known, whether or not they count. */
+  knownAt(server: string): number {
+    return this.#servers.get(server)?.size ?? 0;
+  }
+
   /** A key of the registry has been set or, without a record, deleted. Keys of this server itself are ignored. */
   apply({ server, kind, id }: RecordName, record: RegistryRecord | undefined): void {
     if (server === this.#own) return;

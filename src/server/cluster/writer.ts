@@ -25,6 +25,8 @@ export interface WriterOptions {
 
 /** For how many ticks the mark of a deletion is kept, so that slow servers learn of it too. */
 const MARK_TICKS = 20;
+/** For how many ticks a key may have another value than was written last: the watch may tell of a write long after NATS has confirmed the next one. */
+const STRANGE_TICKS = 20;
 
 /**
  * Makes this server's keys in the registry what they should be. Knows the wanted state and which keys are not written yet,
@@ -43,6 +45,8 @@ export class Writer {
   readonly #owed = new Set<string>();
   /** By key, marks that have to be removed, with the tick from which on they may be. */
   readonly #marks = new Map<string, number>();
+  /** By key that was seen with another value than the wanted one, the tick from which on it is written again. */
+  readonly #strange = new Map<string, number>();
   #tick = 0;
   #paused = true;
   #resting = false;
@@ -81,12 +85,22 @@ export class Writer {
     if (this.#wanted.delete(key)) this.#touch(key);
   }
 
+  /**
+   * The registry has this value under a key of this server now. What was sent over a connection that was given up may arrive after what was sent
+   * over the next one, for example because NATS stood still: so a wrong value that stays is corrected.
+   */
+  seen(key: string, value: string | undefined): void {
+    if (value === this.#wanted.get(key)) this.#strange.delete(key);
+    else if (!this.#strange.has(key)) this.#strange.set(key, this.#tick + STRANGE_TICKS);
+  }
+
   /** Compares the wanted keys with those in the registry, and goes on to write. */
   reconcile(present: ReadonlyMap<string, string>): void {
     for (const [key, value] of this.#wanted) if (present.get(key) !== value) this.#dirty.add(key);
     for (const key of present.keys()) if (!this.#wanted.has(key)) this.#dirty.add(key);
     this.#owed.clear();
     for (const key of this.#dirty) this.#owed.add(key);
+    this.#strange.clear();
     this.#paused = false;
     if (!this.#owed.size) this.#options.caughtUp?.();
     this.#pump();
@@ -97,9 +111,14 @@ export class Writer {
     this.#paused = true;
   }
 
-  /** Called at equal intervals: removes marks that everybody has had time to read. */
+  /** Called at equal intervals: removes marks that everybody has had time to read, and corrects keys that were seen with a wrong value. */
   tick(): void {
     this.#tick++;
+    for (const [key, due] of this.#strange) {
+      if (due > this.#tick) break;
+      this.#strange.delete(key);
+      this.#touch(key);
+    }
     let erased = 0;
     for (const [key, due] of this.#marks) {
       if (this.#paused || due > this.#tick || ++erased > this.#window) return;

@@ -30,14 +30,14 @@ function network() {
     const name = letter.repeat(12);
     const log: string[] = [];
     const drops: string[] = [];
-    const state = { isUp: true, isFull: false, malformed: 0, arrived: 0 };
+    const state = { isUp: true, isFull: false, room: Infinity, malformed: 0, arrived: 0 };
     const fits = (subject: string, pattern: string): boolean => subject === pattern || (pattern.endsWith('.*') && subject.startsWith(pattern.slice(0, -1)));
     const bus: Bus = {
       get isUp() {
         return state.isUp;
       },
       maxMessage: 1024,
-      fits: () => state.isUp && !state.isFull,
+      fits: (length) => state.isUp && !state.isFull && length <= state.room,
       publish(subject, message, answerTo) {
         if (!state.isUp) return;
         sent.push(`${letter} ${subject}`);
@@ -352,6 +352,27 @@ it('a bridge sends no frames while the bus is full, and sends again when there i
   brewer.publish('three');
   settle();
   expect(b.take().at(-1)).toBe('2 three');
+});
+
+it('a bridge asks for room for all frames of a tick together, and sends no last value for which there is none', () => {
+  const { server, settle, sent } = network();
+  const [a, b] = [server('a'), server('b')];
+  b.member('2').join();
+  settle();
+  const brewer = a.member('1');
+  // Of two frames of 91 bytes, there is room for one.
+  a.state.room = 100;
+  for (const text of ['one', 'two']) brewer.publish(text);
+  settle();
+  expect(b.take()).toEqual([]);
+  a.bridge.drained();
+  settle();
+  expect(b.take()).toEqual(['2 two']);
+  a.state.room = 90;
+  sent();
+  server('c').member('3').join();
+  settle();
+  expect(sent().filter((one) => one.startsWith('a net.last'))).toEqual([]);
 });
 
 it('a bridge ignores its own messages, and counts malformed ones', () => {

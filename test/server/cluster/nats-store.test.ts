@@ -99,6 +99,33 @@ describe.skipIf(!NATS)('the registry in NATS', { timeout: 60_000 }, () => {
     expect(purged.told).toEqual([['aa.s', 'x'], ['b.b.3', 'y'], ['complete']]);
   });
 
+  it('reports every change also when markers are erased meanwhile, and erases no new value', async () => {
+    const { store, other } = await stores();
+    await store.open();
+    await other.open();
+    await store.put('a.s', 'x');
+    const watched = await watch(other);
+    await watched.until(2);
+    const wanted: string[] = [];
+    for (let round = 0; round < 40; round++) {
+      await store.put(`a.p.${round}`, 'x');
+      await store.delete(`a.p.${round}`);
+      const puts = Array.from({ length: 50 }, (_none, n) => `a.b.${round}-${n}`);
+      wanted.push(...puts);
+      await Promise.all([...puts.slice(0, 25).map((key) => store.put(key, 'x')), store.erase(`a.p.${round}`), ...puts.slice(25).map((key) => store.put(key, 'x'))]);
+    }
+    await store.put('a.last', 'x');
+    await until(() => watched.told.some(([key]) => key === 'a.last'), 'the last key');
+    const told = new Set(watched.told.map(([key]) => key));
+    expect(wanted.filter((key) => !told.has(key))).toEqual([]);
+    await store.erase('a.last');
+    await store.erase('a.none');
+    const left = await watch(store);
+    await until(() => left.told.some(([key]) => key === 'complete'), 'all keys');
+    const keys = left.told.map(([key]) => String(key));
+    expect([keys.length, keys.includes('a.last'), keys.some((key) => key.startsWith('a.p.'))]).toEqual([wanted.length + 3, true, false]);
+  });
+
   it('reports that a watch has ended with its connection', async () => {
     const { store, connection } = await stores();
     await store.open();

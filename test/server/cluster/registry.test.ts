@@ -194,7 +194,7 @@ describe('Registry', () => {
     const { registry, watchers, keys, complete, ticks, take } = one;
     ticks(20);
     await settle();
-    expect([registry.isWorking, registry.resyncs, keys.get(pulseKey('me'))]).toEqual([true, 1, '7+']);
+    expect([registry.isWorking, registry.resyncs, keys.get(pulseKey('me'))]).toEqual([true, 1, '7/0+']);
     // Each pulse has come back.
     ticks(4);
     await settle();
@@ -256,6 +256,86 @@ describe('Registry', () => {
     out(500);
     await settle();
     expect([take(), registry.resyncs, [...keys.keys()]]).toEqual([[], 4, [pulseKey('other')]]);
+  });
+
+  it('reads all keys again when a server has had more or fewer registrations for three pulses than the watch has told of', async () => {
+    const { registry, watchers, alive, complete, take } = await besideOther();
+    alive.add('other');
+    registry.setAlive('other', true);
+    const pulse = (count: number, size: number, mark = '+'): void => watchers.at(-1)!.key(pulseKey('other'), `${count}/${size}${mark}`);
+    const tell = (n: number): void => watchers.at(-1)!.key(keyOf({ server: 'other', kind: 'patron', id: id(n) }), encodeRecord(record(n)));
+    tell(1);
+    for (const count of [2, 3, 4, 5]) pulse(count, 1);
+    // What it has not written yet cannot be known.
+    for (const count of [6, 7, 8, 9]) pulse(count, 2, '');
+    pulse(10, 2);
+    pulse(11, 2);
+    pulse(12, 1);
+    pulse(13, 2);
+    pulse(14, 2);
+    await settle();
+    expect([registry.resyncs, take()]).toEqual([1, ['set 1 other']]);
+    pulse(15, 2);
+    await settle();
+    expect(registry.resyncs).toBe(2);
+    tell(1);
+    tell(2);
+    complete();
+    await settle();
+    expect(take()).toEqual(['set 2 other']);
+    // Where reading again does not help, it is done once.
+    for (const count of [16, 17, 18]) pulse(count, 1);
+    await settle();
+    tell(1);
+    tell(2);
+    complete();
+    for (const count of [19, 20, 21, 22, 23, 24]) pulse(count, 1);
+    await settle();
+    expect([registry.resyncs, take()]).toEqual([3, []]);
+  });
+
+  it('tells in its pulse how many registrations it has, unless some are not written yet', async () => {
+    const { registry, keys, fails, complete, ticks, out } = made();
+    const start = registry.start();
+    await settle();
+    complete();
+    await start;
+    registry.share(record(1));
+    registry.share(record(2));
+    await settle();
+    ticks(4);
+    await settle();
+    expect(keys.get(pulseKey('me'))).toMatch(/^\d+\/2\+$/);
+    fails.put = true;
+    registry.share(record(3));
+    await settle();
+    fails.put = false;
+    ticks(4);
+    await settle();
+    expect(keys.get(pulseKey('me'))).toMatch(/^\d+\+$/);
+    out(500);
+    await settle();
+    ticks(4);
+    await settle();
+    expect(keys.get(pulseKey('me'))).toMatch(/^\d+\/3\+$/);
+  });
+
+  it('writes a key again that came back with another value, as from a connection that was given up', async () => {
+    const { registry, keys, watchers, complete, ticks } = made();
+    const start = registry.start();
+    await settle();
+    complete();
+    await start;
+    registry.share(record(1));
+    const [key, other] = [1, 2].map((n) => keyOf({ server: 'me', kind: 'patron', id: id(n) })) as [string, string];
+    const right = keys.get(key);
+    for (const one of [key, other]) {
+      keys.set(one, '{}');
+      watchers[0]!.key(one, '{}');
+    }
+    ticks(20);
+    await settle();
+    expect([keys.get(key), keys.has(other), registry.resyncs]).toEqual([right, false, 1]);
   });
 
   it('writes its keys again when they have been removed', async () => {

@@ -134,6 +134,35 @@ describe('Writer', () => {
     expect(writer.pending).toBe(0);
   });
 
+  it('writes a key again that stays with another value than was written last, and no key whose right value comes later', async () => {
+    const { writer, keys, calls, name } = made();
+    writer.reconcile(new Map());
+    for (const n of [1, 2, 3]) writer.set(name(n), 'v');
+    await settle();
+    writer.delete(name(3));
+    await settle();
+    calls.splice(0);
+    const [wrong, late, gone] = [1, 2, 3].map((n) => keyOf(name(n))) as [string, string, string];
+    keys.set(wrong, 'former');
+    keys.set(gone, 'v');
+    for (const key of [wrong, late]) writer.seen(key, 'former');
+    writer.seen(gone, 'v');
+    for (let i = 0; i < 19; i++) writer.tick();
+    writer.seen(wrong, 'former');
+    writer.seen(late, 'v');
+    await settle();
+    expect(calls).toEqual([]);
+    writer.tick();
+    await settle();
+    expect(calls.splice(0).sort()).toEqual([`delete ${gone}`, `put ${wrong}`]);
+    expect([...keys]).toEqual([[wrong, 'v'], [late, 'v']]);
+    writer.seen(wrong, 'v');
+    writer.seen(gone, undefined);
+    for (let i = 0; i < 19; i++) writer.tick();
+    await settle();
+    expect(calls).toEqual([]);
+  });
+
   it('writes a new value only after a running erase of its key, which would remove the value', async () => {
     const { writer, keys, calls, state, name } = made();
     writer.reconcile(new Map());
