@@ -149,9 +149,10 @@ describe('a listener that fails', () => {
   });
 
   it.each([
-    ['error itself', emitter(), 'error' as const],
-    ['another event of a brew, which has no client', new WebSocketBrew(), 'mine' as 'error'],
-  ])('is logged when it is a listener of %s', (_what, target: WebSocketBrew | PubkeeperClient, name) => {
+    ['error itself', emitter, 'error' as const],
+    ['another event of a brew, which has no client', () => new WebSocketBrew(), 'mine' as 'error'],
+  ])('is logged when it is a listener of %s', (_what, make: () => WebSocketBrew | PubkeeperClient, name) => {
+    const target = make();
     const logged: unknown[] = [];
     const { error } = console;
     console.error = (...data: unknown[]) => void logged.push(...data);
