@@ -149,9 +149,9 @@ describe('a listener that fails', () => {
   });
 
   it.each([
-    ['error itself', emitter, 'error' as const],
+    ['error itself', () => emitter() as unknown as WebSocketBrew, 'error' as const],
     ['another event of a brew, which has no client', () => new WebSocketBrew(), 'mine' as 'error'],
-  ])('is logged when it is a listener of %s', (_what, make: () => WebSocketBrew | PubkeeperClient, name) => {
+  ])('is logged when it is a listener of %s', (_what, make: () => WebSocketBrew, name) => {
     const target = make();
     const logged: unknown[] = [];
     const { error } = console;
