@@ -1,6 +1,6 @@
 import type { Brew } from '../core/index.js';
-import type { CustomBrew } from './custom-brew.js';
-import type { WebSocketBrew } from './websocket-brew.js';
+import { attachCustom, type CustomBrew } from './custom-brew.js';
+import { WebSocketBrew } from './websocket-brew.js';
 
 /** What the option `brews` takes: {@link WebSocketBrew} and brews of third parties. */
 export type CompatBrew = WebSocketBrew | CustomBrew;
@@ -20,3 +20,10 @@ export interface BrewClient {
   /** To be called when a brew may have become ready. */
   look(): void;
 }
+
+/**
+ * Makes a brew of the SDK from one of the old API. What has no name is passed on as it is, and the SDK refuses it: servers refuse the
+ * registrations of such a brew, so that `connect()` would try forever.
+ */
+export const attach = (brew: CompatBrew | null, client: BrewClient): Attached =>
+  typeof brew?.name !== 'string' ? (brew as unknown as Attached) : brew instanceof WebSocketBrew ? brew._attach(client) : attachCustom(brew, client);

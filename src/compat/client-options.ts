@@ -1,4 +1,4 @@
-import { PubkeeperError, type TokenSource } from '../core/index.js';
+import { type Drop, PubkeeperError, type TokenSource } from '../core/index.js';
 import type { CompatBrew } from './attached.js';
 import type { CryptoMap } from './ciphers.js';
 import type { Matched, TargetOptions } from './target.js';
@@ -42,7 +42,7 @@ export interface ClientOptions {
   readonly brews?: readonly CompatBrew[] | undefined;
   /** Ciphers of third parties, by mode. Without an entry for it, mode 2 is the SDK's AES-CBC. */
   readonly crypto?: CryptoMap | undefined;
-  /** Which of the control protocols `pubkeeper-1.1` and `pubkeeper-1.0` to offer. Default: both. */
+  /** Which of the control protocols `pubkeeper-1.1` and `pubkeeper-1.0` to offer: one, or a list. Default: both. */
   readonly protocols?: string | readonly string[] | undefined;
   /** How many retries in a row may fail before the client is `dead`. Default `Infinity`. */
   readonly maxRetries?: number | undefined;
@@ -67,6 +67,34 @@ export interface Token<Kind extends string> {
 }
 
 export const invalid = (message: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', message);
+
+/**
+ * How a client or a brew retries, in the words of the SDK. With a time that is no number, a relay would be dialled without a pause.
+ * @throws {PubkeeperError} `OPTION_INVALID`
+ */
+export function retriesOf(options: Pick<ClientOptions, 'maxRetries' | 'maxTimeout'>) {
+  const retries = { maxRetries: options.maxRetries ?? Infinity, maxDelayMs: options.maxTimeout ?? 10_000 };
+  for (const value of Object.values(retries)) {
+    if (typeof value !== 'number' || !(value >= 0)) throw invalid('maxRetries or maxTimeout must be a number from 0 on.');
+  }
+  return retries;
+}
+
+const PROTOCOLS = ['pubkeeper-1.1', 'pubkeeper-1.0'];
+
+/** Which control protocols to offer: one, or a list. @throws {PubkeeperError} `OPTION_INVALID` */
+export function protocolsOf(given: ClientOptions['protocols'] | null): string[] {
+  // A WebSocket refuses a name that is given twice.
+  const protocols = [...new Set([given ?? PROTOCOLS].flat())];
+  if (!protocols.length || !protocols.every((one) => PROTOCOLS.includes(one))) throw invalid(`protocols must be of ${PROTOCOLS}.`);
+  return protocols;
+}
+
+/** Whether such data is dropped in ordinary use: when a match ends, and where a relay repeats a last value. */
+export const isUsual = ({ reason }: Drop): boolean => ['unknown-brewer', 'replayed', 'reset'].includes(reason);
+
+/** The error about data that was dropped. */
+export const frameError = (drop: Drop): PubkeeperError => new PubkeeperError('FRAME_INVALID', `A brew frame is ${drop.reason}: see the details.`, { ...drop });
 
 /** The arguments of `addPatron` and `addBrewer` that may follow the topic. */
 export type Rest<Options, Target> = [(Options | Matched<Target> | null)?, (Matched<Target> | null)?];

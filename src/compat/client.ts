@@ -3,11 +3,10 @@ import { PubkeeperClient as CoreClient } from '../client.js';
 import { asPubkeeperError, PubkeeperError } from '../core/errors.js';
 import { defaultLogger, microtask } from '../core/host.js';
 import { Brewer as CoreBrewer, type ClientState, PacketType, Patron as CorePatron, type WebSocketConstructor, type WebSocketLike } from '../core/index.js';
-import type { Attached } from './attached.js';
+import { attach, type Attached } from './attached.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { cipherFrom, type CryptoMap, openerFrom } from './ciphers.js';
-import { type ClientEvents, type ClientOptions, type ConnectOptions, invalid, read, type Rest, type Status, type Token } from './client-options.js';
-import { attach } from './custom-brew.js';
+import { type ClientEvents, type ClientOptions, type ConnectOptions, frameError, invalid, isUsual, protocolsOf, read, type Rest, retriesOf, type Status, type Token } from './client-options.js';
 import { Emitter } from './emitter.js';
 import { Patron, type PatronOptions } from './patron.js';
 import type { Matched, TargetHost, TargetOptions } from './target.js';
@@ -56,22 +55,23 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   /** @throws {PubkeeperError} `OPTION_INVALID`, `BREW_DUPLICATE` or `BREW_CONFIG_INVALID` */
   constructor(options: ClientOptions) {
     super();
-    const { server, jwt, brews = [new WebSocketBrew()], crypto, protocols, maxRetries = Infinity, maxTimeout = 10_000 } = options ?? {};
+    const { server, jwt, brews = [new WebSocketBrew()], crypto } = options ?? {};
     if (!server || !jwt) throw invalid('PubkeeperClient needs a server and a jwt.');
     const { WebSocket, ...rest } = webSocket(options.WebSocket);
     const host = { offers: this.#offers, look: () => this.#waiting.forEach((look) => look()) };
-    this.#brews = brews.map((brew) => (brew instanceof WebSocketBrew ? brew._attach(host) : attach(brew, host)));
+    this.#brews = [brews].flat().map((brew) => attach(brew, host));
     this.#crypto = crypto ?? new Map();
     this.#core = new CoreClient({
       server,
       token: jwt,
       brews: this.#brews,
       ...rest,
-      WebSocket: this.#dialer(WebSocket, typeof protocols === 'string' ? [protocols] : protocols),
+      WebSocket: this.#dialer(WebSocket, protocolsOf(options.protocols)),
       retryFirst: true,
-      reconnect: { maxRetries, maxDelayMs: maxTimeout },
+      reconnect: retriesOf(options),
     });
     this.#core.on('error', (error) => this.fail(error));
+    this.#core.on('dropped', (drop) => isUsual(drop) || this.fail(frameError(drop)));
     let before: ClientState = 'disconnected';
     this.#core.on('state', (state) => {
       // If no retry is left, the core does not become `reconnecting`.
@@ -232,7 +232,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
    * The WebSocket implementation for the core. On a control connection it notices what the core does not tell: that the
    * server has accepted the token but not answered everything yet, and that it has closed the connection cleanly (1000).
    */
-  #dialer(WebSocket: WebSocketConstructor, protocols: readonly string[] | undefined): WebSocketConstructor {
+  #dialer(WebSocket: WebSocketConstructor, protocols: string[]): WebSocketConstructor {
     return new Proxy(WebSocket, {
       construct: (Dialled, [url, offered]: [string, string[]]) => {
         // Brews use this constructor too; only control connections offer this protocol.
@@ -240,7 +240,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
         // A socket that never opens: after a clean close the core may still send through the relay, but must not connect again.
         if (this.#isLeaving) return { readyState: 0, close: () => undefined };
         this.#lost();
-        const socket = dial(Dialled, url, [...(protocols ?? offered)]);
+        const socket = dial(Dialled, url, protocols);
         const { send, close } = socket;
         this.#socket = socket;
         socket.send = (bytes) => {

@@ -66,7 +66,7 @@ interface Line {
 }
 
 /** Turns the brew of a third party into a brew of the SDK. */
-export function attach(brew: CustomBrew, { offers, look }: BrewClient): Attached {
+export function attachCustom(brew: CustomBrew, { offers, look }: BrewClient): Attached {
   const { name } = brew;
   const lines = new Map<string, Line>();
   let host: BrewHost;

@@ -55,7 +55,7 @@ export class Emitter<Events extends EventMap<Events>> {
 
   /** Removes all listeners of that name; without a name, all listeners. */
   removeAllListeners(name?: keyof Events): this {
-    for (const key of Reflect.ownKeys(this.#entries)) if (name === undefined || name === key) delete this.#entries[key as keyof Events];
+    for (const key of name === undefined ? Reflect.ownKeys(this.#entries) : [name]) delete this.#entries[key as keyof Events];
     return this;
   }
 

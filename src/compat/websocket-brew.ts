@@ -10,7 +10,7 @@ import type {
   WebSocketLike,
 } from '../core/index.js';
 import type { Attached, BrewClient } from './attached.js';
-import { invalid } from './client-options.js';
+import { invalid, retriesOf } from './client-options.js';
 import { Emitter } from './emitter.js';
 
 /** Where the relay is. */
@@ -69,8 +69,12 @@ export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
   readonly #options: WebSocketBrewOptions;
   readonly #counts = { recv: 0, sent: 0 };
 
-  constructor(options: WebSocketBrewOptions = {}) {
+  /** @throws {PubkeeperError} `OPTION_INVALID` */
+  constructor(given?: WebSocketBrewOptions | null) {
     super();
+    const options = given ?? {};
+    // There the SDK's own brew takes the relay. Ignored, brewers would be left without a brew, and nobody would be told.
+    if ((options as Partial<BrewerConfig>).hostname) throw invalid('WebSocketBrew takes brewerConfig: { hostname, port, secure }.');
     const { name = 'websocket', brewerConfig = null, patronConfig = null } = options;
     this.name = name;
     this.brewerConfig = brewerConfig;
@@ -108,9 +112,9 @@ class RelayBrew extends CoreBrew implements Attached {
   }
 
   override attach(host: BrewHost): void {
-    const { maxRetries = Infinity, maxTimeout: maxDelayMs = 10_000, WebSocket = host.WebSocket } = this.#options;
+    const { WebSocket = host.WebSocket } = this.#options;
     const own: Partial<BrewHost> = {
-      reconnect: { ...host.reconnect, maxRetries, maxDelayMs },
+      reconnect: { ...host.reconnect, ...retriesOf(this.#options) },
       report: (error) => void (this.origin.emit('error', error) || host.report(error)),
       WebSocket: new Proxy(WebSocket, {
         construct: (Dialled, [url, protocols]: [string, string[]]) => {

@@ -92,16 +92,17 @@ describe('a crypto map', () => {
     expect(await errors.next()).toBe('CIPHER_UNKNOWN');
   });
 
-  it('whose cipher cannot decrypt a message drops it, and the next one arrives', async () => {
+  it('whose cipher cannot decrypt a message drops it and reports that, and the next one arrives', async () => {
     class Bad extends Xor {
       override encrypt(data: Uint8Array): Uint8Array {
         return text(data) === 'bad' ? data : (super.encrypt(data) as Uint8Array);
       }
     }
-    const { brewer, texts } = await pair(new Map([[7, Xor]]), new Map([[7, Bad]]), 7);
+    const { brewer, texts, errors } = await pair(new Map([[7, Xor]]), new Map([[7, Bad]]), 7);
     await brewer.brewText('bad');
     await brewer.brewText('good');
     expect(await texts.next()).toBe('good');
+    expect(await errors.next()).toBe('FRAME_INVALID');
   });
 
   it('whose cipher encrypts later encrypts the bytes as they were when brew() was called', async () => {

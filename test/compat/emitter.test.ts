@@ -101,11 +101,9 @@ describe('a client as an event emitter', () => {
     expect([client.listenerCount('connected'), client.listenerCount('closed')]).toEqual([0, 0]);
   });
 
-  it('removeAllListeners() removes the listeners of symbols too', () => {
-    const client = emitter();
-    const name = Symbol('mine') as unknown as 'connected';
-    client.on(name, () => undefined).removeAllListeners();
-    expect(client.listenerCount(name)).toBe(0);
+  it.each([Symbol('mine'), 7])('removeAllListeners() removes the listeners of %s too', (key) => {
+    const name = key as unknown as 'connected';
+    for (const which of [undefined, name]) expect(emitter().on(name, () => undefined).removeAllListeners(which).listenerCount(name)).toBe(0);
   });
 
   it('lets listeners add and remove listeners while they are called', () => {
@@ -150,16 +148,19 @@ describe('a listener that fails', () => {
     ]);
   });
 
-  it('is logged when it is a listener of error itself', () => {
-    const client = emitter();
+  it.each([
+    ['error itself', () => emitter() as unknown as WebSocketBrew, 'error' as const],
+    ['another event of a brew, which has no client', () => new WebSocketBrew(), 'mine' as 'error'],
+  ])('is logged when it is a listener of %s', (_what, make: () => WebSocketBrew, name) => {
+    const target = make();
     const logged: unknown[] = [];
     const { error } = console;
     console.error = (...data: unknown[]) => void logged.push(...data);
     try {
-      client.on('error', () => {
+      target.on(name, () => {
         throw new Error('again');
       });
-      client.emit('error', failure('first'));
+      target.emit(name, failure('first'));
     } finally {
       console.error = error;
     }

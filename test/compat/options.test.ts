@@ -40,6 +40,8 @@ describe('the options', () => {
     [['pubkeeper-1.0'], ['pubkeeper-1.0']],
     [['pubkeeper-1.1'], ['pubkeeper-1.1']],
     [['pubkeeper-1.0', 'pubkeeper-1.1'], ['pubkeeper-1.0', 'pubkeeper-1.1']],
+    // A WebSocket would refuse a name that is given twice.
+    [['pubkeeper-1.0', 'pubkeeper-1.0'], ['pubkeeper-1.0']],
   ])('protocols: %j offers %j', async (protocols, offered) => {
     const server = await serve();
     const gateway = await Gateway.open(server.url);
@@ -47,6 +49,33 @@ describe('the options', () => {
     client.addPatron('some.topic');
     await client.connect();
     expect(gateway.offered).toEqual([offered]);
+  });
+
+  it.each([[''], ['1.1'], ['pubkeeper-1.1,pubkeeper-1.0'], [[]], [['pubkeeper-1.1', 'pubkeeper-2.0']], [5], [{}], [new Set(['pubkeeper-1.1'])]])(
+    'protocols: %j is refused, as a server would refuse it later, or not at all',
+    (protocols: unknown) => {
+      expect(() => compat('ws://127.0.0.1:9', { protocols: protocols as string })).toThrow(
+        expect.objectContaining({ code: 'OPTION_INVALID', message: 'protocols must be of pubkeeper-1.1,pubkeeper-1.0.' }),
+      );
+    },
+  );
+
+  it.each([[null], ['websocket'], [[null]], [['websocket']], [[{}]], [[{ name: 5, connectBrewer: () => undefined }]], [[new WebSocketBrew({ name: null as never })]]])(
+    'brews: %j is refused, since a brew needs a name',
+    (brews: unknown) => {
+      expect(() => compat('ws://127.0.0.1:9', { brews: brews as [] })).toThrow(
+        expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringContaining('brews must list brews') as string }),
+      );
+    },
+  );
+
+  it.each([NaN, -1, '1000'])('maxRetries and maxTimeout of %j are refused, for a client and for a WebSocketBrew', (value) => {
+    for (const name of ['maxRetries', 'maxTimeout']) {
+      const retries = { [name]: value as number };
+      const refusal = expect.objectContaining({ code: 'OPTION_INVALID', message: 'maxRetries or maxTimeout must be a number from 0 on.' }) as Error;
+      expect(() => compat('ws://127.0.0.1:9', retries)).toThrow(refusal);
+      expect(() => compat('ws://127.0.0.1:9', { brews: [new WebSocketBrew(retries)] })).toThrow(refusal);
+    }
   });
 
   it('WebSocket is what the control connection and the relay connections are made of', async () => {

@@ -150,6 +150,25 @@ describe('matched', () => {
     expect([await events.next(), await events.next()]).toEqual(['removed false', 'torn down']);
   });
 
+  it('that removes its own patron at a later match does not run the former teardown again', async () => {
+    const { reader, writer } = await pair();
+    const events = new Inbox<string>();
+    let matches = 0;
+    const token = reader.addPatron('later.x', () => {
+      const match = ++matches;
+      if (match === 2) reader.removePatron(token);
+      return () => events.put(`torn down ${match}`);
+    });
+    const matched = deferred();
+    const brewer = writer.addBrewer('later.x', () => matched.resolve());
+    await matched.promise;
+    writer.removeBrewer(brewer);
+    expect(await events.next()).toBe('torn down 1');
+    writer.addBrewer('later.x');
+    expect(await events.next()).toBe('torn down 2');
+    expect(events.all).toHaveLength(2);
+  });
+
   it('causes an error event when it or its teardown fails', async () => {
     const { reader, writer } = await pair();
     const errors = new Inbox<unknown>();

@@ -88,6 +88,15 @@ describe('the registration', () => {
   });
 });
 
+it('a brew is not made of an address outside of brewerConfig, where the brew of the SDK has it', () => {
+  const address = { hostname: '127.0.0.1', port: 8000 };
+  expect(() => new WebSocketBrew(address as object)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringContaining('takes brewerConfig: {') as string }));
+});
+
+it('a brew may be made of null, which is no options', () => {
+  expect(new WebSocketBrew(null).name).toBe('websocket');
+});
+
 it('a brew without a brewerConfig receives messages of others', async () => {
   const server = await serve();
   const reader = compat(server, { brews: [new WebSocketBrew()] });
