@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../core/errors.js';
-import { show } from '../core/id.js';
+import { fromUtf8Strict } from '../core/host.js';
+import { readId, show } from '../core/id.js';
 import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { assertTopic, assertTopicPattern } from '../core/topic.js';
@@ -11,8 +12,29 @@ import type { Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './mat
 /** A packet that registers something. */
 export type Register = Extract<Packet, { type: typeof PacketType.BREWER_REGISTER | typeof PacketType.PATRON_REGISTER }>;
 
+const REGISTERS = [PacketType.BREWER_REGISTER, PacketType.PATRON_REGISTER] as const;
+
 export const isRegister = (packet: Packet): packet is Register =>
   packet.type === PacketType.BREWER_REGISTER || packet.type === PacketType.PATRON_REGISTER;
+
+/**
+ * The registration in a packet that is not valid, with nothing in it but its id; undefined if it registers nothing, or bears no id.
+ * So it is answered like every other (protocol, section 2): a deployed client that got no NOTIFY would never be ready.
+ */
+export function registerIn(bytes: Uint8Array): Register | undefined {
+  const type = REGISTERS.find((known) => known === bytes[0] && !bytes[1]);
+  if (!type) return undefined;
+  let id: string | undefined;
+  try {
+    const payload = JSON.parse(fromUtf8Strict(bytes.subarray(8))) as Partial<Record<string, unknown>> | null;
+    id = readId(payload?.[type === PacketType.BREWER_REGISTER ? 'brewer_id' : 'patron_id']);
+  } catch {
+    return undefined;
+  }
+  if (!id) return undefined;
+  const rest = { topic: '', brews: [] };
+  return type === PacketType.BREWER_REGISTER ? { type, payload: { ...rest, brewer_id: id, brewer_config: {} } } : { type, payload: { ...rest, patron_id: id } };
+}
 
 /** Why something may not be registered. */
 export interface Objection {
