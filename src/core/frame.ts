@@ -25,7 +25,7 @@ export const topicHash = (topic: string): Uint8Array<ArrayBuffer> => sha256(utf8
 export interface Seal {
   /** Bit 0 of the flags: the payload is a bundle of several messages. */
   readonly bundle: boolean;
-  /** 8 bytes, as announced in the brewer's configuration. */
+  /** 8 bytes in the order of the hex digits that the brewer's configuration announces: not a little-endian number, though the design says u64. */
   readonly epoch: Uint8Array;
   /** The sequence of the first message; an integer below 2^53. */
   readonly sequence: number;

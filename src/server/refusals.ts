@@ -5,15 +5,36 @@ import { PacketType } from '../core/packet.js';
 import type { Packet } from '../core/packet.js';
 import { assertTopic, assertTopicPattern } from '../core/topic.js';
 import { brewerNotify, errorPacket, faultOf, patronNotify } from './match.js';
-import type { ErrorSubject, Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
+import type { Outgoing, RegisteredBrewer, RegisteredPatron, Rights } from './match.js';
 
 // What the matchmaker says when it refuses a registration.
 
 /** A packet that registers something. */
 export type Register = Extract<Packet, { type: typeof PacketType.BREWER_REGISTER | typeof PacketType.PATRON_REGISTER }>;
 
+const REGISTERS = [PacketType.BREWER_REGISTER, PacketType.PATRON_REGISTER] as const;
+
 export const isRegister = (packet: Packet): packet is Register =>
   packet.type === PacketType.BREWER_REGISTER || packet.type === PacketType.PATRON_REGISTER;
+
+/**
+ * The registration in a packet that is not valid, with nothing in it but its id; undefined if it registers nothing, or bears no id.
+ * So it is answered like every other (protocol, section 2): a deployed client that got no NOTIFY would never be ready.
+ */
+export function registerIn(bytes: Uint8Array): Register | undefined {
+  const type = REGISTERS.find((known) => known === bytes[0] && !bytes[1]);
+  if (!type) return undefined;
+  let id: string | undefined;
+  try {
+    const payload = JSON.parse(fromUtf8Strict(bytes.subarray(8))) as Partial<Record<string, unknown>> | null;
+    id = readId(payload?.[type === PacketType.BREWER_REGISTER ? 'brewer_id' : 'patron_id']);
+  } catch {
+    return undefined;
+  }
+  if (!id) return undefined;
+  const rest = { topic: '', brews: [] };
+  return type === PacketType.BREWER_REGISTER ? { type, payload: { ...rest, brewer_id: id, brewer_config: {} } } : { type, payload: { ...rest, patron_id: id } };
+}
 
 /** Why something may not be registered. */
 export interface Objection {
@@ -53,16 +74,4 @@ export function refusal<C>(client: C, { type, payload }: Register, { code, messa
   const { patron_id } = payload;
   const answer = held && 'pattern' in held ? brewerNotify(held, [...held.matches.values()]) : { client, packet: { type: PacketType.BREWER_NOTIFY, payload: { patron_id, brewers: [] } } };
   return [{ client, packet: errorPacket(code, message, { patron_id }) }, answer];
-}
-
-/** The registration that a packet was meant to be that cannot be decoded: its client would else wait for the answer until its timeout. */
-export function subjectOf(bytes: Uint8Array): ErrorSubject {
-  const key = ({ [PacketType.BREWER_REGISTER]: 'brewer_id', [PacketType.PATRON_REGISTER]: 'patron_id' } as const)[bytes[0]! + 256 * bytes[1]!];
-  if (!key) return {};
-  try {
-    const id = readId((JSON.parse(fromUtf8Strict(bytes.subarray(8))) as Partial<Record<string, unknown>> | null)?.[key]);
-    return id ? { [key]: id } : {};
-  } catch {
-    return {}; // that it is not JSON is being reported
-  }
 }

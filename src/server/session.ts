@@ -11,10 +11,11 @@ import type { Handshake } from './handshake.js';
 import type { Beating } from './heartbeat.js';
 import { excessOf, MOST_BEFORE_AUTH } from './limits.js';
 import { logFault } from './log.js';
-import { errorPacket, type ErrorSubject } from './match.js';
+import { errorPacket } from './match.js';
 import { bytesOf, countFault, end } from './outbox.js';
 import { patience } from './patience.js';
-import { subjectOf } from './refusals.js';
+import { registerIn } from './refusals.js';
+import type { DropReason } from './stats.js';
 import { Throttle } from './throttle.js';
 import { Turns, type Work } from './turns.js';
 import { encodeMessages, nameOf, pong } from './wire.js';
@@ -132,18 +133,16 @@ export class ControlSession implements Beating {
     // What arrives after we have started to close is ignored.
     if (!this.#open) return;
     if (this.#throttle.take(1)) this.#tooFast();
-    if (!isBinary) {
-      this.#plane.drops.add('control-text');
-      return this.#fault('PACKET_INVALID', 'A control packet is a binary message; this one was text.');
-    }
+    if (!isBinary) return this.#bad('control-text', 'PACKET_INVALID', 'A control packet is a binary message; this one was text.');
     if (!this.#authenticated && bytes.length > MOST_BEFORE_AUTH) return this.#tooSoon(`a packet may have at most ${MOST_BEFORE_AUTH} bytes, not ${bytes.length}: shorten the token`);
     let packet: Packet | UnknownPacket;
     try {
       packet = decodePacket(bytes);
     } catch (error) {
       if (!(error instanceof PubkeeperError)) throw error;
-      this.#plane.drops.add('control-packet');
-      return this.#fault(error.code, error.message, this.#authenticated ? subjectOf(bytes) : undefined);
+      const register = this.#authenticated && registerIn(bytes);
+      if (register) return this.#turns.take(() => void (this.#open && this.#plane.refuse(this, register, { reason: 'control-packet', code: error.code, message: error.message })));
+      return this.#bad('control-packet', error.code, error.message);
     }
     this.#take({ packet, length: bytes.length });
   }
@@ -153,15 +152,13 @@ export class ControlSession implements Beating {
       if (!this.#open) return undefined;
       return this.#authenticated ? this.#handle(arrived) : this.#authenticate(arrived.packet);
     });
-    const { packetsBeforeAuth } = this.#plane.limits;
-    if (!this.#authenticated && this.#turns.waiting >= packetsBeforeAuth) this.#tooSoon(`a client may send at most ${packetsBeforeAuth} packet(s): wait for CLIENT_AUTHENTICATED`);
+    const most = this.#plane.limits.packetsBeforeAuth;
+    if (!this.#authenticated && this.#turns.waiting >= most) this.#tooSoon(`a client may send at most ${most} packet(s): wait for CLIENT_AUTHENTICATED`);
   }
 
   #authenticate(packet: Packet | UnknownPacket): Promise<void> | undefined {
     if (packet.type !== PacketType.CLIENT_AUTHENTICATE) {
-      this.#plane.drops.add('control-packet');
-      this.#fault('PROTOCOL_ERROR', `The first packet must be CLIENT_AUTHENTICATE, not ${nameOf(packet)}.`);
-      return undefined;
+      return void this.#bad('control-packet', 'PROTOCOL_ERROR', `The first packet must be CLIENT_AUTHENTICATE, not ${nameOf(packet)}.`);
     }
     const { token } = packet.payload;
     const { gate } = this.#plane;
@@ -235,8 +232,7 @@ export class ControlSession implements Beating {
         // These are for bridging between servers, which this server does not do.
         return void drops.add('control-unknown');
       default:
-        drops.add('control-packet');
-        return void this.#fault('PACKET_INVALID', `${nameOf(packet)} is for servers to send, not for clients.`);
+        return void this.#bad('control-packet', 'PACKET_INVALID', `${nameOf(packet)} is for servers to send, not for clients.`);
     }
   }
 
@@ -252,9 +248,14 @@ export class ControlSession implements Beating {
     if (this.#open) this.#plane.receive(this, packet, length);
   }
 
+  #bad(reason: DropReason, code: ErrorCode, message: string): void {
+    this.#plane.drops.add(reason);
+    this.#fault(code, message);
+  }
+
   /** Sends an ERROR. The connection stays open only if the client is authenticated. */
-  #fault(code: ErrorCode, message: string, subject?: ErrorSubject): void {
-    this.deliver(errorPacket(code, message, subject));
+  #fault(code: ErrorCode, message: string): void {
+    this.deliver(errorPacket(code, message));
     if (!this.#authenticated) end(this.#socket, CloseCode.BAD_PACKET, 'Send CLIENT_AUTHENTICATE first, and nothing else until it is answered.');
   }
 

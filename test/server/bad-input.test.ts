@@ -26,6 +26,9 @@ const MALFORMED: readonly (readonly [what: string, bytes: Buffer])[] = [
   ['a packet of servers', encodeControl(12, { patron_id: newId(), brewers: [] })],
 ];
 
+/** Those of them that are registrations with an id. They are answered like every registration. */
+const BEARS_ID = new Set(['brews that are none', 'a topic that is a number']);
+
 describe('before authentication', () => {
   it('answers a wrong token with AUTHENTICATED(false), then an ERROR with the reason, then a close', async () => {
     const server = await start();
@@ -123,7 +126,7 @@ describe('after authentication', () => {
     const client = await connect(server);
     for (const [what, bytes] of MALFORMED) {
       client.socket.send(bytes);
-      expect(await client.expect(99), what).toMatchObject({ code: 'PACKET_INVALID' });
+      expect(BEARS_ID.has(what) ? await client.refused() : await client.expect(99), what).toMatchObject({ code: 'PACKET_INVALID' });
     }
     client.socket.send('text');
     expect(await client.expect(99)).toMatchObject({ code: 'PACKET_INVALID' });
@@ -138,6 +141,37 @@ describe('after authentication', () => {
     client.send(20, { topic: '**', patron_id, brews: WEB });
     expect(await client.expect(12)).toEqual({ patron_id, brewers: [] });
     expect(server.stats().drops).toEqual({ 'control-packet': MALFORMED.length, 'control-text': 1, 'control-unknown': 2 });
+  });
+
+  it.each([
+    ['brews of names only', 20, { topic: 'a', brews: ['websocket'] }],
+    ['no brews', 20, { topic: 'a' }],
+    ['no topic', 20, { brews: WEB }],
+    ['a brew without a name', 10, { topic: 'a', brewer_config: {}, brews: [{ hostname: 'x' }] }],
+    ['a brewer_config that is a text', 10, { topic: 'a', brewer_config: 'x', brews: WEB }],
+  ])('answers a registration with %s like every registration, in its turn, and leaves an earlier one of that id as it was', async (_, type, payload) => {
+    const server = await start();
+    const [client, other] = [await connect(server), await connect(server)];
+    const [key, notify] = type === 10 ? (['brewer_id', 22] as const) : (['patron_id', 12] as const);
+    const [id, before, after] = [newId(), newId(), newId()];
+    // Dashed and in upper case on the way in; the answers bear ids as they are on the wire.
+    const dashed = id.toUpperCase().replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+    const good = (of: string) => client.send(type, { topic: 'q', [key]: of, brewer_config: {}, brews: [{ name: 'x' }] });
+    good(before);
+    client.send(type, { ...payload, [key]: dashed });
+    good(after);
+    expect(await client.expect(notify)).toMatchObject({ [key]: before });
+    expect(await client.refused()).toMatchObject({ code: 'PACKET_INVALID', [key]: id });
+    expect(await client.expect(notify)).toMatchObject({ [key]: after });
+    good(id);
+    expect(await client.expect(notify)).toMatchObject({ [key]: id });
+    client.send(type, { ...payload, [key]: id });
+    await client.refused();
+    const [peer, told] = type === 10 ? ([{ patron_id: newId() }, 'brewers'] as const) : ([{ brewer_id: newId(), brewer_config: {} }, 'patrons'] as const);
+    other.send(30 - type, { topic: 'q', brews: [{ name: 'x' }], ...peer });
+    const matched = (await other.expect(type === 10 ? 12 : 22))[told] as Record<string, unknown>[];
+    expect(matched.map((each) => each[key]).sort()).toEqual([before, id, after].sort());
+    expect(server.stats().drops).toEqual({ 'control-packet': 2 });
   });
 
   it('refuses a brewer without the right to write, a pattern in place of a topic, and a malformed pattern', async () => {
