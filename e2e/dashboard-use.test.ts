@@ -313,9 +313,9 @@ describeInChromium('the dashboard for all users', () => {
     };
     const problem = () => page.locator('#connect-error').textContent();
     /** Opens the page as a server serves it that does not give its token. */
-    const openWithoutToken = async () => {
-      page = dashboard.page = await dashboard.browser.newPage();
-      await page.route('**/dashboard.json', (route) => route.fulfill({ json: { server: dashboard.demo.server } }));
+    const openWithoutToken = async (reason?: string, viewport = { width: 1280, height: 720 }) => {
+      page = dashboard.page = await dashboard.browser.newPage({ viewport });
+      await page.route('**/dashboard.json', (route) => route.fulfill({ json: { server: dashboard.demo.server, reason } }));
       await page.goto(dashboard.demo.page);
       await page.locator('#connect').waitFor();
     };
@@ -335,10 +335,9 @@ describeInChromium('the dashboard for all users', () => {
     });
 
     it('shows what is wrong also in a window that has no room for the whole form, as at 400 % zoom', async () => {
-      await openWithoutToken();
-      await page.setViewportSize({ width: 320, height: 256 });
-      for (const wrong of [{ server: 'ws://no where' }, { server: dashboard.demo.server, token: '' }, { token: 't', pattern: 'no pattern' }]) {
-        await form(wrong);
+      await openWithoutToken('Ask for one.', { width: 320, height: 256 });
+      for (const wrong of [undefined, { server: 'ws://no where' }, { server: dashboard.demo.server, token: '' }, { token: 't', pattern: 'no pattern' }]) {
+        if (wrong) await form(wrong);
         await expect.poll(() => page.locator('#connect-error').isVisible()).toBe(true);
         await expect
           .poll(() => page.locator('#connect-error').evaluate((error) => [error.getBoundingClientRect().top >= 0, error.getBoundingClientRect().bottom <= innerHeight]))

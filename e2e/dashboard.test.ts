@@ -170,6 +170,20 @@ describeInChromium('the dashboard', () => {
     expect(dashboard.complaints).toEqual([]);
   });
 
+  it('copies the payload as it came also where browsers have no clipboard for pages, as on http: pages of other machines', async () => {
+    const client = await dashboard.connect();
+    const brewer = client.addBrewer('copy.me');
+    const page = await dashboard.open({ permissions: ['clipboard-read'] });
+    await page.evaluate(`Object.defineProperty(navigator.clipboard, 'writeText', { value: undefined })`);
+    await expect.poll(() => brewer.isMatched, patient).toBe(true);
+    await brewer.brewText('{"id": 12345678901234567890}');
+    await dashboard.select('copy.me');
+    await page.getByRole('button', { name: 'Copy the payload' }).click();
+    await expect.poll(() => page.locator('#copy-payload-status').textContent()).toBe('Copied');
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('{"id": 12345678901234567890}');
+    expect(dashboard.complaints).toEqual([]);
+  });
+
   it('opens a chart of a number with one click', async () => {
     const page = await dashboard.open();
     await dashboard.select(dashboard.memory);

@@ -2,6 +2,7 @@ import { createElement as h, type ReactElement } from 'react';
 import { renderToString } from 'react-dom/server';
 import { expect, it } from 'vitest';
 import { PubkeeperClient, type PubkeeperError } from '../src/index.js';
+import { cancelFrame, nextFrame } from '../src/react/frame.js';
 import { PubkeeperProvider, useBrewer, useLatest, usePatron, usePubkeeper } from '../src/react/index.js';
 
 // Rendering on a server; e2e/react.test.ts shows the hooks in a browser.
@@ -98,4 +99,19 @@ it('a pattern or topic that is undefined is a mistake', () => {
 it('a provider without a client is refused', () => {
   const props = { server: 'ws://nowhere/ws', token: 'secret' } as unknown as { client: PubkeeperClient };
   expect(() => renderToString(h(PubkeeperProvider, props))).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as PubkeeperError);
+});
+
+it('what no longer waits for a frame leaves no timer, and what waits for the next one is called', async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  const gone = (): void => expect.fail('It was cancelled.');
+  nextFrame(gone);
+  expect(timers()).toBe(before + 1);
+  cancelFrame(gone);
+  expect(timers()).toBe(before);
+  await new Promise<void>((resolve) => {
+    nextFrame(gone);
+    nextFrame(resolve);
+    cancelFrame(gone);
+  });
 });

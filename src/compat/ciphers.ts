@@ -6,7 +6,7 @@ import { fromHex, toHex } from '../core/id.js';
 export interface Cipher {
   /** Encrypts: returns what goes into a brew frame instead of `data`. */
   encrypt(data: Uint8Array): Uint8Array | PromiseLike<Uint8Array>;
-  /** Decrypts. If it throws, the frame is dropped, which is an `error` event of the client (`FRAME_INVALID`). */
+  /** Decrypts. If it throws, the frame is dropped, which is a `dropped` event of the client. */
   decrypt(data: Uint8Array): Uint8Array | PromiseLike<Uint8Array>;
 }
 

@@ -1,4 +1,5 @@
-import { type Drop, PubkeeperError, type TokenSource } from '../core/index.js';
+import { type ClientEvents as CoreEvents, PubkeeperError, type TokenSource } from '../core/index.js';
+import { show } from '../core/id.js';
 import type { CompatBrew } from './attached.js';
 import type { CryptoMap } from './ciphers.js';
 import type { Matched, TargetOptions } from './target.js';
@@ -30,6 +31,11 @@ export interface ClientEvents<Client> {
   closed: [nothing?: void];
   /** What went wrong outside of a call. Without a listener it is logged, and nothing is thrown. */
   error: [error: PubkeeperError];
+  /**
+   * Data that a patron could not deliver, reported once for each burst. The old client had no such event. It is no `error`, because it is also
+   * emitted in ordinary use: when a brewer has started again, a relay still has its last value under the former key.
+   */
+  dropped: [drop: CoreEvents['dropped']];
 }
 
 /** The options of a client. */
@@ -75,7 +81,7 @@ export const invalid = (message: string): PubkeeperError => new PubkeeperError('
 export function retriesOf(options: Pick<ClientOptions, 'maxRetries' | 'maxTimeout'>) {
   const retries = { maxRetries: options.maxRetries ?? Infinity, maxDelayMs: options.maxTimeout ?? 10_000 };
   for (const value of Object.values(retries)) {
-    if (typeof value !== 'number' || !(value >= 0)) throw invalid('maxRetries or maxTimeout must be a number from 0 on.');
+    if (typeof value !== 'number' || !(value >= 0)) throw invalid(`maxRetries and maxTimeout must be numbers from 0 on, not ${show(value)}.`);
   }
   return retries;
 }
@@ -86,15 +92,9 @@ const PROTOCOLS = ['pubkeeper-1.1', 'pubkeeper-1.0'];
 export function protocolsOf(given: ClientOptions['protocols'] | null): string[] {
   // A WebSocket refuses a name that is given twice.
   const protocols = [...new Set([given ?? PROTOCOLS].flat())];
-  if (!protocols.length || !protocols.every((one) => PROTOCOLS.includes(one))) throw invalid(`protocols must be of ${PROTOCOLS}.`);
+  if (!protocols.length || !protocols.every((one) => PROTOCOLS.includes(one))) throw invalid(`protocols must be one or both of ${PROTOCOLS}.`);
   return protocols;
 }
-
-/** Whether such data is dropped in ordinary use: when a match ends, and where a relay repeats a last value. */
-export const isUsual = ({ reason }: Drop): boolean => ['unknown-brewer', 'replayed', 'reset'].includes(reason);
-
-/** The error about data that was dropped. */
-export const frameError = (drop: Drop): PubkeeperError => new PubkeeperError('FRAME_INVALID', `A brew frame is ${drop.reason}: see the details.`, { ...drop });
 
 /** The arguments of `addPatron` and `addBrewer` that may follow the topic. */
 export type Rest<Options, Target> = [(Options | Matched<Target> | null)?, (Matched<Target> | null)?];

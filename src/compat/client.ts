@@ -6,7 +6,7 @@ import { Brewer as CoreBrewer, type ClientState, PacketType, Patron as CorePatro
 import { attach, type Attached } from './attached.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { cipherFrom, type CryptoMap, openerFrom } from './ciphers.js';
-import { type ClientEvents, type ClientOptions, type ConnectOptions, frameError, invalid, isUsual, protocolsOf, read, type Rest, retriesOf, type Status, type Token } from './client-options.js';
+import { type ClientEvents, type ClientOptions, type ConnectOptions, invalid, protocolsOf, read, type Rest, retriesOf, type Status, type Token } from './client-options.js';
 import { Emitter } from './emitter.js';
 import { Patron, type PatronOptions } from './patron.js';
 import type { Matched, TargetHost, TargetOptions } from './target.js';
@@ -71,7 +71,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       reconnect: retriesOf(options),
     });
     this.#core.on('error', (error) => this.fail(error));
-    this.#core.on('dropped', (drop) => isUsual(drop) || this.fail(frameError(drop)));
+    this.#core.on('dropped', (drop) => this.emit('dropped', drop));
     let before: ClientState = 'disconnected';
     this.#core.on('state', (state) => {
       // If no retry is left, the core does not become `reconnecting`.

@@ -31,7 +31,7 @@ export class BrewSet extends Map<string, Brew> {
         try {
           await run(brew);
         } catch (cause) {
-          this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', 'A brew failed.'));
+          this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', `The brew ${brew.name} failed.`));
         }
       }),
     );

@@ -218,6 +218,14 @@ export class Lifecycle {
     // Ends `for await` loops also on a client that was never connected.
     if (!run) return this.#reset();
     this.#run = undefined;
+    try {
+      run.unbind?.();
+    } catch (error) {
+      // As with a listener that throws.
+      microtask(() => {
+        throw error;
+      });
+    }
     cancel(this.#answers);
     cancel(this.#grace);
     run.session?.close(disconnected());
@@ -227,7 +235,6 @@ export class Lifecycle {
     this.#reset();
     if (attempt?.size) attempt.forEach(({ reject }) => reject(error));
     else if (error.code !== 'CONNECTION_CLOSED') this.report(error);
-    microtask(() => run.unbind?.());
   }
 
   #reset(): void {

@@ -179,7 +179,7 @@ export class ReconnectingConnection {
     this.#pulse = after(timeoutMs, () => {
       // Not whether it is later than `asked`: the clock may have been set between the ping and its answer.
       if (this.heardAt !== heardAt || heardAt === asked) return this.#listen();
-      const silentMs = Date.now() - asked;
+      const silentMs = Math.max(timeoutMs, Date.now() - asked);
       this.abandon(new PubkeeperError('CONNECTION_LOST', `${this.#options.url} did not answer within ${silentMs} ms.`, { silentMs }));
     });
   }

@@ -58,7 +58,7 @@ export function useBrewer(topic: string | null, options?: Options): BrewerView<B
     return {
       isMatched,
       brewer,
-      // Without a topic as while nobody is matched: what is brewed is discarded.
+      // Without a topic, what is brewed is discarded, whatever it is.
       brew: (data) => brewer?.brew(data) ?? Promise.resolve(),
       brewText: (text) => brewer?.brewText(text) ?? Promise.resolve(),
       brewJSON: (value) => brewer?.brewJSON(value) ?? Promise.resolve(),

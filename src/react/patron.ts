@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { show } from '../core/id.js';
 import { type Message, Patron, type PatronOptions, type PubkeeperClient, PubkeeperError } from '../index.js';
-import { nextFrame } from './frame.js';
+import { cancelFrame, nextFrame } from './frame.js';
 import { assertFunction, optionsOf } from './options.js';
 import { useProvided } from './provider.js';
 
@@ -134,7 +134,7 @@ function patronStore(
     const last = retained && [...kept].reverse().find(({ message }) => message.brewerId === brewerId);
     return !!last && String(last.message.data) === String(data);
   };
-  const later = (): void => nextFrame(publish);
+  const later = (): void => void (changed && nextFrame(publish));
   const patron = new Patron(
     pattern,
     (_, message) => {
@@ -168,6 +168,7 @@ function patronStore(
       return () => {
         changed = undefined;
         client.removePatron(patron);
+        cancelFrame(publish);
         // The component may only be hidden: it shows this when it is shown again.
         publish();
       };

@@ -61,7 +61,8 @@ export class Stamp<C> {
   #brew(brew: BrewDetails, match: Match<C> | undefined, publish: boolean): BrewDetails {
     if (!match || !this.#own(match)) return brew;
     const hash = topicHash(match.topic);
-    const expires = Math.ceil(this.#now()) + this.#seconds;
+    // It is a u32: a clock that stands beyond the year 2106 must not make tickets impossible.
+    const expires = Math.min(Math.ceil(this.#now()) + this.#seconds, 0xffff_ffff);
     const grant = publish
       ? ({ operation: 'publish', topicHash: hash, brewerId: fromHex(match.brewer.id)! } as const)
       : ({ operation: 'join', topicHash: hash } as const);

@@ -2,7 +2,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { bytesOf } from '../core/bytes.js';
 import { PubkeeperError } from '../core/errors.js';
 
-// Grants of the control server for the relay (design, "Relay tickets"). No sockets here, and times are arguments.
+// Grants of the control server for the relay (design, "Relay tickets"). No sockets here; the expiry is an argument.
 //
 // A ticket is 88 bytes: u8 version = 1, u8 operation (0 join, 1 publish), u16 zero, u32 expiry in seconds, 16 bytes brewer id
 // (zero for join), the 32 bytes of the topic's hash, and 32 bytes HMAC-SHA-256 over all of that. In JSON it is hex, which our clients can read anyway;
@@ -38,7 +38,7 @@ export class Tickets {
    * @throws {PubkeeperError} `OPTION_INVALID`
    */
   constructor(keys?: readonly Uint8Array[], clock: Clock = { wall: () => Date.now(), steady: () => performance.now() }) {
-    this.#keys = checkKeys(keys ?? [randomBytes(32)]);
+    this.#keys = checkKeys(keys === undefined ? [randomBytes(32)] : keys);
     this.#isShared = keys !== undefined;
     this.#clock = clock;
     this.now();

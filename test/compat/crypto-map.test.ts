@@ -44,12 +44,14 @@ describe('a crypto map', () => {
     const writer = compat(server, { crypto: writers });
     const errors = new Inbox<string>();
     reader.on('error', ({ code }) => errors.put(code));
+    const drops = new Inbox<string>();
+    reader.on('dropped', ({ reason, count }) => drops.put(`${count} ${reason}`));
     const texts = new Inbox<string>();
     reader.addPatron('crypto.*', (patron) => patron.on('message', (data) => texts.put(text(data))));
     const matched = deferred<Brewer>();
     writer.addBrewer('crypto.x', { cipher }, (brewer) => matched.resolve(brewer));
     await Promise.all([reader.connect(), writer.connect()]);
-    return { brewer: await matched.promise, texts, errors, reader, writer };
+    return { brewer: await matched.promise, texts, errors, drops, reader, writer };
   }
 
   const maps: [string, CipherConstructor, number | string][] = [
@@ -98,11 +100,36 @@ describe('a crypto map', () => {
         return text(data) === 'bad' ? data : (super.encrypt(data) as Uint8Array);
       }
     }
-    const { brewer, texts, errors } = await pair(new Map([[7, Xor]]), new Map([[7, Bad]]), 7);
+    const { brewer, texts, drops } = await pair(new Map([[7, Xor]]), new Map([[7, Bad]]), 7);
     await brewer.brewText('bad');
     await brewer.brewText('good');
     expect(await texts.next()).toBe('good');
-    expect(await errors.next()).toBe('FRAME_INVALID');
+    expect(await drops.next()).toBe('1 undecryptable');
+  });
+
+  it('tells of a last value that the brewer left under a former key by `dropped`, and not as an error', async () => {
+    class Checked extends Xor {
+      override encrypt(data: Uint8Array): Uint8Array {
+        return super.encrypt(Buffer.concat([Buffer.from('right key '), data])) as Uint8Array;
+      }
+      override decrypt(data: Uint8Array): Uint8Array {
+        const opened = super.decrypt(data) as Uint8Array;
+        if (!text(opened).startsWith('right key ')) throw new Error('another key');
+        return opened.subarray(10);
+      }
+    }
+    const crypto = new Map([[7, Checked]]);
+    const { brewer, texts, errors, drops, writer } = await pair(crypto, crypto, 7);
+    await brewer.brewText('former');
+    expect(await texts.next()).toBe('former');
+    await writer.disconnect();
+    const matched = new Promise<void>((resolve) => brewer.once('added', () => resolve()));
+    await writer.connect();
+    await matched;
+    expect(await drops.next()).toBe('1 undecryptable');
+    await brewer.brewText('new');
+    expect(await texts.next()).toBe('new');
+    expect(errors.all).toEqual([]);
   });
 
   it('whose cipher encrypts later encrypts the bytes as they were when brew() was called', async () => {

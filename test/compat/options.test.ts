@@ -55,7 +55,7 @@ describe('the options', () => {
     'protocols: %j is refused, as a server would refuse it later, or not at all',
     (protocols: unknown) => {
       expect(() => compat('ws://127.0.0.1:9', { protocols: protocols as string })).toThrow(
-        expect.objectContaining({ code: 'OPTION_INVALID', message: 'protocols must be of pubkeeper-1.1,pubkeeper-1.0.' }),
+        expect.objectContaining({ code: 'OPTION_INVALID', message: 'protocols must be one or both of pubkeeper-1.1,pubkeeper-1.0.' }),
       );
     },
   );
@@ -72,7 +72,7 @@ describe('the options', () => {
   it.each([NaN, -1, '1000'])('maxRetries and maxTimeout of %j are refused, for a client and for a WebSocketBrew', (value) => {
     for (const name of ['maxRetries', 'maxTimeout']) {
       const retries = { [name]: value as number };
-      const refusal = expect.objectContaining({ code: 'OPTION_INVALID', message: 'maxRetries or maxTimeout must be a number from 0 on.' }) as Error;
+      const refusal = expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringContaining('maxRetries and maxTimeout must be numbers from 0 on, not') as string }) as Error;
       expect(() => compat('ws://127.0.0.1:9', retries)).toThrow(refusal);
       expect(() => compat('ws://127.0.0.1:9', { brews: [new WebSocketBrew(retries)] })).toThrow(refusal);
     }

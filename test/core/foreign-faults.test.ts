@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { failover } from '../../src/brews/failover.js';
 import type { Brew } from '../../src/core/brew.js';
 import { PubkeeperClient } from '../../src/index.js';
 import { client as clientOf, serve } from '../client-kit.js';
@@ -14,18 +15,20 @@ const throws = (): never => {
 };
 const rejects = async (): Promise<void> => throws();
 const WAYS = [
-  ['throws', throws],
-  ['rejects', rejects],
+  ['throws', throws, {}],
+  ['rejects', rejects, {}],
+  ['throws (with failover)', throws, { failover }],
+  ['rejects (with failover)', rejects, { failover }],
 ] as const;
 const failed = [{ code: 'BREW_FAILED', cause: { message: 'of the brew' } }];
 
-describe.each(WAYS)('a brew whose function %s', (_, fails) => {
+describe.each(WAYS)('a brew whose function %s', (_, fails, extra) => {
   fakeTime();
 
   /** A client with a faulty brew before a good one; `called` says whether the good one was called too. */
   function twoBrews(hook: 'endBrewer' | 'rest' | 'wake') {
     let called = 0;
-    const faulty = Object.assign(new PairBrew(), { [hook]: fails });
+    const faulty = Object.assign(new PairBrew(), { [hook]: fails, ...extra });
     const good = Object.assign(new PairBrew(), { name: 'y', [hook]: () => void called++ });
     let life!: { wake: () => void; rest: () => void };
     const made = controlKit({ brews: [faulty, good], lifecycle: (wake, rest) => ((life = { wake, rest }), () => undefined) });
@@ -51,7 +54,8 @@ describe.each(WAYS)('a brew whose function %s', (_, fails) => {
   });
 
   it.each(['startPatron', 'startBrewer'] as const)('that ends what %s began is reported', async (start) => {
-    const { client, control, brew, errors } = controlKit();
+    const brew = Object.assign(new PairBrew(), extra);
+    const { client, control, errors } = controlKit({ brews: [brew, Object.assign(new PairBrew(), { name: 'y', ...extra })] });
     brew[start] = () => fails as () => void;
     const patron = client.addPatron('foreign.*', () => undefined, { patronId: id(1) });
     const brewer = client.addBrewer('own.topic', { brewerId: id(2) });

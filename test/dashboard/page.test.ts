@@ -225,9 +225,9 @@ describe('a chart', () => {
   it('marks values between messages without a value, as no line leads to them', () => {
     const series = new Series();
     for (const [second, value] of [null, 5, null, 6, 7, null, null, 8].entries()) series.add(second, value);
-    expect(series.alone).toEqual([1, 7]);
+    expect(alone(series.values)).toEqual([1, 7]);
     series.add(8, 9);
-    expect(series.alone).toEqual([1]);
+    expect(alone(series.values)).toEqual([1]);
   });
 
   it('has a gap when no message came for long', () => {
@@ -264,6 +264,16 @@ describe('the lines of a chart', () => {
     expect(told(lines)).toEqual([['c', 0, [7]]]);
     lines.forget(Infinity);
     expect([told(lines), lines.first, lines.range(0)]).toEqual([[], Infinity, undefined]);
+  });
+
+  it('end with their numbers, also while messages without one come', () => {
+    const lines = new Lines();
+    for (const [time, value] of [1, null, null].entries()) lines.add('a', time, value);
+    lines.add('b', 2, 5);
+    lines.forget(0.5);
+    expect(told(lines)).toEqual([['b', 0, [5]]]);
+    lines.add('a', 3, null);
+    expect(told(lines)).toEqual([['b', 0, [5]]]);
   });
 
   it('are cleared together when the clock is set back, as one of a silent brewer would stand in the future', () => {

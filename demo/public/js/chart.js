@@ -110,8 +110,10 @@ export class Chart {
     const index = this.#plot?.cursor.idx;
     const pointed = typeof index === 'number' && data[0][index] !== undefined ? index : undefined;
     const shown = lines.map((line, at) => valueBefore(data[1 + COLUMNS * at], pointed ?? data[0].length - 1));
-    const value = pointed === undefined ? latest && valueAt(read(latest).value, this.path) : shown[0];
     const several = lines.length > 1;
+    // The latest message may be that of a brewer without this number, and so without a line.
+    const isOfLine = !lines[0] || lines[0].brewerId === latest?.brewerId;
+    const value = pointed === undefined && isOfLine ? latest && valueAt(read(latest).value, this.path) : shown[0];
     setText(this.#value, several ? '' : typeof value === 'number' ? formatNumber(value) : '–');
     setHidden(this.#legend, !several);
     if (several) this.#drawLegend(lines, shown);

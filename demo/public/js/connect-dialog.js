@@ -47,8 +47,8 @@ export class ConnectDialog {
     if (target.token !== undefined) this.#token.value = this.#filled = target.token;
     if (target.pattern !== undefined) this.#pattern.value = target.pattern;
     if (!this.#dialog.open) this.#dialog.showModal();
+    (this.#server.value ? this.#token : this.#server).focus();
     this.#show(problem);
-    if (!problem?.field) (this.#server.value ? this.#token : this.#server).focus();
   }
 
   async #try() {

@@ -27,8 +27,17 @@ async function copy(source, text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // navigator.clipboard is missing on http: pages of other machines: there, the old way is the only one.
+    // navigator.clipboard is missing on http: pages of other machines: there, the old way is the only one. It copies what is selected.
     getSelection()?.selectAllChildren(source);
-    return document.execCommand('copy');
+    const replace = (/** @type {ClipboardEvent} */ event) => {
+      event.clipboardData?.setData('text/plain', text);
+      event.preventDefault();
+    };
+    document.addEventListener('copy', replace);
+    try {
+      return document.execCommand('copy');
+    } finally {
+      document.removeEventListener('copy', replace);
+    }
   }
 }

@@ -22,11 +22,11 @@ export class Lines {
     line?.series.add(time, value);
   }
 
-  /** Forgets values that are older, and lines that have no others. @param {number} time */
+  /** Forgets values that are older, and lines that have no others, also while messages without this number come. @param {number} time */
   forget(time) {
     for (const [key, { series }] of this.#lines) {
       series.forget(time);
-      if (series.times.length === 0) this.#lines.delete(key);
+      if (series.values.every((value) => value === null)) this.#lines.delete(key);
     }
     const [only, another] = this.#lines.values();
     if (only && !another) only.slot = 0;

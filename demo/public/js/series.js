@@ -54,11 +54,6 @@ export class Series {
     return min <= max ? { min, max } : undefined;
   }
 
-  /** The indices of values that no line reaches. */
-  get alone() {
-    return alone(this.values);
-  }
-
   /** Interrupts the line where nothing came for a time that is several times the usual time between two messages. @param {number} time */
   #breakAt(time) {
     const last = this.times.at(-1);

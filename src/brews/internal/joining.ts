@@ -96,6 +96,7 @@ export class Joining {
     cancel(this.#timer);
     this.#timer = undefined;
     this.#held = this.#held.filter(({ retained }) => !retained);
+    this.#heldBytes = this.#held.reduce((sum, { frame }) => sum + frame.length, 0);
     this.#answer.length = this.#answerBytes = 0;
   }
 

@@ -155,8 +155,9 @@ export class Registry {
   tick(): void {
     this.#tick++;
     this.#silent++;
-    this.#writer.tick();
+    // Before the writer erases marks, which would count as pending.
     if (this.#tick % PULSE_TICKS === 0 && this.#complete) void this.#beat().catch(() => undefined);
+    this.#writer.tick();
     // A `sync` that is under way may take longer than that where much is registered.
     if (this.#complete && !this.#syncing && this.#silent > STALL_TICKS) void this.sync();
     this.#sweep();
@@ -164,8 +165,8 @@ export class Registry {
 
   async #beat(): Promise<void> {
     const { store, server } = this.#options;
-    const { isCaughtUp, pending, size } = this.#writer;
-    await store.put(pulseKey(server), pulseOf(++this.#pulse, { isWhole: isCaughtUp, size: isCaughtUp && !pending ? size : undefined }));
+    const { isCaughtUp, isSettled, size } = this.#writer;
+    await store.put(pulseKey(server), pulseOf(++this.#pulse, { isWhole: isCaughtUp, size: isCaughtUp && isSettled ? size : undefined }));
   }
 
   /** Removes what this server has shared. */
@@ -214,6 +215,7 @@ export class Registry {
           else if (key === pulseKey(server)) this.#silent = 0;
           else if (isComplete) this.#writer.seen(key, value);
           else if (value !== undefined) present.set(key, value);
+          else present.delete(key); // a late write, while the registry is being read
         },
         complete: () => {
           if (isComplete || isOld()) return;

@@ -67,6 +67,11 @@ export class Writer {
     return this.#dirty.size + this.#writing.size;
   }
 
+  /** Whether nothing is being written, and no key is known to have another value than the wanted one: then the registry has `size` keys. */
+  get isSettled(): boolean {
+    return !this.pending && !this.#strange.size;
+  }
+
   /** Whether the registry has everything that was wanted when it was last compared. */
   get isCaughtUp(): boolean {
     return !this.#paused && !this.#owed.size;

@@ -295,7 +295,7 @@ describe('Registry', () => {
   });
 
   it('tells in its pulse how many registrations it has, unless some are not written yet', async () => {
-    const { registry, keys, fails, complete, ticks, out } = made();
+    const { registry, keys, watchers, fails, complete, ticks, out } = made();
     const start = registry.start();
     await settle();
     complete();
@@ -318,6 +318,38 @@ describe('Registry', () => {
     ticks(4);
     await settle();
     expect(keys.get(pulseKey('me'))).toMatch(/^\d+\/3\+$/);
+    // The marks of ended ones, which are erased after as many ticks, do not count.
+    registry.unshare('patron', id(3));
+    await settle();
+    ticks(20);
+    await settle();
+    expect(keys.get(pulseKey('me'))).toMatch(/^\d+\/2\+$/);
+    // Nor can others know of a key that should not be there as long as it is.
+    watchers[0]!.key(keyOf({ server: 'me', kind: 'patron', id: id(4) }), '{}');
+    ticks(4);
+    await settle();
+    expect(keys.get(pulseKey('me'))).toMatch(/^\d+\+$/);
+  });
+
+  it('writes a key again that is deleted while it reads all keys', async () => {
+    const { registry, keys, watchers, complete } = made();
+    const start = registry.start();
+    await settle();
+    complete();
+    await start;
+    registry.share(record(1));
+    await settle();
+    const key = keyOf({ server: 'me', kind: 'patron', id: id(1) });
+    const value = keys.get(key)!;
+    const again = registry.sync();
+    await settle();
+    watchers.at(-1)!.key(key, value);
+    keys.delete(key);
+    watchers.at(-1)!.key(key, undefined);
+    complete();
+    await again;
+    await settle();
+    expect(keys.get(key)).toBe(value);
   });
 
   it('writes a key again that came back with another value, as from a connection that was given up', async () => {
