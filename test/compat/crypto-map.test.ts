@@ -113,7 +113,7 @@ describe('a crypto map', () => {
         return super.encrypt(Buffer.concat([Buffer.from('right key '), data])) as Uint8Array;
       }
       override decrypt(data: Uint8Array): Uint8Array {
-        const opened = super.decrypt(data) as Uint8Array;
+        const opened = super.encrypt(data) as Uint8Array;
         if (!text(opened).startsWith('right key ')) throw new Error('another key');
         return opened.subarray(10);
       }
