@@ -71,6 +71,14 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await server.close();
   });
   const open = (token = TOKEN, how = 'hydrate') => page.goto(`${site.url}/?${new URLSearchParams({ server: server.url, token, [how]: '' }).toString()}`);
+  /** Opens the page, waits until it is connected, and returns a brewer of the other client that the page reads. */
+  const started = async (topic: string) => {
+    await open();
+    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
+    const brewer = node.addBrewer(topic);
+    await matched(brewer);
+    return brewer;
+  };
   const texts = () => page.locator('#messages li').allTextContents();
   const registered = () => {
     const { clients, patrons, brewers } = server.stats();
@@ -134,10 +142,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
   });
 
   it('renders a message although onMessage rejects, and emits an error event', async () => {
-    await open();
-    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
-    const brewer = node.addBrewer('react.a.bad');
-    await matched(brewer);
+    const brewer = await started('react.a.bad');
     for (const text of ['of no use', 'of use']) await brewer.brewText(text);
     await expect.poll(texts).toEqual(['of no use', 'of use']);
     expect(await page.evaluate(() => app.errors())).toEqual(['CALLBACK_FAILED']);
@@ -145,10 +150,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
   });
 
   it('renders at most once a frame, however many messages come', async () => {
-    await open();
-    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
-    const brewer = node.addBrewer('react.a.burst');
-    await matched(brewer);
+    const brewer = await started('react.a.burst');
     const before = await page.evaluate(() => app.counts());
     for (let i = 0; i < 3000; i++) await brewer.brewText(String(i));
     await expect.poll(texts).toEqual(['2997', '2998', '2999']);
@@ -163,10 +165,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
   });
 
   it('keeps the newest messages when keep becomes smaller, and all of them when it becomes larger', async () => {
-    await open();
-    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
-    const brewer = node.addBrewer('react.a.keep');
-    await matched(brewer);
+    const brewer = await started('react.a.keep');
     for (const text of ['1', '2', '3', '4']) await brewer.brewText(text);
     await expect.poll(texts).toEqual(['2', '3', '4']);
     const { patrons } = registered();
@@ -186,10 +185,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
   });
 
   it('forgets messages when keep becomes one', async () => {
-    await open();
-    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
-    const brewer = node.addBrewer('react.a.one');
-    await matched(brewer);
+    const brewer = await started('react.a.one');
     await page.click('#more');
     for (const text of ['1', '2', '3', '4', '5', '6', '7', '8']) await brewer.brewText(text);
     await expect.poll(texts).toEqual(['5', '6', '7', '8']);
@@ -202,10 +198,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
   });
 
   it('renders nothing, and makes no new array, when a further brewer is matched, and no new array when all have left', async () => {
-    await open();
-    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
-    const first = node.addBrewer('react.a.first');
-    await matched(first);
+    const first = await started('react.a.first');
     await first.brewText('1');
     await expect.poll(texts).toEqual(['1']);
     await page.click('#part');
@@ -236,10 +229,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
   });
 
   it('shows a message that came right before it was hidden when it is shown again, though the brewer has left', async () => {
-    await open();
-    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
-    const brewer = node.addBrewer('react.a.late');
-    await matched(brewer);
+    const brewer = await started('react.a.late');
     await brewer.brewText('before');
     await expect.poll(texts).toEqual(['before']);
     await page.evaluate(() => app.hideAt('last'));
@@ -279,10 +269,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
   });
 
   it('stays connected when another provider takes the place of the first', async () => {
-    await open();
-    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
-    const brewer = node.addBrewer('react.a.route');
-    await matched(brewer);
+    const brewer = await started('react.a.route');
     await page.evaluate(() => app.replace());
     await brewer.brewText('to the new one');
     await expect.poll(texts).toEqual(['to the new one']);
@@ -302,10 +289,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
   });
 
   it('shows a last value only once in a component that was hidden and is shown again', async () => {
-    await open();
-    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
-    const brewer = node.addBrewer('react.a.hide');
-    await matched(brewer);
+    const brewer = await started('react.a.hide');
     await brewer.brewText('before');
     await expect.poll(texts).toEqual(['before']);
     const { patrons } = registered();
@@ -339,10 +323,7 @@ describeInChromium('pubkeeper/react in Chromium', () => {
     await page.addInitScript(() => {
       globalThis.requestAnimationFrame = () => 0;
     });
-    await open();
-    await page.locator('#status', { hasText: /^connected$/ }).waitFor();
-    const brewer = node.addBrewer('react.a.hidden');
-    await matched(brewer);
+    const brewer = await started('react.a.hidden');
     await brewer.brewText('while nobody looks');
     await page.locator('#latest', { hasText: 'while nobody looks' }).waitFor();
   });

@@ -1,3 +1,4 @@
+import { noBrew } from '../core/client-options.js';
 import type { Brew } from '../core/index.js';
 import { attachCustom, type CustomBrew } from './custom-brew.js';
 import { WebSocketBrew } from './websocket-brew.js';
@@ -22,8 +23,10 @@ export interface BrewClient {
 }
 
 /**
- * Makes a brew of the SDK from one of the old API. What has no name is passed on as it is, and the SDK refuses it: servers refuse the
- * registrations of such a brew, so that `connect()` would try forever.
+ * Makes a brew of the SDK from one of the old API. Servers refuse the registrations of one without a name, so that `connect()` would try forever.
+ * @throws {PubkeeperError} `OPTION_INVALID`
  */
-export const attach = (brew: CompatBrew | null, client: BrewClient): Attached =>
-  typeof brew?.name !== 'string' ? (brew as unknown as Attached) : brew instanceof WebSocketBrew ? brew._attach(client) : attachCustom(brew, client);
+export function attach(brew: CompatBrew | null, client: BrewClient): Attached {
+  if (typeof brew?.name !== 'string') throw noBrew();
+  return brew instanceof WebSocketBrew ? brew._attach(client) : attachCustom(brew, client);
+}

@@ -1,5 +1,5 @@
 import type { Brew, BrewHost } from './brew.js';
-import { asPubkeeperError } from './errors.js';
+import { asPubkeeperError, guard } from './errors.js';
 import type { Packet } from './packet.js';
 
 /** Every brew that belongs to a client. A brew cannot be detached again, so a client that cannot attach all its brews must attach none. */
@@ -27,13 +27,12 @@ export class BrewSet extends Map<string, Brew> {
    */
   all(run: (brew: Brew) => unknown): Promise<unknown> {
     return Promise.all(
-      Array.from(this.values(), async (brew) => {
-        try {
-          await run(brew);
-        } catch (cause) {
-          this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', `The brew ${brew.name} failed.`));
-        }
-      }),
+      Array.from(this.values(), (brew) =>
+        guard(
+          () => run(brew),
+          (cause) => this.#host.report(asPubkeeperError(cause, 'BREW_FAILED', `The brew ${brew.name} failed.`)),
+        ),
+      ),
     );
   }
 }

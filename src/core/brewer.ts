@@ -6,7 +6,7 @@ import { bytesOf } from './bytes.js';
 import { type CipherName, CIPHERS, type MakeSealer, optionsOf } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import { sealerFor } from './ciphers/index.js';
-import { asPubkeeperError, PubkeeperError } from './errors.js';
+import { asPubkeeperError, guard, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { identityOf } from './frame.js';
 import { utf8 } from './host.js';
@@ -100,7 +100,7 @@ export class Brewer {
   newPatrons(patrons: readonly PatronInfo[]): void {
     const outlet = this.#configured();
     for (const info of patrons) {
-      void this.#try(() => {
+      this.#try(() => {
         const patronId = parseId(info.patron_id);
         this.#end(patronId);
         if (this.#outlet === outlet) this.#begin(patronId, info, outlet); // otherwise a listener has ended the session of this notification
@@ -238,7 +238,7 @@ export class Brewer {
   #stop(reader: Reader): void {
     if (!this.#leaving.delete(reader)) return;
     this.#list(reader.outlet);
-    void this.#try(() => reader.stop?.());
+    this.#try(() => reader.stop?.());
   }
 
   #tell(): void {
@@ -274,13 +274,8 @@ export class Brewer {
     return rejected;
   }
 
-  /** Reports what `run` throws. A brew of somebody else may also have an async function in the place of one that returns nothing. */
-  async #try(run: () => unknown): Promise<void> {
-    try {
-      await run();
-    } catch (error) {
-      this.#report(error);
-    }
+  #try(run: () => unknown): void {
+    void guard(run, (error) => this.#report(error));
   }
 
   #report(cause: unknown): void {

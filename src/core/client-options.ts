@@ -98,7 +98,7 @@ export function readOptions(options: ClientOptions): Settings {
   const names = new Set<string>();
   // An empty list, or a value that is no list, is checked as a list of one element that is no brew.
   for (const brew of (Array.isArray(brews) && brews.length ? brews : [null]) as readonly (Brew | null)[]) {
-    if (typeof brew?.attach !== 'function') throw invalid('brews must list brews, as new WebSocketBrew()');
+    if (typeof brew?.attach !== 'function') throw noBrew();
     const { name } = brew;
     if (names.has(name)) {
       throw new PubkeeperError('BREW_DUPLICATE', `Two brews are called ${show(name)}: give one another name.`, { name });
@@ -126,6 +126,9 @@ export function isServer(server: string): boolean {
 }
 
 const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `${why}.`);
+
+/** The error for something among the brews that is none. */
+export const noBrew = (): PubkeeperError => invalid('brews must list brews, as new WebSocketBrew()');
 
 /** An address for an error message, without a password that may be in it. */
 export const showServer = (server: string): string => show(server.replace(/.*@/s, '(use token)@'));

@@ -102,3 +102,15 @@ export const bufferFull = (where: string, details: Readonly<Record<string, unkno
 /** Any thrown value as a {@link PubkeeperError}: unchanged if it is one, otherwise as the `cause` of a new one with this `code`. */
 export const asPubkeeperError = (error: unknown, code: ErrorCode, message: string): PubkeeperError =>
   (error as Partial<PubkeeperError> | undefined)?.name === 'PubkeeperError' ? (error as PubkeeperError) : new PubkeeperError(code, message, {}, error);
+
+/**
+ * Calls `run`; what it throws, or rejects with, goes to `failed` and stops nothing else. For functions of an application: one that should return
+ * nothing may be async.
+ */
+export async function guard(run: () => unknown, failed: (error: unknown) => void): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    failed(error);
+  }
+}

@@ -1,5 +1,5 @@
 import { PubkeeperError } from './errors.js';
-import { defaultLogger, type Logger, microtask } from './host.js';
+import { defaultLogger, type Logger, throwLater } from './host.js';
 
 type Listener<T> = (event: T) => void;
 
@@ -27,9 +27,7 @@ export class Events<Map extends object> {
       try {
         listener(event as never);
       } catch (error) {
-        microtask(() => {
-          throw error;
-        });
+        throwLater(error);
       }
     }
     return !!list.length;

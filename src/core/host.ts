@@ -88,6 +88,12 @@ export const cancel = (timer: Timer | undefined): void => clearTimeout(timer);
 
 export const microtask = (run: () => void): void => queueMicrotask(run);
 
+/** Throws an error where nothing else is stopped by it. */
+export const throwLater = (error: unknown): void =>
+  microtask(() => {
+    throw error;
+  });
+
 /**
  * Like `microtask`, but cheaper, for calls that are made for every message: a promise stays within the JavaScript engine, while
  * `queueMicrotask` goes through the host. `run` must not throw.

@@ -6,7 +6,7 @@ import { deferred } from './deferred.js';
 import type { Drops } from './drops.js';
 import { asPubkeeperError, PubkeeperError } from './errors.js';
 import type { Events } from './events.js';
-import { after, cancel, microtask, type Timer } from './host.js';
+import { after, cancel, throwLater, type Timer } from './host.js';
 import type { Packet } from './packet.js';
 import { Registry } from './registry.js';
 import { disconnected, Session } from './session.js';
@@ -221,10 +221,7 @@ export class Lifecycle {
     try {
       run.unbind?.();
     } catch (error) {
-      // As with a listener that throws.
-      microtask(() => {
-        throw error;
-      });
+      throwLater(error);
     }
     cancel(this.#answers);
     cancel(this.#grace);

@@ -3,7 +3,7 @@ import { defaultEngine } from './ciphers/default-engine.js';
 import { type CipherName, strength } from './ciphers/cipher.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import { Drops, type DropReason } from './drops.js';
-import { asPubkeeperError, PubkeeperError } from './errors.js';
+import { asPubkeeperError, guard, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { after } from './host.js';
 import { parseId, readId, show } from './id.js';
@@ -117,7 +117,7 @@ export class Patron {
     const added: Source[] = [];
     const resets = this.#resets;
     for (const info of brewers) {
-      void this.#try(() => {
+      this.#try(() => {
         const brewerId = parseId(info.brewer_id);
         if (this.#sources.get(brewerId)) this.removeBrewer(brewerId);
         if (this.#resets !== resets) return; // a listener has reset the patron: this notification is obsolete
@@ -126,7 +126,7 @@ export class Patron {
         added.push(source);
       });
     }
-    for (const source of added) void this.#try(() => this.#start(source), () => this.removeBrewer(source.brewerId));
+    for (const source of added) this.#try(() => this.#start(source), () => this.removeBrewer(source.brewerId));
   }
 
   /** Ends a brewer's transport and forgets its key. Does nothing for a brewer that is not known. */
@@ -268,7 +268,7 @@ export class Patron {
   #stop(source: Source): void {
     const { stop } = source;
     source.stop = undefined;
-    void this.#try(() => stop?.());
+    this.#try(() => stop?.());
   }
 
   #deliver(message: Message): void {
@@ -287,13 +287,10 @@ export class Patron {
     this.#events.report(new PubkeeperError('CALLBACK_FAILED', `The callback for ${this.topic} threw at a message on ${topic}.`, { topic, brewerId }, cause));
   }
 
-  /** Reports what `run` throws. A brew of somebody else may also have an async function in the place of one that returns nothing. */
-  async #try(run: () => unknown, undo?: () => void): Promise<void> {
-    try {
-      await run();
-    } catch (error) {
+  #try(run: () => unknown, undo?: () => void): void {
+    void guard(run, (error) => {
       undo?.();
       this.#events.report(asPubkeeperError(error, 'BREW_FAILED', `A brew failed for the patron of ${this.topic}.`));
-    }
+    });
   }
 }

@@ -1,3 +1,11 @@
+/** The clock that can be set, and a steady one that nobody sets, both in milliseconds. */
+export interface Clocks {
+  wall(): number;
+  steady(): number;
+}
+
+export const CLOCKS: Clocks = { wall: () => Date.now(), steady: () => performance.now() };
+
 /** Notices that the clock was set forward, or that the machine slept: timers and the steady clock do not. */
 export class ClockWatch {
   readonly #least: number;
@@ -6,9 +14,8 @@ export class ClockWatch {
 
   /**
    * @param least by how much, in milliseconds, it must have been set
-   * @param clock the clock that can be set, and a steady one that nobody sets, both in milliseconds
    */
-  constructor(least: number, { wall, steady }: { wall(): number; steady(): number } = { wall: () => Date.now(), steady: () => performance.now() }) {
+  constructor(least: number, { wall, steady }: Clocks = CLOCKS) {
     this.#least = least;
     this.#ahead = () => wall() - steady();
     this.#before = this.#ahead();

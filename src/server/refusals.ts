@@ -15,7 +15,7 @@ export type Register = Extract<Packet, { type: typeof PacketType.BREWER_REGISTER
 const REGISTERS = [PacketType.BREWER_REGISTER, PacketType.PATRON_REGISTER] as const;
 
 export const isRegister = (packet: Packet): packet is Register =>
-  packet.type === PacketType.BREWER_REGISTER || packet.type === PacketType.PATRON_REGISTER;
+  REGISTERS.some((type) => type === packet.type);
 
 /**
  * The registration in a packet that is not valid, with nothing in it but its id; undefined if it registers nothing, or bears no id.

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { bytesOf } from '../core/bytes.js';
 import { PubkeeperError } from '../core/errors.js';
+import { CLOCKS, type Clocks } from './clock-watch.js';
 
 // Grants of the control server for the relay (design, "Relay tickets"). No sockets here; the expiry is an argument.
 //
@@ -13,11 +14,6 @@ export type Grant =
   | { readonly operation: 'join'; readonly topicHash: Uint8Array }
   | { readonly operation: 'publish'; readonly topicHash: Uint8Array; readonly brewerId: Uint8Array };
 
-interface Clock {
-  wall(): number;
-  steady(): number;
-}
-
 const VERSION = 1;
 const BODY = 56;
 const HASH_BYTES = 32;
@@ -27,20 +23,19 @@ const SIGNED = TICKET_BYTES - 32;
 /** Signs and checks tickets by a ring of keys: the first signs, all of them (two at most) check, so that keys can change. */
 export class Tickets {
   #keys: readonly Uint8Array[];
-  readonly #clock: Clock;
+  readonly #clocks: Clocks;
   #isShared: boolean;
   /** By how many milliseconds the wall clock was ahead of the steady one when it was ahead most. */
   #ahead = -Infinity;
 
   /**
    * @param keys of 32 bytes or more; several relays that share them take each other's tickets. Default: one at random.
-   * @param clock the clock that can be set, and a steady one that nobody sets, both in milliseconds
    * @throws {PubkeeperError} `OPTION_INVALID`
    */
-  constructor(keys?: readonly Uint8Array[], clock: Clock = { wall: () => Date.now(), steady: () => performance.now() }) {
+  constructor(keys?: readonly Uint8Array[], clocks: Clocks = CLOCKS) {
     this.#keys = checkKeys(keys === undefined ? [randomBytes(32)] : keys);
     this.#isShared = keys !== undefined;
-    this.#clock = clock;
+    this.#clocks = clocks;
     this.now();
   }
 
@@ -49,7 +44,7 @@ export class Tickets {
    * back: tickets of before would hold for as much longer, also those of tokens that were revoked since. Servers that share keys need the same time.
    */
   now(): number {
-    const { wall, steady } = this.#clock;
+    const { wall, steady } = this.#clocks;
     this.#ahead = Math.max(this.#ahead, wall() - steady());
     return (this.#isShared ? wall() : steady() + this.#ahead) / 1000;
   }

@@ -10,6 +10,9 @@ import { TestBrew } from './test-brew.js';
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => void vi.useRealTimers());
 
+/** What a connection to a broker also has, and these tests do not look at. */
+const QUIET = { unsubscribe: () => undefined, check: () => undefined, close: () => Promise.resolve(), rest: () => Promise.resolve() };
+
 function kit(code: 'CONNECT_FAILED' | 'UNAUTHORIZED', hosted: (made: BrewHost) => BrewHost) {
   const dials: string[] = [];
   const brew = new TestBrew({ dial: ({ urls: [url = ''] }) => (dials.push(url), Promise.reject(new PubkeeperError(code, 'No.'))) });
@@ -81,10 +84,7 @@ it('frames that are brewed before the broker is reached are kept until 10 s afte
           heard.set(address, () => owner.message(address, Buffer.from(patronId), false));
           return Promise.resolve();
         },
-        unsubscribe: () => undefined,
-        check: () => undefined,
-        close: () => Promise.resolve(),
-        rest: () => Promise.resolve(),
+        ...QUIET,
       });
     },
   });
@@ -122,10 +122,7 @@ it('a patron whose connection is lost before its brewer has answered gets all th
       return Promise.resolve({
         publish: (to, bytes) => void (to === `${address}.join` && asked.push(Buffer.from(bytes).toString())),
         subscribe: () => Promise.resolve(),
-        unsubscribe: () => undefined,
-        check: () => undefined,
-        close: () => Promise.resolve(),
-        rest: () => Promise.resolve(),
+        ...QUIET,
       });
     },
   });

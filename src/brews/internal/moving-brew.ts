@@ -1,6 +1,6 @@
 import type { Brew, BrewerPair, BrewHost, PatronPair } from '../../core/brew.js';
 import { deferred } from '../../core/deferred.js';
-import { asPubkeeperError } from '../../core/errors.js';
+import { asPubkeeperError, guard } from '../../core/errors.js';
 import { microtask } from '../../core/host.js';
 import type { BrewDetails } from '../../core/packet.js';
 import { relayUrl } from '../websocket.js';
@@ -125,7 +125,7 @@ export class MovingBrew implements Brew {
   endBrewer(brewerId: string): void {
     const { brew, relays, states } = this.#options;
     this.#carried.delete(brewerId);
-    void this.#try(() => brew.endBrewer?.(brewerId));
+    this.#try(() => brew.endBrewer?.(brewerId));
     if (!relays) return;
     // Only after the server has been told that the brewer is gone: otherwise the server would move its pairs back.
     microtask(() => {
@@ -208,7 +208,7 @@ export class MovingBrew implements Brew {
     const unwatch = details && relays?.watch(relayUrl(details, this.#host!.server), unpark);
     const end = unwatch ? () => (unwatch(), stop()) : stop;
     if (accepting || unwatch) this.#parked.set(key, end);
-    else void this.#try(stop);
+    else this.#try(stop);
     parting.end(key, this.name, (hasMoved) => {
       if (hasMoved && unwatch) parting.whenLeft(key, unpark);
       else if (!hasMoved && accepting) void accepting.then(unpark);
@@ -219,15 +219,10 @@ export class MovingBrew implements Brew {
   #unpark(key: string): void {
     const stop = this.#parked.get(key);
     this.#parked.delete(key);
-    if (stop) void this.#try(stop);
+    if (stop) this.#try(stop);
   }
 
-  /** Reports what a brew of somebody else throws or rejects with, so that it stops nothing else. */
-  async #try(run: () => unknown): Promise<void> {
-    try {
-      await run();
-    } catch (error) {
-      this.#host!.report(asPubkeeperError(error, 'BREW_FAILED', `The brew ${this.name} failed.`));
-    }
+  #try(run: () => unknown): void {
+    void guard(run, (error) => this.#host!.report(asPubkeeperError(error, 'BREW_FAILED', `The brew ${this.name} failed.`)));
   }
 }

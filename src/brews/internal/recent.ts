@@ -47,9 +47,9 @@ interface Waiting {
 
 /**
  * The brewer's side of a patron's arrival. The server tells both ends of a match at about the same time, so the brewer may
- * publish before the patron listens. So this keeps the frames brewed from the match on, or from a lost connection on, until the patron has asked for them and has
- * confirmed the answer: at most 512 frames, 1 MiB, and for 10 s from when the patron can be heard. It also keeps the last value for later
- * patrons. While no patron has arrived, further frames wait here unsent. Once one has, a slower patron may miss the oldest frames.
+ * publish before the patron listens. So this keeps the frames brewed from the match on, or from a lost connection on, until the patron has
+ * asked for them and has confirmed the answer: at most 512 frames, 1 MiB, and for 10 s from when the patron can be heard. It also keeps the
+ * last value for later patrons. While no patron has arrived, further frames wait here unsent. Once one has, a slower patron may miss the oldest frames.
  */
 export class Recent {
   readonly #keepLast: boolean;
