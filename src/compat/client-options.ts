@@ -1,4 +1,5 @@
-import { type ClientEvents as CoreEvents, PubkeeperError, type TokenSource } from '../core/index.js';
+import { optionInvalid } from '../core/errors.js';
+import type { ClientEvents as CoreEvents, PubkeeperError, TokenSource } from '../core/index.js';
 import { show } from '../core/id.js';
 import type { CompatBrew } from './attached.js';
 import type { CryptoMap } from './ciphers.js';
@@ -72,8 +73,6 @@ export interface Token<Kind extends string> {
   readonly id: string;
 }
 
-export const invalid = (message: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', message);
-
 /**
  * How a client or a brew retries, in the words of the SDK. With a time that is no number, a relay would be dialled without a pause.
  * @throws {PubkeeperError} `OPTION_INVALID`
@@ -81,7 +80,7 @@ export const invalid = (message: string): PubkeeperError => new PubkeeperError('
 export function retriesOf(options: Pick<ClientOptions, 'maxRetries' | 'maxTimeout'>) {
   const retries = { maxRetries: options.maxRetries ?? Infinity, maxDelayMs: options.maxTimeout ?? 10_000 };
   for (const value of Object.values(retries)) {
-    if (typeof value !== 'number' || !(value >= 0)) throw invalid(`maxRetries and maxTimeout must be numbers from 0 on, not ${show(value)}.`);
+    if (typeof value !== 'number' || !(value >= 0)) throw optionInvalid(`maxRetries and maxTimeout must be numbers from 0 on, not ${show(value)}.`);
   }
   return retries;
 }
@@ -92,7 +91,7 @@ const PROTOCOLS = ['pubkeeper-1.1', 'pubkeeper-1.0'];
 export function protocolsOf(given: ClientOptions['protocols'] | null): string[] {
   // A WebSocket refuses a name that is given twice.
   const protocols = [...new Set([given ?? PROTOCOLS].flat())];
-  if (!protocols.length || !protocols.every((one) => PROTOCOLS.includes(one))) throw invalid(`protocols must be one or both of ${PROTOCOLS}.`);
+  if (!protocols.length || !protocols.every((one) => PROTOCOLS.includes(one))) throw optionInvalid(`protocols must be one or both of ${PROTOCOLS}.`);
   return protocols;
 }
 

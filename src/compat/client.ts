@@ -1,12 +1,12 @@
 import { webSocket } from '#platform';
 import { PubkeeperClient as CoreClient } from '../client.js';
-import { asPubkeeperError, PubkeeperError } from '../core/errors.js';
+import { asPubkeeperError, optionInvalid, PubkeeperError } from '../core/errors.js';
 import { defaultLogger, microtask } from '../core/host.js';
 import { Brewer as CoreBrewer, type ClientState, PacketType, Patron as CorePatron, type WebSocketConstructor, type WebSocketLike } from '../core/index.js';
 import { attach, type Attached } from './attached.js';
 import { Brewer, type BrewerOptions } from './brewer.js';
 import { cipherFrom, type CryptoMap, openerFrom } from './ciphers.js';
-import { type ClientEvents, type ClientOptions, type ConnectOptions, invalid, protocolsOf, read, type Rest, retriesOf, type Status, type Token } from './client-options.js';
+import { type ClientEvents, type ClientOptions, type ConnectOptions, protocolsOf, read, type Rest, retriesOf, type Status, type Token } from './client-options.js';
 import { Emitter } from './emitter.js';
 import { Patron, type PatronOptions } from './patron.js';
 import type { Matched, TargetHost, TargetOptions } from './target.js';
@@ -56,7 +56,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
   constructor(options: ClientOptions) {
     super();
     const { server, jwt, brews = [new WebSocketBrew()], crypto } = options ?? {};
-    if (!server || !jwt) throw invalid('PubkeeperClient needs a server and a jwt.');
+    if (!server || !jwt) throw optionInvalid('PubkeeperClient needs a server and a jwt.');
     const { WebSocket, ...rest } = webSocket(options.WebSocket);
     const host = { offers: this.#offers, look: () => this.#waiting.forEach((look) => look()) };
     this.#brews = [brews].flat().map((brew) => attach(brew, host));
@@ -132,7 +132,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
    * @throws {PubkeeperError} `OPTION_INVALID`
    */
   disconnect(code = 1000): Promise<void> {
-    if (code !== 1000 && !(code >= 3000 && code < 5000 && Number.isInteger(code))) throw invalid('A close code must be 1000 or from 3000 to 4999.');
+    if (code !== 1000 && !(code >= 3000 && code < 5000 && Number.isInteger(code))) throw optionInvalid('A close code must be 1000 or from 3000 to 4999.');
     this.#closeCode = code;
     return this.#stop();
   }
@@ -193,7 +193,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
       brews?.map((brew) => {
         const name = typeof brew === 'string' ? brew : brew.name;
         const found = this.#brews.find((other) => other.name === name);
-        if (!found) throw invalid(`This client has no brew ${name}.`);
+        if (!found) throw optionInvalid(`This client has no brew ${name}.`);
         return found;
       }) ?? [...this.#brews];
     const fail = (error: unknown): void => this.fail(error);
@@ -224,7 +224,7 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
 
   #remove(kind: string, token: Token<string>): void {
     const remove = token?.kind === kind && this.#tokens.get(token);
-    if (!remove) throw invalid(`This is no token of a ${kind} of this client.`);
+    if (!remove) throw optionInvalid(`This is no token of a ${kind} of this client.`);
     remove();
   }
 

@@ -1,4 +1,4 @@
-import { PubkeeperError } from '../core/errors.js';
+import { optionInvalid } from '../core/errors.js';
 import { defaultLogger } from '../core/host.js';
 
 /** What an event passes to its listeners, by the event's name. */
@@ -98,7 +98,7 @@ export class Emitter<Events extends EventMap<Events>> {
 
   #add<Name extends keyof Events>(name: Name, entry: Entry<Events[Name]>): this {
     // Throw here, where the mistake is, and not at each event.
-    if (typeof entry.listener !== 'function') throw new PubkeeperError('OPTION_INVALID', 'A listener must be a function.');
+    if (typeof entry.listener !== 'function') throw optionInvalid('A listener must be a function.');
     this.#entries[name] = [...(this.#entries[name] ?? []), entry];
     return this;
   }

@@ -1,4 +1,5 @@
 import { WebSocketBrew as CoreBrew } from '../brews/websocket.js';
+import { optionInvalid } from '../core/errors.js';
 import { microtask, portOf } from '../core/host.js';
 import type {
   BrewDetails,
@@ -10,7 +11,7 @@ import type {
   WebSocketLike,
 } from '../core/index.js';
 import type { Attached, BrewClient } from './attached.js';
-import { invalid, retriesOf } from './client-options.js';
+import { retriesOf } from './client-options.js';
 import { Emitter } from './emitter.js';
 
 /** Where the relay is. */
@@ -74,7 +75,7 @@ export class WebSocketBrew extends Emitter<{ error: [error: PubkeeperError] }> {
     super();
     const options = given ?? {};
     // There the SDK's own brew takes the relay. Ignored, brewers would be left without a brew, and nobody would be told.
-    if ((options as Partial<BrewerConfig>).hostname) throw invalid('WebSocketBrew takes brewerConfig: { hostname, port, secure }.');
+    if ((options as Partial<BrewerConfig>).hostname) throw optionInvalid('WebSocketBrew takes brewerConfig: { hostname, port, secure }.');
     const { name = 'websocket', brewerConfig = null, patronConfig = null } = options;
     this.name = name;
     this.brewerConfig = brewerConfig;
@@ -183,6 +184,6 @@ class RelayBrew extends CoreBrew implements Attached {
 /** @throws {PubkeeperError} `OPTION_INVALID`, which becomes the cause of a `CONNECT_BLOCKED` */
 export function dial(WebSocket: WebSocketConstructor, url: string, protocols: string[]): WebSocketLike & Listening {
   const socket = new WebSocket(url, protocols) as WebSocketLike & Partial<Listening>;
-  if (!socket.addEventListener) throw invalid('The option WebSocket needs addEventListener.');
+  if (!socket.addEventListener) throw optionInvalid('The option WebSocket needs addEventListener.');
   return socket as WebSocketLike & Listening;
 }

@@ -1,5 +1,5 @@
 import type { Deferred } from './deferred.js';
-import { PubkeeperError } from './errors.js';
+import { optionInvalid, PubkeeperError } from './errors.js';
 import { cancel, type Timer, wait } from './host.js';
 
 /** The callers that wait for a `connect()`, by their signal; callers without a signal share one entry. */
@@ -19,7 +19,7 @@ export interface AbortSignalLike {
 
 /** The error for a value that should be a signal and is not; falsy when it is one, or when none was given. */
 export const signalFault = (signal: AbortSignalLike | null | undefined): PubkeeperError | false | null | undefined =>
-  signal && !signal.addEventListener && new PubkeeperError('OPTION_INVALID', 'signal must be an AbortSignal.');
+  signal && !signal.addEventListener && optionInvalid('signal must be an AbortSignal.');
 
 /** Waits for `sending`, for `ms` milliseconds at most; calls `late` when that is not enough. */
 export async function within(ms: number, sending: Promise<unknown>, late: () => void): Promise<void> {

@@ -6,7 +6,7 @@ import { bytesOf } from './bytes.js';
 import { type CipherName, CIPHERS, type MakeSealer, optionsOf } from './ciphers/cipher.js';
 import { defaultEngine } from './ciphers/default-engine.js';
 import { sealerFor } from './ciphers/index.js';
-import { asPubkeeperError, guard, PubkeeperError } from './errors.js';
+import { asPubkeeperError, guard, optionInvalid, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { identityOf } from './frame.js';
 import { utf8 } from './host.js';
@@ -54,8 +54,8 @@ export class Brewer {
   constructor(topic: string, options?: BrewerOptions | BrewerOptions['crypto'] | null) {
     assertTopic(topic);
     const { crypto = true, brewerId, cipher = 'aes-gcm' } = optionsOf<BrewerOptions>(options);
-    if (typeof crypto !== 'boolean') throw new PubkeeperError('OPTION_INVALID', `crypto must be true or false, not ${show(crypto)}.`);
-    if (typeof cipher !== 'function' && !CIPHERS.includes(cipher)) throw new PubkeeperError('OPTION_INVALID', `cipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(cipher)}.`);
+    if (typeof crypto !== 'boolean') throw optionInvalid(`crypto must be true or false, not ${show(crypto)}.`);
+    if (typeof cipher !== 'function' && !CIPHERS.includes(cipher)) throw optionInvalid(`cipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(cipher)}.`);
     this.topic = topic;
     this.brewerId = brewerId == null ? newId() : parseId(brewerId);
     this.cipher = crypto ? cipher : 'none';

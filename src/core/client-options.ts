@@ -3,7 +3,7 @@ import type { CryptoEngine } from './ciphers/engine.js';
 import type { Complete } from './complete.js';
 import type { WebSocketConstructor } from './connection.js';
 import type { Drop } from './drops.js';
-import { PubkeeperError } from './errors.js';
+import { optionInvalid, PubkeeperError } from './errors.js';
 import { type Logger, parseUrl } from './host.js';
 import { show } from './id.js';
 import type { ReconnectOptions } from './reconnect.js';
@@ -90,10 +90,10 @@ export function readOptions(options: ClientOptions): Settings {
   const { server, token, brews, reconnect, connectTimeoutMs = 10_000 } = options ?? {};
   const servers = [server].flat().map(String);
   for (const one of servers.length ? servers : ['']) {
-    if (!isServer(one)) throw invalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${showServer(one)}`);
+    if (!isServer(one)) throw optionInvalid(`server must be a URL like ws://127.0.0.1:9898/ws or wss://..., not ${showServer(one)}.`);
   }
   if (typeof token !== 'function' && (typeof token !== 'string' || !token)) {
-    throw invalid("token must be a text, not empty, or a function that gets it");
+    throw optionInvalid('token must be a text, not empty, or a function that gets it.');
   }
   const names = new Set<string>();
   // An empty list, or a value that is no list, is checked as a list of one element that is no brew.
@@ -108,7 +108,7 @@ export function readOptions(options: ClientOptions): Settings {
   const settings: Settings['reconnect'] & Record<string, unknown> = { delayMs: 1500, maxDelayMs: 5000, stableMs: 5000, graceMs: 30_000, maxRetries: reconnect === false ? 0 : Infinity };
   for (const [name, given] of Object.entries(reconnect ?? {})) settings[name] = given ?? settings[name];
   for (const [name, ms] of Object.entries({ ...settings, connectTimeoutMs })) {
-    if (typeof ms !== 'number' || !(ms >= 0)) throw invalid(`${name} must be a number from 0 on, not ${show(ms)}`);
+    if (typeof ms !== 'number' || !(ms >= 0)) throw optionInvalid(`${name} must be a number from 0 on, not ${show(ms)}.`);
   }
   return { ...options, servers, reconnect: settings, timeoutMs: connectTimeoutMs };
 }
@@ -125,10 +125,8 @@ export function isServer(server: string): boolean {
   }
 }
 
-const invalid = (why: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', `${why}.`);
-
 /** The error for something among the brews that is none. */
-export const noBrew = (): PubkeeperError => invalid('brews must list brews, as new WebSocketBrew()');
+export const noBrew = (): PubkeeperError => optionInvalid('brews must list brews, as new WebSocketBrew().');
 
 /** An address for an error message, without a password that may be in it. */
 export const showServer = (server: string): string => show(server.replace(/.*@/s, '(use token)@'));

@@ -6,7 +6,7 @@ import { defaultEngine } from './ciphers/default-engine.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import { type ClientEvents, type ClientOptions, type ClientState, readOptions, type Settings } from './client-options.js';
 import { Drops } from './drops.js';
-import { asPubkeeperError, PubkeeperError } from './errors.js';
+import { asPubkeeperError, optionInvalid, PubkeeperError } from './errors.js';
 import { Events } from './events.js';
 import { Lifecycle, type Place } from './lifecycle.js';
 import { brewerMember, type Member, patronMember } from './member.js';
@@ -94,7 +94,7 @@ export class PubkeeperClient {
   ): Patron {
     // Not `instanceof`: a page may load this package twice, by script tag and in an application's bundle.
     const target = (patron as Patron | null)?._retire ? (patron as Patron) : new Patron(patron as string, callback, options);
-    if (callback && target === patron) throw new PubkeeperError('OPTION_INVALID', 'Give the callback to new Patron().');
+    if (callback && target === patron) throw optionInvalid('Give the callback to new Patron().');
     const { patronId } = target;
     const signal = options?.signal;
     const fault = signalFault(signal);

@@ -51,8 +51,8 @@ export class Drops {
 
   add(reason: DropReason, brewerId: string | undefined, count = 1): void {
     this.counts[reason] = (this.counts[reason] ?? 0) + count;
-    const pending = this.#pending.get(reason);
-    this.#pending.set(reason, { reason, count: (pending?.count ?? 0) + count, brewerId });
+    count += this.#pending.get(reason)?.count ?? 0;
+    this.#pending.set(reason, { reason, count, brewerId });
     this.#timer ??= after(BURST, () => this.flush());
   }
 

@@ -95,6 +95,9 @@ export class PubkeeperError extends Error {
   }
 }
 
+/** The error of an option, or of an argument, that makes no sense. */
+export const optionInvalid = (message: string): PubkeeperError => new PubkeeperError('OPTION_INVALID', message);
+
 /** The error of a `brew()` that is refused because too much is waiting already. */
 export const bufferFull = (where: string, details: Readonly<Record<string, unknown>>): PubkeeperError =>
   new PubkeeperError('BUFFER_FULL', `More is brewed than ${where} takes: wait for the promises of brew(), or brew less.`, details);

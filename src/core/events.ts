@@ -1,4 +1,5 @@
-import { PubkeeperError } from './errors.js';
+import type { PubkeeperError } from './errors.js';
+import { optionInvalid } from './errors.js';
 import { defaultLogger, type Logger, throwLater } from './host.js';
 
 type Listener<T> = (event: T) => void;
@@ -11,7 +12,7 @@ export class Events<Map extends object> {
   #listeners: readonly { readonly name: keyof Map; readonly listener: Listener<never> }[] = [];
 
   on<Name extends keyof Map>(name: Name, listener: Listener<Map[Name]>): () => void {
-    if (typeof listener !== 'function') throw new PubkeeperError('OPTION_INVALID', 'on() takes a function.');
+    if (typeof listener !== 'function') throw optionInvalid('on() takes a function.');
     const entry = { name, listener };
     this.#listeners = [...this.#listeners, entry];
     return () => {

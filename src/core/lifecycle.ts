@@ -4,7 +4,7 @@ import { BrewSet } from './brew-set.js';
 import type { ClientEvents, ClientState, Settings } from './client-options.js';
 import { deferred } from './deferred.js';
 import type { Drops } from './drops.js';
-import { asPubkeeperError, PubkeeperError } from './errors.js';
+import { asPubkeeperError, guard, PubkeeperError } from './errors.js';
 import type { Events } from './events.js';
 import { after, cancel, throwLater, type Timer } from './host.js';
 import type { Packet } from './packet.js';
@@ -218,11 +218,7 @@ export class Lifecycle {
     // Ends `for await` loops also on a client that was never connected.
     if (!run) return this.#reset();
     this.#run = undefined;
-    try {
-      run.unbind?.();
-    } catch (error) {
-      throwLater(error);
-    }
+    void guard(() => run.unbind?.(), throwLater);
     cancel(this.#answers);
     cancel(this.#grace);
     run.session?.close(disconnected());

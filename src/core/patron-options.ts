@@ -2,7 +2,8 @@ import type { Brew } from './brew.js';
 import { type CipherName, CIPHERS, type Opener, optionsOf } from './ciphers/cipher.js';
 import type { CryptoEngine } from './ciphers/engine.js';
 import type { Drop } from './drops.js';
-import { PubkeeperError } from './errors.js';
+import type { PubkeeperError } from './errors.js';
+import { optionInvalid } from './errors.js';
 import { newId, parseId, show } from './id.js';
 import type { Message } from './message.js';
 import type { BrewerConfig } from './packet.js';
@@ -80,17 +81,17 @@ export function readPatronOptions(
 ): Pick<PatronOptions, 'minCipher' | 'opener'> & { readonly crypto: boolean | 'required'; readonly patronId: string } {
   const { crypto = true, minCipher, patronId = id, opener } = optionsOf<PatronOptions>(options);
   if (callback != null && typeof callback !== 'function') {
-    throw new PubkeeperError('OPTION_INVALID', `callback must be a function, not ${show(callback)}.`);
+    throw optionInvalid(`callback must be a function, not ${show(callback)}.`);
   }
   if (![true, false, 'required'].includes(crypto)) {
-    throw new PubkeeperError('OPTION_INVALID', `crypto must be true, false or 'required', not ${show(crypto)}.`);
+    throw optionInvalid(`crypto must be true, false or 'required', not ${show(crypto)}.`);
   }
   // Written in the same words as for brewers, which gzip compresses better.
   if (minCipher != null && !CIPHERS.includes(minCipher)) {
-    throw new PubkeeperError('OPTION_INVALID', `minCipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(minCipher)}.`);
+    throw optionInvalid(`minCipher must be 'aes-gcm', 'aes-cbc' or 'none', not ${show(minCipher)}.`);
   }
   if (minCipher && minCipher !== 'none' && !crypto) {
-    throw new PubkeeperError('OPTION_INVALID', `crypto: false and minCipher: '${minCipher}' accept nothing: leave one out.`);
+    throw optionInvalid(`crypto: false and minCipher: '${minCipher}' accept nothing: leave one out.`);
   }
   return { crypto, minCipher, opener, patronId: patronId == null ? newId() : parseId(patronId) } as ReturnType<typeof readPatronOptions>;
 }

@@ -119,7 +119,7 @@ export class Patron {
     for (const info of brewers) {
       this.#try(() => {
         const brewerId = parseId(info.brewer_id);
-        if (this.#sources.get(brewerId)) this.removeBrewer(brewerId);
+        this.removeBrewer(brewerId);
         if (this.#resets !== resets) return; // a listener has reset the patron: this notification is obsolete
         const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
         this.#sources.set(brewerId, source);

@@ -49,7 +49,8 @@ export interface RelayPacket {
   readonly payload: Uint8Array;
 }
 
-const NOTHING = /* @__PURE__ */ new Uint8Array(0);
+/** No bytes: a payload, or the hash of no topic. */
+export const NOTHING = /* @__PURE__ */ new Uint8Array(0);
 
 /** The bytes of a relay packet (protocol, section 4). `hash`: SHA-256 of the topic; `payload`: for PUBLISH, the whole brew frame. */
 export function encodeRelayPacket(

@@ -37,4 +37,4 @@ export class ReplayWindow {
 }
 
 const word = (sequence: number): number => (sequence % WINDOW) >>> 5;
-const bit = (sequence: number): number => 1 << (sequence % 32);
+const bit = (sequence: number): number => 1 << sequence; // by the last five bits only

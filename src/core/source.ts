@@ -118,11 +118,13 @@ export class Source {
     if (!frame || !isFrame(frame)) return 'malformed';
     if (!bearsIdentity(frame, this.#identity)) return 'wrong-sender';
     if (this.#refused) return this.#refused;
+    let isWhole;
     try {
-      if (!this.#opener.isWhole(frame)) return 'undecryptable';
+      isWhole = this.#opener.isWhole(frame);
     } catch {
-      return 'undecryptable'; // a custom opener may throw, but not into the brew
+      // A custom opener may throw, but not into the brew.
     }
+    if (!isWhole) return 'undecryptable';
     if (this.queue.size > MAX_OPENING) return 'overflow';
     // Refuses a replay cheaply, before decryption. The check that counts is the second one, when the frame has proved to be authentic.
     const sequence = this.replays && sequenceOf(frame);

@@ -4,7 +4,7 @@ import { identityOf, isFrame, topicHash } from '../../core/frame.js';
 import { cancel, parseUrl, type Timer, wait } from '../../core/host.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
 import { ReconnectingConnection } from '../../core/reconnect.js';
-import { encodeRelayPacket, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
+import { encodeRelayPacket, NOTHING, readRecords, RELAY_1, RELAY_2, RELAY_BATCH, RelayPacketType } from '../../core/relay.js';
 import { join } from '../../core/ciphers/engine.js';
 import { cork } from '../../core/cork.js';
 import type { Outlet, Queued } from './relay-outlet.js';
@@ -17,7 +17,7 @@ const MAX_BUFFERED = 16 * HIGH_WATER;
 /** How often the buffer of a full socket is checked, in ms: WebSockets have no event for it. */
 const DRAIN_POLL = 5;
 const DIAL_TIMEOUT = 10_000;
-const PING = encodeRelayPacket(RelayPacketType.PING, new Uint8Array(0));
+const PING = encodeRelayPacket(RelayPacketType.PING, NOTHING);
 
 /** A topic that patrons of this client read here. */
 interface Joined {

@@ -6,11 +6,7 @@ import { PubkeeperError } from '../../core/index.js';
 export const inUse = (kind: string): PubkeeperError =>
   new PubkeeperError('BREW_IN_USE', `This ${kind} belongs to another client: make one for each client.`);
 
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, index) => byte === b[index]);
 
 /** One promise for both acceptances, or nothing if there is nothing to wait for. */
 export function both(one: void | Promise<void>, other: void | Promise<void>): void | Promise<void> {

@@ -45,7 +45,7 @@ function hashUnder(key: Uint8Array): (...parts: readonly Uint8Array[]) => readon
 
 /** A copy, padded with zeros to whole blocks. */
 function inBlocks(bytes: Uint8Array): Uint8Array {
-  const blocks = new Uint8Array(Math.ceil(bytes.length / BLOCK) * BLOCK);
+  const blocks = new Uint8Array((bytes.length + BLOCK - 1) & -BLOCK);
   blocks.set(bytes);
   return blocks;
 }
