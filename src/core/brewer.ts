@@ -103,7 +103,7 @@ export class Brewer {
       this.#try(() => {
         const patronId = parseId(info.patron_id);
         this.#end(patronId);
-        if (this.#outlet === outlet) this.#begin(patronId, info, outlet); // otherwise a listener has ended the session of this notification
+        return this.#outlet === outlet && this.#begin(patronId, info, outlet); // otherwise a listener has ended the session of this notification
       });
     }
     this.#tell();
@@ -197,7 +197,8 @@ export class Brewer {
     return this.#outlet!;
   }
 
-  #begin(patronId: string, { brew: details }: PatronInfo, outlet: Outlet): void {
+  /** Returns what the brew returned: if that is a promise, because the brew is wrong, its rejection is reported. */
+  #begin(patronId: string, { brew: details }: PatronInfo, outlet: Outlet): unknown {
     const { topic, brewerId } = this;
     const name = details?.name;
     const brew = this.#host?.brew(name);
@@ -216,6 +217,7 @@ export class Brewer {
     this.#list(outlet);
     // Last: a listener may brew at once, or remove this very patron.
     this.#events.emit('added', { topic, patronId, brew: name });
+    return stop;
   }
 
   /** Ends matches, but only when `sending` has settled, so that their patrons get what was brewed until now; after a second at the latest. */

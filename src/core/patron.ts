@@ -119,7 +119,8 @@ export class Patron {
     for (const info of brewers) {
       this.#try(() => {
         const brewerId = parseId(info.brewer_id);
-        this.removeBrewer(brewerId);
+        // Not for a new one: a subclass may override it.
+        if (this.#sources.get(brewerId)) this.removeBrewer(brewerId);
         if (this.#resets !== resets) return; // a listener has reset the patron: this notification is obsolete
         const source = new Source(this.#owner, info, brewerId, this.#engine!, this.#leaving.get(brewerId));
         this.#sources.set(brewerId, source);
@@ -232,10 +233,11 @@ export class Patron {
     return !!this.#sources.get(brewerId)?.told;
   }
 
-  #start(source: Source): void {
+  /** Returns what the brew returned: if that is a promise, because the brew is wrong, its rejection is reported. */
+  #start(source: Source): unknown {
     const { topic, brewerId, brew: details } = source;
     const name = details?.name;
-    if (this.#sources.get(brewerId) !== source) return; // replaced or removed in the meantime
+    if (this.#sources.get(brewerId) !== source) return undefined; // replaced or removed in the meantime
     const brew = this.#host?.brew(name);
     if (this.#host && !brew) {
       throw new PubkeeperError(
@@ -248,7 +250,7 @@ export class Patron {
     this.#events.emit('added', { topic, brewerId, brew: name });
     // Without a client there are no brews: the application calls `_handleCallback` itself. And a listener of `added` may have
     // removed this very brewer.
-    if (!brew || this.#sources.get(brewerId) !== source) return;
+    if (!brew || this.#sources.get(brewerId) !== source) return undefined;
     const stop = brew.startPatron({
       topic,
       brewerId,
@@ -263,6 +265,7 @@ export class Patron {
     // A last value may have been delivered by now, and the callback may have removed this very brewer.
     source.stop = stop;
     if (this.#sources.get(brewerId) !== source) this.#stop(source);
+    return stop;
   }
 
   #stop(source: Source): void {

@@ -53,6 +53,19 @@ describe.each(WAYS)('a brew whose function %s', (_, fails, extra) => {
     expect([errors, called()]).toMatchObject([failed, 1]);
   });
 
+  it.each(['startPatron', 'startBrewer'] as const)('at %s is reported', async (start) => {
+    const brew = Object.assign(new PairBrew(), { [start]: fails, ...extra });
+    const { client, control, errors } = controlKit({ brews: [brew, Object.assign(new PairBrew(), { name: 'y', ...extra })] });
+    client.addPatron('foreign.*', () => undefined, { patronId: id(1) });
+    client.addBrewer('own.topic', { brewerId: id(2) });
+    control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
+    control.peersOf(id(2)).set(id(21), patronInfo(id(21)));
+    await client.connect();
+    await pass(0);
+    // A promise is no function that ends the pair, which is reported too.
+    expect(errors.filter(({ cause }) => !(cause instanceof TypeError))).toMatchObject(failed);
+  });
+
   it.each(['startPatron', 'startBrewer'] as const)('that ends what %s began is reported', async (start) => {
     const brew = Object.assign(new PairBrew(), extra);
     const { client, control, errors } = controlKit({ brews: [brew, Object.assign(new PairBrew(), { name: 'y', ...extra })] });

@@ -193,6 +193,7 @@ export class MovingBrew implements Brew {
     if (!this.#options.relays) this.#unpark(key);
     try {
       const stop = start();
+      this.#try(() => stop); // reports the rejection of a promise, which a brew of somebody else may return
       this.#unpark(key);
       return stop;
     } catch (error) {
