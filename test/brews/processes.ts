@@ -80,10 +80,12 @@ export interface MosquittoOptions {
   readonly acl?: string;
   /** In bytes: the broker disconnects a client that sends a longer packet. */
   readonly maxPacket?: number;
+  /** In bytes: the broker drops a longer message without saying so. */
+  readonly maxMessage?: number;
 }
 
 export async function mosquitto(program: string, options: MosquittoOptions = {}): Promise<Running & { tcp: string; ws: string; ports: [number, number] }> {
-  const { tcp = await freePort(), ws = await freePort(), passwords, acl, maxPacket } = options;
+  const { tcp = await freePort(), ws = await freePort(), passwords, acl, maxPacket, maxMessage } = options;
   const made = files({
     passwords: passwords ?? '',
     acl: acl ?? '',
@@ -95,6 +97,7 @@ export async function mosquitto(program: string, options: MosquittoOptions = {})
     'set_tcp_nodelay true',
     'user root',
     ...(maxPacket === undefined ? [] : [`max_packet_size ${maxPacket}`]),
+    ...(maxMessage === undefined ? [] : [`message_size_limit ${maxMessage}`]),
     ...(acl === undefined ? [] : [`acl_file ${made.path('acl')}`]),
     passwords === undefined ? 'allow_anonymous true' : `allow_anonymous false\npassword_file ${made.path('passwords')}`,
     `listener ${tcp} 127.0.0.1`,

@@ -2,7 +2,7 @@ import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/n
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { deferred } from '../../core/deferred.js';
 import { after, cancel, type Timer, wait } from '../../core/host.js';
-import { type Line, type LineOwner, type PageSockets, patience, remedy, type Target } from './broker-line.js';
+import { type Line, type LineOwner, type PageSockets, patience, remedy, type Target, tooLong } from './broker-line.js';
 
 /** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -95,7 +95,7 @@ class NatsLine implements Line {
 
   publish(address: string, payload: Uint8Array): void | Promise<void> {
     const limit = this.most;
-    if (limit && payload.length > limit) throw tooLong(this.#connection.getServer(), payload.length, limit);
+    if (limit && payload.length > limit) throw tooLong(`NATS at ${this.#connection.getServer()}`, payload.length, limit, 'its max_payload');
     this.#connection.publish(address, payload);
     this.#unflushed += payload.length;
     if (this.#unflushed <= HIGH_WATER) return;
@@ -238,10 +238,3 @@ function refused(urls: readonly string[], cause: unknown): PubkeeperError {
 
 const lost = (server: string, cause: unknown): PubkeeperError =>
   new PubkeeperError('CONNECTION_LOST', `The connection to NATS at ${server} was lost.`, { server }, cause);
-
-const tooLong = (server: string, length: number, limit: number): PubkeeperError =>
-  new PubkeeperError(
-    'BREW_FAILED',
-    `NATS at ${server} takes messages of up to ${limit} bytes, and this one has ${length}: brew shorter ones, or raise its max_payload.`,
-    { length, limit },
-  );
