@@ -200,12 +200,15 @@ class NatsLine implements Line {
       if (status.type === 'update') learn();
       if (status.type !== 'error') continue;
       const { message, name } = status.error;
-      if (told.has(message)) continue;
+      // The server ends the connection over it, and the next dial says the same as UNAUTHORIZED.
+      if (told.has(message) || isAboutCredentials(status.error)) continue;
       if (told.size >= MAX_TOLD) told.clear();
       told.add(message);
       const forbidden = name === 'PermissionViolationError';
-      const hint = forbidden ? ': grant this client that subject and those below it' : '';
-      host.report(new PubkeeperError(forbidden ? 'FORBIDDEN' : 'BREW_FAILED', `NATS says ${message}${hint}.`, {}, status.error));
+      const hint = forbidden
+        ? ': grant this client that subject and those below it'
+        : /maximum subscriptions/i.test(message) && ': raise its max_subscriptions (a brewer needs one, a match two), or divide them among several clients';
+      host.report(new PubkeeperError(forbidden ? 'FORBIDDEN' : 'BREW_FAILED', `NATS says ${message}${hint || ''}.`, {}, status.error));
     }
   }
 }
@@ -221,10 +224,12 @@ export async function loadNats(library: () => Promise<NatsConnect>, packages: re
   }
 }
 
+/** A server says "Authentication Timeout" to a client that was slow to send its credentials, which may be right. */
+const isAboutCredentials = ({ name, message }: Error): boolean => /Authoriz|Authenticat/i.test(name + message) && !/timeout/i.test(message);
+
 function refused(urls: readonly string[], cause: unknown): PubkeeperError {
   const where = urls.join(', ');
-  // A server says "Authentication Timeout" to a client that was slow to send its credentials, which may be right.
-  if (cause instanceof Error && /Authoriz|Authenticat/i.test(cause.name + cause.message) && !/timeout/i.test(cause.message)) {
+  if (cause instanceof Error && isAboutCredentials(cause)) {
     return new PubkeeperError(
       'UNAUTHORIZED',
       `NATS at ${where} refuses this client (${cause.message}): check the brew's username, password or token.`,
