@@ -1,6 +1,7 @@
 import { dial, load, reachable } from '#mqtt';
-import { BrokerBrew, type Place } from './internal/broker-brew.js';
+import { BrokerBrew } from './internal/broker-brew.js';
 import { readCommon, readPlace, readUrls } from './internal/broker-options.js';
+import type { Place } from './internal/broker-way.js';
 import { invalidOption } from './internal/options.js';
 
 /** The options of an {@link MqttBrew}. */
@@ -18,6 +19,12 @@ export interface MqttBrewOptions {
   readonly password?: string | undefined;
   /** `0` (the default): `brew()` does not wait for the broker. `1`: `brew()` resolves when the broker has the message. */
   readonly qos?: 0 | 1 | undefined;
+  /**
+   * The longest message that the broker takes, in bytes, from 256 on: `brew()` rejects longer ones with `BREW_FAILED`, and short ones that
+   * are brewed together are divided. A broker does not say it, and loses longer ones; one that counts whole packets needs as much as
+   * the topic and ten bytes more. Default: `brew()` rejects none, and short ones make messages of up to 60,000 bytes.
+   */
+  readonly maxPayload?: number | undefined;
   /** Whether the broker keeps each brewer's last frame (a retained message) for patrons that come later. Default true. */
   readonly lastValue?: boolean | undefined;
   /** The first part of all MQTT topics. Default `pubkeeper`. */
@@ -25,6 +32,9 @@ export interface MqttBrewOptions {
   /** The name of the brew in registrations. Default `mqtt`. Use another name to keep two brokers apart. */
   readonly name?: string | undefined;
 }
+
+/** The least `maxPayload`: a header and a few messages. */
+const LEAST = 256;
 
 const TCP = ['mqtt:', 'mqtts:', 'tcp:', 'ssl:'];
 
@@ -40,9 +50,12 @@ export class MqttBrew extends BrokerBrew {
   /** @throws {PubkeeperError} `OPTION_INVALID` */
   constructor(given?: MqttBrewOptions | null) {
     const options = given ?? {};
-    const { url, alternatives = [], qos = 0 } = options;
+    const { url, alternatives = [], qos = 0, maxPayload = Infinity } = options;
     if (qos !== 0 && qos !== 1) throw invalidOption('MqttBrew', 'qos must be 0 or 1', qos);
-    const { name, prefix, lastValue } = readCommon('MqttBrew', '/', 'mqtt', 'qos', options);
+    if (maxPayload !== Infinity && !(Number.isInteger(maxPayload) && maxPayload >= LEAST)) {
+      throw invalidOption('MqttBrew', `maxPayload must be a whole number of bytes, at least ${LEAST}`, maxPayload);
+    }
+    const { name, prefix, lastValue } = readCommon('MqttBrew', '/', 'mqtt', ['qos', 'maxPayload'], options);
     const { urls, credentials, advertised } = readUrls('MqttBrew', TCP, url === undefined ? [] : [url], alternatives, options);
     super({
       kind: 'MqttBrew',
@@ -51,7 +64,8 @@ export class MqttBrew extends BrokerBrew {
       credentials,
       separator: '/',
       lastValue: lastValue ? 'broker' : 'none',
-      dial: (target, owner, host) => dial(target, owner, host, qos),
+      most: maxPayload,
+      dial: (target, owner, host) => dial(target, owner, host, { qos, most: target.credentials ? maxPayload : Infinity }),
       load,
       addressOf: (topic, brewerId) => `${prefix}/${topic.replaceAll('.', '/')}/${brewerId}`,
       details: ({ address, join }) => ({ name, ...advertised, topic: address, join, ...(!lastValue && { last: false }) }),

@@ -1,6 +1,7 @@
 import { dial, load, reachable } from '#nats';
-import { BrokerBrew, type Place } from './internal/broker-brew.js';
+import { BrokerBrew } from './internal/broker-brew.js';
 import { readCommon, readPlace, readUrls } from './internal/broker-options.js';
+import type { Place } from './internal/broker-way.js';
 import { invalidOption } from './internal/options.js';
 
 /** The options of a {@link NatsBrew}. */
@@ -27,6 +28,9 @@ export interface NatsBrewOptions {
   readonly name?: string | undefined;
 }
 
+/** A server says at the beginning of a connection how long a message may be; until then, what is brewed together is sent in short ones. */
+const UNTIL_SAID = 4096;
+
 const TCP = ['nats:', 'tls:'];
 
 /**
@@ -43,7 +47,7 @@ export class NatsBrew extends BrokerBrew {
   constructor(given?: NatsBrewOptions | null) {
     const options = given ?? {};
     const { url, alternatives = [] } = options;
-    const { name, prefix, lastValue } = readCommon('NatsBrew', '.', 'nats', 'token', options);
+    const { name, prefix, lastValue } = readCommon('NatsBrew', '.', 'nats', ['token'], options);
     if (Array.isArray(url) && !url.length) throw invalidOption('NatsBrew', 'url must be an address, or a list of them', url);
     const list = typeof url === 'string' ? [url] : (url ?? []);
     // Servers of a list are dialled in one way: in a list that begins otherwise, tls:// would not mean TLS.
@@ -58,6 +62,7 @@ export class NatsBrew extends BrokerBrew {
       credentials,
       separator: '.',
       lastValue: lastValue ? 'brewer' : 'none',
+      most: UNTIL_SAID,
       dial: (target, owner, host) => dial(target, owner, host, known),
       load: () => load(urls[0]?.startsWith('ws') ?? false),
       addressOf: (topic, brewerId) => `${prefix}.${topic}.${brewerId}`,

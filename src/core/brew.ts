@@ -85,6 +85,12 @@ export interface Brew {
   /** Its name in registrations: both ends are matched by it. Unique within a client. */
   readonly name: string;
   /**
+   * How long the messages may be together that share a frame, in bytes, each with 4 more; the frame has 104 more. Default, and at most:
+   * 64 KiB. For a transport with a limit, which would lose all of them. It may change; a message that is longer by itself is given to it
+   * all the same.
+   */
+  readonly most?: number | undefined;
+  /**
    * Called before anything else, when the brew is given to a client.
    * @throws {PubkeeperError} `BREW_IN_USE` when it belongs to another client already
    */

@@ -1,3 +1,5 @@
+import type { Brew } from './brew.js';
+
 /** The size limit of a bundle, in bytes; a longer message travels alone. */
 const FULL = 64 * 1024;
 
@@ -14,9 +16,9 @@ export class Bundle {
     this.#reserve(256);
   }
 
-  /** Whether `message` still fits. An empty bundle takes a message of any length. */
-  hasRoomFor({ length }: Uint8Array): boolean {
-    return !this.count || this.length + 4 + length <= FULL;
+  /** Whether `message` still fits, into the bundle and through these brews. An empty bundle takes a message of any length. */
+  hasRoomFor({ length }: Uint8Array, brews: readonly Pick<Brew, 'most'>[]): boolean {
+    return !this.count || !brews.some(({ most = FULL }) => this.length + 4 + length > most);
   }
 
   /** Adds a copy of `message`. */

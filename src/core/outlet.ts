@@ -54,7 +54,7 @@ export class Outlet {
       return this.#handled(Promise.reject(bufferFull('encryption', { limit: MAX_SEALING })));
     }
     if (!this.sealer.sealBundle) return this.#handled(this.#pass(() => this.sealer.seal(message), message.length));
-    if (this.#bundle.hasRoomFor(message)) this.#bundle.add(message);
+    if (this.#bundle.hasRoomFor(message, this.brews)) this.#bundle.add(message);
     else this.#leave(message);
     this.#touch();
     // While nothing waits, the message counts as accepted: it leaves at the end of the tick.

@@ -9,7 +9,7 @@ import { dial as dialNats } from '../../src/platform/browser-nats.js';
 const owner: LineOwner = { message: () => undefined, ended: () => undefined, gone: new AbortController().signal };
 
 it.each([
-  ['mqtt://127.0.0.1:1883', (urls: string[]) => dialMqtt({ urls, credentials: {} }, owner, undefined, 0)],
+  ['mqtt://127.0.0.1:1883', (urls: string[]) => dialMqtt({ urls, credentials: {} }, owner, undefined, { qos: 0, most: Infinity })],
   ['nats://127.0.0.1:4222', (urls: string[]) => dialNats({ urls, credentials: {} }, owner, {} as BrewHost, new Set())],
 ])('a page cannot connect to %s, and the error says which address to give instead', async (url, dial) => {
   await expect(dial([url])).rejects.toMatchObject({

@@ -331,6 +331,30 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     expect(await open.next()).toBe('this one');
   });
 
+  it('says what to do when the server takes no more subscriptions, and serves those that it has', async () => {
+    const server = await serve({ maxSubscriptions: 2 });
+    const [writer, reader] = [brew({ url: server.tcp }), brew({ url: server.tcp })];
+    const box = await pair(writer.brew, reader.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    await pair(writer.brew, reader.brew);
+    const { message } = await reader.error('BREW_FAILED');
+    expect(message).toMatch(/^NATS says maximum subscriptions exceeded: raise its max_subscriptions \(a brewer needs one, a match two\), or divide them among several clients\.$/);
+    await box.say('two');
+    expect(await box.next()).toBe('two');
+  });
+
+  it('reports credentials that are revoked while it is connected as refused, with the connection that is lost by that', async () => {
+    const server = await serve({ user: { name: 'me', password: 'right' } });
+    const rig = brew({ url: server.tcp, username: 'me', password: 'right' });
+    const box = await pair(rig.brew, rig.brew);
+    await box.say('one');
+    expect(await box.next()).toBe('one');
+    server.reload((config) => config.replace('right', 'other'));
+    await rig.error('UNAUTHORIZED');
+    expect(rig.errors.map(({ code }) => code)).toEqual(['CONNECTION_LOST', 'UNAUTHORIZED']);
+  });
+
   it('carries frames at the longest addresses that it does not refuse', async () => {
     const server = await serve();
     await carriesInOrder(brew({ url: server.tcp, prefix: 'p'.repeat(3900 - '.demo.one.'.length - 32) }), brew({ url: server.tcp }));

@@ -80,10 +80,12 @@ export interface MosquittoOptions {
   readonly acl?: string;
   /** In bytes: the broker disconnects a client that sends a longer packet. */
   readonly maxPacket?: number;
+  /** In bytes: the broker drops a longer message without saying so. */
+  readonly maxMessage?: number;
 }
 
 export async function mosquitto(program: string, options: MosquittoOptions = {}): Promise<Running & { tcp: string; ws: string; ports: [number, number] }> {
-  const { tcp = await freePort(), ws = await freePort(), passwords, acl, maxPacket } = options;
+  const { tcp = await freePort(), ws = await freePort(), passwords, acl, maxPacket, maxMessage } = options;
   const made = files({
     passwords: passwords ?? '',
     acl: acl ?? '',
@@ -95,6 +97,7 @@ export async function mosquitto(program: string, options: MosquittoOptions = {})
     'set_tcp_nodelay true',
     'user root',
     ...(maxPacket === undefined ? [] : [`max_packet_size ${maxPacket}`]),
+    ...(maxMessage === undefined ? [] : [`message_size_limit ${maxMessage}`]),
     ...(acl === undefined ? [] : [`acl_file ${made.path('acl')}`]),
     passwords === undefined ? 'allow_anonymous true' : `allow_anonymous false\npassword_file ${made.path('passwords')}`,
     `listener ${tcp} 127.0.0.1`,
@@ -116,6 +119,8 @@ export interface NatsOptions {
   readonly maxConnections?: number;
   /** In bytes; default 1 MiB, as nats-server has it. */
   readonly maxPayload?: number;
+  /** How many subscriptions a connection may have. */
+  readonly maxSubscriptions?: number;
   /** `timeout`: how long the client may take to send its credentials, in seconds. `publish`: the only subjects that it may publish to. */
   readonly user?: { readonly name: string; readonly password: string; readonly timeout?: number; readonly publish?: string };
   readonly cluster?: { readonly port: number; readonly routes: readonly number[] };
@@ -123,13 +128,14 @@ export interface NatsOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
 }
 
-export async function nats(program: string, options: NatsOptions = {}): Promise<Running & { tcp: string; ws: string; ports: [number, number] }> {
-  const { tcp = await freePort(), ws = await freePort(), user, cluster, maxConnections, maxPayload, tls } = options;
+export async function nats(program: string, options: NatsOptions = {}): Promise<Running & { reload: (change: (config: string) => string) => void; tcp: string; ws: string; ports: [number, number] }> {
+  const { tcp = await freePort(), ws = await freePort(), user, cluster, maxConnections, maxPayload, maxSubscriptions, tls } = options;
   const routes = cluster?.routes.map((port) => `nats://127.0.0.1:${port}`).join(', ');
   const config = [
     `listen: 127.0.0.1:${tcp}`,
     ...(maxConnections === undefined ? [] : [`max_connections: ${maxConnections}`]),
     ...(maxPayload === undefined ? [] : [`max_payload: ${maxPayload}`]),
+    ...(maxSubscriptions === undefined ? [] : [`max_subscriptions: ${maxSubscriptions}`]),
     tls ? `tls { cert_file: "${tls.cert}", key_file: "${tls.key}" }` : '',
     `websocket { listen: "127.0.0.1:${ws}", no_tls: true }`,
     user
@@ -143,5 +149,10 @@ export async function nats(program: string, options: NatsOptions = {}): Promise<
     await running.kill();
     made.remove();
   };
-  return { ...running, kill, tcp: `nats://127.0.0.1:${tcp}`, ws: `ws://127.0.0.1:${ws}`, ports: [tcp, ws] };
+  /** Lets the server read its configuration again, changed. */
+  const reload = (change: (config: string) => string): void => {
+    writeFileSync(made.path('conf'), change(config));
+    running.child.kill('SIGHUP');
+  };
+  return { ...running, kill, reload, tcp: `nats://127.0.0.1:${tcp}`, ws: `ws://127.0.0.1:${ws}`, ports: [tcp, ws] };
 }

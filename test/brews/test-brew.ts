@@ -1,4 +1,5 @@
-import { BrokerBrew, type BrokerWay } from '../../src/brews/internal/broker-brew.js';
+import { BrokerBrew } from '../../src/brews/internal/broker-brew.js';
+import type { BrokerWay } from '../../src/brews/internal/broker-way.js';
 
 /** A brew over brokers that exist only in its test: `dial` makes the lines to them. A patron finds its broker by the detail `tcp`. */
 export class TestBrew extends BrokerBrew {
@@ -10,6 +11,7 @@ export class TestBrew extends BrokerBrew {
       credentials: {},
       separator: '.',
       lastValue: 'brewer',
+      most: Infinity,
       load: () => Promise.resolve(),
       addressOf: (topic, brewerId) => `${topic}.${brewerId}`,
       details: ({ address, join }) => ({ name: 'test', address, join }),

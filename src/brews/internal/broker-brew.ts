@@ -4,49 +4,19 @@ import { asPubkeeperError } from '../../core/errors.js';
 import { after, cancel, fromUtf8, type Timer, utf8 } from '../../core/host.js';
 import { BrokerLink } from './broker-link.js';
 import { unfit } from './broker-options.js';
-import { BrokerRoute, encodeAnswers } from './broker-route.js';
-import type { Credentials, Dial, Target } from './broker-line.js';
+import { BrokerRoute, encodeAnswers, MAX_PART } from './broker-route.js';
+import type { Target } from './broker-line.js';
+import type { BrokerWay, Place } from './broker-way.js';
 import { failover } from './failover.js';
 import { type Answer, Recent, type Reply } from './recent.js';
 import { once } from './once.js';
 import { both, inUse } from './small.js';
 
+/** What a frame has besides the messages in it, in bytes, and an answer besides a frame. */
+const OVERHEAD = 104 + 1;
+
 /** How long a connection that nobody uses any more is kept, in ms: patrons come and go. */
 const LINGER = 5000;
-
-/** Where a brewer publishes its frames, as the details of its registration say. */
-export interface Place {
-  readonly tcp: readonly string[];
-  readonly ws: readonly string[];
-  /** Where the brewer publishes. Patrons ask at `<address><separator>join`, and are answered at `…to<separator><patron id>`. */
-  readonly address: string;
-  /** Whether the brewer answers patrons that ask. */
-  readonly join: boolean;
-  /** Whether the broker keeps the brewer's last frame, and gives it to each subscription once. */
-  readonly kept: boolean;
-}
-
-/** What differs between kinds of brokers. */
-export interface BrokerWay {
-  /** The name of the class, such as `MqttBrew`, for error messages. */
-  readonly kind: string;
-  readonly name: string;
-  /** The addresses of this client's own broker, without credentials; empty for a client that only subscribes. */
-  readonly urls: readonly string[];
-  readonly credentials: Credentials;
-  readonly separator: '/' | '.';
-  /** Whether a newcomer gets the last value, and whether the broker keeps it. */
-  readonly lastValue: 'broker' | 'brewer' | 'none';
-  readonly dial: Dial;
-  /** Rejects with `BREW_DEPENDENCY` when a package is missing. */
-  load(): Promise<void>;
-  addressOf(topic: string, brewerId: string): string;
-  details(place: Pick<Place, 'address' | 'join'>): BrewDetails;
-  /** @throws {PubkeeperError} `BREW_CONFIG_INVALID` */
-  read(details: BrewDetails, brewerId: string): Place;
-  /** Of the addresses that a brewer names, those that this platform can dial, the best first. */
-  reachable(place: Place): readonly string[];
-}
 
 interface Pooled {
   readonly key: string;
@@ -82,6 +52,12 @@ export class BrokerBrew implements Brew {
 
   /** @internal */
   readonly failover = failover;
+
+  /** The own broker loses a message that is too long for it, with all that is in it: so what is brewed together is divided. */
+  get most(): number {
+    const own = [...this.#links.values()].find(({ isOwn }) => isOwn);
+    return Math.min(MAX_PART, own?.link.most ?? this.#way.most) - OVERHEAD;
+  }
 
   attach(host: BrewHost): void {
     if (this.#host) throw inUse(this.#way.kind);

@@ -8,7 +8,7 @@ export const patience = (unsent: number): number => 3000 + unsent / 64;
 
 /** One connection to a broker, from the moment it is open. */
 export interface Line {
-  /** The longest message that the broker takes, in bytes, if it says. */
+  /** The longest message that the broker takes, in bytes, if that is known. */
   readonly most?: number | undefined;
   /**
    * Returns nothing if the broker or the socket took the message at once; else a promise, which rejects if the line ends first.
@@ -98,6 +98,14 @@ export class PageSockets {
     });
   }
 }
+
+/** What `publish` throws. `raise`: the option of the broker that allows more. */
+export const tooLong = (where: string, length: number, limit: number, raise: string): PubkeeperError =>
+  new PubkeeperError(
+    'BREW_FAILED',
+    `${where} takes messages of up to ${limit} bytes, and this one has ${length}: brew shorter ones, or raise ${raise}.`,
+    { length, limit },
+  );
 
 /** What to do about reasons why a broker cannot be reached. */
 const REMEDIES: readonly (readonly [why: RegExp, what: string])[] = [

@@ -28,6 +28,7 @@ export class BrokerLink {
   readonly #listeners = new Map<string, Listener>();
   readonly #outage: Outage;
   #line: Line | undefined;
+  #most: number | undefined;
   #queue: Queued[] = [];
   /** What this line has sent and the broker has not confirmed, the oldest first. */
   readonly #unconfirmed = new Set<Item>();
@@ -61,9 +62,9 @@ export class BrokerLink {
     return !!this.#host.state && !this.ended && this.#outage.isMissed;
   }
 
-  /** The longest message that the broker takes, in bytes; `Infinity` if it does not say. */
-  get most(): number {
-    return this.#line?.most ?? Infinity;
+  /** The longest message that the broker takes, in bytes, as far as it has said so; kept while it cannot be reached. */
+  get most(): number | undefined {
+    return (this.#most = this.#line?.most ?? this.#most);
   }
 
   /** This pair has ended: it does not wait for the link any more. */
@@ -252,6 +253,7 @@ export class BrokerLink {
 
   /** The line has ended. What the broker has not confirmed is rejected, and waits for the next line then. */
   #lose(): void {
+    this.#most = this.most;
     this.#line = undefined;
     cancel(this.#stable);
     for (const listener of this.#listeners.values()) listener.lost?.();

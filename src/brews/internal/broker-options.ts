@@ -2,7 +2,7 @@ import type { Complete } from '../../core/complete.js';
 import { type BrewDetails, PubkeeperError } from '../../core/index.js';
 import { utf8 } from '../../core/host.js';
 import { show } from '../../core/id.js';
-import type { Place } from './broker-brew.js';
+import type { Place } from './broker-way.js';
 import type { Credentials } from './broker-line.js';
 import { checkLastValue, checkName, invalidOption, isOptions } from './options.js';
 
@@ -118,21 +118,21 @@ interface Common extends Secrets {
 const NAMES = ['url', 'alternatives', 'username', 'password', 'lastValue', 'prefix', 'name'];
 
 /**
- * Checks options, and gives those that have defaults. `separator`: what divides the parts of a prefix; `more`: an option that not all kinds have.
+ * Checks options, and gives those that have defaults. `separator`: what divides the parts of a prefix; `more`: options that not all kinds have.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function readCommon(
   kind: string,
   separator: '/' | '.',
   defaultName: string,
-  more: string,
+  more: readonly string[],
   options: Common,
 ): Complete<Omit<Common, keyof Secrets>> {
   // An address in place of the options would make a brew without an address, which could not brew. Do not show it: it may contain a password.
   if (!isOptions(options)) {
     throw new PubkeeperError('OPTION_INVALID', `${kind}: the options must be an object, in which an address is the url.`);
   }
-  const names = [...NAMES, more];
+  const names = [...NAMES, ...more];
   const unknown = Object.keys(options).find((option) => !names.includes(option));
   if (unknown !== undefined) throw new PubkeeperError('OPTION_INVALID', `${kind}: the option "${unknown}" is not known: there are ${names.join(', ')}.`);
   const { name = defaultName, prefix = 'pubkeeper', lastValue = true, username, password, token } = options;

@@ -1,7 +1,7 @@
 import type { BrewHost, PatronPair } from '../../core/index.js';
 import { FRAME_HEADER, isFrame } from '../../core/frame.js';
 import { utf8 } from '../../core/host.js';
-import type { Place } from './broker-brew.js';
+import type { Place } from './broker-way.js';
 import type { BrokerLink } from './broker-link.js';
 import { type Answered, Joining } from './joining.js';
 import type { Answer } from './recent.js';
@@ -18,7 +18,7 @@ const UNASKED = 4;
  * An answer of several frames that is longer than this, in bytes, is split: brokers limit the length of a message, some of them to
  * 64 KiB, and end the connection over a longer one.
  */
-const MAX_PART = 60_000;
+export const MAX_PART = 60_000;
 const LENGTH_AT = 84;
 
 /** @param most how long a message may be, in bytes */

@@ -48,6 +48,10 @@ export class MovingBrew implements Brew {
     this.name = options.brew.name;
   }
 
+  get most(): number | undefined {
+    return this.#options.brew.most;
+  }
+
   attach(host: BrewHost): void {
     this.#host = host;
     this.#options.brew.attach(host);

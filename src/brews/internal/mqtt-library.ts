@@ -6,6 +6,12 @@ export interface MqttLibrary {
   readonly default: { connect(url: string, options: IClientOptions): MqttClient };
 }
 
+/** What a brew wants of its lines: the QoS, and the longest message, in bytes. */
+export interface MqttWays {
+  readonly qos: 0 | 1;
+  readonly most: number;
+}
+
 /** Rejects with `BREW_DEPENDENCY` when the package is missing. */
 export async function loadMqtt(): Promise<MqttLibrary> {
   try {

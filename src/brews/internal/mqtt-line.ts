@@ -3,9 +3,9 @@ import { PubkeeperError } from '../../core/index.js';
 import { type Deferred, deferred } from '../../core/deferred.js';
 import { after, cancel, type Timer, wait } from '../../core/host.js';
 import { newId } from '../../core/id.js';
-import { type Credentials, type Line, type LineOwner, type PageSockets, patience, type Target } from './broker-line.js';
+import { type Credentials, type Line, type LineOwner, type PageSockets, patience, type Target, tooLong } from './broker-line.js';
 import { lost, refused } from './mqtt-faults.js';
-import { loadMqtt, type MqttLibrary } from './mqtt-library.js';
+import { loadMqtt, type MqttLibrary, type MqttWays } from './mqtt-library.js';
 import { pageOptions } from './mqtt-page.js';
 
 /** From this many bytes in the socket's buffer on, `publish` makes its caller wait. */
@@ -36,7 +36,7 @@ const CLOSE_TIMEOUT = 1000;
 export async function openMqtt(
   { urls, credentials }: Target,
   owner: LineOwner,
-  qos: 0 | 1,
+  ways: MqttWays,
   connected: (client: MqttClient) => void,
   sockets?: PageSockets,
 ): Promise<Line> {
@@ -44,7 +44,7 @@ export async function openMqtt(
   let problem: unknown;
   for (const url of urls) {
     try {
-      return await open(connect, url, credentials, owner, qos, connected, sockets);
+      return await open(connect, url, credentials, owner, ways, connected, sockets);
     } catch (error) {
       problem = error;
     }
@@ -59,7 +59,7 @@ async function open(
   url: string,
   credentials: Credentials | undefined,
   owner: LineOwner,
-  qos: 0 | 1,
+  ways: MqttWays,
   connected: (client: MqttClient) => void,
   sockets: PageSockets | undefined,
 ): Promise<Line> {
@@ -91,7 +91,7 @@ async function open(
     client.on('connect', () => {
       owner.gone.removeEventListener('abort', leave);
       connected(client);
-      resolve((line = new MqttLine(client, owner, qos, socket)));
+      resolve((line = new MqttLine(client, url, owner, ways, socket)));
     });
     client.on('close', () => {
       owner.gone.removeEventListener('abort', leave);
@@ -111,7 +111,9 @@ interface Message {
 }
 
 class MqttLine implements Line {
+  readonly most: number;
   readonly #client: MqttClient;
+  readonly #url: string;
   readonly #owner: LineOwner;
   readonly #qos: 0 | 1;
   readonly #socket: WebSocket | undefined;
@@ -131,8 +133,10 @@ class MqttLine implements Line {
   readonly #leaving = new Map<string, { begin(): void; instead(): void } | undefined>();
   #over = false;
 
-  constructor(client: MqttClient, owner: LineOwner, qos: 0 | 1, socket: WebSocket | undefined) {
+  constructor(client: MqttClient, url: string, owner: LineOwner, { qos, most }: MqttWays, socket: WebSocket | undefined) {
     this.#client = client;
+    this.#url = url;
+    this.most = most;
     this.#socket = socket;
     this.#owner = owner;
     this.#qos = qos;
@@ -143,7 +147,9 @@ class MqttLine implements Line {
 
   publish(address: string, payload: Uint8Array, retain: boolean): void | Promise<void> {
     const qos = this.#qos;
-    if (payload.length >= Math.max(LONG, this.suspect ?? 0)) this.#long = { length: payload.length, at: performance.now() };
+    const { length } = payload;
+    if (length > this.most) throw tooLong(`The MQTT broker at ${this.#url}`, length, this.most, 'its limit and the option maxPayload');
+    if (length >= Math.max(LONG, this.suspect ?? 0)) this.#long = { length, at: performance.now() };
     const bytes = payload as Buffer; // MQTT.js writes whatever bytes it gets
     if (qos) {
       return new Promise((resolve, reject) => {

@@ -2,7 +2,7 @@ import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/n
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { deferred } from '../../core/deferred.js';
 import { after, cancel, type Timer, wait } from '../../core/host.js';
-import { type Line, type LineOwner, type PageSockets, patience, remedy, type Target } from './broker-line.js';
+import { type Line, type LineOwner, type PageSockets, patience, remedy, type Target, tooLong } from './broker-line.js';
 
 /** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -95,7 +95,7 @@ class NatsLine implements Line {
 
   publish(address: string, payload: Uint8Array): void | Promise<void> {
     const limit = this.most;
-    if (limit && payload.length > limit) throw tooLong(this.#connection.getServer(), payload.length, limit);
+    if (limit && payload.length > limit) throw tooLong(`NATS at ${this.#connection.getServer()}`, payload.length, limit, 'its max_payload');
     this.#connection.publish(address, payload);
     this.#unflushed += payload.length;
     if (this.#unflushed <= HIGH_WATER) return;
@@ -200,12 +200,15 @@ class NatsLine implements Line {
       if (status.type === 'update') learn();
       if (status.type !== 'error') continue;
       const { message, name } = status.error;
-      if (told.has(message)) continue;
+      // The server ends the connection over it, and the next dial says the same as UNAUTHORIZED.
+      if (told.has(message) || isAboutCredentials(status.error)) continue;
       if (told.size >= MAX_TOLD) told.clear();
       told.add(message);
       const forbidden = name === 'PermissionViolationError';
-      const hint = forbidden ? ': grant this client that subject and those below it' : '';
-      host.report(new PubkeeperError(forbidden ? 'FORBIDDEN' : 'BREW_FAILED', `NATS says ${message}${hint}.`, {}, status.error));
+      const hint = forbidden
+        ? ': grant this client that subject and those below it'
+        : /maximum subscriptions/i.test(message) && ': raise its max_subscriptions (a brewer needs one, a match two), or divide them among several clients';
+      host.report(new PubkeeperError(forbidden ? 'FORBIDDEN' : 'BREW_FAILED', `NATS says ${message}${hint || ''}.`, {}, status.error));
     }
   }
 }
@@ -221,10 +224,12 @@ export async function loadNats(library: () => Promise<NatsConnect>, packages: re
   }
 }
 
+/** A server says "Authentication Timeout" to a client that was slow to send its credentials, which may be right. */
+const isAboutCredentials = ({ name, message }: Error): boolean => /Authoriz|Authenticat/i.test(name + message) && !/timeout/i.test(message);
+
 function refused(urls: readonly string[], cause: unknown): PubkeeperError {
   const where = urls.join(', ');
-  // A server says "Authentication Timeout" to a client that was slow to send its credentials, which may be right.
-  if (cause instanceof Error && /Authoriz|Authenticat/i.test(cause.name + cause.message) && !/timeout/i.test(cause.message)) {
+  if (cause instanceof Error && isAboutCredentials(cause)) {
     return new PubkeeperError(
       'UNAUTHORIZED',
       `NATS at ${where} refuses this client (${cause.message}): check the brew's username, password or token.`,
@@ -238,10 +243,3 @@ function refused(urls: readonly string[], cause: unknown): PubkeeperError {
 
 const lost = (server: string, cause: unknown): PubkeeperError =>
   new PubkeeperError('CONNECTION_LOST', `The connection to NATS at ${server} was lost.`, { server }, cause);
-
-const tooLong = (server: string, length: number, limit: number): PubkeeperError =>
-  new PubkeeperError(
-    'BREW_FAILED',
-    `NATS at ${server} takes messages of up to ${limit} bytes, and this one has ${length}: brew shorter ones, or raise its max_payload.`,
-    { length, limit },
-  );
