@@ -89,7 +89,7 @@ export interface Brew {
    * 64 KiB. For a transport with a limit, which would lose all of them. It may change; a message that is longer by itself is given to it
    * all the same.
    */
-  readonly most?: number | undefined;
+  readonly maxBundle?: number | undefined;
   /**
    * Called before anything else, when the brew is given to a client.
    * @throws {PubkeeperError} `BREW_IN_USE` when it belongs to another client already

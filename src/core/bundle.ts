@@ -17,8 +17,9 @@ export class Bundle {
   }
 
   /** Whether `message` still fits, into the bundle and through these brews. An empty bundle takes a message of any length. */
-  hasRoomFor({ length }: Uint8Array, brews: readonly Pick<Brew, 'most'>[]): boolean {
-    return !this.count || !brews.some(({ most = FULL }) => this.length + 4 + length > most);
+  hasRoomFor({ length }: Uint8Array, brews: readonly Pick<Brew, 'maxBundle'>[]): boolean {
+    const next = this.length + 4 + length;
+    return !this.count || (next <= FULL && !brews.some(({ maxBundle }) => next > maxBundle!)); // nothing is more than undefined
   }
 
   /** Adds a copy of `message`. */

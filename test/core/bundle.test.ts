@@ -19,7 +19,7 @@ describe('Bundle', () => {
 
   it('is full at 64 KiB including lengths; a single message may be longer', () => {
     const made = new Bundle();
-    const brews = [{}, { most: FULL }];
+    const brews = [{}, { maxBundle: 2 * FULL }];
     expect(made.hasRoomFor(new Uint8Array(2 * FULL), brews)).toBe(true);
     made.add(new Uint8Array(FULL - 100 - 4));
     expect([made.hasRoomFor(new Uint8Array(96), brews), made.hasRoomFor(new Uint8Array(97), brews)]).toEqual([true, false]);
@@ -27,7 +27,7 @@ describe('Bundle', () => {
 
   it('is full where one of the brews is', () => {
     const made = new Bundle();
-    const brews = [{ most: 1000 }, { most: 100 }, {}];
+    const brews = [{ maxBundle: 1000 }, { maxBundle: 100 }, {}];
     expect(made.hasRoomFor(new Uint8Array(500), brews)).toBe(true);
     made.add(new Uint8Array(46));
     expect([made.hasRoomFor(new Uint8Array(46), brews), made.hasRoomFor(new Uint8Array(47), brews)]).toEqual([true, false]);

@@ -54,7 +54,7 @@ export class BrokerBrew implements Brew {
   readonly failover = failover;
 
   /** The own broker loses a message that is too long for it, with all that is in it: so what is brewed together is divided. */
-  get most(): number {
+  get maxBundle(): number {
     const own = [...this.#links.values()].find(({ isOwn }) => isOwn);
     return Math.min(MAX_PART, own?.link.most ?? this.#way.most) - OVERHEAD;
   }

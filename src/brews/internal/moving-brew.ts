@@ -48,8 +48,8 @@ export class MovingBrew implements Brew {
     this.name = options.brew.name;
   }
 
-  get most(): number | undefined {
-    return this.#options.brew.most;
+  get maxBundle(): number | undefined {
+    return this.#options.brew.maxBundle;
   }
 
   attach(host: BrewHost): void {
