@@ -1,4 +1,5 @@
 import { noBrew } from '../core/client-options.js';
+import { optionInvalid } from '../core/errors.js';
 import type { Brew } from '../core/index.js';
 import { attachCustom, type CustomBrew } from './custom-brew.js';
 import { WebSocketBrew } from './websocket-brew.js';
@@ -24,9 +25,12 @@ export interface BrewClient {
 
 /**
  * Makes a brew of the SDK from one of the old API. Servers refuse the registrations of one without a name, so that `connect()` would try forever.
+ * One of the SDK would be taken for a custom brew that connects nobody: nothing would ever be matched, and nobody told why.
  * @throws {PubkeeperError} `OPTION_INVALID`
  */
 export function attach(brew: CompatBrew | null, client: BrewClient): Attached {
   if (typeof brew?.name !== 'string') throw noBrew();
-  return brew instanceof WebSocketBrew ? brew._attach(client) : attachCustom(brew, client);
+  if (brew instanceof WebSocketBrew) return brew._attach(client);
+  if (brew.startPatron) throw optionInvalid('brews must be brews of pubkeeper/compat.');
+  return attachCustom(brew, client);
 }

@@ -14,7 +14,7 @@ export interface Cipher {
 export interface CipherConstructor {
   new (key: Uint8Array): Cipher;
   /** How many random bytes a brewer's key has; default 16. */
-  readonly keyLength?: number;
+  readonly keyLength?: number | undefined;
 }
 
 /** The option `crypto`: ciphers by the mode under which brewers announce them. */

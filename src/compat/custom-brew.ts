@@ -31,7 +31,7 @@ export interface PatronConnection {
   close(): unknown;
 }
 
-/** A brew of a third party. */
+/** A brew of a third party. Brews of the SDK's own API (`pubkeeper`, `pubkeeper/brews/…`) are none, and are refused: `OPTION_INVALID`. */
 export interface CustomBrew {
   /** Its name in registrations: both ends are matched by it. */
   readonly name: string;
@@ -49,6 +49,8 @@ export interface CustomBrew {
     match: BrewMatch,
     receive: (frame: Uint8Array) => void,
   ): PatronConnection | PromiseLike<PatronConnection>;
+  /** Only brews of the SDK's own API have this. */
+  readonly startPatron?: undefined;
 }
 
 /** How many bytes are held at most for connections that are still being made. */

@@ -38,9 +38,9 @@ export interface BrewHost {
 /** Which pairs of a client a state is about: those that have all the given ids. */
 export interface BrewScope {
   /** 32 hex digits. */
-  readonly brewerId?: string;
+  readonly brewerId?: string | undefined;
   /** 32 hex digits. */
-  readonly patronId?: string;
+  readonly patronId?: string | undefined;
 }
 
 /** One brewer of this client, matched with one patron over this brew. */

@@ -64,7 +64,7 @@ export interface ClientOptions {
   /** How the client reconnects; times in ms. `false`: not at all, as with `maxRetries: 0`. */
   readonly reconnect?: ReconnectOptions | false | undefined;
   /**
-   * Whether the first `connect()` retries too, and rejects only when the retries are over; each failure is an `error` event. Default
+   * Whether the first `connect()` retries too, and rejects only when the retries are over, with the last failure; each one before is an `error` event. Default
    * `false`: it rejects at the first failure.
    */
   readonly retryFirst?: boolean | undefined;

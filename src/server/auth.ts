@@ -12,9 +12,9 @@ export interface Right {
   /** A topic pattern. */
   readonly topic: string;
   /** Whether its patrons are matched with these topics; default false. */
-  readonly read?: boolean;
+  readonly read?: boolean | undefined;
   /** Whether its brewers may publish on these topics; default false. */
-  readonly write?: boolean;
+  readonly write?: boolean | undefined;
 }
 
 /**
@@ -37,6 +37,8 @@ export interface Authenticator {
   compare?(tokenHash: string, former: Rights): 'same' | 'changed' | 'unknown';
 }
 
+/** For who gives his own check in another form, or misspells it: it would be taken for a table. */
+const OWN_CHECK = 'your own check is an object that has the function authenticate(token)';
 const HASHED = /^sha256:([0-9a-f]{64})$/i;
 
 /**
@@ -54,12 +56,14 @@ export class Tokens implements Authenticator {
    * @throws {PubkeeperError} `OPTION_INVALID` with a sentence that names the place, never the token
    */
   constructor(table: unknown, source = 'The option "tokens"') {
+    if (typeof table === 'function') throw invalid(source, `must not be a function: ${OWN_CHECK}`);
     if (!isRecord(table)) throw invalid(source, 'must be an object: {"<token>": [{"topic": "**", "read": true}]}');
     const entries = Object.entries(table);
     if (!entries.length) throw invalid(source, 'holds no token, so that nobody could connect: add one');
     entries.forEach(([token, rights], index) => {
       const place = `in token number ${index + 1}`;
       if (!token) throw invalid(source, `has an empty token (number ${index + 1}): give it a long random text`);
+      if (typeof rights === 'function') throw invalid(source, `has a function ${place}: ${OWN_CHECK}`);
       if (!Array.isArray(rights)) throw invalid(source, `must have a list of rights ${place}`);
       const checked = rights.map((right: unknown, at) => checkRight(right, source, `${place}, right number ${at + 1}`));
       const made = rightsOf(checked);

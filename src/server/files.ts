@@ -20,9 +20,14 @@ const OF_THE_FILE = ['Accept-Ranges', 'Content-Range', 'ETag', 'Last-Modified'];
 /**
  * Serves the files of a directory, for the option `http` of `createServer`, to GET and HEAD: `index.html` for a directory, and `x.html` for
  * `/x` where there is no other such file. Names that begin with a dot are left out.
- * @throws {PubkeeperError} `OPTION_INVALID` when it is no directory
+ * @param directory its path; relative to the working directory of the process, if it is not absolute
+ * @throws {PubkeeperError} `OPTION_INVALID` when it is no directory, or no text
  */
 export function serveFiles(directory: string): RequestHandler {
+  // A URL would be accepted here, and each request would fail.
+  if (typeof directory !== 'string') {
+    throw new PubkeeperError('OPTION_INVALID', 'serveFiles() takes the path of a directory as text: fileURLToPath() of node:url makes it of a URL.');
+  }
   if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
     const message = `There is no directory ${show(directory)} to serve files from.`;
     throw new PubkeeperError('OPTION_INVALID', message, { directory });

@@ -14,9 +14,9 @@ export interface Rights {
    * The patterns that `mayRead` follows. A patron's brewers are looked up by these where they are narrower than its own pattern. The
    * other servers of a cluster need them: without them a patron with a wildcard is matched only with brewers of its own server.
    */
-  readonly reads?: readonly string[];
+  readonly reads?: readonly string[] | undefined;
   /** When the rights end, in milliseconds as in `Date.now()`: the connection is closed then, and its client may come back with a new token. */
-  readonly expiresAt?: number;
+  readonly expiresAt?: number | undefined;
 }
 
 /** A registered brewer. A re-registration changes it in place. */

@@ -120,7 +120,7 @@ export const RELOADED: Readonly<Record<keyof ReloadOptions, true>> = { tokens: t
  */
 export function checkNames(caller: string, options: unknown, names: Readonly<Record<string, true>>): void {
   if (typeof options !== 'object' || options === null) {
-    throw new PubkeeperError('OPTION_INVALID', `${caller} takes an object of options, not ${options === null ? 'null' : `a ${typeof options}`}.`);
+    throw new PubkeeperError('OPTION_INVALID', `${caller} takes an object of options, not ${options == null ? String(options) : `a ${typeof options}`}.`);
   }
   const option = Object.keys(options).find((name) => !Object.hasOwn(names, name));
   if (option === undefined) return;

@@ -1,5 +1,6 @@
 // Compiled and never run: mistakes that the types must find.
 import { PubkeeperClient, WebSocketBrew } from 'pubkeeper/compat';
+import { WebSocketBrew as SdkBrew } from 'pubkeeper';
 
 const client = new PubkeeperClient({ server: 'ws://127.0.0.1:9898/ws', jwt: 'x', brews: [new WebSocketBrew()] });
 const patron = client.addPatron('a.*');
@@ -53,3 +54,5 @@ class Minimal {
 new PubkeeperClient({ server: 'ws://localhost:9898/ws', jwt: 'x', WebSocket: Minimal });
 // @ts-expect-error a brew's too
 new WebSocketBrew({ WebSocket: Minimal });
+// @ts-expect-error a brew of the SDK's own API
+new PubkeeperClient({ server: 'ws://localhost:9898/ws', jwt: 'x', brews: [new SdkBrew()] });

@@ -1,6 +1,8 @@
 import { WebSocket } from 'ws';
 import { describe, expect, it } from 'vitest';
+import { MemoryBrew } from '../../src/brews/memory.js';
 import { PubkeeperClient, WebSocketBrew } from '../../src/compat/index.js';
+import { WebSocketBrew as SdkBrew } from '../../src/index.js';
 import { settle } from '../helpers.js';
 import { compat, counting, deferred, Gateway, Inbox, JWT, nowhere, relayOf, serve, text } from './helpers.js';
 
@@ -68,6 +70,12 @@ describe('the options', () => {
       );
     },
   );
+
+  it.each([['WebSocketBrew', new SdkBrew()], ['MemoryBrew', new MemoryBrew()]])('a %s of the SDK’s own API is refused: it would be taken for a custom brew, and nothing ever be matched', (_name, brew) => {
+    expect(() => compat('ws://127.0.0.1:9', { brews: [brew as never] })).toThrow(
+      expect.objectContaining({ code: 'OPTION_INVALID', message: 'brews must be brews of pubkeeper/compat.' }),
+    );
+  });
 
   it.each([NaN, -1, '1000'])('maxRetries and maxTimeout of %j are refused, for a client and for a WebSocketBrew', (value) => {
     for (const name of ['maxRetries', 'maxTimeout']) {

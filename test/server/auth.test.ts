@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PubkeeperError } from '../../src/core/errors.js';
-import { Tokens, readTokens, rightsOf } from '../../src/server/auth.js';
+import { type Right, Tokens, readTokens, rightsOf } from '../../src/server/auth.js';
 import { heap } from '../faults/kit.js';
 
 const SECRET = 'secret-3f9a17';
@@ -24,6 +24,12 @@ describe('Tokens', () => {
     for (const wrong of ['', 'Reader', 'reader ', '__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
       expect(tokens.authenticate(wrong)).toBeUndefined();
     }
+  });
+
+  it('takes undefined for a right that is not given, also in the types of those who compile with `exactOptionalPropertyTypes`', () => {
+    const list: Right[] = [{ topic: 'a', read: true, write: undefined }, { topic: 'b', read: undefined, write: true }];
+    const rights = new Tokens({ t: list }).authenticate('t')!;
+    expect([rights.mayRead('a'), rights.mayWrite('a'), rights.mayRead('b'), rights.mayWrite('b')]).toEqual([true, false, false, true]);
   });
 
   it('allows only valid topics', () => {

@@ -7,6 +7,7 @@ import { connect as connectTcp, createServer as createTcpServer } from 'node:net
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { createServer, readTokens, serveFiles } from '../../src/server/index.js';
 import type { ServerOptions } from '../../src/server/index.js';
@@ -71,6 +72,8 @@ describe('createServer', () => {
     ['ticket keys that are no list', { profile: 'secured', ticketKeys: 'x' as never }, /ticket keys/],
     ['ticket keys in hex, by what they have to be, also where none are used', { profile: 'open', ticketKeys: ['ab'.repeat(32)] as never }, /ticket keys.*Uint8Arrays.*Buffer\.from/],
     ['the same port twice, which is no other program\'s', { port: 9898, relayPort: 9898 }, /"relayPort" must be another one than "port"/],
+    ['a function in the place of tokens', { tokens: (() => undefined) as never }, /^The option "tokens" must not be a function: .* authenticate\(token\)\.$/],
+    ['a check of tokens under a misspelt name', { tokens: { authenicate: () => undefined } as never }, /^The option "tokens" has a function in token number 1: .* authenticate\(token\)\.$/],
     ['two checks of origins', { origins: ['https://a.example'], allowOrigin: () => true }, /^The options "origins" and "allowOrigin" exclude each other: give one\.$/],
   ])('refuses %s', async (_what, options, message) => {
     await expect(createServer({ port: 0, ...options })).rejects.toMatchObject({ code: 'OPTION_INVALID', message: expect.stringMatching(message) as string });
@@ -78,6 +81,8 @@ describe('createServer', () => {
 
   it('refuses options that are not an object', async () => {
     await expect(createServer(9898 as never)).rejects.toMatchObject({ code: 'OPTION_INVALID', message: 'createServer() takes an object of options, not a number.' });
+    const server = await start({});
+    expect(() => server.reload(undefined as never)).toThrow('reload() takes an object of options, not undefined.');
   });
 
   it('reports that a port is in use, and leaves nothing open', async () => {
@@ -229,6 +234,9 @@ describe('plain HTTP', () => {
       expect((await get(server.port, path)).status).toBe(404);
     }
     expect(() => serveFiles(join(directory, 'none'))).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
+    for (const wrong of [undefined, pathToFileURL(directory)]) {
+      expect(() => serveFiles(wrong as never)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID', message: expect.stringContaining('fileURLToPath') as string }));
+    }
   });
 
   it('answers 500 when a handler throws or rejects, and continues', async () => {

@@ -40,7 +40,7 @@ export interface Sealer {
         /** In hex. */
         readonly key: string;
         /** In hex; only sealed sessions have one. */
-        readonly epoch?: string;
+        readonly epoch?: string | undefined;
       }
     | undefined;
   /** Returns a whole brew frame around `message`, with what `message` holds when the call is made. */
