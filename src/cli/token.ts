@@ -3,10 +3,8 @@ import { decodeJwt, importJWK, SignJWT } from 'jose';
 import type { JwtAlgorithm, Right } from '../server/index.js';
 import { readTokens } from '../server/index.js';
 import { hashToken, readRights } from '../server/auth.js';
-import { PubkeeperError } from '../core/errors.js';
-import { show } from '../core/id.js';
 import { MAX_TOKEN } from './arguments.js';
-import { ExitCode, failure, systemCode, usage } from './exit.js';
+import { ExitCode, failure, usage } from './exit.js';
 import { readAll } from './input.js';
 import { print } from './output.js';
 import { jwtAuthenticator, readText } from './serve-files.js';
@@ -74,7 +72,7 @@ export async function verifyToken(flags: VerifyFlags, tell: Tell): Promise<numbe
   const token = flags.token ?? (await readStdin(tell));
   if (!token) throw usage('There is no token: give it on stdin, or set PUBKEEPER_TOKEN.');
   const listed = known?.list(token);
-  const signed = listed ? undefined : await jwt?.check(token).catch((error: unknown) => unfetched(error, flags));
+  const signed = listed ? undefined : await jwt?.check(token);
   if (!listed && typeof signed !== 'object') {
     const why = [...(path === undefined ? [] : ['it is not in the file']), ...(signed === undefined ? [] : [signed])];
     throw failure(`The token is not valid: ${why.join('; ')}.`);
@@ -82,14 +80,6 @@ export async function verifyToken(flags: VerifyFlags, tell: Tell): Promise<numbe
   const claims = listed ? { rights: listed } : claimsOf(token);
   process.stdout.write(`${JSON.stringify(claims)}\n`);
   return ExitCode.OK;
-}
-
-/** Unlike a client, the person who has given the URL of the keys is told where they come from and why they cannot be fetched. */
-function unfetched(error: unknown, { jwtJwksUrl }: VerifyFlags): never {
-  if (!(error instanceof PubkeeperError) || !(error.cause instanceof Error)) throw error;
-  // fetch() itself says only that it failed; the reason is its cause.
-  const why = error.cause.cause instanceof Error ? error.cause.cause : error.cause;
-  throw failure(`The keys at ${show(jwtJwksUrl)} cannot be fetched (${systemCode(why) || why.message}): check --jwt-jwks-url.`, error);
 }
 
 async function readStdin(tell: Tell): Promise<string> {

@@ -8,6 +8,8 @@ const DEFAULT_LIMIT = 256;
 export class AddressBook {
   readonly #limit: number | undefined;
   readonly #counts = new Map<string, number>();
+  /** The addresses of which `isNews` has told. */
+  readonly #told = new Set<string>();
 
   constructor(limit: number | undefined) {
     this.#limit = limit;
@@ -19,6 +21,7 @@ export class AddressBook {
     this.#counts.set(key, this.count(address) + 1);
     return () => {
       const left = this.#counts.get(key)! - 1;
+      if (left <= this.limit(address) / 2) this.#told.delete(key);
       if (left) this.#counts.set(key, left);
       else this.#counts.delete(key);
     };
@@ -26,6 +29,12 @@ export class AddressBook {
 
   count(address: string): number {
     return this.#counts.get(keyOf(address)) ?? 0;
+  }
+
+  /** Whether an address with too many connections is told of for the first time since it had half as many as it may. */
+  isNews(address: string): boolean {
+    const { size } = this.#told;
+    return this.#told.add(keyOf(address)).size > size;
   }
 
   /** How many connections an address may have. */

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { PacketVersion } from '../core/packet.js';
 
 /** What the handshake of a control connection says. */
@@ -11,4 +12,6 @@ export interface Handshake {
   readonly isForwarded: boolean;
   /** The address of the other end, for the log. */
   readonly address: string;
+  /** The socket beneath the WebSocket, which counts what arrives. */
+  readonly tcp: Pick<Socket, 'bytesRead'>;
 }

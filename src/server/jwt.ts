@@ -5,7 +5,7 @@ import { show } from '../core/id.js';
 import { hashToken, readRights, rightsOf } from './auth.js';
 import type { Authenticator, Rights } from './auth.js';
 import { checkNames } from './options.js';
-import { readText } from './read-text.js';
+import { errorCode, readText } from './read-text.js';
 
 /** The signature algorithms that are supported: what `algorithms` of {@link JwtOptions} may name. */
 export const JWT_ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
@@ -19,7 +19,7 @@ export interface JwtOptions {
   /** The path of a file that holds such a key. The file is read once; see `server.reload()`. */
   readonly keyFile?: string | undefined;
   /**
-   * The URL of a JWKS: https, or http on this machine. It is fetched when the first token comes, again after ten minutes, and when a
+   * The URL of a JWKS: https, or http on this machine, without name and password. It is fetched when the first token comes, again after ten minutes, and when a
    * token names an unknown key. After a fetch that has succeeded, it is not fetched again for 30 s.
    */
   readonly jwksUrl?: string | undefined;
@@ -107,7 +107,7 @@ export class JwtAuthenticator implements Authenticator {
       });
       const rights = readRights(payload['rights']);
       if (!rights) return 'its claim "rights" is missing or malformed';
-      const made = { ...rightsOf(rights), expiresAt: (payload.exp! + this.#leeway) * 1000 };
+      const made = { ...rightsOf(rights), expiresAt: Math.min((payload.exp! + this.#leeway) * 1000, Number.MAX_SAFE_INTEGER) };
       JwtAuthenticator.#made.set(made, this.#fingerprint);
       return made;
     } catch (error) {
@@ -169,12 +169,15 @@ async function readKeys({ key, keyFile, jwksUrl, algorithms }: JwtOptions): Prom
 const [MAX_AGE_MS, COOLDOWN_MS] = [600_000, 30_000];
 
 function remote(jwksUrl: string): CompactVerifyGetKey {
-  const local = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/]/.test(jwksUrl);
-  if (!URL.canParse(jwksUrl) || !(jwksUrl.startsWith('https://') || local)) {
+  const url = URL.canParse(jwksUrl) ? new URL(jwksUrl) : undefined;
+  const isLocal = url?.protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  if (!url || !(url.protocol === 'https:' || isLocal)) {
     throw invalid('"jwksUrl" (--jwt-jwks-url) must be an https URL: who can change the keys on their way can let anybody in');
   }
+  // `fetch` refuses such a URL for each token anew, with an error that quotes it.
+  if (url.username || url.password) throw invalid('"jwksUrl" (--jwt-jwks-url) must not have a name and a password in it: the keys in a JWKS are public');
   // `jose` would measure both times by a clock that can be set: set back, it would use keys that were withdrawn, and not fetch new ones, for as long.
-  const fetched = createRemoteJWKSet(new URL(jwksUrl), { cacheMaxAge: Infinity, cooldownDuration: Infinity });
+  const fetched = createRemoteJWKSet(url, { cacheMaxAge: Infinity, cooldownDuration: Infinity });
   // Nor is the steady clock enough: it stands still while the machine sleeps. Keys are old when either clock says so.
   let fetchedAt = { steady: -Infinity, wall: -Infinity };
   const isOlder = (ms: number): boolean => performance.now() - fetchedAt.steady >= ms || Date.now() - fetchedAt.wall >= ms;
@@ -199,9 +202,17 @@ function remote(jwksUrl: string): CompactVerifyGetKey {
       }
       if (['ERR_JWKS_NO_MATCHING_KEY', 'ERR_JWKS_MULTIPLE_MATCHING_KEYS', 'ERR_JOSE_NOT_SUPPORTED'].includes(fault)) throw cause;
       // Not the token's fault: the client may come back with it.
-      throw new PubkeeperError('SERVER_ERROR', 'The keys by which tokens are checked cannot be fetched.', { jwksUrl }, cause);
+      const message = `The keys at ${show(url.origin + url.pathname)} cannot be fetched (${reasonOf(cause)}): check jwksUrl (--jwt-jwks-url).`;
+      throw new PubkeeperError('SERVER_ERROR', message, { jwksUrl }, cause);
     }
   };
+}
+
+/** Why a fetch has failed: `fetch` itself says only that it has, and the reason is its cause. */
+function reasonOf(error: unknown): string {
+  const why = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  // The codes of `jose` say less than its messages.
+  return why instanceof Error && (why instanceof errors.JOSEError || !('code' in why)) ? why.message : errorCode(why);
 }
 
 async function parseKey(text: string, algorithms: readonly JwtAlgorithm[], source: string): Promise<Keys> {

@@ -43,7 +43,7 @@ export interface ListenerHooks {
   refused(sentence: string, request: IncomingMessage): void;
   answer(request: IncomingMessage, response: ServerResponse): void;
   /** A connection was refused, because there are too many from its address. */
-  crowded(): void;
+  crowded(address: string): void;
   /** Something went wrong with the port itself, or with a hook. */
   fault(error: unknown): void;
   readonly addresses: AddressBook;
@@ -79,7 +79,7 @@ export class Listener {
       const address = socket.remoteAddress ?? '';
       // Twice the limit are let in: those beyond the limit stay for as long as it takes to tell them why they are refused.
       if (addresses.count(address) >= 2 * addresses.limit(address)) {
-        hooks.crowded();
+        hooks.crowded(address);
         socket.destroy();
         return;
       }
@@ -189,7 +189,7 @@ export class Listener {
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
     if (!this.#isCrowded(request)) return this.#hooks.answer(request, response);
-    this.#hooks.crowded();
+    this.#hooks.crowded(request.socket.remoteAddress ?? '');
     refuseRequest(response, 429, CROWDED);
   }
 
@@ -221,7 +221,7 @@ export class Listener {
     if (socket.destroyed) return;
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') return this.#answerInstead(request, socket);
     if (this.#isCrowded(request)) {
-      this.#hooks.crowded();
+      this.#hooks.crowded(request.socket.remoteAddress ?? '');
       return refuse(socket, 429, CROWDED);
     }
     const upgrade: UpgradeRequest = {

@@ -35,11 +35,17 @@ export class Ports {
     this.#drops = drops;
     const { maxMessageBytes, limits, logger, tls } = settings;
     this.#descriptors = new Descriptors(logger);
+    const addresses = new AddressBook(limits.connectionsPerAddress);
     const shared = {
       maxPayload: { control: maxMessageBytes + CONTROL_OVERHEAD, relay: relayPayload(maxMessageBytes) },
-      addresses: new AddressBook(limits.connectionsPerAddress),
+      addresses,
       tls,
-      crowded: () => drops.add('connections'),
+      crowded: (address: string) => {
+        drops.add('connections');
+        if (addresses.isNews(address)) {
+          logger.warn(`There are more than ${addresses.limit(address)} connections from ${address}: what comes beyond that is refused. If many clients share this address, raise limits.connectionsPerAddress (--connections-per-address).`);
+        }
+      },
       accept: hooks.accept,
       refused: this.#refused.bind(this),
       fault: (error: unknown) => logFault(logger, 'A port of the server has a fault', error),

@@ -29,7 +29,10 @@ export interface RelayBridge<C> {
 }
 
 /** Why the relay dropped a packet. */
-export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic' | 'too-long' | 'joined-topics' | 'no-ticket' | 'slow-reader-frame' | 'cluster-frame';
+export type RelayFault = 'relay-packet' | 'relay-frame' | 'relay-topic' | 'too-long' | 'joined-topics' | 'slow-reader-frame' | 'cluster-frame';
+
+/** What is wrong with a JOIN, a GRANT or a PUBLISH in the profile `secured`: it bears no ticket, or one that is not valid, or no valid one was shown before it. */
+export type TicketLack = 'none' | 'invalid' | 'ungranted';
 
 /** What a relay needs of its owner, and its limits. */
 export interface RelayOptions<C extends RelayMember> {
@@ -46,6 +49,8 @@ export interface RelayOptions<C extends RelayMember> {
   pinged?(connection: C): void;
   /** A packet was dropped. The connection may go on. */
   dropped?(fault: RelayFault, connection?: C, count?: number): void;
+  /** A packet was dropped because its sender lacks a valid ticket. Called in the place of `dropped`. */
+  ungranted?(connection: C, lack: TicketLack): void;
   /** A connection has joined the topic of this key. */
   joined?(key: string): void;
   /** What connections may do; default: everything. */

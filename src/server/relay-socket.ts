@@ -12,12 +12,20 @@ import { Pacer } from './pacer.js';
 import type { Paced } from './pacer.js';
 import { Permits } from './permits.js';
 import { Relay } from './relay.js';
-import type { RelayBridge, RelayMember } from './relay.js';
+import type { RelayBridge, RelayMember, TicketLack } from './relay.js';
 import type { Drops } from './stats.js';
 import type { Tickets } from './tickets.js';
 import { Throttle } from './throttle.js';
 
 type Write = (connection: RelayConnection, bytes: Buffer) => boolean;
+
+const OPEN = 'Clients of the abandoned SDK know no tickets: they need the profile "open" (--profile).';
+/** What the log says of a connection in the profile `secured` when it is refused. */
+const LACKS: Readonly<Record<TicketLack, string>> = {
+  none: `was refused a topic, because it has shown no ticket. ${OPEN}`,
+  invalid: 'has shown a ticket that is not valid here, and was refused what it is for. It has expired, or another server has signed it: servers that serve together share their ticketKeys (--ticket-key-file).',
+  ungranted: `has published for a brewer for which it has shown no valid ticket: that was dropped. ${OPEN}`,
+};
 
 /** A relay connection, as the relay, the pacer and the heartbeat use it. */
 class RelayConnection implements Beating, RelayMember, Paced {
@@ -29,10 +37,10 @@ class RelayConnection implements Beating, RelayMember, Paced {
   readonly #write: Write;
   /** Whether the client wants beats: signs of life that a page can see, because it does not see pings. */
   #beats = false;
-  silence = 0;
   isFull = false;
-  /** Whether the log has said that it wants to join too many topics. */
-  isToldOf = false;
+  /** Whether the log has said that it wants to join too many topics, and that it lacks a ticket. */
+  isToldOfTopics = false;
+  isToldOfTickets = false;
   /** Whether nothing but the pacer wants its reading paused. */
   mayRead = (): boolean => true;
 
@@ -46,6 +54,10 @@ class RelayConnection implements Beating, RelayMember, Paced {
 
   get taken(): number {
     return this.tcp.bytesWritten - this.tcp.writableLength;
+  }
+
+  get received(): number {
+    return this.tcp.bytesRead;
   }
 
   get isPaused(): boolean {
@@ -123,6 +135,10 @@ export class RelayPlane {
         if (fault === 'too-long' && connection instanceof RelayConnection) end(connection.socket, CloseCode.TOO_LONG, TOO_LONG);
         if (fault === 'joined-topics' && connection instanceof RelayConnection) this.#hasTooMany(connection);
       },
+      ungranted: (connection, lack) => {
+        drops.add('no-ticket');
+        if (connection instanceof RelayConnection) this.#lacksTicket(connection, lack);
+      },
       ...(options.tickets && { permits: new Permits<RelayMember>(options.tickets, limits.registrations) }),
       maxMessage: options.maxMessageBytes,
       maxJoined: limits.joinedTopics,
@@ -176,11 +192,17 @@ export class RelayPlane {
 
   /** The relay's protocol has no packet that says so to the client: the log tells whoever runs the server, once per connection. */
   #hasTooMany(connection: RelayConnection): void {
-    if (connection.isToldOf) return;
-    connection.isToldOf = true;
+    if (connection.isToldOfTopics) return;
+    connection.isToldOfTopics = true;
     const { limits, logger } = this.#options;
-    const from = connection.tcp.remoteAddress ?? 'an unknown address';
-    logger.warn(`A relay connection from ${from} has joined ${limits.joinedTopics} topics and gets no data of others: raise limits.joinedTopics, or let its patrons subscribe to fewer.`);
+    logger.warn(`A relay connection from ${fromOf(connection)} has joined ${limits.joinedTopics} topics and gets no data of others: raise limits.joinedTopics, or let its patrons subscribe to fewer.`);
+  }
+
+  /** Nor has it one for this. Its client would get nothing, and nobody would see why. */
+  #lacksTicket(connection: RelayConnection, lack: TicketLack): void {
+    if (connection.isToldOfTickets) return;
+    connection.isToldOfTickets = true;
+    this.#options.logger.warn(`A relay connection from ${fromOf(connection)} ${LACKS[lack]}`);
   }
 
   /** A connection has no room for more: closes it, or if slow readers may stay, makes sure that it gets what it missed once it has drained. */
@@ -226,16 +248,13 @@ export class RelayPlane {
     connection.mayRead = () => !throttle.isResting;
     socket.on('error', (error) => countFault(error, drops));
     socket.on('ping', (data) => {
-      connection.silence = 0;
       if (throttle.take(1, data.length)) drops.add('relay-rate');
       outbox.pong(socket, data);
     });
     socket.on('pong', (data) => {
-      connection.silence = 0;
       if (throttle.take(1, data.length)) drops.add('relay-rate');
     });
     socket.on('message', (data, isBinary) => {
-      connection.silence = 0;
       // What arrives after we have started to close is ignored.
       if (socket.readyState !== WebSocket.OPEN) return;
       const message = bytesOf(data);
@@ -255,3 +274,5 @@ export class RelayPlane {
     heartbeat.add(connection);
   }
 }
+
+const fromOf = ({ tcp }: RelayConnection): string => tcp.remoteAddress ?? 'an unknown address';

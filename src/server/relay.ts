@@ -9,7 +9,7 @@ import type { RelayBridge, RelayMember, RelayOptions } from './relay-options.js'
 import { file, unfile } from './sets.js';
 
 export { hashKey } from './relay-format.js';
-export type { RelayBridge, RelayFault, RelayMember, RelayOptions } from './relay-options.js';
+export type { RelayBridge, RelayFault, RelayMember, RelayOptions, TicketLack } from './relay-options.js';
 
 // The relay of the WebSocket brew (protocol, section 4; design, "Relay protocol 2"), without sockets: messages of
 // connections go in, bytes for their sockets come out.
@@ -178,15 +178,15 @@ export class Relay<C extends RelayMember> {
   }
 
   #grant(connection: C, { topicHash, payload }: RelayPacket): void {
-    const { permits, dropped } = this.#options;
-    if (permits && !permits.grant(connection, topicHash, payload)) dropped?.('no-ticket', connection);
+    const { permits, ungranted } = this.#options;
+    if (permits && !permits.grant(connection, topicHash, payload)) ungranted?.(connection, 'invalid');
   }
 
   #join(connection: C, key: string, { topicHash, payload }: RelayPacket): void {
-    const { permits, dropped } = this.#options;
+    const { permits, dropped, ungranted } = this.#options;
     const joined = this.#memberships.of(connection);
     if (joined.size >= this.#maxJoined && !joined.has(key)) return dropped?.('joined-topics', connection);
-    if (permits && !permits.join(connection, topicHash, payload)) return dropped?.('no-ticket', connection);
+    if (permits && !permits.join(connection, topicHash, payload)) return ungranted?.(connection, payload.length ? 'invalid' : 'none');
     // It has joined already: this JOIN only renews the ticket.
     if (permits && joined.has(key)) return;
     // Frames that wait go only to those who had joined before; the last of them becomes the last value, which the new member gets.
@@ -215,8 +215,8 @@ export class Relay<C extends RelayMember> {
     for (let i = 0; i < topicHash.length; i++) {
       if (topicHash[i] !== frame[HASH_IN_FRAME + i]) return this.#options.dropped?.('relay-topic', connection);
     }
-    const { permits, dropped } = this.#options;
-    if (permits && !permits.publish(connection, frame)) return dropped?.('no-ticket', connection);
+    const { permits, ungranted } = this.#options;
+    if (permits && !permits.publish(connection, frame)) return ungranted?.(connection, 'ungranted');
     this.#published++;
     this.#accept(key, frame, connection, this.#bridge?.stamp() ?? 0);
   }

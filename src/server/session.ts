@@ -26,7 +26,6 @@ type Arrived = { readonly packet: Packet | UnknownPacket; readonly length: numbe
 /** One control connection: authentication, then packets to the matchmaker and back (protocol, section 2). */
 export class ControlSession implements Beating {
   readonly handshake: Handshake;
-  silence = 0;
   readonly #plane: ControlPlane;
   readonly #socket: WebSocket;
   #authenticated = false;
@@ -37,7 +36,6 @@ export class ControlSession implements Beating {
   readonly #turns: Turns;
   #probe: Promise<boolean> | undefined;
   #sign: ((alive: boolean) => void) | undefined;
-  #isHeard = false;
 
   constructor(plane: ControlPlane, socket: WebSocket, handshake: Handshake) {
     this.#plane = plane;
@@ -53,21 +51,18 @@ export class ControlSession implements Beating {
     this.#endWait = patience(plane.authMs, () => this.#tooLate());
     socket.on('error', (error) => countFault(error, plane.drops));
     socket.on('ping', (data) => {
-      this.#alive();
       if (this.#throttle.take(1)) this.#tooFast();
       // In order: when the client gets the pong, everything that it sent before the ping has been handled.
       if (this.#authenticated) this.#turns.take(() => void plane.outbox.pong(socket, data));
       else plane.outbox.pong(socket, data);
     });
     socket.on('pong', (data) => {
-      this.#alive();
       // A client may send pongs that nobody asked for, so they count too.
       if (this.#throttle.take(1)) this.#tooFast();
       // In order too: packets before it may still wait for their turn. Only the pong for a probe has a payload; those for the heartbeat have none.
       if (data.length && this.#sign) this.#turns.take(() => void this.#sign?.(true));
     });
     socket.on('message', (data, isBinary) => {
-      this.#alive();
       this.#guard(() => this.#message(bytesOf(data), isBinary));
     });
     socket.on('close', () => {
@@ -81,6 +76,10 @@ export class ControlSession implements Beating {
 
   get #open(): boolean {
     return this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  get received(): number {
+    return this.handshake.tcp.bytesRead;
   }
 
   get isPaused(): boolean {
@@ -112,9 +111,9 @@ export class ControlSession implements Beating {
   answers(): Promise<boolean> {
     if (!this.#open) return Promise.resolve(false);
     return (this.#probe ??= new Promise((resolve) => {
-      this.#isHeard = false;
+      const before = this.received;
       // A paused connection counts as alive, because it cannot be heard: it has sent too much, or waits for earlier work.
-      const cancel = patience(this.#plane.probeMs, () => this.#sign?.(this.#open && (this.#isHeard || this.isPaused)));
+      const cancel = patience(this.#plane.probeMs, () => this.#sign?.(this.#open && (this.received !== before || this.isPaused)));
       this.#sign = (alive) => {
         cancel();
         this.#sign = this.#probe = undefined;
@@ -122,11 +121,6 @@ export class ControlSession implements Beating {
       };
       this.#socket.ping('?');
     }));
-  }
-
-  #alive(): void {
-    this.silence = 0;
-    this.#isHeard = true;
   }
 
   #message(bytes: Uint8Array, isBinary: boolean): void {

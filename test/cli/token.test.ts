@@ -77,7 +77,7 @@ describe.concurrent('pubkeeper token, signed', () => {
     const url = `http://127.0.0.1:${await freePort()}/jwks`;
     const { code, stdout, stderr } = await result(['token', 'verify', '--jwt-jwks-url', url, ...CLAIMS, 'ES256'], { input: token });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toBe(`pubkeeper: The keys at "${url}" cannot be fetched (ECONNREFUSED): check --jwt-jwks-url.\n`);
+    expect(stderr).toBe(`pubkeeper: The keys at "${url}" cannot be fetched (ECONNREFUSED): check jwksUrl (--jwt-jwks-url).\n`);
     // A token that is listed in the token file needs no keys.
     const both = ['--tokens', file('listed.json', '{"listed":[]}'), '--jwt-jwks-url', url, ...CLAIMS, 'ES256'];
     expect(await result(['token', 'verify', ...both], { input: 'listed' })).toEqual({ code: 0, stdout: '{"rights":[]}\n', stderr: '' });

@@ -118,6 +118,8 @@ describe('JwtAuthenticator', () => {
     ['a secret for a key', { algorithms: ['ES256'] }, /must be a PEM public key, a JWK or a JWKS for ES256/],
     ['two sources', { keyFile: '/nowhere' }, /give one of/],
     ['keys that anybody on the way can change', { jwksUrl: 'http://keys.example/', key: undefined }, /must be an https URL/],
+    ['keys of another host, whose URL begins as one of this machine', { jwksUrl: 'http://localhost:80@keys.example/', key: undefined }, /must be an https URL/],
+    ['a URL with a password', { jwksUrl: 'https://name:secret of more@keys.example/', key: undefined }, /"jwksUrl" \(--jwt-jwks-url\) must not have a name and a password/],
     ['broken JSON', { key: '{secret' }, /is not JSON/],
     ['bytes', { key: Buffer.from(SECRET) as unknown as string }, /"key" must be a string/],
     ['a URL that is an object', { jwksUrl: new URL('https://keys.example/') as unknown as string, key: undefined }, /"jwksUrl" must be a string/],
@@ -260,14 +262,23 @@ describe('JwtAuthenticator', () => {
     expect(await tokens.authenticate(token)).toBeUndefined();
   });
 
-  it('closes with SERVER_FAULT, not UNAUTHORIZED, when the keys cannot be fetched', async () => {
+  it('closes with SERVER_FAULT, not UNAUTHORIZED, when the keys cannot be fetched, and the log says from where and why', async () => {
     const jwksUrl = await keyServer((response) => response.writeHead(500).end());
-    const tokens = await JwtAuthenticator.create({ ...BASE, jwksUrl, algorithms: ['ES256'] });
-    const server = await start({ tokens, logger: { warn: () => undefined, error: () => undefined } });
+    const tokens = await JwtAuthenticator.create({ ...BASE, jwksUrl: `${jwksUrl}?key=abc`, algorithms: ['ES256'] });
+    const faults: unknown[] = [];
+    const server = await start({ tokens, logger: { warn: () => undefined, error: (text: unknown) => void faults.push(text) } });
     const { privateKey } = await generateKeyPair('ES256');
     const client = await RawControl.open(server.url);
     client.send(1, { token: await sign(privateKey, 'ES256') });
     expect((await client.closed).code).toBe(CloseCode.SERVER_FAULT);
+    expect(faults).toEqual([expect.stringContaining(`The keys at "${jwksUrl}" cannot be fetched (Expected 200 OK from the JSON Web Key Set HTTP response): check jwksUrl`)]);
+  });
+
+  it('accepts a token whose expiry is later than numbers go', async () => {
+    const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
+    const tokens = await JwtAuthenticator.create({ ...BASE, key: await exportSPKI(publicKey), algorithms: ['ES256'] });
+    const server = await start({ tokens });
+    await connect(server, { token: await sign(privateKey, 'ES256', { exp: Number.MAX_VALUE }) });
   });
 });
 

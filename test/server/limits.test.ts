@@ -42,7 +42,8 @@ describe('connections', () => {
   });
 
   it('from one address are limited, and when one ends the next is accepted', async () => {
-    const server = await start({ limits: { connectionsPerAddress: 2 }, relayPort: 0 });
+    const told: unknown[] = [];
+    const server = await start({ limits: { connectionsPerAddress: 2 }, relayPort: 0, logger: { warn: (text: unknown) => void told.push(text), error: () => undefined } });
     const [first] = [await joinRelay(server), await connect(server)];
     expect(await refusal(server.url)).toMatchObject({ status: 429, body: expect.stringContaining('too many') as string });
     expect(await refusal(server.relayUrl)).toMatchObject({ status: 429 });
@@ -51,6 +52,8 @@ describe('connections', () => {
     expect(crowded.headers.get('content-security-policy')).toContain("default-src 'self'");
     expect(crowded.headers.get('connection')).toBe('close');
     expect(server.stats().drops).toEqual({ connections: 3 });
+    // Once: whoever opens connections without end must not fill the log.
+    expect(told).toEqual([expect.stringMatching(/^There are more than 2 connections from .*127\.0\.0\.1: .*--connections-per-address/)]);
     await first.close();
     await until(() => server.stats().relayConnections === 0);
     // A refused connection counts until it is closed, which no event tells.
@@ -78,6 +81,16 @@ describe('connections', () => {
     expect([book.count('2001:db8::1:0:0:0:5'), book.count('2001:db8:0:2::1')]).toEqual([2, 0]);
     expect([book.limit('127.0.0.1'), book.limit('::1'), book.limit('192.0.2.1')]).toEqual([Infinity, Infinity, 256]);
     expect(new AddressBook(5).limit('127.0.0.1')).toBe(5);
+  });
+
+  it('are told of again when an address has had half as many as it may, and each address by itself', () => {
+    const book = new AddressBook(2);
+    const leave = [0, 1, 2].map(() => book.enter('192.0.2.1'));
+    expect([book.isNews('192.0.2.1'), book.isNews('::ffff:192.0.2.1'), book.isNews('192.0.2.2')]).toEqual([true, false, true]);
+    leave[0]!();
+    expect(book.isNews('192.0.2.1')).toBe(false);
+    leave[1]!();
+    expect([book.isNews('192.0.2.1'), book.isNews('192.0.2.1')]).toEqual([true, false]);
   });
 
   it('from loopback are not limited by default, as behind a proxy all clients seem to come from there', async () => {

@@ -129,7 +129,7 @@ describe('Heartbeat', () => {
     const heartbeat = new Heartbeat();
     const log: string[] = [];
     const connection = (name: string) => ({
-      silence: 0,
+      received: 0,
       ping: () => void log.push(`ping ${name}`),
       cut: () => void log.push(`cut ${name}`),
     });
@@ -137,7 +137,7 @@ describe('Heartbeat', () => {
     for (const one of [dead, alive, left]) heartbeat.add(one);
     heartbeat.delete(left);
     for (let half = 1; half <= 8; half++) {
-      alive.silence = 0;
+      alive.received++;
       heartbeat.beat();
       if (half === 4) expect(log).not.toContain('cut dead');
       if (half === 5) expect(log).toContain('cut dead');
@@ -150,7 +150,7 @@ describe('Heartbeat', () => {
   it('does not count silence while a connection is not read from', () => {
     const heartbeat = new Heartbeat();
     let cuts = 0;
-    const held = { silence: 0, isPaused: true, ping: () => undefined, cut: () => void cuts++ };
+    const held = { received: 0, isPaused: true, ping: () => undefined, cut: () => void cuts++ };
     heartbeat.add(held);
     for (let half = 1; half <= 20; half++) heartbeat.beat();
     expect(cuts).toBe(0);
@@ -162,7 +162,7 @@ describe('Heartbeat', () => {
     held.isPaused = false;
     for (let half = 1; half <= 4; half++) heartbeat.beat();
     expect(cuts).toBe(0);
-    held.silence = 0;
+    held.received++;
     for (let half = 1; half <= 5; half++) heartbeat.beat();
     expect(cuts).toBe(1);
   });

@@ -200,7 +200,8 @@ describe('a secured relay', () => {
     await until(() => heard.length === 2 || Number(server.stats().drops['no-ticket']) >= 2);
     expect(heard).toEqual(isTold ? ['a', 'b'] : []);
     const told = expect.stringMatching(`names the relay "127.0.0.1:${mapped.port}", for which.* pass on Host.*--relay-address`) as unknown;
-    expect(warnings).toEqual(isTold ? [] : [told]);
+    const refused = expect.stringMatching(/^A relay connection from .* was refused a topic, because it has shown no ticket\./) as unknown;
+    expect(warnings).toEqual(isTold ? [] : [told, refused]);
     await Promise.all(clients.map((client) => client.disconnect()));
     await mapped.close();
   });
@@ -238,6 +239,24 @@ describe('a secured relay', () => {
     expect(await reader.text()).toBe('genuine');
     expect(server.stats()).toMatchObject({ published: 1, delivered: 1, drops: { 'no-ticket': 10_001 } });
   }, 20_000);
+
+  it.each([
+    ['a JOIN without a ticket', 0, () => Buffer.alloc(0), /was refused a topic, because it has shown no ticket\. Clients of the abandoned SDK .*--profile/],
+    ['a JOIN with a ticket of another server', 0, () => new Tickets().issue(JOIN, Date.now() / 1000 + 60), /has shown a ticket that is not valid here.*--ticket-key-file/],
+    ['a GRANT with a ticket of another server', 4, () => new Tickets().issue(PUBLISH, Date.now() / 1000 + 60), /has shown a ticket that is not valid here.*--ticket-key-file/],
+    ['a PUBLISH without a GRANT', 2, () => encodeFrame('a', newId(), 'x'), /has published for a brewer for which it has shown no valid ticket.*--profile/],
+  ] as const)('tells the log of %s, once per connection', async (_what, type, payload, told) => {
+    const warnings: unknown[] = [];
+    const server = await start({ profile: 'secured', logger: { warn: (sentence: unknown) => void warnings.push(sentence), error: () => undefined } });
+    for (let connections = 1; connections <= 2; connections++) {
+      const relay = await joinRelay(server);
+      for (let i = 0; i < 3; i++) relay.socket.send(encodeRelay(type, 'a', payload()));
+      await relay.settled();
+      expect(server.stats().drops).toEqual({ 'no-ticket': 3 * connections });
+      expect(warnings).toEqual(Array.from({ length: connections }, () => expect.stringMatching(/^A relay connection from .*127\.0\.0\.1 /) as unknown));
+    }
+    expect(warnings[0]).toMatch(told);
+  });
 
   it('does not call a ticket invalid when too many topics are joined', async () => {
     const keys = [randomBytes(32)];

@@ -180,6 +180,7 @@ describe('Permits', () => {
       write: () => log.push('frame') > 0,
       cork: () => undefined,
       dropped: (fault) => void log.push(fault),
+      ungranted: (_connection, lack) => void log.push(lack),
       joined: () => void log.push('joined'),
     });
     const send = (from: RelayMember, type: RelayPacketType, payload: Uint8Array): string[] => {
@@ -194,6 +195,8 @@ describe('Permits', () => {
     expect(send(reader, RelayPacketType.JOIN, tickets.issue(JOIN, 200))).toEqual([]);
     expect(send(writer, RelayPacketType.PUBLISH, frame)).toEqual(['frame']);
     relay.gone(writer);
-    expect(send(writer, RelayPacketType.PUBLISH, frame)).toEqual(['no-ticket']);
+    expect(send(writer, RelayPacketType.PUBLISH, frame)).toEqual(['ungranted']);
+    expect(send(writer, RelayPacketType.GRANT, tickets.issue(JOIN, 100))).toEqual(['invalid']);
+    expect(send(writer, RelayPacketType.JOIN, new Uint8Array())).toEqual(['none']);
   });
 });
