@@ -93,11 +93,14 @@ describe('a custom brew', () => {
     const server = await serve();
     const log: string[] = [];
     const gates: ReturnType<typeof deferred<(frame: Uint8Array) => unknown>>[] = [];
+    /** The patrons of these connections. */
+    const ids: string[] = [];
     const hand: CustomBrew = {
       name: 'hand',
-      connectBrewer: async () => {
+      connectBrewer: async ({ patronId }) => {
         const at = gates.length;
         gates.push(deferred());
+        ids.push(patronId);
         return { brew: await gates[at]!.promise, close: () => log.push(`closed ${at}`) };
       },
       connectPatron: () => ({ close: () => undefined }),
@@ -110,7 +113,7 @@ describe('a custom brew', () => {
     writer.addBrewer('hand.x', { cipher: 'none', autoRemoveListeners: false, waitForBrews: 60_000 }, matched.resolve);
     await reader.connect();
     await writer.connect();
-    return { brewer: await matched.promise, gates, log, errors, reader, tokens };
+    return { brewer: await matched.promise, gates, log, errors, reader, tokens: ids.map((id) => tokens.find((token) => token.id === id)!) };
   }
 
   it('whose match ends while it is connecting has its connection closed as soon as that is made', async () => {
@@ -145,6 +148,19 @@ describe('a custom brew', () => {
     await brewer.brewText('for the second', { waitForBrews: 60_000 });
     reader.removePatron(second);
     expect([await log.next(), await log.next(), log.all.length]).toEqual(['for the second', 'closed', 2]);
+  });
+
+  it('whose connection never opens delays other matches of its brewer only until its own match ends', async () => {
+    const { brewer, gates, errors, reader, tokens } = await byHand(2);
+    const words = new Inbox<string>();
+    gates[0]!.resolve((frame) => words.put(text(frame.subarray(88))));
+    const sent = [brewer.brewText('held', { waitForBrews: false }), brewer.brewText('waiting')];
+    await settle();
+    expect(words.all).toEqual([]);
+    reader.removePatron(tokens[1]!);
+    await Promise.all(sent);
+    expect([await words.next(), await words.next()]).toEqual(['held', 'waiting']);
+    expect(errors.all).toEqual([]);
   });
 
   it('has room for 16 MiB again each time that it has connected', async () => {

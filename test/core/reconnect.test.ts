@@ -221,6 +221,28 @@ describe('a reconnecting connection', () => {
     expect([log, network.last.sent, vi.getTimerCount()]).toEqual([['open', 'down CONNECTION_LOST', 'open'], [], 0]);
   });
 
+  it('watch() pings once, however often it is called, and does nothing while no connection is open', () => {
+    const { network, log, connection } = kit();
+    const watch = () => connection.watch(1000, bytes('ping'), true);
+    watch();
+    vi.advanceTimersByTime(9000);
+    network.last.open();
+    expect([log, network.last.sent, vi.getTimerCount()]).toEqual([['open'], [], 1]); // the timer of stableMs
+    watch();
+    watch();
+    expect(network.last.sent.length).toBe(1);
+  });
+
+  it('is not open any more, and sends nothing, when the other side has begun to close it', () => {
+    const { network, connection } = kit();
+    network.last.open();
+    network.last.readyState = 2;
+    const send = vi.spyOn(network.last, 'send');
+    connection.send(bytes('x'));
+    connection.watch(1000, bytes('ping'), true);
+    expect([connection.isOpen, send.mock.calls.length, vi.getTimerCount()]).toEqual([false, 0, 1]);
+  });
+
   it('watch() finds a dead connection within 2.5 heartbeats, whenever it dies', () => {
     const found: number[] = [];
     for (let lives = 0; lives < 5000; lives += 125) {
