@@ -93,12 +93,13 @@ describe('connect', () => {
   it.each([true, false])('rejects when disconnect() ends the attempt, also when another connect() follows (wait: %s)', async (wait) => {
     const { WebSocket, urls } = counting();
     const client = compat(await serve(), { WebSocket });
+    const seen = statuses(client);
     const ended = client.connect({ wait });
     void client.disconnect();
     const other = client.connect({ wait });
     await expect(ended).rejects.toThrow(/^unable to connect$/);
     expect(await other).toBe(client);
-    expect(client.status).toBe('connected');
+    expect(seen).toEqual(['connecting', 'disconnected', 'connecting', 'connected']);
     expect(urls).toHaveLength(1);
   });
 
