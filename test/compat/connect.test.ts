@@ -210,8 +210,9 @@ describe('disconnect', () => {
 
   it('does nothing to a client that never connected', async () => {
     const client = compat('ws://127.0.0.1:9');
+    const seen = statuses(client);
     await client.disconnect();
-    expect(client.status).toBe('disconnected');
+    expect([client.status, seen]).toEqual(['disconnected', []]);
   });
 });
 

@@ -126,6 +126,17 @@ describe('a reconnecting connection', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('that was open is lost, and not unreachable or blocked, when an error event comes before its end', () => {
+    for (const message of ['Invalid WebSocket frame', undefined]) {
+      const { network, log } = kit();
+      network.last.open();
+      network.last.onerror!({ message } as never);
+      expect(log).toEqual(['open']);
+      network.last.end(1006);
+      expect(log).toEqual(['open', 'down CONNECTION_LOST']);
+    }
+  });
+
   it('abandon() ends the connection and makes another, or none if the error is final', () => {
     const { network, log, connection } = kit();
     network.last.open();
