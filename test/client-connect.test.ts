@@ -45,6 +45,18 @@ describe('connect()', () => {
     expect(refused.state).toBe('disconnected');
   });
 
+  it('settles each of several calls, whether they share a signal or not, and none that fails is an unhandled rejection', async () => {
+    const server = await serve();
+    const several = client(server.url);
+    const { signal } = new AbortController();
+    await Promise.all([several.connect(), several.connect(), several.connect({ signal }), several.connect({ signal })]);
+    expect(several.state).toBe('connected');
+    await server.close();
+    await several.disconnect();
+    void several.connect({ signal });
+    await expect(several.connect()).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+  });
+
   it('rejects only the call whose signal is aborted; another call goes on waiting', async () => {
     const patient = client((await serve()).url);
     const aborter = new AbortController();

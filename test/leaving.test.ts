@@ -189,6 +189,7 @@ it('a client stays disconnected when disconnect() was called last', async () => 
   const { client, accept } = await holding();
   const left = client.disconnect();
   const back = client.connect();
+  void client.connect(); // nobody waits for it, which is no unhandled rejection
   const again = client.disconnect();
   accept();
   await rejected(back, 'CONNECTION_CLOSED');

@@ -270,9 +270,8 @@ export class PubkeeperClient extends Emitter<ClientEvents<PubkeeperClient>> {
     this.#answered = answered;
     answered.catch((error: PubkeeperError) => {
       if (this.#answered !== answered || this.#isIdle) return;
-      const inPeace = error.code === 'CONNECTION_CLOSED';
-      this.#set(inPeace ? 'disconnected' : 'dead');
-      if (!inPeace) this.fail(error);
+      this.#set('dead');
+      this.fail(error);
     });
   }
 

@@ -62,7 +62,7 @@ interface Line {
   /** The number of matches, and of those whose connection is still being made (`pending`). */
   pairs: number;
   pending: number;
-  /** Functions that send what was brewed meanwhile. */
+  /** Functions to call when none is pending any more: they send what was brewed meanwhile. */
   readonly held: (() => void)[];
   bytes: number;
 }
@@ -119,9 +119,12 @@ export function attachCustom(brew: CustomBrew, { offers, look }: BrewClient): At
         // A connection that is made only after its match has ended may be in use by later matches.
         const { open } = lines.get(brewerId) ?? line;
         open.push(made);
-        return () => {
+        return async () => {
           open.splice(open.indexOf(made), 1);
-          if (!open.includes(made)) return made.close();
+          // A match whose connection is still being made may be given this same one.
+          const now = lines.get(brewerId);
+          if (now?.pending) await new Promise<void>((go) => now.held.push(go));
+          if (!open.includes(made)) await made.close();
         };
       };
       // Called when the connection is made or has failed; or when its match ends, since it may never do either.

@@ -93,12 +93,13 @@ describe('connect', () => {
   it.each([true, false])('rejects when disconnect() ends the attempt, also when another connect() follows (wait: %s)', async (wait) => {
     const { WebSocket, urls } = counting();
     const client = compat(await serve(), { WebSocket });
+    const seen = statuses(client);
     const ended = client.connect({ wait });
     void client.disconnect();
     const other = client.connect({ wait });
     await expect(ended).rejects.toThrow(/^unable to connect$/);
     expect(await other).toBe(client);
-    expect(client.status).toBe('connected');
+    expect(seen).toEqual(['connecting', 'disconnected', 'connecting', 'connected']);
     expect(urls).toHaveLength(1);
   });
 
@@ -209,8 +210,9 @@ describe('disconnect', () => {
 
   it('does nothing to a client that never connected', async () => {
     const client = compat('ws://127.0.0.1:9');
+    const seen = statuses(client);
     await client.disconnect();
-    expect(client.status).toBe('disconnected');
+    expect([client.status, seen]).toEqual(['disconnected', []]);
   });
 });
 

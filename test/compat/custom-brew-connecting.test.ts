@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Brewer, CustomBrew, Patron } from '../../src/compat/index.js';
+import type { Brewer, BrewerConnection, CustomBrew, Patron } from '../../src/compat/index.js';
 import { settle } from '../helpers.js';
 import { compat, deferred, Inbox, serve, text } from './helpers.js';
 import { bus } from './bus.js';
@@ -63,7 +63,7 @@ describe('a custom brew', () => {
   }
 
   it('whose connection never opens delays only its own brewer, and only until the match ends', async () => {
-    const { reader, token, texts, slow, quick } = await pending(new Promise(() => undefined));
+    const { reader, token, texts, errors, slow, quick } = await pending(new Promise(() => undefined));
     await quick.brewText('free');
     expect(await texts.next()).toBe('free');
     const held = slow.brewText('nobody', { waitForBrews: false });
@@ -73,6 +73,8 @@ describe('a custom brew', () => {
     await Promise.all([removed, held, waiting]);
     await quick.brewText('still free');
     expect(await texts.next()).toBe('still free');
+    // Nobody is matched any more, so that nothing was lost.
+    expect(errors.all).toEqual([]);
   });
 
   it('keeps messages that are brewed with waitForBrews: false until it is connected, in order, up to 16 MiB', async () => {
@@ -91,11 +93,14 @@ describe('a custom brew', () => {
     const server = await serve();
     const log: string[] = [];
     const gates: ReturnType<typeof deferred<(frame: Uint8Array) => unknown>>[] = [];
+    /** The patrons of these connections. */
+    const ids: string[] = [];
     const hand: CustomBrew = {
       name: 'hand',
-      connectBrewer: async () => {
+      connectBrewer: async ({ patronId }) => {
         const at = gates.length;
         gates.push(deferred());
+        ids.push(patronId);
         return { brew: await gates[at]!.promise, close: () => log.push(`closed ${at}`) };
       },
       connectPatron: () => ({ close: () => undefined }),
@@ -108,7 +113,7 @@ describe('a custom brew', () => {
     writer.addBrewer('hand.x', { cipher: 'none', autoRemoveListeners: false, waitForBrews: 60_000 }, matched.resolve);
     await reader.connect();
     await writer.connect();
-    return { brewer: await matched.promise, gates, log, errors, reader, tokens };
+    return { brewer: await matched.promise, gates, log, errors, reader, tokens: ids.map((id) => tokens.find((token) => token.id === id)!) };
   }
 
   it('whose match ends while it is connecting has its connection closed as soon as that is made', async () => {
@@ -122,6 +127,60 @@ describe('a custom brew', () => {
     expect(log).toEqual(['closed 0']);
   });
 
+  it('that gives matches the same connection keeps it open for a match that begins when another has ended before it was made', async () => {
+    const server = await serve();
+    const made = deferred<BrewerConnection>();
+    const log = new Inbox<string>();
+    const shared: CustomBrew = { name: 'shared', connectBrewer: () => made.promise, connectPatron: () => ({ close: () => undefined }) };
+    const [writer, reader] = [compat(server, { brews: [shared] }), compat(server, { brews: [shared] })];
+    const matched = deferred<Brewer>();
+    writer.addBrewer('shared.x', { cipher: 'none', autoRemoveListeners: false }, matched.resolve);
+    const first = reader.addPatron('shared.x');
+    await Promise.all([reader.connect(), writer.connect()]);
+    const brewer = await matched.promise;
+    const removed = new Promise((resolve) => brewer.once('removed', resolve));
+    reader.removePatron(first);
+    await removed;
+    const added = new Promise((resolve) => brewer.once('added', resolve));
+    const second = reader.addPatron('shared.x');
+    await added;
+    made.resolve({ brew: (frame) => log.put(text(frame.subarray(88))), close: () => log.put('closed') });
+    await brewer.brewText('for the second', { waitForBrews: 60_000 });
+    reader.removePatron(second);
+    expect([await log.next(), await log.next(), log.all.length]).toEqual(['for the second', 'closed', 2]);
+  });
+
+  it('whose connection never opens delays other matches of its brewer only until its own match ends', async () => {
+    const { brewer, gates, errors, reader, tokens } = await byHand(2);
+    const words = new Inbox<string>();
+    gates[0]!.resolve((frame) => words.put(text(frame.subarray(88))));
+    const sent = [brewer.brewText('held', { waitForBrews: false }), brewer.brewText('waiting')];
+    await settle();
+    expect(words.all).toEqual([]);
+    reader.removePatron(tokens[1]!);
+    await Promise.all(sent);
+    expect([await words.next(), await words.next()]).toEqual(['held', 'waiting']);
+    expect(errors.all).toEqual([]);
+  });
+
+  it('has room for 16 MiB again each time that it has connected', async () => {
+    const { brewer, gates, errors, reader } = await byHand(1);
+    const sizes = new Inbox<number>();
+    const take = (frame: Uint8Array) => sizes.put(frame.length - 88);
+    const most = 10 * 1024 * 1024;
+    for (const at of [0, 1]) {
+      if (at) {
+        const added = new Promise((resolve) => brewer.once('added', resolve));
+        reader.addPatron('hand.x');
+        await added;
+      }
+      await brewer.brew(new Uint8Array(most + at), { waitForBrews: false });
+      gates[at]!.resolve(take);
+      expect(await sizes.next()).toBe(most + at);
+    }
+    expect(errors.all).toEqual([]);
+  });
+
   it('sends on each of its connections when all are made; brew() waits for all, and rejects when one throws', async () => {
     const { brewer, gates, log, errors } = await byHand(2);
     const slow = deferred();
@@ -132,16 +191,17 @@ describe('a custom brew', () => {
       return at === 0 ? slow.promise : undefined;
     };
     await brewer.brewText('early', { waitForBrews: false });
-    gates[0]!.resolve(take(0));
-    await settle();
-    expect(log).toEqual([]);
+    // The one that was begun first is made last.
     gates[1]!.resolve(take(1));
     await settle();
-    expect(log).toEqual(['0 early', '1 early']);
+    expect(log).toEqual([]);
+    gates[0]!.resolve(take(0));
+    await settle();
+    expect(log).toEqual(['1 early', '0 early']);
     let isSent = false;
     const sent = brewer.brewText('late').then(() => (isSent = true));
     await settle();
-    expect([log.slice(2), isSent]).toEqual([['0 late', '1 late'], false]);
+    expect([log.slice(2), isSent]).toEqual([['1 late', '0 late'], false]);
     slow.resolve();
     await sent;
     await expect(brewer.brewText('bad')).rejects.toMatchObject({ code: 'BREW_FAILED', cause: { message: 'of the connection' } });

@@ -67,6 +67,8 @@ describe('a custom brew', () => {
     await readers[0]?.disconnect();
     await removed;
     expect(log).not.toContain('brewer closed');
+    await brewer.brewText('for the other');
+    expect(await texts.next()).toBe('for the other');
     await readers[1]?.disconnect();
     await unmatched.promise;
     expect(log.filter((line) => line === 'brewer closed')).toHaveLength(1);
@@ -92,6 +94,31 @@ describe('a custom brew', () => {
     expect(errors.all).toContainEqual(['BREW_FAILED', 'at once']);
   });
 
+  it('that cannot close causes an error event, at either end', async () => {
+    const server = await serve();
+    const failing: CustomBrew = {
+      name: 'bus',
+      connectBrewer: () => ({ brew: () => undefined, close: () => Promise.reject(new Error('later')) }),
+      connectPatron: () => ({
+        close: () => {
+          throw new Error('at once');
+        },
+      }),
+    };
+    const client = compat(server, { brews: [failing] });
+    const errors = new Inbox<unknown>();
+    client.on('error', ({ code, cause }) => errors.put([code, (cause as Error).message]));
+    const matched = deferred();
+    client.addPatron('fail.x');
+    client.addBrewer('fail.x', () => matched.resolve());
+    await client.connect();
+    await matched.promise;
+    await client.disconnect();
+    await Promise.all([errors.next(), errors.next()]);
+    expect(errors.all).toContainEqual(['BREW_FAILED', 'later']);
+    expect(errors.all).toContainEqual(['BREW_FAILED', 'at once']);
+  });
+
   it('with a null config, or without one of the functions, serves only brewers or only patrons', async () => {
     const server = await serve();
     const { make } = bus();
@@ -107,6 +134,12 @@ describe('a custom brew', () => {
     writing.addBrewer('half.b', () => both.resolve());
     await Promise.all([reading.connect(), writing.connect()]);
     await both.promise;
+    // Nor do those match who have only the wrong function, although the other side is there.
+    writing.addPatron('half.b', () => matched.push('patron of a brew that only brews'));
+    const { connectPatron } = full;
+    const deaf = compat(server, { brews: [connectPatron ? { name, connectPatron } : { name }] });
+    deaf.addBrewer('half.c', () => matched.push('brewer of a brew that only subscribes'));
+    await deaf.connect();
     const third = compat(server, { brews: [{ ...make(), patronConfig: null }] });
     third.addPatron('half.*', () => matched.push('patron of a brew that only brews'));
     const last = compat(server, { brews: [make()] });

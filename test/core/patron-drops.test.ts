@@ -103,6 +103,7 @@ describe('a frame that cannot be delivered', () => {
       patron._handleCallback(id(1), bytes('junk'));
       patron._handleCallback(id(2), good);
     }
+    expect(vi.getTimerCount()).toBe(1); // however many drops there are
     vi.advanceTimersByTime(1000);
     expect(drops.map(({ reason, count }) => [reason, count])).toEqual([['malformed', 10], ['unknown-brewer', 10]]);
   });

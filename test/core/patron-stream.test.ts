@@ -153,6 +153,15 @@ describe('for await (const message of patron)', () => {
     expect((await stream.next()).done).toBe(true);
   });
 
+  it('return() discards what has not been read', async () => {
+    const { patron } = kit();
+    const stream = patron[Symbol.asyncIterator]();
+    send(patron, 1, 2);
+    const end = { value: undefined, done: true };
+    expect([await stream.return!(), await stream.next()]).toEqual([end, end]);
+    expect(patron.dropped).toEqual({});
+  });
+
   it('answers several pending reads in order', async () => {
     const { patron } = kit();
     const stream = patron[Symbol.asyncIterator]();

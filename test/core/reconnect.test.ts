@@ -126,6 +126,17 @@ describe('a reconnecting connection', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('that was open is lost, and not unreachable or blocked, when an error event comes before its end', () => {
+    for (const message of ['Invalid WebSocket frame', undefined]) {
+      const { network, log } = kit();
+      network.last.open();
+      network.last.onerror!({ message } as never);
+      expect(log).toEqual(['open']);
+      network.last.end(1006);
+      expect(log).toEqual(['open', 'down CONNECTION_LOST']);
+    }
+  });
+
   it('abandon() ends the connection and makes another, or none if the error is final', () => {
     const { network, log, connection } = kit();
     network.last.open();
@@ -219,6 +230,28 @@ describe('a reconnecting connection', () => {
     network.last.open();
     vi.advanceTimersByTime(60_000);
     expect([log, network.last.sent, vi.getTimerCount()]).toEqual([['open', 'down CONNECTION_LOST', 'open'], [], 0]);
+  });
+
+  it('watch() pings once, however often it is called, and does nothing while no connection is open', () => {
+    const { network, log, connection } = kit();
+    const watch = () => connection.watch(1000, bytes('ping'), true);
+    watch();
+    vi.advanceTimersByTime(9000);
+    network.last.open();
+    expect([log, network.last.sent, vi.getTimerCount()]).toEqual([['open'], [], 1]); // the timer of stableMs
+    watch();
+    watch();
+    expect(network.last.sent.length).toBe(1);
+  });
+
+  it('is not open any more, and sends nothing, when the other side has begun to close it', () => {
+    const { network, connection } = kit();
+    network.last.open();
+    network.last.readyState = 2;
+    const send = vi.spyOn(network.last, 'send');
+    connection.send(bytes('x'));
+    connection.watch(1000, bytes('ping'), true);
+    expect([connection.isOpen, send.mock.calls.length, vi.getTimerCount()]).toEqual([false, 0, 1]);
   });
 
   it('watch() finds a dead connection within 2.5 heartbeats, whenever it dies', () => {
