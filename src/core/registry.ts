@@ -85,7 +85,6 @@ export class Registry {
 
   /** Registers all members over a new connection. `isOther`: it leads to another server than before, which has another relay. */
   registerAll(isOther: boolean): void {
-    this.#awaited.clear();
     this.#sent = new Set();
     for (const [key, member] of this.#members) this.#register(key, member, isOther);
     if (!this.#awaited.size) this.#owner.answered();
