@@ -88,7 +88,8 @@ export interface Frame {
 
 /** Whether `bytes` can be a brew frame: version 1, with a length field that is true. */
 export function isFrame(bytes: Uint8Array): boolean {
-  return bytes.length >= FRAME_HEADER && bytes[0] === 1 && readUint32(bytes, LENGTH_AT) === bytes.length - FRAME_HEADER;
+  // Nothing shorter than a header passes: no length is below zero.
+  return bytes[0] === 1 && readUint32(bytes, LENGTH_AT) === bytes.length - FRAME_HEADER;
 }
 
 /** Whether `frame` bears this identity (see {@link frameIdentity}). */

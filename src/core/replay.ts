@@ -12,8 +12,7 @@ export class ReplayWindow {
 
   /** Whether `sequence` was accepted before, or is too old to tell. For a last value: also whether a newer sequence was accepted. */
   has(sequence: number, retained = false): boolean {
-    if (sequence > this.#highest) return false;
-    return retained || this.#highest - sequence >= WINDOW || (this.#seen[word(sequence)]! & bit(sequence)) !== 0;
+    return sequence <= this.#highest && (retained || this.#highest - sequence >= WINDOW || (this.#seen[word(sequence)]! & bit(sequence)) !== 0);
   }
 
   /**

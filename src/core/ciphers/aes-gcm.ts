@@ -13,10 +13,10 @@ export function gcmOpener(engine: CryptoEngine, key: Uint8Array, epoch: Uint8Arr
   return {
     cipher: 'aes-gcm',
     isWhole(frame) {
-      const sequence = sequenceOf(frame);
-      // Sequences beyond 2^53 would be inexact and confuse the replay window. A bundle has fewer messages than bytes.
-      if (sequence === undefined || frame.length < FRAME_HEADER + TAG || sequence + frame.length > Number.MAX_SAFE_INTEGER) return false;
-      return bearsEpoch(frame, epoch);
+      const { length } = frame;
+      // Sequences beyond 2^53 would be inexact and confuse the replay window. A bundle has fewer messages than bytes. Without a sequence the
+      // sum is no number, and in no order.
+      return length >= FRAME_HEADER + TAG && sequenceOf(frame)! + length <= Number.MAX_SAFE_INTEGER && bearsEpoch(frame, epoch);
     },
     open(frame) {
       const opened = aes.open(nonceOf(sequenceOf(frame)!), frame.subarray(0, FRAME_HEADER), frame.subarray(FRAME_HEADER));
