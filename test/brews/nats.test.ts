@@ -321,7 +321,9 @@ describe.skipIf(!program)('NatsBrew and nats-server', () => {
     const server = await serve({ user: { name: 'me', password: 'right', publish: '*.demo.open.>' } });
     const may = { url: server.tcp, username: 'me', password: 'right' };
     const writer = brew(may);
-    const [one, two, open] = [await pair(writer.brew, brew(may).brew), await pair(writer.brew, brew(may).brew), await pair(writer.brew, brew(may).brew, newId(), 'demo.open')];
+    const pairOf = (topic: string) => pair(writer.brew, brew(may).brew, newId(), topic);
+    // A topic may hold the words by which credentials that are refused are known.
+    const [one, two, open] = [await pairOf('demo.one'), await pairOf('demo.authentication'), await pairOf('demo.open')];
     for (let i = 0; i < 100; i++) void one.say(String(i));
     void two.say('later');
     const of = ({ brewerId }: { brewerId: string }) => writer.errors.filter(({ message }) => message.includes(`.${brewerId}"`));

@@ -200,11 +200,11 @@ class NatsLine implements Line {
       if (status.type === 'update') learn();
       if (status.type !== 'error') continue;
       const { message, name } = status.error;
+      const forbidden = name === 'PermissionViolationError'; // its message names a subject, which may hold any word
       // The server ends the connection over it, and the next dial says the same as UNAUTHORIZED.
-      if (told.has(message) || isAboutCredentials(status.error)) continue;
+      if (told.has(message) || (!forbidden && isAboutCredentials(status.error))) continue;
       if (told.size >= MAX_TOLD) told.clear();
       told.add(message);
-      const forbidden = name === 'PermissionViolationError';
       const hint = forbidden
         ? ': grant this client that subject and those below it'
         : /maximum subscriptions/i.test(message) && ': raise its max_subscriptions (a brewer needs one, a match two), or divide them among several clients';
