@@ -1,6 +1,7 @@
 import { scope as platformScope } from '#scope';
 import { bytesOf } from '../core/bytes.js';
-import { type Brew, type BrewDetails, type BrewerPair, type BrewHost, type PatronPair, PubkeeperError } from '../core/index.js';
+import { type Brew, type BrewDetails, type BrewerPair, type BrewHost, type PatronPair } from '../core/index.js';
+import { optionInvalid } from '../core/errors.js';
 import { failover } from './internal/failover.js';
 import { Joining } from './internal/joining.js';
 import { type Answer, Recent } from './internal/recent.js';
@@ -66,7 +67,7 @@ export class BroadcastChannelBrew implements Brew {
   constructor(given?: BroadcastChannelBrewOptions | null) {
     const { scope = platformScope(), lastValue = true } = givenOptions('BroadcastChannelBrew', '{ scope }', given);
     if (typeof BroadcastChannel !== 'function') {
-      throw new PubkeeperError('OPTION_INVALID', 'BroadcastChannelBrew needs BroadcastChannel, which is not there: leave it out.');
+      throw optionInvalid('BroadcastChannelBrew needs BroadcastChannel, which is not there: leave it out.');
     }
     if (typeof scope !== 'string' || !/^[\w-]+$/.test(scope)) throw invalidOption('BroadcastChannelBrew', "scope must be letters, digits, _ and - (workers get that of their page's brew)", scope);
     checkLastValue('BroadcastChannelBrew', lastValue);

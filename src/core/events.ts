@@ -1,5 +1,4 @@
-import type { PubkeeperError } from './errors.js';
-import { optionInvalid } from './errors.js';
+import { optionInvalid, type PubkeeperError } from './errors.js';
 import { defaultLogger, type Logger, throwLater } from './host.js';
 
 type Listener<T> = (event: T) => void;

@@ -266,7 +266,8 @@ export class PubkeeperServer {
     this.#control.accept(socket, {
       version: route.version,
       ...reachOf(request, this.#settings.tls !== undefined),
-      address: addressOf(request), tcp: request.socket,
+      address: addressOf(request),
+      tcp: request.socket,
     });
   }
 

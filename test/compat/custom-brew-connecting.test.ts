@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Brewer, BrewerConnection, CustomBrew, Patron } from '../../src/compat/index.js';
 import { settle } from '../helpers.js';
-import { compat, deferred, Inbox, serve, text } from './helpers.js';
+import { compat, deferred, Inbox, next, serve, text } from './helpers.js';
 import { bus } from './bus.js';
 
 // A custom brew whose connections are still being made: which calls wait for them, and that a connection made too late is closed.
@@ -25,7 +25,7 @@ describe('a custom brew', () => {
     gate.resolve();
     await Promise.all(sent);
     expect([await texts.next(), await texts.next()]).toEqual(['first', 'second']);
-    const removed = new Promise((resolve) => brewer.once('removed', resolve));
+    const removed = next(brewer, 'removed');
     reader.removePatron(token);
     await removed;
     await settle();
@@ -68,7 +68,7 @@ describe('a custom brew', () => {
     expect(await texts.next()).toBe('free');
     const held = slow.brewText('nobody', { waitForBrews: false });
     const waiting = slow.brewText('nobody', { waitForBrews: 60_000 });
-    const removed = new Promise((resolve) => slow.once('removed', resolve));
+    const removed = next(slow, 'removed');
     reader.removePatron(token);
     await Promise.all([removed, held, waiting]);
     await quick.brewText('still free');
@@ -118,7 +118,7 @@ describe('a custom brew', () => {
 
   it('whose match ends while it is connecting has its connection closed as soon as that is made', async () => {
     const { brewer, gates, log, reader, tokens } = await byHand(1);
-    const removed = new Promise((resolve) => brewer.once('removed', resolve));
+    const removed = next(brewer, 'removed');
     reader.removePatron(tokens[0]!);
     await removed;
     expect(log).toEqual([]);
@@ -138,10 +138,10 @@ describe('a custom brew', () => {
     const first = reader.addPatron('shared.x');
     await Promise.all([reader.connect(), writer.connect()]);
     const brewer = await matched.promise;
-    const removed = new Promise((resolve) => brewer.once('removed', resolve));
+    const removed = next(brewer, 'removed');
     reader.removePatron(first);
     await removed;
-    const added = new Promise((resolve) => brewer.once('added', resolve));
+    const added = next(brewer, 'added');
     const second = reader.addPatron('shared.x');
     await added;
     made.resolve({ brew: (frame) => log.put(text(frame.subarray(88))), close: () => log.put('closed') });
@@ -170,7 +170,7 @@ describe('a custom brew', () => {
     const most = 10 * 1024 * 1024;
     for (const at of [0, 1]) {
       if (at) {
-        const added = new Promise((resolve) => brewer.once('added', resolve));
+        const added = next(brewer, 'added');
         reader.addPatron('hand.x');
         await added;
       }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { WebSocketBrew, type Brewer, type CustomBrew } from '../../src/compat/index.js';
-import { compat, deferred, Inbox, native, relayOf, serve, text } from './helpers.js';
+import { compat, deferred, Inbox, native, next, relayOf, serve, text } from './helpers.js';
 import { bus } from './bus.js';
 
 describe('a custom brew', () => {
@@ -59,11 +59,11 @@ describe('a custom brew', () => {
     });
     await writer.connect();
     const brewer = await matched.promise;
-    if (brewer.size < 2) await new Promise((resolve) => brewer.once('added', resolve));
+    if (brewer.size < 2) await next(brewer, 'added');
     await brewer.brewText('once');
     expect([await texts.next(), await texts.next()]).toEqual(['once', 'once']);
     expect(frames).toHaveLength(1);
-    const removed = new Promise((resolve) => brewer.once('removed', resolve));
+    const removed = next(brewer, 'removed');
     await readers[0]?.disconnect();
     await removed;
     expect(log).not.toContain('brewer closed');

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
 import { afterEach, expect } from 'vitest';
-import { PubkeeperClient, WebSocketBrew, type ClientOptions, type Status } from '../../src/compat/index.js';
+import { type Brewer, PubkeeperClient, WebSocketBrew, type ClientOptions, type Status } from '../../src/compat/index.js';
 import { PubkeeperClient as NativeClient, type ClientOptions as NativeOptions } from '../../src/index.js';
 import { createServer, type PubkeeperServer, type ServerOptions } from '../../src/server/index.js';
 
@@ -116,6 +116,9 @@ export class Inbox<T> {
     return this.all[at]!;
   }
 }
+
+/** Settles when the next match begins or ends. */
+export const next = (brewer: Brewer, name: 'added' | 'removed'): Promise<unknown> => new Promise((resolve) => brewer.once(name, resolve));
 
 /** A promise and the function that resolves it. */
 export function deferred<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {

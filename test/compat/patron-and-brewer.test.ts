@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { WebSocketBrew, type Brewer, type Patron } from '../../src/compat/index.js';
-import { compat, DASHED, deferred, ID, Inbox, pair, relayOf, serve, text } from './helpers.js';
+import { compat, DASHED, deferred, ID, Inbox, next, pair, relayOf, serve, text } from './helpers.js';
 
 describe('the patron', () => {
   it('has id, topic, brews, size and isMatched, and tells of matches and messages', async () => {
@@ -144,7 +144,7 @@ describe('the brewer', () => {
     const token = reader.addPatron('nobody.x');
     await Promise.all([reader.connect(), writer.connect()]);
     const brewer = await matched.promise;
-    const removed = new Promise((resolve) => brewer.once('removed', resolve));
+    const removed = next(brewer, 'removed');
     reader.removePatron(token);
     await removed;
     expect(await brewer.brewText('into the void')).toBeUndefined();

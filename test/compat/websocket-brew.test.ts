@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import { describe, expect, it } from 'vitest';
 import { WebSocketBrew, type Brewer, type Patron } from '../../src/compat/index.js';
-import { compat, counting, deferred, Inbox, native, relayOf, serve, text } from './helpers.js';
+import { compat, counting, deferred, Inbox, native, next, relayOf, serve, text } from './helpers.js';
 
 describe('the properties', () => {
   it('are name, brewerConfig, patronConfig and metrics()', () => {
@@ -192,7 +192,7 @@ describe('the option loopback', () => {
     other.addPatron('loop.x', (patron) => patron.on('message', (data) => others.put(text(data))));
     const foreign = deferred<Brewer>();
     other.addBrewer('loop.y', (matched) => foreign.resolve(matched));
-    const added = new Promise((resolve) => brewer.once('added', resolve));
+    const added = next(brewer, 'added');
     await other.connect();
     await added;
     await brewer.brewText('to others');

@@ -53,13 +53,18 @@ describe.each(WAYS)('a brew whose function %s', (_, fails, extra) => {
     expect([errors, called()]).toMatchObject([failed, 1]);
   });
 
+  /** A client whose patron and brewer are each matched over this brew. */
+  function twoPairs(brew: PairBrew) {
+    const made = controlKit({ brews: [brew, Object.assign(new PairBrew(), { name: 'y', ...extra })] });
+    const patron = made.client.addPatron('foreign.*', () => undefined, { patronId: id(1) });
+    const brewer = made.client.addBrewer('own.topic', { brewerId: id(2) });
+    made.control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
+    made.control.peersOf(id(2)).set(id(21), patronInfo(id(21)));
+    return { ...made, patron, brewer };
+  }
+
   it.each(['startPatron', 'startBrewer'] as const)('at %s is reported', async (start) => {
-    const brew = Object.assign(new PairBrew(), { [start]: fails, ...extra });
-    const { client, control, errors } = controlKit({ brews: [brew, Object.assign(new PairBrew(), { name: 'y', ...extra })] });
-    client.addPatron('foreign.*', () => undefined, { patronId: id(1) });
-    client.addBrewer('own.topic', { brewerId: id(2) });
-    control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
-    control.peersOf(id(2)).set(id(21), patronInfo(id(21)));
+    const { client, errors } = twoPairs(Object.assign(new PairBrew(), { [start]: fails, ...extra }));
     await client.connect();
     await pass(0);
     // A promise is no function that ends the pair, which is reported too.
@@ -67,13 +72,7 @@ describe.each(WAYS)('a brew whose function %s', (_, fails, extra) => {
   });
 
   it.each(['startPatron', 'startBrewer'] as const)('that ends what %s began is reported', async (start) => {
-    const brew = Object.assign(new PairBrew(), extra);
-    const { client, control, errors } = controlKit({ brews: [brew, Object.assign(new PairBrew(), { name: 'y', ...extra })] });
-    brew[start] = () => fails as () => void;
-    const patron = client.addPatron('foreign.*', () => undefined, { patronId: id(1) });
-    const brewer = client.addBrewer('own.topic', { brewerId: id(2) });
-    control.peersOf(id(1)).set(id(11), brewerInfo(id(11)));
-    control.peersOf(id(2)).set(id(21), patronInfo(id(21)));
+    const { client, patron, brewer, errors } = twoPairs(Object.assign(new PairBrew(), { [start]: () => fails as () => void, ...extra }));
     await client.connect();
     expect([patron.isMatched, brewer.isMatched]).toEqual([true, true]);
     await client.disconnect();

@@ -1,6 +1,8 @@
 import type { Brew, BrewDetails, BrewerPair, BrewHost, BrewScope, PatronPair } from '../../core/index.js';
 import { PubkeeperError } from '../../core/index.js';
+import { TAG } from '../../core/ciphers/aes-gcm.js';
 import { asPubkeeperError } from '../../core/errors.js';
+import { FRAME_HEADER } from '../../core/frame.js';
 import { after, cancel, fromUtf8, type Timer, utf8 } from '../../core/host.js';
 import { BrokerLink } from './broker-link.js';
 import { unfit } from './broker-options.js';
@@ -13,7 +15,7 @@ import { once } from './once.js';
 import { both, inUse } from './small.js';
 
 /** What a frame has besides the messages in it, in bytes, and an answer besides a frame. */
-const OVERHEAD = 104 + 1;
+const OVERHEAD = FRAME_HEADER + TAG + 1;
 
 /** How long a connection that nobody uses any more is kept, in ms: patrons come and go. */
 const LINGER = 5000;

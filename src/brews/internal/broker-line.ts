@@ -107,17 +107,20 @@ export const tooLong = (where: string, length: number, limit: number, raise: str
     { length, limit },
   );
 
-/** What to do about reasons why a broker cannot be reached. */
+/** What to do about reasons why a broker cannot be reached, or does not do what it is asked for. */
 const REMEDIES: readonly (readonly [why: RegExp, what: string])[] = [
+  [/maximum subscriptions/i, 'raise its max_subscriptions (a brewer needs one, a match two), or divide them among several clients'],
   [/maximum .*connections/i, 'close other connections to it, or raise its limit, such as max_connections'],
   [/altname/i, 'name it as its certificate does, and begin the address with the word for TLS'],
   [/certificate .*(expired|not yet valid)/i, 'renew its certificate, or set the clock of this machine right'],
   [/certificate/i, 'where its certificate is signed by an authority of your own, start Node with NODE_EXTRA_CA_CERTS=<file in PEM>'],
 ];
 
+/** What to do about such a reason; undefined if that is not known. */
+export const knownRemedy = (why: string): string | undefined => REMEDIES.find(([reason]) => reason.test(why))?.[1];
+
 /** What to do about a broker that cannot be reached, depending on the reason that the library gives. */
-export const remedy = (why: string): string =>
-  REMEDIES.find(([reason]) => reason.test(why))?.[1] ?? 'check that it runs there, and that the address begins with what it speaks at that port';
+export const remedy = (why: string): string => knownRemedy(why) ?? 'check that it runs there, and that the address begins with what it speaks at that port';
 
 /**
  * Checks the addresses for a page, which has no TCP.

@@ -28,6 +28,7 @@ export class BrokerLink {
   readonly #listeners = new Map<string, Listener>();
   readonly #outage: Outage;
   #line: Line | undefined;
+  /** What the line before said. */
   #most: number | undefined;
   #queue: Queued[] = [];
   /** What this line has sent and the broker has not confirmed, the oldest first. */
@@ -64,7 +65,7 @@ export class BrokerLink {
 
   /** The longest message that the broker takes, in bytes, as far as it has said so; kept while it cannot be reached. */
   get most(): number | undefined {
-    return (this.#most = this.#line?.most ?? this.#most);
+    return this.#line?.most ?? this.#most;
   }
 
   /** This pair has ended: it does not wait for the link any more. */

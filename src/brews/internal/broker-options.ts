@@ -1,4 +1,5 @@
 import type { Complete } from '../../core/complete.js';
+import { optionInvalid } from '../../core/errors.js';
 import { type BrewDetails, PubkeeperError } from '../../core/index.js';
 import { utf8 } from '../../core/host.js';
 import { show } from '../../core/id.js';
@@ -42,15 +43,15 @@ export function readUrls(
 ): { urls: readonly string[]; credentials: Credentials; advertised: Advertised } {
   if (!Array.isArray(given) || !Array.isArray(alternatives)) {
     // Show no address: it may contain a password.
-    throw new PubkeeperError('OPTION_INVALID', `${kind}: ${Array.isArray(given) ? 'alternatives' : 'url'} must be a list of addresses.`);
+    throw optionInvalid(`${kind}: ${Array.isArray(given) ? 'alternatives' : 'url'} must be a list of addresses.`);
   }
   let inUrl: Credentials = {};
   const clean = (text: unknown): string => {
     const url = parse(text);
     if (!url || ![...tcp, ...WS].includes(url.protocol) || !url.hostname) {
-      throw new PubkeeperError('OPTION_INVALID', `${kind}: an address must be like ${tcp[0]}//host:port or wss://host/path.`);
+      throw optionInvalid(`${kind}: an address must be like ${tcp[0]}//host:port or wss://host/path.`);
     }
-    if (url.search || url.hash) throw new PubkeeperError('OPTION_INVALID', `${kind}: an address ends with its path, and has no ? or #.`);
+    if (url.search || url.hash) throw optionInvalid(`${kind}: an address ends with its path, and has no ? or #.`);
     if (url.username || url.password) inUrl = { username: decoded(url.username), password: decoded(url.password) };
     return plain(url);
   };
@@ -67,7 +68,7 @@ export function readUrls(
     ...(password !== undefined && { password }),
     ...(token !== undefined && { token }),
   };
-  if (credentials.password && !credentials.username) throw new PubkeeperError('OPTION_INVALID', `${kind}: a password needs a username.`);
+  if (credentials.password && !credentials.username) throw optionInvalid(`${kind}: a password needs a username.`);
   const [ofTcp, ofWs] = [all.filter((url) => !isWs(url)), all.filter(isWs)];
   return { urls, credentials, advertised: { ...(ofTcp.length && { tcp: ofTcp }), ...(ofWs.length && { ws: ofWs }) } };
 }
@@ -130,11 +131,11 @@ export function readCommon(
 ): Complete<Omit<Common, keyof Secrets>> {
   // An address in place of the options would make a brew without an address, which could not brew. Do not show it: it may contain a password.
   if (!isOptions(options)) {
-    throw new PubkeeperError('OPTION_INVALID', `${kind}: the options must be an object, in which an address is the url.`);
+    throw optionInvalid(`${kind}: the options must be an object, in which an address is the url.`);
   }
   const names = [...NAMES, ...more];
   const unknown = Object.keys(options).find((option) => !names.includes(option));
-  if (unknown !== undefined) throw new PubkeeperError('OPTION_INVALID', `${kind}: the option "${unknown}" is not known: there are ${names.join(', ')}.`);
+  if (unknown !== undefined) throw optionInvalid(`${kind}: the option "${unknown}" is not known: there are ${names.join(', ')}.`);
   const { name = defaultName, prefix = 'pubkeeper', lastValue = true, username, password, token } = options;
   checkName(kind, name);
   if (typeof prefix !== 'string' || !prefix.split(separator).every((part) => /^[\w-]+$/.test(part))) {
@@ -143,7 +144,7 @@ export function readCommon(
   checkLastValue(kind, lastValue);
   for (const [which, secret] of Object.entries({ username, password, token })) {
     // Do not show the value: it may be secret.
-    if (secret !== undefined && typeof secret !== 'string') throw new PubkeeperError('OPTION_INVALID', `${kind}: ${which} must be a text.`);
+    if (secret !== undefined && typeof secret !== 'string') throw optionInvalid(`${kind}: ${which} must be a text.`);
   }
   return { name, prefix, lastValue };
 }

@@ -1,9 +1,9 @@
-import { PubkeeperError } from '../../core/index.js';
+import { optionInvalid } from '../../core/errors.js';
 
 /** Takes the place of LocalBrew where there is no Node: package.json chooses by export condition. */
 export class LocalBrew {
   constructor() {
-    throw new PubkeeperError('OPTION_INVALID', 'LocalBrew needs Node, for its sockets: leave it out of the brews of a page.');
+    throw optionInvalid('LocalBrew needs Node, for its sockets: leave it out of the brews of a page.');
   }
 }
 

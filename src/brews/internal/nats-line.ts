@@ -2,7 +2,7 @@ import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/n
 import { type BrewHost, PubkeeperError } from '../../core/index.js';
 import { deferred } from '../../core/deferred.js';
 import { after, cancel, type Timer, wait } from '../../core/host.js';
-import { type Line, type LineOwner, type PageSockets, patience, remedy, type Target, tooLong } from './broker-line.js';
+import { knownRemedy, type Line, type LineOwner, type PageSockets, patience, remedy, type Target, tooLong } from './broker-line.js';
 
 /** From this many bytes on that the server has not acknowledged, `publish` makes its caller wait. */
 const HIGH_WATER = 1024 * 1024;
@@ -205,10 +205,8 @@ class NatsLine implements Line {
       if (told.has(message) || (!forbidden && isAboutCredentials(status.error))) continue;
       if (told.size >= MAX_TOLD) told.clear();
       told.add(message);
-      const hint = forbidden
-        ? ': grant this client that subject and those below it'
-        : /maximum subscriptions/i.test(message) && ': raise its max_subscriptions (a brewer needs one, a match two), or divide them among several clients';
-      host.report(new PubkeeperError(forbidden ? 'FORBIDDEN' : 'BREW_FAILED', `NATS says ${message}${hint || ''}.`, {}, status.error));
+      const what = forbidden ? 'grant this client that subject and those below it' : knownRemedy(message);
+      host.report(new PubkeeperError(forbidden ? 'FORBIDDEN' : 'BREW_FAILED', `NATS says ${message}${what ? `: ${what}` : ''}.`, {}, status.error));
     }
   }
 }

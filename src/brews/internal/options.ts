@@ -1,10 +1,11 @@
-import { PubkeeperError } from '../../core/index.js';
+import { optionInvalid } from '../../core/errors.js';
+import type { PubkeeperError } from '../../core/index.js';
 import { show } from '../../core/id.js';
 
 // Checks of options that several brews have. Each throws `OPTION_INVALID`; `kind` is the name of the brew's class.
 
 export const invalidOption = (kind: string, why: string, value: unknown): PubkeeperError =>
-  new PubkeeperError('OPTION_INVALID', `${kind}: ${why}, not ${show(value)}.`);
+  optionInvalid(`${kind}: ${why}, not ${show(value)}.`);
 
 /** The options that were given, if any. `example`: how they look. */
 export function givenOptions<Options extends object>(kind: string, example: string, given: Options | null | undefined): Partial<Options> {

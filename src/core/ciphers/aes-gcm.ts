@@ -6,7 +6,8 @@ import { type Awaitable, type CryptoEngine, mapped, viewOf } from './engine.js';
 
 // Sealed mode (design, "Sealed mode"): AES-256-GCM over payload and header, with an epoch and a sequence in the header.
 
-const TAG = 16;
+/** How much longer what is encrypted is than the text, in bytes. */
+export const TAG = 16;
 
 export function gcmOpener(engine: CryptoEngine, key: Uint8Array, epoch: Uint8Array): Opener {
   const aes = engine.gcm(key);
